@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: MIT
+# make | run | check [T=name] | bench | lint | fuzz | clean
+CC ?= gcc
+CXX ?= g++
+B := build
+W := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla
+COMMON := -std=gnu17 -O2 -g -I. $(W) -MMD -MP
+# libOS, shim and PAL link nothing; libOS and shim leave vector state alone.
+FREE := $(COMMON) -ffreestanding -fno-builtin -fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables \
+        -mgeneral-regs-only -fpie -fvisibility=hidden -fno-jump-tables -fno-tree-loop-distribute-patterns -U_FORTIFY_SOURCE
+HOSTED := $(COMMON) -D_GNU_SOURCE -fstack-protector-strong -D_FORTIFY_SOURCE=2
+
+objects = $(patsubst %,$(B)/%.o,$(basename $(wildcard $(addsuffix /*.c,$1) $(addsuffix /*.S,$1))))
+IMAGE := $(call objects,libos shim)
+PAL := $(filter-out %/image.o,$(call objects,pal/linux))
+LOADER := $(call objects,loader) $(patsubst %.cc,$(B)/%.o,$(wildcard loader/*.cc))
+
+all: $(B)/pal-run $(B)/picoprocess $(B)/pal/null/null.o
+-include regression/rules.mk
+
+$(B)/libos/%.o: libos/%.c ; @mkdir -p $(@D); $(CC) $(FREE) -c $< -o $@
+$(B)/libos/%.o: libos/%.S ; @mkdir -p $(@D); $(CC) $(FREE) -c $< -o $@
+$(B)/shim/%.o: shim/%.c   ; @mkdir -p $(@D); $(CC) $(FREE) -c $< -o $@
+$(B)/shim/%.o: shim/%.S   ; @mkdir -p $(@D); $(CC) $(FREE) -c $< -o $@
+$(B)/pal/%.o: pal/%.c     ; @mkdir -p $(@D); $(CC) $(FREE) -c $< -o $@
+$(B)/pal/%.o: pal/%.S     ; @mkdir -p $(@D); $(CC) $(FREE) -c $< -o $@
+$(B)/loader/%.o: loader/%.c  ; @mkdir -p $(@D); $(CC) $(HOSTED) -c $< -o $@
+$(B)/loader/%.o: loader/%.cc ; @mkdir -p $(@D); $(CXX) -std=c++17 -O2 -g -I. -Wall -Wextra -Werror -MMD -MP -c $< -o $@
+
+# An image is linked at its fixed addresses and cut into the two pieces that a host maps: X.text and X.data.
+$(B)/libos.elf: $(IMAGE) shim/image.ld
+	$(LD) -T shim/image.ld -o $@ $(IMAGE)
+%.text %.data: %.elf
+	objcopy -O binary -j .text $< $*.text
+	objcopy -O binary -j .data $< $*.data
+
+# A picoprocess's first program: the PAL's host half around an image.
+$(B)/picoprocess: $(PAL) pal/linux/image.S pal/linux/host.ld $(B)/libos.text $(B)/libos.data
+	$(CC) $(FREE) -DIMAGE='"$(B)/libos"' -c pal/linux/image.S -o $(B)/pal/linux/image.o
+	$(LD) -T pal/linux/host.ld -o $@ $(PAL) $(B)/pal/linux/image.o
+
+$(B)/pal-run: $(LOADER)
+	$(CXX) -static -o $@ $(LOADER) -Wl,--gc-sections -luv_a -lseccomp -lelf -lz -lpthread -ldl
+
+clean: ; rm -rf $(B)
+.PHONY: all clean
+.SECONDARY:
+-include $(shell [ -d $(B) ] && find $(B) -name '*.d')

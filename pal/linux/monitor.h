@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a picoprocess of the Linux host and its monitor (loader/) say to each other, and how the first one is started.
+ *
+ * The channel is one AF_UNIX SOCK_SEQPACKET pair for the whole sandbox, inherited by fork.  A request is one packet; the
+ * reply is one packet, with a descriptor (SCM_RIGHTS) where the reply says so.  Picoprocesses take turns under
+ * `linux_shared.channel`; a reply whose sequence is not the request's is left over from a dead sender: drop it, close its
+ * descriptor, read on.
+ *
+ * Trust: the monitor takes every byte of a request as hostile, and decodes (all checks, no side effect) before it acts.
+ * The sender is the pid that the kernel attached (SO_PASSCRED), never a field.  The monitor reads nothing from the shared
+ * segment once the first picoprocess runs.
+ */
+#ifndef PAL_LINUX_MONITOR_H
+#define PAL_LINUX_MONITOR_H
+
+#include "pal/pal.h"
+
+#define MONITOR_VERSION 1u
+
+/* Descriptors of the first picoprocess at its exec; no others are open. */
+enum linux_start_fd { LINUX_FD_CHANNEL = 3, LINUX_FD_SHARED = 4, LINUX_FD_LOG = 5, LINUX_FD_AHEAD = 6 };
+
+/* The host signal that interrupts a thread.  SIGRTMIN of the kernel (32): free in a process without a libc. */
+#define LINUX_INTERRUPT_SIGNAL 32
+
+/* Syscall numbers of the op field. */
+enum monitor_op {
+    MONITOR_OPEN = 1,  /* path; flags = pal_open_flags, mode.       reply: descriptor (unless OPEN_PATH), attributes */
+    MONITOR_STAT,      /* path; flags = MONITOR_NOFOLLOW.           reply: attributes */
+    MONITOR_SET,       /* path; flags = MONITOR_NOFOLLOW, mode = pal_set_attribute mask, values; if values.inode != 0 the
+                          object must be (values.device, values.inode), else -ESTALE */
+    MONITOR_CHANGE,    /* path, other; flags = pal_change_op | MONITOR_NOFOLLOW, mode */
+    MONITOR_READLINK,  /* path.                                     reply: text = contents */
+    MONITOR_CANONICAL, /* path.                                     reply: text = guest path without symlinks */
+    MONITOR_INTERRUPT, /* arguments[0] = pid, [1] = 1: kill.  The pid must belong to this sandbox, else -ESRCH */
+    MONITOR_EXPORT,    /* arguments[0] = descriptor number of the sender.  reply: value = token */
+    MONITOR_IMPORT,    /* arguments[0] = token, [1] = 1: drop it.   reply: descriptor */
+    MONITOR_SECTION,   /* arguments[0] = size, [1] = sealable.      reply: descriptor of a memfd */
+    MONITOR_PAIR,      /* arguments[0] = pal_object, [1] = pal_object_flags.  reply: two descriptors */
+    MONITOR_OPS
+};
+#define MONITOR_NOFOLLOW 0x80000000u
+
+/* Packed by hand: no padding.  `path` then `other` follow, without NULs; the packet ends there. */
+struct monitor_request {
+    uint32_t op, sequence, flags, mode;
+    uint32_t path_size, other_size; /* each < PAL_PATH_MAX */
+    uint64_t arguments[2];
+    struct pal_attributes values;   /* MONITOR_SET only */
+};
+
+/* `text` follows: for -EREMOTE the path to go on with, else as the op says. */
+struct monitor_reply {
+    uint32_t sequence;
+    int32_t result; /* 0 or a negative errno */
+    uint32_t text_size, descriptors; /* SCM_RIGHTS entries that come with it: 0..2 */
+    uint64_t value;
+    struct pal_attributes attributes;
+};
+#define MONITOR_REQUEST_MAX (sizeof(struct monitor_request) + 2 * PAL_PATH_MAX)
+#define MONITOR_REPLY_MAX (sizeof(struct monitor_reply) + PAL_PATH_MAX)
+
+/*
+ * An answer sent ahead: what this program is known to ask at its start.  The descriptor (or -errno) serves the first
+ * matching open for reading; the attributes serve any attributes_get until `linux_shared.generation` moves.
+ */
+struct linux_ahead {
+    uint64_t path;      /* address of bytes in the boot area */
+    uint32_t path_size;
+    int32_t descriptor; /* >= LINUX_FD_AHEAD, or -errno, or -1000: attributes only */
+    struct pal_attributes attributes;
+};
+
+/*
+ * Offset 0 of the shared segment, mapped at PAL_SHARED_BASE.  The loader fills it before the first picoprocess starts:
+ * boot's pointers are addresses in the segment; the PAL fills in boot's host facts (clocks, cpu_count, hwcap, ...).
+ */
+struct linux_shared {
+    uint64_t magic; /* PAL_IMAGE_MAGIC */
+    uint32_t version, trap_by_seccomp; /* 1: Syscall User Dispatch is not to be used */
+    struct pal_mutex channel;          /* guards the channel: send + receive */
+    uint32_t sequence;                 /* of the next request; guarded by channel */
+    uint32_t generation;               /* moves when a name or attribute that the monitor told may have changed */
+    uint64_t filter, filter_count;     /* address and length of the seccomp program (struct sock_filter) */
+    uint64_t ahead, ahead_count;       /* struct linux_ahead[] */
+    struct pal_boot boot;
+};
+
+#endif

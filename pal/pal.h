@@ -1,0 +1,379 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The platform adaptation layer: everything the libOS asks of a host, and nothing else.
+ *
+ * The contract, stated once:
+ *  - The libOS reaches the host only through `struct pal_api`, handed to it at start.  Calls use the System V x86-64
+ *    convention and fixed-width integers, so that one libOS image runs on every host.
+ *  - A call returns >= 0 on success (0, or a count where stated) and a negative error code otherwise.  The codes are
+ *    Linux's errno numbers (errno(3), asm-generic/errno.h), negated; another host maps its own to them, once, here.
+ *    There is no global error.  Out-parameters are written on success only.
+ *  - Sizes are bytes, times are nanoseconds, deadlines are absolute on PAL_CLOCK_MONOTONIC; PAL_FOREVER waits for ever.
+ *  - Addresses are uint64_t where they name guest memory that the PAL must not trust, pointers where the libOS owns it.
+ *    A buffer that faults gives -EFAULT, never a crash, so guest buffers may be passed straight through.
+ *  - Calls marked [blocks] return -EINTR when the thread is interrupted (thread_interrupt, process_interrupt or the end
+ *    of a child).  An interrupt that comes just before the call is not lost: while `pal_tcb.interrupted` is set, every
+ *    [blocks] call returns -EINTR at once.  Only the libOS clears it.
+ *  - A handle is a small non-negative number of this picoprocess.  fork duplicates all handles under the same numbers,
+ *    and both sides then share the object (a file's offset and flags, a pipe's bytes, a poll set's members).
+ *  - The PAL holds no mutable state that matters after a call except its handles and the per-thread block: a process is
+ *    its arena, its guest pages and its handle table.
+ *
+ * What a host may lack is a capability bit in pal_boot; the libOS tests it and does without.
+ */
+#ifndef PAL_PAL_H
+#define PAL_PAL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define PAL_ABI_VERSION 1u
+
+/* ---- The address map: the same in every picoprocess of every sandbox ------------------------------------------- */
+
+#define PAL_GUEST_BASE 0x000000010000ull  /* lowest address a guest mapping may have (mmap_min_addr) */
+#define PAL_GUEST_END 0x6ff000000000ull   /* first address past the guest's space */
+#define PAL_HOST_BASE 0x700000000000ull   /* text and data of the PAL's host half */
+#define PAL_IMAGE_BASE 0x701000000000ull  /* the libOS image: header, text, read-only data */
+#define PAL_ARENA_BASE 0x701040000000ull  /* all mutable libOS state: .data, .bss, then the heap */
+#define PAL_ARENA_SIZE 0x000040000000ull  /* reserved, not committed */
+#define PAL_SHARED_BASE 0x702000000000ull /* the segment that all picoprocesses of a sandbox share */
+#define PAL_PAGE_SIZE 4096u
+
+#define PAL_FOREVER UINT64_MAX
+#define PAL_NO_HANDLE (-1)
+typedef int32_t pal_handle_t;
+
+/* ---- Guest registers, and the block that GS points to ----------------------------------------------------------- */
+
+/* Every integer register of a guest thread.  FS base belongs to the guest and is not saved; vector state stays live. */
+struct pal_context {
+    uint64_t r15, r14, r13, r12, rbp, rbx, r11, r10, r9, r8, rax, rcx, rdx, rsi, rdi;
+    uint64_t rip, rflags, rsp;
+};
+_Static_assert(sizeof(struct pal_context) == 144, "assembly knows this size");
+
+enum pal_exception_kind { PAL_EXCEPTION_FAULT = 1, PAL_EXCEPTION_DIVIDE, PAL_EXCEPTION_ILLEGAL, PAL_EXCEPTION_TRAP };
+
+/* A synchronous fault of guest code.  Numbers follow signal(7), sigaction(2) and the CPU's trap numbers. */
+struct pal_exception {
+    int32_t signal;     /* SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP or SIGSYS as the host classified it */
+    int32_t code;       /* si_code */
+    uint64_t address;   /* si_addr */
+    uint64_t trap;      /* x86 vector, REG_TRAPNO */
+    uint64_t error;     /* REG_ERR */
+};
+
+/*
+ * The per-thread block, at GS:0.  The first group is the PAL's; `saved` and `exception` are filled by the PAL before an
+ * exception or interrupt upcall; the last group belongs to libOS and shim, who lay it out in shim/shim.h.
+ */
+struct pal_tcb {
+    uint64_t self;                  /* 0: address of this block */
+    uint32_t interrupted;           /* 8: set by an interrupt; see the contract above */
+    uint32_t in_host;               /* 12: the PAL is inside host code (the host's vDSO): not guest code */
+    uint64_t libos_stack;           /* 16: top of the thread's libOS stack, 16-byte aligned, used from upcalls */
+    uint64_t host[5];               /* 24: the PAL's own: thread id, interrupt timer, ... */
+    uint64_t libos[16];             /* 64: the libOS's and the shim's own */
+    struct pal_context saved;       /* 192: guest registers at an exception or interrupt */
+    struct pal_exception exception; /* 336 */
+};
+_Static_assert(offsetof(struct pal_tcb, libos) == 64 && offsetof(struct pal_tcb, saved) == 192, "assembly knows these");
+
+/* ---- The libOS image -------------------------------------------------------------------------------------------- */
+
+#define PAL_IMAGE_MAGIC 0x31534f62694cull /* "LibOS1" */
+
+/* What `classify` says of registers found at an exception or interrupt while `rip` was not in the PAL's own text. */
+enum pal_where {
+    PAL_IN_GUEST = 0, /* *context is the guest's (perhaps mended: a stub's address mapped back): make the upcall */
+    PAL_IN_LIBOS = 1, /* interrupt: do nothing more, `interrupted` will be seen.  exception: a libOS bug, die */
+    PAL_FIXED = 2,    /* exception in a guest-memory copy: *context now continues at the recovery address: resume */
+};
+
+struct pal_api;
+struct pal_boot;
+
+/*
+ * Lies at PAL_IMAGE_BASE.  Entry points other than `start` and `thread_start` are jumped to, not called:
+ *   syscall_trap: as if by the guest's `call`: every register as the guest had it at its syscall instruction, but
+ *       RCX = the address after that instruction and R11 = RFLAGS; the stack pointer is still the guest's.
+ *   exception, interrupt: on the thread's libOS stack (RSP = tcb.libos_stack), guest registers in tcb.saved, vector state
+ *       still the guest's; tcb.exception is filled for `exception`.
+ */
+struct pal_image_header {
+    uint64_t magic;
+    uint32_t abi_version, reserved;
+    uint64_t text_end;  /* [PAL_IMAGE_BASE, text_end) holds the image's code */
+    uint64_t arena_end; /* end of .bss: the arena's heap begins at the next page */
+    void (*start)(const struct pal_api *api, const struct pal_boot *boot) __attribute__((noreturn));
+    uint64_t syscall_trap, exception, interrupt;
+    /* Called by the PAL from its signal handlers: async-signal-safe, touches only *context and the thread's block. */
+    uint32_t (*classify)(struct pal_context *context, uint32_t is_exception);
+};
+
+/* ---- What the libOS is told at start ------------------------------------------------------------------------------ */
+
+enum pal_capability {
+    PAL_CAN_FORK = 1u << 0,          /* process_fork is copy-on-write */
+    PAL_CAN_MOVE = 1u << 1,          /* memory_move */
+    PAL_CAN_TRAP = 1u << 2,          /* a guest's own syscall instruction reaches syscall_trap */
+    PAL_CAN_EXPORT = 1u << 3,        /* handle_export / handle_import */
+    PAL_CAN_SYNC_CODE = 1u << 4,     /* memory_sync(PAL_SYNC_CODE) */
+};
+
+enum pal_standard_stream { PAL_STDIN, PAL_STDOUT, PAL_STDERR, PAL_STANDARD_STREAMS };
+
+/* One guest path prefix that the monitor answers for.  Longest prefix wins; "/" may be one. */
+struct pal_mount {
+    const char *at;      /* absolute guest path, no trailing slash but for "/" */
+    uint32_t writable;
+    uint32_t scratch;    /* private to the sandbox: nobody outside changes it */
+};
+
+/* All strings and arrays live in the shared segment's boot area and stay valid. */
+struct pal_boot {
+    uint32_t abi_version;
+    uint32_t capabilities;
+    uint64_t granularity;             /* of memory_reserve; inside a reservation it is PAL_PAGE_SIZE */
+    uint64_t shared_size;             /* bytes at PAL_SHARED_BASE, of which the first shared_used hold the boot area */
+    uint64_t shared_used;
+    uint64_t cpu_count;
+    uint64_t host_process;            /* this picoprocess, as process_fork would have named it */
+    uint64_t clock_gettime, gettimeofday, time, getcpu; /* host vDSO functions, C signatures as in vdso(7); 0 = none */
+    uint64_t hwcap, hwcap2, platform; /* AT_HWCAP, AT_HWCAP2; platform is 0 or a string */
+    uint64_t minimum_signal_stack;    /* AT_MINSIGSTKSZ of the CPU's state */
+    uint64_t memory_limit;            /* bytes, UINT64_MAX = none; likewise below */
+    uint64_t process_limit, file_limit, cpu_limit;
+    uint32_t uid, gid, umask, trace;  /* the guest's ids; trace: nonzero logs each call to `log` */
+    uint32_t stats, fault_nth;        /* --stats; test builds: the n-th PAL call fails (0 = none) */
+    uint32_t no_rewrite, mount_count; /* no_rewrite: leave every site on the trap */
+    uint32_t argc, envc;
+    const char *program;              /* guest path of the program */
+    const char *cwd, *home, *hostname;
+    const char *const *argv, *const *envp; /* NULL-terminated */
+    const struct pal_mount *mounts;
+    pal_handle_t standard[PAL_STANDARD_STREAMS];
+    pal_handle_t log;                 /* for trace, statistics and the libOS's own errors */
+};
+
+/* ---- Types of the calls ------------------------------------------------------------------------------------------ */
+
+enum pal_protection { PAL_READ = 1, PAL_WRITE = 2, PAL_EXEC = 4 };
+
+enum pal_map_flags {
+    PAL_MAP_SHARED = 1,   /* writes reach the object, and other picoprocesses; commit: shared across fork */
+    PAL_MAP_NORESERVE = 2,
+    PAL_MAP_GROWSDOWN = 4,
+    PAL_MAP_POPULATE = 8,
+};
+
+enum pal_decommit { PAL_DECOMMIT_ZERO = 0, PAL_DECOMMIT_LAZY = 1, PAL_DECOMMIT_UNSHARE = 2 /* punch a hole */ };
+enum pal_sync { PAL_SYNC_WAIT = 1, PAL_SYNC_ASYNC = 2, PAL_SYNC_CODE = 4 /* all threads see new code bytes */ };
+
+enum pal_file_type {
+    PAL_TYPE_FILE = 1, PAL_TYPE_DIRECTORY, PAL_TYPE_SYMLINK, PAL_TYPE_CHARACTER, PAL_TYPE_BLOCK, PAL_TYPE_FIFO,
+    PAL_TYPE_SOCKET, PAL_TYPE_OTHER,
+};
+
+/* stat(2)'s fields. */
+struct pal_attributes {
+    uint64_t device, inode, rdevice, size, blocks;
+    uint32_t mode, links, uid, gid, block_size, type; /* mode holds permission bits and S_IF*; type is pal_file_type */
+    int64_t atime, mtime, ctime, btime;               /* nanoseconds since the epoch; btime 0 = unknown */
+};
+
+/* open(2)'s flags, host-independent. */
+enum pal_open_flags {
+    PAL_OPEN_READ = 1, PAL_OPEN_WRITE = 2, PAL_OPEN_CREATE = 4, PAL_OPEN_EXCLUSIVE = 8, PAL_OPEN_TRUNCATE = 16,
+    PAL_OPEN_APPEND = 32, PAL_OPEN_DIRECTORY = 64, PAL_OPEN_NOFOLLOW = 128, PAL_OPEN_NONBLOCK = 256,
+    PAL_OPEN_PATH = 512,     /* a name, not the bytes: the handle serves attributes only (may be PAL_NO_HANDLE) */
+    PAL_OPEN_TEMPORARY = 1024, /* O_TMPFILE in the directory */
+    PAL_OPEN_SYNC = 2048, PAL_OPEN_EXECUTE = 4096 /* for exec: x permission is required */
+};
+
+/*
+ * A name in the sandbox's namespace: an absolute guest path, resolved by the host's trusted side against the mounts,
+ * symlinks included.  Where a symlink leads to a place that no mount covers (/proc, /dev, /sys are the libOS's own) the
+ * call gives -EREMOTE with the path to go on with in *escape, if the caller gave one.
+ */
+struct pal_name {
+    const char *path;
+    uint32_t size;     /* without a NUL; at most PAL_PATH_MAX - 1 */
+    uint32_t nofollow; /* a final symlink is the object itself */
+};
+#define PAL_PATH_MAX 4096u
+struct pal_path_buffer { uint32_t size; char bytes[PAL_PATH_MAX]; };
+
+enum pal_change_op {
+    PAL_MKDIR, PAL_RMDIR, PAL_UNLINK, PAL_RENAME, PAL_LINK, PAL_SYMLINK, PAL_MKFIFO,
+};
+enum pal_rename_flags { PAL_RENAME_NOREPLACE = 1, PAL_RENAME_EXCHANGE = 2 }; /* renameat2(2) */
+
+enum pal_set_attribute {
+    PAL_SET_MODE = 1, PAL_SET_OWNER = 2, PAL_SET_GROUP = 4, PAL_SET_ATIME = 8, PAL_SET_MTIME = 16,
+    PAL_SET_SIZE = 32, PAL_SET_ATIME_NOW = 64, PAL_SET_MTIME_NOW = 128,
+};
+
+struct pal_vector { uint64_t base, size; }; /* struct iovec */
+
+/* stream_control's operations: argument and meaning. */
+enum pal_control {
+    PAL_CTL_SEEK,          /* struct pal_seek: lseek(2); returns 0, new offset in it */
+    PAL_CTL_FLAGS_GET,     /* uint32_t: PAL_OPEN_APPEND | PAL_OPEN_NONBLOCK and the access mode */
+    PAL_CTL_FLAGS_SET,     /* uint32_t: APPEND and NONBLOCK, on the shared description */
+    PAL_CTL_FLUSH,         /* uint32_t: 1 = data only.  fsync(2) */
+    PAL_CTL_ALLOCATE,      /* struct pal_allocate: fallocate(2) */
+    PAL_CTL_AVAILABLE,     /* uint32_t: FIONREAD */
+    PAL_CTL_LOCK,          /* [blocks] struct pal_lock: fcntl(2) record locks */
+    PAL_CTL_FLOCK,         /* [blocks] uint32_t: flock(2)'s operation */
+    PAL_CTL_TERMINAL_GET,  /* struct pal_terminal; -ENOTTY where it is none */
+    PAL_CTL_TERMINAL_SET,  /* struct pal_terminal */
+    PAL_CTL_WINDOW_GET,    /* struct pal_window */
+    PAL_CTL_PIPE_SIZE_GET, /* uint32_t */
+    PAL_CTL_PIPE_SIZE_SET, /* uint32_t */
+    PAL_CTL_SEALS_GET,     /* uint32_t: F_GET_SEALS */
+    PAL_CTL_SEALS_ADD,     /* uint32_t */
+    PAL_CTL_SHUTDOWN,      /* uint32_t: shutdown(2)'s how */
+    PAL_CTL_ADVISE,        /* struct pal_allocate, mode = POSIX_FADV_*; may do nothing */
+};
+struct pal_seek { int64_t offset; uint32_t whence, reserved; };
+struct pal_allocate { uint64_t offset, size; uint32_t mode, reserved; };
+struct pal_lock { /* struct flock, with the command: 0 get, 1 set, 2 set and wait; ofd: owned by the description */
+    uint32_t command, ofd;
+    int32_t type, whence; /* F_RDLCK, F_WRLCK, F_UNLCK; SEEK_* */
+    int64_t start, size;
+    uint64_t owner;       /* get: the host process that holds it, UINT64_MAX for a description lock */
+};
+struct pal_terminal { uint32_t iflag, oflag, cflag, lflag, when; uint8_t line, cc[19]; }; /* when: 0 now, 1 drain, 2 flush */
+struct pal_window { uint16_t rows, columns, xpixel, ypixel; };
+
+enum pal_object {
+    PAL_OBJECT_PIPE,       /* two handles: [0] reads, [1] writes; PAL_OBJ_PACKET = O_DIRECT */
+    PAL_OBJECT_EVENT,      /* one: eventfd(2); value = start */
+    PAL_OBJECT_SECTION,    /* one: memory object of `value` bytes, for memory_map; stream calls work on it too */
+    PAL_OBJECT_STREAM_PAIR,/* two connected local sockets, stream */
+    PAL_OBJECT_PACKET_PAIR,/* two, keeping message boundaries */
+    PAL_OBJECT_POLL_SET,   /* one: see poll_set_update */
+};
+enum pal_object_flags { PAL_OBJ_NONBLOCK = 1, PAL_OBJ_PACKET = 2, PAL_OBJ_SEMAPHORE = 4, PAL_OBJ_SEALABLE = 8 };
+
+/* poll(2)'s event bits are used as they are; EPOLLET, EPOLLONESHOT, EPOLLEXCLUSIVE in poll sets. */
+struct pal_poll { pal_handle_t handle; int16_t events, revents; };
+struct pal_poll_event { uint32_t events; uint64_t data; } __attribute__((packed)); /* struct epoll_event */
+enum pal_poll_op { PAL_POLL_ADD = 1, PAL_POLL_REMOVE = 2, PAL_POLL_CHANGE = 3 };
+
+enum pal_clock { /* clock_gettime(2)'s ids */
+    PAL_CLOCK_REALTIME = 0, PAL_CLOCK_MONOTONIC = 1, PAL_CLOCK_PROCESS_CPU = 2, PAL_CLOCK_THREAD_CPU = 3,
+    PAL_CLOCK_MONOTONIC_RAW = 4, PAL_CLOCK_REALTIME_COARSE = 5, PAL_CLOCK_MONOTONIC_COARSE = 6, PAL_CLOCK_BOOT = 7,
+    PAL_CLOCK_TAI = 11,
+};
+
+/* A child that ended. */
+struct pal_child { uint64_t process; int32_t status; int32_t reserved; uint64_t user_ns, system_ns, max_rss; };
+
+/* A lock in memory shared between picoprocesses: see lock.  Zeroed = free.  16 bytes, 8-byte aligned. */
+struct pal_mutex {
+    uint64_t next; /* the host's: list of the locks a thread holds */
+    uint32_t word;
+    uint32_t reserved;
+};
+
+/* ---- The calls: 41 ------------------------------------------------------------------------------------------------ */
+
+struct pal_api {
+    uint32_t abi_version, count;
+
+    /* Memory.  Ranges are page-aligned; they lie in [PAL_GUEST_BASE, PAL_GUEST_END) or in the arena's heap. */
+    /* Claims a range that is free.  No access until commit or map.  -EEXIST where something is there. */
+    int64_t (*memory_reserve)(uint64_t address, uint64_t size);
+    /* Gives reservations and all they hold back to the host. */
+    int64_t (*memory_release)(uint64_t address, uint64_t size);
+    /* Zero-filled pages at a reserved range, replacing what was there.  flags: pal_map_flags.  mmap(2) MAP_ANONYMOUS. */
+    int64_t (*memory_commit)(uint64_t address, uint64_t size, uint32_t protection, uint32_t flags);
+    /* Drops contents and memory, keeps range and protection.  madvise(2) DONTNEED, FREE, REMOVE. */
+    int64_t (*memory_decommit)(uint64_t address, uint64_t size, uint32_t how);
+    int64_t (*memory_protect)(uint64_t address, uint64_t size, uint32_t protection);
+    /* Maps a file or section at a reserved range, replacing what was there. */
+    int64_t (*memory_map)(uint64_t address, uint64_t size, uint32_t protection, uint32_t flags, pal_handle_t handle,
+                          uint64_t offset);
+    /* Moves or resizes pages, contents and sharing kept; target == source resizes in place.  mremap(2) with MAYMOVE|FIXED.
+     * source size 0 duplicates a shared mapping. */
+    int64_t (*memory_move)(uint64_t source, uint64_t source_size, uint64_t target, uint64_t target_size);
+    int64_t (*memory_sync)(uint64_t address, uint64_t size, uint32_t flags);
+
+    /* Threads.  `tcb` is the new thread's block, zeroed but for libos_stack and libos[]; it begins in `entry(argument)` on
+     * tcb->libos_stack, FS base 0.  The caller owns the memory until the thread has left: see thread_exit. */
+    int64_t (*thread_create)(struct pal_tcb *tcb, void (*entry)(void *argument), void *argument, pal_handle_t *out_id);
+    /* Ends the thread.  When it no longer uses its stack, *word (if not NULL) becomes 0 and its waiters are woken. */
+    void (*thread_exit)(uint32_t *word) __attribute__((noreturn));
+    void (*thread_yield)(void);
+    /* Interrupts another thread of this picoprocess: see the contract above.  `tcb` must still be alive. */
+    int64_t (*thread_interrupt)(struct pal_tcb *tcb);
+    int64_t (*thread_pointer_set)(uint64_t fs_base);
+
+    /* Waits while *word == expected.  [blocks]  0 woken (or spuriously), -EAGAIN value differed, -ETIMEDOUT.  The word
+     * may lie in memory shared between picoprocesses: shared tells.  futex(2). */
+    int64_t (*wait)(uint64_t word, uint32_t expected, uint64_t deadline, uint32_t shared);
+    /* Wakes up to count waiters (a host may wake more); returns how many, or 0 where it can't tell. */
+    int64_t (*wake)(uint64_t word, uint32_t count, uint32_t shared);
+
+    /* A lock that survives its holder's death at any instruction: 0 taken; -EOWNERDEAD taken from a dead holder, so what
+     * it guards must be made whole.  Not recursive; a thread may hold several.  Never returns without the lock. */
+    int64_t (*lock)(struct pal_mutex *mutex);
+    void (*unlock)(struct pal_mutex *mutex);
+
+    /* Streams.  open: out_attributes may be NULL; escape see pal_name. */
+    int64_t (*stream_open)(const struct pal_name *name, uint32_t flags, uint32_t mode, pal_handle_t *out,
+                           struct pal_attributes *out_attributes, struct pal_path_buffer *escape);
+    int64_t (*handle_close)(pal_handle_t handle);
+    /* [blocks] Return bytes moved; offset -1 uses and moves the object's own.  count 1..1024 vectors. */
+    int64_t (*stream_read)(pal_handle_t handle, const struct pal_vector *vector, uint32_t count, int64_t offset);
+    int64_t (*stream_write)(pal_handle_t handle, const struct pal_vector *vector, uint32_t count, int64_t offset);
+    /* Directory entries as getdents64(2) lays them out; 0 at the end.  Returns bytes. */
+    int64_t (*stream_list)(pal_handle_t handle, uint64_t buffer, uint64_t size);
+    int64_t (*stream_control)(pal_handle_t handle, uint32_t op, void *argument, uint64_t size); /* pal_control */
+    /* By handle, or by name where handle is PAL_NO_HANDLE.  set: a file's name must still be what it was opened by. */
+    int64_t (*attributes_get)(pal_handle_t handle, const struct pal_name *name, struct pal_attributes *out,
+                              struct pal_path_buffer *escape);
+    int64_t (*attributes_set)(pal_handle_t handle, const struct pal_name *name, const struct pal_attributes *values,
+                              uint32_t mask, struct pal_path_buffer *escape);
+    /* pal_change_op; `other` is the target of RENAME and LINK, the contents of SYMLINK.  mode: permission bits, or rename
+     * flags. */
+    int64_t (*name_change)(uint32_t op, const struct pal_name *name, const struct pal_name *other, uint32_t mode,
+                           struct pal_path_buffer *escape);
+    /* A symlink's contents: returns its size.  With nofollow 0: the canonical guest path of the object instead. */
+    int64_t (*name_read)(const struct pal_name *name, struct pal_path_buffer *out);
+
+    /* Pipes, events, sections, local sockets, poll sets.  out has room for two. */
+    int64_t (*object_create)(uint32_t object, uint32_t flags, uint64_t value, pal_handle_t *out);
+    /* [blocks] MSG_PEEK, MSG_DONTWAIT, MSG_WAITALL, MSG_TRUNC, MSG_NOSIGNAL of send(2), recv(2). */
+    int64_t (*socket_send)(pal_handle_t handle, uint64_t buffer, uint64_t size, uint32_t flags);
+    int64_t (*socket_receive)(pal_handle_t handle, uint64_t buffer, uint64_t size, uint32_t flags);
+
+    /* [blocks] Return the number of ready entries, 0 at the deadline. */
+    int64_t (*poll)(struct pal_poll *entries, uint32_t count, uint64_t deadline);
+    int64_t (*poll_set_update)(pal_handle_t set, uint32_t op, pal_handle_t handle, const struct pal_poll_event *event);
+    int64_t (*poll_set_wait)(pal_handle_t set, struct pal_poll_event *events, uint32_t count, uint64_t deadline);
+
+    /* Processes.  fork: only the calling thread goes on in the child; returns 0 there and the child's name here (> 0). */
+    int64_t (*process_fork)(void);
+    /* The end of a child: [blocks] unless nohang.  process 0 = any.  1 = *out filled, 0 = none yet (nohang), -ECHILD.
+     * status as wait(2). */
+    int64_t (*process_wait)(uint64_t process, uint32_t nohang, struct pal_child *out);
+    /* Ends the picoprocess, all threads.  status 0..255, or 256 + N to die as by signal N. */
+    void (*process_exit)(uint32_t status) __attribute__((noreturn));
+    /* Interrupts some thread of another picoprocess of this sandbox, or kills it outright. */
+    int64_t (*process_interrupt)(uint64_t process, uint32_t kill);
+
+    /* Handle passing: a token is good for one import by any picoprocess of the sandbox, or for a drop (out NULL). */
+    int64_t (*handle_export)(pal_handle_t handle, uint64_t *out_token);
+    int64_t (*handle_import)(uint64_t token, pal_handle_t *out);
+
+    int64_t (*clock_get)(uint32_t clock, uint64_t *out_ns);
+    int64_t (*random)(uint64_t buffer, uint64_t size);
+};
+#define PAL_CALL_COUNT ((sizeof(struct pal_api) - 8) / sizeof(void *))
+_Static_assert(PAL_CALL_COUNT <= 45, "the PAL has at most 45 calls");
+
+#endif
