@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/* The guest's address space (mm) and loading a program into it.  There is one mm in a picoprocess. */
+#ifndef LIBOS_MEMORY_H
+#define LIBOS_MEMORY_H
+
+#include "libos/libos.h"
+
+/* mman.h */
+#define PROT_READ 1u
+#define PROT_WRITE 2u
+#define PROT_EXEC 4u
+#define PROT_GROWSDOWN 0x01000000u
+#define PROT_GROWSUP 0x02000000u
+#define MAP_SHARED 1u
+#define MAP_PRIVATE 2u
+#define MAP_SHARED_VALIDATE 3u
+#define MAP_TYPE 0xfu
+#define MAP_FIXED 0x10u
+#define MAP_ANONYMOUS 0x20u
+#define MAP_32BIT 0x40u
+#define MAP_GROWSDOWN 0x100u
+#define MAP_DENYWRITE 0x800u
+#define MAP_LOCKED 0x2000u
+#define MAP_NORESERVE 0x4000u
+#define MAP_POPULATE 0x8000u
+#define MAP_NONBLOCK 0x10000u
+#define MAP_STACK 0x20000u
+#define MAP_HUGETLB 0x40000u
+#define MAP_FIXED_NOREPLACE 0x100000u
+
+struct vma {
+    guest_t start, end;
+    uint32_t protection, flags; /* PROT_*, MAP_SHARED or MAP_PRIVATE, MAP_GROWSDOWN, ... */
+    uint64_t offset;            /* in the file */
+    struct file *file;          /* a reference, or NULL */
+    const char *name;           /* "[heap]", "[stack]", "[vdso]" or NULL */
+};
+
+/* vma.c, map.c */
+void mm_init(void);
+/* Kernel-side mmap(2) with a file already looked up (a reference is taken if kept).  Address or -errno. */
+int64_t mm_map(guest_t address, uint64_t size, uint32_t protection, uint32_t flags, struct file *file, uint64_t offset,
+               const char *name);
+int64_t mm_unmap(guest_t address, uint64_t size);
+void mm_reset(void);              /* exec: everything of the guest's goes */
+void mm_fork_child(void);         /* locks anew */
+/* Calls visit for each vma in order, under the lock: it must not touch guest memory or mm.  Nonzero stops. */
+int64_t mm_for_each(int64_t (*visit)(const struct vma *vma, void *argument), void *argument);
+bool mm_find(guest_t address, struct vma *out); /* a copy; the file pointer is only good for comparing */
+struct mm_facts { guest_t brk_start, brk_end, stack_top, arg_start, arg_end, env_start, env_end, auxv, code_start, code_end;
+                  uint64_t total_bytes, auxv_size; };
+void mm_facts_get(struct mm_facts *out);
+/* A fault of the guest at `address`: true if it was the stack growing, and the guest can go on. */
+bool mm_fault_grows_stack(guest_t address, guest_t stack_pointer);
+
+/* exec.c.  `path` is absolute; strings are copied by exec_prepare.  Prepare may fail and leaves everything as it was;
+ * commit can't (it kills the process if the host refuses).  fill the frame for the new program. */
+struct exec_image;
+int64_t exec_prepare(const char *path, guest_t argv, guest_t envp, struct exec_image **out);
+int64_t exec_prepare_boot(struct exec_image **out); /* the first program, from boot */
+void exec_drop(struct exec_image *image);
+/* Caller has made the process single-threaded (process.c does). */
+void exec_commit(struct exec_image *image, struct frame *frame);
+/* For /proc/self/exe, comm: of the running program. */
+const char *exec_path(void);
+#endif
