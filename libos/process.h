@@ -71,6 +71,8 @@ void process_exit_group(uint32_t status) __attribute__((noreturn));
 /* An interrupt was noted or a call ended in -ERESTART*: clears tcb.interrupted, reaps children, sets up handler frames.
  * `restart` is the call's result or 0.  True: run the call again (inside the libOS). */
 bool signal_work(struct frame *frame, int64_t restart);
+/* A synchronous fault of the guest: as a forced signal, or the stack grows. */
+void signal_exception(const struct pal_exception *exception);
 struct siginfo;
 /* To this thread, as by a fault: unblockable. */
 void signal_force(int signal, int code, guest_t address, uint64_t trap, uint64_t error);

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A system call from the frame to its function and back, and the other ways in: interrupts, exceptions, classification of
+ * an address for the PAL's handlers.
+ */
+#include "libos/calls.h"
+#include "libos/process.h"
+
+typedef int64_t (*call_function)(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t);
+
+static int64_t call_none(void)
+{
+    return -ENOSYS;
+}
+
+/* Fewer parameters than six are no matter in this calling convention: surplus registers are not looked at. */
+static const call_function calls[] = {
+#define CALL0(number, name, note) [number] = (call_function)(void (*)(void))sys_##name,
+#define CALL1(number, name, note, ...) [number] = (call_function)(void (*)(void))sys_##name,
+#define CALL2(number, name, note, ...) [number] = (call_function)(void (*)(void))sys_##name,
+#define CALL3(number, name, note, ...) [number] = (call_function)(void (*)(void))sys_##name,
+#define CALL4(number, name, note, ...) [number] = (call_function)(void (*)(void))sys_##name,
+#define CALL5(number, name, note, ...) [number] = (call_function)(void (*)(void))sys_##name,
+#define CALL6(number, name, note, ...) [number] = (call_function)(void (*)(void))sys_##name,
+#define NONE(number, name) [number] = (call_function)(void (*)(void))call_none,
+#include "libos/syscalls.def"
+#undef CALL0
+#undef CALL1
+#undef CALL2
+#undef CALL3
+#undef CALL4
+#undef CALL5
+#undef CALL6
+#undef NONE
+};
+
+bool dispatch_slowly; /* --trace or --stats */
+
+static int64_t call(const struct frame *frame)
+{
+    uint32_t number = (uint32_t)frame->number;
+    if (UNLIKELY(number >= COUNT_OF(calls) || !calls[number]))
+        return -ENOSYS;
+    const struct pal_context *regs = &frame->regs;
+    return calls[number](regs->rdi, regs->rsi, regs->rdx, regs->r10, regs->r8, regs->r9);
+}
+
+/* Results from -520 to -512 are no errno: the call was interrupted, or has replaced the registers. */
+static bool is_special(int64_t result)
+{
+    return (uint64_t)(result + 520) <= 8;
+}
+
+static void finish(struct frame *frame, int64_t result)
+{
+    struct thread *thread = current();
+    while (result != FRAME_REPLACED && is_special(result)) {
+        if (!signal_work(frame, result))
+            break;
+        thread->deadline_valid = 1; /* the time that has passed counts */
+        result = call(frame);
+        if (!is_special(result))
+            frame->regs.rax = (uint64_t)result;
+    }
+    thread->deadline_valid = 0;
+}
+
+void libos_syscall(struct frame *frame)
+{
+    int64_t result = call(frame);
+    if (UNLIKELY(is_special(result)))
+        finish(frame, result);
+    else
+        frame->regs.rax = (uint64_t)result;
+    if (UNLIKELY(dispatch_slowly))
+        trace_call(frame, result);
+}
+
+uint64_t call_deadline(uint64_t timeout_ns)
+{
+    struct thread *thread = current();
+    if (timeout_ns == UINT64_MAX)
+        return PAL_FOREVER;
+    if (!thread->deadline_valid) {
+        uint64_t now = 0;
+        PAL->clock_get(PAL_CLOCK_MONOTONIC, &now);
+        thread->deadline = timeout_ns > PAL_FOREVER - 1 - now ? PAL_FOREVER - 1 : now + timeout_ns;
+    }
+    return thread->deadline;
+}
+
+/* No call of the libOS leaves the guest a restart block: a restart without a handler happens in finish(). */
+int64_t sys_restart_syscall(void)
+{
+    return -EINTR;
+}
+
+void frame_set_rip(struct frame *frame, guest_t rip)
+{
+    frame->regs.rip = rip;
+    frame->resume = rip;
+}
+
+static void frame_from_saved(struct frame *frame)
+{
+    frame->regs = tcb()->saved;
+    frame->number = UINT64_MAX;
+    frame->how = FRAME_UPCALL;
+    frame_set_rip(frame, frame->regs.rip);
+}
+
+void libos_work(struct frame *frame)
+{
+    signal_work(frame, 0);
+}
+
+void libos_interrupt(struct frame *frame)
+{
+    frame_from_saved(frame);
+    signal_work(frame, 0);
+}
+
+void libos_exception(struct frame *frame)
+{
+    struct pal_exception exception = tcb()->exception;
+    frame_from_saved(frame);
+    signal_exception(&exception);
+}
+
+/* In the PAL's handlers: no locks, no calls. */
+uint32_t libos_classify(struct pal_context *context, uint32_t is_exception)
+{
+    extern const char image_text_end[], shim_way_out[], shim_way_out_end[];
+    extern const uint64_t image_fixups[][2], image_fixups_end[][2];
+    uint64_t rip = context->rip;
+    if (rip < PAL_IMAGE_BASE || rip >= (uint64_t)(uintptr_t)image_text_end)
+        return PAL_IN_GUEST;
+    if (rip >= (uint64_t)(uintptr_t)shim_way_out && rip < (uint64_t)(uintptr_t)shim_way_out_end) {
+        *context = current_frame()->regs; /* whole until the very end: the guest is as good as there */
+        return PAL_IN_GUEST;
+    }
+    if (is_exception) {
+        for (const uint64_t(*fixup)[2] = image_fixups; fixup < image_fixups_end; fixup++) {
+            if ((*fixup)[0] == rip) {
+                context->rip = (*fixup)[1];
+                return PAL_FIXED;
+            }
+        }
+    }
+    return PAL_IN_LIBOS;
+}
