@@ -40,6 +40,7 @@ struct thread {
     int tid;
     sigset_t blocked;
     sigset_t pending;         /* thread-directed; atomic */
+    sigset_t waiting_for;     /* rt_sigtimedwait's set: blocked, yet wanted */
     uint64_t deadline;        /* call_deadline's */
     uint32_t deadline_valid;
     uint32_t restore_mask;    /* sigsuspend, ppoll: saved_mask comes back when the call ends */
@@ -51,7 +52,8 @@ struct thread {
     guest_t clear_tid, robust_list, rseq;
     uint64_t robust_size;
     struct thread *next;
-    void *signal_queue;       /* thread-directed siginfo: signal.c */
+    struct signal_queue *signal_queue; /* thread-directed siginfo: sigqueue.c */
+    uint64_t fault_trap, fault_error, fault_address; /* of the last fault: later frames show it too, as Linux's do */
     char name[16];
     void *stack;              /* libOS stack's lowest address */
     struct thread *vfork_thread; /* see fork.c */
@@ -73,15 +75,31 @@ void process_exit_group(uint32_t status) __attribute__((noreturn));
 bool signal_work(struct frame *frame, int64_t restart);
 /* A synchronous fault of the guest: as a forced signal, or the stack grows. */
 void signal_exception(const struct pal_exception *exception);
-struct siginfo;
+struct siginfo; /* abi_signal.h */
+/* For libos_exception: the stack grows, or the guest gets the signal. */
+void signal_exception(const struct pal_exception *exception);
 /* To this thread, as by a fault: unblockable. */
 void signal_force(int signal, int code, guest_t address, uint64_t trap, uint64_t error);
 int64_t signal_send_thread(struct thread *thread, const struct siginfo *info);
 int64_t signal_send_process(int pid, const struct siginfo *info); /* any process of the sandbox */
 bool signal_waiting(void); /* is there something that this thread would act on now? */
-/* ppoll & co.: a temporary mask until the call ends. */
+/* ppoll & co.: a temporary mask until the call ends (address 0: none).  The call returns signal_mask_done(its result), which
+ * puts the old mask back unless the call was interrupted: then signal_work does, after the handlers' frames are set up. */
 int64_t signal_mask_for_call(guest_t mask, uint64_t size);
-void signal_exec(struct process *process);
+int64_t signal_mask_done(int64_t result);
+void signal_exec(struct process *process); /* handlers go, ignored ones stay; timers of timer_create go */
+/* Dispositions and queues of a process.  new and copy give NULL without memory; copy is for a vfork child: the same
+ * dispositions, nothing pending.  fork_child: in a fork child, process is the only one; its threads list is set. */
+struct signal_state *signals_new(struct process *process);
+struct signal_state *signals_copy(const struct signal_state *from, struct process *process);
+void signals_free(struct signal_state *signals);
+void signals_fork_child(struct process *process);
+/* This thread leaves, no longer in process->threads: what it had not yet taken wakes another. */
+void signals_thread_exit(struct thread *thread);
+/* Does this process want no zombies (SIGCHLD ignored, or SA_NOCLDWAIT)?  Does it want SIGCHLD when a child stops? */
+bool signals_discard_children(struct process *process);
+bool signals_want_stops(struct process *process);
+void signal_from_host(int signal); /* the terminal's, by way of the PAL: to this process */
 
 /* time.c */
 int64_t time_from_guest(guest_t timespec, uint64_t *out_ns); /* NULL address gives UINT64_MAX; -EINVAL, -EFAULT */
