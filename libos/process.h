@@ -100,6 +100,29 @@ void signals_thread_exit(struct thread *thread);
 bool signals_discard_children(struct process *process);
 bool signals_want_stops(struct process *process);
 void signal_from_host(int signal); /* the terminal's, by way of the PAL: to this process */
+/* signalfd: takes one pending signal of `set`, blocked or not, off this thread's or this process's queue; -EAGAIN: none. */
+int64_t signal_take(sigset_t set, struct siginfo *out);
+/* What is pending for this thread and its process, and the dispositions: signalfd's readiness, /proc/self/status. */
+struct signal_masks { sigset_t pending, shared_pending, ignored, caught; };
+void signal_masks_get(struct signal_masks *out);
+
+/* For /proc: the sandbox's process table.  list: up to `most` pids in rising order, returns how many.  facts: false where
+ * there is no such process. */
+struct process_facts {
+    int pid, parent, group, session;
+    uint32_t uid, gid, threads;
+    char state; /* R S T Z, as /proc has it */
+    char name[16];
+    uint64_t start_ns; /* PAL_CLOCK_BOOT */
+};
+int process_list(int *pids, int most);
+bool process_facts(int pid, struct process_facts *out);
+/* RLIMIT_*: what getrlimit gives this process. */
+void limit_get(uint32_t resource, uint64_t *soft, uint64_t *hard);
+/* uname's, and what sethostname set: at most 64 bytes and a NUL. */
+#define KERNEL_RELEASE "6.1.0"
+#define KERNEL_VERSION "#1 SMP PREEMPT_DYNAMIC"
+const char *host_name(void);
 
 /* time.c */
 int64_t time_from_guest(guest_t timespec, uint64_t *out_ns); /* NULL address gives UINT64_MAX; -EINVAL, -EFAULT */
