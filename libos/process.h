@@ -69,6 +69,26 @@ int64_t process_make_single(void);
 /* Ends the process.  status in wait(2)'s encoding. */
 void process_exit_group(uint32_t status) __attribute__((noreturn));
 
+/* process.c: what signals ask of processes and their table. */
+struct shared_signals; /* embedded in the slot: shared_signals.h */
+struct process_target {
+    uint64_t host;                /* for PAL->process_interrupt */
+    struct shared_signals *inbox;
+    uint32_t uid, suid;
+    int session;
+    bool zombie;
+    bool virtual_child;           /* inside vfork: the host process is its parent's too */
+};
+/* False: no such process, and not locked.  True: the table is locked, so that the slot stays that process's. */
+bool process_target_lock(int pid, struct process_target *out);
+void process_target_unlock(void);
+void process_reap_host(void);              /* children that the host says have ended; sends SIGCHLD to current_process() */
+void process_report_stop(int signal);      /* current_process(): state, the parent's SIGCHLD and waits */
+void process_report_continue(struct process *process);
+bool process_group_orphaned(void);         /* of current_process(): terminal stops are then ignored */
+struct thread *thread_find(struct process *process, int tid); /* caller holds process->lock */
+void thread_leave_if_exiting(void);        /* another thread called exit_group or exec: does not return then */
+
 /* signal.c */
 /* An interrupt was noted or a call ended in -ERESTART*: clears tcb.interrupted, reaps children, sets up handler frames.
  * `restart` is the call's result or 0.  True: run the call again (inside the libOS). */
@@ -76,8 +96,6 @@ bool signal_work(struct frame *frame, int64_t restart);
 /* A synchronous fault of the guest: as a forced signal, or the stack grows. */
 void signal_exception(const struct pal_exception *exception);
 struct siginfo; /* abi_signal.h */
-/* For libos_exception: the stack grows, or the guest gets the signal. */
-void signal_exception(const struct pal_exception *exception);
 /* To this thread, as by a fault: unblockable. */
 void signal_force(int signal, int code, guest_t address, uint64_t trap, uint64_t error);
 int64_t signal_send_thread(struct thread *thread, const struct siginfo *info);
