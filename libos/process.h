@@ -16,6 +16,8 @@ typedef uint64_t sigset_t; /* bit n-1 = signal n */
  * A guest process.  A picoprocess has one, and for each thread inside vfork a virtual child more, which shares mm with its
  * parent until it execs (then the host forks) or exits.
  */
+enum process_exiting { PROCESS_STAYS, PROCESS_EXITS, PROCESS_EXECS };
+
 struct process {
     int pid;
     uint32_t references;
@@ -26,9 +28,12 @@ struct process {
     struct mutex lock;      /* threads, exit */
     struct thread *threads; /* guarded by lock */
     uint32_t thread_count;
-    uint32_t exiting;       /* exit_group or exec has begun: other threads leave */
+    uint32_t exiting;       /* exit_group or exec has begun: other threads leave.  Atomic */
     uint32_t exit_status;   /* wait(2)'s encoding */
     struct process *vfork_parent; /* this is a virtual child */
+    struct process *next;         /* of this picoprocess: process.c's list */
+    struct thread *exec_thread;   /* exiting is PROCESS_EXECS: the one that stays */
+    uint32_t vforks;              /* threads that play a virtual child at the moment */
     uint32_t uid, euid, suid, fsuid, gid, egid, sgid, fsgid;
     uint32_t group_count, groups[32];
 };
@@ -36,7 +41,7 @@ struct process {
 /* First fields: hot. */
 struct thread {
     struct process *process;
-    struct pal_tcb *tcb;
+    struct pal_tcb *tcb;      /* NULL: the thread is in vfork, its host thread plays the child; signals stay pending */
     int tid;
     sigset_t blocked;
     sigset_t pending;         /* thread-directed; atomic */
@@ -68,6 +73,25 @@ void thread_start(void *thread); /* entry given to PAL->thread_create */
 int64_t process_make_single(void);
 /* Ends the process.  status in wait(2)'s encoding. */
 void process_exit_group(uint32_t status) __attribute__((noreturn));
+/* Leaves for good where another thread's exit_group or exec asks for it: signal_work calls this first. */
+void thread_check_exiting(void);
+/* A local process by pid, with a reference, or NULL: it lives in another picoprocess, or not at all. */
+struct process *process_local_get(int pid);
+void process_put(struct process *process);
+/* Calls visit for each process of this picoprocess (virtual children too), under a lock: it takes no lock but theirs. */
+void process_for_each_local(void (*visit)(struct process *process, void *argument), void *argument);
+/* Interrupts the picoprocess that a pid lives in, so that it looks at its slot's pending signals.  Caller holds no lock. */
+int64_t process_notify(int pid);
+/* kill -9, at once: the host ends the picoprocess.  0, -ESRCH. */
+int64_t process_kill(int pid);
+/* Job control: the calling process has stopped or goes on; its parent's wait and SIGCHLD learn of it. */
+void process_stopped(int signal);
+void process_continued(void);
+/* sigaction on SIGCHLD: ignored, or SA_NOCLDWAIT. */
+void process_no_zombies(bool on);
+
+/* wait.c: host children that have ended get their slots' states, their parents SIGCHLD.  signal_work calls it. */
+void process_reap_host(void);
 
 /* process.c: what signals ask of processes and their table. */
 struct shared_signals; /* embedded in the slot: shared_signals.h */
@@ -105,6 +129,8 @@ bool signal_waiting(void); /* is there something that this thread would act on n
  * puts the old mask back unless the call was interrupted: then signal_work does, after the handlers' frames are set up. */
 int64_t signal_mask_for_call(guest_t mask, uint64_t size);
 int64_t signal_mask_done(int64_t result);
+/* To this thread, as if it had sent it to itself: SIGPIPE of write(2). */
+void signal_self(int signal);
 void signal_exec(struct process *process); /* handlers go, ignored ones stay; timers of timer_create go */
 /* Dispositions and queues of a process.  new and copy give NULL without memory; copy is for a vfork child: the same
  * dispositions, nothing pending.  fork_child: in a fork child, process is the only one; its threads list is set. */
