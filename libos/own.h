@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The libOS's own file systems: /dev, /proc and /sys as one tree of constant tables.  own.c walks it, devfs.c, procfs.c and
+ * procself.c fill it, text.c serves the files whose contents are made when they are read.
+ *
+ * Callers outside (path.c, open.c, stat.c) use the first group only.  No function here may be called with a lock held.
+ */
+#ifndef LIBOS_OWN_H
+#define LIBOS_OWN_H
+
+#include "libos/files.h"
+
+/* Is this absolute path served here, by its text?  Not where a mount of the manifest lies (say, /dev/shm). */
+bool own_path(const char *path);
+/* As open(2); the result's path is set.  Leads out of the tree (/proc/self/cwd/x) are followed. */
+int64_t own_open(const char *path, uint32_t flags, uint32_t mode, struct file **out);
+/* -EREMOTE where a link leads out of the tree: go on with *follow. */
+int64_t own_attributes(const char *path, bool nofollow, struct pal_attributes *out, struct pal_path_buffer *follow);
+int64_t own_readlink(const char *path, struct pal_path_buffer *out);
+/* For calls that make, remove or rename: -EREMOTE with the path to work on (/dev/shm/x), else why it can't be done.  op is
+ * a pal_change_op. */
+int64_t own_change(uint32_t op, const char *path, struct pal_path_buffer *follow);
+
+/* ---- The tree ----------------------------------------------------------------------------------------------------- */
+
+struct own_entry;
+struct own_node {
+    const struct own_entry *entry;
+    int pid, tid, number; /* of the numbered directories passed; number: the last one's */
+};
+
+/* text.c: bytes being written; running out of memory is remembered and reported once. */
+struct text {
+    uint32_t references;
+    bool failed;
+    size_t size, room;
+    char *bytes;
+};
+void text_add(struct text *text, const char *pattern, ...) __attribute__((format(printf, 2, 3)));
+void text_bytes(struct text *text, const void *bytes, size_t size);
+
+/* An entry is one kind of thing: which of the members are set tells. */
+struct own_entry {
+    const char *name;
+    uint32_t mode;                    /* S_IF* and permissions */
+    uint32_t device;                  /* st_rdev of a character device */
+    const struct own_entry *children; /* a directory's, up to a NULL name */
+    /* A directory of numbers: does n exist (then node becomes it), and which one comes after `after` (-1: none). */
+    bool (*number)(struct own_node *node, int n);
+    int (*number_after)(const struct own_node *node, int after);
+    /* A text file: its contents, and what writing to it does (bytes end with a NUL; 0 or -errno). */
+    void (*text)(struct text *text, const struct own_node *node);
+    int64_t (*store)(const struct own_node *node, const char *bytes, size_t size);
+    /* A symlink, or a directory that really lies elsewhere (S_IFDIR). */
+    int64_t (*link)(const struct own_node *node, struct pal_path_buffer *out);
+    /* An open description that this name stands for (a reference, or NULL): following a link ends there. */
+    struct file *(*target)(const struct own_node *node);
+    const struct file_ops *ops;       /* a device */
+};
+#define OWN_DIRECTORY (S_IFDIR | 0555u)
+#define OWN_TEXT (S_IFREG | 0444u)
+#define OWN_LINK (S_IFLNK | 0777u)
+
+extern const struct own_entry devfs_entries[], procfs_entries[], sysfs_entries[]; /* devfs.c, procfs.c */
+bool procself_number(struct own_node *node, int n);                               /* /proc/N */
+int procself_after(const struct own_node *node, int after);
+
+/* A place in the tree, with its name in full ("/proc/12/fd"). */
+#define OWN_DEPTH 8
+struct own_place {
+    struct own_node node[OWN_DEPTH];
+    uint32_t depth; /* node[depth] is the place */
+    uint32_t size[OWN_DEPTH];
+    char path[128];
+};
+int64_t own_place_attributes(const struct own_place *place, struct pal_attributes *out);
+/* For the ops of what own_open makes: file->data is its place. */
+int64_t own_file_attributes(struct file *file, struct pal_attributes *out);
+void own_file_destroy(struct file *file);
+/* text.c: opens the text file at place. */
+int64_t text_open(const struct own_place *place, uint32_t flags, struct file **out);
+/* devfs.c: the first descriptor that is a terminal (with this st_rdev, or any for 0), or -1. */
+int terminal_descriptor(uint64_t rdevice);
+
+int64_t link_text(struct pal_path_buffer *out, const char *pattern, ...) __attribute__((format(printf, 2, 3)));
+#endif
