@@ -1,0 +1,19 @@
+# SPDX-License-Identifier: MIT
+# Exit statuses: the program's; 128+N by signal N; 125, 126, 127.
+. regression/cli/lib.sh.inc
+expect 0 "" "$PAL" /bin/true
+expect 1 "" "$PAL" /bin/false
+expect 7 "" "$PAL" -- /bin/sh -c 'exit 7'
+expect 143 "" "$PAL" /bin/sh -c 'kill -TERM $$'
+expect 137 "" "$PAL" /bin/sh -c 'kill -KILL $$'
+expect 139 "" "$PAL" /bin/sh -c 'kill -SEGV $$'
+expect 127 'not found' "$PAL" no-such-program
+expect 127 'not found' "$PAL" /no/such/program
+expect 126 'directory' "$PAL" /usr
+expect 126 'executable' "$PAL" /etc/os-release
+expect 125 'unknown option|unrecognized|option' "$PAL" --no-such-option /bin/true
+expect 125 'PROGRAM|usage' "$PAL"
+[ "$("$PAL" /bin/echo -- -m x)" = "-- -m x" ] || say "the program's own options are not left alone"
+[ "$(echo in | "$PAL" /bin/cat)" = in ] || say "standard input is not passed through"
+[ "$(SECRET=1 LANG=C "$PAL" /usr/bin/env | grep -cE '^(SECRET|LANG)=')" = 1 ] || say "the environment is not reduced"
+exit $bad
