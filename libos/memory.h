@@ -26,7 +26,15 @@
 #define MAP_NONBLOCK 0x10000u
 #define MAP_STACK 0x20000u
 #define MAP_HUGETLB 0x40000u
+#define MAP_SYNC 0x80000u
 #define MAP_FIXED_NOREPLACE 0x100000u
+#define MREMAP_MAYMOVE 1u
+#define MREMAP_FIXED 2u
+#define MREMAP_DONTUNMAP 4u
+/* Of the libOS's own, in vma.flags: what a fork child does with it (madvise(2)); stubs of rewritten call sites. */
+#define VMA_HIDDEN 0x80000000u
+#define VMA_DONTFORK 0x40000000u
+#define VMA_WIPEONFORK 0x20000000u
 
 struct vma {
     guest_t start, end;
@@ -36,31 +44,43 @@ struct vma {
     const char *name;           /* "[heap]", "[stack]", "[vdso]" or NULL */
 };
 
-/* vma.c, map.c */
+/* map.c, protect.c, remap.c, advise.c */
 void mm_init(void);
 /* Kernel-side mmap(2) with a file already looked up (a reference is taken if kept).  Address or -errno. */
 int64_t mm_map(guest_t address, uint64_t size, uint32_t protection, uint32_t flags, struct file *file, uint64_t offset,
                const char *name);
 int64_t mm_unmap(guest_t address, uint64_t size);
 void mm_reset(void);              /* exec: everything of the guest's goes */
-void mm_fork_child(void);         /* locks anew */
+void mm_fork_lock(void);          /* around process_fork, in the parent: nobody else is halfway through a change */
+void mm_fork_unlock(void);
+void mm_fork_child(void);         /* instead of mm_fork_unlock in the child: locks anew, DONTFORK and WIPEONFORK done */
 /* Calls visit for each vma in order, under the lock: it must not touch guest memory or mm.  Nonzero stops. */
 int64_t mm_for_each(int64_t (*visit)(const struct vma *vma, void *argument), void *argument);
 bool mm_find(guest_t address, struct vma *out); /* a copy; the file pointer is only good for comparing */
 struct mm_facts { guest_t brk_start, brk_end, stack_top, arg_start, arg_end, env_start, env_end, auxv, code_start, code_end;
                   uint64_t total_bytes, auxv_size; };
 void mm_facts_get(struct mm_facts *out);
+void mm_facts_set(const struct mm_facts *facts); /* exec: all but total_bytes */
+void mm_layout_set(guest_t mmap_base);           /* exec: mappings without a hint lie below it, top-down */
+/* The start of a free range for exec to map into with MAP_FIXED, or 0.  align is a power of two. */
+guest_t mm_free_range(uint64_t size, uint64_t align);
+/* A private area within 2 GiB of `near`, readable, writable and executable, that the guest's own calls leave alone; 0 where
+ * there is no room.  For the stubs of rewritten call sites; mm_reset drops it with the rest. */
+guest_t mm_reserve_near(guest_t near, uint64_t size);
+extern bool mm_no_randomize; /* personality(2)'s ADDR_NO_RANDOMIZE: from the next exec on */
 /* A fault of the guest at `address`: true if it was the stack growing, and the guest can go on. */
 bool mm_fault_grows_stack(guest_t address, guest_t stack_pointer);
 
-/* exec.c.  `path` is absolute; strings are copied by exec_prepare.  Prepare may fail and leaves everything as it was;
- * commit can't (it kills the process if the host refuses).  fill the frame for the new program. */
+/* exec.c.  `path` is absolute; `given` is the name as the guest gave it (AT_EXECFN, a script's $0, comm; execveat:
+ * /dev/fd/N or /dev/fd/N/NAME).  Strings are copied by exec_prepare.  Prepare may fail and leaves everything as it was;
+ * commit can't (it kills the process if the host refuses).  It sets current()->name and fills the frame for the new
+ * program. */
 struct exec_image;
-int64_t exec_prepare(const char *path, guest_t argv, guest_t envp, struct exec_image **out);
+int64_t exec_prepare(const char *path, const char *given, guest_t argv, guest_t envp, struct exec_image **out);
 int64_t exec_prepare_boot(struct exec_image **out); /* the first program, from boot */
 void exec_drop(struct exec_image *image);
 /* Caller has made the process single-threaded (process.c does). */
 void exec_commit(struct exec_image *image, struct frame *frame);
-/* For /proc/self/exe, comm: of the running program. */
+/* The running program's canonical path, for /proc/self/exe: good until the next exec. */
 const char *exec_path(void);
 #endif
