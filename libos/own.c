@@ -244,7 +244,7 @@ int64_t own_place_attributes(const struct own_place *place, struct pal_attribute
 int64_t own_attributes(const char *path, bool nofollow, struct pal_attributes *out, struct pal_path_buffer *follow)
 {
     struct own_place place;
-    int64_t result = resolve(path, nofollow, &place, follow);
+    int64_t result = walk(path, nofollow, &place, follow);
     if (result)
         return result;
     const struct own_node *node = &place.node[place.depth];
@@ -264,19 +264,13 @@ int64_t own_readlink(const char *path, struct pal_path_buffer *out)
 {
     struct own_place place;
     int64_t result = resolve(path, true, &place, out);
-    if (result == -EREMOTE) {
-        struct pal_path_buffer *outside = alloc_copy(out, sizeof *out);
-        if (!outside)
-            return -ENOMEM;
-        struct pal_name name = {outside->bytes, outside->size, 1};
-        result = PAL->name_read(&name, out);
-        release(outside);
-        return result < 0 ? result : 0;
-    }
     if (result)
         return result;
     const struct own_node *node = &place.node[place.depth];
-    return (node->entry->mode & S_IFMT) == S_IFLNK ? node->entry->link(node, out) : -EINVAL;
+    if ((node->entry->mode & S_IFMT) != S_IFLNK)
+        return -EINVAL;
+    result = node->entry->link(node, out);
+    return result < 0 ? result : out->size;
 }
 
 int64_t own_change(uint32_t op, const char *path, struct pal_path_buffer *follow)

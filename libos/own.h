@@ -3,20 +3,14 @@
  * The libOS's own file systems: /dev, /proc and /sys as one tree of constant tables.  own.c walks it, devfs.c, procfs.c and
  * procself.c fill it, text.c serves the files whose contents are made when they are read.
  *
- * Callers outside (path.c, open.c, stat.c) use the first group only.  No function here may be called with a lock held.
+ * Callers outside (path.c, open.c, stat.c) use own_change and what files.h declares.  No function here may be called with a
+ * lock held.
  */
 #ifndef LIBOS_OWN_H
 #define LIBOS_OWN_H
 
 #include "libos/files.h"
 
-/* Is this absolute path served here, by its text?  Not where a mount of the manifest lies (say, /dev/shm). */
-bool own_path(const char *path);
-/* As open(2); the result's path is set.  Leads out of the tree (/proc/self/cwd/x) are followed. */
-int64_t own_open(const char *path, uint32_t flags, uint32_t mode, struct file **out);
-/* -EREMOTE where a link leads out of the tree: go on with *follow. */
-int64_t own_attributes(const char *path, bool nofollow, struct pal_attributes *out, struct pal_path_buffer *follow);
-int64_t own_readlink(const char *path, struct pal_path_buffer *out);
 /* For calls that make, remove or rename: -EREMOTE with the path to work on (/dev/shm/x), else why it can't be done.  op is
  * a pal_change_op. */
 int64_t own_change(uint32_t op, const char *path, struct pal_path_buffer *follow);

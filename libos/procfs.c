@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * /proc's files about the whole system, and the few of /sys that C libraries and runtimes look for.  They describe the
+ * sandbox: its limits, the processor as CPUID tells every program, and no more of the host than a program needs.
+ */
+#include "libos/memory.h"
+#include "libos/own.h"
+#include "libos/process.h"
+
+#define DEFAULT_MEMORY (8ul << 30) /* what meminfo tells where there is no limit */
+#define TICK_NS 10000000ul
+#define SECOND_NS 1000000000ul
+
+/* ---- cpuinfo ----------------------------------------------------------------------------------------------------------- */
+
+struct cpuid { uint32_t a, b, c, d; };
+
+static struct cpuid cpuid(uint32_t leaf)
+{
+    struct cpuid out;
+    __asm__ volatile("cpuid" : "=a"(out.a), "=b"(out.b), "=c"(out.c), "=d"(out.d) : "0"(leaf), "2"(0));
+    return out;
+}
+
+/* Names of the bits of a feature word, from bit 0; "-" has none. */
+static const char leaf1_edx[] = "fpu vme de pse tsc msr pae mce cx8 apic - sep mtrr pge mca cmov pat pse36 pn clflush - dts "
+                                "acpi mmx fxsr sse sse2 ss ht tm ia64 pbe";
+static const char leaf1_ecx[] = "pni pclmulqdq dtes64 monitor ds_cpl vmx smx est tm2 ssse3 cid sdbg fma cx16 xtpr pdcm - "
+                                "pcid dca sse4_1 sse4_2 x2apic movbe popcnt tsc_deadline_timer aes xsave - avx f16c rdrand "
+                                "hypervisor";
+static const char leaf7_ebx[] = "fsgsbase tsc_adjust - bmi1 hle avx2 - smep bmi2 erms invpcid rtm cqm - mpx rdt_a avx512f "
+                                "avx512dq rdseed adx smap avx512ifma - clflushopt clwb intel_pt avx512pf avx512er avx512cd "
+                                "sha_ni avx512bw avx512vl";
+static const char leaf7_ecx[] = "- avx512vbmi umip pku ospke waitpkg avx512_vbmi2 - gfni vaes vpclmulqdq avx512_vnni "
+                                "avx512_bitalg tme avx512_vpopcntdq - la57";
+static const char extended_edx[] = "- - - - - - - - - - - syscall - - - - - - - mp nx - mmxext - - fxsr_opt pdpe1gb rdtscp - "
+                                   "lm 3dnowext 3dnow";
+static const char extended_ecx[] = "lahf_lm cmp_legacy svm extapic cr8_legacy abm sse4a misalignsse 3dnowprefetch osvw ibs "
+                                   "xop skinit wdt - lwp fma4";
+
+static void add_flags(struct text *text, uint32_t bits, const char *names)
+{
+    while (*names) {
+        int size = 0;
+        while (names[size] && names[size] != ' ')
+            size++;
+        if (bits & 1 && names[0] != '-')
+            text_add(text, " %.*s", size, names);
+        bits >>= 1;
+        names += size;
+        while (*names == ' ')
+            names++;
+    }
+}
+
+static void processor_text(struct text *text, uint64_t n, const struct cpuid *vendor, const struct cpuid *version,
+                           const char *model_name)
+{
+    uint32_t family = version->a >> 8 & 15, model = version->a >> 4 & 15;
+    if (family == 6 || family == 15)
+        model |= version->a >> 12 & 0xf0;
+    if (family == 15)
+        family += version->a >> 20 & 255;
+    text_add(text, "processor\t: %lu\nvendor_id\t: %.4s%.4s%.4s\ncpu family\t: %u\nmodel\t\t: %u\n", n,
+             (const char *)&vendor->b, (const char *)&vendor->d, (const char *)&vendor->c, family, model);
+    text_add(text, "model name\t: %s\nstepping\t: %u\nmicrocode\t: 0x1\ncpu MHz\t\t: 2000.000\ncache size\t: 1024 KB\n",
+             model_name, version->a & 15);
+    text_add(text, "physical id\t: 0\nsiblings\t: %lu\ncore id\t\t: %lu\ncpu cores\t: %lu\napicid\t\t: %lu\n",
+             boot->cpu_count, n, boot->cpu_count, n);
+    text_add(text, "initial apicid\t: %lu\nfpu\t\t: yes\nfpu_exception\t: yes\ncpuid level\t: %u\nwp\t\t: yes\nflags\t\t:", n,
+             vendor->a);
+}
+
+static void cpuinfo_text(struct text *text, const struct own_node *node)
+{
+    (void)node;
+    struct cpuid vendor = cpuid(0), version = cpuid(1), extended = cpuid(0x80000000);
+    struct cpuid seven = vendor.a >= 7 ? cpuid(7) : (struct cpuid){0};
+    struct cpuid more = extended.a >= 0x80000001 ? cpuid(0x80000001) : (struct cpuid){0};
+    struct cpuid size = extended.a >= 0x80000008 ? cpuid(0x80000008) : (struct cpuid){.a = 48 << 8 | 40};
+    struct cpuid brand[4] = {0};
+    for (uint32_t i = 0; i < 3 && extended.a >= 0x80000004; i++)
+        brand[i] = cpuid(0x80000002 + i);
+    const char *model_name = (const char *)brand;
+    while (*model_name == ' ')
+        model_name++;
+    for (uint64_t n = 0; n < boot->cpu_count; n++) {
+        processor_text(text, n, &vendor, &version, *model_name ? model_name : "unknown");
+        add_flags(text, version.d, leaf1_edx);
+        add_flags(text, more.d, extended_edx);
+        add_flags(text, version.c, leaf1_ecx);
+        add_flags(text, more.c, extended_ecx);
+        add_flags(text, seven.b, leaf7_ebx);
+        add_flags(text, seven.c, leaf7_ecx);
+        text_add(text, "\nbugs\t\t:\nbogomips\t: 4000.00\nclflush size\t: 64\ncache_alignment\t: 64\n"
+                       "address sizes\t: %u bits physical, %u bits virtual\npower management:\n\n",
+                 size.a & 255, size.a >> 8 & 255);
+    }
+}
+
+/* ---- Counters ----------------------------------------------------------------------------------------------------------- */
+
+static void meminfo_text(struct text *text, const struct own_node *node)
+{
+    struct mm_facts mm;
+    uint64_t total = boot->memory_limit == UINT64_MAX ? DEFAULT_MEMORY : boot->memory_limit;
+    (void)node;
+    mm_facts_get(&mm);
+    uint64_t left = mm.total_bytes < total / 2 ? total - mm.total_bytes : total / 2; /* address space is not memory */
+    text_add(text, "MemTotal:       %8lu kB\nMemFree:        %8lu kB\nMemAvailable:   %8lu kB\n", total >> 10, left >> 10,
+             left >> 10);
+    text_add(text, "Buffers:        %8u kB\nCached:         %8u kB\nSwapCached:     %8u kB\nActive:         %8lu kB\n", 0, 0,
+             0, (total - left) >> 10);
+    text_add(text, "Inactive:       %8u kB\nSwapTotal:      %8u kB\nSwapFree:       %8u kB\nDirty:          %8u kB\n", 0, 0,
+             0, 0);
+    text_add(text, "Writeback:      %8u kB\nAnonPages:      %8lu kB\nMapped:         %8u kB\nShmem:          %8u kB\n", 0,
+             (total - left) >> 10, 0, 0);
+    text_add(text, "Slab:           %8u kB\nSReclaimable:   %8u kB\nCommitLimit:    %8lu kB\nCommitted_AS:   %8lu kB\n", 0, 0,
+             total >> 10, (total - left) >> 10);
+    text_add(text, "VmallocTotal:   34359738367 kB\nHugePages_Total:       0\nHugePages_Free:        0\n"
+                   "Hugepagesize:       2048 kB\n");
+}
+
+static void stat_text(struct text *text, const struct own_node *node)
+{
+    int pids[64];
+    uint64_t up = time_now(PAL_CLOCK_BOOT), cpus = boot->cpu_count;
+    (void)node;
+    text_add(text, "cpu  0 0 0 %lu 0 0 0 0 0 0\n", up / TICK_NS * cpus);
+    for (uint64_t n = 0; n < cpus; n++)
+        text_add(text, "cpu%lu 0 0 0 %lu 0 0 0 0 0 0\n", n, up / TICK_NS);
+    text_add(text, "intr 0\nctxt 0\nbtime %lu\nprocesses %d\nprocs_running 1\nprocs_blocked 0\n",
+             (time_now(PAL_CLOCK_REALTIME) - up) / SECOND_NS, process_list(pids, COUNT_OF(pids)));
+}
+
+static void uptime_text(struct text *text, const struct own_node *node)
+{
+    uint64_t up = time_now(PAL_CLOCK_BOOT) / TICK_NS, idle = up * boot->cpu_count;
+    (void)node;
+    text_add(text, "%lu.%02lu %lu.%02lu\n", up / 100, up % 100, idle / 100, idle % 100);
+}
+
+static void loadavg_text(struct text *text, const struct own_node *node)
+{
+    int pids[64];
+    int count = process_list(pids, COUNT_OF(pids));
+    (void)node;
+    text_add(text, "0.00 0.00 0.00 1/%d %d\n", count, current_process()->pid);
+}
+
+static void version_text(struct text *text, const struct own_node *node)
+{
+    (void)node;
+    text_add(text, "Linux version %s (pal-run) %s\n", KERNEL_RELEASE, KERNEL_VERSION);
+}
+
+static void filesystems_text(struct text *text, const struct own_node *node)
+{
+    (void)node;
+    text_add(text, "nodev\tsysfs\nnodev\ttmpfs\nnodev\tproc\nnodev\tdevtmpfs\n\text4\n");
+}
+
+/* ---- sys/ --------------------------------------------------------------------------------------------------------------- */
+
+static void uuid_add(struct text *text, uint64_t high, uint64_t low)
+{
+    high = (high & ~0xf000ull) | 0x4000;                 /* version 4 */
+    low = (low & ~(3ull << 62)) | 2ull << 62;            /* the usual variant */
+    text_add(text, "%08x-%04x-%04x-%04x-%04x%08x\n", (uint32_t)(high >> 32), (uint32_t)(high >> 16 & 0xffff),
+             (uint32_t)(high & 0xffff), (uint32_t)(low >> 48), (uint32_t)(low >> 32 & 0xffff), (uint32_t)low);
+}
+
+static void uuid_text(struct text *text, const struct own_node *node)
+{
+    uint64_t bits[2] = {0};
+    (void)node;
+    PAL->random((uint64_t)(uintptr_t)bits, sizeof bits);
+    uuid_add(text, bits[0], bits[1]);
+}
+
+static uint64_t mix(uint64_t x) /* splitmix64 */
+{
+    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9ull;
+    x = (x ^ x >> 27) * 0x94d049bb133111ebull;
+    return x ^ x >> 31;
+}
+
+/* The same in every process of the sandbox, since all share the boot facts; another in the next sandbox. */
+static void boot_id_text(struct text *text, const struct own_node *node)
+{
+    uint64_t seed = boot->host_process * 0x9e3779b97f4a7c15ull + (uint64_t)boot->standard[0];
+    (void)node;
+    uuid_add(text, mix(seed), mix(seed + 1));
+}
+
+static void hostname_text(struct text *text, const struct own_node *node)
+{
+    (void)node;
+    text_add(text, "%s\n", host_name());
+}
+
+struct constant { char name[20], value[40]; };
+static const struct constant constants[] = {
+    {"osrelease", KERNEL_RELEASE "\n"},
+    {"ostype", "Linux\n"},
+    {"version", KERNEL_VERSION "\n"},
+    {"domainname", "(none)\n"},
+    {"pid_max", "4194304\n"},
+    {"threads-max", "127000\n"},
+    {"cap_last_cap", "40\n"},
+    {"ngroups_max", "65536\n"},
+    {"core_pattern", "core\n"},
+    {"randomize_va_space", "2\n"},
+    {"msgmax", "8192\n"},
+    {"shmmax", "18446744073692774399\n"},
+    {"entropy_avail", "256\n"},
+    {"poolsize", "256\n"},
+    {"overcommit_memory", "0\n"},
+    {"max_map_count", "65530\n"},
+    {"mmap_min_addr", "65536\n"},
+    {"swappiness", "60\n"},
+    {"file-max", "9223372036854775807\n"},
+    {"nr_open", "1048576\n"},
+    {"pipe-max-size", "1048576\n"},
+    {"somaxconn", "4096\n"},
+};
+
+static void constant_text(struct text *text, const struct own_node *node)
+{
+    for (size_t i = 0; i < COUNT_OF(constants); i++)
+        if (!strcmp(constants[i].name, node->entry->name))
+            text_add(text, "%s", constants[i].value);
+}
+
+static void cpus_text(struct text *text, const struct own_node *node)
+{
+    (void)node;
+    if (boot->cpu_count > 1)
+        text_add(text, "0-%lu\n", boot->cpu_count - 1);
+    else
+        text_add(text, "0\n");
+}
+
+/* ---- Links and tables ----------------------------------------------------------------------------------------------------- */
+
+static int64_t mounts_link(const struct own_node *node, struct pal_path_buffer *out)
+{
+    (void)node;
+    return link_text(out, "self/mounts");
+}
+
+static int64_t self_link(const struct own_node *node, struct pal_path_buffer *out)
+{
+    (void)node;
+    return link_text(out, "%d", current_process()->pid);
+}
+
+static int64_t thread_self_link(const struct own_node *node, struct pal_path_buffer *out)
+{
+    (void)node;
+    return link_text(out, "%d/task/%d", current_process()->pid, current()->tid);
+}
+
+#define CONSTANT(entry_name) {.name = entry_name, .mode = OWN_TEXT, .text = constant_text}
+#define DIRECTORY(entry_name, entries) {.name = entry_name, .mode = OWN_DIRECTORY, .children = entries}
+
+static const struct own_entry random_entries[] = {
+    {.name = "boot_id", .mode = OWN_TEXT, .text = boot_id_text},
+    CONSTANT("entropy_avail"),
+    CONSTANT("poolsize"),
+    {.name = "uuid", .mode = OWN_TEXT, .text = uuid_text},
+    {.name = NULL},
+};
+static const struct own_entry kernel_entries[] = {
+    CONSTANT("cap_last_cap"),
+    CONSTANT("core_pattern"),
+    CONSTANT("domainname"),
+    {.name = "hostname", .mode = OWN_TEXT, .text = hostname_text},
+    CONSTANT("msgmax"),
+    CONSTANT("ngroups_max"),
+    CONSTANT("osrelease"),
+    CONSTANT("ostype"),
+    CONSTANT("pid_max"),
+    DIRECTORY("random", random_entries),
+    CONSTANT("randomize_va_space"),
+    CONSTANT("shmmax"),
+    CONSTANT("threads-max"),
+    CONSTANT("version"),
+    {.name = NULL},
+};
+static const struct own_entry vm_entries[] = {
+    CONSTANT("max_map_count"), CONSTANT("mmap_min_addr"), CONSTANT("overcommit_memory"), CONSTANT("swappiness"),
+    {.name = NULL},
+};
+static const struct own_entry fs_entries[] = {
+    CONSTANT("file-max"), CONSTANT("nr_open"), CONSTANT("pipe-max-size"), {.name = NULL},
+};
+static const struct own_entry net_core_entries[] = {CONSTANT("somaxconn"), {.name = NULL}};
+static const struct own_entry net_entries[] = {DIRECTORY("core", net_core_entries), {.name = NULL}};
+static const struct own_entry sys_entries[] = {
+    DIRECTORY("fs", fs_entries), DIRECTORY("kernel", kernel_entries), DIRECTORY("net", net_entries),
+    DIRECTORY("vm", vm_entries), {.name = NULL},
+};
+
+const struct own_entry procfs_entries[] = {
+    {.name = "cpuinfo", .mode = OWN_TEXT, .text = cpuinfo_text},
+    {.name = "filesystems", .mode = OWN_TEXT, .text = filesystems_text},
+    {.name = "loadavg", .mode = OWN_TEXT, .text = loadavg_text},
+    {.name = "meminfo", .mode = OWN_TEXT, .text = meminfo_text},
+    {.name = "mounts", .mode = OWN_LINK, .link = mounts_link},
+    {.name = "self", .mode = OWN_LINK, .link = self_link},
+    {.name = "stat", .mode = OWN_TEXT, .text = stat_text},
+    DIRECTORY("sys", sys_entries),
+    {.name = "thread-self", .mode = OWN_LINK, .link = thread_self_link},
+    {.name = "uptime", .mode = OWN_TEXT, .text = uptime_text},
+    {.name = "version", .mode = OWN_TEXT, .text = version_text},
+    {.name = NULL},
+};
+
+static const struct own_entry cpu_entries[] = {
+    {.name = "online", .mode = OWN_TEXT, .text = cpus_text},
+    {.name = "possible", .mode = OWN_TEXT, .text = cpus_text},
+    {.name = "present", .mode = OWN_TEXT, .text = cpus_text},
+    {.name = NULL},
+};
+static const struct own_entry system_entries[] = {DIRECTORY("cpu", cpu_entries), {.name = NULL}};
+static const struct own_entry devices_entries[] = {DIRECTORY("system", system_entries), {.name = NULL}};
+const struct own_entry sysfs_entries[] = {DIRECTORY("devices", devices_entries), {.name = NULL}};
