@@ -73,25 +73,12 @@ void thread_start(void *thread); /* entry given to PAL->thread_create */
 int64_t process_make_single(void);
 /* Ends the process.  status in wait(2)'s encoding. */
 void process_exit_group(uint32_t status) __attribute__((noreturn));
-/* Leaves for good where another thread's exit_group or exec asks for it: signal_work calls this first. */
-void thread_check_exiting(void);
 /* A local process by pid, with a reference, or NULL: it lives in another picoprocess, or not at all. */
 struct process *process_local_get(int pid);
-void process_put(struct process *process);
-/* Calls visit for each process of this picoprocess (virtual children too), under a lock: it takes no lock but theirs. */
-void process_for_each_local(void (*visit)(struct process *process, void *argument), void *argument);
-/* Interrupts the picoprocess that a pid lives in, so that it looks at its slot's pending signals.  Caller holds no lock. */
-int64_t process_notify(int pid);
-/* kill -9, at once: the host ends the picoprocess.  0, -ESRCH. */
-int64_t process_kill(int pid);
-/* Job control: the calling process has stopped or goes on; its parent's wait and SIGCHLD learn of it. */
-void process_stopped(int signal);
-void process_continued(void);
-/* sigaction on SIGCHLD: ignored, or SA_NOCLDWAIT. */
-void process_no_zombies(bool on);
-
-/* wait.c: host children that have ended get their slots' states, their parents SIGCHLD.  signal_work calls it. */
-void process_reap_host(void);
+struct process *process_ref(struct process *process);
+void process_put(struct process *process); /* NULL is fine */
+/* A signal for a pid has been put where it finds it: interrupts the picoprocess that it lives in.  Caller holds no lock. */
+void process_notify(struct shared_process *slot);
 
 /* process.c: what signals ask of processes and their table. */
 struct shared_signals; /* embedded in the slot: shared_signals.h */
@@ -106,7 +93,7 @@ struct process_target {
 /* False: no such process, and not locked.  True: the table is locked, so that the slot stays that process's. */
 bool process_target_lock(int pid, struct process_target *out);
 void process_target_unlock(void);
-void process_reap_host(void);              /* children that the host says have ended; sends SIGCHLD to current_process() */
+void process_reap_host(void);              /* wait.c: children that the host says have ended; sends SIGCHLD to their parents */
 void process_report_stop(int signal);      /* current_process(): state, the parent's SIGCHLD and waits */
 void process_report_continue(struct process *process);
 bool process_group_orphaned(void);         /* of current_process(): terminal stops are then ignored */
