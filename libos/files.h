@@ -14,7 +14,7 @@ struct file_ops {
     /* Data move between the object and vectors of guest memory; offset -1 = the description's own. */
     int64_t (*read)(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset);
     int64_t (*write)(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset);
-    int64_t (*seek)(struct file *file, int64_t offset, int whence);
+    int64_t (*seek)(struct file *file, int64_t offset, int whence); /* the new offset; without it, pread gives ESPIPE too */
     int64_t (*list)(struct file *file, guest_t buffer, uint64_t size); /* getdents64 */
     int64_t (*attributes)(struct file *file, struct pal_attributes *out);
     int64_t (*control)(struct file *file, uint32_t request, guest_t argument); /* ioctl */
@@ -35,19 +35,27 @@ struct file {
     uint32_t flags;   /* O_ACCMODE | O_PATH | O_DIRECTORY ...; for objects without a handle also O_NONBLOCK, O_APPEND */
     uint32_t type;    /* enum pal_file_type */
     struct mutex lock;
+    uint32_t record_locked; /* a POSIX record lock was taken: the next close of any descriptor drops them all */
     int64_t offset;   /* objects without a handle */
     uint64_t private; /* the kind's own */
     void *data;       /* the kind's own */
-    char *path;       /* absolute guest path it was opened by, or NULL */
+    char *path;       /* absolute guest path it was opened by, or NULL.  Stale once the file, or a folder above, was renamed */
 };
 
+static inline bool file_readable(const struct file *file) { return ((file->flags + 1) & 1u) != 0; } /* RDONLY or RDWR */
+static inline bool file_writable(const struct file *file) { return ((file->flags + 1) & 2u) != 0; } /* WRONLY or RDWR */
+
 /* fd.c */
-struct file *file_new(const struct file_ops *ops, pal_handle_t handle, uint32_t flags); /* one reference; NULL = no memory */
+extern uint64_t fd_limit; /* RLIMIT_NOFILE, soft; at most boot->file_limit */
+struct file *file_new(const struct file_ops *ops, pal_handle_t handle, uint32_t flags); /* one reference; NULL = no memory:
+                                                                                           the handle stays the caller's */
 struct file *file_get(int fd);  /* a reference, or NULL (EBADF).  O_PATH files: see file_get_io */
 struct file *file_get_io(int fd); /* as file_get, NULL for O_PATH */
 struct file *file_ref(struct file *file);
 void file_put(struct file *file);
 int64_t fd_install(struct file *file, uint32_t flags, int lowest); /* takes the reference, also on failure; O_CLOEXEC */
+/* Two descriptors, as pipe(2) and socketpair(2) give them, written to `out`: both or none.  Takes both references. */
+int64_t fd_install_pair(struct file *const file[2], uint32_t flags, guest_t out);
 struct files;                       /* a descriptor table: belongs to processes and virtual (vfork) children */
 struct files *files_new_boot(void); /* 0, 1, 2 from boot->standard */
 struct files *files_copy(struct files *from);
@@ -55,7 +63,20 @@ struct files *files_ref(struct files *files);
 void files_put(struct files *files); /* the last reference closes all */
 void files_exec(struct files *files); /* closes O_CLOEXEC */
 void files_fork_child(struct files *files);
-int files_highest(struct files *files); /* for /proc/PID/fd */
+int files_highest(struct files *files); /* for /proc/PID/fd: highest open descriptor, -1 = none */
+struct file *files_at(struct files *files, int fd); /* a reference, or NULL */
+
+int64_t fd_flags(int fd, bool change, uint32_t flags); /* FD_CLOEXEC: get, or change; -EBADF */
+
+/* fcntl.c: the flags that fcntl(2) shows and changes, wherever they live. */
+int64_t file_status_flags(struct file *file);
+int64_t file_set_status_flags(struct file *file, uint32_t flags, uint32_t mask); /* O_APPEND, O_NONBLOCK of mask */
+
+/* hostfile.c: files of the host behind a handle. */
+const struct file_ops *host_ops(uint32_t type); /* by pal_file_type */
+extern const struct file_ops host_path_ops;     /* O_PATH */
+/* As file_new, with a copy of path (which may be NULL) and the type's operations.  The handle is closed on failure. */
+int64_t host_file_new(pal_handle_t handle, uint32_t flags, uint32_t type, const char *path, struct file **out);
 
 /* path.c: cwd, root and umask of a process; resolving names */
 struct fs;
@@ -65,12 +86,69 @@ struct fs *fs_ref(struct fs *fs);
 void fs_put(struct fs *fs);
 void fs_fork_child(struct fs *fs);
 uint32_t fs_umask(struct fs *fs);
-const char *fs_cwd(struct fs *fs);
-/* Opens by absolute path inside the libOS (exec, /proc/self/exe).  flags: O_*; PAL_OPEN_EXECUTE by `execute`. */
-int64_t file_open(const char *path, uint32_t flags, uint32_t mode, bool execute, struct file **out);
-/* Kernel-buffer read at an offset. */
-int64_t file_read_at(struct file *file, void *buffer, uint64_t size, uint64_t offset);
-int64_t file_attributes(struct file *file, struct pal_attributes *out);
+const char *fs_cwd(struct fs *fs); /* valid until a thread of this process changes it */
 /* Guest path (dirfd, string) to an absolute path: 0 or -errno.  Not normalised: "..", symlinks are left to resolution. */
 int64_t path_from_guest(int directory, guest_t path, bool empty_ok, char out[PAL_PATH_MAX]);
+
+/* What a path ended in, as it was written: calls that change names treat the last three specially. */
+enum name_last { NAME_NORMAL, NAME_DOT, NAME_DOTDOT, NAME_ROOT };
+
+/*
+ * A name on its way to being resolved: absolute, without empty components or ".", with ".." and symlinks left for whoever
+ * resolves it (the monitor, or the libOS's own file systems).  Resolution rewrites it as it goes on elsewhere.
+ */
+struct name {
+    bool nofollow;  /* a final symlink is the object itself */
+    bool directory; /* a slash or "." ended it: it must be a directory */
+    enum name_last last;
+    struct pal_path_buffer path; /* NUL-terminated */
+};
+
+int64_t name_from_path(const char *path, bool nofollow, struct name *out);
+/* 0, or 1: the string was empty (allowed by AT_EMPTY_PATH in flags) and `directory` itself is meant.  nofollow comes from
+ * AT_SYMLINK_NOFOLLOW in flags. */
+int64_t name_from_guest(int directory, guest_t path, uint32_t flags, struct name *out);
+bool name_is_own(const struct name *name);       /* the libOS's own file systems answer, not the monitor */
+struct pal_name name_asked(const struct name *name);
+/* -EREMOTE: takes the path to go on with.  0, or -ENAMETOOLONG. */
+int64_t name_follow(struct name *name, const struct pal_path_buffer *to);
+#define NAME_HOPS 40 /* then -ELOOP */
+int64_t name_canonical(struct name *name);       /* becomes the object's path without symlinks and ".." */
+/* The mount that answers for an absolute path without symlinks, or NULL. */
+const struct pal_mount *mount_of(const char *path);
+
+/* stat.c: the only way to ask for the attributes of a name. */
+int64_t name_attributes(struct name *name, struct pal_attributes *out);
+int64_t file_attributes(struct file *file, struct pal_attributes *out);
+/* access(2) on attributes, for these ids: 0 or -EACCES. */
+int64_t attributes_allow(const struct pal_attributes *attributes, uint32_t mode, uint32_t uid, uint32_t gid);
+
+/* open.c: absolute path inside the libOS (exec, /proc/self/exe).  flags: O_*; PAL_OPEN_EXECUTE by `execute`. */
+int64_t file_open(const char *path, uint32_t flags, uint32_t mode, bool execute, struct file **out);
+int64_t name_open(struct name *name, uint32_t flags, uint32_t mode, bool execute, struct file **out);
+
+/* rw.c: kernel-buffer read at an offset; short only at the end of the file. */
+int64_t file_read_at(struct file *file, void *buffer, uint64_t size, uint64_t offset);
+int64_t file_read(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset);
+int64_t file_write(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset);
+/* readv's vectors: copied to few (room for FEW_VECTORS) or to the heap; ranges checked, sizes cut to MAX_RW_COUNT. */
+#define FEW_VECTORS 8
+int64_t vectors_from_guest(guest_t from, uint64_t count, struct pal_vector *few, struct pal_vector **out);
+
+/* rootdir.c: directories that exist only as ancestors of mounts ("/" mostly). */
+int64_t rootdir_open(const struct name *name, uint32_t flags, struct file **out);
+
+/* lock_file.c */
+int64_t file_record_lock(struct file *file, int command, guest_t argument);
+void file_drop_record_locks(struct file *file); /* at close */
+
+/* own.c: the libOS's own file systems, /dev, /proc and /sys. */
+bool own_path(const char *path); /* one of those roots, or beneath */
+int64_t own_open(const char *path, uint32_t flags, uint32_t mode, struct file **out);
+/* -EREMOTE where a symlink (/proc/self, /dev/fd, /proc/self/cwd) leads on, with the whole path to go on with in *follow;
+ * nofollow: a final symlink's own attributes. */
+int64_t own_attributes(const char *path, bool nofollow, struct pal_attributes *out, struct pal_path_buffer *follow);
+int64_t own_readlink(const char *path, struct pal_path_buffer *out); /* size, or -errno; -EREMOTE as above */
+/* Calls that change names: -EREMOTE with the path to work on (/dev/shm/x), else why it can't be done. */
+int64_t own_change(uint32_t op, const char *path, struct pal_path_buffer *follow);
 #endif

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Files whose bytes are the host's: plain files, directories, pipes, terminals, sections.  Data moves directly between the
+ * host's object and guest memory; offset and status flags live in the host's object, so fork shares them as Linux does.
+ */
+#include "libos/files.h"
+#include "libos/ioctl.h"
+
+static int64_t host_read(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset)
+{
+    return PAL->stream_read(file->handle, vector, count, offset);
+}
+
+static int64_t host_write(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset)
+{
+    return PAL->stream_write(file->handle, vector, count, offset);
+}
+
+static int64_t host_seek(struct file *file, int64_t offset, int whence)
+{
+    struct pal_seek seek = {.offset = offset, .whence = (uint32_t)whence};
+    int64_t result = PAL->stream_control(file->handle, PAL_CTL_SEEK, &seek, sizeof(seek));
+    return result < 0 ? result : seek.offset;
+}
+
+static int64_t host_list(struct file *file, guest_t buffer, uint64_t size)
+{
+    return PAL->stream_list(file->handle, buffer, size);
+}
+
+static int64_t host_attributes(struct file *file, struct pal_attributes *out)
+{
+    return PAL->attributes_get(file->handle, NULL, out, NULL);
+}
+
+static int64_t host_map(struct file *file, guest_t address, uint64_t size, uint32_t protection, uint32_t flags,
+                        uint64_t offset)
+{
+    return PAL->memory_map(address, size, protection, flags, file->handle, offset);
+}
+
+/* O_PATH: a place, not the bytes.  The host may have given no handle: then the name says what is there now. */
+static int64_t path_attributes(struct file *file, struct pal_attributes *out)
+{
+    struct name name;
+    if (file->handle != PAL_NO_HANDLE)
+        return PAL->attributes_get(file->handle, NULL, out, NULL);
+    int64_t result = name_from_path(file->path, file->flags & O_NOFOLLOW, &name);
+    return result < 0 ? result : name_attributes(&name, out);
+}
+
+static const struct file_ops plain_ops = {
+    .kind = "file", .read = host_read, .write = host_write, .seek = host_seek, .attributes = host_attributes,
+    .control = plain_ioctl, .map = host_map,
+};
+static const struct file_ops directory_ops = {
+    .kind = "file", .seek = host_seek, .list = host_list, .attributes = host_attributes,
+};
+static const struct file_ops pipe_ops = {
+    .kind = "pipe", .read = host_read, .write = host_write, .attributes = host_attributes, .control = plain_ioctl,
+};
+static const struct file_ops socket_ops = {
+    .kind = "socket", .read = host_read, .write = host_write, .attributes = host_attributes, .control = plain_ioctl,
+};
+static const struct file_ops character_ops = {
+    .kind = "file", .read = host_read, .write = host_write, .seek = host_seek, .attributes = host_attributes,
+    .control = terminal_ioctl, .map = host_map,
+};
+const struct file_ops host_path_ops = {.kind = "file", .attributes = path_attributes};
+
+const struct file_ops *host_ops(uint32_t type)
+{
+    switch (type) {
+    case PAL_TYPE_DIRECTORY: return &directory_ops;
+    case PAL_TYPE_FIFO: return &pipe_ops;
+    case PAL_TYPE_SOCKET: return &socket_ops;
+    case PAL_TYPE_CHARACTER: return &character_ops;
+    default: return &plain_ops;
+    }
+}
+
+int64_t host_file_new(pal_handle_t handle, uint32_t flags, uint32_t type, const char *path, struct file **out)
+{
+    char *copy = path ? alloc_copy(path, strlen(path) + 1) : NULL;
+    struct file *file = path && !copy ? NULL : file_new(flags & O_PATH ? &host_path_ops : host_ops(type), handle, flags);
+    if (!file) {
+        release(copy);
+        if (handle != PAL_NO_HANDLE)
+            PAL->handle_close(handle);
+        return -ENOMEM;
+    }
+    file->type = type;
+    file->path = copy;
+    *out = file;
+    return 0;
+}

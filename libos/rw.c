@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * read(2), write(2), their vector and offset forms, lseek(2).
+ *
+ * Guest buffers go to the host as they are: it answers -EFAULT where they can't be touched, and short counts where they
+ * end early.  Here only the range is checked: a guest must not have the host write into the libOS.
+ */
+#include "libos/calls.h"
+#include "libos/files.h"
+#include "libos/process.h"
+
+/* Plain files can't be interrupted on Linux: a call that an interrupt met before it began is run again. */
+static inline int64_t interrupted(const struct file *file)
+{
+    return file->type == PAL_TYPE_FILE ? -ERESTARTNOINTR : -ERESTARTSYS;
+}
+
+int64_t file_read(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset)
+{
+    if (UNLIKELY(!file_readable(file)))
+        return -EBADF;
+    if (UNLIKELY(!file->ops->read))
+        return file->type == PAL_TYPE_DIRECTORY ? -EISDIR : -EINVAL;
+    int64_t result = file->ops->read(file, vector, count, offset);
+    return UNLIKELY(result == -EINTR) ? interrupted(file) : result;
+}
+
+int64_t file_write(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset)
+{
+    if (UNLIKELY(!file_writable(file)))
+        return -EBADF;
+    if (UNLIKELY(!file->ops->write))
+        return -EINVAL;
+    int64_t result = file->ops->write(file, vector, count, offset);
+    if (UNLIKELY(result == -EPIPE))
+        signal_self(SIGPIPE);
+    return UNLIKELY(result == -EINTR) ? interrupted(file) : result;
+}
+
+int64_t file_read_at(struct file *file, void *buffer, uint64_t size, uint64_t offset)
+{
+    uint64_t done = 0;
+    while (done < size) {
+        struct pal_vector vector = {.base = (uint64_t)buffer + done, .size = size - done};
+        int64_t result = file_read(file, &vector, 1, (int64_t)(offset + done));
+        if (result < 0)
+            return result;
+        if (result == 0)
+            break;
+        done += (uint64_t)result;
+    }
+    return (int64_t)done;
+}
+
+/* ---- One buffer -------------------------------------------------------------------------------------------------- */
+
+int64_t sys_read(int32_t fd, guest_t buffer, uint64_t size)
+{
+    struct pal_vector vector = {.base = buffer, .size = MIN(size, MAX_RW_COUNT)};
+    struct file *file = file_get_io(fd);
+    if (UNLIKELY(!file))
+        return -EBADF;
+    int64_t result = LIKELY(guest_range_ok(buffer, size)) ? file_read(file, &vector, 1, -1) : -EFAULT;
+    file_put(file);
+    return result;
+}
+
+int64_t sys_write(int32_t fd, guest_t buffer, uint64_t size)
+{
+    struct pal_vector vector = {.base = buffer, .size = MIN(size, MAX_RW_COUNT)};
+    struct file *file = file_get_io(fd);
+    if (UNLIKELY(!file))
+        return -EBADF;
+    int64_t result = LIKELY(guest_range_ok(buffer, size)) ? file_write(file, &vector, 1, -1) : -EFAULT;
+    file_put(file);
+    return result;
+}
+
+typedef int64_t move_vectors(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset);
+
+static int64_t move_at(int fd, guest_t buffer, uint64_t size, int64_t offset, move_vectors *move)
+{
+    struct pal_vector vector = {.base = buffer, .size = MIN(size, MAX_RW_COUNT)};
+    if (offset < 0)
+        return -EINVAL;
+    struct file *file = file_get_io(fd);
+    if (!file)
+        return -EBADF;
+    int64_t result = -EFAULT;
+    if (!file->ops->seek && file->type != PAL_TYPE_DIRECTORY)
+        result = -ESPIPE;
+    else if (guest_range_ok(buffer, size))
+        result = move(file, &vector, 1, offset);
+    file_put(file);
+    return result;
+}
+
+int64_t sys_pread64(int32_t fd, guest_t buffer, uint64_t size, int64_t offset)
+{
+    return move_at(fd, buffer, size, offset, file_read);
+}
+
+int64_t sys_pwrite64(int32_t fd, guest_t buffer, uint64_t size, int64_t offset)
+{
+    return move_at(fd, buffer, size, offset, file_write);
+}
+
+/* ---- Vectors ----------------------------------------------------------------------------------------------------- */
+
+int64_t vectors_from_guest(guest_t from, uint64_t count, struct pal_vector *few, struct pal_vector **out)
+{
+    struct pal_vector *vector = few;
+    uint64_t left = MAX_RW_COUNT;
+    int64_t result = -EFAULT;
+    if (count > IOV_MAX)
+        return -EINVAL;
+    if (count > FEW_VECTORS && !(vector = alloc(count * sizeof(*vector))))
+        return -ENOMEM;
+    if (copy_in(vector, from, count * sizeof(*vector)) < 0)
+        goto bad;
+    for (uint64_t i = 0; i < count; i++) {
+        if ((int64_t)vector[i].size < 0) {
+            result = -EINVAL;
+            goto bad;
+        }
+        if (!guest_range_ok(vector[i].base, vector[i].size))
+            goto bad;
+        vector[i].size = MIN(vector[i].size, left);
+        left -= vector[i].size;
+    }
+    *out = vector;
+    return 0;
+bad:
+    if (vector != few)
+        release(vector);
+    return result;
+}
+
+static int64_t move_all(int fd, guest_t vectors, uint64_t count, int64_t offset, move_vectors *move)
+{
+    struct pal_vector few[FEW_VECTORS], *vector;
+    struct file *file = file_get_io(fd);
+    if (!file)
+        return -EBADF;
+    int64_t result;
+    if (!(move == file_read ? file_readable(file) : file_writable(file)))
+        result = -EBADF;
+    else if (offset != -1 && !file->ops->seek && file->type != PAL_TYPE_DIRECTORY)
+        result = -ESPIPE;
+    else
+        result = vectors_from_guest(vectors, count, few, &vector);
+    if (result == 0) {
+        result = count ? move(file, vector, (uint32_t)count, offset) : 0;
+        if (vector != few)
+            release(vector);
+    }
+    file_put(file);
+    return result;
+}
+
+int64_t sys_readv(int32_t fd, guest_t vectors, uint64_t count) { return move_all(fd, vectors, count, -1, file_read); }
+int64_t sys_writev(int32_t fd, guest_t vectors, uint64_t count) { return move_all(fd, vectors, count, -1, file_write); }
+
+/* The kernel's ABI splits the offset in two; on 64-bit machines the low half holds all of it. */
+int64_t sys_preadv(int32_t fd, guest_t vectors, uint64_t count, uint64_t low, uint64_t high)
+{
+    (void)high;
+    return (int64_t)low < 0 ? -EINVAL : move_all(fd, vectors, count, (int64_t)low, file_read);
+}
+
+int64_t sys_pwritev(int32_t fd, guest_t vectors, uint64_t count, uint64_t low, uint64_t high)
+{
+    (void)high;
+    return (int64_t)low < 0 ? -EINVAL : move_all(fd, vectors, count, (int64_t)low, file_write);
+}
+
+int64_t sys_preadv2(int32_t fd, guest_t vectors, uint64_t count, uint64_t low, uint64_t high, uint32_t flags)
+{
+    (void)high;
+    if (flags & ~(RWF_HIPRI | RWF_DSYNC | RWF_SYNC))
+        return -EOPNOTSUPP;
+    return (int64_t)low < -1 ? -EINVAL : move_all(fd, vectors, count, (int64_t)low, file_read);
+}
+
+int64_t sys_pwritev2(int32_t fd, guest_t vectors, uint64_t count, uint64_t low, uint64_t high, uint32_t flags)
+{
+    (void)high;
+    if (flags & ~(RWF_HIPRI | RWF_DSYNC | RWF_SYNC))
+        return -EOPNOTSUPP;
+    if ((int64_t)low < -1)
+        return -EINVAL;
+    int64_t result = move_all(fd, vectors, count, (int64_t)low, file_write);
+    if (result > 0 && flags & (RWF_DSYNC | RWF_SYNC)) {
+        int64_t flushed = sys_fdatasync(fd);
+        result = flushed < 0 ? flushed : result;
+    }
+    return result;
+}
+
+int64_t sys_lseek(int32_t fd, int64_t offset, int32_t whence)
+{
+    struct file *file = file_get_io(fd);
+    if (!file)
+        return -EBADF;
+    int64_t result = whence < SEEK_SET || whence > SEEK_HOLE ? -EINVAL
+                     : file->ops->seek                       ? file->ops->seek(file, offset, whence)
+                                                             : -ESPIPE;
+    file_put(file);
+    return result;
+}
