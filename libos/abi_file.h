@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Linux's constants and structures for files on x86-64 (asm-generic/fcntl.h, asm/stat.h, linux/stat.h, asm/ioctls.h). */
+/* Linux's constants and structures for files on x86-64 (asm-generic/fcntl.h, asm/stat.h, linux/stat.h). */
 #ifndef LIBOS_ABI_FILE_H
 #define LIBOS_ABI_FILE_H
 #include <stddef.h>

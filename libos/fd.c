@@ -2,7 +2,7 @@
 /*
  * Open file descriptions' references, and descriptor tables.
  *
- * A table's lock guards its slots and bits; a description's fields are guarded by its own lock where the kind needs one.
+ * A table's lock guards its slots and bits; a description's fields are guarded by its own lock where the kind needs it.
  * A process of one thread takes neither lock nor locked instructions: nobody else can be in its table, and a new thread
  * can only come from this one, outside any of these functions.
  */

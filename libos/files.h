@@ -8,13 +8,13 @@
 
 struct file;
 
-/* What a kind of file does.  A NULL entry means the errno that Linux gives for such a file (EINVAL, ESPIPE, ENOTTY...). */
+/* What a kind of file does.  A NULL entry means the errno that Linux gives for such a file (EINVAL, ENOTTY...). */
 struct file_ops {
     const char *kind; /* "file", "pipe", "anon_inode:[eventfd]", ... */
     /* Data move between the object and vectors of guest memory; offset -1 = the description's own. */
     int64_t (*read)(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset);
     int64_t (*write)(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset);
-    int64_t (*seek)(struct file *file, int64_t offset, int whence); /* the new offset; without it, pread gives ESPIPE too */
+    int64_t (*seek)(struct file *file, int64_t offset, int whence); /* the new offset; NULL: pread gives ESPIPE too */
     int64_t (*list)(struct file *file, guest_t buffer, uint64_t size); /* getdents64 */
     int64_t (*attributes)(struct file *file, struct pal_attributes *out);
     int64_t (*control)(struct file *file, uint32_t request, guest_t argument); /* ioctl */
@@ -26,8 +26,8 @@ struct file_ops {
     void (*fork_child)(struct file *file); /* state that the child must not inherit as it is */
 };
 
-/* An open file description of this picoprocess.  Where there is a handle, offset and O_APPEND/O_NONBLOCK live in the host's
- * object, and so are shared across fork as Linux has it. */
+/* An open file description of this picoprocess.  Where there is a handle, offset and O_APPEND/O_NONBLOCK live in the
+ * host's object, and so are shared across fork as Linux has it. */
 struct file {
     const struct file_ops *ops;
     uint32_t references;
@@ -36,10 +36,11 @@ struct file {
     uint32_t type;    /* enum pal_file_type */
     struct mutex lock;
     uint32_t record_locked; /* a POSIX record lock was taken: the next close of any descriptor drops them all */
+    uint32_t watched; /* an epoll's list has it: its end is told to epoll_forget */
     int64_t offset;   /* objects without a handle */
     uint64_t private; /* the kind's own */
     void *data;       /* the kind's own */
-    char *path;       /* absolute guest path it was opened by, or NULL.  Stale once the file, or a folder above, was renamed */
+    char *path;       /* absolute guest path it was opened by, or NULL.  Stale once it, or a folder above, is renamed */
 };
 
 static inline bool file_readable(const struct file *file) { return ((file->flags + 1) & 1u) != 0; } /* RDONLY or RDWR */
@@ -47,8 +48,8 @@ static inline bool file_writable(const struct file *file) { return ((file->flags
 
 /* fd.c */
 extern uint64_t fd_limit; /* RLIMIT_NOFILE, soft; at most boot->file_limit */
-struct file *file_new(const struct file_ops *ops, pal_handle_t handle, uint32_t flags); /* one reference; NULL = no memory:
-                                                                                           the handle stays the caller's */
+/* One reference.  NULL = no memory: the handle stays the caller's. */
+struct file *file_new(const struct file_ops *ops, pal_handle_t handle, uint32_t flags);
 struct file *file_get(int fd);  /* a reference, or NULL (EBADF).  O_PATH files: see file_get_io */
 struct file *file_get_io(int fd); /* as file_get, NULL for O_PATH */
 struct file *file_ref(struct file *file);
@@ -87,15 +88,15 @@ void fs_put(struct fs *fs);
 void fs_fork_child(struct fs *fs);
 uint32_t fs_umask(struct fs *fs);
 const char *fs_cwd(struct fs *fs); /* valid until a thread of this process changes it */
-/* Guest path (dirfd, string) to an absolute path: 0 or -errno.  Not normalised: "..", symlinks are left to resolution. */
+/* Guest path (dirfd, string) to an absolute path: 0 or -errno.  "..", symlinks and a final slash are left in it. */
 int64_t path_from_guest(int directory, guest_t path, bool empty_ok, char out[PAL_PATH_MAX]);
 
 /* What a path ended in, as it was written: calls that change names treat the last three specially. */
 enum name_last { NAME_NORMAL, NAME_DOT, NAME_DOTDOT, NAME_ROOT };
 
 /*
- * A name on its way to being resolved: absolute, without empty components or ".", with ".." and symlinks left for whoever
- * resolves it (the monitor, or the libOS's own file systems).  Resolution rewrites it as it goes on elsewhere.
+ * A name on its way to being resolved: absolute, without empty components or ".", with ".." and symlinks left for
+ * whoever resolves it (the monitor, or the libOS's own file systems).  Resolution rewrites it as it goes on elsewhere.
  */
 struct name {
     bool nofollow;  /* a final symlink is the object itself */
@@ -105,8 +106,8 @@ struct name {
 };
 
 int64_t name_from_path(const char *path, bool nofollow, struct name *out);
-/* 0, or 1: the string was empty (allowed by AT_EMPTY_PATH in flags) and `directory` itself is meant.  nofollow comes from
- * AT_SYMLINK_NOFOLLOW in flags. */
+/* 0, or 1: the string was empty (allowed by AT_EMPTY_PATH in flags) and `directory` itself is meant.  nofollow comes
+ * from AT_SYMLINK_NOFOLLOW in flags. */
 int64_t name_from_guest(int directory, guest_t path, uint32_t flags, struct name *out);
 bool name_is_own(const struct name *name);       /* the libOS's own file systems answer, not the monitor */
 struct pal_name name_asked(const struct name *name);
@@ -145,8 +146,8 @@ void file_drop_record_locks(struct file *file); /* at close */
 /* own.c: the libOS's own file systems, /dev, /proc and /sys. */
 bool own_path(const char *path); /* one of those roots, or beneath */
 int64_t own_open(const char *path, uint32_t flags, uint32_t mode, struct file **out);
-/* -EREMOTE where a symlink (/proc/self, /dev/fd, /proc/self/cwd) leads on, with the whole path to go on with in *follow;
- * nofollow: a final symlink's own attributes. */
+/* -EREMOTE where a symlink (/proc/self, /dev/fd, /proc/self/cwd) leads on, with the whole path to go on with in
+ * *follow; nofollow: a final symlink's own attributes. */
 int64_t own_attributes(const char *path, bool nofollow, struct pal_attributes *out, struct pal_path_buffer *follow);
 int64_t own_readlink(const char *path, struct pal_path_buffer *out); /* size, or -errno; -EREMOTE as above */
 /* Calls that change names: -EREMOTE with the path to work on (/dev/shm/x), else why it can't be done. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Files whose bytes are the host's: plain files, directories, pipes, terminals, sections.  Data moves directly between the
- * host's object and guest memory; offset and status flags live in the host's object, so fork shares them as Linux does.
+ * Files whose bytes are the host's: plain files, directories, pipes, terminals, sections.  Data moves directly between
+ * the host's object and guest memory; offset and status flags live in the host's object, so fork shares them as Linux
+ * does.
  */
 #include "libos/files.h"
 #include "libos/ioctl.h"
@@ -82,7 +83,9 @@ const struct file_ops *host_ops(uint32_t type)
 int64_t host_file_new(pal_handle_t handle, uint32_t flags, uint32_t type, const char *path, struct file **out)
 {
     char *copy = path ? alloc_copy(path, strlen(path) + 1) : NULL;
-    struct file *file = path && !copy ? NULL : file_new(flags & O_PATH ? &host_path_ops : host_ops(type), handle, flags);
+    struct file *file = NULL;
+    if (!path || copy)
+        file = file_new(flags & O_PATH ? &host_path_ops : host_ops(type), handle, flags);
     if (!file) {
         release(copy);
         if (handle != PAL_NO_HANDLE)

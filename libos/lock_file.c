@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Locks on files: flock(2), fcntl(2)'s record locks and description locks.  All are the host's, on the host's file: they
- * hold against the other picoprocesses and against programs outside.  Record locks belong to the picoprocess; a virtual
- * (vfork) child has no locks of its own until it execs.
+ * Locks on files: flock(2), fcntl(2)'s record locks and description locks.  All are the host's, on the host's file:
+ * they hold against the other picoprocesses and against programs outside.  Record locks belong to the picoprocess; a
+ * virtual (vfork) child has no locks of its own until it execs.
  */
 #include "libos/calls.h"
 #include "libos/files.h"

@@ -88,7 +88,7 @@ int64_t sys_mkdir(guest_t path, uint32_t mode) { return sys_mkdirat(AT_FDCWD, pa
 int64_t sys_mknodat(int32_t directory, guest_t path, uint32_t mode, uint32_t device)
 {
     (void)device;
-    uint32_t permissions = mode & S_IALLUGO;
+    uint32_t permissions = mode & S_IALLUGO, masked = permissions & ~fs_umask(current_process()->fs);
     int64_t result;
     struct name name;
     struct file *file;
@@ -98,8 +98,7 @@ int64_t sys_mknodat(int32_t directory, guest_t path, uint32_t mode, uint32_t dev
     case 0: case S_IFREG:
         result = name_to_change(directory, path, &name);
         if (result == 0)
-            result = name_open(&name, O_CREAT | O_EXCL | O_WRONLY, permissions & ~fs_umask(current_process()->fs), false,
-                               &file);
+            result = name_open(&name, O_CREAT | O_EXCL | O_WRONLY, masked, false, &file);
         if (result == 0)
             file_put(file);
         return result;

@@ -305,7 +305,9 @@ int64_t sys_fchdir(int32_t fd)
     struct file *file = file_get(fd);
     if (!file)
         return -EBADF;
-    int64_t result = file->path && file->type == PAL_TYPE_DIRECTORY ? name_from_path(file->path, false, &name) : -ENOTDIR;
+    int64_t result = -ENOTDIR;
+    if (file->path && file->type == PAL_TYPE_DIRECTORY)
+        result = name_from_path(file->path, false, &name);
     file_put(file);
     return result < 0 ? result : change_folder(&name);
 }

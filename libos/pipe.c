@@ -47,7 +47,8 @@ int64_t sys_memfd_create(guest_t name, uint32_t flags)
         return length == -ENAMETOOLONG ? -EINVAL : length;
     memcpy(path, prefix, sizeof(prefix) - 1);
     memcpy(path + sizeof(prefix) - 1 + length, suffix, sizeof(suffix));
-    int64_t result = PAL->object_create(PAL_OBJECT_SECTION, flags & MFD_ALLOW_SEALING ? PAL_OBJ_SEALABLE : 0, 0, &handle);
+    uint32_t sealable = flags & MFD_ALLOW_SEALING ? PAL_OBJ_SEALABLE : 0;
+    int64_t result = PAL->object_create(PAL_OBJECT_SECTION, sealable, 0, &handle);
     if (result == 0)
         result = host_file_new(handle, O_RDWR | O_LARGEFILE, PAL_TYPE_FILE, path, &file);
     return result < 0 ? result : fd_install(file, flags & MFD_CLOEXEC ? O_CLOEXEC : 0, 0);

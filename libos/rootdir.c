@@ -44,7 +44,8 @@ static uint8_t entry_attributes(const char *directory, const char *name, uint32_
 {
     static const uint8_t types[] = {
         [PAL_TYPE_FILE] = DT_REG, [PAL_TYPE_DIRECTORY] = DT_DIR, [PAL_TYPE_SYMLINK] = DT_LNK,
-        [PAL_TYPE_CHARACTER] = DT_CHR, [PAL_TYPE_BLOCK] = DT_BLK, [PAL_TYPE_FIFO] = DT_FIFO, [PAL_TYPE_SOCKET] = DT_SOCK,
+        [PAL_TYPE_CHARACTER] = DT_CHR, [PAL_TYPE_BLOCK] = DT_BLK, [PAL_TYPE_FIFO] = DT_FIFO,
+        [PAL_TYPE_SOCKET] = DT_SOCK,
     };
     struct pal_attributes attributes;
     struct name path;

@@ -2,8 +2,8 @@
 /*
  * What a file is: stat(2), statx(2), access(2), statfs(2), readlink(2).
  *
- * name_attributes is the only way to ask for the attributes of a name.  Devices, inodes and times are the host's, so that
- * listings look the same inside and outside.
+ * name_attributes is the only way to ask for the attributes of a name.  Devices, inodes and times are the host's, so
+ * that listings look the same inside and outside.
  */
 #include "libos/calls.h"
 #include "libos/files.h"

@@ -97,5 +97,10 @@ int64_t sys_flistxattr(int32_t fd, guest_t list, uint64_t size)
 }
 
 int64_t sys_removexattr(guest_t path, guest_t name) { return no_attribute(name_exists(path, 0), name); }
-int64_t sys_lremovexattr(guest_t path, guest_t name) { return no_attribute(name_exists(path, AT_SYMLINK_NOFOLLOW), name); }
+
+int64_t sys_lremovexattr(guest_t path, guest_t name)
+{
+    return no_attribute(name_exists(path, AT_SYMLINK_NOFOLLOW), name);
+}
+
 int64_t sys_fremovexattr(int32_t fd, guest_t name) { return no_attribute(descriptor_exists(fd), name); }
