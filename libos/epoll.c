@@ -10,7 +10,6 @@
  * Only weak pointers to files are held: file->watched makes fd.c tell us of their end.
  */
 #include "libos/calls.h"
-#include "libos/memory.h"
 #include "libos/wait.h"
 
 #define EPOLL_CTL_ADD 1
@@ -418,13 +417,14 @@ static int64_t wait_events(int32_t fd, guest_t to, int32_t count, uint64_t deadl
     int64_t found = -EINVAL;
     if (set->ops == &epoll_ops) {
         const struct epoll *epoll = set->data;
-        if (atomic_get(&epoll->own_count) || deadline > 0) {
+        bool others = deadline && current_process()->thread_count > 1; /* they might add such members meanwhile */
+        if (others || epoll->own_count) {
             struct waiter waiter;
             wait_begin(&waiter, epoll_signals(set));
             found = wait_both(set, events, most, deadline);
             wait_end(&waiter);
         } else {
-            found = PAL->poll_set_wait(set->handle, events, most, 0);
+            found = PAL->poll_set_wait(set->handle, events, most, deadline);
         }
     }
     file_put(set);

@@ -61,13 +61,9 @@ sigset_t wait_signals(struct file *file)
 
 uint64_t wait_edge(struct file *file)
 {
-    struct signal_masks signals;
     if (file->ops == &timerfd_ops)
         return timerfd_edge(file);
-    if (file->ops != &signalfd_ops)
-        return 0;
-    signal_masks_get(&signals);
-    return (signals.pending | signals.shared_pending) & signalfd_mask(file);
+    return file->ops == &signalfd_ops ? signalfd_edge(file) : 0;
 }
 
 int64_t anonymous_attributes(struct file *file, struct pal_attributes *out)

@@ -46,6 +46,7 @@ extern const struct file_ops epoll_ops, timerfd_ops, signalfd_ops;
 uint64_t timerfd_deadline(struct file *file);
 uint64_t timerfd_edge(struct file *file);
 sigset_t signalfd_mask(struct file *file);
+uint64_t signalfd_edge(struct file *file);
 uint64_t epoll_deadline(struct file *file);
 sigset_t epoll_signals(struct file *file);
 /* fd.c, when a file that was `watched` goes: epolls forget it. */
