@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: MIT */
+/* stream_control: one small function an operation, in a table that also says how large the argument is. */
+#include <asm/ioctls.h>
+#include <asm/termbits.h>
+#include <linux/fcntl.h>
+
+#include "pal/linux/linux.h"
+
+/* An operation that reads a number through a uint32_t argument. */
+static int64_t store(void *argument, int64_t result)
+{
+    if (result < 0)
+        return result;
+    *(uint32_t *)argument = (uint32_t)result;
+    return 0;
+}
+
+static int64_t seek(pal_handle_t handle, void *argument)
+{
+    struct pal_seek *seek = argument;
+    int64_t offset = host_call(lseek, handle, seek->offset, seek->whence);
+    if (offset < 0)
+        return offset;
+    seek->offset = offset;
+    return 0;
+}
+
+static int64_t flags_get(pal_handle_t handle, void *argument)
+{
+    static const uint8_t access[] = {
+        [O_RDONLY] = PAL_OPEN_READ, [O_WRONLY] = PAL_OPEN_WRITE, [O_RDWR] = PAL_OPEN_READ | PAL_OPEN_WRITE, [O_ACCMODE] = 0};
+    int64_t flags = host_call(fcntl, handle, F_GETFL);
+    if (flags < 0)
+        return flags;
+    *(uint32_t *)argument = access[flags & O_ACCMODE] | (flags & O_APPEND ? PAL_OPEN_APPEND : 0u) |
+                            (flags & O_NONBLOCK ? PAL_OPEN_NONBLOCK : 0u);
+    return 0;
+}
+
+/* F_SETFL sets all flags that can be set: the others (a packet pipe's O_DIRECT) have to be kept. */
+static int64_t flags_set(pal_handle_t handle, void *argument)
+{
+    uint32_t wanted = *(uint32_t *)argument;
+    int64_t flags = host_call(fcntl, handle, F_GETFL);
+    if (flags < 0)
+        return flags;
+    flags = (flags & ~(int64_t)(O_APPEND | O_NONBLOCK | FASYNC)) | (wanted & PAL_OPEN_APPEND ? O_APPEND : 0) |
+            (wanted & PAL_OPEN_NONBLOCK ? O_NONBLOCK : 0);
+    return host_call(fcntl, handle, F_SETFL, flags);
+}
+
+static int64_t flush(pal_handle_t handle, void *argument)
+{
+    (void)argument; /* data alone: fsync does more, which is allowed */
+    return host_call(fsync, handle);
+}
+
+static int64_t allocate(pal_handle_t handle, void *argument)
+{
+    const struct pal_allocate *range = argument;
+    return host_call(fallocate, handle, range->mode, range->offset, range->size);
+}
+
+static int64_t available(pal_handle_t handle, void *argument)
+{
+    int32_t bytes = 0;
+    int64_t error = host_call(ioctl, handle, FIONREAD, &bytes);
+    return store(argument, error < 0 ? error : bytes);
+}
+
+static int64_t lock(pal_handle_t handle, void *argument)
+{
+    static const uint8_t commands[2][3] = {{F_GETLK, F_SETLK, F_SETLKW}, {F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW}};
+    struct pal_lock *lock = argument;
+    if (lock->command > 2)
+        return -EINVAL;
+    struct flock range = {
+        .l_type = (int16_t)lock->type, .l_whence = (int16_t)lock->whence, .l_start = lock->start, .l_len = lock->size};
+    int64_t error = host_blocking(fcntl, handle, commands[lock->ofd != 0][lock->command], &range);
+    if (error < 0)
+        return error;
+    if (lock->command == 0) {
+        lock->type = range.l_type;
+        lock->whence = range.l_whence;
+        lock->start = range.l_start;
+        lock->size = range.l_len;
+        lock->owner = (uint64_t)(int64_t)range.l_pid;
+    }
+    return 0;
+}
+
+static int64_t flock_set(pal_handle_t handle, void *argument)
+{
+    return host_blocking(flock, handle, *(uint32_t *)argument);
+}
+
+static int64_t terminal_get(pal_handle_t handle, void *argument)
+{
+    struct pal_terminal *terminal = argument;
+    struct termios modes;
+    int64_t error = host_call(ioctl, handle, TCGETS, &modes);
+    if (error < 0)
+        return error;
+    *terminal = (struct pal_terminal){
+        .iflag = modes.c_iflag, .oflag = modes.c_oflag, .cflag = modes.c_cflag, .lflag = modes.c_lflag, .line = modes.c_line};
+    memcpy(terminal->cc, modes.c_cc, sizeof terminal->cc);
+    return 0;
+}
+
+static int64_t terminal_set(pal_handle_t handle, void *argument)
+{
+    static const uint32_t requests[] = {TCSETS, TCSETSW, TCSETSF};
+    const struct pal_terminal *terminal = argument;
+    if (terminal->when >= sizeof requests / sizeof *requests)
+        return -EINVAL;
+    struct termios modes = {.c_iflag = terminal->iflag, .c_oflag = terminal->oflag, .c_cflag = terminal->cflag,
+                            .c_lflag = terminal->lflag, .c_line = terminal->line};
+    memcpy(modes.c_cc, terminal->cc, sizeof modes.c_cc);
+    return host_call(ioctl, handle, requests[terminal->when], &modes);
+}
+_Static_assert(sizeof((struct termios){0}.c_cc) == sizeof((struct pal_terminal){0}.cc), "same control characters");
+
+static int64_t window_get(pal_handle_t handle, void *argument)
+{
+    return host_call(ioctl, handle, TIOCGWINSZ, argument); /* struct winsize is struct pal_window */
+}
+
+static int64_t pipe_size_get(pal_handle_t handle, void *argument)
+{
+    return store(argument, host_call(fcntl, handle, F_GETPIPE_SZ));
+}
+
+static int64_t pipe_size_set(pal_handle_t handle, void *argument)
+{
+    return store(argument, host_call(fcntl, handle, F_SETPIPE_SZ, *(uint32_t *)argument));
+}
+
+static int64_t seals_get(pal_handle_t handle, void *argument)
+{
+    return store(argument, host_call(fcntl, handle, F_GET_SEALS));
+}
+
+static int64_t seals_add(pal_handle_t handle, void *argument)
+{
+    return host_call(fcntl, handle, F_ADD_SEALS, *(uint32_t *)argument);
+}
+
+static int64_t shut_down(pal_handle_t handle, void *argument)
+{
+    return host_call(shutdown, handle, *(uint32_t *)argument);
+}
+
+static int64_t advise(pal_handle_t handle, void *argument)
+{
+    (void)handle, (void)argument; /* only a hint; fadvise64 is not among the admitted calls */
+    return 0;
+}
+
+static const struct {
+    int64_t (*run)(pal_handle_t handle, void *argument);
+    uint64_t size;
+} operations[] = {
+    [PAL_CTL_SEEK] = {seek, sizeof(struct pal_seek)},
+    [PAL_CTL_FLAGS_GET] = {flags_get, sizeof(uint32_t)},
+    [PAL_CTL_FLAGS_SET] = {flags_set, sizeof(uint32_t)},
+    [PAL_CTL_FLUSH] = {flush, sizeof(uint32_t)},
+    [PAL_CTL_ALLOCATE] = {allocate, sizeof(struct pal_allocate)},
+    [PAL_CTL_AVAILABLE] = {available, sizeof(uint32_t)},
+    [PAL_CTL_LOCK] = {lock, sizeof(struct pal_lock)},
+    [PAL_CTL_FLOCK] = {flock_set, sizeof(uint32_t)},
+    [PAL_CTL_TERMINAL_GET] = {terminal_get, sizeof(struct pal_terminal)},
+    [PAL_CTL_TERMINAL_SET] = {terminal_set, sizeof(struct pal_terminal)},
+    [PAL_CTL_WINDOW_GET] = {window_get, sizeof(struct pal_window)},
+    [PAL_CTL_PIPE_SIZE_GET] = {pipe_size_get, sizeof(uint32_t)},
+    [PAL_CTL_PIPE_SIZE_SET] = {pipe_size_set, sizeof(uint32_t)},
+    [PAL_CTL_SEALS_GET] = {seals_get, sizeof(uint32_t)},
+    [PAL_CTL_SEALS_ADD] = {seals_add, sizeof(uint32_t)},
+    [PAL_CTL_SHUTDOWN] = {shut_down, sizeof(uint32_t)},
+    [PAL_CTL_ADVISE] = {advise, sizeof(struct pal_allocate)},
+};
+
+int64_t linux_stream_control(pal_handle_t handle, uint32_t op, void *argument, uint64_t size)
+{
+    if (op >= sizeof operations / sizeof *operations || size < operations[op].size)
+        return -EINVAL;
+    return operations[op].run(handle, argument);
+}

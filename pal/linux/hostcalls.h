@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT */
+/* The clone flags of hostcalls.def, for the PAL: its rows expand to nothing here. */
+#ifndef PAL_LINUX_HOSTCALLS_H
+#define PAL_LINUX_HOSTCALLS_H
+
+#define HOSTCALL(...)
+#define HOSTCALL_IF(...)
+#define HOSTCALL_IF2(...)
+#include "pal/linux/hostcalls.def"
+
+#endif

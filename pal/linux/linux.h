@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The PAL's Linux host half, as its files see each other.  Reading order: entry.S and start.c (how a picoprocess begins),
+ * signal.c (upcalls), thread.c, lock.c, memory.c, stream.c, object.c, process.c, monitor.c and name.c (what is asked of
+ * the monitor), api.c (the table).
+ *
+ * Rules: no libc; nothing here waits for another thread of this picoprocess (a thread may be anywhere at a fork, so there
+ * are no private locks); mutable state is only what this header names, and starts out zero (.bss).
+ */
+#ifndef PAL_LINUX_LINUX_H
+#define PAL_LINUX_LINUX_H
+
+#include <linux/futex.h>
+
+#include "pal/linux/monitor.h"
+#include "pal/linux/syscall.h"
+#include "pal/pal.h"
+
+#pragma GCC visibility push(hidden)
+
+#define PAGE_UP(x) (((uint64_t)(x) + PAL_PAGE_SIZE - 1) & ~(uint64_t)(PAL_PAGE_SIZE - 1))
+#define NS_PER_SECOND 1000000000ull
+#define LINUX_EXIT_BROKEN 125 /* exit status when the picoprocess can't start or breaks a rule of its own */
+
+struct host_timespec { int64_t seconds, nanoseconds; };
+struct host_msghdr {
+    void *name;
+    uint64_t name_size; /* an int and padding */
+    const struct pal_vector *vector;
+    uint64_t count;
+    void *control;
+    uint64_t control_size;
+    uint64_t flags;
+};
+
+/* ---- Addresses that the linker knows (host.ld) and labels of entry.S --------------------------------------------- */
+
+extern char linux_text_start[], linux_text_end[]; /* the only text that may make host calls */
+extern char linux_main_stack_top[];               /* the first thread's libOS stack */
+extern char linux_blocking_begin[], linux_blocking_end[], linux_blocking_cancel[];
+extern char linux_clone_child_begin[], linux_clone_child_end[];
+
+void linux_restorer(void);
+/* Calls clone; the child begins in `entry(argument)` on the block's libOS stack. */
+int64_t linux_clone_thread(uint64_t flags, struct pal_tcb *tcb, uint32_t *tid, void (*entry)(void *), void *argument);
+void linux_enter_image(const struct pal_api *api, const struct pal_boot *boot, void (*start)(void), uint64_t stack)
+    __attribute__((noreturn));
+/* rt_sigreturn with this frame: continues at its registers and signal mask. */
+void linux_load_frame(void *ucontext) __attribute__((noreturn));
+void linux_thread_tail(uint32_t *word) __attribute__((noreturn));
+
+/* ---- start.c ------------------------------------------------------------------------------------------------------ */
+
+#define shared ((struct linux_shared *)PAL_SHARED_BASE)
+#define image ((const struct pal_image_header *)PAL_IMAGE_BASE)
+
+void linux_start(const uint64_t *stack) __attribute__((noreturn));
+/* Syscall User Dispatch is per thread, and off in each new thread and process. */
+int64_t linux_arm_dispatch(void);
+extern uint32_t linux_dispatch;         /* the trap is Syscall User Dispatch (else a second seccomp filter) */
+extern uint32_t linux_start_generation; /* shared->generation when this sandbox began: see name.c */
+
+/* vdso.c: functions of the host's vDSO, and where it lies. */
+void vdso_init(uint64_t base);
+uint64_t vdso_symbol(const char *name);
+extern uint64_t vdso_start, vdso_end;
+
+/* ---- signal.c ----------------------------------------------------------------------------------------------------- */
+
+void signal_init(void);
+/* A frame for linux_load_frame: all signals blocked, no alternate stack, `entry(argument)` on the present stack. */
+struct ucontext;
+void signal_blocked_frame(struct ucontext *frame, void (*entry)(uint32_t *), uint32_t *argument, uint64_t stack);
+
+/* ---- report.c ----------------------------------------------------------------------------------------------------- */
+
+/* One line on the log: "picoprocess: WHAT 0xA 0xB"; nothing is said of 0 values. */
+void report(const char *what, uint64_t a, uint64_t b);
+void die(uint32_t status, const char *what, uint64_t a, uint64_t b) __attribute__((noreturn));
+
+/* ---- thread.c ----------------------------------------------------------------------------------------------------- */
+
+/*
+ * What the host knows a thread by.  Lies at the top of the thread's alternate signal stack, not in its pal_tcb: the kernel
+ * reads `robust` and clears `tid` after the libOS may have given the tcb away.
+ */
+struct linux_thread {
+    struct robust_list_head robust;
+    uint32_t tid;              /* kept by the kernel; 0 = no thread uses this block and its stack */
+    int32_t timer;             /* interrupt timer's id + 1, 0 = none yet */
+    struct linux_thread *next; /* among the unused */
+    uint64_t stack;            /* lowest address of the alternate stack; 0 = the block is not to be used again */
+};
+
+static inline struct pal_tcb *current_tcb(void)
+{
+    struct pal_tcb *tcb;
+    __asm__ volatile("mov %%gs:0, %0" : "=r"(tcb));
+    return tcb;
+}
+static inline struct linux_thread *thread_of(const struct pal_tcb *tcb)
+{
+    return (struct linux_thread *)tcb->host[0];
+}
+
+/* The first thread, once signal stack sizes are known; the thread that is left after a fork. */
+void thread_start_first(struct pal_tcb *tcb, uint64_t minimum_signal_stack);
+void thread_after_fork(void);
+void thread_begin(void); /* called by entry.S in each new thread, GS set */
+
+int64_t linux_thread_create(struct pal_tcb *tcb, void (*entry)(void *), void *argument, pal_handle_t *out_id);
+void linux_thread_exit(uint32_t *word) __attribute__((noreturn));
+void linux_thread_yield(void);
+int64_t linux_thread_interrupt(struct pal_tcb *tcb);
+int64_t linux_thread_pointer_set(uint64_t fs_base);
+
+/* ---- lock.c ------------------------------------------------------------------------------------------------------- */
+
+void lock_init(struct linux_thread *thread);
+int64_t linux_lock(struct pal_mutex *mutex);
+void linux_unlock(struct pal_mutex *mutex);
+int64_t linux_wait(uint64_t word, uint32_t expected, uint64_t deadline, uint32_t is_shared);
+int64_t linux_wake(uint64_t word, uint32_t count, uint32_t is_shared);
+
+/* ---- memory.c ----------------------------------------------------------------------------------------------------- */
+
+int64_t linux_memory_reserve(uint64_t address, uint64_t size);
+int64_t linux_memory_release(uint64_t address, uint64_t size);
+int64_t linux_memory_commit(uint64_t address, uint64_t size, uint32_t protection, uint32_t flags);
+int64_t linux_memory_decommit(uint64_t address, uint64_t size, uint32_t how);
+int64_t linux_memory_protect(uint64_t address, uint64_t size, uint32_t protection);
+int64_t linux_memory_map(uint64_t address, uint64_t size, uint32_t protection, uint32_t flags, pal_handle_t handle,
+                         uint64_t offset);
+int64_t linux_memory_move(uint64_t source, uint64_t source_size, uint64_t target, uint64_t target_size);
+int64_t linux_memory_sync(uint64_t address, uint64_t size, uint32_t flags);
+
+/* ---- stream.c, control.c ------------------------------------------------------------------------------------------ */
+
+int64_t linux_handle_close(pal_handle_t handle);
+int64_t linux_stream_read(pal_handle_t handle, const struct pal_vector *vector, uint32_t count, int64_t offset);
+int64_t linux_stream_write(pal_handle_t handle, const struct pal_vector *vector, uint32_t count, int64_t offset);
+int64_t linux_stream_list(pal_handle_t handle, uint64_t buffer, uint64_t size);
+int64_t stream_attributes(pal_handle_t handle, struct pal_attributes *out);
+int64_t linux_stream_control(pal_handle_t handle, uint32_t op, void *argument, uint64_t size);
+
+/* ---- object.c ----------------------------------------------------------------------------------------------------- */
+
+int64_t linux_object_create(uint32_t object, uint32_t flags, uint64_t value, pal_handle_t *out);
+int64_t linux_socket_send(pal_handle_t handle, uint64_t buffer, uint64_t size, uint32_t flags);
+int64_t linux_socket_receive(pal_handle_t handle, uint64_t buffer, uint64_t size, uint32_t flags);
+int64_t linux_poll(struct pal_poll *entries, uint32_t count, uint64_t deadline);
+int64_t linux_poll_set_update(pal_handle_t set, uint32_t op, pal_handle_t handle, const struct pal_poll_event *event);
+int64_t linux_poll_set_wait(pal_handle_t set, struct pal_poll_event *events, uint32_t count, uint64_t deadline);
+
+/* ---- clock.c ------------------------------------------------------------------------------------------------------ */
+
+int64_t linux_clock_get(uint32_t clock, uint64_t *out_ns);
+int64_t linux_random(uint64_t buffer, uint64_t size);
+uint64_t clock_now(void); /* PAL_CLOCK_MONOTONIC */
+
+/* ---- process.c ---------------------------------------------------------------------------------------------------- */
+
+int64_t linux_process_fork(void);
+int64_t linux_process_wait(uint64_t process, uint32_t nohang, struct pal_child *out);
+void linux_process_exit(uint32_t status) __attribute__((noreturn));
+int64_t linux_process_interrupt(uint64_t process, uint32_t kill);
+int64_t linux_handle_export(pal_handle_t handle, uint64_t *out_token);
+int64_t linux_handle_import(uint64_t token, pal_handle_t *out);
+
+/* ---- monitor.c, name.c -------------------------------------------------------------------------------------------- */
+
+#define MONITOR_DESCRIPTORS 2
+/*
+ * One round trip.  `name` and `other` may be NULL; `text`, if given, receives the reply's text; `descriptors` has room for
+ * MONITOR_DESCRIPTORS and holds PAL_NO_HANDLE where none came.  Returns the monitor's result.  Not interruptible.
+ */
+int64_t monitor_call(struct monitor_request *request, const struct pal_name *name, const struct pal_name *other,
+                     struct monitor_reply *reply, struct pal_path_buffer *text, pal_handle_t *descriptors);
+
+int64_t linux_stream_open(const struct pal_name *name, uint32_t flags, uint32_t mode, pal_handle_t *out,
+                          struct pal_attributes *out_attributes, struct pal_path_buffer *escape);
+int64_t linux_attributes_get(pal_handle_t handle, const struct pal_name *name, struct pal_attributes *out,
+                             struct pal_path_buffer *escape);
+int64_t linux_attributes_set(pal_handle_t handle, const struct pal_name *name, const struct pal_attributes *values,
+                             uint32_t mask, struct pal_path_buffer *escape);
+int64_t linux_name_change(uint32_t op, const struct pal_name *name, const struct pal_name *other, uint32_t mode,
+                          struct pal_path_buffer *escape);
+int64_t linux_name_read(const struct pal_name *name, struct pal_path_buffer *out);
+
+/* ---- api.c, fault.c ----------------------------------------------------------------------------------------------- */
+
+extern const struct pal_api linux_api;
+/* The table, wrapped so that its n-th call that can fail does. */
+const struct pal_api *fault_wrap(const struct pal_api *api, uint32_t nth);
+
+/* string.c: what compilers call by themselves. */
+void *memcpy(void *restrict to, const void *restrict from, size_t size);
+void *memset(void *to, int byte, size_t size);
+int memcmp(const void *a, const void *b, size_t size);
+
+#pragma GCC visibility pop
+#endif

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Memory: mmap(2) and its kin, on the guest's range and the arena's heap only.  The host's own mappings (PAL, image, stacks,
+ * the shared segment) can't be hit by a wrong address.
+ *
+ * A reservation costs nothing here: the libOS knows what it reserved, and nobody else maps anything in those ranges.
+ */
+#include <linux/membarrier.h>
+#include <linux/mman.h>
+
+#include "pal/linux/linux.h"
+
+static int range_ok(uint64_t address, uint64_t size)
+{
+    uint64_t end = address + size;
+    if (!size || end < address || (address | size) % PAL_PAGE_SIZE)
+        return 0;
+    if (address >= PAL_GUEST_BASE && end <= PAL_GUEST_END)
+        return 1;
+    return address >= PAGE_UP(image->arena_end) && end <= PAL_ARENA_BASE + PAL_ARENA_SIZE;
+}
+
+static uint64_t protection_bits(uint32_t protection)
+{
+    return (protection & PAL_READ ? PROT_READ : 0u) | (protection & PAL_WRITE ? PROT_WRITE : 0u) |
+           (protection & PAL_EXEC ? PROT_EXEC : 0u);
+}
+
+static uint64_t map_bits(uint32_t flags)
+{
+    return MAP_FIXED | (flags & PAL_MAP_SHARED ? MAP_SHARED : MAP_PRIVATE) |
+           (flags & PAL_MAP_NORESERVE ? MAP_NORESERVE : 0u) | (flags & PAL_MAP_GROWSDOWN ? MAP_GROWSDOWN : 0u) |
+           (flags & PAL_MAP_POPULATE ? MAP_POPULATE : 0u);
+}
+
+static int64_t map(uint64_t address, uint64_t size, uint32_t protection, uint64_t flags, int64_t handle, uint64_t offset)
+{
+    if (!range_ok(address, size))
+        return -EINVAL;
+    int64_t at = host_call(mmap, address, size, protection_bits(protection), flags, handle, offset);
+    return at < 0 ? at : 0;
+}
+
+int64_t linux_memory_reserve(uint64_t address, uint64_t size)
+{
+    return range_ok(address, size) ? 0 : -EINVAL;
+}
+
+int64_t linux_memory_release(uint64_t address, uint64_t size)
+{
+    return range_ok(address, size) ? host_call(munmap, address, size) : -EINVAL;
+}
+
+int64_t linux_memory_commit(uint64_t address, uint64_t size, uint32_t protection, uint32_t flags)
+{
+    return map(address, size, protection, map_bits(flags) | MAP_ANONYMOUS, -1, 0);
+}
+
+int64_t linux_memory_map(uint64_t address, uint64_t size, uint32_t protection, uint32_t flags, pal_handle_t handle,
+                         uint64_t offset)
+{
+    return map(address, size, protection, map_bits(flags), handle, offset);
+}
+
+int64_t linux_memory_decommit(uint64_t address, uint64_t size, uint32_t how)
+{
+    static const uint8_t advice[] = {
+        [PAL_DECOMMIT_ZERO] = MADV_DONTNEED, [PAL_DECOMMIT_LAZY] = MADV_FREE, [PAL_DECOMMIT_UNSHARE] = MADV_REMOVE};
+    if (how >= sizeof advice || !range_ok(address, size))
+        return -EINVAL;
+    return host_call(madvise, address, size, advice[how]);
+}
+
+int64_t linux_memory_protect(uint64_t address, uint64_t size, uint32_t protection)
+{
+    return range_ok(address, size) ? host_call(mprotect, address, size, protection_bits(protection)) : -EINVAL;
+}
+
+int64_t linux_memory_move(uint64_t source, uint64_t source_size, uint64_t target, uint64_t target_size)
+{
+    if (!range_ok(source, source_size ? source_size : PAL_PAGE_SIZE) || !range_ok(target, target_size))
+        return -EINVAL;
+    int64_t at = source == target ? host_call(mremap, source, source_size, target_size, 0)
+                                  : host_call(mremap, source, source_size, target_size, MREMAP_MAYMOVE | MREMAP_FIXED, target);
+    return at < 0 ? at : 0;
+}
+
+static int64_t sync_code(void)
+{
+    int64_t error = host_call(membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0);
+    if (error != -EPERM)
+        return error;
+    error = host_call(membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0);
+    return error ? error : host_call(membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0);
+}
+
+int64_t linux_memory_sync(uint64_t address, uint64_t size, uint32_t flags)
+{
+    if (flags & PAL_SYNC_CODE)
+        return sync_code();
+    if (!(flags & (PAL_SYNC_WAIT | PAL_SYNC_ASYNC)) || !range_ok(address, size))
+        return -EINVAL;
+    return host_call(msync, address, size, flags & PAL_SYNC_WAIT ? MS_SYNC : MS_ASYNC);
+}

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The round trip to the monitor: one request, one reply, under the sandbox's channel lock.
+ *
+ * A holder of the lock may have died with its reply on the way: replies with another sequence are dropped, and the
+ * descriptors that came with them closed.  When the channel ends, so does the sandbox.
+ */
+#include <linux/socket.h>
+
+#include "pal/linux/linux.h"
+
+#define SPIN_CYCLES 60000u /* about 25 us: a reply that finds this side asleep costs more than that */
+#define MESSAGE_DONTWAIT 0x40u
+#define MESSAGE_RIGHTS 1u
+#define EXIT_ORPHANED 137u
+
+struct rights {
+    uint64_t size;
+    int32_t level, type;
+    pal_handle_t descriptors[MONITOR_DESCRIPTORS];
+};
+
+static void check_channel(int64_t result)
+{
+    if (result == 0 || result == -EPIPE || result == -ECONNRESET)
+        for (;;)
+            host_call(exit_group, EXIT_ORPHANED);
+}
+
+static int64_t send_request(struct monitor_request *request, const struct pal_name *name, const struct pal_name *other)
+{
+    struct pal_vector parts[3] = {{(uint64_t)request, sizeof *request}};
+    uint32_t count = 1;
+    if (name)
+        parts[count++] = (struct pal_vector){(uint64_t)name->path, request->path_size = name->size};
+    if (other)
+        parts[count++] = (struct pal_vector){(uint64_t)other->path, request->other_size = other->size};
+    request->sequence = ++shared->sequence;
+    int64_t sent;
+    do
+        sent = host_call(pwritev2, LINUX_FD_CHANNEL, parts, count, -1, -1, 0);
+    while (sent == -EINTR || sent == -EAGAIN);
+    check_channel(sent);
+    return sent < 0 ? sent : 0;
+}
+
+/* One packet.  Polls for a while before it sleeps. */
+static int64_t receive_packet(struct host_msghdr *message)
+{
+    struct host_msghdr wanted = *message;
+    uint64_t begin = __builtin_ia32_rdtsc();
+    for (;;) {
+        uint32_t wait = __builtin_ia32_rdtsc() - begin > SPIN_CYCLES;
+        *message = wanted;
+        int64_t size = host_call(recvmsg, LINUX_FD_CHANNEL, message, wait ? 0 : MESSAGE_DONTWAIT);
+        if (size != -EAGAIN && size != -EINTR) {
+            check_channel(size);
+            return size;
+        }
+        for (uint32_t i = 0; i < 32; i++)
+            __builtin_ia32_pause();
+    }
+}
+
+static void close_all(const pal_handle_t *descriptors, uint64_t count)
+{
+    for (uint64_t i = 0; i < count; i++)
+        host_call(close, descriptors[i]);
+}
+
+static int64_t receive_reply(uint32_t sequence, struct monitor_reply *reply, struct pal_path_buffer *text,
+                             pal_handle_t *descriptors)
+{
+    for (;;) {
+        struct rights rights = {.size = 0};
+        struct pal_vector parts[2] = {{(uint64_t)reply, sizeof *reply}, {text ? (uint64_t)text->bytes : 0, PAL_PATH_MAX}};
+        struct host_msghdr message = {
+            .vector = parts, .count = text ? 2 : 1, .control = &rights, .control_size = sizeof rights};
+        int64_t size = receive_packet(&message);
+        if (size < 0)
+            return size;
+        uint64_t header = offsetof(struct rights, descriptors), count = 0;
+        if (message.control_size >= header && rights.type == (int32_t)MESSAGE_RIGHTS)
+            count = (rights.size - header) / sizeof(pal_handle_t);
+        if (size < (int64_t)sizeof *reply || reply->sequence != sequence) {
+            close_all(rights.descriptors, count);
+            continue;
+        }
+        if (count < reply->descriptors || (count && !descriptors)) {
+            close_all(rights.descriptors, count);
+            return -EMFILE; /* the kernel installs as many as there is room for */
+        }
+        for (uint64_t i = 0; i < MONITOR_DESCRIPTORS && descriptors; i++)
+            descriptors[i] = i < count ? rights.descriptors[i] : PAL_NO_HANDLE;
+        if (text && reply->text_size <= (uint64_t)size - sizeof *reply) {
+            text->size = reply->text_size;
+            if (text->size < PAL_PATH_MAX)
+                text->bytes[text->size] = 0;
+        }
+        return reply->result;
+    }
+}
+
+static int64_t name_check(const struct pal_name *name)
+{
+    if (!name || (name->size && name->size < PAL_PATH_MAX))
+        return 0;
+    return name->size ? -ENAMETOOLONG : -ENOENT;
+}
+
+int64_t monitor_call(struct monitor_request *request, const struct pal_name *name, const struct pal_name *other,
+                     struct monitor_reply *reply, struct pal_path_buffer *text, pal_handle_t *descriptors)
+{
+    int64_t error = name_check(name);
+    if (!error)
+        error = name_check(other);
+    if (error)
+        return error;
+    linux_lock(&shared->channel); /* a dead holder left nothing behind but a late reply */
+    error = send_request(request, name, other);
+    if (!error)
+        error = receive_reply(request->sequence, reply, text, descriptors);
+    linux_unlock(&shared->channel);
+    return error;
+}

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Names: opening, attributes and changes, all by the monitor, which resolves them.
+ *
+ * Answers that pal-run sent ahead (struct linux_ahead) save the round trip.  They hold only while nothing was changed since
+ * the sandbox began: whoever is about to change a name or a file moves shared->generation first, once and for all.  A
+ * descriptor sent ahead serves one open in the whole sandbox, although fork copies it: two opens that share one offset would
+ * be wrong.
+ */
+#include "pal/linux/linux.h"
+
+#define AHEAD_NO_DESCRIPTOR (-1000)
+
+static void names_change(void)
+{
+    __atomic_fetch_add(&shared->generation, 1, __ATOMIC_ACQ_REL);
+}
+
+/* The answer sent ahead for what this name leads to, or NULL.  A final symlink itself is never sent ahead. */
+static struct linux_ahead *ahead_find(const struct pal_name *name)
+{
+    if (name->nofollow || __atomic_load_n(&shared->generation, __ATOMIC_ACQUIRE) != linux_start_generation)
+        return NULL;
+    struct linux_ahead *ahead = (struct linux_ahead *)shared->ahead;
+    for (uint64_t i = 0; i < shared->ahead_count; i++)
+        if (ahead[i].path_size == name->size && !memcmp((const char *)ahead[i].path, name->path, name->size))
+            return &ahead[i];
+    return NULL;
+}
+
+/* 1: served (0 or an error in *result). */
+static int open_ahead(const struct pal_name *name, uint32_t flags, pal_handle_t *out, struct pal_attributes *out_attributes,
+                      int64_t *result)
+{
+    if (!(flags & PAL_OPEN_READ) || flags & ~(uint32_t)(PAL_OPEN_READ | PAL_OPEN_DIRECTORY | PAL_OPEN_EXECUTE))
+        return 0;
+    struct linux_ahead *ahead = ahead_find(name);
+    if (!ahead)
+        return 0;
+    int32_t descriptor = __atomic_load_n(&ahead->descriptor, __ATOMIC_RELAXED);
+    if (descriptor < 0 && descriptor != AHEAD_NO_DESCRIPTOR) {
+        *result = descriptor;
+        return 1;
+    }
+    if ((flags & PAL_OPEN_DIRECTORY && ahead->attributes.type != PAL_TYPE_DIRECTORY) ||
+        (flags & PAL_OPEN_EXECUTE && !(ahead->attributes.mode & 0111)))
+        return 0; /* an error, but which one is the monitor's to say */
+    descriptor = __atomic_exchange_n(&ahead->descriptor, AHEAD_NO_DESCRIPTOR, __ATOMIC_ACQ_REL);
+    if (descriptor < 0)
+        return 0;
+    *out = descriptor;
+    if (out_attributes)
+        *out_attributes = ahead->attributes;
+    *result = 0;
+    return 1;
+}
+
+int64_t linux_stream_open(const struct pal_name *name, uint32_t flags, uint32_t mode, pal_handle_t *out,
+                          struct pal_attributes *out_attributes, struct pal_path_buffer *escape)
+{
+    int64_t result;
+    if (open_ahead(name, flags, out, out_attributes, &result))
+        return result;
+    if (flags & (PAL_OPEN_WRITE | PAL_OPEN_CREATE | PAL_OPEN_TRUNCATE | PAL_OPEN_TEMPORARY))
+        names_change();
+    struct monitor_request request = {
+        .op = MONITOR_OPEN, .flags = flags | (name->nofollow ? PAL_OPEN_NOFOLLOW : 0u), .mode = mode};
+    struct monitor_reply reply;
+    pal_handle_t handles[MONITOR_DESCRIPTORS];
+    result = monitor_call(&request, name, NULL, &reply, escape, handles);
+    if (result < 0)
+        return result;
+    *out = handles[0];
+    if (out_attributes)
+        *out_attributes = reply.attributes;
+    return 0;
+}
+
+int64_t linux_attributes_get(pal_handle_t handle, const struct pal_name *name, struct pal_attributes *out,
+                             struct pal_path_buffer *escape)
+{
+    if (handle != PAL_NO_HANDLE)
+        return stream_attributes(handle, out);
+    if (!name)
+        return -EINVAL;
+    const struct linux_ahead *ahead = ahead_find(name);
+    if (ahead) {
+        int32_t descriptor = __atomic_load_n(&ahead->descriptor, __ATOMIC_RELAXED);
+        if (descriptor < 0 && descriptor != AHEAD_NO_DESCRIPTOR)
+            return descriptor;
+        *out = ahead->attributes;
+        return 0;
+    }
+    struct monitor_request request = {.op = MONITOR_STAT, .flags = name->nofollow ? MONITOR_NOFOLLOW : 0};
+    struct monitor_reply reply;
+    int64_t error = monitor_call(&request, name, NULL, &reply, escape, NULL);
+    if (error < 0)
+        return error;
+    *out = reply.attributes;
+    return 0;
+}
+
+/* By handle only the size can be set; the rest needs the name, and the monitor checks that it still is the same object. */
+int64_t linux_attributes_set(pal_handle_t handle, const struct pal_name *name, const struct pal_attributes *values,
+                             uint32_t mask, struct pal_path_buffer *escape)
+{
+    struct monitor_request request = {.op = MONITOR_SET, .values = *values};
+    struct monitor_reply reply;
+    int64_t error = 0;
+    request.values.device = request.values.inode = 0;
+    if (handle != PAL_NO_HANDLE) {
+        if (mask & PAL_SET_SIZE)
+            error = host_call(ftruncate, handle, values->size);
+        mask &= ~(uint32_t)PAL_SET_SIZE;
+        if (error < 0 || !mask)
+            return error;
+        struct pal_attributes object;
+        error = stream_attributes(handle, &object);
+        if (error < 0)
+            return error;
+        request.values.device = object.device;
+        request.values.inode = object.inode;
+    }
+    if (!name)
+        return -EINVAL;
+    names_change();
+    request.flags = name->nofollow ? MONITOR_NOFOLLOW : 0;
+    request.mode = mask;
+    return monitor_call(&request, name, NULL, &reply, escape, NULL);
+}
+
+int64_t linux_name_change(uint32_t op, const struct pal_name *name, const struct pal_name *other, uint32_t mode,
+                          struct pal_path_buffer *escape)
+{
+    if (op > PAL_MKFIFO)
+        return -EINVAL;
+    int needs_other = op == PAL_RENAME || op == PAL_LINK || op == PAL_SYMLINK;
+    if (needs_other && !other)
+        return -EINVAL;
+    names_change();
+    struct monitor_request request = {
+        .op = MONITOR_CHANGE, .flags = op | (name->nofollow ? MONITOR_NOFOLLOW : 0), .mode = mode};
+    struct monitor_reply reply;
+    return monitor_call(&request, name, needs_other ? other : NULL, &reply, escape, NULL);
+}
+
+int64_t linux_name_read(const struct pal_name *name, struct pal_path_buffer *out)
+{
+    struct monitor_request request = {.op = name->nofollow ? MONITOR_READLINK : MONITOR_CANONICAL};
+    struct monitor_reply reply;
+    int64_t error = monitor_call(&request, name, NULL, &reply, out, NULL);
+    return error < 0 ? error : out->size;
+}

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT */
+/* Objects without a name: pipes, events, sections, local sockets, poll sets; and waiting on several handles. */
+#include <linux/eventpoll.h>
+#include <linux/fcntl.h>
+#include <linux/socket.h>
+
+#include "pal/linux/linux.h"
+
+/* send(2)'s flags that pal.h passes on; not in the kernel's exported headers. */
+#define SOCKET_PEEK 0x2u
+#define SOCKET_TRUNCATE 0x20u
+#define SOCKET_DONTWAIT 0x40u
+#define SOCKET_WAITALL 0x100u
+#define SOCKET_NOSIGNAL 0x4000u
+#define SOCKET_FLAGS (SOCKET_PEEK | SOCKET_TRUNCATE | SOCKET_DONTWAIT | SOCKET_WAITALL | SOCKET_NOSIGNAL)
+
+#define EVENT_SEMAPHORE 1u
+#define NS_PER_MS 1000000ull
+
+/* Memory objects and socket pairs: creating them takes calls that are not admitted here (memfd_create, socketpair). */
+static int64_t create_by_monitor(uint32_t op, uint64_t a, uint64_t b, pal_handle_t *out, uint32_t count)
+{
+    struct monitor_request request = {.op = op, .arguments = {a, b}};
+    struct monitor_reply reply;
+    pal_handle_t handles[MONITOR_DESCRIPTORS];
+    int64_t error = monitor_call(&request, NULL, NULL, &reply, NULL, handles);
+    if (error < 0)
+        return error;
+    for (uint32_t i = 0; i < count; i++)
+        out[i] = handles[i];
+    return 0;
+}
+
+int64_t linux_object_create(uint32_t object, uint32_t flags, uint64_t value, pal_handle_t *out)
+{
+    uint64_t nonblock = flags & PAL_OBJ_NONBLOCK ? O_NONBLOCK : 0u;
+    int64_t result;
+    switch (object) {
+    case PAL_OBJECT_PIPE:
+        return host_call(pipe2, out, nonblock | (flags & PAL_OBJ_PACKET ? O_DIRECT : 0u));
+    case PAL_OBJECT_EVENT:
+        if (value > UINT32_MAX)
+            return -EINVAL;
+        result = host_call(eventfd2, value, nonblock | (flags & PAL_OBJ_SEMAPHORE ? EVENT_SEMAPHORE : 0u));
+        break;
+    case PAL_OBJECT_POLL_SET:
+        result = host_call(epoll_create1, 0);
+        break;
+    case PAL_OBJECT_SECTION:
+        return create_by_monitor(MONITOR_SECTION, value, (flags & PAL_OBJ_SEALABLE) != 0, out, 1);
+    case PAL_OBJECT_STREAM_PAIR:
+    case PAL_OBJECT_PACKET_PAIR:
+        return create_by_monitor(MONITOR_PAIR, object, flags, out, 2);
+    default:
+        return -EINVAL;
+    }
+    if (result < 0)
+        return result;
+    *out = (pal_handle_t)result;
+    return 0;
+}
+
+int64_t linux_socket_send(pal_handle_t handle, uint64_t buffer, uint64_t size, uint32_t flags)
+{
+    if (flags & ~SOCKET_FLAGS)
+        return -EINVAL;
+    return host_blocking(sendto, handle, buffer, size, flags | SOCKET_NOSIGNAL, NULL, 0);
+}
+
+int64_t linux_socket_receive(pal_handle_t handle, uint64_t buffer, uint64_t size, uint32_t flags)
+{
+    const struct pal_vector vector = {buffer, size};
+    struct host_msghdr message = {.vector = &vector, .count = 1};
+    if (flags & ~SOCKET_FLAGS)
+        return -EINVAL;
+    return host_blocking(recvmsg, handle, &message, flags);
+}
+
+/* What is left until a deadline, not below zero. */
+static uint64_t time_left(uint64_t deadline)
+{
+    uint64_t now = clock_now();
+    return deadline > now ? deadline - now : 0;
+}
+
+int64_t linux_poll(struct pal_poll *entries, uint32_t count, uint64_t deadline)
+{
+    if (deadline == PAL_FOREVER)
+        return host_blocking(ppoll, entries, count, NULL, NULL, 0);
+    uint64_t left = deadline ? time_left(deadline) : 0;
+    struct host_timespec timeout = {(int64_t)(left / NS_PER_SECOND), (int64_t)(left % NS_PER_SECOND)};
+    return host_blocking(ppoll, entries, count, &timeout, NULL, 0);
+}
+
+int64_t linux_poll_set_update(pal_handle_t set, uint32_t op, pal_handle_t handle, const struct pal_poll_event *event)
+{
+    _Static_assert(PAL_POLL_ADD == EPOLL_CTL_ADD && PAL_POLL_REMOVE == EPOLL_CTL_DEL && PAL_POLL_CHANGE == EPOLL_CTL_MOD,
+                   "passed on as they are");
+    _Static_assert(sizeof(struct pal_poll_event) == sizeof(struct epoll_event), "passed on as it is");
+    return host_call(epoll_ctl, set, op, handle, event);
+}
+
+/* epoll counts milliseconds in an int: rounded up, and in several waits where the deadline is weeks away. */
+int64_t linux_poll_set_wait(pal_handle_t set, struct pal_poll_event *events, uint32_t count, uint64_t deadline)
+{
+    if (deadline == PAL_FOREVER)
+        return host_blocking(epoll_pwait, set, events, count, -1, NULL, 8);
+    for (;;) {
+        uint64_t left = deadline ? (time_left(deadline) + NS_PER_MS - 1) / NS_PER_MS : 0;
+        uint64_t wait = left > INT32_MAX ? INT32_MAX : left;
+        int64_t ready = host_blocking(epoll_pwait, set, events, count, wait, NULL, 8);
+        if (ready || wait == left)
+            return ready;
+    }
+}

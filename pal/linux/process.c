@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+/* Picoprocesses: fork, the end of children, interrupts between them, and passing handles. */
+#include <linux/resource.h>
+#include <linux/sched.h>
+#include <linux/wait.h>
+
+#include "pal/linux/hostcalls.h"
+#include "pal/linux/linux.h"
+
+#define ANY_CHILD (-1)
+
+int64_t linux_process_fork(void)
+{
+    struct linux_thread *thread = thread_of(current_tcb());
+    int64_t child = host_call(clone, LINUX_CLONE_FORK, 0, NULL, &thread->tid, 0);
+    if (child)
+        return child;
+    if (linux_dispatch)
+        linux_arm_dispatch();
+    thread_after_fork();
+    return 0;
+}
+
+static uint64_t nanoseconds(const struct __kernel_old_timeval *time)
+{
+    return (uint64_t)time->tv_sec * NS_PER_SECOND + (uint64_t)time->tv_usec * 1000;
+}
+
+int64_t linux_process_wait(uint64_t process, uint32_t nohang, struct pal_child *out)
+{
+    struct rusage used;
+    int32_t status;
+    if (process > INT32_MAX)
+        return -ECHILD;
+    int64_t child = host_blocking(wait4, process ? (int64_t)process : ANY_CHILD, &status, nohang ? WNOHANG : 0, &used);
+    if (child <= 0)
+        return child;
+    *out = (struct pal_child){
+        .process = (uint64_t)child,
+        .status = status,
+        .user_ns = nanoseconds(&used.ru_utime),
+        .system_ns = nanoseconds(&used.ru_stime),
+        .max_rss = (uint64_t)used.ru_maxrss,
+    };
+    return 1;
+}
+
+/* Death by a signal is told to a shell as 128 + N: the host's own signals would not do (cores, signals without effect). */
+void linux_process_exit(uint32_t status)
+{
+    for (;;)
+        host_call(exit_group, status < 256 ? status : 128 + (status - 256));
+}
+
+int64_t linux_process_interrupt(uint64_t process, uint32_t kill)
+{
+    struct monitor_request request = {.op = MONITOR_INTERRUPT, .arguments = {process, kill != 0}};
+    struct monitor_reply reply;
+    return monitor_call(&request, NULL, NULL, &reply, NULL, NULL);
+}
+
+int64_t linux_handle_export(pal_handle_t handle, uint64_t *out_token)
+{
+    struct monitor_request request = {.op = MONITOR_EXPORT, .arguments = {(uint64_t)(int64_t)handle, 0}};
+    struct monitor_reply reply;
+    int64_t error = monitor_call(&request, NULL, NULL, &reply, NULL, NULL);
+    if (error < 0)
+        return error;
+    *out_token = reply.value;
+    return 0;
+}
+
+int64_t linux_handle_import(uint64_t token, pal_handle_t *out)
+{
+    struct monitor_request request = {.op = MONITOR_IMPORT, .arguments = {token, out == NULL}};
+    struct monitor_reply reply;
+    pal_handle_t handles[MONITOR_DESCRIPTORS];
+    int64_t error = monitor_call(&request, NULL, NULL, &reply, NULL, handles);
+    if (error < 0)
+        return error;
+    if (out)
+        *out = handles[0];
+    return 0;
+}

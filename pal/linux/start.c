@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * From exec to the libOS: the shared segment, the host's facts, the first thread, handlers, the filter, the trap.
+ *
+ * pal-run has made the session, limits and descriptors (enum linux_start_fd).  Start-up time is felt by users: no call
+ * here that could be left out or done later, and few pages touched.
+ */
+#include <asm/prctl.h>
+#include <asm/stat.h>
+#include <linux/auxvec.h>
+#include <linux/filter.h>
+#include <linux/mman.h>
+#include <linux/membarrier.h>
+#include <linux/prctl.h>
+#include <linux/seccomp.h>
+
+#include "pal/linux/linux.h"
+
+#define HWCAP2_FSGSBASE 2u
+
+extern const uint64_t linux_arena_data_end; /* host.ld: of the image's .data */
+
+static struct pal_tcb first_tcb;
+uint32_t linux_dispatch, linux_start_generation;
+
+/* The entries of the auxiliary vector that matter, by type. */
+struct facts {
+    uint64_t value[64];
+};
+
+static void read_facts(struct facts *facts, const uint64_t *stack)
+{
+    const uint64_t *at = stack + 1 + stack[0] + 1; /* past argc, argv and its NULL */
+    while (*at++)
+        ;
+    for (; at[0] != AT_NULL; at += 2)
+        if (at[0] < 64)
+            facts->value[at[0]] = at[1];
+}
+
+static uint64_t map_shared(void)
+{
+    struct stat status;
+    int64_t error = host_call(fstat, LINUX_FD_SHARED, &status);
+    if (error < 0)
+        die(LINUX_EXIT_BROKEN, "no shared segment: this program is started by pal-run", 0, 0);
+    error = host_call(mmap, PAL_SHARED_BASE, status.st_size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED_NOREPLACE,
+                      LINUX_FD_SHARED, 0);
+    if (error != (int64_t)PAL_SHARED_BASE)
+        die(LINUX_EXIT_BROKEN, "can't map the shared segment", -error, 0);
+    host_call(close, LINUX_FD_SHARED);
+    if (shared->magic != PAL_IMAGE_MAGIC || shared->version != MONITOR_VERSION)
+        die(LINUX_EXIT_BROKEN, "pal-run and picoprocess are of different versions", shared->version, 0);
+    if (image->magic != PAL_IMAGE_MAGIC || image->abi_version != PAL_ABI_VERSION)
+        die(LINUX_EXIT_BROKEN, "the libOS image is not for this PAL", image->abi_version, 0);
+    return status.st_size;
+}
+
+/*
+ * .bss of the image.  The heap behind it needs no mapping to be reserved: nothing else ever maps there, since the PAL takes
+ * no address from a caller outside the guest's range and the heap, and the kernel's own choices lie far above.
+ */
+static void map_arena(void)
+{
+    uint64_t start = linux_arena_data_end;
+    if (PAGE_UP(image->arena_end) <= start)
+        return;
+    int64_t at = host_call(mmap, start, PAGE_UP(image->arena_end) - start, PROT_READ | PROT_WRITE,
+                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    if (at != (int64_t)start)
+        die(LINUX_EXIT_BROKEN, "can't map the arena", -at, 0);
+}
+
+static uint64_t count_processors(void)
+{
+    uint64_t mask[128] = {0}, count = 0;
+    int64_t size = host_call(sched_getaffinity, 0, sizeof mask, mask);
+    for (int64_t i = 0; i < size / 8; i++)
+        for (uint64_t bits = mask[i]; bits; bits &= bits - 1)
+            count++;
+    return count ? count : 1;
+}
+
+static void tell_facts(const struct facts *facts, uint64_t shared_size, uint64_t process)
+{
+    struct pal_boot *boot = &shared->boot;
+    boot->capabilities = PAL_CAN_FORK | PAL_CAN_MOVE | PAL_CAN_TRAP | PAL_CAN_EXPORT;
+    /* Registered while there is one thread: later it would wait for every processor, milliseconds. */
+    if (host_call(membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0) == 0)
+        boot->capabilities |= PAL_CAN_SYNC_CODE;
+    boot->granularity = PAL_PAGE_SIZE;
+    boot->shared_size = shared_size;
+    boot->cpu_count = count_processors();
+    boot->host_process = process;
+    vdso_init(facts->value[AT_SYSINFO_EHDR]);
+    boot->clock_gettime = vdso_symbol("__vdso_clock_gettime");
+    boot->gettimeofday = vdso_symbol("__vdso_gettimeofday");
+    boot->time = vdso_symbol("__vdso_time");
+    boot->getcpu = vdso_symbol("__vdso_getcpu");
+    boot->hwcap = facts->value[AT_HWCAP];
+    boot->hwcap2 = facts->value[AT_HWCAP2];
+    boot->platform = (uint64_t) "x86_64";
+    boot->minimum_signal_stack = facts->value[AT_MINSIGSTKSZ];
+}
+
+int64_t linux_arm_dispatch(void)
+{
+    return host_call(prctl, PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_ON, linux_text_start,
+                     linux_text_end - linux_text_start, NULL);
+}
+
+static void install_filter(const struct sock_filter *filter, uint64_t count)
+{
+    struct sock_fprog program = {.len = (unsigned short)count, .filter = (struct sock_filter *)filter};
+    int64_t error = host_call(prctl, PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
+    if (error < 0)
+        die(LINUX_EXIT_BROKEN, "the host refuses the seccomp filter", -error, 0);
+}
+
+/* Interposition only, no boundary: calls that do not come from the PAL's text become SIGSYS. */
+static void install_address_filter(void)
+{
+    uint64_t start = (uint64_t)linux_text_start, end = (uint64_t)linux_text_end;
+    uint32_t low = offsetof(struct seccomp_data, instruction_pointer), high = low + 4;
+    const struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, high),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)(start >> 32), 0, 4),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, low),
+        BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, (uint32_t)start, 0, 2),
+        BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, (uint32_t)end, 1, 0),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP),
+    };
+    install_filter(filter, sizeof filter / sizeof *filter);
+}
+
+/* From here on only the calls of hostcalls.def are possible, in this process and all that come from it. */
+static void confine(void)
+{
+    int64_t error = host_call(prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    if (error < 0)
+        die(LINUX_EXIT_BROKEN, "the host refuses no_new_privs", -error, 0);
+    linux_dispatch = !shared->trap_by_seccomp;
+    if (linux_dispatch && linux_arm_dispatch() < 0)
+        die(LINUX_EXIT_BROKEN, "this kernel has no Syscall User Dispatch: use --trap=seccomp", 0, 0);
+    if (!linux_dispatch)
+        install_address_filter();
+    if (shared->filter_count)
+        install_filter((const struct sock_filter *)shared->filter, shared->filter_count);
+}
+
+void linux_start(const uint64_t *stack)
+{
+    struct facts facts = {0};
+    read_facts(&facts, stack);
+    if (!(facts.value[AT_HWCAP2] & HWCAP2_FSGSBASE))
+        die(LINUX_EXIT_BROKEN, "this processor or kernel has no FSGSBASE instructions (Linux 5.9 or later has)", 0, 0);
+    uint64_t shared_size = map_shared();
+    map_arena();
+    linux_start_generation = shared->generation;
+    first_tcb.libos_stack = (uint64_t)linux_main_stack_top;
+    thread_start_first(&first_tcb, facts.value[AT_MINSIGSTKSZ]);
+    tell_facts(&facts, shared_size, thread_of(&first_tcb)->tid);
+    signal_init();
+    confine();
+    const struct pal_api *api = &linux_api;
+    if (shared->boot.fault_nth)
+        api = fault_wrap(api, shared->boot.fault_nth);
+    linux_enter_image(api, &shared->boot, (void (*)(void))image->start, first_tcb.libos_stack);
+}

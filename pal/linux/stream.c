@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+/* Bytes in and out of descriptors, directory entries, and what fstat tells. */
+#include <asm/stat.h>
+#include <linux/stat.h>
+
+#include "pal/linux/linux.h"
+
+#define MOST_VECTORS 1024u
+
+int64_t linux_handle_close(pal_handle_t handle)
+{
+    return host_call(close, handle);
+}
+
+int64_t linux_stream_read(pal_handle_t handle, const struct pal_vector *vector, uint32_t count, int64_t offset)
+{
+    if (count == 1 && offset == -1)
+        return host_blocking(read, handle, vector->base, vector->size);
+    if (!count || count > MOST_VECTORS)
+        return -EINVAL;
+    return host_blocking(preadv2, handle, vector, count, offset, 0, 0);
+}
+
+int64_t linux_stream_write(pal_handle_t handle, const struct pal_vector *vector, uint32_t count, int64_t offset)
+{
+    if (count == 1 && offset == -1)
+        return host_blocking(write, handle, vector->base, vector->size);
+    if (!count || count > MOST_VECTORS)
+        return -EINVAL;
+    return host_blocking(pwritev2, handle, vector, count, offset, 0, 0);
+}
+
+int64_t linux_stream_list(pal_handle_t handle, uint64_t buffer, uint64_t size)
+{
+    return host_call(getdents64, handle, buffer, size > INT32_MAX ? INT32_MAX : size);
+}
+
+static uint32_t type_of(uint32_t mode)
+{
+    switch (mode & S_IFMT) {
+    case S_IFREG:
+        return PAL_TYPE_FILE;
+    case S_IFDIR:
+        return PAL_TYPE_DIRECTORY;
+    case S_IFLNK:
+        return PAL_TYPE_SYMLINK;
+    case S_IFCHR:
+        return PAL_TYPE_CHARACTER;
+    case S_IFBLK:
+        return PAL_TYPE_BLOCK;
+    case S_IFIFO:
+        return PAL_TYPE_FIFO;
+    case S_IFSOCK:
+        return PAL_TYPE_SOCKET;
+    }
+    return PAL_TYPE_OTHER; /* eventfd, epoll */
+}
+
+static int64_t nanoseconds(uint64_t seconds, uint64_t part)
+{
+    return (int64_t)(seconds * NS_PER_SECOND + part);
+}
+
+int64_t stream_attributes(pal_handle_t handle, struct pal_attributes *out)
+{
+    struct stat s;
+    int64_t error = host_call(fstat, handle, &s);
+    if (error < 0)
+        return error;
+    *out = (struct pal_attributes){
+        .device = s.st_dev,
+        .inode = s.st_ino,
+        .rdevice = s.st_rdev,
+        .size = (uint64_t)s.st_size,
+        .blocks = (uint64_t)s.st_blocks,
+        .mode = s.st_mode,
+        .links = (uint32_t)s.st_nlink,
+        .uid = s.st_uid,
+        .gid = s.st_gid,
+        .block_size = (uint32_t)s.st_blksize,
+        .type = type_of(s.st_mode),
+        .atime = nanoseconds(s.st_atime, s.st_atime_nsec),
+        .mtime = nanoseconds(s.st_mtime, s.st_mtime_nsec),
+        .ctime = nanoseconds(s.st_ctime, s.st_ctime_nsec),
+    };
+    return 0;
+}
