@@ -71,7 +71,7 @@ extern bool mm_no_randomize; /* personality(2)'s ADDR_NO_RANDOMIZE: from the nex
 /* A fault of the guest at `address`: true if it was the stack growing, and the guest can go on. */
 bool mm_fault_grows_stack(guest_t address, guest_t stack_pointer);
 
-/* exec.c.  `path` is absolute; `given` is the name as the guest gave it (AT_EXECFN, a script's $0, comm; execveat:
+/* exec.c, start.c.  `path` is absolute; `given` is the name as the guest gave it (AT_EXECFN, a script's $0, comm; execveat:
  * /dev/fd/N or /dev/fd/N/NAME).  Strings are copied by exec_prepare.  Prepare may fail and leaves everything as it was;
  * commit can't (it kills the process if the host refuses).  It sets current()->name and fills the frame for the new
  * program. */
@@ -81,6 +81,8 @@ int64_t exec_prepare_boot(struct exec_image **out); /* the first program, from b
 void exec_drop(struct exec_image *image);
 /* Caller has made the process single-threaded (process.c does). */
 void exec_commit(struct exec_image *image, struct frame *frame);
+/* shim/vdso.c: maps the libOS's vDSO; its address, or 0 (the program then makes calls).  Absent, start.c's own gives 0. */
+guest_t vdso_map(void);
 /* The running program's canonical path, for /proc/self/exe: good until the next exec. */
 const char *exec_path(void);
 #endif
