@@ -46,3 +46,4 @@ clean: ; rm -rf $(B)
 .PHONY: all clean
 .SECONDARY:
 -include $(shell [ -d $(B) ] && find $(B) -name '*.d')
+docs/coverage.md: libos/syscalls.def docs/coverage.awk ; awk -f docs/coverage.awk $< > $@
