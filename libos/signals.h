@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Signals, inside: what signal.c, sigqueue.c, sigframe.c, sigcalls.c and timers.c share.  Others include process.h only.
+ *
+ * process.lock guards all queues and dispositions of a process and its threads; the timers' lock is inside it.  `pending`
+ * and `blocked` are also read without: a sender sets `pending`, then reads `blocked`; a thread sets `blocked`, then reads
+ * `pending`; both with locked instructions, so one of them sees.
+ */
+#ifndef LIBOS_SIGNALS_H
+#define LIBOS_SIGNALS_H
+
+#include "libos/abi_signal.h"
+#include "libos/process.h"
+
+#define BIT(signal) (1ull << ((signal) - 1))
+#define UNBLOCKABLE (BIT(SIGKILL) | BIT(SIGSTOP))
+#define STOPPING (BIT(SIGSTOP) | BIT(SIGTSTP) | BIT(SIGTTIN) | BIT(SIGTTOU))
+#define IGNORED_BY_DEFAULT (BIT(SIGCHLD) | BIT(SIGCONT) | BIT(SIGURG) | BIT(SIGWINCH))
+#define SYNCHRONOUS (BIT(SIGSEGV) | BIT(SIGBUS) | BIT(SIGILL) | BIT(SIGTRAP) | BIT(SIGFPE) | BIT(SIGSYS))
+struct queued_signal {
+    struct queued_signal *next;
+    struct siginfo info;
+};
+
+/* A standard signal is pending at most once: its siginfo has a place.  Real-time ones queue. */
+struct signal_queue {
+    struct siginfo standard[SIGRTMIN - 1];
+    struct queued_signal *first, *last;
+};
+
+struct signal_state {
+    struct process *process;
+    struct signal_state *next; /* of the picoprocess's: more than one only during vfork.  signal.c's list */
+    sigset_t pending;          /* process-directed */
+    uint32_t queued;           /* real-time signals in all its queues, against RLIMIT_SIGPENDING */
+    uint32_t stopped;          /* 1: threads park on this word until SIGCONT or SIGKILL.  Atomic */
+    uint32_t continued;        /* a SIGCONT that the parent has not been told of.  Atomic */
+    struct sigaction actions[SIGNAL_COUNT];
+    struct signal_queue queue;
+};
+
+/* A process of this picoprocess, with a reference, or NULL. */
+static inline struct process *local_process(int pid)
+{
+    struct process *self = current_process();
+    return pid == self->pid ? process_ref(self) : process_local_get(pid);
+}
+
+/* sigqueue.c.  Caller holds process->lock; thread NULL = process-directed. */
+/* 1 queued, 0 there was one already, -EAGAIN no room for a real-time signal that carries information. */
+int64_t queue_add(struct signal_state *signals, struct thread *thread, const struct siginfo *info);
+/* Takes the next signal of `wanted`; returns its number or 0. */
+int queue_take(struct signal_state *signals, struct thread *thread, sigset_t wanted, struct siginfo *out);
+void queue_flush(struct signal_state *signals, struct thread *thread, sigset_t which);
+
+/* signal.c */
+#define SIGNAL_IGNORED 2
+/* To a process of this picoprocess, or one of its threads.  Caller holds process->lock.  1: queued, 0: coalesced, -EAGAIN,
+ * or SIGNAL_IGNORED. */
+int64_t signal_post(struct process *process, struct thread *thread, const struct siginfo *info);
+/* The next signal of `wanted` for this thread, its own before the process's; its number or 0. */
+int signal_next(sigset_t wanted, struct siginfo *out);
+/* Of this thread.  What it no longer takes, another may. */
+void signal_set_blocked(sigset_t blocked);
+/* What every interrupted thread does before it looks for signals: clears the flag, leaves if it must, reaps, receives. */
+void signal_settle(void);
+bool signal_is_ignored(const struct sigaction *action, int signal);
+void signal_flush(struct process *process, sigset_t which); /* from all queues.  Caller holds process->lock */
+/* To a process of another picoprocess: tid 0 = process-directed. */
+int64_t signal_send_remote(int pid, int tid, const struct siginfo *info);
+/* For the timers' helper thread, which an interrupt may hit: a guest thread does the rest. */
+void signal_forward_interrupt(void);
+
+/* sigframe.c: makes the frame go on in the handler.  `saved_mask` is what sigreturn brings back.  False: no stack. */
+bool frame_push(struct frame *frame, const struct sigaction *action, const struct siginfo *info, sigset_t saved_mask);
+bool on_altstack(const struct thread *thread, guest_t stack_pointer);
+int64_t altstack_set(struct thread *thread, const struct signal_stack *stack, guest_t stack_pointer, uint64_t least);
+void altstack_get(const struct thread *thread, struct signal_stack *out, guest_t stack_pointer);
+
+/* timers.c */
+/* A timer's signal leaves the queue: fills in the overrun and arms it again.  False: the timer is gone, drop the signal. */
+bool timer_delivered(struct process *process, struct siginfo *info);
+void timers_exec(struct process *process);
+void timers_free(struct process *process);
+void timers_fork_child(void);
+#endif
