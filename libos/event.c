@@ -9,22 +9,21 @@ static int64_t event_read(struct file *file, const struct pal_vector *vector, ui
 {
     if (offset >= 0)
         return -ESPIPE;
-    int64_t result = PAL->stream_read(file->handle, vector, count, -1);
-    return result == -EINTR ? -ERESTARTSYS : result;
+    return PAL->stream_read(file->handle, vector, count, -1);
 }
 
 static int64_t event_write(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset)
 {
     if (offset >= 0)
         return -ESPIPE;
-    int64_t result = PAL->stream_write(file->handle, vector, count, -1);
-    return result == -EINTR ? -ERESTARTSYS : result;
+    return PAL->stream_write(file->handle, vector, count, -1);
 }
 
 static const struct file_ops event_ops = {
     .kind = "anon_inode:[eventfd]",
     .read = event_read,
     .write = event_write,
+    .seek = anonymous_seek,
     .attributes = anonymous_attributes,
 };
 

@@ -115,7 +115,7 @@ static int64_t signalfd_read(struct file *file, const struct pal_vector *vector,
     atomic_add(&reader->reads, done);
     if (done)
         return (int64_t)(done * sizeof(struct guest_siginfo));
-    return result == -EINTR ? -ERESTARTSYS : result;
+    return result;
 }
 
 static void signalfd_destroy(struct file *file)

@@ -93,7 +93,7 @@ static int64_t timer_read(struct file *file, const struct pal_vector *vector, ui
     }
     wait_end(&waiter);
     if (!expiries)
-        return result == -EINTR ? -ERESTARTSYS : result;
+        return result;
     return copy_out(vector[0].base, &expiries, sizeof expiries) ? -EFAULT : (int64_t)sizeof expiries;
 }
 
