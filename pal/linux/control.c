@@ -6,6 +6,9 @@
 
 #include "pal/linux/linux.h"
 
+#define LOCK_COMMAND_GET 0u /* struct pal_lock */
+#define LOCK_COMMAND_WAIT 2u
+
 /* An operation that reads a number through a uint32_t argument. */
 static int64_t store(void *argument, int64_t result)
 {
@@ -72,14 +75,16 @@ static int64_t lock(pal_handle_t handle, void *argument)
 {
     static const uint8_t commands[2][3] = {{F_GETLK, F_SETLK, F_SETLKW}, {F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW}};
     struct pal_lock *lock = argument;
-    if (lock->command > 2)
+    if (lock->command > LOCK_COMMAND_WAIT)
         return -EINVAL;
     struct flock range = {
         .l_type = (int16_t)lock->type, .l_whence = (int16_t)lock->whence, .l_start = lock->start, .l_len = lock->size};
-    int64_t error = host_blocking(fcntl, handle, commands[lock->ofd != 0][lock->command], &range);
+    uint64_t command = commands[lock->ofd != 0][lock->command];
+    int64_t error = lock->command == LOCK_COMMAND_WAIT ? host_blocking(fcntl, handle, command, &range)
+                                                       : host_call(fcntl, handle, command, &range);
     if (error < 0)
         return error;
-    if (lock->command == 0) {
+    if (lock->command == LOCK_COMMAND_GET) {
         lock->type = range.l_type;
         lock->whence = range.l_whence;
         lock->start = range.l_start;
@@ -91,7 +96,8 @@ static int64_t lock(pal_handle_t handle, void *argument)
 
 static int64_t flock_set(pal_handle_t handle, void *argument)
 {
-    return host_blocking(flock, handle, *(uint32_t *)argument);
+    uint32_t operation = *(uint32_t *)argument;
+    return operation & LOCK_NB ? host_call(flock, handle, operation) : host_blocking(flock, handle, operation);
 }
 
 static int64_t terminal_get(pal_handle_t handle, void *argument)
