@@ -61,6 +61,7 @@ struct thread {
     uint64_t fault_trap, fault_error, fault_address; /* of the last fault: later frames show it too, as Linux's do */
     char name[16];
     void *stack;              /* libOS stack's lowest address */
+    guest_t start_fs;         /* FS base that it begins with */
     struct thread *vfork_thread; /* see fork.c */
 };
 
@@ -93,7 +94,7 @@ struct process_target {
 /* False: no such process, and not locked.  True: the table is locked, so that the slot stays that process's. */
 bool process_target_lock(int pid, struct process_target *out);
 void process_target_unlock(void);
-void process_reap_host(void);              /* wait.c: children that the host says have ended; sends SIGCHLD to their parents */
+void process_reap_host(void);              /* children.c: children that the host says have ended; sends SIGCHLD to their parents */
 void process_report_stop(int signal);      /* current_process(): state, the parent's SIGCHLD and waits */
 void process_report_continue(struct process *process);
 bool process_group_orphaned(void);         /* of current_process(): terminal stops are then ignored */
@@ -159,4 +160,7 @@ const char *host_name(void);
 int64_t time_from_guest(guest_t timespec, uint64_t *out_ns); /* NULL address gives UINT64_MAX; -EINVAL, -EFAULT */
 int64_t time_from_guest_timeval(guest_t timeval, uint64_t *out_ns);
 uint64_t time_now(uint32_t clock); /* ns */
+int64_t sleep_until(uint64_t deadline); /* [blocks] -ETIMEDOUT, or -EINTR */
+/* A guest's clockid_t as a PAL clock: CPU clocks of this process and thread, too.  -EINVAL. */
+int64_t clock_from_guest(int32_t clock, uint32_t *out);
 #endif

@@ -71,17 +71,6 @@ int64_t sys_rt_sigpending(guest_t set, uint64_t size)
 
 /* ---- Waiting ---------------------------------------------------------------------------------------------------------- */
 
-/* Until an interrupt (-EINTR) or the deadline (-ETIMEDOUT). */
-static int64_t sleep_until(uint64_t deadline)
-{
-    uint32_t word = 0;
-    int64_t result;
-    do
-        result = PAL->wait((uint64_t)(uintptr_t)&word, 0, deadline, 0);
-    while (result == 0 || result == -EAGAIN);
-    return result;
-}
-
 int64_t sys_pause(void)
 {
     sleep_until(PAL_FOREVER);

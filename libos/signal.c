@@ -33,21 +33,21 @@ static bool wants(const struct thread *thread, sigset_t bit)
     return thread->tcb && !(atomic_get(&thread->blocked) & bit);
 }
 
-/* Linux's order: the main thread if it takes the signal, else any; here the sender before others, as it is awake. */
+/* Linux's order: the main thread if it takes the signal, else any; here the sender before others, as it is awake.  Those
+ * that poll a signalfd look for themselves. */
 static void wake(struct process *process, struct thread *thread, sigset_t bit)
 {
-    struct thread *found = thread;
-    if (!thread) {
-        for (struct thread *each = process->threads; each; each = each->next) {
-            if (!wants(each, bit))
-                continue;
-            if (!found || each->tcb == tcb() || each->tid == process->pid)
-                found = each;
-            if (each->tid == process->pid)
-                break;
-        }
+    struct thread *found = NULL;
+    for (struct thread *each = process->threads; each; each = each->next) {
+        if (thread && each != thread)
+            continue;
+        if (atomic_get(&each->waiting_for) & bit)
+            interrupt(each);
+        else if (wants(each, bit) && (!found || each->tid == process->pid ||
+                                      (each->tcb == tcb() && found->tid != process->pid)))
+            found = each;
     }
-    if (found && wants(found, bit))
+    if (found)
         interrupt(found);
 }
 
