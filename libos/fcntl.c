@@ -50,7 +50,7 @@ static int64_t pipe_size(struct file *file, int command, uint64_t argument)
         return -EBADF;
     if (command == F_GETPIPE_SZ)
         return control_u32(file, PAL_CTL_PIPE_SIZE_GET, 0, true);
-    if (argument > INT32_MAX)
+    if ((uint32_t)argument > 1u << 31)
         return -EINVAL;
     int64_t result = control_u32(file, PAL_CTL_PIPE_SIZE_SET, (uint32_t)argument, false);
     return result < 0 ? result : control_u32(file, PAL_CTL_PIPE_SIZE_GET, 0, true);
