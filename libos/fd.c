@@ -1,47 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Open file descriptions' references, and descriptor tables.
- *
- * A table's lock guards its slots and bits; a description's fields are guarded by its own lock where the kind needs it.
- * A process of one thread takes neither lock nor locked instructions: nobody else can be in its table, and a new thread
- * can only come from this one, outside any of these functions.
- */
+/* Open file descriptions' references, descriptors, and the calls that make and close descriptors. */
+#include "libos/fd.h"
 #include "libos/calls.h"
-#include "libos/files.h"
-#include "libos/process.h"
-
-struct files {
-    uint32_t references;
-    struct mutex lock;
-    uint32_t capacity;   /* slots: a multiple of 64 */
-    uint32_t lowest;     /* no slot below is free */
-    struct file **slots;
-    uint64_t *used;      /* bitmaps of capacity bits: slot taken, or being taken */
-    uint64_t *cloexec;
-};
 
 #define FIRST_CAPACITY 64u
 
 uint64_t fd_limit = 1024;
-
-/* A virtual (vfork) child shares descriptions with its parent's process, whose other threads run. */
-static inline bool alone(void)
-{
-    const struct process *process = current_process();
-    return process->thread_count == 1 && !process->vfork_parent;
-}
-
-static inline void table_lock(struct files *files)
-{
-    if (!alone())
-        mutex_lock(&files->lock);
-}
-
-static inline void table_unlock(struct files *files)
-{
-    if (!alone())
-        mutex_unlock(&files->lock);
-}
 
 /* ---- Descriptions ------------------------------------------------------------------------------------------------ */
 
@@ -125,14 +89,10 @@ struct file *files_at(struct files *files, int fd)
     return file;
 }
 
-/* ---- Tables ------------------------------------------------------------------------------------------------------ */
+/* ---- Slots ------------------------------------------------------------------------------------------------------- */
 
-static inline void bit_set(uint64_t *bits, uint32_t at) { bits[at / 64] |= 1ull << at % 64; }
-static inline void bit_clear(uint64_t *bits, uint32_t at) { bits[at / 64] &= ~(1ull << at % 64); }
-static inline bool bit_test(const uint64_t *bits, uint32_t at) { return bits[at / 64] >> at % 64 & 1; }
-
-/* One block for slots and bitmaps; the caller holds the lock, or nobody else knows the table. */
-static int64_t table_grow(struct files *files, uint32_t need)
+/* One block for slots and bitmaps. */
+int64_t table_grow(struct files *files, uint32_t need)
 {
     uint32_t capacity = MAX(files->capacity, FIRST_CAPACITY), old = files->capacity;
     while (capacity < need)
@@ -177,7 +137,7 @@ static int64_t slot_take(struct files *files, uint32_t from)
     return at;
 }
 
-static void slot_fill(struct files *files, uint32_t at, struct file *file, uint32_t flags)
+void slot_fill(struct files *files, uint32_t at, struct file *file, uint32_t flags)
 {
     files->slots[at] = file;
     if (flags & O_CLOEXEC)
@@ -186,8 +146,7 @@ static void slot_fill(struct files *files, uint32_t at, struct file *file, uint3
         bit_clear(files->cloexec, at);
 }
 
-/* Empties a slot: the reference that it held, or NULL.  The caller holds the lock. */
-static struct file *slot_empty(struct files *files, uint32_t at)
+struct file *slot_empty(struct files *files, uint32_t at)
 {
     struct file *file = at < files->capacity ? files->slots[at] : NULL;
     if (!file)
@@ -201,7 +160,7 @@ static struct file *slot_empty(struct files *files, uint32_t at)
 
 /* A descriptor of this process was closed.  POSIX: that drops the process's record locks on the file, even if other
  * descriptors of it stay open (fcntl(2)).  A virtual child's locks are its parent's. */
-static void slot_closed(struct file *file)
+void slot_closed(struct file *file)
 {
     if (UNLIKELY(file->record_locked) && !current_process()->vfork_parent)
         file_drop_record_locks(file);
@@ -240,126 +199,6 @@ int64_t fd_install_pair(struct file *const file[2], uint32_t flags, guest_t out)
         return -EFAULT;
     }
     return 0;
-}
-
-static struct files *files_new(void)
-{
-    struct files *files = alloc_zero(sizeof(*files));
-    if (!files)
-        return NULL;
-    files->references = 1;
-    if (table_grow(files, FIRST_CAPACITY) < 0) {
-        release(files);
-        return NULL;
-    }
-    return files;
-}
-
-/* The program's standard streams.  What a stream is, and how it was opened, only the host can say. */
-struct files *files_new_boot(void)
-{
-    struct files *files = files_new();
-    if (!files)
-        return NULL;
-    fd_limit = MIN(boot->file_limit, 1024);
-    for (uint32_t i = 0; i < PAL_STANDARD_STREAMS; i++) {
-        pal_handle_t handle = boot->standard[i];
-        struct pal_attributes attributes;
-        uint32_t pal_flags = 0, flags = O_RDWR;
-        struct file *file;
-        if (handle == PAL_NO_HANDLE || PAL->attributes_get(handle, NULL, &attributes, NULL) < 0)
-            continue;
-        if (PAL->stream_control(handle, PAL_CTL_FLAGS_GET, &pal_flags, sizeof(pal_flags)) >= 0 &&
-            (pal_flags & (PAL_OPEN_READ | PAL_OPEN_WRITE)) != (PAL_OPEN_READ | PAL_OPEN_WRITE))
-            flags = pal_flags & PAL_OPEN_WRITE ? O_WRONLY : O_RDONLY;
-        if (host_file_new(handle, flags, attributes.type, NULL, &file) < 0)
-            continue;
-        bit_set(files->used, i);
-        slot_fill(files, i, file, 0);
-    }
-    while (files->lowest < PAL_STANDARD_STREAMS && files->slots[files->lowest])
-        files->lowest++;
-    return files;
-}
-
-struct files *files_copy(struct files *from)
-{
-    struct files *files = files_new();
-    if (!files)
-        return NULL;
-    mutex_lock(&from->lock);
-    if (table_grow(files, from->capacity) < 0) {
-        mutex_unlock(&from->lock);
-        files_put(files);
-        return NULL;
-    }
-    for (uint32_t at = 0; at < from->capacity; at++) {
-        if (!from->slots[at])
-            continue;
-        atomic_add(&from->slots[at]->references, 1);
-        bit_set(files->used, at);
-        slot_fill(files, at, from->slots[at], bit_test(from->cloexec, at) ? O_CLOEXEC : 0);
-    }
-    files->lowest = from->lowest;
-    mutex_unlock(&from->lock);
-    return files;
-}
-
-struct files *files_ref(struct files *files)
-{
-    atomic_add(&files->references, 1);
-    return files;
-}
-
-void files_put(struct files *files)
-{
-    if (atomic_add(&files->references, -1u) != 0)
-        return;
-    for (uint32_t at = 0; at < files->capacity; at++)
-        if (files->slots[at])
-            slot_closed(files->slots[at]);
-    release(files->slots);
-    release(files);
-}
-
-void files_exec(struct files *files)
-{
-    for (uint32_t word = 0; word < files->capacity / 64; word++) {
-        while (files->cloexec[word] & files->used[word]) {
-            uint32_t at = word * 64 + (uint32_t)__builtin_ctzll(files->cloexec[word] & files->used[word]);
-            mutex_lock(&files->lock);
-            struct file *file = slot_empty(files, at);
-            mutex_unlock(&files->lock);
-            if (file)
-                slot_closed(file);
-            bit_clear(files->cloexec, at);
-        }
-    }
-}
-
-void files_fork_child(struct files *files)
-{
-    mutex_reset(&files->lock);
-    for (uint32_t at = 0; at < files->capacity; at++) {
-        struct file *file = files->slots[at];
-        if (!file)
-            continue;
-        mutex_reset(&file->lock);
-        file->record_locked = 0; /* record locks are not inherited */
-        if (file->ops->fork_child)
-            file->ops->fork_child(file);
-    }
-}
-
-int files_highest(struct files *files)
-{
-    int highest = -1;
-    mutex_lock(&files->lock);
-    for (uint32_t word = files->capacity / 64; word-- > 0 && highest < 0;)
-        if (files->used[word])
-            highest = (int)(word * 64 + 63 - (uint32_t)__builtin_clzll(files->used[word]));
-    mutex_unlock(&files->lock);
-    return highest;
 }
 
 /* ---- Calls ------------------------------------------------------------------------------------------------------- */

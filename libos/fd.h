@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Descriptor tables from within: fd.c works on single descriptors, fd_table.c on whole tables.
+ *
+ * A table's lock guards its slots and bits; a description's fields are guarded by its own lock where the kind needs it.
+ * A process of one thread takes neither lock nor locked instructions: nobody else can be in its table, and a new thread
+ * can only come from this one, outside any of these functions.
+ */
+#ifndef LIBOS_FD_H
+#define LIBOS_FD_H
+
+#include "libos/files.h"
+#include "libos/process.h"
+
+struct files {
+    uint32_t references;
+    struct mutex lock;
+    uint32_t capacity;   /* slots: a multiple of 64 */
+    uint32_t lowest;     /* no slot below is free */
+    struct file **slots;
+    uint64_t *used;      /* bitmaps of capacity bits: slot taken, or being taken */
+    uint64_t *cloexec;
+};
+
+/* A virtual (vfork) child shares descriptions with its parent's process, whose other threads run. */
+static inline bool alone(void)
+{
+    const struct process *process = current_process();
+    return process->thread_count == 1 && !process->vfork_parent;
+}
+
+static inline void table_lock(struct files *files)
+{
+    if (!alone())
+        mutex_lock(&files->lock);
+}
+
+static inline void table_unlock(struct files *files)
+{
+    if (!alone())
+        mutex_unlock(&files->lock);
+}
+
+static inline void bit_set(uint64_t *bits, uint32_t at) { bits[at / 64] |= 1ull << at % 64; }
+static inline void bit_clear(uint64_t *bits, uint32_t at) { bits[at / 64] &= ~(1ull << at % 64); }
+static inline bool bit_test(const uint64_t *bits, uint32_t at) { return bits[at / 64] >> at % 64 & 1; }
+
+/* The caller holds the lock, or nobody else knows the table. */
+int64_t table_grow(struct files *files, uint32_t need);        /* to at least `need` slots */
+void slot_fill(struct files *files, uint32_t at, struct file *file, uint32_t flags);
+struct file *slot_empty(struct files *files, uint32_t at);     /* the reference that it held, or NULL */
+/* After the lock was let go: what slot_empty gave, when a descriptor of this process was closed. */
+void slot_closed(struct file *file);
+#endif
