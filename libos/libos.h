@@ -130,6 +130,9 @@ struct mutex { uint32_t word; };
 void mutex_lock(struct mutex *mutex);
 void mutex_unlock(struct mutex *mutex);
 void mutex_reset(struct mutex *mutex); /* in a fork child: the holder does not exist there */
+#define MUTEXES_HELD 15 /* tcb.libos[]: how many mutexes the thread holds */
+extern uint64_t fork_gate; /* see lock.c */
+extern uint32_t fork_gate_waiters;
 
 /* Relaxed wrappers, to say what is meant. */
 #define atomic_get(p) __atomic_load_n((p), __ATOMIC_ACQUIRE)

@@ -125,6 +125,7 @@ void signal_exec(struct process *process); /* handlers go, ignored ones stay; ti
 struct signal_state *signals_new(struct process *process);
 struct signal_state *signals_copy(const struct signal_state *from, struct process *process);
 void signals_free(struct signal_state *signals);
+void signals_default(struct process *process); /* handlers go, ignored ones stay: exec, CLONE_CLEAR_SIGHAND */
 void signals_fork_child(struct process *process);
 /* This thread leaves, no longer in process->threads: what it had not yet taken wakes another. */
 void signals_thread_exit(struct thread *thread);

@@ -205,7 +205,6 @@ struct shared_process *shared_next_child(struct shared_process *parent, struct s
 
 struct shared_signals *shared_inbox(struct shared_process *slot)
 {
-    slot->flags |= SHARED_INBOX_USED;
     return (struct shared_signals *)(uintptr_t)table->inboxes + (link_of(slot) - 1);
 }
 
@@ -216,7 +215,7 @@ static struct shared_process *slot_take(void)
         table->free_slots = slot->next_sibling;
     else if (table->slot_high < table->slot_count)
         slot = slot_at(++table->slot_high);
-    if (slot && slot->flags & SHARED_INBOX_USED)
+    if (slot && slot->inbox_used)
         shared_inbox(slot)->count = 0;
     return slot;
 }

@@ -31,7 +31,6 @@ enum shared_flags {
     SHARED_SUBREAPER = 4,     /* PR_SET_CHILD_SUBREAPER */
     SHARED_STOP_NEWS = 8,     /* a stop that wait has not told yet; status holds the signal */
     SHARED_CONTINUE_NEWS = 16,
-    SHARED_INBOX_USED = 32,   /* kept while the slot is free: the inbox must be emptied before it is used again */
 };
 
 struct shared_process {
@@ -49,7 +48,8 @@ struct shared_process {
     uint32_t uid, suid, gid;
     uint32_t thread_count; /* for /proc */
     uint32_t death_signal; /* PR_SET_PDEATHSIG */
-    uint32_t reserved;
+    uint32_t inbox_used;   /* somebody has sent it a signal.  Atomic; kept while the slot is free: the inbox is then emptied
+                              before the next process has it */
     uint64_t start_ns;     /* on PAL_CLOCK_BOOT */
     uint64_t user_ns, system_ns, max_rss; /* from the host, once it has ended */
     uint64_t children_user_ns, children_system_ns, children_max_rss; /* of the children that it has waited for */

@@ -89,6 +89,12 @@ static bool is_kept(struct process *process, struct thread *thread, sigset_t bit
     return false;
 }
 
+/* A child's stop or continuation; the sender, in another picoprocess perhaps, can't know of SA_NOCLDSTOP. */
+static bool is_stop_news(const struct siginfo *info)
+{
+    return info->code == CLD_STOPPED || info->code == CLD_CONTINUED;
+}
+
 int64_t signal_post(struct process *process, struct thread *thread, const struct siginfo *info)
 {
     struct signal_state *signals = process->signals;
@@ -96,6 +102,8 @@ int64_t signal_post(struct process *process, struct thread *thread, const struct
     if (UNLIKELY(bit & (STOPPING | BIT(SIGCONT) | BIT(SIGKILL))))
         before_queueing(process, info->signo);
     if (signal_is_ignored(&signals->actions[info->signo - 1], info->signo) && !is_kept(process, thread, bit))
+        return SIGNAL_IGNORED;
+    if (info->signo == SIGCHLD && is_stop_news(info) && !signals_want_stops(process))
         return SIGNAL_IGNORED;
     int64_t result = queue_add(signals, thread, info);
     if (result > 0)
@@ -550,15 +558,20 @@ void signals_thread_exit(struct thread *thread)
         pass_on(process, ~0ull);
 }
 
-void signal_exec(struct process *process)
+void signals_default(struct process *process)
 {
-    struct thread *thread = current();
     mutex_lock(&process->lock);
     for (int i = 0; i < SIGNAL_COUNT; i++) {
         uint64_t handler = process->signals->actions[i].handler;
         process->signals->actions[i] = (struct sigaction){.handler = handler == SIG_IGN ? SIG_IGN : SIG_DFL};
     }
     mutex_unlock(&process->lock);
+}
+
+void signal_exec(struct process *process)
+{
+    struct thread *thread = current();
+    signals_default(process);
     thread->altstack_base = thread->altstack_size = thread->altstack_flags = 0;
     timers_exec(process);
 }

@@ -1,0 +1,541 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Children: what the host tells of their ends, zombies, wait4 and waitid.
+ *
+ * A child that exits writes its status into its slot and ends its picoprocess.  Its host parent learns of that (the host
+ * interrupts one of its threads), and only then makes the slot a zombie: so descriptors are closed, and memory is free, before
+ * a wait returns, as on Linux.  A child that was killed has written nothing; there the host's word is taken.
+ *
+ * Waiting: a process of one thread whose children are all its host children waits in the host.  Else waits are on the slot's
+ * `event`, which moves with each change of a child; it is read before the children are looked at, so no change is missed.
+ */
+#include "libos/abi_signal.h"
+#include "libos/calls.h"
+#include "libos/process_own.h"
+
+#define WNOHANG 1u
+#define WUNTRACED 2u
+#define WEXITED 4u
+#define WCONTINUED 8u
+#define WNOWAIT 0x01000000u
+#define WNOTHREAD 0x20000000u
+#define WALL 0x40000000u
+#define WCLONE 0x80000000u
+#define P_ALL 0
+#define P_PID 1
+#define P_PGID 2
+#define P_PIDFD 3
+#define STATUS_CONTINUED 0xffff
+#define NS_PER_TICK 10000000u /* USER_HZ */
+
+/* ---- The host's children of this picoprocess ------------------------------------------------------------------------ */
+
+static struct host_child {
+    uint64_t host;
+    struct shared_process *slot;
+    uint32_t pid;
+} *host_children;
+static uint32_t host_child_count, host_child_capacity; /* the count is read without the lock, too */
+static struct mutex host_children_lock;                /* innermost but for the heap's */
+
+int64_t host_child_room(void)
+{
+    mutex_lock(&host_children_lock);
+    int64_t error = 0;
+    if (host_child_count + 8 > host_child_capacity) { /* other threads may fork before we have added ours */
+        uint32_t capacity = MAX(16u, host_child_capacity * 2);
+        struct host_child *grown = alloc(capacity * sizeof *grown);
+        if (grown) {
+            memcpy(grown, host_children, host_child_count * sizeof *grown);
+            release(host_children);
+            host_children = grown;
+            host_child_capacity = capacity;
+        } else {
+            error = -ENOMEM;
+        }
+    }
+    mutex_unlock(&host_children_lock);
+    return error;
+}
+
+/* Who put a signal into the slot's inbox before `host` was there could interrupt nobody: that is made up for. */
+void host_child_add(struct shared_process *slot, uint64_t host)
+{
+    mutex_lock(&host_children_lock);
+    host_children[host_child_count] = (struct host_child){host, slot, slot->pid};
+    atomic_set(&host_child_count, host_child_count + 1);
+    mutex_unlock(&host_children_lock);
+    __atomic_store_n(&slot->host, host, __ATOMIC_SEQ_CST);
+    if (UNLIKELY(__atomic_load_n(&slot->inbox_used, __ATOMIC_SEQ_CST)))
+        PAL->process_interrupt(host, 0);
+}
+
+void host_child_reset(void)
+{
+    host_child_count = 0;
+}
+
+bool host_child_any(void)
+{
+    return atomic_get(&host_child_count) != 0;
+}
+
+/* Caller holds host_children_lock. */
+static struct host_child host_child_take(uint64_t host)
+{
+    for (uint32_t i = 0; i < host_child_count; i++)
+        if (host_children[i].host == host) {
+            struct host_child found = host_children[i];
+            host_children[i] = host_children[host_child_count - 1];
+            atomic_set(&host_child_count, host_child_count - 1);
+            return found;
+        }
+    return (struct host_child){0};
+}
+
+/* ---- News for a parent --------------------------------------------------------------------------------------------- */
+
+static void news_fill(struct news *news, struct shared_process *slot, struct shared_process *parent, int code, int status)
+{
+    *news = (struct news){
+        .parent = parent,
+        .parent_pid = (int)parent->pid,
+        .signal = slot->state == SHARED_ZOMBIE ? (int)slot->exit_signal : SIGCHLD,
+        .pid = (int)slot->pid,
+        .status = status,
+        .code = code,
+        .uid = slot->uid,
+        .user_ns = slot->user_ns,
+        .system_ns = slot->system_ns,
+    };
+    atomic_add(&parent->event, 1);
+}
+
+static int code_of(int status)
+{
+    return !WAIT_SIGNALED(status) ? CLD_EXITED : status & 0x80 ? CLD_DUMPED : CLD_KILLED;
+}
+
+static bool discards(const struct shared_process *parent, const struct shared_process *child)
+{
+    struct process *process = child->exit_signal == SIGCHLD ? process_local_get((int)parent->pid) : NULL;
+    bool result = process && signals_discard_children(process);
+    process_put(process);
+    return result;
+}
+
+void wait_ended(struct shared_process *slot, struct news *news)
+{
+    struct shared_process *parent = shared_find((int)slot->ppid);
+    slot->state = SHARED_ZOMBIE;
+    if (parent && parent->state < SHARED_EXITING) {
+        int code = code_of(slot->status);
+        news_fill(news, slot, parent, code, code == CLD_EXITED ? slot->status >> 8 & 0xff : slot->status & 0x7f);
+        if (!discards(parent, slot))
+            return;
+    }
+    shared_free(slot);
+}
+
+/* The slot of a parent that is gone by now is another's, or nobody's: a wake-up too many does no harm. */
+void wait_tell(const struct news *news)
+{
+    if (!news->parent)
+        return;
+    if (atomic_get(&news->parent->event_waiters))
+        PAL->wake((uint64_t)(uintptr_t)&news->parent->event, INT32_MAX, 1);
+    if (atomic_get(&news->parent->waits_directly) && news->parent_pid != current_process()->pid)
+        process_notify(news->parent);
+    if (!news->signal)
+        return;
+    struct siginfo info = {.signo = news->signal, .code = news->code};
+    info.child.pid = news->pid;
+    info.child.uid = news->uid;
+    info.child.status = news->status;
+    info.child.utime = (int64_t)(news->user_ns / NS_PER_TICK);
+    info.child.stime = (int64_t)(news->system_ns / NS_PER_TICK);
+    signal_send_process(news->parent_pid, &info);
+}
+
+void process_notify(struct shared_process *slot)
+{
+    uint64_t host = atomic_get(&slot->host);
+    if (host)
+        PAL->process_interrupt(host, 0);
+}
+
+/* ---- The ends of children ------------------------------------------------------------------------------------------- */
+
+/* Nearest living subreaper, or init.  Caller holds the lock. */
+static uint32_t foster_parent(const struct shared_process *slot)
+{
+    for (int i = 0; i < 64; i++) {
+        slot = shared_find((int)slot->ppid);
+        if (!slot)
+            break;
+        if (slot->flags & SHARED_SUBREAPER && slot->state < SHARED_EXITING)
+            return slot->pid;
+    }
+    return SHARED_INIT_PID;
+}
+
+/* Deals with one child; true if there was one.  Caller holds the lock. */
+static bool orphan_one(struct shared_process *slot, struct news *news, int *dies)
+{
+    struct shared_process *child = shared_next_child(slot, NULL);
+    if (!child)
+        return false;
+    *dies = child->death_signal ? (int)child->pid : 0;
+    news->signal = (int)child->death_signal;
+    child->death_signal = 0;
+    shared_reparent(child, foster_parent(slot));
+    if (child->state != SHARED_ZOMBIE)
+        return true;
+    child->exit_signal = SIGCHLD;
+    *dies = 0;
+    wait_ended(child, news);
+    return true;
+}
+
+/* The host's parent of these goes: they look after their ends themselves.  Caller holds the lock. */
+static bool disown_one(const struct shared_process *slot, struct news *news)
+{
+    for (struct shared_process *child = NULL; (child = shared_next(child));) {
+        if (child->reaper != slot->pid)
+            continue;
+        child->reaper = 0;
+        if (child->state == SHARED_EXITING)
+            wait_ended(child, news);
+        return true;
+    }
+    return false;
+}
+
+void wait_orphans(struct shared_process *slot, bool has_host_children)
+{
+    bool more = true;
+    while (more) {
+        struct news news = {0};
+        int dies = 0;
+        shared_lock();
+        more = orphan_one(slot, &news, &dies) || (has_host_children && disown_one(slot, &news));
+        shared_unlock();
+        if (dies) {
+            struct siginfo info = {.signo = news.signal, .code = SI_USER};
+            info.user.pid = (int)slot->pid;
+            info.user.uid = slot->uid;
+            signal_send_process(dies, &info);
+        } else {
+            wait_tell(&news);
+        }
+    }
+}
+
+static void host_child_ended(const struct host_child *ended, const struct pal_child *facts)
+{
+    struct shared_process *slot = ended->slot;
+    struct news news = {0};
+    if (!slot || atomic_get(&slot->pid) != ended->pid)
+        return;
+    if (atomic_get(&slot->state) < SHARED_EXITING) { /* killed: it has told nobody */
+        shared_lock();
+        slot->status = facts->status;
+        slot->state = SHARED_EXITING;
+        shared_unlock();
+        wait_orphans(slot, true);
+    }
+    shared_lock();
+    slot->user_ns = facts->user_ns;
+    slot->system_ns = facts->system_ns;
+    slot->max_rss = facts->max_rss;
+    wait_ended(slot, &news);
+    shared_unlock();
+    wait_tell(&news);
+}
+
+/* One host child's end; false when there is none to tell of.  The host's answer and the list are of one moment: else a child
+ * could end that a fork of another thread has not listed yet. */
+static bool reap_one(void)
+{
+    struct pal_child facts;
+    struct host_child ended;
+    int64_t result;
+    mutex_lock(&host_children_lock);
+    while ((result = PAL->process_wait(0, 1, &facts)) == -EINTR)
+        atomic_set(&tcb()->interrupted, 0u); /* the caller sets it again */
+    ended = host_child_take(result == 1 ? facts.process : 0);
+    mutex_unlock(&host_children_lock);
+    if (result == 1)
+        host_child_ended(&ended, &facts);
+    return result == 1;
+}
+
+void process_reap_host(void)
+{
+    uint32_t interrupted = atomic_get(&tcb()->interrupted);
+    while (host_child_any() && reap_one())
+        ;
+    if (interrupted)
+        atomic_set(&tcb()->interrupted, 1u);
+}
+
+/* ---- Stops ---------------------------------------------------------------------------------------------------------- */
+
+static void report(struct process *process, uint32_t state, int status, int code, int detail)
+{
+    struct shared_process *slot = process->shared, *parent;
+    struct news news = {0};
+    shared_lock();
+    slot->state = state;
+    slot->status = status;
+    slot->flags &= ~(uint32_t)(SHARED_STOP_NEWS | SHARED_CONTINUE_NEWS);
+    slot->flags |= state == SHARED_STOPPED ? SHARED_STOP_NEWS : SHARED_CONTINUE_NEWS;
+    parent = shared_find((int)slot->ppid);
+    if (parent)
+        news_fill(&news, slot, parent, code, detail);
+    shared_unlock();
+    wait_tell(&news); /* a receiver with SA_NOCLDSTOP drops the signal */
+}
+
+void process_report_stop(int signal)
+{
+    report(current_process(), SHARED_STOPPED, signal << 8 | 0x7f, CLD_STOPPED, signal);
+}
+
+void process_report_continue(struct process *process)
+{
+    if (atomic_get(&process->shared->state) == SHARED_STOPPED)
+        report(process, SHARED_RUNNING, STATUS_CONTINUED, CLD_CONTINUED, SIGCONT);
+}
+
+/* ---- Waiting -------------------------------------------------------------------------------------------------------- */
+
+struct query {
+    int which, id;
+    uint32_t options;
+    /* filled in: */
+    int pid, status;
+    uint32_t uid;
+    uint64_t user_ns, system_ns, max_rss;
+    bool any, foreign; /* children that match; one that is no host child of ours */
+};
+
+static bool eligible(const struct query *query, const struct shared_process *child)
+{
+    if (query->which == P_PID && child->pid != (uint32_t)query->id)
+        return false;
+    if (query->which == P_PGID && child->pgid != (uint32_t)query->id)
+        return false;
+    return query->options & WALL || (child->exit_signal != SIGCHLD) == !!(query->options & WCLONE);
+}
+
+static void take_zombie(struct shared_process *self, struct shared_process *child)
+{
+    self->children_user_ns += child->user_ns + child->children_user_ns;
+    self->children_system_ns += child->system_ns + child->children_system_ns;
+    self->children_max_rss = MAX(self->children_max_rss, MAX(child->max_rss, child->children_max_rss));
+    shared_free(child);
+}
+
+/* Is there news of this child?  Fills in the answer, and takes the news unless WNOWAIT. */
+static bool ready(struct query *query, struct shared_process *self, struct shared_process *child)
+{
+    uint32_t news = 0;
+    if (child->state == SHARED_ZOMBIE && query->options & WEXITED)
+        news = UINT32_MAX;
+    else if (child->state == SHARED_STOPPED && query->options & WUNTRACED)
+        news = child->flags & SHARED_STOP_NEWS;
+    else if (child->state == SHARED_RUNNING && query->options & WCONTINUED)
+        news = child->flags & SHARED_CONTINUE_NEWS;
+    if (!news)
+        return false;
+    query->pid = (int)child->pid;
+    query->uid = child->uid;
+    query->status = child->status;
+    query->user_ns = child->user_ns;
+    query->system_ns = child->system_ns;
+    query->max_rss = child->max_rss;
+    if (query->options & WNOWAIT)
+        return true;
+    if (child->state == SHARED_ZOMBIE)
+        take_zombie(self, child);
+    else
+        child->flags &= ~news;
+    return true;
+}
+
+/* 1 found, 0 not yet, -ECHILD. */
+static int64_t look(struct query *query, struct shared_process *self, uint32_t real_pid)
+{
+    bool found = false;
+    query->any = query->foreign = false;
+    shared_lock();
+    for (struct shared_process *child = NULL; !found && (child = shared_next_child(self, child));) {
+        query->foreign |= child->reaper != real_pid;
+        if (!eligible(query, child))
+            continue;
+        query->any = true;
+        found = ready(query, self, child);
+        if (found)
+            break;
+    }
+    shared_unlock();
+    return found ? 1 : query->any ? 0 : -ECHILD;
+}
+
+/* The host waits for us: nobody else of this picoprocess could.  0 look again, or -EINTR. */
+static int64_t wait_directly(void)
+{
+    struct pal_child facts;
+    int64_t result = PAL->process_wait(0, 0, &facts);
+    if (result == 1) {
+        mutex_lock(&host_children_lock);
+        struct host_child ended = host_child_take(facts.process);
+        mutex_unlock(&host_children_lock);
+        host_child_ended(&ended, &facts);
+        return 0;
+    }
+    if (result == -ECHILD) /* cannot be; but then the list is wrong, and only `event` is left to wait for */
+        host_child_reset();
+    return result == -EINTR ? -EINTR : 0;
+}
+
+static bool alone(const struct process *process)
+{
+    return process->thread_count == 1 && processes == process && !process->next;
+}
+
+static int64_t await(struct query *query)
+{
+    struct process *process = current_process();
+    struct shared_process *self = process->shared;
+    uint32_t real_pid = process_real_pid();
+    process_reap_host();
+    int64_t result = look(query, self, real_pid);
+    if (result || query->options & WNOHANG)
+        return result;
+    atomic_add(&self->event_waiters, 1);
+    for (;;) {
+        uint32_t event = atomic_get(&self->event);
+        bool direct = alone(process) && host_child_any();
+        __atomic_store_n(&self->waits_directly, direct, __ATOMIC_SEQ_CST);
+        result = look(query, self, real_pid);
+        if (result)
+            break;
+        if (direct && !query->foreign)
+            result = wait_directly();
+        else
+            result = PAL->wait((uint64_t)(uintptr_t)&self->event, event, PAL_FOREVER, 1);
+        if (result != -EINTR)
+            continue;
+        atomic_set(&tcb()->interrupted, 0u);
+        process_reap_host();
+        result = look(query, self, real_pid);
+        if (result)
+            break;
+        if (signal_waiting() || atomic_get(&process->exiting)) {
+            result = -ERESTARTSYS;
+            break;
+        }
+    }
+    atomic_set(&self->waits_directly, 0u);
+    atomic_add(&self->event_waiters, -1u);
+    return result;
+}
+
+/* ---- Calls ---------------------------------------------------------------------------------------------------------- */
+
+struct rusage {
+    int64_t user_seconds, user_microseconds, system_seconds, system_microseconds, max_rss, rest[13];
+};
+_Static_assert(sizeof(struct rusage) == 144, "ABI");
+
+static int64_t usage_out(guest_t at, const struct query *query)
+{
+    if (!at)
+        return 0;
+    struct rusage usage = {
+        .user_seconds = (int64_t)(query->user_ns / 1000000000),
+        .user_microseconds = (int64_t)(query->user_ns % 1000000000 / 1000),
+        .system_seconds = (int64_t)(query->system_ns / 1000000000),
+        .system_microseconds = (int64_t)(query->system_ns % 1000000000 / 1000),
+        .max_rss = (int64_t)query->max_rss,
+    };
+    return copy_out(at, &usage, sizeof usage);
+}
+
+int64_t sys_wait4(int32_t pid, guest_t status, uint32_t options, guest_t usage)
+{
+    struct query query = {.which = P_ALL, .id = pid, .options = options | WEXITED};
+    if (options & ~(WNOHANG | WUNTRACED | WCONTINUED | WNOTHREAD | WALL | WCLONE))
+        return -EINVAL;
+    if (pid == INT32_MIN)
+        return -ESRCH;
+    if (pid > 0) {
+        query.which = P_PID;
+    } else if (pid != -1) {
+        query.which = P_PGID;
+        query.id = pid ? -pid : (int)sys_getpgrp();
+    }
+    int64_t result = await(&query);
+    if (result != 1)
+        return result;
+    if (status && guest_store32(status, (uint32_t)query.status) < 0)
+        return -EFAULT;
+    return usage_out(usage, &query) < 0 ? -EFAULT : query.pid;
+}
+
+/* waitid's siginfo: only these fields are written. */
+static int64_t info_out(guest_t at, const struct query *query, bool found)
+{
+    struct { int32_t signo, error, code, pad, pid; uint32_t uid; int32_t status; } info = {0};
+    if (!at)
+        return 0;
+    if (found) {
+        int status = query->status;
+        info.signo = SIGCHLD;
+        info.pid = query->pid;
+        info.uid = query->uid;
+        if (status == STATUS_CONTINUED) {
+            info.code = CLD_CONTINUED;
+            info.status = SIGCONT;
+        } else if ((status & 0xff) == 0x7f) {
+            info.code = CLD_STOPPED;
+            info.status = status >> 8 & 0xff;
+        } else {
+            info.code = code_of(status);
+            info.status = info.code == CLD_EXITED ? status >> 8 & 0xff : status & 0x7f;
+        }
+    }
+    return copy_out(at, &info, 12) < 0 ? -EFAULT : copy_out(at + 16, &info.pid, 12);
+}
+
+int64_t sys_waitid(int32_t which, int32_t id, guest_t info, uint32_t options, guest_t usage)
+{
+    struct query query = {.which = which, .id = id, .options = options};
+    if (options & ~(WNOHANG | WNOWAIT | WEXITED | WUNTRACED | WCONTINUED | WNOTHREAD | WALL | WCLONE))
+        return -EINVAL;
+    if (!(options & (WEXITED | WUNTRACED | WCONTINUED)))
+        return -EINVAL;
+    switch (which) {
+    case P_ALL:
+        break;
+    case P_PID:
+        if (id <= 0)
+            return -EINVAL;
+        break;
+    case P_PGID:
+        if (id < 0)
+            return -EINVAL;
+        query.id = id ? id : (int)sys_getpgrp();
+        break;
+    default:
+        return -EINVAL;
+    }
+    int64_t result = await(&query);
+    if (result < 0)
+        return result;
+    if (result == 1 && usage_out(usage, &query) < 0)
+        return -EFAULT;
+    return info_out(info, &query, result == 1);
+}

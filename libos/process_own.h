@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: MIT */
+/* What process.c, thread.c, fork.c, children.c and exec_call.c share among themselves.  Others include process.h only. */
+#ifndef LIBOS_PROCESS_OWN_H
+#define LIBOS_PROCESS_OWN_H
+
+#include "libos/abi_process.h"
+#include "libos/process.h"
+#include "libos/shared.h"
+
+#define CLONE_VM 0x100ull
+#define CLONE_FS 0x200ull
+#define CLONE_FILES 0x400ull
+#define CLONE_SIGHAND 0x800ull
+#define CLONE_PIDFD 0x1000ull
+#define CLONE_PTRACE 0x2000ull
+#define CLONE_VFORK 0x4000ull
+#define CLONE_PARENT 0x8000ull
+#define CLONE_THREAD 0x10000ull
+#define CLONE_NEWNS 0x20000ull
+#define CLONE_SYSVSEM 0x40000ull
+#define CLONE_SETTLS 0x80000ull
+#define CLONE_PARENT_SETTID 0x100000ull
+#define CLONE_CHILD_CLEARTID 0x200000ull
+#define CLONE_DETACHED 0x400000ull
+#define CLONE_UNTRACED 0x800000ull
+#define CLONE_CHILD_SETTID 0x1000000ull
+#define CLONE_NEWCGROUP 0x2000000ull
+#define CLONE_NEWUTS 0x4000000ull
+#define CLONE_NEWIPC 0x8000000ull
+#define CLONE_NEWUSER 0x10000000ull
+#define CLONE_NEWPID 0x20000000ull
+#define CLONE_NEWNET 0x40000000ull
+#define CLONE_IO 0x80000000ull
+#define CLONE_CLEAR_SIGHAND 0x100000000ull
+#define CLONE_INTO_CGROUP 0x200000000ull
+#define CLONE_NEWTIME 0x80ull
+#define CLONE_NEW_ANY                                                                                                 \
+    (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET |       \
+     CLONE_NEWTIME)
+
+/* What clone, clone3, fork and vfork come down to. */
+struct clone_request {
+    uint64_t flags; /* without the exit signal */
+    uint32_t exit_signal;
+    guest_t stack;  /* top; 0 = the caller's */
+    guest_t parent_tid, child_tid, tls, pidfd;
+};
+
+static inline uint64_t fs_base(void)
+{
+    uint64_t base;
+    __asm__ volatile("rdfsbase %0" : "=r"(base));
+    return base;
+}
+
+/* process.c */
+extern struct process *processes;     /* of this picoprocess, guarded by processes_lock.  Order: before process.lock */
+extern struct mutex processes_lock;
+void process_link(struct process *process);
+void process_unlink(struct process *process);
+uint32_t process_real_pid(void);      /* of the one that is no virtual child: the host's children are its */
+void process_end(struct thread *thread, uint32_t status) __attribute__((noreturn));
+void process_set_name(struct thread *thread, const char *path); /* comm, from a path's last name */
+
+/* thread.c */
+struct thread *thread_new(void);           /* with a libOS stack and a block; NULL = no memory */
+void thread_drop(struct thread *thread);   /* one that is in no list and has no host thread */
+int64_t thread_clone(const struct clone_request *request);
+void thread_leave_guest(struct thread *thread); /* robust list, clear_tid: as the kernel does when a thread leaves an mm */
+void thread_robust(struct thread *thread); /* the robust list alone */
+uint64_t thread_top(struct thread *thread); /* of its libOS stack */
+extern uint32_t threads_leaving;           /* they are in no list any more, but still run here.  Atomic */
+void thread_fork_child(struct thread *thread); /* it does not exist in this picoprocess: its block is free */
+
+/* fork.c */
+/* The caller's virtual child is no more; the calling thread is its parent's again, and its frame says that the call which
+ * made the child returns its pid.  The slot is taken care of by the caller. */
+void vfork_return(struct process *child);
+/* Forks the host for a process of which `slot` is the table's: 0 in the child, where only the calling thread and its
+ * process are left. */
+int64_t fork_host(struct shared_process *slot);
+
+/* children.c */
+struct news { /* of a process's end or change, to be told when the table's lock is free */
+    struct shared_process *parent;
+    int parent_pid, signal, pid, status, code;
+    uint32_t uid;
+    uint64_t user_ns, system_ns;
+};
+void wait_tell(const struct news *news);
+/* Caller holds the table's lock.  The process has ended: a zombie, or nothing, where nobody wants to know. */
+void wait_ended(struct shared_process *slot, struct news *news);
+/* Children and host children of a process that ends.  Takes the table's lock. */
+void wait_orphans(struct shared_process *slot, bool has_host_children);
+int64_t host_child_room(void);   /* -ENOMEM; to be called before a fork */
+void host_child_add(struct shared_process *slot, uint64_t host);
+void host_child_reset(void);     /* in a fork's child */
+bool host_child_any(void);
+#define WAIT_SIGNALED(status) (((status) & 0x7f) && ((status) & 0x7f) != 0x7f)
+#endif
