@@ -289,13 +289,12 @@ int signal_next(sigset_t wanted, struct siginfo *out)
     struct signal_state *signals = process->signals;
     if (!((atomic_get(&thread->pending) | atomic_get(&signals->pending)) & wanted))
         return 0;
-    int signal;
     mutex_lock(&process->lock);
-    do {
-        signal = queue_take(signals, thread, wanted, out);
-        if (!signal)
-            signal = queue_take(signals, NULL, wanted, out);
-    } while (signal && !timer_delivered(process, out));
+    int signal = queue_take(signals, thread, wanted, out);
+    if (!signal)
+        signal = queue_take(signals, NULL, wanted, out);
+    if (signal && (signal == SIGALRM || out->code == SI_TIMER))
+        timer_delivered(process, out);
     mutex_unlock(&process->lock);
     return signal;
 }

@@ -77,10 +77,10 @@ bool on_altstack(const struct thread *thread, guest_t stack_pointer);
 int64_t altstack_set(struct thread *thread, const struct signal_stack *stack, guest_t stack_pointer, uint64_t least);
 void altstack_get(const struct thread *thread, struct signal_stack *out, guest_t stack_pointer);
 
-/* timers.c */
-/* A timer's signal leaves the queue: fills in the overrun and arms it again.  False: the timer is gone, drop the signal. */
-bool timer_delivered(struct process *process, struct siginfo *info);
-void timers_exec(struct process *process);
+/* timers.c.  A siginfo that a timer made carries the timer's generation in words[2] until it is taken. */
+/* A timer's signal leaves the queue: fills in the overrun and arms it again.  Caller holds process->lock. */
+void timer_delivered(struct process *process, struct siginfo *info);
+void timers_exec(struct process *process); /* those of timer_create go, setitimer's stay */
 void timers_free(struct process *process);
 void timers_fork_child(void);
 #endif
