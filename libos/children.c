@@ -12,6 +12,7 @@
 #include "libos/abi_signal.h"
 #include "libos/calls.h"
 #include "libos/process_own.h"
+#include "libos/wait.h"
 
 #define WNOHANG 1u
 #define WUNTRACED 2u
@@ -251,6 +252,7 @@ static void host_child_ended(const struct host_child *ended, const struct pal_ch
     wait_ended(slot, &news);
     shared_unlock();
     wait_tell(&news);
+    wait_kick(); /* polls on its pidfd */
 }
 
 /* One host child's end; false when there is none to tell of.  The host's answer and the list are of one moment: else a child
@@ -513,6 +515,8 @@ static int64_t info_out(guest_t at, const struct query *query, bool found)
 int64_t sys_waitid(int32_t which, int32_t id, guest_t info, uint32_t options, guest_t usage)
 {
     struct query query = {.which = which, .id = id, .options = options};
+    uint32_t file_flags = 0;
+    int64_t pid;
     if (options & ~(WNOHANG | WNOWAIT | WEXITED | WUNTRACED | WCONTINUED | WNOTHREAD | WALL | WCLONE))
         return -EINVAL;
     if (!(options & (WEXITED | WUNTRACED | WCONTINUED)))
@@ -529,12 +533,23 @@ int64_t sys_waitid(int32_t which, int32_t id, guest_t info, uint32_t options, gu
             return -EINVAL;
         query.id = id ? id : (int)sys_getpgrp();
         break;
+    case P_PIDFD:
+        pid = id < 0 ? -EINVAL : pidfd_target(id, &file_flags);
+        if (pid < 0)
+            return pid == -ESRCH ? -ECHILD : pid;
+        query.which = P_PID;
+        query.id = (int)pid;
+        if (file_flags & O_NONBLOCK)
+            query.options |= WNOHANG;
+        break;
     default:
         return -EINVAL;
     }
     int64_t result = await(&query);
     if (result < 0)
         return result;
+    if (result == 0 && !(options & WNOHANG))
+        return -EAGAIN; /* a non-blocking pidfd */
     if (result == 1 && usage_out(usage, &query) < 0)
         return -EFAULT;
     return info_out(info, &query, result == 1);

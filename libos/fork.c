@@ -15,6 +15,7 @@
 #include "libos/futex.h"
 #include "libos/memory.h"
 #include "libos/process_own.h"
+#include "libos/wait.h"
 
 #define SIGNAL_BITS 0xffull
 
@@ -120,6 +121,7 @@ static void child_alone(struct thread *self)
     process->exiting = PROCESS_STAYS;
     host_child_reset();
     futex_fork_child();
+    wait_fork_child();
     mm_fork_child();
     self->tcb->libos[MUTEXES_HELD] = 0;
     files_fork_child(process->files);
@@ -180,6 +182,18 @@ static void thread_renew(struct thread *thread, const struct clone_request *requ
         signals_default(thread->process);
 }
 
+static int64_t clone_pidfd(const struct clone_request *request, int pid)
+{
+    if (!(request->flags & CLONE_PIDFD))
+        return 0;
+    int64_t fd = pidfd_new(pid, 0);
+    if (fd >= 0 && guest_store32(request->pidfd, (uint32_t)fd) < 0) {
+        sys_close((int)fd);
+        return -EFAULT;
+    }
+    return fd < 0 ? fd : 0;
+}
+
 static int64_t fork_now(const struct clone_request *request)
 {
     struct thread *self = current();
@@ -203,7 +217,10 @@ static int64_t fork_now(const struct clone_request *request)
     }
     if (request->flags & CLONE_PARENT_SETTID)
         guest_store32(request->parent_tid, (uint32_t)pid);
-    return pid;
+    int64_t error = clone_pidfd(request, pid);
+    if (error < 0)
+        sys_kill(pid, SIGKILL); /* Linux takes the descriptor before there is a child */
+    return error < 0 ? error : pid;
 }
 
 /* ---- vfork ------------------------------------------------------------------------------------------------------------ */
@@ -282,10 +299,13 @@ static int64_t vfork_now(const struct clone_request *request)
     int pid = (int)slot->pid;
     struct vfork *state = alloc(sizeof *state);
     struct process *child = state ? child_new(parent, slot, request->flags) : NULL;
-    if (!child) {
+    int64_t error = child ? clone_pidfd(request, pid) : -ENOMEM;
+    if (error < 0) {
+        if (child)
+            process_free(child);
         release(state);
         slot_drop(slot);
-        return -ENOMEM;
+        return error;
     }
     if (request->flags & CLONE_PARENT_SETTID)
         guest_store32(request->parent_tid, (uint32_t)pid);
@@ -358,9 +378,9 @@ static int64_t clone_run(const struct clone_request *request)
     int64_t error = clone_check(request);
     if (error < 0)
         return error;
-    if (flags & CLONE_PIDFD)
-        return unsupported(flags);
     if (flags & CLONE_THREAD) {
+        if (flags & CLONE_PIDFD)
+            return -EINVAL;
         if (!(flags & CLONE_FILES) || !(flags & CLONE_FS)) /* threads share both here */
             return unsupported(flags);
         return thread_clone(request);
@@ -388,6 +408,8 @@ int64_t sys_vfork(void)
 
 int64_t sys_clone(uint32_t flags, guest_t stack, guest_t parent_tid, guest_t child_tid, guest_t tls)
 {
+    if (flags & CLONE_PIDFD && flags & (CLONE_PARENT_SETTID | CLONE_DETACHED))
+        return -EINVAL;
     const struct clone_request request = {
         .flags = flags & ~SIGNAL_BITS,
         .exit_signal = (uint32_t)(flags & SIGNAL_BITS),

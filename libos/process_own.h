@@ -96,5 +96,9 @@ int64_t host_child_room(void);   /* -ENOMEM; to be called before a fork */
 void host_child_add(struct shared_process *slot, uint64_t host);
 void host_child_reset(void);     /* in a fork's child */
 bool host_child_any(void);
+
+/* pidfd.c */
+int64_t pidfd_new(int pid, uint32_t flags);          /* a descriptor, or -errno */
+int64_t pidfd_target(int fd, uint32_t *flags);       /* pid, or -EBADF, -ESRCH; the file's O_* flags */
 #define WAIT_SIGNALED(status) (((status) & 0x7f) && ((status) & 0x7f) != 0x7f)
 #endif

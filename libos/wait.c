@@ -49,6 +49,8 @@ uint64_t wait_deadline(struct file *file)
 {
     if (file->ops == &timerfd_ops)
         return timerfd_deadline(file);
+    if (file->ops == pidfd_ops)
+        return pidfd_deadline(file);
     return file->ops == &epoll_ops ? epoll_deadline(file) : PAL_FOREVER;
 }
 

@@ -43,6 +43,8 @@ sigset_t wait_signals(struct file *file);
 uint64_t wait_edge(struct file *file);
 
 extern const struct file_ops epoll_ops, timerfd_ops, signalfd_ops;
+extern const struct file_ops *const pidfd_ops;
+uint64_t pidfd_deadline(struct file *file);
 uint64_t timerfd_deadline(struct file *file);
 uint64_t timerfd_edge(struct file *file);
 sigset_t signalfd_mask(struct file *file);
