@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * site-survey [-v] FILE...: for each system call instruction that a disassembler finds, the rewrite that would be chosen.
+ * Checks each plan against the disassembler: the bytes replaced must begin and end at its instruction boundaries.
+ */
+#include "regression/fuzz/text.h"
+#include "shim/decode.h"
+#include "shim/plan.h"
+#include "shim/relocate.h"
+
+#include <capstone/capstone.h>
+#include <stdlib.h>
+
+static const char *const kinds[SITE_KINDS] = {"trap", "mov", "single", "hole", "forward", "backward"};
+static const char *const refusals[SITE_REFUSALS] = {"-", "text", "sigreturn", "unknown", "entered", "room", "host"};
+static bool verbose;
+static unsigned long wrong;
+
+struct survey {
+    unsigned long sites, by_kind[SITE_KINDS], by_refusal[SITE_REFUSALS], hard;
+};
+
+static void print_around(csh handle, const struct text_window *text)
+{
+    cs_insn *insns;
+    for (int before = 48; before > 0; before--) {
+        if ((uint32_t)before > text->at)
+            continue;
+        size_t count = cs_disasm(handle, text->bytes + text->at - before, (size_t)before + 24, text->syscall - before, 0,
+                                 &insns);
+        bool meets = false;
+        for (size_t i = 0; i < count; i++)
+            meets = meets || insns[i].address == text->syscall;
+        for (size_t i = 0; meets && i < count; i++)
+            printf("      %#lx: %s %s\n", insns[i].address, insns[i].mnemonic, insns[i].op_str);
+        cs_free(insns, count);
+        if (meets)
+            break;
+    }
+}
+
+/* starts: a bit for each byte of the section, set where the disassembler's sweep begins an instruction. */
+static bool starts_at(const uint8_t *starts, const struct code *code, uint64_t address)
+{
+    uint64_t i = address - code->address;
+    return i >= code->size || (starts[i / 8] >> (i % 8) & 1);
+}
+
+static void check(const struct plan *plan, uint64_t syscall, const uint8_t *starts, const struct code *code)
+{
+    bool good = starts_at(starts, code, syscall + (uint64_t)(int64_t)(plan->kind == SITE_HOLE ? plan->hole : plan->patch));
+    for (uint32_t i = 0; i < (uint32_t)plan->before + plan->after; i++)
+        good = good && starts_at(starts, code, syscall + (uint64_t)(int64_t)plan->insns[i].offset) &&
+               starts_at(starts, code, syscall + (uint64_t)(int64_t)(plan->insns[i].offset + plan->insns[i].size));
+    if (good)
+        return;
+    printf("  WRONG: %#lx %s patch %d hole %d\n", syscall, kinds[plan->kind], plan->patch, plan->hole);
+    wrong++;
+}
+
+static void survey_site(csh handle, const struct elf_file *file, const struct code *code, uint64_t address,
+                        const uint8_t *starts, struct survey *survey)
+{
+    struct code segment = elf_segment(file, address);
+    struct text_window text = {.syscall = address, .all = segment.bytes, .start = segment.address,
+                               .end = segment.address + segment.size};
+    struct plan plans[PLANS_MAX];
+    enum site_refusal refusal;
+    window_read(&text);
+    uint32_t count = plan_site(&text, plans, &refusal);
+    survey->sites++;
+    survey->by_kind[count ? plans[0].kind : SITE_TRAP]++;
+    if (count == 0)
+        survey->by_refusal[refusal]++;
+    survey->hard += count && (plans[0].trap_bytes & 0x0c);
+    for (uint32_t i = 0; i < count; i++)
+        check(&plans[i], address, starts, code);
+    if (verbose || count == 0)
+        printf("  %#lx %s trap bytes %x\n", address, count ? kinds[plans[0].kind] : refusals[refusal],
+               count ? plans[0].trap_bytes : 0);
+    if (count == 0)
+        print_around(handle, &text);
+}
+
+static void survey_section(csh handle, const struct elf_file *file, struct code code, struct survey *survey)
+{
+    cs_insn *insn = cs_malloc(handle);
+    uint8_t *starts = calloc(1, code.size / 8 + 1);
+    const uint8_t *at = code.bytes;
+    size_t left = code.size;
+    uint64_t address = code.address;
+    while (left > 0) {
+        uint64_t i = address - code.address;
+        starts[i / 8] |= (uint8_t)(1 << (i % 8));
+        if (!cs_disasm_iter(handle, &at, &left, &address, insn)) {
+            at++;
+            left--;
+            address++;
+        }
+    }
+    for (uint64_t i = 0; i + 2 <= code.size; i++)
+        if (starts_at(starts, &code, code.address + i) && code.bytes[i] == 0x0f && code.bytes[i + 1] == 0x05)
+            survey_site(handle, file, &code, code.address + i, starts, survey);
+    cs_free(insn, 1);
+    free(starts);
+}
+
+int main(int argc, char **argv)
+{
+    csh handle;
+    if (cs_open(CS_ARCH_X86, CS_MODE_64, &handle) != CS_ERR_OK)
+        return 1;
+    for (int i = 1; i < argc; i++) {
+        struct elf_file file;
+        struct survey survey = {0};
+        if (!strcmp(argv[i], "-v")) {
+            verbose = true;
+            continue;
+        }
+        if (elf_open(argv[i], &file) < 0)
+            return 1;
+        for (unsigned s = 0; s < file.header->e_shnum; s++)
+            survey_section(handle, &file, elf_section(&file, s), &survey);
+        printf("%s: %lu sites, %.1f %% covered:", argv[i], survey.sites,
+               survey.sites ? 100.0 - 100.0 * (double)survey.by_kind[SITE_TRAP] / (double)survey.sites : 100.0);
+        for (int k = 1; k < SITE_KINDS; k++)
+            printf(" %s %lu", kinds[k], survey.by_kind[k]);
+        printf(" (hard %lu); refused:", survey.hard);
+        for (int r = 1; r < SITE_REFUSALS; r++)
+            if (survey.by_refusal[r])
+                printf(" %s %lu", refusals[r], survey.by_refusal[r]);
+        printf("\n");
+        munmap((void *)file.bytes, file.size);
+    }
+    cs_close(&handle);
+    return wrong != 0;
+}
