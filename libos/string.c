@@ -195,7 +195,7 @@ int format(char *to, size_t size, const char *pattern, ...)
 static void log_list(const char *pattern, va_list list)
 {
     char line[512];
-    size_t n = MIN((size_t)format_list(line, sizeof line - 1, pattern, list), sizeof line - 2);
+    size_t wanted = (size_t)format_list(line, sizeof line - 1, pattern, list), n = MIN(wanted, sizeof line - 2);
     line[n++] = '\n';
     struct pal_vector vector = {(uint64_t)(uintptr_t)line, n};
     PAL->stream_write(boot->log, &vector, 1, -1);
