@@ -240,14 +240,12 @@ static void thread_unlink(struct process *process, struct thread *thread)
     process->shared->thread_count = process->thread_count;
 }
 
-/* `status` is the process's if this turns out to be its last thread, and the first one's if that has left earlier. */
+/* `status` is the process's if this turns out to be its last thread (since Linux 6.0; before, the first one's counted). */
 static void __attribute__((noreturn)) thread_end(uint32_t status)
 {
     struct thread *thread = current();
     struct process *process = thread->process;
     mutex_lock(&process->lock);
-    if (thread->tid == process->pid && !process->exiting)
-        process->exit_status = status;
     bool last = process->thread_count == 1;
     if (!last) {
         mutex_unlock(&process->lock);
@@ -256,10 +254,9 @@ static void __attribute__((noreturn)) thread_end(uint32_t status)
         last = process->thread_count == 1;
     }
     if (last) {
-        /* Should exit_group have begun, its caller has left the count already: it never does. */
-        atomic_set(&process->exiting, PROCESS_EXITS);
+        atomic_set(&process->exiting, PROCESS_EXITS); /* not set before: who calls exit_group stays in the count */
         mutex_unlock(&process->lock);
-        process_end(thread, process->exit_status);
+        process_end(thread, status);
     }
     /* A fork finds this thread in no list now.  It waits for threads_leaving, and the gate lets pass who holds something. */
     tcb()->libos[MUTEXES_HELD]++;
