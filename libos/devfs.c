@@ -11,7 +11,7 @@
 #define TERMINAL_MAJOR_FIRST 136u /* /dev/pts/N, 256 minors each */
 #define TERMINAL_MAJOR_LAST 143u
 
-/* ---- null, zero, full, random --------------------------------------------------------------------------------------- */
+/* ---- null, zero, full, random ------------------------------------------------------------------------------------ */
 
 static int64_t total_size(const struct pal_vector *vector, uint32_t count)
 {
@@ -94,7 +94,7 @@ static const struct file_ops zero_ops = DEVICE_OPS(zero_read, null_write, .map =
 static const struct file_ops full_ops = DEVICE_OPS(zero_read, full_write, .map = NULL);
 static const struct file_ops random_ops = DEVICE_OPS(random_read, null_write, .ready = random_ready);
 
-/* ---- Terminals ------------------------------------------------------------------------------------------------------- */
+/* ---- Terminals --------------------------------------------------------------------------------------------------- */
 
 static bool is_terminal(struct file *file, uint64_t rdevice, uint64_t *out_rdevice)
 {
@@ -126,6 +126,14 @@ int terminal_descriptor(uint64_t rdevice)
 static uint64_t pts_device(int n)
 {
     return DEVICE((uint64_t)(TERMINAL_MAJOR_FIRST + ((unsigned)n >> 8)), (unsigned)n & 0xff);
+}
+
+/* The N of /dev/pts/N, or -1: another kind of terminal. */
+static int pts_of(uint64_t rdevice)
+{
+    uint64_t major = rdevice >> 8 & 0xfff;
+    bool is_pts = major >= TERMINAL_MAJOR_FIRST && major <= TERMINAL_MAJOR_LAST;
+    return is_pts ? (int)((major - TERMINAL_MAJOR_FIRST) << 8 | (rdevice & 0xff)) : -1;
 }
 
 static struct file *tty_target(const struct own_node *node)
@@ -161,17 +169,15 @@ static int pts_after(const struct own_node *node, int after)
         uint64_t rdevice = 0;
         if (!file)
             continue;
-        if (is_terminal(file, 0, &rdevice) && rdevice >> 8 >= TERMINAL_MAJOR_FIRST && rdevice >> 8 <= TERMINAL_MAJOR_LAST) {
-            int n = (int)(((rdevice >> 8) - TERMINAL_MAJOR_FIRST) << 8 | (rdevice & 0xff));
-            if (n > after && (best < 0 || n < best))
-                best = n;
-        }
+        int n = is_terminal(file, 0, &rdevice) ? pts_of(rdevice) : -1;
+        if (n > after && (best < 0 || n < best))
+            best = n;
         file_put(file);
     }
     return best;
 }
 
-/* ---- Links ----------------------------------------------------------------------------------------------------------- */
+/* ---- Links ------------------------------------------------------------------------------------------------------- */
 
 static int64_t fd_link(const struct own_node *node, struct pal_path_buffer *out)
 {

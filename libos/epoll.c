@@ -2,10 +2,10 @@
 /*
  * epoll: a host poll set, so that a wait costs the same however many descriptors are idle, and fork shares it.
  *
- * Files with a handle are registered with the host under the guest's own data word: a wait translates nothing.  The host
- * knows one registration for each handle, Linux one for each (descriptor, description): a second descriptor of the same
- * description gets a handle of its own.  Objects whose readiness is made here (timerfd, signalfd, nested sets that hold
- * such) are on a list of ours besides.
+ * Files with a handle are registered with the host under the guest's own data word: a wait translates nothing.  The
+ * host knows one registration for each handle, Linux one for each (descriptor, description): a second descriptor of the
+ * same description gets a handle of its own.  Objects whose readiness is made here (timerfd, signalfd, nested sets that
+ * hold such) are on a list of ours besides.
  *
  * Only weak pointers to files are held: file->watched makes fd.c tell us of their end.
  */
@@ -44,7 +44,7 @@ struct epoll {
 static struct mutex epolls_lock;
 static struct epoll *epolls;
 
-/* ---- Members that are asked here ------------------------------------------------------------------------------------ */
+/* ---- Members that are asked here --------------------------------------------------------------------------------- */
 
 static uint32_t members_ready(const struct epoll *epoll);
 
@@ -57,7 +57,7 @@ static uint32_t member_bits(const struct member *member)
     return bits & (member->event.events | POLLERR | POLLHUP);
 }
 
-/* As a set inside another: is one of ours ready?  Caller holds epolls_lock; nesting is as deep as the host allows (5). */
+/* As a set inside another: is one of ours ready?  Caller holds epolls_lock; the host allows nesting 5 deep. */
 static uint32_t members_ready(const struct epoll *epoll)
 {
     for (const struct member *member = epoll->members; member; member = member->next)
@@ -110,8 +110,9 @@ static sigset_t members_signals(const struct epoll *epoll)
 {
     sigset_t signals = 0;
     for (const struct member *member = epoll->members; member; member = member->next) {
+        struct file *file = member->file;
         if (member->handle == PAL_NO_HANDLE)
-            signals |= member->file->ops == &epoll_ops ? members_signals(member->file->data) : wait_signals(member->file);
+            signals |= file->ops == &epoll_ops ? members_signals(file->data) : wait_signals(file);
     }
     return signals;
 }
@@ -132,7 +133,7 @@ static uint32_t epoll_ready(struct file *file)
     return bits;
 }
 
-/* ---- Making and unmaking --------------------------------------------------------------------------------------------- */
+/* ---- Making and unmaking ----------------------------------------------------------------------------------------- */
 
 /* The place that points to the member, or to NULL at the end.  Caller holds epolls_lock. */
 static struct member **member_find(struct epoll *epoll, int fd, const struct file *file)
@@ -234,7 +235,7 @@ int64_t sys_epoll_create(int32_t size)
     return size <= 0 ? -EINVAL : sys_epoll_create1(0);
 }
 
-/* ---- Control --------------------------------------------------------------------------------------------------------- */
+/* ---- Control ----------------------------------------------------------------------------------------------------- */
 
 static int64_t owner_set(struct epoll *epoll, pal_handle_t handle, int owner)
 {
@@ -383,7 +384,7 @@ int64_t sys_epoll_ctl(int32_t set_fd, int32_t operation, int32_t fd, guest_t fro
     return result;
 }
 
-/* ---- Waiting ---------------------------------------------------------------------------------------------------------- */
+/* ---- Waiting ----------------------------------------------------------------------------------------------------- */
 
 /* Events found, or a negative code: -EINTR where nothing was found. */
 static int64_t wait_both(struct file *set, struct pal_poll_event *events, uint32_t most, uint64_t deadline)

@@ -32,8 +32,9 @@ int64_t sys_eventfd2(uint32_t value, uint32_t flags)
     pal_handle_t handle;
     if (flags & ~(EFD_SEMAPHORE | O_NONBLOCK | O_CLOEXEC))
         return -EINVAL;
-    uint32_t object_flags = (flags & EFD_SEMAPHORE ? PAL_OBJ_SEMAPHORE : 0) | (flags & O_NONBLOCK ? PAL_OBJ_NONBLOCK : 0);
-    int64_t result = PAL->object_create(PAL_OBJECT_EVENT, object_flags, value, &handle);
+    uint32_t semaphore = flags & EFD_SEMAPHORE ? PAL_OBJ_SEMAPHORE : 0;
+    uint32_t nonblock = flags & O_NONBLOCK ? PAL_OBJ_NONBLOCK : 0;
+    int64_t result = PAL->object_create(PAL_OBJECT_EVENT, semaphore | nonblock, value, &handle);
     if (result < 0)
         return result;
     struct file *file = file_new(&event_ops, handle, O_RDWR);

@@ -2,6 +2,7 @@
 /* Open file descriptions' references, descriptors, and the calls that make and close descriptors. */
 #include "libos/fd.h"
 #include "libos/calls.h"
+#include "libos/wait.h"
 
 #define FIRST_CAPACITY 64u
 
@@ -34,6 +35,8 @@ struct file *file_ref(struct file *file)
 static __attribute__((noinline)) void file_end(struct file *file)
 {
     pal_handle_t handle = file->handle;
+    if (file->watched)
+        epoll_forget(file);
     if (file->ops->destroy)
         file->ops->destroy(file);
     if (handle != PAL_NO_HANDLE)

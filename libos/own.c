@@ -55,7 +55,7 @@ bool own_path(const char *path)
     return true;
 }
 
-/* ---- Walking ------------------------------------------------------------------------------------------------------ */
+/* ---- Walking ----------------------------------------------------------------------------------------------------- */
 
 /* A decimal number without leading zeros, or -1. */
 static int parse_number(const char *name, size_t size)
@@ -205,7 +205,7 @@ static int64_t resolve(const char *path, bool nofollow, struct own_place *place,
     return result;
 }
 
-/* ---- Attributes and links ------------------------------------------------------------------------------------------ */
+/* ---- Attributes and links ---------------------------------------------------------------------------------------- */
 
 static uint64_t inode_of(const char *path)
 {
@@ -285,7 +285,7 @@ int64_t own_change(uint32_t op, const char *path, struct pal_path_buffer *follow
     return makes ? -EEXIST : -EPERM;
 }
 
-/* ---- Directories --------------------------------------------------------------------------------------------------- */
+/* ---- Directories ------------------------------------------------------------------------------------------------- */
 
 struct entry64 { /* linux_dirent64 */
     uint64_t inode;
@@ -382,10 +382,10 @@ static const struct file_ops directory_ops = {
     .destroy = own_file_destroy,
 };
 
-/* ---- Opening ------------------------------------------------------------------------------------------------------- */
+/* ---- Opening ----------------------------------------------------------------------------------------------------- */
 
 /*
- * What /proc/self/fd/N, /dev/tty and the like stand for.  Files with a name are opened again, as Linux does with them all;
+ * What /proc/self/fd/N, /dev/tty and the like stand for.  Files with a name are opened again, as Linux does with all;
  * for the rest (pipes, terminals, objects without a name) the description is shared, which differs in the offset only.
  */
 static int64_t open_target(const struct own_node *node, uint32_t flags, uint32_t mode, struct file **out)

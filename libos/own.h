@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The libOS's own file systems: /dev, /proc and /sys as one tree of constant tables.  own.c walks it, devfs.c, procfs.c and
- * procself.c fill it, text.c serves the files whose contents are made when they are read.
+ * The libOS's own file systems: /dev, /proc and /sys as one tree of constant tables.  own.c walks it; devfs.c,
+ * procfs.c and proc{self,maps,fd}.c fill it; text.c serves the files whose contents are made when they are read.
  *
- * Callers outside (path.c, open.c, stat.c) use own_change and what files.h declares.  No function here may be called with a
- * lock held.
+ * Callers outside (path.c, open.c, stat.c) use own_change and what files.h declares.  No function here may be called
+ * with a lock held.
  */
 #ifndef LIBOS_OWN_H
 #define LIBOS_OWN_H
 
 #include "libos/files.h"
 
-/* For calls that make, remove or rename: -EREMOTE with the path to work on (/dev/shm/x), else why it can't be done.  op is
- * a pal_change_op. */
+/* For calls that make, remove or rename: -EREMOTE with the path to work on (/dev/shm/x), else why it can't be done.  op
+ * is a pal_change_op. */
 int64_t own_change(uint32_t op, const char *path, struct pal_path_buffer *follow);
 
-/* ---- The tree ----------------------------------------------------------------------------------------------------- */
+/* ---- The tree ---------------------------------------------------------------------------------------------------- */
 
 struct own_entry;
 struct own_node {
@@ -56,8 +56,34 @@ struct own_entry {
 #define OWN_LINK (S_IFLNK | 0777u)
 
 extern const struct own_entry devfs_entries[], procfs_entries[], sysfs_entries[]; /* devfs.c, procfs.c */
-bool procself_number(struct own_node *node, int n);                               /* /proc/N */
+
+/* procself.c: /proc/N. */
+bool procself_number(struct own_node *node, int n);
 int procself_after(const struct own_node *node, int after);
+bool proc_is_self(const struct own_node *node);
+void proc_name_of(const struct own_node *node, char out[16]);
+
+/* procmaps.c: a process's memory. */
+struct memory_facts {
+    uint64_t total, data, stack, code, shared;
+};
+struct memory_facts proc_memory_facts(void);
+void proc_status_memory(struct text *text);
+void proc_maps_text(struct text *text, const struct own_node *node);
+void proc_smaps_text(struct text *text, const struct own_node *node);
+void proc_statm_text(struct text *text, const struct own_node *node);
+void proc_cmdline_text(struct text *text, const struct own_node *node);
+void proc_environ_text(struct text *text, const struct own_node *node);
+void proc_auxv_text(struct text *text, const struct own_node *node);
+
+/* procfd.c: a process's descriptors, links and mounts. */
+bool proc_fd_number(struct own_node *node, int n);
+bool proc_fdinfo_number(struct own_node *node, int n);
+int proc_fd_after(const struct own_node *node, int after);
+int64_t proc_exe_link(const struct own_node *node, struct pal_path_buffer *out);
+int64_t proc_cwd_link(const struct own_node *node, struct pal_path_buffer *out);
+int64_t proc_root_link(const struct own_node *node, struct pal_path_buffer *out);
+void proc_mounts_text(struct text *text, const struct own_node *node);
 
 /* A place in the tree, with its name in full ("/proc/12/fd"). */
 #define OWN_DEPTH 8

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* poll(2), ppoll(2), select(2), pselect6(2): one host wait for all that have a handle, the rest is asked here (wait.h). */
+/* poll, ppoll, select, pselect6: one host wait for all that have a handle; the rest is asked here (wait.h). */
 #include "libos/calls.h"
 #include "libos/wait.h"
 
@@ -8,7 +8,7 @@
 
 struct guest_poll { int32_t fd; int16_t events, revents; };
 
-/* Files to wait for, and what the host is asked: entry i is file i's, PAL_NO_HANDLE where the host has no part in it. */
+/* Files to wait for, and what the host is asked: entry i is file i's, PAL_NO_HANDLE where the host has no part. */
 struct poll_set {
     uint32_t count;
     bool own; /* some file has `ready` */
@@ -142,7 +142,7 @@ static void write_remaining(guest_t to, uint64_t deadline, uint64_t unit_ns)
     (void)!copy_out(to, out, sizeof out);
 }
 
-/* ---- poll ---------------------------------------------------------------------------------------------------------- */
+/* ---- poll -------------------------------------------------------------------------------------------------------- */
 
 static int64_t poll_set_files(struct poll_set *set, const struct guest_poll *from)
 {
@@ -210,7 +210,7 @@ int64_t sys_ppoll(guest_t entries, uint32_t count, guest_t timeout, guest_t mask
     return signal_mask_done(result == -EINTR ? -ERESTARTNOHAND : result);
 }
 
-/* ---- select --------------------------------------------------------------------------------------------------------- */
+/* ---- select ------------------------------------------------------------------------------------------------------ */
 
 #define READ_BITS (POLLIN | POLLRDNORM | POLLRDBAND | POLLHUP | POLLERR)
 #define WRITE_BITS (POLLOUT | POLLWRNORM | POLLWRBAND | POLLERR)

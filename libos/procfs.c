@@ -11,7 +11,7 @@
 #define TICK_NS 10000000ul
 #define SECOND_NS 1000000000ul
 
-/* ---- cpuinfo ----------------------------------------------------------------------------------------------------------- */
+/* ---- cpuinfo ----------------------------------------------------------------------------------------------------- */
 
 struct cpuid { uint32_t a, b, c, d; };
 
@@ -23,20 +23,25 @@ static struct cpuid cpuid(uint32_t leaf)
 }
 
 /* Names of the bits of a feature word, from bit 0; "-" has none. */
-static const char leaf1_edx[] = "fpu vme de pse tsc msr pae mce cx8 apic - sep mtrr pge mca cmov pat pse36 pn clflush - dts "
-                                "acpi mmx fxsr sse sse2 ss ht tm ia64 pbe";
-static const char leaf1_ecx[] = "pni pclmulqdq dtes64 monitor ds_cpl vmx smx est tm2 ssse3 cid sdbg fma cx16 xtpr pdcm - "
-                                "pcid dca sse4_1 sse4_2 x2apic movbe popcnt tsc_deadline_timer aes xsave - avx f16c rdrand "
-                                "hypervisor";
-static const char leaf7_ebx[] = "fsgsbase tsc_adjust - bmi1 hle avx2 - smep bmi2 erms invpcid rtm cqm - mpx rdt_a avx512f "
-                                "avx512dq rdseed adx smap avx512ifma - clflushopt clwb intel_pt avx512pf avx512er avx512cd "
-                                "sha_ni avx512bw avx512vl";
-static const char leaf7_ecx[] = "- avx512vbmi umip pku ospke waitpkg avx512_vbmi2 - gfni vaes vpclmulqdq avx512_vnni "
-                                "avx512_bitalg tme avx512_vpopcntdq - la57";
-static const char extended_edx[] = "- - - - - - - - - - - syscall - - - - - - - mp nx - mmxext - - fxsr_opt pdpe1gb rdtscp - "
-                                   "lm 3dnowext 3dnow";
-static const char extended_ecx[] = "lahf_lm cmp_legacy svm extapic cr8_legacy abm sse4a misalignsse 3dnowprefetch osvw ibs "
-                                   "xop skinit wdt - lwp fma4";
+static const char leaf1_edx[] =
+    "fpu vme de pse tsc msr pae mce cx8 apic - sep mtrr pge mca cmov pat pse36 pn clflush - dts acpi mmx "
+    "fxsr sse sse2 ss ht tm ia64 pbe";
+static const char leaf1_ecx[] =
+    "pni pclmulqdq dtes64 monitor ds_cpl vmx smx est tm2 ssse3 cid sdbg fma cx16 xtpr pdcm - pcid dca "
+    "sse4_1 sse4_2 x2apic movbe popcnt tsc_deadline_timer aes xsave - avx f16c rdrand hypervisor";
+static const char leaf7_ebx[] =
+    "fsgsbase tsc_adjust - bmi1 hle avx2 - smep bmi2 erms invpcid rtm cqm - mpx rdt_a avx512f avx512dq "
+    "rdseed adx smap avx512ifma - clflushopt clwb intel_pt avx512pf avx512er avx512cd sha_ni avx512bw "
+    "avx512vl";
+static const char leaf7_ecx[] =
+    "- avx512vbmi umip pku ospke waitpkg avx512_vbmi2 - gfni vaes vpclmulqdq avx512_vnni avx512_bitalg "
+    "tme avx512_vpopcntdq - la57";
+static const char extended_edx[] =
+    "- - - - - - - - - - - syscall - - - - - - - mp nx - mmxext - - fxsr_opt pdpe1gb rdtscp - lm 3dnowext "
+    "3dnow";
+static const char extended_ecx[] =
+    "lahf_lm cmp_legacy svm extapic cr8_legacy abm sse4a misalignsse 3dnowprefetch osvw ibs xop skinit "
+    "wdt - lwp fma4";
 
 static void add_flags(struct text *text, uint32_t bits, const char *names)
 {
@@ -67,8 +72,9 @@ static void processor_text(struct text *text, uint64_t n, const struct cpuid *ve
              model_name, version->a & 15);
     text_add(text, "physical id\t: 0\nsiblings\t: %lu\ncore id\t\t: %lu\ncpu cores\t: %lu\napicid\t\t: %lu\n",
              boot->cpu_count, n, boot->cpu_count, n);
-    text_add(text, "initial apicid\t: %lu\nfpu\t\t: yes\nfpu_exception\t: yes\ncpuid level\t: %u\nwp\t\t: yes\nflags\t\t:", n,
+    text_add(text, "initial apicid\t: %lu\nfpu\t\t: yes\nfpu_exception\t: yes\ncpuid level\t: %u\nwp\t\t: yes\n", n,
              vendor->a);
+    text_add(text, "flags\t\t:");
 }
 
 static void cpuinfo_text(struct text *text, const struct own_node *node)
@@ -98,7 +104,7 @@ static void cpuinfo_text(struct text *text, const struct own_node *node)
     }
 }
 
-/* ---- Counters ----------------------------------------------------------------------------------------------------------- */
+/* ---- Counters ---------------------------------------------------------------------------------------------------- */
 
 static void meminfo_text(struct text *text, const struct own_node *node)
 {
@@ -107,16 +113,15 @@ static void meminfo_text(struct text *text, const struct own_node *node)
     (void)node;
     mm_facts_get(&mm);
     uint64_t left = mm.total_bytes < total / 2 ? total - mm.total_bytes : total / 2; /* address space is not memory */
-    text_add(text, "MemTotal:       %8lu kB\nMemFree:        %8lu kB\nMemAvailable:   %8lu kB\n", total >> 10, left >> 10,
-             left >> 10);
-    text_add(text, "Buffers:        %8u kB\nCached:         %8u kB\nSwapCached:     %8u kB\nActive:         %8lu kB\n", 0, 0,
-             0, (total - left) >> 10);
-    text_add(text, "Inactive:       %8u kB\nSwapTotal:      %8u kB\nSwapFree:       %8u kB\nDirty:          %8u kB\n", 0, 0,
-             0, 0);
-    text_add(text, "Writeback:      %8u kB\nAnonPages:      %8lu kB\nMapped:         %8u kB\nShmem:          %8u kB\n", 0,
-             (total - left) >> 10, 0, 0);
-    text_add(text, "Slab:           %8u kB\nSReclaimable:   %8u kB\nCommitLimit:    %8lu kB\nCommitted_AS:   %8lu kB\n", 0, 0,
-             total >> 10, (total - left) >> 10);
+    const struct { char name[16]; uint64_t bytes; } rows[] = {
+        {"MemTotal:", total},     {"MemFree:", left},     {"MemAvailable:", left},     {"Buffers:", 0},
+        {"Cached:", 0},           {"SwapCached:", 0},     {"Active:", total - left},   {"Inactive:", 0},
+        {"SwapTotal:", 0},        {"SwapFree:", 0},       {"Dirty:", 0},               {"Writeback:", 0},
+        {"AnonPages:", total - left}, {"Mapped:", 0},     {"Shmem:", 0},               {"Slab:", 0},
+        {"SReclaimable:", 0},     {"CommitLimit:", total}, {"Committed_AS:", total - left},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++)
+        text_add(text, "%-16s%8lu kB\n", rows[i].name, rows[i].bytes >> 10);
     text_add(text, "VmallocTotal:   34359738367 kB\nHugePages_Total:       0\nHugePages_Free:        0\n"
                    "Hugepagesize:       2048 kB\n");
 }
@@ -160,7 +165,7 @@ static void filesystems_text(struct text *text, const struct own_node *node)
     text_add(text, "nodev\tsysfs\nnodev\ttmpfs\nnodev\tproc\nnodev\tdevtmpfs\n\text4\n");
 }
 
-/* ---- sys/ --------------------------------------------------------------------------------------------------------------- */
+/* ---- sys/ -------------------------------------------------------------------------------------------------------- */
 
 static void uuid_add(struct text *text, uint64_t high, uint64_t low)
 {
@@ -241,7 +246,7 @@ static void cpus_text(struct text *text, const struct own_node *node)
         text_add(text, "0\n");
 }
 
-/* ---- Links and tables ----------------------------------------------------------------------------------------------------- */
+/* ---- Links and tables -------------------------------------------------------------------------------------------- */
 
 static int64_t mounts_link(const struct own_node *node, struct pal_path_buffer *out)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * /proc/N: one process as proc(5) shows it.  The process that asks sees everything of itself; of the sandbox's others it
- * sees what the shared table knows.  Sizes of resident memory are upper bounds: the host is not asked page by page.
+ * /proc/N: one process as proc(5) shows it.  The process that asks sees everything of itself; of the sandbox's others,
+ * what the shared table knows.
  */
 #include "libos/memory.h"
 #include "libos/own.h"
@@ -9,17 +9,16 @@
 
 #define TICK_NS 10000000ul /* USER_HZ = 100 */
 #define MOST_PIDS 4096
-#define KIB(bytes) ((bytes) >> 10)
 #define PAGES(bytes) ((bytes) >> 12)
 
-/* ---- Facts ----------------------------------------------------------------------------------------------------------- */
+/* ---- Facts ------------------------------------------------------------------------------------------------------- */
 
 struct thread_facts {
     char name[16];
     sigset_t blocked, pending;
 };
 
-static bool is_self(const struct own_node *node)
+bool proc_is_self(const struct own_node *node)
 {
     return node->pid == current_process()->pid;
 }
@@ -57,45 +56,18 @@ static int thread_after(const struct own_node *node, int after)
     return best;
 }
 
-struct memory_facts {
-    uint64_t total, data, stack, code, shared;
-};
-
-static int64_t count_vma(const struct vma *vma, void *argument)
-{
-    struct memory_facts *facts = argument;
-    uint64_t size = vma->end - vma->start;
-    facts->total += size;
-    if (vma->file)
-        facts->shared += size;
-    if (vma->protection & PROT_EXEC)
-        facts->code += size;
-    else if (vma->name && !strcmp(vma->name, "[stack]"))
-        facts->stack += size;
-    else if (vma->protection & PROT_WRITE && !(vma->flags & MAP_SHARED))
-        facts->data += size;
-    return 0;
-}
-
-static struct memory_facts memory_facts(void)
-{
-    struct memory_facts facts = {0};
-    mm_for_each(count_vma, &facts);
-    return facts;
-}
-
 static uint64_t cpu_ticks(void)
 {
     return time_now(PAL_CLOCK_PROCESS_CPU) / TICK_NS;
 }
 
-/* ---- comm, stat, status, statm ----------------------------------------------------------------------------------------- */
+/* ---- comm, stat, status, statm ----------------------------------------------------------------------------------- */
 
-static void name_of(const struct own_node *node, char out[16])
+void proc_name_of(const struct own_node *node, char out[16])
 {
     struct thread_facts thread = {.name = ""};
     struct process_facts other;
-    if (is_self(node))
+    if (proc_is_self(node))
         thread_facts(node->tid, &thread);
     else if (process_facts(node->pid, &other))
         memcpy(thread.name, other.name, sizeof thread.name);
@@ -106,7 +78,7 @@ static void name_of(const struct own_node *node, char out[16])
 static void comm_text(struct text *text, const struct own_node *node)
 {
     char name[16];
-    name_of(node, name);
+    proc_name_of(node, name);
     text_add(text, "%s\n", name);
 }
 
@@ -115,7 +87,7 @@ static int64_t comm_store(const struct own_node *node, const char *bytes, size_t
     struct process *process = current_process();
     int tid = node->tid ? node->tid : process->pid;
     int64_t result = -ESRCH;
-    if (!is_self(node))
+    if (!proc_is_self(node))
         return -EINVAL;
     mutex_lock(&process->lock);
     for (struct thread *thread = process->threads; thread; thread = thread->next) {
@@ -140,12 +112,12 @@ static void stat_text(struct text *text, const struct own_node *node)
     uint64_t ticks = 0;
     if (!process_facts(node->pid, &facts))
         return;
-    name_of(node, name);
-    if (is_self(node)) {
+    proc_name_of(node, name);
+    if (proc_is_self(node)) {
         facts.state = 'R';
         facts.threads = current_process()->thread_count;
         mm_facts_get(&mm);
-        memory = memory_facts();
+        memory = proc_memory_facts();
         signal_masks_get(&signals);
         thread_facts(node->tid, &thread);
         ticks = cpu_ticks();
@@ -154,24 +126,16 @@ static void stat_text(struct text *text, const struct own_node *node)
              node->tid ? node->tid : node->pid, name, facts.state, facts.parent, facts.group, facts.session, ticks,
              facts.threads, facts.start_ns / TICK_NS, memory.total, PAGES(memory.total));
     /* Signal sets are cut to 31 bits: this file is older than real-time signals. */
-    text_add(text, "%lu %lu %lu 0 0 %lu %lu %lu %lu 0 0 0 17 0 0 0 0 0 0 %lu %lu %lu %lu %lu %lu %lu 0\n", mm.code_start,
-             mm.code_end, mm.stack_top, (signals.pending | signals.shared_pending) & 0x7fffffff,
+    text_add(text, "%lu %lu %lu 0 0 %lu %lu %lu %lu 0 0 0 17 0 0 0 0 0 0 %lu %lu %lu %lu %lu %lu %lu 0\n",
+             mm.code_start, mm.code_end, mm.stack_top, (signals.pending | signals.shared_pending) & 0x7fffffff,
              thread.blocked & 0x7fffffff, signals.ignored & 0x7fffffff, signals.caught & 0x7fffffff, mm.code_end,
              mm.brk_start, mm.brk_start, mm.arg_start, mm.arg_end, mm.env_start, mm.env_end);
-}
-
-static void statm_text(struct text *text, const struct own_node *node)
-{
-    (void)node;
-    struct memory_facts memory = memory_facts();
-    text_add(text, "%lu %lu %lu %lu 0 %lu 0\n", PAGES(memory.total), PAGES(memory.total),
-             PAGES(memory.shared), PAGES(memory.code), PAGES(memory.data + memory.stack));
 }
 
 static void status_ids(struct text *text, const struct own_node *node, const struct process_facts *facts)
 {
     const struct process *self = current_process();
-    if (!is_self(node)) {
+    if (!proc_is_self(node)) {
         text_add(text, "Uid:\t%u\t%u\t%u\t%u\nGid:\t%u\t%u\t%u\t%u\n", facts->uid, facts->uid, facts->uid, facts->uid,
                  facts->gid, facts->gid, facts->gid, facts->gid);
         return;
@@ -182,19 +146,6 @@ static void status_ids(struct text *text, const struct own_node *node, const str
     for (uint32_t i = 0; i < self->group_count && i < COUNT_OF(self->groups); i++)
         text_add(text, "%u ", self->groups[i]);
     text_add(text, "\n");
-}
-
-static void status_memory(struct text *text)
-{
-    struct memory_facts memory = memory_facts();
-    text_add(text, "VmPeak:\t%8lu kB\nVmSize:\t%8lu kB\nVmLck:\t       0 kB\nVmPin:\t       0 kB\n", KIB(memory.total),
-             KIB(memory.total));
-    text_add(text, "VmHWM:\t%8lu kB\nVmRSS:\t%8lu kB\n", KIB(memory.total), KIB(memory.total));
-    text_add(text, "RssAnon:\t%8lu kB\nRssFile:\t%8lu kB\nRssShmem:\t       0 kB\n", KIB(memory.total - memory.shared),
-             KIB(memory.shared));
-    text_add(text, "VmData:\t%8lu kB\nVmStk:\t%8lu kB\nVmExe:\t%8lu kB\nVmLib:\t       0 kB\n", KIB(memory.data),
-             KIB(memory.stack), KIB(memory.code));
-    text_add(text, "VmPTE:\t%8lu kB\nVmSwap:\t       0 kB\n", KIB(memory.total / 512));
 }
 
 static void status_signals(struct text *text, const struct thread_facts *thread)
@@ -214,8 +165,8 @@ static void status_text(struct text *text, const struct own_node *node)
     char name[16], state[16] = "S (sleeping)";
     if (!process_facts(node->pid, &facts))
         return;
-    name_of(node, name);
-    if (is_self(node)) {
+    proc_name_of(node, name);
+    if (proc_is_self(node)) {
         facts.state = 'R';
         facts.threads = current_process()->thread_count;
         thread_facts(node->tid, &thread);
@@ -223,250 +174,24 @@ static void status_text(struct text *text, const struct own_node *node)
     for (size_t i = 0; i < COUNT_OF(states); i++)
         if (states[i][0] == facts.state)
             memcpy(state, states[i], sizeof state);
-    text_add(text, "Name:\t%s\nUmask:\t%04o\nState:\t%s\nTgid:\t%d\nNgid:\t0\nPid:\t%d\nPPid:\t%d\nTracerPid:\t0\n", name,
-             fs_umask(current_process()->fs), state, facts.pid, node->tid ? node->tid : facts.pid, facts.parent);
+    text_add(text, "Name:\t%s\nUmask:\t%04o\nState:\t%s\nTgid:\t%d\nNgid:\t0\nPid:\t%d\nPPid:\t%d\nTracerPid:\t0\n",
+             name, fs_umask(current_process()->fs), state, facts.pid, node->tid ? node->tid : facts.pid, facts.parent);
     status_ids(text, node, &facts);
-    if (is_self(node))
-        status_memory(text);
+    if (proc_is_self(node))
+        proc_status_memory(text);
     text_add(text, "Threads:\t%u\n", facts.threads);
-    if (is_self(node))
+    if (proc_is_self(node))
         status_signals(text, &thread);
     uint64_t full = facts.uid ? 0 : 0x1fffffffffful;
-    text_add(text, "CapInh:\t%016lx\nCapPrm:\t%016lx\nCapEff:\t%016lx\nCapBnd:\t%016lx\nCapAmb:\t%016lx\n", 0ul, full, full,
-             0x1fffffffffful, 0ul);
+    text_add(text, "CapInh:\t%016lx\nCapPrm:\t%016lx\nCapEff:\t%016lx\nCapBnd:\t%016lx\nCapAmb:\t%016lx\n", 0ul,
+             full, full, 0x1fffffffffful, 0ul);
     text_add(text, "NoNewPrivs:\t0\nSeccomp:\t0\nSeccomp_filters:\t0\nCpus_allowed:\t%lx\nCpus_allowed_list:\t0-%lu\n",
              boot->cpu_count >= 64 ? ~0ul : (1ul << boot->cpu_count) - 1, boot->cpu_count - 1);
     text_add(text, "Mems_allowed:\t1\nMems_allowed_list:\t0\nvoluntary_ctxt_switches:\t0\n"
                    "nonvoluntary_ctxt_switches:\t0\n");
 }
 
-/* ---- Memory ------------------------------------------------------------------------------------------------------------- */
-
-struct maps_walk {
-    struct text *text;
-    bool details; /* smaps */
-    struct file *file; /* of the attributes, to ask once for neighbours */
-    struct pal_attributes attributes;
-};
-
-static void maps_details(struct text *text, const struct vma *vma)
-{
-    uint64_t size = KIB(vma->end - vma->start), anonymous = vma->file ? 0 : size;
-    bool shared = (vma->flags & MAP_TYPE) == MAP_SHARED;
-    text_add(text, "Size:           %8lu kB\nKernelPageSize:        4 kB\nMMUPageSize:           4 kB\n", size);
-    text_add(text, "Rss:            %8lu kB\nPss:            %8lu kB\nPss_Dirty:             0 kB\n", size, size);
-    text_add(text, "Shared_Clean:   %8lu kB\nShared_Dirty:          0 kB\nPrivate_Clean:  %8lu kB\n", shared ? size : 0,
-             shared || anonymous ? 0 : size);
-    text_add(text, "Private_Dirty:  %8lu kB\nReferenced:     %8lu kB\nAnonymous:      %8lu kB\n", shared ? 0 : anonymous,
-             size, anonymous);
-    text_add(text, "LazyFree:              0 kB\nAnonHugePages:         0 kB\nShmemPmdMapped:        0 kB\n"
-                   "FilePmdMapped:         0 kB\nShared_Hugetlb:        0 kB\nPrivate_Hugetlb:       0 kB\n"
-                   "Swap:                  0 kB\nSwapPss:               0 kB\nLocked:                0 kB\n"
-                   "THPeligible:           0\nVmFlags:%s%s%s mr mw me%s\n",
-             vma->protection & PROT_READ ? " rd" : "", vma->protection & PROT_WRITE ? " wr" : "",
-             vma->protection & PROT_EXEC ? " ex" : "", shared ? " sh" : "");
-}
-
-static int64_t maps_vma(const struct vma *vma, void *argument)
-{
-    struct maps_walk *walk = argument;
-    size_t begin = walk->text->size;
-    if (vma->file && vma->file != walk->file && file_attributes(vma->file, &walk->attributes))
-        memset(&walk->attributes, 0, sizeof walk->attributes);
-    walk->file = vma->file;
-    uint64_t device = vma->file ? walk->attributes.device : 0;
-    text_add(walk->text, "%08lx-%08lx %c%c%c%c %08lx %02x:%02x %lu ", vma->start, vma->end,
-             vma->protection & PROT_READ ? 'r' : '-', vma->protection & PROT_WRITE ? 'w' : '-',
-             vma->protection & PROT_EXEC ? 'x' : '-', (vma->flags & MAP_TYPE) == MAP_SHARED ? 's' : 'p',
-             vma->file ? vma->offset : 0, (uint32_t)(device >> 8 & 0xfff), (uint32_t)(device & 0xff),
-             vma->file ? walk->attributes.inode : 0);
-    const char *name = vma->name ? vma->name : vma->file ? vma->file->path : NULL;
-    if (name) {
-        while (walk->text->size - begin < 73 && !walk->text->failed)
-            text_add(walk->text, " ");
-        text_add(walk->text, "%s", name);
-    }
-    text_add(walk->text, "\n");
-    if (walk->details)
-        maps_details(walk->text, vma);
-    return walk->text->failed;
-}
-
-static void maps_text(struct text *text, const struct own_node *node)
-{
-    (void)node;
-    struct maps_walk walk = {.text = text};
-    mm_for_each(maps_vma, &walk);
-}
-
-static void smaps_text(struct text *text, const struct own_node *node)
-{
-    (void)node;
-    struct maps_walk walk = {.text = text, .details = true};
-    mm_for_each(maps_vma, &walk);
-}
-
-static void guest_text(struct text *text, guest_t start, guest_t end)
-{
-    char piece[256];
-    while (start < end) {
-        size_t size = copy_in_some(piece, start, MIN(sizeof piece, end - start));
-        if (!size)
-            return;
-        text_bytes(text, piece, size);
-        start += size;
-    }
-}
-
-static void cmdline_text(struct text *text, const struct own_node *node)
-{
-    struct mm_facts mm;
-    char name[16];
-    if (is_self(node)) {
-        mm_facts_get(&mm);
-        guest_text(text, mm.arg_start, mm.arg_end);
-    } else {
-        name_of(node, name);
-        text_bytes(text, name, strlen(name) + 1);
-    }
-}
-
-static void environ_text(struct text *text, const struct own_node *node)
-{
-    struct mm_facts mm;
-    (void)node;
-    mm_facts_get(&mm);
-    guest_text(text, mm.env_start, mm.env_end);
-}
-
-static void auxv_text(struct text *text, const struct own_node *node)
-{
-    struct mm_facts mm;
-    (void)node;
-    mm_facts_get(&mm);
-    guest_text(text, mm.auxv, mm.auxv + mm.auxv_size);
-}
-
-/* ---- Files -------------------------------------------------------------------------------------------------------------- */
-
-static bool fd_exists(struct own_node *node, int n)
-{
-    struct file *file = file_get(n);
-    if (!file)
-        return false;
-    file_put(file);
-    node->number = n;
-    return true;
-}
-
-static int fd_after(const struct own_node *node, int after)
-{
-    struct own_node unused = *node;
-    int highest = files_highest(current_process()->files);
-    for (int fd = after + 1; fd <= highest; fd++)
-        if (fd_exists(&unused, fd))
-            return fd;
-    return -1;
-}
-
-static int64_t fd_link(const struct own_node *node, struct pal_path_buffer *out)
-{
-    struct pal_attributes attributes;
-    struct file *file = file_get(node->number);
-    if (!file)
-        return -ENOENT;
-    int64_t result = file->path ? 0 : file_attributes(file, &attributes);
-    if (file->path)
-        result = link_text(out, "%s", file->path);
-    else if (!result && file->type == PAL_TYPE_FIFO)
-        result = link_text(out, "pipe:[%lu]", attributes.inode);
-    else if (!result && file->type == PAL_TYPE_SOCKET)
-        result = link_text(out, "socket:[%lu]", attributes.inode);
-    else if (!result && file->type == PAL_TYPE_CHARACTER && attributes.rdevice >> 8 == 136)
-        result = link_text(out, "/dev/pts/%lu", attributes.rdevice & 0xff);
-    else if (!result && file->type == PAL_TYPE_CHARACTER)
-        result = link_text(out, attributes.rdevice == 0x103 ? "/dev/null" : "/dev/tty");
-    else
-        result = link_text(out, "%s", file->ops->kind);
-    file_put(file);
-    return result;
-}
-
-static struct file *fd_target(const struct own_node *node)
-{
-    return file_get(node->number);
-}
-
-static void fdinfo_text(struct text *text, const struct own_node *node)
-{
-    struct file *file = file_get(node->number);
-    struct pal_attributes attributes = {0};
-    if (!file)
-        return;
-    int64_t position = file->ops->seek ? file->ops->seek(file, 0, 1) : 0;
-    int64_t flags = file_status_flags(file), descriptor = fd_flags(node->number, false, 0);
-    file_attributes(file, &attributes);
-    text_add(text, "pos:\t%ld\nflags:\t0%lo\nmnt_id:\t20\nino:\t%lu\n", MAX(position, 0),
-             (uint64_t)(MAX(flags, 0) | (descriptor > 0 ? O_CLOEXEC : 0)), attributes.inode);
-    file_put(file);
-}
-
-static const struct own_entry fd_entry = {.mode = S_IFLNK | 0700, .link = fd_link, .target = fd_target};
-static const struct own_entry fdinfo_entry = {.mode = OWN_TEXT, .text = fdinfo_text};
-
-static bool fd_number(struct own_node *node, int n)
-{
-    node->entry = &fd_entry;
-    return fd_exists(node, n);
-}
-
-static bool fdinfo_number(struct own_node *node, int n)
-{
-    node->entry = &fdinfo_entry;
-    return fd_exists(node, n);
-}
-
-static int64_t exe_link(const struct own_node *node, struct pal_path_buffer *out)
-{
-    (void)node;
-    return link_text(out, "%s", exec_path());
-}
-
-static int64_t cwd_link(const struct own_node *node, struct pal_path_buffer *out)
-{
-    (void)node;
-    return link_text(out, "%s", fs_cwd(current_process()->fs));
-}
-
-static int64_t root_link(const struct own_node *node, struct pal_path_buffer *out)
-{
-    (void)node;
-    return link_text(out, "/");
-}
-
-static void mounts_text(struct text *text, const struct own_node *node)
-{
-    bool details = !strcmp(node->entry->name, "mountinfo");
-    static const char own[][3][12] = {{"/proc", "proc", "proc"}, {"/sys", "sysfs", "sysfs"}, {"/dev", "devtmpfs", "dev"}};
-    for (uint32_t i = 0; i < boot->mount_count; i++) {
-        const struct pal_mount *mount = &boot->mounts[i];
-        const char *access = mount->writable ? "rw" : "ro", *kind = mount->scratch ? "tmpfs" : "ext4";
-        if (details)
-            text_add(text, "%u %d 0:%u / %s %s,relatime - %s %s %s\n", 20 + i, i ? 20 : 1, 30 + i, mount->at, access, kind,
-                     mount->scratch ? "tmpfs" : "files", access);
-        else
-            text_add(text, "%s %s %s %s,relatime 0 0\n", mount->scratch ? "tmpfs" : "files", mount->at, kind, access);
-    }
-    for (uint32_t i = 0; i < COUNT_OF(own); i++) {
-        if (details)
-            text_add(text, "%u 20 0:%u / %s rw,relatime - %s %s rw\n", 20 + boot->mount_count + i, 21 + i, own[i][0],
-                     own[i][1], own[i][2]);
-        else
-            text_add(text, "%s %s %s rw,relatime 0 0\n", own[i][2], own[i][0], own[i][1]);
-    }
-}
-
-/* ---- The rest ----------------------------------------------------------------------------------------------------------- */
+/* ---- The rest ---------------------------------------------------------------------------------------------------- */
 
 static void limits_text(struct text *text, const struct own_node *node)
 {
@@ -534,30 +259,30 @@ static void wchan_text(struct text *text, const struct own_node *node)
     text_add(text, "0");
 }
 
-/* ---- Tables ------------------------------------------------------------------------------------------------------------- */
+/* ---- Tables ------------------------------------------------------------------------------------------------------ */
 
-#define FD_DIRECTORIES                                                                                               \
-    {.name = "fd", .mode = S_IFDIR | 0500, .number = fd_number, .number_after = fd_after},                          \
-    {.name = "fdinfo", .mode = OWN_DIRECTORY, .number = fdinfo_number, .number_after = fd_after}
-#define COMMON_ENTRIES                                                                                               \
-    {.name = "auxv", .mode = S_IFREG | 0400, .text = auxv_text},                                                     \
-    {.name = "cgroup", .mode = OWN_TEXT, .text = cgroup_text},                                                       \
-    {.name = "cmdline", .mode = OWN_TEXT, .text = cmdline_text},                                                     \
-    {.name = "comm", .mode = S_IFREG | 0644, .text = comm_text, .store = comm_store},                                \
-    {.name = "cwd", .mode = OWN_LINK, .link = cwd_link},                                                             \
-    {.name = "environ", .mode = S_IFREG | 0400, .text = environ_text},                                               \
-    {.name = "exe", .mode = OWN_LINK, .link = exe_link},                                                             \
-    {.name = "limits", .mode = OWN_TEXT, .text = limits_text},                                                       \
-    {.name = "maps", .mode = OWN_TEXT, .text = maps_text},                                                           \
-    {.name = "mountinfo", .mode = OWN_TEXT, .text = mounts_text},                                                    \
-    {.name = "mounts", .mode = OWN_TEXT, .text = mounts_text},                                                       \
-    {.name = "oom_score", .mode = OWN_TEXT, .text = oom_text},                                                       \
-    {.name = "oom_score_adj", .mode = S_IFREG | 0644, .text = oom_text, .store = oom_store},                         \
-    {.name = "root", .mode = OWN_LINK, .link = root_link},                                                           \
-    {.name = "smaps", .mode = OWN_TEXT, .text = smaps_text},                                                         \
-    {.name = "stat", .mode = OWN_TEXT, .text = stat_text},                                                           \
-    {.name = "statm", .mode = OWN_TEXT, .text = statm_text},                                                         \
-    {.name = "status", .mode = OWN_TEXT, .text = status_text},                                                       \
+#define FD_DIRECTORIES                                                                                                 \
+    {.name = "fd", .mode = S_IFDIR | 0500, .number = proc_fd_number, .number_after = proc_fd_after},                   \
+    {.name = "fdinfo", .mode = OWN_DIRECTORY, .number = proc_fdinfo_number, .number_after = proc_fd_after}
+#define COMMON_ENTRIES                                                                                                 \
+    {.name = "auxv", .mode = S_IFREG | 0400, .text = proc_auxv_text},                                                  \
+    {.name = "cgroup", .mode = OWN_TEXT, .text = cgroup_text},                                                         \
+    {.name = "cmdline", .mode = OWN_TEXT, .text = proc_cmdline_text},                                                  \
+    {.name = "comm", .mode = S_IFREG | 0644, .text = comm_text, .store = comm_store},                                  \
+    {.name = "cwd", .mode = OWN_LINK, .link = proc_cwd_link},                                                          \
+    {.name = "environ", .mode = S_IFREG | 0400, .text = proc_environ_text},                                            \
+    {.name = "exe", .mode = OWN_LINK, .link = proc_exe_link},                                                          \
+    {.name = "limits", .mode = OWN_TEXT, .text = limits_text},                                                         \
+    {.name = "maps", .mode = OWN_TEXT, .text = proc_maps_text},                                                        \
+    {.name = "mountinfo", .mode = OWN_TEXT, .text = proc_mounts_text},                                                 \
+    {.name = "mounts", .mode = OWN_TEXT, .text = proc_mounts_text},                                                    \
+    {.name = "oom_score", .mode = OWN_TEXT, .text = oom_text},                                                         \
+    {.name = "oom_score_adj", .mode = S_IFREG | 0644, .text = oom_text, .store = oom_store},                           \
+    {.name = "root", .mode = OWN_LINK, .link = proc_root_link},                                                        \
+    {.name = "smaps", .mode = OWN_TEXT, .text = proc_smaps_text},                                                      \
+    {.name = "stat", .mode = OWN_TEXT, .text = stat_text},                                                             \
+    {.name = "statm", .mode = OWN_TEXT, .text = proc_statm_text},                                                      \
+    {.name = "status", .mode = OWN_TEXT, .text = status_text},                                                         \
     {.name = "wchan", .mode = OWN_TEXT, .text = wchan_text}
 
 static const struct own_entry task_entries[] = {FD_DIRECTORIES, COMMON_ENTRIES, {.name = NULL}};
@@ -579,7 +304,7 @@ static const struct own_entry self_entries[] = {
 };
 static const struct own_entry other_entries[] = {
     {.name = "cgroup", .mode = OWN_TEXT, .text = cgroup_text},
-    {.name = "cmdline", .mode = OWN_TEXT, .text = cmdline_text},
+    {.name = "cmdline", .mode = OWN_TEXT, .text = proc_cmdline_text},
     {.name = "comm", .mode = OWN_TEXT, .text = comm_text},
     {.name = "stat", .mode = OWN_TEXT, .text = stat_text},
     {.name = "status", .mode = OWN_TEXT, .text = status_text},

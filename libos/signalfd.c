@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* signalfd(2): reading takes what is pending for the reader; so a description shared by two processes serves each its own. */
+/* signalfd(2): reading takes what is pending for the reader; two processes that share one read their own signals. */
 #include "libos/abi_signal.h"
 #include "libos/calls.h"
 #include "libos/wait.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Sockets.  The network is off, and names of AF_UNIX are not served yet: what there is are the pairs of socketpair(2), which
- * the host makes.  Making any other socket is refused as socket(2) says for a policy's refusal: EACCES.  A datagram pair is
+ * Sockets.  The network is off, and names of AF_UNIX are not served: there are the pairs of socketpair(2), which the
+ * host makes.  Making any other socket is refused as socket(2) says for a policy's refusal: EACCES.  A datagram pair is
  * made of the host's sequenced packets: boundaries and order are kept; closing one end gives the other an end of file.
  */
 #include "libos/calls.h"
@@ -81,7 +81,7 @@ static int64_t socket_get(int fd, struct file **out)
     return 0;
 }
 
-/* ---- Making ---------------------------------------------------------------------------------------------------------- */
+/* ---- Making ------------------------------------------------------------------------------------------------------ */
 
 int64_t sys_socket(int32_t domain, int32_t type, int32_t protocol)
 {
@@ -91,7 +91,8 @@ int64_t sys_socket(int32_t domain, int32_t type, int32_t protocol)
         return -EINVAL;
     if (domain < 0 || domain >= AF_MOST)
         return -EAFNOSUPPORT;
-    bool known = domain == AF_UNIX || domain == AF_INET || domain == AF_INET6 || domain == AF_NETLINK || domain == AF_PACKET;
+    bool known = domain == AF_UNIX || domain == AF_INET || domain == AF_INET6 || domain == AF_NETLINK ||
+                 domain == AF_PACKET;
     note_unsupported("socket", (uint64_t)domain);
     return known ? -EACCES : -EAFNOSUPPORT;
 }
@@ -130,7 +131,7 @@ int64_t sys_socketpair(int32_t domain, int32_t type, int32_t protocol, guest_t f
     return fd_install_pair(files, flags & O_CLOEXEC, fds);
 }
 
-/* ---- Names and states: those of a connected pair without names -------------------------------------------------------- */
+/* ---- Names and states: those of a connected pair without names --------------------------------------------------- */
 
 /* What a call on an existing socket gives that only sockets with names could do. */
 static int64_t refused(int fd, int64_t why)
@@ -205,7 +206,7 @@ int64_t sys_shutdown(int32_t fd, int32_t how)
     return result;
 }
 
-/* ---- Options ------------------------------------------------------------------------------------------------------------ */
+/* ---- Options ----------------------------------------------------------------------------------------------------- */
 
 static int64_t option_value(const struct file *file, int32_t option, uint32_t out[4], uint32_t *size)
 {
@@ -265,8 +266,8 @@ int64_t sys_getsockopt(int32_t fd, int32_t level, int32_t option, guest_t value,
     return copy_out(value, bytes, room) || copy_out(size, &room, sizeof room) ? -EFAULT : 0;
 }
 
-/* On a pair without names most options mean nothing on Linux either; those that would, are refused unless they ask for what
- * is so anyway. */
+/* On a pair without names most options mean nothing on Linux either; those that would, are refused unless they ask for
+ * what is so anyway. */
 static int64_t option_change(int32_t option, const uint32_t value[4])
 {
     switch (option) {
@@ -298,7 +299,7 @@ int64_t sys_setsockopt(int32_t fd, int32_t level, int32_t option, guest_t value,
     return option_change(option, bytes);
 }
 
-/* ---- Sending ------------------------------------------------------------------------------------------------------------ */
+/* ---- Sending ----------------------------------------------------------------------------------------------------- */
 
 static uint64_t total_size(const struct pal_vector *vector, uint32_t count)
 {
@@ -412,7 +413,7 @@ int64_t sys_sendmmsg(int32_t fd, guest_t messages, uint32_t count, uint32_t flag
     return done ? (int64_t)done : result;
 }
 
-/* ---- Receiving ---------------------------------------------------------------------------------------------------------- */
+/* ---- Receiving --------------------------------------------------------------------------------------------------- */
 
 static int64_t receive_scattered(struct file *file, const struct pal_vector *vector, uint32_t count, uint32_t flags)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Files whose contents are made when they are read, as procfs's seq_file does: reading at offset 0 makes them anew, reading
- * on goes on in what was made then, so a reader of many small pieces sees one state.
+ * Files whose contents are made when they are read, as procfs's seq_file does: reading at offset 0 makes them anew,
+ * reading on goes on in what was made then, so a reader of many small pieces sees one state.
  */
 #include "libos/memory.h"
 #include "libos/own.h"
@@ -13,7 +13,7 @@ struct text_file {
     struct text *text; /* what the last read at offset 0 made; guarded by file->lock */
 };
 
-/* ---- Building text -------------------------------------------------------------------------------------------------- */
+/* ---- Building text ----------------------------------------------------------------------------------------------- */
 
 static bool make_room(struct text *text, size_t more)
 {
@@ -84,7 +84,7 @@ static struct text *text_make(const struct own_place *place)
     return text;
 }
 
-/* ---- The file -------------------------------------------------------------------------------------------------------- */
+/* ---- The file ---------------------------------------------------------------------------------------------------- */
 
 /* The state to read from at `offset`: a reference. */
 static struct text *text_at(struct file *file, int64_t offset)

@@ -2,9 +2,9 @@
 /*
  * Waiting for several files at once: poll.c, epoll.c, and the objects that become ready without the host's help.
  *
- * A file with a host handle is waited for by the host.  A file whose ops have `ready` is (also) asked here: its readiness
- * changes by time (timerfd: wait_deadline) or by signals (signalfd: the waiting thread is interrupted).  What another thread
- * of this process does to such a file interrupts the waiters too (wait_kick): they look again.
+ * A file with a host handle is waited for by the host.  A file whose ops have `ready` is (also) asked here: its
+ * readiness changes by time (timerfd: wait_deadline) or by signals (signalfd: the waiting thread is interrupted).  What
+ * another thread of this process does to such a file interrupts the waiters too (wait_kick): they look again.
  */
 #ifndef LIBOS_WAIT_H
 #define LIBOS_WAIT_H
@@ -29,8 +29,8 @@ struct waiter {
     struct pal_tcb *tcb;
     struct waiter *next;
 };
-/* Between these, wait_kick and the arrival of one of `signals`, blocked or not, interrupt the thread: begin before looking
- * whether something is ready. */
+/* Between these, wait_kick and the arrival of one of `signals`, blocked or not, interrupt the thread: begin before
+ * looking whether something is ready. */
 void wait_begin(struct waiter *waiter, sigset_t signals);
 void wait_end(struct waiter *waiter);
 void wait_kick(void);
