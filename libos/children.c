@@ -2,12 +2,14 @@
 /*
  * Children: what the host tells of their ends, zombies, wait4 and waitid.
  *
- * A child that exits writes its status into its slot and ends its picoprocess.  Its host parent learns of that (the host
- * interrupts one of its threads), and only then makes the slot a zombie: so descriptors are closed, and memory is free, before
- * a wait returns, as on Linux.  A child that was killed has written nothing; there the host's word is taken.
+ * A child that exits writes its status into its slot and ends its picoprocess.  Its host parent learns of that (the
+ * host interrupts one of its threads), and only then makes the slot a zombie: so descriptors are closed, and memory is
+ * free, before a wait returns, as on Linux.  A child that was killed has written nothing; there the host's word is
+ * taken.
  *
- * Waiting: a process of one thread whose children are all its host children waits in the host.  Else waits are on the slot's
- * `event`, which moves with each change of a child; it is read before the children are looked at, so no change is missed.
+ * Waiting: a process of one thread whose children are all its host children waits in the host.  Else waits are on the
+ * slot's `event`, which moves with each change of a child; it is read before the children are looked at, so no change
+ * is missed.
  */
 #include "libos/abi_signal.h"
 #include "libos/calls.h"
@@ -29,7 +31,7 @@
 #define STATUS_CONTINUED 0xffff
 #define NS_PER_TICK 10000000u /* USER_HZ */
 
-/* ---- The host's children of this picoprocess ------------------------------------------------------------------------ */
+/* ---- The host's children of this picoprocess --------------------------------------------------------------------- */
 
 static struct host_child {
     uint64_t host;
@@ -94,9 +96,10 @@ static struct host_child host_child_take(uint64_t host)
     return (struct host_child){0};
 }
 
-/* ---- News for a parent --------------------------------------------------------------------------------------------- */
+/* ---- News for a parent ------------------------------------------------------------------------------------------- */
 
-static void news_fill(struct news *news, struct shared_process *slot, struct shared_process *parent, int code, int status)
+static void news_fill(struct news *news, struct shared_process *slot, struct shared_process *parent, int code,
+                      int status)
 {
     *news = (struct news){
         .parent = parent,
@@ -165,7 +168,7 @@ void process_notify(struct shared_process *slot)
         PAL->process_interrupt(host, 0);
 }
 
-/* ---- The ends of children ------------------------------------------------------------------------------------------- */
+/* ---- The ends of children ---------------------------------------------------------------------------------------- */
 
 /* Nearest living subreaper, or init.  Caller holds the lock. */
 static uint32_t foster_parent(const struct shared_process *slot)
@@ -255,8 +258,8 @@ static void host_child_ended(const struct host_child *ended, const struct pal_ch
     wait_kick(); /* polls on its pidfd */
 }
 
-/* One host child's end; false when there is none to tell of.  The host's answer and the list are of one moment: else a child
- * could end that a fork of another thread has not listed yet. */
+/* One host child's end; false when there is none to tell of.  The host's answer and the list are of one moment: else a
+ * child could end that a fork of another thread has not listed yet. */
 static bool reap_one(void)
 {
     struct pal_child facts;
@@ -281,7 +284,7 @@ void process_reap_host(void)
         atomic_set(&tcb()->interrupted, 1u);
 }
 
-/* ---- Stops ---------------------------------------------------------------------------------------------------------- */
+/* ---- Stops ------------------------------------------------------------------------------------------------------- */
 
 static void report(struct process *process, uint32_t state, int status, int code, int detail)
 {
@@ -310,7 +313,7 @@ void process_report_continue(struct process *process)
         report(process, SHARED_RUNNING, STATUS_CONTINUED, CLD_CONTINUED, SIGCONT);
 }
 
-/* ---- Waiting -------------------------------------------------------------------------------------------------------- */
+/* ---- Waiting ----------------------------------------------------------------------------------------------------- */
 
 struct query {
     int which, id;
@@ -445,7 +448,7 @@ static int64_t await(struct query *query)
     return result;
 }
 
-/* ---- Calls ---------------------------------------------------------------------------------------------------------- */
+/* ---- Calls ------------------------------------------------------------------------------------------------------- */
 
 struct rusage {
     int64_t user_seconds, user_microseconds, system_seconds, system_microseconds, max_rss, rest[13];

@@ -2,13 +2,13 @@
 /*
  * fork, vfork, clone, clone3.
  *
- * fork is the host's copy-on-write fork: the arena is copied with the rest, and in the child everything of other threads and
- * of other processes of this picoprocess is let go.
+ * fork is the host's copy-on-write fork: the arena is copied with the rest, and in the child everything of other
+ * threads and of other processes of this picoprocess is let go.
  *
- * vfork (and clone with CLONE_VM | CLONE_VFORK, which is posix_spawn) forks nothing at first.  The calling thread plays the
- * child: it gets another struct process, with its own descriptors, ids and signals, and goes on in the guest's memory, while
- * what the parent needs to go on lies in struct vfork.  When the child exits, the thread takes up the parent again; when it
- * execs, the host is forked at last, for a process that needs none of this memory.
+ * vfork (and clone with CLONE_VM | CLONE_VFORK, which is posix_spawn) forks nothing at first.  The calling thread plays
+ * the child: it gets another struct process, with its own descriptors, ids and signals, and goes on in the guest's
+ * memory, while what the parent needs to go on lies in struct vfork.  When the child exits, the thread takes up the
+ * parent again; when it execs, the host is forked at last, for a process that needs none of this memory.
  */
 #include "libos/calls.h"
 #include "libos/files.h"
@@ -19,14 +19,15 @@
 
 #define SIGNAL_BITS 0xffull
 
-/* The parent's side of a thread that plays its child.  In the parent's thread list the first member stands for the thread. */
+/* The parent's side of a thread that plays its child.  In the parent's thread list the first member stands for the
+ * thread. */
 struct vfork {
     struct thread thread; /* tcb = NULL */
     struct frame frame;
     uint64_t fs_base;
 };
 
-/* ---- The gate: see lock.c -------------------------------------------------------------------------------------------- */
+/* ---- The gate: see lock.c ---------------------------------------------------------------------------------------- */
 
 /* With all lists' locks held: does any other thread hold a mutex? */
 static bool others_hold(void)
@@ -78,7 +79,7 @@ static void gate_open(void)
         PAL->wake((uint64_t)(uintptr_t)&fork_gate, INT32_MAX, 0);
 }
 
-/* ---- The host's fork ------------------------------------------------------------------------------------------------- */
+/* ---- The host's fork --------------------------------------------------------------------------------------------- */
 
 static void process_free(struct process *process)
 {
@@ -156,7 +157,7 @@ int64_t fork_host(struct shared_process *slot)
     return host;
 }
 
-/* ---- fork ------------------------------------------------------------------------------------------------------------- */
+/* ---- fork -------------------------------------------------------------------------------------------------------- */
 
 static void slot_drop(struct shared_process *slot)
 {
@@ -211,7 +212,6 @@ static int64_t fork_now(const struct clone_request *request)
     if (host == 0) {
         process->pid = pid;
         process->shared = slot;
-        process->exit_status = 0;
         thread_renew(self, request, pid);
         return 0;
     }
@@ -223,7 +223,7 @@ static int64_t fork_now(const struct clone_request *request)
     return error < 0 ? error : pid;
 }
 
-/* ---- vfork ------------------------------------------------------------------------------------------------------------ */
+/* ---- vfork ------------------------------------------------------------------------------------------------------- */
 
 static struct process *child_new(const struct process *parent, struct shared_process *slot, uint64_t flags)
 {
@@ -346,7 +346,7 @@ void vfork_return(struct process *child)
     atomic_set(&tcb()->interrupted, 1u); /* signals, or the process's end, may have come for the parent meanwhile */
 }
 
-/* ---- Calls ------------------------------------------------------------------------------------------------------------ */
+/* ---- Calls ------------------------------------------------------------------------------------------------------- */
 
 static int64_t clone_check(const struct clone_request *request)
 {
@@ -425,7 +425,8 @@ int64_t sys_clone(uint32_t flags, guest_t stack, guest_t parent_tid, guest_t chi
 int64_t sys_clone3(guest_t arguments, uint64_t size)
 {
     struct {
-        uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size, cgroup;
+        uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls;
+        uint64_t set_tid, set_tid_size, cgroup;
     } args = {0};
     if (size > PAGE_SIZE)
         return -E2BIG;

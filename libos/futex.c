@@ -2,12 +2,12 @@
 /*
  * futex(2), on the host's wait and wake at the guest's own address.
  *
- * Waking is far more often called than needed, so for private words the number of waiters is counted here, by hash of the
- * address: a waiter counts itself before the host compares the word, a waker changes the word before it reads the count, and
- * both with full barriers, so one of them sees the other.  Words that processes share go to the host always.
+ * Waking is far more often called than needed, so for private words the number of waiters is counted here, by hash of
+ * the address: a waiter counts itself before the host compares the word, a waker changes the word before it reads the
+ * count, and both with full barriers, so one of them sees the other.  Words that processes share go to the host always.
  *
- * The host can wake, but not requeue or wake by mask: there more threads are woken than asked for, which futex(2) allows as a
- * spurious wake-up, and each looks at its word again.
+ * The host can wake, but not requeue or wake by mask: there more threads are woken than asked for, which futex(2)
+ * allows as a spurious wake-up, and each looks at its word again.
  */
 #include "libos/calls.h"
 #include "libos/futex.h"
@@ -68,7 +68,7 @@ int64_t futex_deadline(guest_t timeout, bool realtime, uint64_t *out)
     return 0;
 }
 
-/* ---- Operations --------------------------------------------------------------------------------------------------- */
+/* ---- Operations -------------------------------------------------------------------------------------------------- */
 
 static int64_t waited(int64_t result, uint64_t deadline)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Priority-inheriting futexes: the lock protocol of futex(2), "Priority-inheritance futexes", without a priority to inherit.
- * The word is 0 or the owner's tid, with FUTEX_WAITERS while somebody sleeps on it and FUTEX_OWNER_DIED after a death.
+ * Priority-inheriting futexes: the lock protocol of futex(2), "Priority-inheritance futexes", without a priority to
+ * inherit. The word is 0 or the owner's tid, with FUTEX_WAITERS while somebody sleeps on it and FUTEX_OWNER_DIED after
+ * a death.
  */
 #include "libos/futex.h"
 #include "libos/process.h"

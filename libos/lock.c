@@ -3,10 +3,10 @@
  * A mutex within one picoprocess: 0 free, 1 held, 2 held and somebody may wait (Drepper, "Futexes Are Tricky", mutex2).
  * A wait that an interrupt cuts short is simply tried again: the interrupt stays noted in the thread's block.
  *
- * fork copies the arena, and in the copy nobody will release what other threads held.  So no thread may hold a mutex then:
- * while the gate is shut, a thread that holds none can take none, and the forking thread waits until all have let go of
- * theirs (fork.c).  Each thread counts what it holds; its count goes up before, and the gate is read after, the locked
- * instruction that takes a mutex, so either the thread or the fork sees the other.
+ * fork copies the arena, and in the copy nobody will release what other threads held.  So no thread may hold a mutex
+ * then: while the gate is shut, a thread that holds none can take none, and the forking thread waits until all have let
+ * go of theirs (fork.c).  Each thread counts what it holds; its count goes up before, and the gate is read after, the
+ * locked instruction that takes a mutex, so either the thread or the fork sees the other.
  */
 #include "libos/libos.h"
 

@@ -2,8 +2,9 @@
 /*
  * pidfd_open(2): a descriptor that stands for a process.  It becomes readable when the process has ended.
  *
- * A number may be another process's later, so the file remembers when its process began, too.  Ends of this picoprocess's host
- * children are told to waiters here (children.c); of others' nobody tells, so a wait for those looks again now and then.
+ * A number may be another process's later, so the file remembers when its process began, too.  Ends of this
+ * picoprocess's host children are told to waiters here (children.c); of others' nobody tells, so a wait for those looks
+ * again now and then.
  */
 #include "libos/calls.h"
 #include "libos/process_own.h"

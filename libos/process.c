@@ -7,7 +7,7 @@
 struct process *processes;
 struct mutex processes_lock;
 
-/* ---- The processes of this picoprocess ----------------------------------------------------------------------------- */
+/* ---- The processes of this picoprocess --------------------------------------------------------------------------- */
 
 void process_link(struct process *process)
 {
@@ -60,7 +60,7 @@ uint32_t process_real_pid(void)
     return (uint32_t)process->pid;
 }
 
-/* ---- Beginning ---------------------------------------------------------------------------------------------------- */
+/* ---- Beginning --------------------------------------------------------------------------------------------------- */
 
 void process_set_name(struct thread *thread, const char *path)
 {
@@ -111,7 +111,7 @@ uint64_t process_host_id(void)
     return host;
 }
 
-/* ---- End ----------------------------------------------------------------------------------------------------------- */
+/* ---- End --------------------------------------------------------------------------------------------------------- */
 
 /* A thread inside vfork is needed by its child; when it is back it finds `exiting` set and leaves. */
 static void await_vforks(struct process *process)
@@ -135,8 +135,8 @@ static void end_in_table(struct shared_process *slot, uint32_t status)
     wait_tell(&news);
 }
 
-/* `exiting` has been set by the caller, who is the only one to come here.  Descriptors are closed by the host, before its
- * parent learns of the end; the other threads go on until then. */
+/* `exiting` has been set by the caller, who is the only one to come here.  Descriptors are closed by the host, before
+ * its parent learns of the end; the other threads go on until then. */
 void process_end(struct thread *thread, uint32_t status)
 {
     struct process *process = thread->process;
@@ -168,10 +168,8 @@ void process_exit_group(uint32_t status)
     struct process *process = thread->process;
     mutex_lock(&process->lock);
     bool first = !process->exiting;
-    if (first) {
-        process->exit_status = status;
+    if (first)
         atomic_set(&process->exiting, PROCESS_EXITS);
-    }
     mutex_unlock(&process->lock);
     if (first)
         process_end(thread, status);
@@ -184,7 +182,7 @@ int64_t sys_exit_group(int32_t status)
     process_exit_group((uint32_t)(status & 0xff) << 8);
 }
 
-/* ---- What signals and /proc ask ------------------------------------------------------------------------------------ */
+/* ---- What signals and /proc ask ---------------------------------------------------------------------------------- */
 
 bool process_target_lock(int pid, struct process_target *out)
 {
@@ -249,7 +247,9 @@ int process_list(int *pids, int most)
 
 bool process_facts(int pid, struct process_facts *out)
 {
-    static const char states[] = {[SHARED_RUNNING] = 'R', [SHARED_STOPPED] = 'T', [SHARED_EXITING] = 'Z', [SHARED_ZOMBIE] = 'Z'};
+    static const char states[] = {
+        [SHARED_RUNNING] = 'R', [SHARED_STOPPED] = 'T', [SHARED_EXITING] = 'Z', [SHARED_ZOMBIE] = 'Z',
+    };
     shared_lock();
     const struct shared_process *slot = shared_find(pid);
     if (slot) {
@@ -270,7 +270,7 @@ bool process_facts(int pid, struct process_facts *out)
     return slot;
 }
 
-/* ---- Identity, groups, sessions ------------------------------------------------------------------------------------ */
+/* ---- Identity, groups, sessions ---------------------------------------------------------------------------------- */
 
 int64_t sys_getpid(void)
 {

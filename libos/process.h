@@ -29,7 +29,6 @@ struct process {
     struct thread *threads; /* guarded by lock */
     uint32_t thread_count;
     uint32_t exiting;       /* exit_group or exec has begun: other threads leave.  Atomic */
-    uint32_t exit_status;   /* wait(2)'s encoding */
     struct process *vfork_parent; /* this is a virtual child */
     struct process *next;         /* of this picoprocess: process.c's list */
     struct thread *exec_thread;   /* exiting is PROCESS_EXECS: the one that stays */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What process.c, thread.c, fork.c, children.c and exec_call.c share among themselves.  Others include process.h only. */
+/* What process.c, thread.c, fork.c, children.c and exec_call.c share among themselves.  Others include
+ * process.h only. */
 #ifndef LIBOS_PROCESS_OWN_H
 #define LIBOS_PROCESS_OWN_H
 
@@ -66,15 +67,15 @@ void process_set_name(struct thread *thread, const char *path); /* comm, from a 
 struct thread *thread_new(void);           /* with a libOS stack and a block; NULL = no memory */
 void thread_drop(struct thread *thread);   /* one that is in no list and has no host thread */
 int64_t thread_clone(const struct clone_request *request);
-void thread_leave_guest(struct thread *thread); /* robust list, clear_tid: as the kernel does when a thread leaves an mm */
+void thread_leave_guest(struct thread *thread); /* robust list, clear_tid: as when a thread leaves an mm on Linux */
 void thread_robust(struct thread *thread); /* the robust list alone */
 uint64_t thread_top(struct thread *thread); /* of its libOS stack */
 extern uint32_t threads_leaving;           /* they are in no list any more, but still run here.  Atomic */
 void thread_fork_child(struct thread *thread); /* it does not exist in this picoprocess: its block is free */
 
 /* fork.c */
-/* The caller's virtual child is no more; the calling thread is its parent's again, and its frame says that the call which
- * made the child returns its pid.  The slot is taken care of by the caller. */
+/* The caller's virtual child is no more; the calling thread is its parent's again, and its frame says that the call
+ * which made the child returns its pid.  The slot is taken care of by the caller. */
 void vfork_return(struct process *child);
 /* Forks the host for a process of which `slot` is the table's: 0 in the child, where only the calling thread and its
  * process are left. */

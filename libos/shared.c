@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The process table's slots and its index (hash by pid, lists of children, free list).  See shared.h for what must hold when
- * a picoprocess dies in the middle.
+ * The process table's slots and its index (hash by pid, lists of children, free list).  See shared.h for what must hold
+ * when a picoprocess dies in the middle.
  */
 #include "libos/process.h"
 #include "libos/shared.h"
@@ -32,7 +32,7 @@ void shared_init(void)
     uint64_t each = sizeof(struct shared_process) + sizeof(struct shared_signals);
     uint64_t slots = PAGE_UP(at + sizeof *table);
     if (slots + PAGE_SIZE + each > end)
-        panic("pal-run: the shared segment of %lu bytes has no room for a process table", (unsigned long)boot->shared_size);
+        panic("pal-run: a shared segment of %lu bytes can't hold a process table", (unsigned long)boot->shared_size);
     table = (struct shared_table *)(uintptr_t)at;
     table->slots = slots;
     table->slot_count = (uint32_t)MIN((end - slots - PAGE_SIZE) / each, SLOTS_MOST);
@@ -41,7 +41,7 @@ void shared_init(void)
     table->ids[0] = 3; /* 0 and init's */
 }
 
-/* ---- The index ---------------------------------------------------------------------------------------------------- */
+/* ---- The index --------------------------------------------------------------------------------------------------- */
 
 static void hash_add(struct shared_process *slot)
 {
@@ -128,7 +128,7 @@ void shared_unlock(void)
     PAL->unlock(&table->lock);
 }
 
-/* ---- Numbers ------------------------------------------------------------------------------------------------------ */
+/* ---- Numbers ----------------------------------------------------------------------------------------------------- */
 
 int shared_id_new(void)
 {
@@ -178,7 +178,7 @@ static int process_id_new(void)
     return id;
 }
 
-/* ---- Slots -------------------------------------------------------------------------------------------------------- */
+/* ---- Slots ------------------------------------------------------------------------------------------------------- */
 
 struct shared_process *shared_find(int pid)
 {

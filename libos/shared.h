@@ -3,10 +3,10 @@
  * The sandbox-wide segment: the process table.  Truth is here, not in messages: a parent reads its child's status, kill
  * finds its target, getppid its answer.
  *
- * Any picoprocess may die at any instruction, also while it holds the lock.  So: a slot exists from the moment its `pid` is
- * set, which is the last thing done to it; links between slots are only an index, and whoever takes the lock from a dead
- * holder makes the index anew from the slots.  Fields not marked otherwise are guarded by the table's lock; a process's own
- * pid, ppid, pgid and sid may also be read by itself without it.
+ * Any picoprocess may die at any instruction, also while it holds the lock.  So: a slot exists from the moment its
+ * `pid` is set, which is the last thing done to it; links between slots are only an index, and whoever takes the lock
+ * from a dead holder makes the index anew from the slots.  Fields not marked otherwise are guarded by the table's lock;
+ * a process's own pid, ppid, pgid and sid may also be read by itself without it.
  */
 #ifndef LIBOS_SHARED_H
 #define LIBOS_SHARED_H
@@ -48,7 +48,7 @@ struct shared_process {
     uint32_t uid, suid, gid;
     uint32_t thread_count; /* for /proc */
     uint32_t death_signal; /* PR_SET_PDEATHSIG */
-    uint32_t inbox_used;   /* somebody has sent it a signal.  Atomic; kept while the slot is free: the inbox is then emptied
+    uint32_t inbox_used;   /* somebody has sent it a signal.  Atomic; kept while the slot is free: the inbox is emptied
                               before the next process has it */
     uint64_t start_ns;     /* on PAL_CLOCK_BOOT */
     uint64_t user_ns, system_ns, max_rss; /* from the host, once it has ended */
@@ -81,7 +81,8 @@ struct shared_process *shared_new(struct shared_process *parent, uint32_t reaper
 /* Caller holds the lock for all below. */
 struct shared_process *shared_find(int pid);
 void shared_free(struct shared_process *slot);
-struct shared_process *shared_next_child(struct shared_process *parent, struct shared_process *after); /* oldest first */
+/* Oldest first. */
+struct shared_process *shared_next_child(struct shared_process *parent, struct shared_process *after);
 struct shared_process *shared_next(struct shared_process *after); /* all in use; NULL starts */
 void shared_reparent(struct shared_process *child, uint32_t ppid);
 struct shared_signals *shared_inbox(struct shared_process *slot);

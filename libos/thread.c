@@ -3,8 +3,8 @@
  * Threads: their memory, beginning and end.
  *
  * A thread's block is one run of pages: a guard page, the libOS stack, and at the top, in the page that is used anyway,
- * struct thread and the PAL's block.  Blocks are never given back: one whose host thread has left (exit_word is 0) serves the
- * next thread, so creating a thread is one host call.
+ * struct thread and the PAL's block.  Blocks are never given back: one whose host thread has left (exit_word is 0)
+ * serves the next thread, so creating a thread is one host call.
  */
 #include "libos/calls.h"
 #include "libos/futex.h"
@@ -28,7 +28,7 @@ static struct mutex unused_lock;
 static struct thread *unused; /* those whose host thread is about to leave, too */
 uint32_t threads_leaving;
 
-/* ---- Memory ------------------------------------------------------------------------------------------------------- */
+/* ---- Memory ------------------------------------------------------------------------------------------------------ */
 
 static struct top *top_of(struct thread *thread)
 {
@@ -91,7 +91,7 @@ void thread_fork_child(struct thread *thread)
     }
 }
 
-/* ---- Beginning ---------------------------------------------------------------------------------------------------- */
+/* ---- Beginning --------------------------------------------------------------------------------------------------- */
 
 /* Entered below the frame: thread_clone lowered libos_stack, so that this function does not run on top of it. */
 void thread_start(void *argument)
@@ -168,7 +168,7 @@ int64_t thread_clone(const struct clone_request *request)
     return tid;
 }
 
-/* ---- End ---------------------------------------------------------------------------------------------------------- */
+/* ---- End --------------------------------------------------------------------------------------------------------- */
 
 /* One futex of a robust list, as handle_futex_death() of Linux's kernel/futex/core.c has it. */
 static void robust_release(const struct thread *thread, guest_t word, bool priority_inheriting, bool pending)
@@ -240,7 +240,8 @@ static void thread_unlink(struct process *process, struct thread *thread)
     process->shared->thread_count = process->thread_count;
 }
 
-/* `status` is the process's if this turns out to be its last thread (since Linux 6.0; before, the first one's counted). */
+/* `status` is the process's if this turns out to be its last thread (since Linux 6.0; before, the first one's counted).
+ * */
 static void __attribute__((noreturn)) thread_end(uint32_t status)
 {
     struct thread *thread = current();
@@ -258,7 +259,8 @@ static void __attribute__((noreturn)) thread_end(uint32_t status)
         mutex_unlock(&process->lock);
         process_end(thread, status);
     }
-    /* A fork finds this thread in no list now.  It waits for threads_leaving, and the gate lets pass who holds something. */
+    /* A fork finds this thread in no list now.  It waits for threads_leaving, and the gate lets pass who holds
+     * something. */
     tcb()->libos[MUTEXES_HELD]++;
     atomic_add(&threads_leaving, 1);
     thread_unlink(process, thread);
@@ -287,7 +289,7 @@ void thread_leave_if_exiting(void)
     struct process *process = thread->process;
     if (LIKELY(!atomic_get(&process->exiting)) || process->exec_thread == thread)
         return;
-    thread_end(process->exit_status);
+    thread_end(0);
 }
 
 int64_t process_make_single(void)
@@ -320,7 +322,7 @@ int64_t process_make_single(void)
     return 0;
 }
 
-/* ---- Calls -------------------------------------------------------------------------------------------------------- */
+/* ---- Calls ------------------------------------------------------------------------------------------------------- */
 
 int64_t sys_gettid(void)
 {

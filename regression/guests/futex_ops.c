@@ -33,10 +33,11 @@ static void *waiter(void *op)
 
 static void wakes(void)
 {
+    static const long ops[] = {FUTEX_WAIT_PRIVATE, FUTEX_WAIT_BITSET_PRIVATE};
     pthread_t threads[4];
     word = done = 0;
     for (int i = 0; i < 4; i++)
-        CHECK(pthread_create(&threads[i], NULL, waiter, (void *)(long)(i % 2 ? FUTEX_WAIT_PRIVATE : FUTEX_WAIT_BITSET_PRIVATE)) == 0);
+        CHECK(pthread_create(&threads[i], NULL, waiter, (void *)ops[i % 2]) == 0);
     usleep(20000);
     __atomic_store_n(&word, 1, __ATOMIC_SEQ_CST);
     long woken = 0;
@@ -90,10 +91,11 @@ static void timeouts(void)
         at.tv_nsec += 20000000;
         at.tv_sec += at.tv_nsec / 1000000000;
         at.tv_nsec %= 1000000000;
+        int op = FUTEX_WAIT_BITSET_PRIVATE | (realtime ? FUTEX_CLOCK_REALTIME : 0);
         start = now();
-        CHECK_FAILS(futex(&word, FUTEX_WAIT_BITSET_PRIVATE | (realtime ? FUTEX_CLOCK_REALTIME : 0), 0, &at, NULL, 1), ETIMEDOUT);
+        CHECK_FAILS(futex(&word, op, 0, &at, NULL, 1), ETIMEDOUT);
         CHECK(now() - start >= 0.018);
-        CHECK_FAILS(futex(&word, FUTEX_WAIT_BITSET_PRIVATE | (realtime ? FUTEX_CLOCK_REALTIME : 0), 0, &at, NULL, 1), ETIMEDOUT);
+        CHECK_FAILS(futex(&word, op, 0, &at, NULL, 1), ETIMEDOUT);
     }
 }
 
@@ -101,9 +103,10 @@ static void operations(void)
 {
     word = 1;
     word2 = 5;
-    CHECK(futex(&word, FUTEX_WAKE_OP_PRIVATE, 1, (void *)1, &word2, FUTEX_OP(FUTEX_OP_ADD, 3, FUTEX_OP_CMP_EQ, 5)) == 0);
+    unsigned add = FUTEX_OP(FUTEX_OP_ADD, 3, FUTEX_OP_CMP_EQ, 5), andn = FUTEX_OP(FUTEX_OP_ANDN, 8, FUTEX_OP_CMP_GT, 5);
+    CHECK(futex(&word, FUTEX_WAKE_OP_PRIVATE, 1, (void *)1, &word2, add) == 0);
     CHECK(word2 == 8);
-    CHECK(futex(&word, FUTEX_WAKE_OP_PRIVATE, 1, (void *)1, &word2, FUTEX_OP(FUTEX_OP_ANDN, 8, FUTEX_OP_CMP_GT, 5)) == 0);
+    CHECK(futex(&word, FUTEX_WAKE_OP_PRIVATE, 1, (void *)1, &word2, andn) == 0);
     CHECK(word2 == 0);
     CHECK_FAILS(futex((char *)&word + 1, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0), EINVAL);
     CHECK_FAILS(futex(&word, FUTEX_WAIT_BITSET_PRIVATE, 1, NULL, NULL, 0), EINVAL);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* wait4 and waitid with their options: WNOHANG, WNOWAIT, stops and continuations, ignored SIGCHLD, SIGCHLD's siginfo, pidfds. */
+/* wait4, waitid: WNOHANG, WNOWAIT, stops and continuations, ignored SIGCHLD, SIGCHLD's siginfo, pidfds. */
 #include "check.h"
 #include <poll.h>
 #include <signal.h>
