@@ -11,8 +11,9 @@
 #define GRANULE 32u
 #define GRANULES (AREA_SIZE / GRANULE)
 #define AREAS_MAX 128
-#define QUERIES_MAX 48 /* places asked for, for one stub */
+#define QUERIES_MAX 256 /* places asked for, for one stub */
 #define REACH 0x70000000l
+#define REACH_TOP (REACH >> 24)
 #define PAGE 4096u
 
 struct area {
@@ -84,30 +85,33 @@ static struct area *area_new(const struct site_host *host, uint64_t low, uint64_
     return area;
 }
 
-/* Displacements with trapping bytes at the top: asks for areas there, those that are nearest first. */
+/* The highest byte of a displacement, in order of distance. */
+static int nearest(uint32_t i)
+{
+    return i & 1 ? -1 - (int)(i / 2) : (int)(i / 2);
+}
+
+/* Displacements with trapping bytes at the top: asks for areas there.  The text's own neighbourhood is often full, so the
+ * highest byte varies first. */
 static struct area *area_new_hard(const struct site_host *host, uint64_t from, uint8_t trap_bytes)
 {
     uint32_t queries = 0;
-    for (int distance = 0; distance < 0x70; distance++)
-        for (int side = 0; side < 2; side++) {
-            int64_t top = side ? -1 - distance : distance;
-            if ((trap_bytes & 8) && !area_traps((uint8_t)top))
+    for (uint32_t middle = 0; middle < (trap_bytes & 4 ? 256 : 1); middle++) {
+        if ((trap_bytes & 4) && !area_traps((uint8_t)middle))
+            continue;
+        for (uint32_t i = 0; i < 2 * REACH_TOP; i++) {
+            int64_t relative = (int64_t)nearest(i) * 0x1000000 + middle * 0x10000;
+            uint64_t low = (from + 5 + (uint64_t)relative) & -(uint64_t)AREA_SIZE;
+            if (((trap_bytes & 8) && !area_traps((uint8_t)nearest(i))) || low > from + REACH)
                 continue;
-            for (int64_t middle = 0; middle < 256; middle++) {
-                int64_t relative = top * 0x1000000 + middle * 0x10000;
-                uint64_t low = (from + 5 + (uint64_t)relative) & -(uint64_t)AREA_SIZE;
-                if ((trap_bytes & 4) && !area_traps((uint8_t)middle))
-                    continue;
-                if (++queries > QUERIES_MAX)
-                    return NULL;
-                /* All of the 16 MiB will do, or the two areas that the 64 KiB touch. */
-                struct area *area = area_new(host, low, low + (trap_bytes & 4 ? 2 * AREA_SIZE : 0x1000000));
-                if (area)
-                    return area;
-                if (!(trap_bytes & 4))
-                    break;
-            }
+            /* All of the 16 MiB will do, or the two areas that the 64 KiB touch. */
+            struct area *area = area_new(host, low, low + (trap_bytes & 4 ? 2 * AREA_SIZE : 0x1000000));
+            if (area)
+                return area;
+            if (++queries == QUERIES_MAX)
+                return NULL;
         }
+    }
     return NULL;
 }
 

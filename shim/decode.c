@@ -52,7 +52,7 @@ enum map { MAP_ONE, MAP_0F, MAP_38, MAP_3A, MAP_5 = 5, MAP_6 = 6 };
 struct decoder {
     const uint8_t *bytes;
     uint32_t at, limit;
-    bool operand16, address32, repeat, repne, lock, wide, rex, rex_b, vector; /* vector: VEX or EVEX */
+    bool operand16, address32, repeat, repne, lock, wide, rex, rex_b, vector, rounding; /* vector: VEX or EVEX */
     uint8_t map, opcode, modrm;
     bool has_modrm;
 };
@@ -125,6 +125,7 @@ static bool take_vector_prefix(struct decoder *d)
         d->map = byte & 7;
         if ((byte & 8) || d->map == 0 || d->map == 4 || d->map == 7 || !take(d, &byte) || !(byte & 4) || !take(d, &byte))
             return false;
+        d->rounding = byte & 0x10;
     }
     return take(d, &d->opcode);
 }
@@ -206,10 +207,22 @@ static bool take_immediate(struct decoder *d, char form, struct insn *out)
     }
 }
 
-/* Of the groups that have holes, what exists. */
-static bool group_exists(const struct decoder *d)
+static bool takes_word(char form)
+{
+    return form == 'z' || form == 'Z' || form == 'v' || form == 'F';
+}
+
+/* Of the groups that have holes, what exists; and what disassemblers agree on. */
+static bool exists(const struct decoder *d)
 {
     uint8_t reg = d->modrm >> 3 & 7;
+    bool transfer = d->opcode == 0xc2 || d->opcode == 0xc3 || d->opcode == 0xe8 || d->opcode == 0xe9;
+    if (d->rounding && d->modrm >= 0xc0)
+        return false;
+    if (d->map == MAP_ONE && transfer && d->rex && (d->address32 || (d->operand16 && d->opcode < 0xe0)))
+        return false;
+    if (d->map == MAP_ONE && d->operand16 && (d->repeat || d->repne) && takes_word(one_byte[d->opcode]))
+        return false;
     if (d->vector || !d->has_modrm)
         return true;
     if (d->map == MAP_0F)
@@ -323,7 +336,7 @@ bool insn_decode(const uint8_t *bytes, uint64_t available, struct insn *out)
         return false;
     char form = form_of(&d);
     bool modrm = form == 'm' || form == 'B' || form == 'Z' || form == 'F';
-    if (form == '.' || (modrm && !take_modrm(&d, out)) || !group_exists(&d) || !take_immediate(&d, form, out))
+    if (form == '.' || (modrm && !take_modrm(&d, out)) || !exists(&d) || !take_immediate(&d, form, out))
         return false;
     out->size = (uint8_t)d.at;
     out->kind = kind_of(&d);

@@ -12,19 +12,16 @@
 
 #include <stddef.h>
 
-#define WINDOW_SIZE (WINDOW_BEFORE + WINDOW_AFTER)
 #define PATHS 48         /* alive at a time, going backward */
 #define PATHS_ENOUGH 12
 #define SETTLING 24      /* no path starts closer than this */
 #define NEAR_JUMPS 4096  /* how far around a site 32-bit branches are looked for */
 #define SYSCALL_SIZE 2
 #define SHORT_REACH 127
+#define HARD_BYTES 0x0c /* a stub's address is free to choose in its low 16 bits; above, areas must be where it takes them */
 
-struct boundaries {
-    const struct text_window *text;
-    bool is[WINDOW_SIZE + 1];
-    struct insn insns[WINDOW_SIZE]; /* where `is` */
-};
+/* The order of preference: nothing that could be jumped into; then what faults there; then what is hard to place. */
+enum { STEP_SINGLE, STEP_HOLE, STEP_ABSORB, STEP_HARD = STEP_ABSORB + 6, STEPS = STEP_HARD + 6 };
 
 void window_read(struct text_window *text)
 {
@@ -36,9 +33,9 @@ void window_read(struct text_window *text)
         text->bytes[i] = text->all[from - text->start + i];
 }
 
-static void find_before(struct boundaries *b)
+static void find_before(struct planner *planner)
 {
-    const struct text_window *text = b->text;
+    const struct text_window *text = planner->text;
     uint8_t paths[WINDOW_BEFORE + INSN_SIZE_MAX + 1] = {0};
     uint32_t alive = 0;
     for (uint32_t i = 0; i <= text->at; i++) {
@@ -48,23 +45,23 @@ static void find_before(struct boundaries *b)
         }
         if (paths[i] == 0)
             continue;
-        b->is[i] = alive >= PATHS_ENOUGH && paths[i] * 8u >= alive * 7u;
-        if (!insn_decode(text->bytes + i, text->size - i, &b->insns[i])) {
+        planner->is[i] = alive >= PATHS_ENOUGH && paths[i] * 8u >= alive * 7u;
+        if (!insn_decode(text->bytes + i, text->size - i, &planner->insns[i])) {
             alive -= paths[i];
-            b->is[i] = false;
+            planner->is[i] = false;
         } else if (i < text->at) {
-            paths[i + b->insns[i].size] += paths[i];
+            paths[i + planner->insns[i].size] += paths[i];
         }
     }
 }
 
-static void find_after(struct boundaries *b)
+static void find_after(struct planner *planner)
 {
-    const struct text_window *text = b->text;
-    for (uint32_t i = text->at; i < text->size; i += b->insns[i].size) {
-        if (!insn_decode(text->bytes + i, text->size - i, &b->insns[i]))
+    const struct text_window *text = planner->text;
+    for (uint32_t i = text->at; i < text->size; i += planner->insns[i].size) {
+        if (!insn_decode(text->bytes + i, text->size - i, &planner->insns[i]))
             break;
-        b->is[i] = true;
+        planner->is[i] = true;
     }
 }
 
@@ -74,19 +71,19 @@ static uint8_t byte_at(const struct text_window *text, int offset)
 }
 
 /* The instruction that ends where the one at `offset` begins: its size, 0 if that can't be told. */
-static uint32_t size_before(const struct boundaries *b, int offset)
+static uint32_t size_before(const struct planner *planner, int offset)
 {
-    int index = (int)b->text->at + offset;
+    int index = (int)planner->text->at + offset;
     for (int size = 1; size <= INSN_SIZE_MAX && size <= index; size++)
-        if (b->is[index - size] && b->insns[index - size].size == size)
+        if (planner->is[index - size] && planner->insns[index - size].size == size)
             return (uint32_t)size;
     return 0;
 }
 
-static const struct insn *insn_at(const struct boundaries *b, int offset)
+static const struct insn *insn_at(const struct planner *planner, int offset)
 {
-    int index = (int)b->text->at + offset;
-    return index >= 0 && index < (int)b->text->size && b->is[index] ? &b->insns[index] : NULL;
+    int index = (int)planner->text->at + offset;
+    return index >= 0 && index < (int)planner->text->size && planner->is[index] ? &planner->insns[index] : NULL;
 }
 
 /* ---- Branches ---------------------------------------------------------------------------------------------------- */
@@ -117,12 +114,12 @@ static bool entered_from_afar(const struct text_window *text, uint8_t mask, int 
     return false;
 }
 
-static bool entered(const struct boundaries *b, uint8_t mask, int from)
+static bool entered(const struct planner *planner, uint8_t mask, int from)
 {
-    const struct text_window *text = b->text;
+    const struct text_window *text = planner->text;
     for (uint32_t i = 0; i < text->size; i++) {
-        const struct insn *insn = &b->insns[i];
-        if (b->is[i] && insn_branches(insn) && enters(mask, from, (int)(i - text->at) + insn->size + insn->relative))
+        const struct insn *insn = &planner->insns[i];
+        if (planner->is[i] && insn_branches(insn) && enters(mask, from, (int)(i - text->at) + insn->size + insn->relative))
             return true;
     }
     return entered_from_afar(text, mask, from);
@@ -131,35 +128,35 @@ static bool entered(const struct boundaries *b, uint8_t mask, int from)
 /* ---- Padding ----------------------------------------------------------------------------------------------------- */
 
 /* Bytes of nops or int3 from `offset` on. */
-static int padding_size(const struct boundaries *b, int offset)
+static int padding_size(const struct planner *planner, int offset)
 {
     int end = offset;
     const struct insn *insn;
-    while ((insn = insn_at(b, end)) && (insn->kind == INSN_NOP || byte_at(b->text, end) == 0xcc))
+    while ((insn = insn_at(planner, end)) && (insn->kind == INSN_NOP || byte_at(planner->text, end) == 0xcc))
         end += insn->size;
     return end - offset;
 }
 
 /* Alignment padding that follows an instruction without successor, up to the next 16-byte boundary: five bytes there
  * belong to nobody.  (Past that boundary nops may be a function's patchable entry.) */
-static bool is_hole(const struct boundaries *b, int offset)
+static bool is_hole(const struct planner *planner, int offset)
 {
-    uint64_t address = b->text->syscall + (uint64_t)(int64_t)offset;
+    uint64_t address = planner->text->syscall + (uint64_t)(int64_t)offset;
     uint32_t room = (uint32_t)(-address & 15);
-    uint32_t size = size_before(b, offset);
-    return size && !insn_falls_through(insn_at(b, offset - (int)size)) && room >= JUMP_SIZE &&
-           padding_size(b, offset) >= (int)room && !entered(b, 0x1f, offset);
+    uint32_t size = size_before(planner, offset);
+    return size && !insn_falls_through(insn_at(planner, offset - (int)size)) && room >= JUMP_SIZE &&
+           padding_size(planner, offset) >= (int)room && !entered(planner, 0x1f, offset);
 }
 
-static bool plan_hole(const struct boundaries *b, struct plan *plan)
+bool plan_hole(const struct planner *planner, struct plan *plan)
 {
     for (int distance = SYSCALL_SIZE; distance <= SHORT_REACH + SYSCALL_SIZE; distance++)
         for (int side = 0; side < 2; side++) {
             int offset = side ? -distance : distance;
             if (offset - SYSCALL_SIZE < -SHORT_REACH - 1 || offset - SYSCALL_SIZE > SHORT_REACH)
                 continue;
-            const struct insn *insn = insn_at(b, offset);
-            if (insn && (insn->kind == INSN_NOP || byte_at(b->text, offset) == 0xcc) && is_hole(b, offset)) {
+            const struct insn *insn = insn_at(planner, offset);
+            if (insn && (insn->kind == INSN_NOP || byte_at(planner->text, offset) == 0xcc) && is_hole(planner, offset)) {
                 *plan = (struct plan){.kind = SITE_HOLE, .hole = (int16_t)offset, .resume = SYSCALL_SIZE};
                 return true;
             }
@@ -184,14 +181,14 @@ static bool add(struct plan *plan, int offset, const struct insn *insn)
 }
 
 /* Everything from plan->patch until the jump has room.  Sets resume and trap_bytes. */
-static bool absorb(const struct boundaries *b, struct plan *plan)
+static bool absorb(const struct planner *planner, struct plan *plan)
 {
     int end = plan->patch + JUMP_SIZE, offset = plan->patch;
     bool goes_on = true;
     while (offset < end || offset < SYSCALL_SIZE) {
-        const struct insn *insn = insn_at(b, offset);
+        const struct insn *insn = insn_at(planner, offset);
         if (!goes_on)
-            return end <= offset + padding_size(b, offset);
+            return end <= offset + padding_size(planner, offset);
         if (offset > plan->patch && offset < end)
             plan->trap_bytes |= (uint8_t)(1 << (offset - plan->patch - 1));
         if (!insn || (offset != 0 && !add(plan, offset, insn)) || (offset < 0 && !insn_falls_through(insn)))
@@ -204,19 +201,19 @@ static bool absorb(const struct boundaries *b, struct plan *plan)
 }
 
 /* The jump begins at the syscall instruction, or `count` instructions before. */
-static bool plan_absorb(const struct boundaries *b, uint32_t count, struct plan *plan)
+static bool plan_absorb(const struct planner *planner, uint32_t count, struct plan *plan)
 {
     int from = 0;
     for (uint32_t i = 0; i < count; i++) {
-        uint32_t size = size_before(b, from);
+        uint32_t size = size_before(planner, from);
         if (size == 0 || from - (int)size < -48)
             return false;
         from -= (int)size;
     }
     *plan = (struct plan){.patch = (int8_t)from};
-    if (!absorb(b, plan))
+    if (!absorb(planner, plan))
         return false;
-    const struct text_window *text = b->text;
+    const struct text_window *text = planner->text;
     bool number = byte_at(text, from) == 0xb8 ||
                   (byte_at(text, from) == 0x48 && byte_at(text, from + 1) == 0xc7 && byte_at(text, from + 2) == 0xc0);
     plan->kind = count == 0 ? SITE_FORWARD : plan->trap_bytes ? SITE_BACKWARD : number ? SITE_MOV : SITE_SINGLE;
@@ -233,45 +230,46 @@ static bool is_sigreturn(const struct text_window *text)
     return true;
 }
 
-/* How hard a stub's place is to find: its low 16 bits are free to choose, those above are not. */
-static bool is_hard(const struct plan *plan)
+void plan_begin(struct planner *planner, const struct text_window *text)
 {
-    return plan->trap_bytes & 0x0c;
+    const uint8_t *bytes = text->bytes + text->at;
+    planner->text = text;
+    planner->step = STEPS;
+    for (uint32_t i = 0; i <= text->size; i++)
+        planner->is[i] = false;
+    planner->refusal = SITE_REFUSED_TEXT;
+    if (text->size - text->at < SYSCALL_SIZE || bytes[0] != 0x0f || bytes[1] != 0x05)
+        return;
+    planner->refusal = SITE_REFUSED_SIGRETURN;
+    if (is_sigreturn(text))
+        return;
+    planner->refusal = SITE_REFUSED_UNKNOWN;
+    planner->step = STEP_SINGLE;
+    find_before(planner);
+    find_after(planner);
 }
 
-uint32_t plan_site(const struct text_window *text, struct plan plans[PLANS_MAX], enum site_refusal *refusal)
+/* One way of absorbing instructions, if it is what this step wants and nobody is seen to jump into it. */
+static bool plan_step(struct planner *planner, uint32_t step, struct plan *out)
 {
-    static const uint8_t syscall_bytes[SYSCALL_SIZE] = {0x0f, 0x05};
-    struct boundaries b = {.text = text};
-    struct plan hard[6], plan;
-    uint32_t count = 0, hard_count = 0;
-    *refusal = SITE_REFUSED_TEXT;
-    if (text->size - text->at < SYSCALL_SIZE || text->bytes[text->at] != syscall_bytes[0] ||
-        text->bytes[text->at + 1] != syscall_bytes[1])
-        return 0;
-    *refusal = SITE_REFUSED_SIGRETURN;
-    if (is_sigreturn(text))
-        return 0;
-    *refusal = SITE_REFUSED_UNKNOWN;
-    find_before(&b);
-    find_after(&b);
-    if (plan_absorb(&b, 1, &plan) && plan.trap_bytes == 0)
-        plans[count++] = plan;
-    if (plan_hole(&b, &plan))
-        plans[count++] = plan;
-    for (uint32_t before = 0; before < 6; before++) {
-        if (!plan_absorb(&b, before, &plan) || plan.trap_bytes == 0)
-            continue;
-        if (entered(&b, (uint8_t)(plan.trap_bytes << 1), plan.patch)) {
-            *refusal = SITE_REFUSED_ENTERED;
-            continue;
-        }
-        if (is_hard(&plan))
-            hard[hard_count++] = plan;
-        else
-            plans[count++] = plan;
-    }
-    for (uint32_t i = 0; i < hard_count; i++)
-        plans[count++] = hard[i];
-    return count;
+    if (step == STEP_SINGLE)
+        return plan_absorb(planner, 1, out) && out->trap_bytes == 0;
+    if (step == STEP_HOLE)
+        return plan_hole(planner, out);
+    bool hard = step >= STEP_HARD;
+    if (!plan_absorb(planner, step - (hard ? STEP_HARD : STEP_ABSORB), out) || out->trap_bytes == 0 ||
+        hard != ((out->trap_bytes & HARD_BYTES) != 0))
+        return false;
+    if (!entered(planner, (uint8_t)(out->trap_bytes << 1), out->patch))
+        return true;
+    planner->refusal = SITE_REFUSED_ENTERED;
+    return false;
+}
+
+bool plan_next(struct planner *planner, struct plan *out)
+{
+    while (planner->step < STEPS)
+        if (plan_step(planner, planner->step++, out))
+            return true;
+    return false;
 }

@@ -10,6 +10,8 @@
 #ifndef SHIM_PLAN_H
 #define SHIM_PLAN_H
 
+#include "shim/decode.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -34,7 +36,6 @@ enum site_refusal {
     SITE_REFUSALS
 };
 
-#define PLANS_MAX 16
 #define PLAN_INSNS 8
 
 struct plan {
@@ -62,7 +63,19 @@ struct text_window {
 /* Fills the window from `all`, start, end and syscall. */
 void window_read(struct text_window *text);
 
-/* Fills plans, best first; returns how many.  0: *refusal says why. */
-uint32_t plan_site(const struct text_window *text, struct plan plans[PLANS_MAX], enum site_refusal *refusal);
+/* What plan_next goes on from.  6 KiB: for the stack, once. */
+struct planner {
+    const struct text_window *text;
+    enum site_refusal refusal; /* after plan_next has returned false for the first time: why */
+    uint32_t step;
+    bool is[WINDOW_BEFORE + WINDOW_AFTER + 1];          /* where an instruction is known to begin */
+    struct insn insns[WINDOW_BEFORE + WINDOW_AFTER + 1]; /* ... which one */
+};
+
+void plan_begin(struct planner *planner, const struct text_window *text);
+/* The next best plan, or false. */
+bool plan_next(struct planner *planner, struct plan *out);
+/* Only those that leave the bytes after the syscall instruction, and those before it, alone. */
+bool plan_hole(const struct planner *planner, struct plan *out);
 
 #endif

@@ -94,7 +94,9 @@ static void window_restore(struct text_window *text)
     uint64_t base = text->syscall - text->at;
     for (uint32_t i = 1; i < record_limit(); i++) {
         struct record *record = record_at(i);
-        for (uint32_t p = 0; record && p < record->patch_count; p++)
+        if (!record || record->end + WINDOW_BEFORE < base || record->start > base + text->size + WINDOW_BEFORE)
+            continue;
+        for (uint32_t p = 0; p < record->patch_count; p++)
             for (uint32_t k = 0; k < record->patches[p].size; k++) {
                 uint64_t index = record->patches[p].at + k - base;
                 if (index < text->size)
@@ -248,40 +250,38 @@ no_place:
 /* The site is jumped to past the rewritten instructions before it: gives it a second way in, if there is padding. */
 static void install_second(struct record *record, const struct text_window *text)
 {
-    struct plan plans[PLANS_MAX];
-    enum site_refusal refusal;
-    uint32_t count = plan_site(text, plans, &refusal);
+    struct planner planner;
+    struct plan plan;
+    uint32_t first = record->patch_count;
+    plan_begin(&planner, text);
     record->second = true;
-    for (uint32_t i = 0; i < count; i++) {
-        uint64_t hole = text->syscall + (uint64_t)(int64_t)plans[i].hole;
-        if (plans[i].kind != SITE_HOLE || is_claimed(hole, hole + JUMP_SIZE, record))
-            continue;
-        uint64_t target = 0;
-        for (uint32_t p = 0; p < record->point_count; p++)
-            if (record->points[p].guest == 0)
-                target = record->stub + record->points[p].stub;
-        record_write_begin(record);
-        record->hole = hole;
-        record_write_end(record);
-        uint32_t first = record->patch_count;
-        if (add_keys(record) && publish_hole(record, text, first, target)) {
-            statistics.second++;
-            return;
-        }
-        record_key(host, hole, 0);
-        record_write_begin(record);
-        record->patch_count = (uint8_t)first;
-        record->hole = 0;
-        record_write_end(record);
+    if (!plan_hole(&planner, &plan))
+        return;
+    uint64_t hole = text->syscall + (uint64_t)(int64_t)plan.hole, target = 0;
+    if (is_claimed(hole, hole + JUMP_SIZE, record))
+        return;
+    for (uint32_t i = 0; i < record->point_count; i++)
+        if (record->points[i].guest == 0)
+            target = record->stub + record->points[i].stub;
+    record_write_begin(record);
+    record->hole = hole;
+    record_write_end(record);
+    if (add_keys(record) && publish_hole(record, text, first, target)) {
+        statistics.second++;
         return;
     }
+    record_key(host, hole, 0);
+    record_write_begin(record);
+    record->patch_count = (uint8_t)first;
+    record->hole = 0;
+    record_write_end(record);
 }
 
 static enum site_refusal rewrite(struct text_window *text)
 {
-    struct plan plans[PLANS_MAX];
+    struct planner planner;
+    struct plan plan;
     struct record old;
-    enum site_refusal refusal;
     const uint8_t *now = text->all + (text->syscall - text->start);
     if (text->end - text->syscall < SYSCALL_SIZE)
         return SITE_REFUSED_TEXT;
@@ -296,14 +296,17 @@ static enum site_refusal rewrite(struct text_window *text)
             install_second(record_at(old.index), text);
         return SITE_REFUSED_NOT;
     }
-    uint32_t count = plan_site(text, plans, &refusal);
-    for (uint32_t i = 0; i < count; i++) {
-        refusal = install(&plans[i], text);
+    enum site_refusal refusal = SITE_REFUSED_NOT;
+    plan_begin(&planner, text);
+    while (plan_next(&planner, &plan)) {
+        refusal = install(&plan, text);
         if (refusal == SITE_REFUSED_NOT) {
-            statistics.by_kind[plans[i].kind]++;
+            statistics.by_kind[plan.kind]++;
             return refusal;
         }
     }
+    if (refusal == SITE_REFUSED_NOT)
+        refusal = planner.refusal;
     statistics.by_kind[SITE_TRAP]++;
     statistics.by_refusal[refusal]++;
     return refusal;

@@ -63,6 +63,12 @@ static void fail(const char *what, uint64_t a, uint64_t b)
     abort();
 }
 
+static uint32_t chance(uint32_t *state)
+{
+    *state = *state * 1664525 + 1013904223;
+    return *state >> 16;
+}
+
 /* ---- The host ---------------------------------------------------------------------------------------------------- */
 
 static pthread_mutex_t text_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -71,8 +77,11 @@ static int text_pin(uint64_t address, uint64_t *start, uint64_t *end)
 {
     if (address < TEXT_BASE || address >= text_end)
         return 0;
-    if (pthread_mutex_trylock(&text_lock))
-        return -1;
+    if (pthread_mutex_trylock(&text_lock)) {
+        if (chance(&handler_seed) & 1)
+            return -1;
+        pthread_mutex_lock(&text_lock);
+    }
     *start = TEXT_BASE;
     *end = text_end;
     return 1;
@@ -96,8 +105,8 @@ static void sync_cores(void)
 
 static uint64_t stub_area(uint64_t low, uint64_t high, uint64_t size)
 {
-    if (low < TEXT_BASE + 0x10000000)
-        low = TEXT_BASE + 0x10000000; /* or the like: anything free */
+    if (low < text_end)
+        low = text_end;
     for (low = (low + size - 1) & -size; low + size <= high && low < ALLOWED_BASE; low += size) {
         void *at = mmap((void *)low, size, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
         if (at != MAP_FAILED)
@@ -123,12 +132,6 @@ static struct site_host host = {
 };
 
 /* ---- Handlers ---------------------------------------------------------------------------------------------------- */
-
-static uint32_t chance(uint32_t *state)
-{
-    *state = *state * 1664525 + 1013904223;
-    return *state >> 16;
-}
 
 static void on_syscall(int number, siginfo_t *info, void *context)
 {

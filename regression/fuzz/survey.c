@@ -64,19 +64,22 @@ static void survey_site(csh handle, const struct elf_file *file, const struct co
     struct code segment = elf_segment(file, address);
     struct text_window text = {.syscall = address, .all = segment.bytes, .start = segment.address,
                                .end = segment.address + segment.size};
-    struct plan plans[PLANS_MAX];
-    enum site_refusal refusal;
+    struct planner planner;
+    struct plan plans[16];
+    uint32_t count = 0;
     window_read(&text);
-    uint32_t count = plan_site(&text, plans, &refusal);
+    plan_begin(&planner, &text);
+    while (plan_next(&planner, &plans[count]))
+        count++;
     survey->sites++;
     survey->by_kind[count ? plans[0].kind : SITE_TRAP]++;
     if (count == 0)
-        survey->by_refusal[refusal]++;
+        survey->by_refusal[planner.refusal]++;
     survey->hard += count && (plans[0].trap_bytes & 0x0c);
     for (uint32_t i = 0; i < count; i++)
         check(&plans[i], address, starts, code);
     if (verbose || count == 0)
-        printf("  %#lx %s trap bytes %x\n", address, count ? kinds[plans[0].kind] : refusals[refusal],
+        printf("  %#lx %s trap bytes %x\n", address, count ? kinds[plans[0].kind] : refusals[planner.refusal],
                count ? plans[0].trap_bytes : 0);
     if (count == 0)
         print_around(handle, &text);
