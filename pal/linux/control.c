@@ -31,7 +31,11 @@ static int64_t seek(pal_handle_t handle, void *argument)
 static int64_t flags_get(pal_handle_t handle, void *argument)
 {
     static const uint8_t access[] = {
-        [O_RDONLY] = PAL_OPEN_READ, [O_WRONLY] = PAL_OPEN_WRITE, [O_RDWR] = PAL_OPEN_READ | PAL_OPEN_WRITE, [O_ACCMODE] = 0};
+        [O_RDONLY] = PAL_OPEN_READ,
+        [O_WRONLY] = PAL_OPEN_WRITE,
+        [O_RDWR] = PAL_OPEN_READ | PAL_OPEN_WRITE,
+        [O_ACCMODE] = 0,
+    };
     int64_t flags = host_call(fcntl, handle, F_GETFL);
     if (flags < 0)
         return flags;
@@ -107,8 +111,8 @@ static int64_t terminal_get(pal_handle_t handle, void *argument)
     int64_t error = host_call(ioctl, handle, TCGETS, &modes);
     if (error < 0)
         return error;
-    *terminal = (struct pal_terminal){
-        .iflag = modes.c_iflag, .oflag = modes.c_oflag, .cflag = modes.c_cflag, .lflag = modes.c_lflag, .line = modes.c_line};
+    *terminal = (struct pal_terminal){.iflag = modes.c_iflag, .oflag = modes.c_oflag, .cflag = modes.c_cflag,
+                                      .lflag = modes.c_lflag, .line = modes.c_line};
     memcpy(terminal->cc, modes.c_cc, sizeof terminal->cc);
     return 0;
 }

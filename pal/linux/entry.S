@@ -75,8 +75,8 @@ end linux_blocking
 /*
  * int64_t linux_clone_thread(flags, tcb, tid, entry, argument)
  *
- * In [linux_clone_child_begin, linux_clone_child_end) with RAX = 0 a new thread runs whose GS is still its creator's: the
- * interrupt handler then finds its block in R12.
+ * In [linux_clone_child_begin, linux_clone_child_end) with RAX = 0 a new thread runs whose GS is still its creator's:
+ * the interrupt handler then finds its block in R12.
  */
 function linux_clone_thread
     push %r12
@@ -119,8 +119,8 @@ linux_clone_child_end:
 end linux_clone_thread
 
 /*
- * void linux_thread_tail(uint32_t *word): the last steps of a thread, all signals blocked.  From the store on, stack and
- * block may be gone: registers only.
+ * void linux_thread_tail(uint32_t *word): the last steps of a thread, all signals blocked.  From the store on, stack
+ * and block may be gone: registers only.
  */
 function linux_thread_tail
     .cfi_undefined rip

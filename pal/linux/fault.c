@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Fails the n-th PAL call that a host may fail, so that tests can walk through the libOS's error paths one by one.  Chosen
- * at run time (pal_boot.fault_nth); otherwise the libOS has the plain table and nothing here is ever run.
+ * Fails the n-th PAL call that a host may fail, so that tests can walk through the libOS's error paths one by one.
+ * Chosen at run time (pal_boot.fault_nth); otherwise the libOS has the plain table and nothing here is ever run.
  */
 #include "pal/linux/linux.h"
 

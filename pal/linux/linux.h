@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The PAL's Linux host half, as its files see each other.  Reading order: entry.S and start.c (how a picoprocess begins),
- * signal.c (upcalls), thread.c, lock.c, memory.c, stream.c, object.c, process.c, monitor.c and name.c (what is asked of
- * the monitor), api.c (the table).
+ * The PAL's Linux host half, as its files see each other.  Reading order: entry.S and start.c (how a picoprocess
+ * begins), signal.c (upcalls), thread.c, lock.c, memory.c, stream.c, object.c, process.c, monitor.c and name.c (what
+ * is asked of the monitor), api.c (the table).
  *
- * Rules: no libc; nothing here waits for another thread of this picoprocess (a thread may be anywhere at a fork, so there
- * are no private locks); mutable state is only what this header names, and starts out zero (.bss).
+ * Rules: no libc; nothing here waits for another thread of this picoprocess (a thread may be anywhere at a fork, so
+ * there are no private locks); mutable state is only what this header names, and starts out zero (.bss).
  */
 #ifndef PAL_LINUX_LINUX_H
 #define PAL_LINUX_LINUX_H
@@ -33,7 +33,7 @@ struct host_msghdr {
     uint64_t flags;
 };
 
-/* ---- Addresses that the linker knows (host.ld) and labels of entry.S --------------------------------------------- */
+/* ---- Addresses that the linker knows (host.ld) and labels of entry.S ------------------------------------------- */
 
 extern char linux_text_start[], linux_text_end[]; /* the only text that may make host calls */
 extern char linux_main_stack_top[];               /* the first thread's libOS stack */
@@ -49,7 +49,7 @@ void linux_enter_image(const struct pal_api *api, const struct pal_boot *boot, v
 void linux_load_frame(void *ucontext) __attribute__((noreturn));
 void linux_thread_tail(uint32_t *word) __attribute__((noreturn));
 
-/* ---- start.c ------------------------------------------------------------------------------------------------------ */
+/* ---- start.c --------------------------------------------------------------------------------------------------- */
 
 #define shared ((struct linux_shared *)PAL_SHARED_BASE)
 #define image ((const struct pal_image_header *)PAL_IMAGE_BASE)
@@ -65,24 +65,24 @@ void vdso_init(uint64_t base);
 uint64_t vdso_symbol(const char *name);
 extern uint64_t vdso_start, vdso_end;
 
-/* ---- signal.c ----------------------------------------------------------------------------------------------------- */
+/* ---- signal.c -------------------------------------------------------------------------------------------------- */
 
 void signal_init(void);
 /* A frame for linux_load_frame: all signals blocked, no alternate stack, `entry(argument)` on the present stack. */
 struct ucontext;
 void signal_blocked_frame(struct ucontext *frame, void (*entry)(uint32_t *), uint32_t *argument, uint64_t stack);
 
-/* ---- report.c ----------------------------------------------------------------------------------------------------- */
+/* ---- report.c -------------------------------------------------------------------------------------------------- */
 
 /* One line on the log: "picoprocess: WHAT 0xA 0xB"; nothing is said of 0 values. */
 void report(const char *what, uint64_t a, uint64_t b);
 void die(uint32_t status, const char *what, uint64_t a, uint64_t b) __attribute__((noreturn));
 
-/* ---- thread.c ----------------------------------------------------------------------------------------------------- */
+/* ---- thread.c -------------------------------------------------------------------------------------------------- */
 
 /*
- * What the host knows a thread by.  Lies at the top of the thread's alternate signal stack, not in its pal_tcb: the kernel
- * reads `robust` and clears `tid` after the libOS may have given the tcb away.
+ * What the host knows a thread by.  Lies at the top of the thread's alternate signal stack, not in its pal_tcb: the
+ * kernel reads `robust` and clears `tid` after the libOS may have given the tcb away.
  */
 struct linux_thread {
     struct robust_list_head robust;
@@ -114,7 +114,7 @@ void linux_thread_yield(void);
 int64_t linux_thread_interrupt(struct pal_tcb *tcb);
 int64_t linux_thread_pointer_set(uint64_t fs_base);
 
-/* ---- lock.c ------------------------------------------------------------------------------------------------------- */
+/* ---- lock.c ---------------------------------------------------------------------------------------------------- */
 
 void lock_init(struct linux_thread *thread);
 int64_t linux_lock(struct pal_mutex *mutex);
@@ -122,7 +122,7 @@ void linux_unlock(struct pal_mutex *mutex);
 int64_t linux_wait(uint64_t word, uint32_t expected, uint64_t deadline, uint32_t is_shared);
 int64_t linux_wake(uint64_t word, uint32_t count, uint32_t is_shared);
 
-/* ---- memory.c ----------------------------------------------------------------------------------------------------- */
+/* ---- memory.c -------------------------------------------------------------------------------------------------- */
 
 int64_t linux_memory_reserve(uint64_t address, uint64_t size);
 int64_t linux_memory_release(uint64_t address, uint64_t size);
@@ -134,7 +134,7 @@ int64_t linux_memory_map(uint64_t address, uint64_t size, uint32_t protection, u
 int64_t linux_memory_move(uint64_t source, uint64_t source_size, uint64_t target, uint64_t target_size);
 int64_t linux_memory_sync(uint64_t address, uint64_t size, uint32_t flags);
 
-/* ---- stream.c, control.c ------------------------------------------------------------------------------------------ */
+/* ---- stream.c, control.c --------------------------------------------------------------------------------------- */
 
 int64_t linux_handle_close(pal_handle_t handle);
 int64_t linux_stream_read(pal_handle_t handle, const struct pal_vector *vector, uint32_t count, int64_t offset);
@@ -143,7 +143,7 @@ int64_t linux_stream_list(pal_handle_t handle, uint64_t buffer, uint64_t size);
 int64_t stream_attributes(pal_handle_t handle, struct pal_attributes *out);
 int64_t linux_stream_control(pal_handle_t handle, uint32_t op, void *argument, uint64_t size);
 
-/* ---- object.c ----------------------------------------------------------------------------------------------------- */
+/* ---- object.c -------------------------------------------------------------------------------------------------- */
 
 int64_t linux_object_create(uint32_t object, uint32_t flags, uint64_t value, pal_handle_t *out);
 int64_t linux_socket_send(pal_handle_t handle, uint64_t buffer, uint64_t size, uint32_t flags);
@@ -152,13 +152,13 @@ int64_t linux_poll(struct pal_poll *entries, uint32_t count, uint64_t deadline);
 int64_t linux_poll_set_update(pal_handle_t set, uint32_t op, pal_handle_t handle, const struct pal_poll_event *event);
 int64_t linux_poll_set_wait(pal_handle_t set, struct pal_poll_event *events, uint32_t count, uint64_t deadline);
 
-/* ---- clock.c ------------------------------------------------------------------------------------------------------ */
+/* ---- clock.c --------------------------------------------------------------------------------------------------- */
 
 int64_t linux_clock_get(uint32_t clock, uint64_t *out_ns);
 int64_t linux_random(uint64_t buffer, uint64_t size);
 uint64_t clock_now(void); /* PAL_CLOCK_MONOTONIC */
 
-/* ---- process.c ---------------------------------------------------------------------------------------------------- */
+/* ---- process.c ------------------------------------------------------------------------------------------------- */
 
 int64_t linux_process_fork(void);
 int64_t linux_process_wait(uint64_t process, uint32_t nohang, struct pal_child *out);
@@ -167,12 +167,12 @@ int64_t linux_process_interrupt(uint64_t process, uint32_t kill);
 int64_t linux_handle_export(pal_handle_t handle, uint64_t *out_token);
 int64_t linux_handle_import(uint64_t token, pal_handle_t *out);
 
-/* ---- monitor.c, name.c -------------------------------------------------------------------------------------------- */
+/* ---- monitor.c, name.c ----------------------------------------------------------------------------------------- */
 
 #define MONITOR_DESCRIPTORS 2
 /*
- * One round trip.  `name` and `other` may be NULL; `text`, if given, receives the reply's text; `descriptors` has room for
- * MONITOR_DESCRIPTORS and holds PAL_NO_HANDLE where none came.  Returns the monitor's result.  Not interruptible.
+ * One round trip.  `name` and `other` may be NULL; `text`, if given, receives the reply's text; `descriptors` has room
+ * for MONITOR_DESCRIPTORS and holds PAL_NO_HANDLE where none came.  Returns the monitor's result.  Not interruptible.
  */
 int64_t monitor_call(struct monitor_request *request, const struct pal_name *name, const struct pal_name *other,
                      struct monitor_reply *reply, struct pal_path_buffer *text, pal_handle_t *descriptors);
@@ -187,7 +187,7 @@ int64_t linux_name_change(uint32_t op, const struct pal_name *name, const struct
                           struct pal_path_buffer *escape);
 int64_t linux_name_read(const struct pal_name *name, struct pal_path_buffer *out);
 
-/* ---- api.c, fault.c ----------------------------------------------------------------------------------------------- */
+/* ---- api.c, fault.c -------------------------------------------------------------------------------------------- */
 
 extern const struct pal_api linux_api;
 /* The table, wrapped so that its n-th call that can fail does. */

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Waiting on words, and locks that survive their holder: the kernel's robust futexes.  Each thread's list (struct
- * linux_thread.robust) links the mutexes it holds by their `next`; when it dies, at whatever instruction, the kernel marks
- * each word FUTEX_OWNER_DIED and wakes a waiter.  `list_op_pending` covers the steps between word and list.
- * See Documentation/locking/robust-futex-ABI.rst in the kernel.
+ * linux_thread.robust) links the mutexes it holds by their `next`; when it dies, at whatever instruction, the kernel
+ * marks each word FUTEX_OWNER_DIED and wakes a waiter.  `list_op_pending` covers the steps between word and list. See
+ * Documentation/locking/robust-futex-ABI.rst in the kernel.
  */
 #include "pal/linux/linux.h"
 
@@ -64,10 +64,11 @@ static uint32_t take_slowly(struct pal_mutex *mutex, uint32_t tid)
     }
     while (!take(mutex, tid, waiters, &old)) {
         waiters = FUTEX_WAITERS; /* having slept, it can't know whether others still do */
-        if (!(old & FUTEX_WAITERS) &&
-            !__atomic_compare_exchange_n(&mutex->word, &old, old | FUTEX_WAITERS, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        uint32_t marked = old | FUTEX_WAITERS;
+        if (old != marked &&
+            !__atomic_compare_exchange_n(&mutex->word, &old, marked, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
             continue;
-        host_call(futex, &mutex->word, FUTEX_WAIT, old | FUTEX_WAITERS, NULL);
+        host_call(futex, &mutex->word, FUTEX_WAIT, marked, NULL);
     }
     return old;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Memory: mmap(2) and its kin, on the guest's range and the arena's heap only.  The host's own mappings (PAL, image, stacks,
- * the shared segment) can't be hit by a wrong address.
+ * Memory: mmap(2) and its kin, on the guest's range and the arena's heap only.  The host's own mappings (PAL, image,
+ * stacks, the shared segment) can't be hit by a wrong address.
  *
  * A reservation costs nothing here: the libOS knows what it reserved, and nobody else maps anything in those ranges.
  */
@@ -33,7 +33,8 @@ static uint64_t map_bits(uint32_t flags)
            (flags & PAL_MAP_POPULATE ? MAP_POPULATE : 0u);
 }
 
-static int64_t map(uint64_t address, uint64_t size, uint32_t protection, uint64_t flags, int64_t handle, uint64_t offset)
+static int64_t map(uint64_t address, uint64_t size, uint32_t protection, uint64_t flags, int64_t handle,
+                   uint64_t offset)
 {
     if (!range_ok(address, size))
         return -EINVAL;
@@ -80,8 +81,8 @@ int64_t linux_memory_move(uint64_t source, uint64_t source_size, uint64_t target
 {
     if (!range_ok(source, source_size ? source_size : PAL_PAGE_SIZE) || !range_ok(target, target_size))
         return -EINVAL;
-    int64_t at = source == target ? host_call(mremap, source, source_size, target_size, 0)
-                                  : host_call(mremap, source, source_size, target_size, MREMAP_MAYMOVE | MREMAP_FIXED, target);
+    uint64_t flags = source == target ? 0 : MREMAP_MAYMOVE | MREMAP_FIXED;
+    int64_t at = host_call(mremap, source, source_size, target_size, flags, target);
     return at < 0 ? at : 0;
 }
 

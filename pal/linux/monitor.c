@@ -73,7 +73,8 @@ static int64_t receive_reply(uint32_t sequence, struct monitor_reply *reply, str
 {
     for (;;) {
         struct rights rights = {.size = 0};
-        struct pal_vector parts[2] = {{(uint64_t)reply, sizeof *reply}, {text ? (uint64_t)text->bytes : 0, PAL_PATH_MAX}};
+        struct pal_vector parts[2] = {
+            {(uint64_t)reply, sizeof *reply}, {(uint64_t)(text ? text->bytes : NULL), PAL_PATH_MAX}};
         struct host_msghdr message = {
             .vector = parts, .count = text ? 2 : 1, .control = &rights, .control_size = sizeof rights};
         int64_t size = receive_packet(&message);

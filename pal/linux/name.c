@@ -2,10 +2,10 @@
 /*
  * Names: opening, attributes and changes, all by the monitor, which resolves them.
  *
- * Answers that pal-run sent ahead (struct linux_ahead) save the round trip.  They hold only while nothing was changed since
- * the sandbox began: whoever is about to change a name or a file moves shared->generation first, once and for all.  A
- * descriptor sent ahead serves one open in the whole sandbox, although fork copies it: two opens that share one offset would
- * be wrong.
+ * Answers that pal-run sent ahead (struct linux_ahead) save the round trip.  They hold only while nothing was changed
+ * since the sandbox began: whoever is about to change a name or a file moves shared->generation first, once and for
+ * all.  A descriptor sent ahead serves one open in the whole sandbox, although fork copies it: two opens that share
+ * one offset would be wrong.
  */
 #include "pal/linux/linux.h"
 
@@ -29,8 +29,8 @@ static struct linux_ahead *ahead_find(const struct pal_name *name)
 }
 
 /* 1: served (0 or an error in *result). */
-static int open_ahead(const struct pal_name *name, uint32_t flags, pal_handle_t *out, struct pal_attributes *out_attributes,
-                      int64_t *result)
+static int open_ahead(const struct pal_name *name, uint32_t flags, pal_handle_t *out,
+                      struct pal_attributes *out_attributes, int64_t *result)
 {
     if (!(flags & PAL_OPEN_READ) || flags & ~(uint32_t)(PAL_OPEN_READ | PAL_OPEN_DIRECTORY | PAL_OPEN_EXECUTE))
         return 0;
@@ -100,7 +100,8 @@ int64_t linux_attributes_get(pal_handle_t handle, const struct pal_name *name, s
     return 0;
 }
 
-/* By handle only the size can be set; the rest needs the name, and the monitor checks that it still is the same object. */
+/* By handle only the size can be set; the rest needs the name, and the monitor checks that it still is the same
+ * object. */
 int64_t linux_attributes_set(pal_handle_t handle, const struct pal_name *name, const struct pal_attributes *values,
                              uint32_t mask, struct pal_path_buffer *escape)
 {

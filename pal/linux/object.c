@@ -94,8 +94,8 @@ int64_t linux_poll(struct pal_poll *entries, uint32_t count, uint64_t deadline)
 
 int64_t linux_poll_set_update(pal_handle_t set, uint32_t op, pal_handle_t handle, const struct pal_poll_event *event)
 {
-    _Static_assert(PAL_POLL_ADD == EPOLL_CTL_ADD && PAL_POLL_REMOVE == EPOLL_CTL_DEL && PAL_POLL_CHANGE == EPOLL_CTL_MOD,
-                   "passed on as they are");
+    _Static_assert(PAL_POLL_ADD == EPOLL_CTL_ADD && PAL_POLL_REMOVE == EPOLL_CTL_DEL, "passed on as they are");
+    _Static_assert(PAL_POLL_CHANGE == EPOLL_CTL_MOD, "passed on as it is");
     _Static_assert(sizeof(struct pal_poll_event) == sizeof(struct epoll_event), "passed on as it is");
     return host_call(epoll_ctl, set, op, handle, event);
 }

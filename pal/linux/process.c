@@ -45,7 +45,8 @@ int64_t linux_process_wait(uint64_t process, uint32_t nohang, struct pal_child *
     return 1;
 }
 
-/* Death by a signal is told to a shell as 128 + N: the host's own signals would not do (cores, signals without effect). */
+/* Death by a signal is told to a shell as 128 + N: the host's own signals would not do (cores, signals without
+ * effect). */
 void linux_process_exit(uint32_t status)
 {
     for (;;)

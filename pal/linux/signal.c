@@ -164,9 +164,14 @@ static void on_signal(int signal, siginfo_t *info, struct ucontext *frame)
 
 void signal_init(void)
 {
-    static const uint8_t handled[] = {SIGSYS, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGCHLD, LINUX_INTERRUPT_SIGNAL};
+    static const uint8_t handled[] = {SIGSYS, SIGSEGV, SIGBUS,  SIGFPE,
+                                      SIGILL, SIGTRAP, SIGCHLD, LINUX_INTERRUPT_SIGNAL};
     struct host_sigaction action = {
-        .handler = on_signal, .flags = SA_SIGINFO | SA_ONSTACK | SA_RESTORER_FLAG, .restorer = linux_restorer, .mask = ~0ull};
+        .handler = on_signal,
+        .flags = SA_SIGINFO | SA_ONSTACK | SA_RESTORER_FLAG,
+        .restorer = linux_restorer,
+        .mask = ~0ull,
+    };
     for (uint32_t i = 0; i < sizeof handled; i++)
         host_call(rt_sigaction, handled[i], &action, NULL, sizeof action.mask);
     action = (struct host_sigaction){.handler = (void (*)(int, siginfo_t *, struct ucontext *))(uint64_t)SIG_IGN};

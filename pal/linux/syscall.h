@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Raw host calls.  Everything that leaves the picoprocess goes through host_call (never sleeps for long, or must not be
- * interrupted) or linux_blocking (entry.S: the [blocks] calls of pal.h).  Both give a count or -errno, as the kernel does.
+ * Raw host calls.  Everything that leaves the picoprocess goes through host_call (never sleeps for long, or must not
+ * be interrupted) or linux_blocking (entry.S: the [blocks] calls of pal.h).  Both give a count or -errno, as the
+ * kernel does.
  */
 #ifndef PAL_LINUX_SYSCALL_H
 #define PAL_LINUX_SYSCALL_H
@@ -10,7 +11,8 @@
 #include <linux/errno.h>
 #include <stdint.h>
 
-static inline int64_t host_call6(uint64_t number, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f)
+static inline int64_t host_call6(uint64_t number, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e,
+                                 uint64_t f)
 {
     int64_t result;
     register uint64_t r10 __asm__("r10") = d;

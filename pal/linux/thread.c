@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Threads.  The libOS owns a thread's block and libOS stack; the PAL adds the alternate signal stack, with struct
- * linux_thread at its top.  Those are kept and used again, so creating a thread is one clone, three calls in the thread.
+ * linux_thread at its top.  Those are kept and used again, so creating a thread is one clone, three calls in the
+ * thread.
  *
  * A block is free for use when the kernel has cleared its `tid`, which it does when the thread can run no more.
  */
@@ -26,7 +27,7 @@ static struct linux_thread *unused;
 /* Timer that passes on the interrupt of a thread that ended: id + 1, 0 = none. */
 static int32_t handover;
 
-/* ---- Blocks ------------------------------------------------------------------------------------------------------- */
+/* ---- Blocks ---------------------------------------------------------------------------------------------------- */
 
 static struct linux_thread *block_header(uint64_t stack)
 {
@@ -64,8 +65,8 @@ static struct linux_thread *block_take(void)
 {
     struct linux_thread *thread = block_pop();
     if (!thread) {
-        int64_t stack = host_call(mmap, 0, block_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-                                  -1, 0);
+        int64_t stack = host_call(mmap, 0, block_size, PROT_READ | PROT_WRITE,
+                                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (stack < 0)
             return NULL;
         thread = block_header((uint64_t)stack);
@@ -82,7 +83,7 @@ static void block_enter(const struct linux_thread *thread)
     host_call(set_robust_list, &thread->robust, sizeof thread->robust);
 }
 
-/* ---- Beginnings --------------------------------------------------------------------------------------------------- */
+/* ---- Beginnings ------------------------------------------------------------------------------------------------ */
 
 void thread_start_first(struct pal_tcb *tcb, uint64_t minimum_signal_stack)
 {
@@ -137,14 +138,16 @@ void thread_after_fork(void)
     thread->stack = 0;
 }
 
-/* ---- Interrupts --------------------------------------------------------------------------------------------------- */
+/* ---- Interrupts ------------------------------------------------------------------------------------------------ */
 
-/* A timer of this process that signals thread `tid`, or (0) any thread that will have it.  Made once, kept in *timer. */
+/* A timer of this process that signals thread `tid`, or (0) any thread that will have it.  Made once, kept in
+ * *timer. */
 static int64_t fire(int32_t *timer, uint32_t tid)
 {
     int32_t id = __atomic_load_n(timer, __ATOMIC_ACQUIRE);
     if (!id) {
-        struct sigevent event = {.sigev_signo = LINUX_INTERRUPT_SIGNAL, .sigev_notify = tid ? SIGEV_THREAD_ID : SIGEV_SIGNAL};
+        struct sigevent event = {
+            .sigev_signo = LINUX_INTERRUPT_SIGNAL, .sigev_notify = tid ? SIGEV_THREAD_ID : SIGEV_SIGNAL};
         event._sigev_un._tid = (int)tid;
         int32_t fresh;
         int64_t error = host_call(timer_create, PAL_CLOCK_MONOTONIC, &event, &fresh);
@@ -168,7 +171,7 @@ int64_t linux_thread_interrupt(struct pal_tcb *tcb)
     return fire(&thread->timer, __atomic_load_n(&thread->tid, __ATOMIC_RELAXED));
 }
 
-/* ---- Ends --------------------------------------------------------------------------------------------------------- */
+/* ---- Ends ------------------------------------------------------------------------------------------------------ */
 
 /*
  * All signals are blocked, so the alternate stack is not used any more and an interrupt meant for the process finds

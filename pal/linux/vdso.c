@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Finds functions in the host's vDSO (vdso(7)): its dynamic symbols, walked as the ELF specification lays them out.  The
- * kernel wrote it, so it is trusted to be well-formed.
+ * Finds functions in the host's vDSO (vdso(7)): its dynamic symbols, walked as the ELF specification lays them out.
+ * The kernel wrote it, so it is trusted to be well-formed.
  */
 #include <linux/elf.h>
 

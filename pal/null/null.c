@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The porting template: a PAL on which every call refuses.  Copy it to pal/HOST/, make `start` bring a thread into the image,
- * then replace one call after another until the conformance suite (regression/pal/) passes.  The contract is in pal/pal.h;
- * the comments here say what each group has to bring about, and what other calls it needs.
+ * The porting template: a PAL on which every call refuses.  Copy it to pal/HOST/, make `start` bring a thread into the
+ * image, then replace one call after another until the conformance suite (regression/pal/) passes.  The contract is in
+ * pal/pal.h; the comments here say what each group has to bring about, and what other calls it needs.
  *
- * A host half also owns: the image's mapping (text read-only and executable at PAL_IMAGE_BASE, data at PAL_ARENA_BASE, zeroed
- * .bss behind it up to arena_end); the shared segment at PAL_SHARED_BASE, with struct pal_boot in it; GS, which points to
- * struct pal_tcb in every thread that runs image or guest code; and the three upcalls.
+ * A host half also owns: the image's mapping (text read-only and executable at PAL_IMAGE_BASE, data at PAL_ARENA_BASE,
+ * zeroed .bss behind it up to arena_end); the shared segment at PAL_SHARED_BASE, with struct pal_boot in it; GS, which
+ * points to struct pal_tcb in every thread that runs image or guest code; and the three upcalls.
  */
 #include "pal/pal.h"
 
@@ -15,7 +15,7 @@
 void null_start(void);
 extern const struct pal_api null_api;
 
-/* ---- Memory: the guest's range and the arena's heap only, -EINVAL elsewhere ---------------------------------------- */
+/* ---- Memory: the guest's range and the arena's heap only, -EINVAL elsewhere ------------------------------------ */
 
 /* Where the host hands out address space coarser than a page, tell so in pal_boot.granularity. */
 static int64_t memory_reserve(uint64_t address, uint64_t size)
@@ -56,14 +56,15 @@ static int64_t memory_move(uint64_t source, uint64_t source_size, uint64_t targe
     (void)source, (void)source_size, (void)target, (void)target_size;
     return REFUSED;
 }
-/* PAL_SYNC_CODE (PAL_CAN_SYNC_CODE): every thread has executed a serialising instruction since.  The others: file mappings. */
+/* PAL_SYNC_CODE (PAL_CAN_SYNC_CODE): every thread has executed a serialising instruction since.  The others: file
+ * mappings. */
 static int64_t memory_sync(uint64_t address, uint64_t size, uint32_t flags)
 {
     (void)address, (void)size, (void)flags;
     return REFUSED;
 }
 
-/* ---- Threads ------------------------------------------------------------------------------------------------------ */
+/* ---- Threads --------------------------------------------------------------------------------------------------- */
 
 /* GS = tcb, FS base 0, stack tcb->libos_stack; upcalls must work from the first instruction of `entry` on. */
 static int64_t thread_create(struct pal_tcb *tcb, void (*entry)(void *argument), void *argument, pal_handle_t *out_id)
@@ -71,7 +72,8 @@ static int64_t thread_create(struct pal_tcb *tcb, void (*entry)(void *argument),
     (void)tcb, (void)entry, (void)argument, (void)out_id;
     return REFUSED;
 }
-/* Clearing *word is the last use of the thread's stack and block; an interrupt it took and did not act on is passed on. */
+/* Clearing *word is the last use of the thread's stack and block; an interrupt it took and did not act on is
+ * passed on. */
 static void __attribute__((noreturn)) thread_exit(uint32_t *word)
 {
     (void)word;
@@ -80,7 +82,8 @@ static void __attribute__((noreturn)) thread_exit(uint32_t *word)
 static void thread_yield(void)
 {
 }
-/* Sets tcb->interrupted, then: a thread in guest code is brought to image->interrupt, one in a [blocks] call returns -EINTR. */
+/* Sets tcb->interrupted, then: a thread in guest code is brought to image->interrupt, one in a [blocks] call
+ * returns -EINTR. */
 static int64_t thread_interrupt(struct pal_tcb *tcb)
 {
     (void)tcb;
@@ -93,7 +96,7 @@ static int64_t thread_pointer_set(uint64_t fs_base)
     return REFUSED;
 }
 
-/* ---- Waiting on words, locks --------------------------------------------------------------------------------------- */
+/* ---- Waiting on words, locks ----------------------------------------------------------------------------------- */
 
 static int64_t wait_word(uint64_t word, uint32_t expected, uint64_t deadline, uint32_t shared)
 {
@@ -105,7 +108,8 @@ static int64_t wake_word(uint64_t word, uint32_t count, uint32_t shared)
     (void)word, (void)count, (void)shared;
     return REFUSED;
 }
-/* May not return without the lock: a host without locks that survive their holder must end the sandbox when one dies. */
+/* May not return without the lock: a host without locks that survive their holder must end the sandbox when one
+ * dies. */
 static int64_t lock(struct pal_mutex *mutex)
 {
     (void)mutex;
@@ -117,7 +121,7 @@ static void unlock(struct pal_mutex *mutex)
     __builtin_trap();
 }
 
-/* ---- Streams: what `handle` names is up to the host; small numbers, kept across fork -------------------------------- */
+/* ---- Streams: what `handle` names is up to the host; small numbers, kept across fork --------------------------- */
 
 /* The trusted side resolves the name beneath the mounts; -EREMOTE and *escape where a symlink leaves them. */
 static int64_t stream_open(const struct pal_name *name, uint32_t flags, uint32_t mode, pal_handle_t *out,
@@ -146,7 +150,8 @@ static int64_t stream_list(pal_handle_t handle, uint64_t buffer, uint64_t size)
     (void)handle, (void)buffer, (void)size;
     return REFUSED;
 }
-/* -EINVAL for an operation that is unknown, or whose argument is too small; -ENOTTY where the object has no terminal. */
+/* -EINVAL for an operation that is unknown, or whose argument is too small; -ENOTTY where the object has no
+ * terminal. */
 static int64_t stream_control(pal_handle_t handle, uint32_t op, void *argument, uint64_t size)
 {
     (void)handle, (void)op, (void)argument, (void)size;
@@ -176,7 +181,7 @@ static int64_t name_read(const struct pal_name *name, struct pal_path_buffer *ou
     return REFUSED;
 }
 
-/* ---- Objects and sockets: a full pipe or socket gives -EAGAIN to PAL_OBJ_NONBLOCK, a gone reader -EPIPE, no signal -- */
+/* ---- Objects and sockets: a gone reader gives -EPIPE, and no signal --------------------------------------------- */
 
 static int64_t object_create(uint32_t object, uint32_t flags, uint64_t value, pal_handle_t *out)
 {
@@ -210,7 +215,7 @@ static int64_t poll_set_wait(pal_handle_t set, struct pal_poll_event *events, ui
     return REFUSED;
 }
 
-/* ---- Processes ------------------------------------------------------------------------------------------------------ */
+/* ---- Processes ------------------------------------------------------------------------------------------------- */
 
 /* PAL_CAN_FORK.  Without it the libOS sends its arena, guest pages and handle table to a new picoprocess. */
 static int64_t process_fork(void)
@@ -245,7 +250,7 @@ static int64_t handle_import(uint64_t token, pal_handle_t *out)
     return REFUSED;
 }
 
-/* ---- Clock and random bytes ----------------------------------------------------------------------------------------- */
+/* ---- Clock and random bytes ------------------------------------------------------------------------------------ */
 
 static int64_t clock_get(uint32_t clock, uint64_t *out_ns)
 {
@@ -305,8 +310,9 @@ const struct pal_api null_api = {
 };
 
 /*
- * A host's own entry: the shared segment and the image mapped, the first thread's block (libos_stack 64 KiB or more, with a
- * guard below it) in GS, upcalls in place, pal_boot's host facts filled in.  No capability bit: this host has none.
+ * A host's own entry: the shared segment and the image mapped, the first thread's block (libos_stack 64 KiB or more,
+ * with a guard below it) in GS, upcalls in place, pal_boot's host facts filled in.  No capability bit: this host has
+ * none.
  */
 void null_start(void)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The suite's image header and upcall entries.  What a test calls the guest is a few instructions here, between guest_begin
- * and guest_end: classify tells them from the image's other text by address.
+ * The suite's image header and upcall entries.  What a test calls the guest is a few instructions here, between
+ * guest_begin and guest_end: classify tells them from the image's other text by address.
  */
     .section .image_header, "a"
     .quad 0x31534f62694c        /* PAL_IMAGE_MAGIC */
@@ -27,8 +27,8 @@
 #define TCB_RETURN_RSP 72       /* libos[1]: stack of the C code that called the guest */
 
 /*
- * A guest's system call.  Records what the PAL promises (RCX, R11, RAX and the vector state), then goes back to the guest
- * with RAX = 4711.
+ * A guest's system call.  Records what the PAL promises (RCX, R11, RAX and the vector state), then goes back to the
+ * guest with RAX = 4711.
  */
 function suite_syscall_trap
     mov %rcx, trap_rcx(%rip)

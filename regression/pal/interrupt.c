@@ -5,7 +5,7 @@
 #define ROUNDS 3000u
 #define PAST_ROUNDS UINT32_MAX
 
-/* ---- Every call that blocks -------------------------------------------------------------------------------------- */
+/* ---- Every call that blocks ------------------------------------------------------------------------------------ */
 
 static pal_handle_t ends[2], set, pair[2];
 static uint32_t never;
@@ -36,7 +36,8 @@ static int open_all(void)
 {
     struct pal_poll_event event = {1, 0};
     return PAL->object_create(PAL_OBJECT_PIPE, 0, 0, ends) || PAL->object_create(PAL_OBJECT_POLL_SET, 0, 0, &set) ||
-           PAL->object_create(PAL_OBJECT_STREAM_PAIR, 0, 0, pair) || PAL->poll_set_update(set, PAL_POLL_ADD, ends[0], &event);
+           PAL->object_create(PAL_OBJECT_STREAM_PAIR, 0, 0, pair) ||
+           PAL->poll_set_update(set, PAL_POLL_ADD, ends[0], &event);
 }
 
 static int close_all(void)
@@ -61,7 +62,7 @@ static int flag_is_seen(void)
     return 0;
 }
 
-/* ---- None is lost -------------------------------------------------------------------------------------------------- */
+/* ---- None is lost ---------------------------------------------------------------------------------------------- */
 
 static uint32_t round_begun; /* the worker's: it is about to block for the n-th time */
 static int64_t wrong;
@@ -80,7 +81,8 @@ static void block_again(void *argument)
     worker_leave();
 }
 
-/* One interrupt a round, at a moment that wanders over the steps into the call.  A lost one leaves the worker blocked. */
+/* One interrupt a round, at a moment that wanders over the steps into the call.  A lost one leaves the worker
+ * blocked. */
 static int interrupt_rounds(int64_t (*call)(void))
 {
     wrong = round_begun = 0;
@@ -112,7 +114,7 @@ static int none_is_lost(void)
     return 0;
 }
 
-/* ---- The guest ------------------------------------------------------------------------------------------------------ */
+/* ---- The guest ------------------------------------------------------------------------------------------------- */
 
 static uint64_t guest_ended;
 
@@ -138,7 +140,7 @@ static int guest_is_interrupted(void)
     return 0;
 }
 
-/* ---- Children and other picoprocesses ------------------------------------------------------------------------------ */
+/* ---- Children and other picoprocesses -------------------------------------------------------------------------- */
 
 static int child_ends(void)
 {

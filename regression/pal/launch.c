@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * launch PICOPROCESS [seccomp]: starts a picoprocess without pal-run, for bringing up the Linux host half and for its conformance
- * suite: no filter, no policy, no files.  Of the monitor's services it gives those that need no names: sections, pairs,
- * interrupts and handle passing.  Whatever it serves it trusts: never a boundary.
+ * launch PICOPROCESS [seccomp]: starts a picoprocess without pal-run, for bringing up the Linux host half and for its
+ * conformance suite: no filter, no policy, no files.  Of the monitor's services it gives those that need no names:
+ * sections, pairs, interrupts and handle passing.  Whatever it serves it trusts: never a boundary.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -30,8 +30,8 @@ static int killed(void)
         return SKIP;
     int64_t child = PAL->process_fork();
     CHECK(child >= 0);
-    for (uint32_t word = 0; child == 0;)
-        PAL->wait((uint64_t)&word, 0, PAL_FOREVER, 0);
+    if (child == 0)
+        sleep_until(PAL_FOREVER);
     CHECK(PAL->process_wait(0, 1, &ended) == 0);
     CHECK(PAL->process_interrupt((uint64_t)child, 1) == 0);
     int64_t result;

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # The PAL's conformance suite: an image of its own, inside the same host half as the libOS.
-CONFORMANCE := $(patsubst %,$(B)/%.o,$(basename $(filter-out %/launch.c,$(wildcard regression/pal/*.c regression/pal/*.S))))
+CONFORMANCE := $(filter-out %/launch.o,$(call objects,regression/pal))
 
 $(B)/regression/pal/launch: regression/pal/launch.c ; @mkdir -p $(@D); $(CC) $(HOSTED) $< -o $@
 $(B)/regression/pal/%.o: regression/pal/%.c ; @mkdir -p $(@D); $(CC) $(FREE) -c $< -o $@

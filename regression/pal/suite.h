@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The PAL's conformance suite: what every host must pass.  One freestanding image in the libOS's place; it prints TAP to
- * standard output.  A test is a function that returns 0, or the line of the first check that failed; SKIP for what this
- * host or start-up can't do.  Each starts from a clean state and leaves no threads, children or handles behind.
+ * The PAL's conformance suite: what every host must pass.  One freestanding image in the libOS's place; it prints TAP
+ * to standard output.  A test is a function that returns 0, or the line of the first check that failed; SKIP for what
+ * this host or start-up can't do.  Each starts from a clean state and leaves no threads, children or handles behind.
  */
 #ifndef REGRESSION_PAL_SUITE_H
 #define REGRESSION_PAL_SUITE_H
