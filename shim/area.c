@@ -91,8 +91,8 @@ static int nearest(uint32_t i)
     return i & 1 ? -1 - (int)(i / 2) : (int)(i / 2);
 }
 
-/* Displacements with trapping bytes at the top: asks for areas there.  The text's own neighbourhood is often full, so the
- * highest byte varies first. */
+/* Displacements with trapping bytes at the top: asks for areas there.  The text's own neighbourhood is often full,
+ * so the highest byte varies first. */
 static struct area *area_new_hard(const struct site_host *host, uint64_t from, uint8_t trap_bytes)
 {
     uint32_t queries = 0;

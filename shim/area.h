@@ -11,8 +11,8 @@
 /* Whether executing this byte always faults, whatever follows it. */
 bool area_traps(uint8_t byte);
 
-/* Room for a stub of `size` bytes for a jump at `from`, so that the bytes of its displacement marked in trap_bytes trap.
- * Marks it as owner's (not 0).  Returns its address and the slot's; 0: none. */
+/* Room for a stub of `size` bytes for a jump at `from`, so that the bytes of its displacement marked in trap_bytes
+ * trap. Marks it as owner's (not 0).  Returns its address and the slot's; 0: none. */
 uint64_t area_place(const struct site_host *host, uint64_t from, uint8_t trap_bytes, uint32_t size, uint16_t owner,
                     uint64_t *out_slot);
 void area_release(uint64_t stub, uint32_t size);

@@ -123,7 +123,9 @@ static bool take_vector_prefix(struct decoder *d)
             return false;
     } else {
         d->map = byte & 7;
-        if ((byte & 8) || d->map == 0 || d->map == 4 || d->map == 7 || !take(d, &byte) || !(byte & 4) || !take(d, &byte))
+        if ((byte & 8) || d->map == 0 || d->map == 4 || d->map == 7)
+            return false;
+        if (!take(d, &byte) || !(byte & 4) || !take(d, &byte))
             return false;
         d->rounding = byte & 0x10;
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How long an x86-64 instruction is, and whether it may run somewhere else.  Knows what a compiler emits and refuses the
- * rest: `false` means "don't touch", never "invalid".  Intel SDM vol. 2, chapter 2 and appendix A.
+ * How long an x86-64 instruction is, and whether it may run somewhere else.  Knows what a compiler emits and refuses
+ * the rest: `false` means "don't touch", never "invalid".  Intel SDM vol. 2, chapter 2 and appendix A.
  */
 #ifndef SHIM_DECODE_H
 #define SHIM_DECODE_H

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Cross-modifying code.  The processor fetches an aligned eight-byte word as it was before a store or after (AMD APM vol.
- * 2, 7.6.1).  What crosses such words goes in three steps, with every core serialised between them, behind a head that
- * traps: so no core ever joins old bytes to new ones.
+ * Cross-modifying code.  The processor fetches an aligned eight-byte word as it was before a store or after (AMD APM
+ * vol. 2, 7.6.1).  What crosses such words goes in three steps, with every core serialised between them, behind a
+ * head that traps: so no core ever joins old bytes to new ones.
  */
 #include "shim/patch.h"
 

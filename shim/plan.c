@@ -2,9 +2,9 @@
 /*
  * Finding the instruction boundaries around a site, then what can be absorbed.
  *
- * Forward from the syscall instruction, which has just been executed, decoding is certain.  Backward it is not: so paths
- * start at many offsets well before; x86 code synchronises within a few instructions, and a boundary is believed where
- * nearly all paths that still live agree.
+ * Forward from the syscall instruction, which has just been executed, decoding is certain.  Backward it is not: so
+ * paths start at many offsets well before; x86 code synchronises within a few instructions, and a boundary is
+ * believed where nearly all paths that still live agree.
  */
 #include "shim/plan.h"
 #include "shim/decode.h"
@@ -18,7 +18,8 @@
 #define NEAR_JUMPS 4096  /* how far around a site 32-bit branches are looked for */
 #define SYSCALL_SIZE 2
 #define SHORT_REACH 127
-#define HARD_BYTES 0x0c /* a stub's address is free to choose in its low 16 bits; above, areas must be where it takes them */
+/* A stub's address is free to choose in its low 16 bits; above, areas must be where it takes them. */
+#define HARD_BYTES 0x0c
 
 /* The order of preference: nothing that could be jumped into; then what faults there; then what is hard to place. */
 enum { STEP_SINGLE, STEP_HOLE, STEP_ABSORB, STEP_HARD = STEP_ABSORB + 6, STEPS = STEP_HARD + 6 };
@@ -119,7 +120,8 @@ static bool entered(const struct planner *planner, uint8_t mask, int from)
     const struct text_window *text = planner->text;
     for (uint32_t i = 0; i < text->size; i++) {
         const struct insn *insn = &planner->insns[i];
-        if (planner->is[i] && insn_branches(insn) && enters(mask, from, (int)(i - text->at) + insn->size + insn->relative))
+        int64_t target = (int)(i - text->at) + insn->size + insn->relative;
+        if (planner->is[i] && insn_branches(insn) && enters(mask, from, target))
             return true;
     }
     return entered_from_afar(text, mask, from);
@@ -155,8 +157,7 @@ bool plan_hole(const struct planner *planner, struct plan *plan)
             int offset = side ? -distance : distance;
             if (offset - SYSCALL_SIZE < -SHORT_REACH - 1 || offset - SYSCALL_SIZE > SHORT_REACH)
                 continue;
-            const struct insn *insn = insn_at(planner, offset);
-            if (insn && (insn->kind == INSN_NOP || byte_at(planner->text, offset) == 0xcc) && is_hole(planner, offset)) {
+            if (padding_size(planner, offset) && is_hole(planner, offset)) {
                 *plan = (struct plan){.kind = SITE_HOLE, .hole = (int16_t)offset, .resume = SYSCALL_SIZE};
                 return true;
             }

@@ -53,7 +53,9 @@ struct record *record_new(const struct site_host *host)
             return record;
         }
     }
-    if (limit == CHUNK * CHUNKS || (!chunks[limit / CHUNK] && !(chunks[limit / CHUNK] = host->alloc(CHUNK * sizeof(struct record)))))
+    if (limit == CHUNK * CHUNKS)
+        return NULL;
+    if (!chunks[limit / CHUNK] && !(chunks[limit / CHUNK] = host->alloc(CHUNK * sizeof(struct record))))
         return NULL;
     struct record *record = &chunks[limit / CHUNK][limit % CHUNK];
     record->index = (uint16_t)limit;

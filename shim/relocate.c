@@ -25,7 +25,8 @@ static void put32(uint8_t *out, int64_t value)
         out[i] = (uint8_t)((uint64_t)value >> (8 * i));
 }
 
-static uint32_t relocate_branch(const struct insn *insn, const uint8_t *bytes, uint64_t target, uint64_t to, uint8_t *out)
+static uint32_t relocate_branch(const struct insn *insn, const uint8_t *bytes, uint64_t target, uint64_t to,
+                                uint8_t *out)
 {
     uint32_t size = 0;
     if (insn->kind == INSN_JCC) {

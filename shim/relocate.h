@@ -9,8 +9,8 @@
 #define RELOCATED_SIZE_MAX INSN_SIZE_MAX
 #define JUMP_SIZE 5
 
-/* Writes at out, for running at `to`, what stands in `bytes` for running at `from`: returns its size, 0 where that can't
- * be done exactly. */
+/* Writes at out, for running at `to`, what stands in `bytes` for running at `from`: returns its size, 0 where that
+ * can't be done exactly. */
 uint32_t insn_relocate(const struct insn *insn, const uint8_t *bytes, uint64_t from, uint64_t to, uint8_t *out);
 
 /* jmp rel32 at `from`; false if out of reach. */

@@ -3,9 +3,9 @@
  * Call-site rewriting: after a syscall instruction has trapped, its site is changed to jump to a stub, which enters the
  * libOS as a function call.
  *
- * A stub ends at site_host.entry with RCX = guest address after the syscall instruction, R11 = where to go on, EAX = the
- * number, all else (flags, stack, vectors) the guest's.  The entry leaves RCX, sets R11 = RFLAGS, and goes on at the
- * former R11, which is the guest's own address or a tail in the stub.
+ * A stub ends at site_host.entry with RCX = guest address after the syscall instruction, R11 = where to go on, EAX =
+ * the number, all else (flags, stack, vectors) the guest's.  The entry leaves RCX, sets R11 = RFLAGS, and goes on at
+ * the former R11, which is the guest's own address or a tail in the stub.
  *
  * What the caller must do:
  *  - after a trap: site_rewrite(address after the instruction), on the libOS's stack (about 8 KiB of it are used);
@@ -14,7 +14,8 @@
  *  - at a fault (SIGSEGV, SIGILL) with RIP outside the libOS, before all else: site_fault();
  *  - before text is unmapped, replaced or made writable: site_forget(); after exec: site_forget_all();
  *  - around fork: site_lock(), site_unlock() on both sides.
- * Lookups take no lock and may be called anywhere, also in upcalls.  Lock order: what text_pin takes, then the sites' own.
+ * Lookups take no lock and may be called anywhere, also in upcalls.  Lock order: what text_pin takes, then the
+ * sites' own.
  */
 #ifndef SHIM_SITE_H
 #define SHIM_SITE_H
@@ -23,7 +24,8 @@
 
 struct site_host {
     /* Keeps the mapping at `address` as it is until text_unpin, and tells its bounds: 1.  0: it isn't private,
-     * file-backed, readable, executable and not writable.  -1: not just now. */
+     * file-backed, readable, executable and not writable.  -1: not just now.  The bounds don't go past the file's
+     * last page. */
     int (*text_pin)(uint64_t address, uint64_t *start, uint64_t *end);
     void (*text_unpin)(void);
     /* Makes pages of text or of a stub area read-write-execute, or read-execute again.  Threads may be executing them.
@@ -46,7 +48,8 @@ void site_init(const struct site_host *host); /* keeps the pointer */
 /* `after`: RIP after a syscall instruction that trapped.  Cheap where the site is known not to be rewritable. */
 void site_rewrite(uint64_t after);
 
-/* Where to go on when the guest is to go on at `guest`: mostly there; the stub, where the site's bytes were replaced. */
+/* Where to go on when the guest is to go on at `guest`: mostly there; the stub, where the site's bytes were
+ * replaced. */
 uint64_t site_resume(uint64_t guest);
 
 /* The guest address that an interrupted `address` stands for; `address` itself where it is no stub.  Between a stub's
@@ -69,7 +72,7 @@ struct site_statistics {
     uint64_t by_kind[SITE_KINDS];       /* [SITE_TRAP]: refused */
     uint64_t by_refusal[SITE_REFUSALS]; /* a site may be refused again after a while */
     uint64_t faults;                    /* arrivals inside a rewritten site, sent to the stub */
-    uint64_t second;                    /* sites that got a second way in, over the syscall instruction that had stayed */
+    uint64_t second;                    /* sites that got a way in for those who jump onto the syscall instruction */
     uint64_t stub_bytes, areas;
 };
 void site_statistics(struct site_statistics *out);

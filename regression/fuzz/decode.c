@@ -58,7 +58,8 @@ static bool same(const cs_insn *a, const cs_insn *b)
     return true;
 }
 
-static void check_moved(csh handle, const struct insn *ours, const cs_insn *theirs, uint64_t distance, struct tally *tally)
+static void check_moved(csh handle, const struct insn *ours, const cs_insn *theirs, uint64_t distance,
+                        struct tally *tally)
 {
     uint8_t out[RELOCATED_SIZE_MAX + 1];
     uint64_t to = theirs->address + distance;

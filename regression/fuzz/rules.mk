@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # The rewriter against a disassembler (libcapstone-dev), and at work without a libOS.
-REWRITER := $(addprefix $(B)/fuzz/,decode.o relocate.o plan.o area.o patch.o record.o site.o)
+REWRITER := $(addprefix $(B)/fuzz/,decode.o relocate.o plan.o area.o patch.o record.o install.o site.o)
 FUZZ := $(B)/fuzz-decode $(B)/site-survey $(B)/site-test
 
 $(B)/fuzz/%.o: shim/%.c ; @mkdir -p $(@D); $(CC) $(HOSTED) -c $< -o $@

@@ -3,8 +3,8 @@
  * site-test [-t THREADS] [-n SITES] [-r RUNS] [-s SEED]: the call-site rewriter at work, without a libOS.
  *
  * Copies of the snippets trap by Syscall User Dispatch; the handler does what the libOS would.  Each site is run by all
- * threads while it is being rewritten, under a shower of signals whose handler sends the thread back to the guest address
- * that its place stands for.  Registers and flags must come out as they do when nothing is rewritten.
+ * threads while it is being rewritten, under a shower of signals whose handler sends the thread back to the guest
+ * address that its place stands for.  Registers and flags must come out as they do when nothing is rewritten.
  */
 #include "shim/site.h"
 
@@ -108,7 +108,8 @@ static uint64_t stub_area(uint64_t low, uint64_t high, uint64_t size)
     if (low < text_end)
         low = text_end;
     for (low = (low + size - 1) & -size; low + size <= high && low < ALLOWED_BASE; low += size) {
-        void *at = mmap((void *)low, size, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+        void *at = mmap((void *)low, size, PROT_READ | PROT_EXEC,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
         if (at != MAP_FAILED)
             return (uint64_t)at;
     }
@@ -133,6 +134,20 @@ static struct site_host host = {
 
 /* ---- Handlers ---------------------------------------------------------------------------------------------------- */
 
+/* What a single-stepping debugger sees: guest addresses, one after the other. */
+static uint64_t steps[4096];
+static unsigned step_count;
+static __thread bool stepping;
+
+static void step(uint64_t rip)
+{
+    uint64_t guest = site_guest(rip);
+    bool text = guest >= TEXT_BASE && guest < text_end;
+    bool moved = step_count == 0 || steps[step_count - 1] != guest;
+    if (stepping && text && moved && step_count < sizeof(steps) / sizeof(steps[0]))
+        steps[step_count++] = guest;
+}
+
 static void on_syscall(int number, siginfo_t *info, void *context)
 {
     greg_t *r = ((ucontext_t *)context)->uc_mcontext.gregs;
@@ -144,6 +159,7 @@ static void on_syscall(int number, siginfo_t *info, void *context)
     r[REG_RCX] = r[REG_RIP];
     r[REG_R11] = r[REG_EFL];
     r[REG_RAX] = 3 * r[REG_RAX] + r[REG_RDI];
+    step((uint64_t)r[REG_RIP]); /* the kernel has stepped over the instruction before it sent this */
     if (!rewriting)
         return;
     site_rewrite((uint64_t)r[REG_RIP]);
@@ -177,6 +193,13 @@ static void on_interrupt(int number, siginfo_t *info, void *context)
         r[REG_RIP] = (greg_t)guest;
 }
 
+static void on_step(int number, siginfo_t *info, void *context)
+{
+    (void)number;
+    (void)info;
+    step((uint64_t)((ucontext_t *)context)->uc_mcontext.gregs[REG_RIP]);
+}
+
 static void handle(int number, void (*handler)(int, siginfo_t *, void *))
 {
     struct sigaction action = {.sa_sigaction = handler, .sa_flags = SA_SIGINFO | SA_ONSTACK};
@@ -197,8 +220,8 @@ static void thread_begin(uint32_t thread_seed)
 /* ---- Text -------------------------------------------------------------------------------------------------------- */
 
 /* A function's body, so that there is something before each snippet to find one's feet in; no padding. */
-static const uint8_t filler[] = {0x55, 0x48, 0x89, 0xe5, 0x53, 0x48, 0x83, 0xec, 0x18, 0x48, 0x8b, 0x07, 0x85, 0xc0, 0x74,
-                                 0x05, 0xe8, 0x00, 0x01, 0x00, 0x00, 0x48, 0x83, 0xc4, 0x18, 0x5b, 0x5d, 0xc3};
+static const uint8_t filler[] = {0x55, 0x48, 0x89, 0xe5, 0x53, 0x48, 0x83, 0xec, 0x18, 0x48, 0x8b, 0x07, 0x85, 0xc0,
+                                 0x74, 0x05, 0xe8, 0x00, 0x01, 0x00, 0x00, 0x48, 0x83, 0xc4, 0x18, 0x5b, 0x5d, 0xc3};
 
 static const struct snippet *snippet_of(unsigned site)
 {
@@ -335,6 +358,45 @@ static uint64_t run_threads(void)
     return calls;
 }
 
+static unsigned single_step(unsigned site, unsigned variant, uint64_t out[128])
+{
+    struct registers registers = arguments(site, variant);
+    registers.r[RFLAGS] |= 0x100;
+    step_count = 0;
+    stepping = true;
+    run(&registers, (void *)site_address(site));
+    __asm__ volatile("pushfq; andl $~0x100, (%%rsp); popfq" ::: "memory", "cc");
+    stepping = false;
+    unsigned count = step_count < 128 ? step_count : 128;
+    memcpy(out, steps, count * sizeof(steps[0]));
+    return count;
+}
+
+static void fail_steps(unsigned site, const uint64_t *should, unsigned count, const uint64_t *is, unsigned is_count)
+{
+    for (unsigned i = 0; i < count || i < is_count; i++)
+        dprintf(2, "  %#lx, should be %#lx\n", i < is_count ? is[i] : 0, i < count ? should[i] : 0);
+    dprintf(2, "site-test: %s: other steps\n", snippet_of(site)->name);
+    abort();
+}
+
+static void test_steps(void)
+{
+    uint64_t before[128], after[128];
+    for (unsigned site = 0; site < 60 && site < site_count; site++)
+        for (unsigned variant = 0; variant < 3; variant++) {
+            rewriting = false;
+            unsigned count = single_step(site, variant, before);
+            rewriting = true;
+            run_site(site);
+            run_site(site);
+            unsigned again = single_step(site, variant, after);
+            if (count < 3 || again != count || memcmp(before, after, count * sizeof(before[0])))
+                fail_steps(site, before, count, after, step_count);
+            site_forget(TEXT_BASE, text_end, true);
+        }
+}
+
 static void report(uint64_t calls)
 {
     struct site_statistics s;
@@ -384,6 +446,7 @@ int main(int argc, char **argv)
     handle(SIGSEGV, on_fault);
     handle(SIGILL, on_fault);
     handle(SIGUSR1, on_interrupt);
+    handle(SIGTRAP, on_step);
     syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0);
     thread_begin(seed);
     for (unsigned i = 0; i < runs; i++) {
@@ -391,6 +454,8 @@ int main(int argc, char **argv)
         uint8_t *original = malloc(text_end - TEXT_BASE);
         memcpy(original, (void *)TEXT_BASE, text_end - TEXT_BASE);
         expect();
+        if (i == 0)
+            test_steps();
         uint64_t calls = run_threads();
         if (i == 0)
             report(calls);

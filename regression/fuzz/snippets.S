@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Call sites as compilers and C libraries write them, position-independent, to be copied and called.  In: RDI, RSI, RDX,
- * R8, R9, R10 anything, RAX a small number; RBP = 0 or, where a snippet has a second way in, its selector.
+ * Call sites as compilers and C libraries write them, position-independent, to be copied and called.  In: RDI, RSI,
+ * RDX, R8, R9, R10 anything, RAX a small number; RBP = 0 or, where a snippet has a second way in, its selector.
  * Each ends in `ret`.  Registers and flags afterwards must not depend on how the system call got to its handler.
  */
     .macro snippet name
@@ -261,7 +261,8 @@ snippets:
     .section .data.rel.ro.snippets, "aw"
 snippets_end:
 
-/* void run(struct registers *in_out (RDI), void *code (RSI)): calls code with these registers and keeps what it leaves. */
+/* void run(struct registers *in_out (RDI), void *code (RSI)): calls code with these registers and keeps what it
+ * leaves. */
     .text
     .globl run
     .type run, @function

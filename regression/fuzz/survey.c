@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * site-survey [-v] FILE...: for each system call instruction that a disassembler finds, the rewrite that would be chosen.
- * Checks each plan against the disassembler: the bytes replaced must begin and end at its instruction boundaries.
+ * site-survey [-v] FILE...: for each system call instruction that a disassembler finds, the rewrite that would be
+ * chosen. Checks each plan against the disassembler: the bytes replaced must begin and end at its instruction
+ * boundaries.
  */
 #include "regression/fuzz/text.h"
 #include "shim/decode.h"
@@ -26,8 +27,8 @@ static void print_around(csh handle, const struct text_window *text)
     for (int before = 48; before > 0; before--) {
         if ((uint32_t)before > text->at)
             continue;
-        size_t count = cs_disasm(handle, text->bytes + text->at - before, (size_t)before + 24, text->syscall - before, 0,
-                                 &insns);
+        size_t count = cs_disasm(handle, text->bytes + text->at - before, (size_t)before + 24,
+                                 text->syscall - before, 0, &insns);
         bool meets = false;
         for (size_t i = 0; i < count; i++)
             meets = meets || insns[i].address == text->syscall;
@@ -48,7 +49,8 @@ static bool starts_at(const uint8_t *starts, const struct code *code, uint64_t a
 
 static void check(const struct plan *plan, uint64_t syscall, const uint8_t *starts, const struct code *code)
 {
-    bool good = starts_at(starts, code, syscall + (uint64_t)(int64_t)(plan->kind == SITE_HOLE ? plan->hole : plan->patch));
+    int64_t jump = plan->kind == SITE_HOLE ? plan->hole : plan->patch;
+    bool good = starts_at(starts, code, syscall + (uint64_t)jump);
     for (uint32_t i = 0; i < (uint32_t)plan->before + plan->after; i++)
         good = good && starts_at(starts, code, syscall + (uint64_t)(int64_t)plan->insns[i].offset) &&
                starts_at(starts, code, syscall + (uint64_t)(int64_t)(plan->insns[i].offset + plan->insns[i].size));
