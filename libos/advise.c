@@ -3,6 +3,7 @@
 #include "libos/calls.h"
 #include "libos/files.h"
 #include "libos/vma.h"
+#include "shim/site.h"
 
 enum advice {
     MADV_NORMAL, MADV_RANDOM, MADV_SEQUENTIAL, MADV_WILLNEED, MADV_DONTNEED, MADV_FREE = 8, MADV_REMOVE, MADV_DONTFORK,
@@ -60,6 +61,7 @@ static int64_t act(guest_t start, guest_t end, int32_t advice)
     struct flag_change change = {0};
     switch (advice) {
     case MADV_DONTNEED:
+        site_forget(start, end, false); /* private text comes back from its file */
         return PAL->memory_decommit(start, end - start, PAL_DECOMMIT_ZERO);
     case MADV_FREE:
         return PAL->memory_decommit(start, end - start, PAL_DECOMMIT_LAZY);

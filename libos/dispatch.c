@@ -5,6 +5,7 @@
  */
 #include "libos/calls.h"
 #include "libos/process.h"
+#include "shim/site.h"
 
 typedef int64_t (*call_function)(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t);
 
@@ -65,8 +66,17 @@ static void finish(struct frame *frame, int64_t result)
     thread->deadline_valid = 0;
 }
 
+/* Between the trap and the call, so that a call which changes the text or forks finds the sites at rest. */
+static void rewrite(struct frame *frame)
+{
+    site_rewrite(frame->regs.rip);
+    frame->resume = site_resume(frame->regs.rip); /* the bytes behind the call may be the site's now */
+}
+
 void libos_syscall(struct frame *frame)
 {
+    if (frame->how == FRAME_TRAPPED && rewriting)
+        rewrite(frame);
     int64_t result = call(frame);
     if (UNLIKELY(is_special(result)))
         finish(frame, result);
@@ -98,7 +108,7 @@ int64_t sys_restart_syscall(void)
 void frame_set_rip(struct frame *frame, guest_t rip)
 {
     frame->regs.rip = rip;
-    frame->resume = rip;
+    frame->resume = site_resume(rip);
 }
 
 static void frame_from_saved(struct frame *frame)
@@ -106,7 +116,7 @@ static void frame_from_saved(struct frame *frame)
     frame->regs = tcb()->saved;
     frame->number = UINT64_MAX;
     frame->how = FRAME_UPCALL;
-    frame_set_rip(frame, frame->regs.rip);
+    frame_set_rip(frame, site_guest(frame->regs.rip));
 }
 
 void libos_work(struct frame *frame)
@@ -123,7 +133,12 @@ void libos_interrupt(struct frame *frame)
 void libos_exception(struct frame *frame)
 {
     struct pal_exception exception = tcb()->exception;
+    uint64_t rip = tcb()->saved.rip, retry = site_fault(rip);
     frame_from_saved(frame);
+    if (retry) { /* the guest met a site that is being, or has been, rewritten */
+        frame->resume = retry;
+        return;
+    }
     signal_exception(&exception);
 }
 

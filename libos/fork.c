@@ -16,6 +16,7 @@
 #include "libos/memory.h"
 #include "libos/process_own.h"
 #include "libos/wait.h"
+#include "shim/site.h"
 
 #define SIGNAL_BITS 0xffull
 
@@ -142,7 +143,9 @@ int64_t fork_host(struct shared_process *slot)
         return host;
     gate_shut();
     mm_fork_lock();
+    site_lock();
     host = PAL->process_fork();
+    site_unlock();
     if (host == 0) {
         child_alone(self);
         return 0;

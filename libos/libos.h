@@ -81,6 +81,10 @@ uint64_t call_deadline(uint64_t timeout_ns);
 /* A --stats / debugging note of something guests ask for that is not there. */
 void note_unsupported(const char *what, uint64_t value);
 
+/* rewrite.c */
+void rewrite_init(void);
+extern bool rewriting; /* sites that trap are rewritten */
+
 /* trace.c */
 void trace_call(const struct frame *frame, int64_t result);
 void stats_report(void);

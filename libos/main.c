@@ -47,6 +47,7 @@ static void start(const struct pal_api *api, const struct pal_boot *from)
     heap_init(header.arena_end);
     dispatch_slowly = boot->trace || boot->stats;
     mm_init();
+    rewrite_init();
     process_init();
     struct exec_image *image;
     int64_t error = exec_prepare_boot(&image);

@@ -9,6 +9,7 @@
 #include "libos/files.h"
 #include "libos/process.h"
 #include "libos/vma.h"
+#include "shim/site.h"
 
 bool mm_no_randomize;
 
@@ -141,12 +142,15 @@ static int64_t map_on_host(guest_t at, uint64_t size, uint32_t protection, uint3
 static int64_t map_at(guest_t at, uint64_t size, uint32_t protection, uint32_t flags, struct file *file, uint64_t offset,
                       const char *name)
 {
+    bool replaces = !vma_is_free(at, at + size);
     int64_t error = vma_prepare();
+    if (replaces)
+        site_forget(at, at + size, false);
     if (error == 0)
         error = map_on_host(at, size, protection, flags, file, offset);
     if (error < 0)
         return error;
-    if (!vma_is_free(at, at + size))
+    if (replaces)
         vma_take(at, at + size, NULL, NULL);
     uint32_t kept = MAP_SHARED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_GROWSDOWN | MAP_NORESERVE | MAP_LOCKED | VMA_HIDDEN;
     vma_add(&(struct vma){.start = at,
@@ -221,6 +225,7 @@ int64_t mm_release(guest_t start, guest_t end)
     if (start >= end || vma_is_free(start, end))
         return 0;
     int64_t error = vma_prepare();
+    site_forget(start, end, false);
     if (error == 0)
         error = PAL->memory_release(start, end - start);
     if (error == 0)
@@ -273,20 +278,16 @@ out:
 
 /* ---- For other parts of the libOS ---- */
 
-guest_t mm_reserve_near(guest_t near, uint64_t size)
+uint64_t mm_stub_area(uint64_t low, uint64_t high, uint64_t size)
 {
-    uint64_t reach = (2ull << 30) - (16 << 20); /* so that all of a text mapping reaches all of its stubs */
-    size = PAGE_UP(size);
-    guest_t low = near > PAL_GUEST_BASE + reach ? near - reach : PAL_GUEST_BASE;
-    guest_t high = MIN(near + reach, near < mm.mmap_base ? mm.mmap_base : PAL_GUEST_END);
-    mm_lock();
-    guest_t at = vma_highest_gap(near, high, size); /* far above first: out of the heap's way */
-    if (!at)
-        at = vma_lowest_gap(low, near, size);
-    if (at && map_at(at, size, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS | VMA_HIDDEN, NULL, 0,
-                     "[stubs]") < 0)
+    low = MAX(low, PAL_GUEST_BASE);
+    high = MIN(high, mm.mmap_base < PAL_GUEST_END ? mm.mmap_base : PAL_GUEST_END);
+    if (low >= high || high - low < 2 * size)
+        return 0;
+    guest_t at = vma_highest_gap(low, high, 2 * size); /* room to align */
+    at = (at + size - 1) & ~(size - 1);
+    if (at && map_at(at, size, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS | VMA_HIDDEN, NULL, 0, "[stubs]") < 0)
         at = 0;
-    mm_unlock();
     return at;
 }
 
@@ -296,6 +297,7 @@ void mm_reset(void)
     if (mm.root && PAL->memory_release(PAL_GUEST_BASE, PAL_GUEST_END - PAL_GUEST_BASE) < 0)
         panic("the host does not take the guest's memory back");
     vma_clear();
+    site_forget_all();
     mm.facts = (struct mm_facts){0};
     mm.fork_flags = 0;
     mm.mmap_base = PAL_GUEST_END;

@@ -64,9 +64,6 @@ void mm_facts_set(const struct mm_facts *facts); /* exec: all but total_bytes */
 void mm_layout_set(guest_t mmap_base);           /* exec: mappings without a hint lie below it, top-down */
 /* The start of a free range for exec to map into with MAP_FIXED, or 0.  align is a power of two. */
 guest_t mm_free_range(uint64_t size, uint64_t align);
-/* A private area within 2 GiB of `near`, readable, writable and executable, that the guest's own calls leave alone; 0 where
- * there is no room.  For the stubs of rewritten call sites; mm_reset drops it with the rest. */
-guest_t mm_reserve_near(guest_t near, uint64_t size);
 extern bool mm_no_randomize; /* personality(2)'s ADDR_NO_RANDOMIZE: from the next exec on */
 /* A fault of the guest at `address`: true if it was the stack growing, and the guest can go on. */
 bool mm_fault_grows_stack(guest_t address, guest_t stack_pointer);

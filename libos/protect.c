@@ -3,6 +3,7 @@
 #include "libos/calls.h"
 #include "libos/files.h"
 #include "libos/vma.h"
+#include "shim/site.h"
 
 /* mprotect_fixup's check: what the file was opened for still holds. */
 static bool may_have(const struct vma *vma, uint32_t protection)
@@ -49,6 +50,8 @@ static int64_t protect(guest_t start, guest_t end, uint32_t protection)
     guest_t stop = reach(start, end, protection, &refused);
     if (stop > start) {
         int64_t error = mm.count < MAP_COUNT_MAX ? vma_prepare() : -ENOMEM;
+        if (protection != (PROT_READ | PROT_EXEC))
+            site_forget(start, stop, true);
         if (error == 0)
             error = PAL->memory_protect(start, stop - start, protection);
         if (error < 0)

@@ -3,6 +3,7 @@
 #include "libos/calls.h"
 #include "libos/files.h"
 #include "libos/vma.h"
+#include "shim/site.h"
 
 /* Caller holds mm.lock.  What may become of `old` bytes at `address`: vma_to_resize's checks. */
 static int64_t check(guest_t address, uint64_t old, uint64_t new, uint64_t space_limit)
@@ -26,6 +27,7 @@ static int64_t check(guest_t address, uint64_t old, uint64_t new, uint64_t space
 static int64_t move(guest_t address, uint64_t old, guest_t target, uint64_t new)
 {
     int64_t error = mm.count < MAP_COUNT_MAX ? vma_prepare() : -ENOMEM;
+    site_forget(address, address + old, true);
     if (error == 0)
         error = PAL->memory_move(address, old, target, new);
     if (error < 0)

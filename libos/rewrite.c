@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the call-site rewriter (shim/site.h) needs of this process: text that stays as it is for a while, pages that can be
+ * written, room for stubs.  All of it under mm.lock.
+ */
+#include "libos/process.h"
+#include "libos/vma.h"
+#include "shim/site.h"
+
+static int text_pin(uint64_t address, uint64_t *start, uint64_t *end)
+{
+    mm_lock();
+    const struct vma_node *node = vma_at(address);
+    if (!node || node->vma.start > address || !node->vma.file || !(node->vma.flags & MAP_PRIVATE) ||
+        node->vma.protection != (PROT_READ | PROT_EXEC)) {
+        mm_unlock();
+        return 0;
+    }
+    *start = node->vma.start;
+    *end = node->vma.end;
+    return 1;
+}
+
+static int64_t code_writable(uint64_t page, uint64_t size, int on)
+{
+    return PAL->memory_protect(page, size, PAL_READ | PAL_EXEC | (on ? PAL_WRITE : 0));
+}
+
+static void sync_cores(void)
+{
+    if (current_process()->thread_count > 1)
+        PAL->memory_sync(0, 0, PAL_SYNC_CODE);
+}
+
+static void *alloc_forever(uint64_t size)
+{
+    return alloc_zero(size);
+}
+
+static void yield(void)
+{
+    PAL->thread_yield();
+}
+
+static struct site_host host = {
+    .text_pin = text_pin,
+    .text_unpin = mm_unlock,
+    .code_writable = code_writable,
+    .sync_cores = sync_cores,
+    .stub_area = mm_stub_area,
+    .alloc = alloc_forever,
+    .yield = yield,
+};
+bool rewriting;
+
+void rewrite_init(void)
+{
+    host.entry = (uint64_t)(uintptr_t)shim_syscall_call;
+    site_init(&host);
+    rewriting = !boot->no_rewrite && (boot->capabilities & PAL_CAN_SYNC_CODE);
+}
