@@ -137,6 +137,13 @@ int64_t sys_madvise(guest_t address, uint64_t size, int32_t advice)
 #define MS_INVALIDATE 2u
 #define MS_SYNC 4u
 
+/* All of the file, which is more than was asked for. */
+static int64_t flush_file(struct file *file)
+{
+    uint32_t data_only = 1;
+    return file->handle < 0 ? 0 : PAL->stream_control(file->handle, PAL_CTL_FLUSH, &data_only, sizeof data_only);
+}
+
 /* MS_ASYNC has done nothing since Linux 2.6.19: dirty pages are written anyway.  MS_SYNC may take long: not under the lock. */
 int64_t sys_msync(guest_t address, uint64_t size, uint32_t flags)
 {
@@ -151,22 +158,22 @@ int64_t sys_msync(guest_t address, uint64_t size, uint32_t flags)
         mm_lock();
         const struct vma_node *node = vma_at(at);
         struct vma vma = node ? node->vma : (struct vma){.start = UINT64_MAX};
+        bool flush = (flags & MS_SYNC) && vma.start < end && vma.file && (vma.flags & MAP_SHARED);
+        struct file *file = flush ? file_ref(vma.file) : NULL;
         mm_unlock();
         if (vma.start >= end)
             return -ENOMEM;
-        if (vma.start > at) {
+        if (vma.start > at)
             holes = -ENOMEM;
-            at = vma.start;
+        int64_t error = (flags & MS_INVALIDATE) && (vma.flags & MAP_LOCKED) ? -EBUSY : 0;
+        if (file) {
+            if (error == 0)
+                error = flush_file(file);
+            file_put(file);
         }
-        if ((flags & MS_INVALIDATE) && (vma.flags & MAP_LOCKED))
-            return -EBUSY;
-        guest_t stop = MIN(vma.end, end);
-        if ((flags & MS_SYNC) && vma.file && (vma.flags & MAP_SHARED)) {
-            int64_t error = PAL->memory_sync(at, stop - at, PAL_SYNC_WAIT);
-            if (error < 0)
-                return error;
-        }
-        at = stop;
+        if (error < 0)
+            return error;
+        at = vma.end;
     }
     return holes;
 }

@@ -29,7 +29,7 @@ static int64_t code_writable(uint64_t page, uint64_t size, int on)
 static void sync_cores(void)
 {
     if (current_process()->thread_count > 1)
-        PAL->memory_sync(0, 0, PAL_SYNC_CODE);
+        PAL->code_sync();
 }
 
 static void *alloc_forever(uint64_t size)
@@ -50,6 +50,7 @@ static struct site_host host = {
     .stub_area = mm_stub_area,
     .alloc = alloc_forever,
     .yield = yield,
+    .patience = 8, /* a rewrite costs as much as a dozen traps: a site must show that it is used */
 };
 bool rewriting;
 

@@ -119,7 +119,7 @@ enum pal_capability {
     PAL_CAN_MOVE = 1u << 1,          /* memory_move */
     PAL_CAN_TRAP = 1u << 2,          /* a guest's own syscall instruction reaches syscall_trap */
     PAL_CAN_EXPORT = 1u << 3,        /* handle_export / handle_import */
-    PAL_CAN_SYNC_CODE = 1u << 4,     /* memory_sync(PAL_SYNC_CODE) */
+    PAL_CAN_SYNC_CODE = 1u << 4,     /* code_sync */
 };
 
 enum pal_standard_stream { PAL_STDIN, PAL_STDOUT, PAL_STDERR, PAL_STANDARD_STREAMS };
@@ -169,7 +169,6 @@ enum pal_map_flags {
 };
 
 enum pal_decommit { PAL_DECOMMIT_ZERO = 0, PAL_DECOMMIT_LAZY = 1, PAL_DECOMMIT_UNSHARE = 2 /* punch a hole */ };
-enum pal_sync { PAL_SYNC_WAIT = 1, PAL_SYNC_ASYNC = 2, PAL_SYNC_CODE = 4 /* all threads see new code bytes */ };
 
 enum pal_file_type {
     PAL_TYPE_FILE = 1, PAL_TYPE_DIRECTORY, PAL_TYPE_SYMLINK, PAL_TYPE_CHARACTER, PAL_TYPE_BLOCK, PAL_TYPE_FIFO,
@@ -300,7 +299,8 @@ struct pal_api {
     /* Moves or resizes pages, contents and sharing kept; target == source resizes in place.  mremap(2) with MAYMOVE|FIXED.
      * source size 0 duplicates a shared mapping. */
     int64_t (*memory_move)(uint64_t source, uint64_t source_size, uint64_t target, uint64_t target_size);
-    int64_t (*memory_sync)(uint64_t address, uint64_t size, uint32_t flags);
+    /* When it returns, every other thread has executed a serialising instruction: it sees code bytes changed before. */
+    int64_t (*code_sync)(void);
 
     /* Threads.  `tcb` is the new thread's block, zeroed but for libos_stack and libos[]; it begins in `entry(argument)` on
      * tcb->libos_stack, FS base 0.  The caller owns the memory until the thread has left: see thread_exit. */

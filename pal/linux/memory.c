@@ -86,20 +86,11 @@ int64_t linux_memory_move(uint64_t source, uint64_t source_size, uint64_t target
     return at < 0 ? at : 0;
 }
 
-static int64_t sync_code(void)
+int64_t linux_code_sync(void)
 {
     int64_t error = host_call(membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0);
     if (error != -EPERM)
         return error;
     error = host_call(membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0);
     return error ? error : host_call(membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0);
-}
-
-int64_t linux_memory_sync(uint64_t address, uint64_t size, uint32_t flags)
-{
-    if (flags & PAL_SYNC_CODE)
-        return sync_code();
-    if (!(flags & (PAL_SYNC_WAIT | PAL_SYNC_ASYNC)) || !range_ok(address, size))
-        return -EINVAL;
-    return host_call(msync, address, size, flags & PAL_SYNC_WAIT ? MS_SYNC : MS_ASYNC);
 }

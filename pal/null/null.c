@@ -56,11 +56,9 @@ static int64_t memory_move(uint64_t source, uint64_t source_size, uint64_t targe
     (void)source, (void)source_size, (void)target, (void)target_size;
     return REFUSED;
 }
-/* PAL_SYNC_CODE (PAL_CAN_SYNC_CODE): every thread has executed a serialising instruction since.  The others: file
- * mappings. */
-static int64_t memory_sync(uint64_t address, uint64_t size, uint32_t flags)
+/* PAL_CAN_SYNC_CODE: every other thread has executed a serialising instruction since the call began. */
+static int64_t code_sync(void)
 {
-    (void)address, (void)size, (void)flags;
     return REFUSED;
 }
 
@@ -273,7 +271,7 @@ const struct pal_api null_api = {
     .memory_protect = memory_protect,
     .memory_map = memory_map,
     .memory_move = memory_move,
-    .memory_sync = memory_sync,
+    .code_sync = code_sync,
     .thread_create = thread_create,
     .thread_exit = thread_exit,
     .thread_yield = thread_yield,

@@ -40,7 +40,7 @@ static int code(void)
     *at(SCRATCH) = 0xc300000007b8; /* mov $7, %eax; ret */
     CHECK(PAL->memory_protect(SCRATCH, PAGE, PAL_READ | PAL_EXEC) == 0);
     if (boot->capabilities & PAL_CAN_SYNC_CODE)
-        CHECK(PAL->memory_sync(SCRATCH, PAGE, PAL_SYNC_CODE) == 0);
+        CHECK(PAL->code_sync() == 0);
     CHECK(((int (*)(void))SCRATCH)() == 7);
     CHECK(PAL->memory_release(SCRATCH, PAGE) == 0);
     return 0;
@@ -72,7 +72,6 @@ static int sections(void)
     CHECK(*at(SCRATCH + SIZE) == 31);
     *at(SCRATCH + SIZE + PAGE) = 32; /* private */
     CHECK(*at(SCRATCH + PAGE) == 31);
-    CHECK(PAL->memory_sync(SCRATCH, SIZE, PAL_SYNC_WAIT) == 0);
     CHECK(PAL->memory_decommit(SCRATCH, SIZE, PAL_DECOMMIT_UNSHARE) == 0 && *at(SCRATCH + SIZE) == 0);
     CHECK(PAL->memory_map(SCRATCH, PAGE, PAL_READ, PAL_MAP_SHARED, 999, 0) == -EBADF);
     CHECK(PAL->memory_release(SCRATCH, SIZE + 2 * PAGE) == 0);
@@ -130,13 +129,11 @@ static int refusals(void)
         CHECK(PAL->memory_decommit(address, size, PAL_DECOMMIT_ZERO) == -EINVAL);
         CHECK(PAL->memory_protect(address, size, PAL_READ) == -EINVAL);
         CHECK(PAL->memory_map(address, size, PAL_READ, 0, 0, 0) == -EINVAL);
-        CHECK(PAL->memory_sync(address, size, PAL_SYNC_WAIT) == -EINVAL);
         CHECK(PAL->memory_move(SCRATCH, PAGE, address, size) == -EINVAL);
         if (size)
             CHECK(PAL->memory_move(address, size, SCRATCH, PAGE) == -EINVAL);
     }
     CHECK(PAL->memory_decommit(SCRATCH, PAGE, 17) == -EINVAL);
-    CHECK(PAL->memory_sync(SCRATCH, PAGE, 0) == -EINVAL);
     return 0;
 }
 
