@@ -18,6 +18,19 @@ typedef uint64_t sigset_t; /* bit n-1 = signal n */
  */
 enum process_exiting { PROCESS_STAYS, PROCESS_EXITS, PROCESS_EXECS };
 
+#define RLIMIT_COUNT 16
+#define AFFINITY_WORDS 16 /* processors / 64 */
+
+/* What programs set and read back; a fork's child has it too.  limits.c, sched.c, info.c. */
+struct settings {
+    uint32_t ready; /* the first use fills in what Linux starts with */
+    uint32_t persona, dumpable, no_new_privileges, keep_capabilities, huge_pages_off, barriers;
+    int32_t nice, policy, priority, io_priority;
+    uint64_t timer_slack, dropped_capabilities;
+    struct { uint64_t soft, hard; } limits[RLIMIT_COUNT];
+    uint64_t affinity[AFFINITY_WORDS];
+};
+
 struct process {
     int pid;
     uint32_t references;
@@ -35,6 +48,7 @@ struct process {
     uint32_t vforks;              /* threads that play a virtual child at the moment */
     uint32_t uid, euid, suid, fsuid, gid, egid, sgid, fsgid;
     uint32_t group_count, groups[32];
+    struct settings settings;
 };
 
 /* First fields: hot. */
@@ -149,6 +163,7 @@ struct process_facts {
 };
 int process_list(int *pids, int most);
 bool process_facts(int pid, struct process_facts *out);
+struct settings *settings(void); /* limits.c: of current_process() */
 /* RLIMIT_*: what getrlimit gives this process. */
 void limit_get(uint32_t resource, uint64_t *soft, uint64_t *hard);
 /* uname's, and what sethostname set: at most 64 bytes and a NUL. */
