@@ -44,12 +44,6 @@ static int64_t whose(int32_t pid)
     return own ? 1 : process_facts(pid, &facts) ? 0 : -ESRCH;
 }
 
-int64_t sys_sched_yield(void)
-{
-    PAL->thread_yield();
-    return 0;
-}
-
 /* ---- Priorities ------------------------------------------------------------------------------------------------------------- */
 
 /* getpriority and setpriority name one process, a group, or a user: own is what includes the caller. */
