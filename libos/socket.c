@@ -309,6 +309,18 @@ static uint64_t total_size(const struct pal_vector *vector, uint32_t count)
     return size;
 }
 
+static int64_t send_one(struct file *file, uint64_t base, uint64_t size, uint32_t flags)
+{
+    struct pal_vector vector = {base, size};
+    return PAL->socket_send(file->handle, &(struct pal_message){.vector = &vector, .count = 1}, flags);
+}
+
+static int64_t receive_one(struct file *file, uint64_t base, uint64_t size, uint32_t flags)
+{
+    struct pal_vector vector = {base, size};
+    return PAL->socket_receive(file->handle, &(struct pal_message){.vector = &vector, .count = 1}, flags);
+}
+
 /* Several vectors with flags: the host takes one buffer. */
 static int64_t send_gathered(struct file *file, const struct pal_vector *vector, uint32_t count, uint32_t flags)
 {
@@ -326,7 +338,7 @@ static int64_t send_gathered(struct file *file, const struct pal_vector *vector,
         at += piece;
     }
     if (!result)
-        result = PAL->socket_send(file->handle, (uint64_t)(uintptr_t)bytes, size, flags);
+        result = send_one(file, (uint64_t)(uintptr_t)bytes, size, flags);
     release(bytes);
     return result;
 }
@@ -338,7 +350,7 @@ static int64_t send_vectors(struct file *file, const struct pal_vector *vector, 
         return -EOPNOTSUPP;
     uint32_t pass = (flags & MSG_DONTWAIT) | MSG_NOSIGNAL; /* the guest's SIGPIPE is made here */
     if (count <= 1)
-        result = PAL->socket_send(file->handle, count ? vector[0].base : 0, count ? vector[0].size : 0, pass);
+        result = send_one(file, count ? vector[0].base : 0, count ? vector[0].size : 0, pass);
     else if (flags & MSG_DONTWAIT)
         result = send_gathered(file, vector, count, pass);
     else
@@ -421,7 +433,7 @@ static int64_t receive_scattered(struct file *file, const struct pal_vector *vec
     char *bytes = alloc(size);
     if (!bytes)
         return -ENOMEM;
-    int64_t result = PAL->socket_receive(file->handle, (uint64_t)(uintptr_t)bytes, size, flags);
+    int64_t result = receive_one(file, (uint64_t)(uintptr_t)bytes, size, flags);
     uint64_t have = result < 0 ? 0 : MIN((uint64_t)result, size);
     for (uint32_t i = 0; i < count && at < have && result >= 0; i++) {
         uint64_t piece = MIN(vector[i].size, have - at);
@@ -443,7 +455,7 @@ static int64_t receive_vectors(struct file *file, const struct pal_vector *vecto
     bool packets = socket_type(file) != SOCK_STREAM;
     uint32_t pass = (flags & (MSG_PEEK | MSG_DONTWAIT | MSG_WAITALL)) | (packets ? MSG_TRUNC : 0);
     if (count <= 1)
-        result = PAL->socket_receive(file->handle, count ? vector[0].base : 0, count ? vector[0].size : 0, pass);
+        result = receive_one(file, count ? vector[0].base : 0, count ? vector[0].size : 0, pass);
     else if (!pass)
         result = PAL->stream_read(file->handle, vector, count, -1);
     else

@@ -205,7 +205,7 @@ struct pal_name {
 struct pal_path_buffer { uint32_t size; char bytes[PAL_PATH_MAX]; };
 
 enum pal_change_op {
-    PAL_MKDIR, PAL_RMDIR, PAL_UNLINK, PAL_RENAME, PAL_LINK, PAL_SYMLINK, PAL_MKFIFO,
+    PAL_MKDIR, PAL_RMDIR, PAL_UNLINK, PAL_RENAME, PAL_LINK, PAL_SYMLINK, PAL_MKFIFO, PAL_MKSOCKET,
 };
 enum pal_rename_flags { PAL_RENAME_NOREPLACE = 1, PAL_RENAME_EXCHANGE = 2 }; /* renameat2(2) */
 
@@ -235,6 +235,7 @@ enum pal_control {
     PAL_CTL_SEALS_ADD,     /* uint32_t */
     PAL_CTL_SHUTDOWN,      /* uint32_t: shutdown(2)'s how */
     PAL_CTL_ADVISE,        /* struct pal_allocate, mode = POSIX_FADV_*; may do nothing */
+    PAL_CTL_LISTEN,        /* struct pal_listen, on what local_bind gave */
 };
 struct pal_seek { int64_t offset; uint32_t whence, reserved; };
 struct pal_allocate { uint64_t offset, size; uint32_t mode, reserved; };
@@ -246,6 +247,37 @@ struct pal_lock { /* struct flock, with the command: 0 get, 1 set, 2 set and wai
 };
 struct pal_terminal { uint32_t iflag, oflag, cflag, lflag, when; uint8_t line, cc[19]; }; /* when: 0 now, 1 drain, 2 flush */
 struct pal_window { uint16_t rows, columns, xpixel, ypixel; };
+
+/*
+ * Local sockets, private to the sandbox.  A bound name has a queue: connections arrive there as messages with one handle,
+ * datagrams as what was sent.  `info` is up to the libOS: whoever connects is given the listener's, and the first bytes of
+ * a connection's message are the connector's.
+ */
+enum pal_local_kind { PAL_LOCAL_STREAM = 1, PAL_LOCAL_PACKET, PAL_LOCAL_DATAGRAM };
+#define PAL_LOCAL_INFO 256u
+struct pal_local {
+    const char *bytes;  /* an absolute guest path that leads to a PAL_MKSOCKET object; abstract: any bytes */
+    uint32_t size;      /* abstract, 0 at local_bind: the host picks one */
+    uint32_t kind;      /* pal_local_kind */
+    uint32_t abstract;
+    uint32_t info_size; /* at most PAL_LOCAL_INFO */
+    const void *info;
+};
+struct pal_listen {
+    uint64_t name; /* as local_bind told */
+    const void *info;
+    uint32_t info_size, backlog; /* a further connection gives -EAGAIN */
+};
+
+/* A message on a local socket: bytes, and handles that go with them (unix(7), SCM_RIGHTS). */
+struct pal_message {
+    const struct pal_vector *vector;
+    uint32_t count;        /* of vectors, at most 1024 */
+    uint32_t handle_count; /* at most PAL_MESSAGE_HANDLES; receive: room, then how many came.  Without room they are lost */
+    pal_handle_t *handles;
+    uint32_t flags;        /* receive: MSG_TRUNC, MSG_CTRUNC, MSG_EOR of recvmsg(2) */
+};
+#define PAL_MESSAGE_HANDLES 253u
 
 enum pal_object {
     PAL_OBJECT_PIPE,       /* two handles: [0] reads, [1] writes; PAL_OBJ_PACKET = O_DIRECT */
@@ -278,7 +310,7 @@ struct pal_mutex {
     uint32_t reserved;
 };
 
-/* ---- The calls: 41 ------------------------------------------------------------------------------------------------ */
+/* ---- The calls: 43 ------------------------------------------------------------------------------------------------ */
 
 struct pal_api {
     uint32_t abi_version, count;
@@ -290,14 +322,16 @@ struct pal_api {
     int64_t (*memory_release)(uint64_t address, uint64_t size);
     /* Zero-filled pages at a reserved range, replacing what was there.  flags: pal_map_flags.  mmap(2) MAP_ANONYMOUS. */
     int64_t (*memory_commit)(uint64_t address, uint64_t size, uint32_t protection, uint32_t flags);
-    /* Drops contents and memory, keeps range and protection.  madvise(2) DONTNEED, FREE, REMOVE. */
+    /* Drops contents and memory, keeps range and protection.  UNSHARE works on the shared segment, too.  madvise(2)
+     * DONTNEED, FREE, REMOVE. */
     int64_t (*memory_decommit)(uint64_t address, uint64_t size, uint32_t how);
     int64_t (*memory_protect)(uint64_t address, uint64_t size, uint32_t protection);
     /* Maps a file or section at a reserved range, replacing what was there. */
     int64_t (*memory_map)(uint64_t address, uint64_t size, uint32_t protection, uint32_t flags, pal_handle_t handle,
                           uint64_t offset);
     /* Moves or resizes pages, contents and sharing kept; target == source resizes in place.  mremap(2) with MAYMOVE|FIXED.
-     * source size 0 duplicates a shared mapping. */
+     * source size 0 duplicates a shared mapping: also of pages of the shared segment, which keep their protection
+     * (read and write) until memory_protect. */
     int64_t (*memory_move)(uint64_t source, uint64_t source_size, uint64_t target, uint64_t target_size);
     /* When it returns, every other thread has executed a serialising instruction: it sees code bytes changed before. */
     int64_t (*code_sync)(void);
@@ -347,9 +381,18 @@ struct pal_api {
 
     /* Pipes, events, sections, local sockets, poll sets.  out has room for two. */
     int64_t (*object_create)(uint32_t object, uint32_t flags, uint64_t value, pal_handle_t *out);
-    /* [blocks] MSG_PEEK, MSG_DONTWAIT, MSG_WAITALL, MSG_TRUNC, MSG_NOSIGNAL of send(2), recv(2). */
-    int64_t (*socket_send)(pal_handle_t handle, uint64_t buffer, uint64_t size, uint32_t flags);
-    int64_t (*socket_receive)(pal_handle_t handle, uint64_t buffer, uint64_t size, uint32_t flags);
+    /* [blocks] Bytes moved.  MSG_PEEK, MSG_DONTWAIT, MSG_WAITALL, MSG_TRUNC, MSG_NOSIGNAL, MSG_OOB, MSG_EOR of send(2), recv(2). */
+    int64_t (*socket_send)(pal_handle_t handle, const struct pal_message *message, uint32_t flags);
+    int64_t (*socket_receive)(pal_handle_t handle, struct pal_message *message, uint32_t flags);
+    /* Binds a name: *out is its queue, which lasts as long as handles to it; *out_name tells PAL_CTL_LISTEN which one.
+     * *text is the name that the host picked, or the path of -EREMOTE.  -EADDRINUSE; -ECONNREFUSED: no PAL_MKSOCKET object.
+     * With PAL_LOCAL_DATAGRAM the queue may be read at once. */
+    int64_t (*local_bind)(const struct pal_local *local, pal_handle_t *out, uint64_t *out_name,
+                          struct pal_path_buffer *text);
+    /* *out is a connected socket, or with PAL_LOCAL_DATAGRAM the queue's other end; *text the listener's info, or the path
+     * of -EREMOTE.  -ECONNREFUSED: nobody has that name, or does not listen; -EPROTOTYPE: of another kind; -EAGAIN: the
+     * backlog is full. */
+    int64_t (*local_connect)(const struct pal_local *local, pal_handle_t *out, struct pal_path_buffer *text);
 
     /* [blocks] Return the number of ready entries, 0 at the deadline. */
     int64_t (*poll)(struct pal_poll *entries, uint32_t count, uint64_t deadline);

@@ -187,6 +187,7 @@ static const struct {
     [PAL_CTL_SEALS_ADD] = {seals_add, sizeof(uint32_t)},
     [PAL_CTL_SHUTDOWN] = {shut_down, sizeof(uint32_t)},
     [PAL_CTL_ADVISE] = {advise, sizeof(struct pal_allocate)},
+    [PAL_CTL_LISTEN] = {local_listen, sizeof(struct pal_listen)},
 };
 
 int64_t linux_stream_control(pal_handle_t handle, uint32_t op, void *argument, uint64_t size)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The PAL's Linux host half, as its files see each other.  Reading order: entry.S and start.c (how a picoprocess
- * begins), signal.c (upcalls), thread.c, lock.c, memory.c, stream.c, object.c, process.c, monitor.c and name.c (what
+ * begins), signal.c (upcalls), thread.c, lock.c, memory.c, stream.c, object.c, local.c, process.c, monitor.c and name.c (what
  * is asked of the monitor), api.c (the table).
  *
  * Rules: no libc; nothing here waits for another thread of this picoprocess (a thread may be anywhere at a fork, so
@@ -146,11 +146,18 @@ int64_t linux_stream_control(pal_handle_t handle, uint32_t op, void *argument, u
 /* ---- object.c -------------------------------------------------------------------------------------------------- */
 
 int64_t linux_object_create(uint32_t object, uint32_t flags, uint64_t value, pal_handle_t *out);
-int64_t linux_socket_send(pal_handle_t handle, uint64_t buffer, uint64_t size, uint32_t flags);
-int64_t linux_socket_receive(pal_handle_t handle, uint64_t buffer, uint64_t size, uint32_t flags);
 int64_t linux_poll(struct pal_poll *entries, uint32_t count, uint64_t deadline);
 int64_t linux_poll_set_update(pal_handle_t set, uint32_t op, pal_handle_t handle, const struct pal_poll_event *event);
 int64_t linux_poll_set_wait(pal_handle_t set, struct pal_poll_event *events, uint32_t count, uint64_t deadline);
+
+/* ---- local.c --------------------------------------------------------------------------------------------------- */
+
+int64_t linux_socket_send(pal_handle_t handle, const struct pal_message *message, uint32_t flags);
+int64_t linux_socket_receive(pal_handle_t handle, struct pal_message *message, uint32_t flags);
+int64_t linux_local_bind(const struct pal_local *local, pal_handle_t *out, uint64_t *out_name,
+                         struct pal_path_buffer *text);
+int64_t linux_local_connect(const struct pal_local *local, pal_handle_t *out, struct pal_path_buffer *text);
+int64_t local_listen(pal_handle_t handle, void *argument); /* PAL_CTL_LISTEN */
 
 /* ---- clock.c --------------------------------------------------------------------------------------------------- */
 

@@ -38,9 +38,14 @@ enum monitor_op {
     MONITOR_IMPORT,    /* arguments[0] = token, [1] = 1: drop it.   reply: descriptor */
     MONITOR_SECTION,   /* arguments[0] = size, [1] = sealable.      reply: descriptor of a memfd */
     MONITOR_PAIR,      /* arguments[0] = pal_object, [1] = pal_object_flags.  reply: two descriptors */
+    MONITOR_BIND,      /* path = where or what; flags = pal_local_kind | MONITOR_ABSTRACT.
+                          reply: descriptor of the queue, value = the name's number, text = an abstract name */
+    MONITOR_LISTEN,    /* arguments[0] = the name's number, [1] = backlog; other = info */
+    MONITOR_CONNECT,   /* path, flags as for BIND; other = info.    reply: descriptor, text = the listener's info */
     MONITOR_OPS
 };
 #define MONITOR_NOFOLLOW 0x80000000u
+#define MONITOR_ABSTRACT 0x80000000u
 
 /* Packed by hand: no padding.  `path` then `other` follow, without NULs; the packet ends there. */
 struct monitor_request {

@@ -133,7 +133,7 @@ int64_t linux_attributes_set(pal_handle_t handle, const struct pal_name *name, c
 int64_t linux_name_change(uint32_t op, const struct pal_name *name, const struct pal_name *other, uint32_t mode,
                           struct pal_path_buffer *escape)
 {
-    if (op > PAL_MKFIFO)
+    if (op > PAL_MKSOCKET)
         return -EINVAL;
     int needs_other = op == PAL_RENAME || op == PAL_LINK || op == PAL_SYMLINK;
     if (needs_other && !other)

@@ -2,17 +2,8 @@
 /* Objects without a name: pipes, events, sections, local sockets, poll sets; and waiting on several handles. */
 #include <linux/eventpoll.h>
 #include <linux/fcntl.h>
-#include <linux/socket.h>
 
 #include "pal/linux/linux.h"
-
-/* send(2)'s flags that pal.h passes on; not in the kernel's exported headers. */
-#define SOCKET_PEEK 0x2u
-#define SOCKET_TRUNCATE 0x20u
-#define SOCKET_DONTWAIT 0x40u
-#define SOCKET_WAITALL 0x100u
-#define SOCKET_NOSIGNAL 0x4000u
-#define SOCKET_FLAGS (SOCKET_PEEK | SOCKET_TRUNCATE | SOCKET_DONTWAIT | SOCKET_WAITALL | SOCKET_NOSIGNAL)
 
 #define EVENT_SEMAPHORE 1u
 #define NS_PER_MS 1000000ull
@@ -58,22 +49,6 @@ int64_t linux_object_create(uint32_t object, uint32_t flags, uint64_t value, pal
         return result;
     *out = (pal_handle_t)result;
     return 0;
-}
-
-int64_t linux_socket_send(pal_handle_t handle, uint64_t buffer, uint64_t size, uint32_t flags)
-{
-    if (flags & ~SOCKET_FLAGS)
-        return -EINVAL;
-    return host_blocking(sendto, handle, buffer, size, flags | SOCKET_NOSIGNAL, NULL, 0);
-}
-
-int64_t linux_socket_receive(pal_handle_t handle, uint64_t buffer, uint64_t size, uint32_t flags)
-{
-    const struct pal_vector vector = {buffer, size};
-    struct host_msghdr message = {.vector = &vector, .count = 1};
-    if (flags & ~SOCKET_FLAGS)
-        return -EINVAL;
-    return host_blocking(recvmsg, handle, &message, flags);
 }
 
 /* What is left until a deadline, not below zero. */

@@ -186,14 +186,26 @@ static int64_t object_create(uint32_t object, uint32_t flags, uint64_t value, pa
     (void)object, (void)flags, (void)value, (void)out;
     return REFUSED;
 }
-static int64_t socket_send(pal_handle_t handle, uint64_t buffer, uint64_t size, uint32_t flags)
+static int64_t socket_send(pal_handle_t handle, const struct pal_message *message, uint32_t flags)
 {
-    (void)handle, (void)buffer, (void)size, (void)flags;
+    (void)handle, (void)message, (void)flags;
     return REFUSED;
 }
-static int64_t socket_receive(pal_handle_t handle, uint64_t buffer, uint64_t size, uint32_t flags)
+static int64_t socket_receive(pal_handle_t handle, struct pal_message *message, uint32_t flags)
 {
-    (void)handle, (void)buffer, (void)size, (void)flags;
+    (void)handle, (void)message, (void)flags;
+    return REFUSED;
+}
+/* The trusted side keeps the names: no socket of the host's may be reached by one. */
+static int64_t local_bind(const struct pal_local *local, pal_handle_t *out, uint64_t *out_name,
+                          struct pal_path_buffer *text)
+{
+    (void)local, (void)out, (void)out_name, (void)text;
+    return REFUSED;
+}
+static int64_t local_connect(const struct pal_local *local, pal_handle_t *out, struct pal_path_buffer *text)
+{
+    (void)local, (void)out, (void)text;
     return REFUSED;
 }
 /* A negative handle is skipped, as in poll(2). */
@@ -294,6 +306,8 @@ const struct pal_api null_api = {
     .object_create = object_create,
     .socket_send = socket_send,
     .socket_receive = socket_receive,
+    .local_bind = local_bind,
+    .local_connect = local_connect,
     .poll = poll,
     .poll_set_update = poll_set_update,
     .poll_set_wait = poll_set_wait,

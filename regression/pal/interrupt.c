@@ -12,7 +12,17 @@ static uint32_t never;
 
 static int64_t block_wait(void) { return PAL->wait((uint64_t)&never, 0, PAL_FOREVER, 0); }
 static int64_t block_read(void) { char byte; return get(ends[0], &byte, 1); }
-static int64_t block_receive(void) { char byte; return PAL->socket_receive(pair[0], (uint64_t)&byte, 1, 0); }
+static int64_t send_byte(void)
+{
+    const struct pal_vector vector = {(uint64_t) "x", 1};
+    return PAL->socket_send(pair[0], &(struct pal_message){.vector = &vector, .count = 1}, 0);
+}
+static int64_t block_receive(void)
+{
+    char byte;
+    const struct pal_vector vector = {(uint64_t)&byte, 1};
+    return PAL->socket_receive(pair[0], &(struct pal_message){.vector = &vector, .count = 1}, 0);
+}
 static int64_t block_poll_set(void)
 {
     struct pal_poll_event event;
@@ -53,7 +63,7 @@ static int flag_is_seen(void)
     CHECK(PAL->thread_interrupt(tcb()) == 0 && tcb()->interrupted);
     for (size_t i = 0; i < COUNT_OF(blocking); i++)
         CHECK(blocking[i]() == -EINTR);
-    CHECK(put(ends[1], "x", 1) == -EINTR && PAL->socket_send(pair[0], (uint64_t) "x", 1, 0) == -EINTR);
+    CHECK(put(ends[1], "x", 1) == -EINTR && send_byte() == -EINTR);
     CHECK(PAL->process_wait(0, 0, &ended) == -EINTR);
     CHECK(tcb()->interrupted); /* only the libOS clears it */
     tcb()->interrupted = 0;

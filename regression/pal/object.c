@@ -26,23 +26,35 @@ static int events(void)
     return 0;
 }
 
+static int64_t put_to(pal_handle_t handle, uint64_t bytes, uint64_t size, uint32_t flags)
+{
+    const struct pal_vector vector = {bytes, size};
+    return PAL->socket_send(handle, &(struct pal_message){.vector = &vector, .count = 1}, flags);
+}
+
+static int64_t get_from(pal_handle_t handle, uint64_t bytes, uint64_t size, uint32_t flags)
+{
+    const struct pal_vector vector = {bytes, size};
+    return PAL->socket_receive(handle, &(struct pal_message){.vector = &vector, .count = 1}, flags);
+}
+
 static int socket_pairs(void)
 {
     pal_handle_t ends[2];
     char bytes[8];
     CHECK(PAL->object_create(PAL_OBJECT_PACKET_PAIR, 0, 0, ends) == 0);
-    CHECK(PAL->socket_send(ends[0], (uint64_t) "abc", 3, 0) == 3);
-    CHECK(PAL->socket_send(ends[0], (uint64_t) "de", 2, 0) == 2);
-    CHECK(PAL->socket_receive(ends[1], (uint64_t)bytes, 8, MSG_PEEK) == 3);
-    CHECK(PAL->socket_receive(ends[1], (uint64_t)bytes, 8, 0) == 3 && !memcmp(bytes, "abc", 3));
-    CHECK(PAL->socket_receive(ends[1], (uint64_t)bytes, 8, 0) == 2);
-    CHECK(PAL->socket_receive(ends[1], (uint64_t)bytes, 8, MSG_DONTWAIT) == -EAGAIN);
-    CHECK(PAL->socket_send(ends[0], (uint64_t) "x", 1, MSG_FASTOPEN) == -EINVAL);
-    CHECK(PAL->handle_close(ends[0]) == 0 && PAL->socket_send(ends[1], (uint64_t) "x", 1, 0) == -EPIPE);
+    CHECK(put_to(ends[0], (uint64_t) "abc", 3, 0) == 3);
+    CHECK(put_to(ends[0], (uint64_t) "de", 2, 0) == 2);
+    CHECK(get_from(ends[1], (uint64_t)bytes, 8, MSG_PEEK) == 3);
+    CHECK(get_from(ends[1], (uint64_t)bytes, 8, 0) == 3 && !memcmp(bytes, "abc", 3));
+    CHECK(get_from(ends[1], (uint64_t)bytes, 8, 0) == 2);
+    CHECK(get_from(ends[1], (uint64_t)bytes, 8, MSG_DONTWAIT) == -EAGAIN);
+    CHECK(put_to(ends[0], (uint64_t) "x", 1, MSG_FASTOPEN) == -EINVAL);
+    CHECK(PAL->handle_close(ends[0]) == 0 && put_to(ends[1], (uint64_t) "x", 1, 0) == -EPIPE);
     CHECK(PAL->handle_close(ends[1]) == 0);
     CHECK(PAL->object_create(PAL_OBJECT_STREAM_PAIR, 0, 0, ends) == 0);
     CHECK(put(ends[0], "abc", 3) == 3 && put(ends[0], "de", 2) == 2 && get(ends[1], bytes, 8) == 5);
-    CHECK(PAL->socket_send(ends[0], 0x1000, 4, 0) == -EFAULT);
+    CHECK(put_to(ends[0], 0x1000, 4, 0) == -EFAULT);
     uint32_t how = SHUT_WR;
     CHECK(PAL->stream_control(ends[0], PAL_CTL_SHUTDOWN, &how, sizeof how) == 0 && get(ends[1], bytes, 8) == 0);
     CHECK(PAL->handle_close(ends[0]) == 0 && PAL->handle_close(ends[1]) == 0);
