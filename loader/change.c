@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Requests that change names and attributes.  Each resolves first, checks the mount, and then acts on the descriptors that it
+ * got: on an object through AT_EMPTY_PATH or its /proc/self/fd name, on a name as one component of an open directory.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "loader/loader.h"
+
+/* The kernel's own name of one of our descriptors: nothing that a guest can swap. */
+struct fd_name { char path[32]; };
+
+static struct fd_name name_of(int fd)
+{
+    struct fd_name name;
+    snprintf(name.path, sizeof name.path, "/proc/self/fd/%d", fd);
+    return name;
+}
+
+static int read_only(struct tree *tree, const struct place *place)
+{
+    if (place->mount)
+        denials_add(&tree->denials, place->guest, place->guest_size, "read-only");
+    return -EROFS;
+}
+
+/* ---- Attributes ----------------------------------------------------------------------------------------------------------- */
+
+static struct timespec time_for(uint32_t mask, uint32_t given, uint32_t now, int64_t nanoseconds)
+{
+    if (mask & now)
+        return (struct timespec){.tv_nsec = UTIME_NOW};
+    if (!(mask & given))
+        return (struct timespec){.tv_nsec = UTIME_OMIT};
+    int64_t seconds = nanoseconds / 1000000000, rest = nanoseconds % 1000000000;
+    if (rest < 0)
+        seconds--, rest += 1000000000;
+    return (struct timespec){.tv_sec = seconds, .tv_nsec = rest};
+}
+
+static int set_times(int object, uint32_t mask, const struct pal_attributes *values)
+{
+    const struct timespec times[2] = {time_for(mask, PAL_SET_ATIME, PAL_SET_ATIME_NOW, values->atime),
+                                      time_for(mask, PAL_SET_MTIME, PAL_SET_MTIME_NOW, values->mtime)};
+    if (syscall(SYS_utimensat, object, "", times, AT_EMPTY_PATH) == 0)
+        return 0;
+    return -errno;
+}
+
+static int set_all(int object, uint32_t mask, const struct pal_attributes *values)
+{
+    struct fd_name name = name_of(object);
+    if (mask & PAL_SET_SIZE) {
+        if (values->size > INT64_MAX)
+            return -EINVAL;
+        if (truncate(name.path, (off_t)values->size) < 0)
+            return -errno;
+    }
+    uid_t uid = mask & PAL_SET_OWNER ? values->uid : (uid_t)-1;
+    gid_t gid = mask & PAL_SET_GROUP ? values->gid : (gid_t)-1;
+    if (mask & (PAL_SET_OWNER | PAL_SET_GROUP) && fchownat(object, "", uid, gid, AT_EMPTY_PATH) < 0)
+        return -errno;
+    if (mask & PAL_SET_MODE && chmod(name.path, values->mode & 01777) < 0)
+        return -errno;
+    if (mask & (PAL_SET_ATIME | PAL_SET_MTIME | PAL_SET_ATIME_NOW | PAL_SET_MTIME_NOW))
+        return set_times(object, mask, values);
+    return 0;
+}
+
+static int set_checked(struct tree *tree, const struct place *place, const struct request *request)
+{
+    if (place->object < 0 || !place->mount->writable)
+        return read_only(tree, place);
+    struct stat status;
+    if (fstat(place->object, &status) < 0)
+        return -errno;
+    const struct pal_attributes *values = &request->values;
+    if (values->inode && (values->inode != status.st_ino || values->device != status.st_dev))
+        return -ESTALE;
+    /* A set-uid file that a guest leaves behind would act with the host's rights: there is no way to make one. */
+    if (request->mode & PAL_SET_MODE && values->mode & (S_ISUID | S_ISGID) & ~(status.st_mode & 07777))
+        return -EPERM;
+    if (S_ISLNK(status.st_mode) && request->mode & (PAL_SET_MODE | PAL_SET_SIZE))
+        return request->mode & PAL_SET_SIZE ? -EINVAL : -EOPNOTSUPP;
+    if (S_ISDIR(status.st_mode) && request->mode & PAL_SET_SIZE)
+        return -EISDIR;
+    if (!S_ISREG(status.st_mode) && request->mode & PAL_SET_SIZE)
+        return -EINVAL;
+    return set_all(place->object, request->mode, values);
+}
+
+int serve_set(struct tree *tree, const struct request *request, struct answer *answer)
+{
+    struct place place;
+    unsigned flags = request->flags & MONITOR_NOFOLLOW ? PLACE_NOFOLLOW : 0;
+    int error = resolve(tree, request->path, request->path_size, flags, &place, &answer->text);
+    if (error)
+        return error;
+    error = set_checked(tree, &place, request);
+    place_close(&place);
+    return error;
+}
+
+/* ---- Names ------------------------------------------------------------------------------------------------------------------- */
+
+/* A name in a directory: where a change happens. */
+struct spot {
+    struct place directory;
+    char name[NAME_ROOM];
+    char guest[PAL_PATH_MAX]; /* directory + name */
+    size_t guest_size;
+};
+
+static int spot_find(struct tree *tree, const char *path, size_t size, struct spot *spot, struct pal_path_buffer *escape)
+{
+    int error = resolve_parent(tree, path, size, &spot->directory, spot->name, escape);
+    if (error)
+        return error;
+    const struct place *directory = &spot->directory;
+    struct stat status;
+    if (directory->object >= 0 && (fstat(directory->object, &status) < 0 || !S_ISDIR(status.st_mode)))
+        error = -ENOTDIR;
+    size_t base = directory->guest_size == 1 ? 0 : directory->guest_size;
+    size_t name_size = strcspn(spot->name, "/");
+    if (!error && base + 1 + name_size >= sizeof spot->guest)
+        error = -ENAMETOOLONG;
+    if (error) {
+        place_close(&spot->directory);
+        return error;
+    }
+    memcpy(spot->guest, directory->guest, base);
+    spot->guest[base] = '/';
+    memcpy(spot->guest + base + 1, spot->name, name_size);
+    spot->guest_size = base + 1 + name_size;
+    spot->guest[spot->guest_size] = 0;
+    if (tree_is_libos_own(tree, spot->guest, spot->guest_size)) { /* "/proc" itself */
+        if (escape) {
+            memcpy(escape->bytes, spot->guest, spot->guest_size);
+            escape->size = (uint32_t)spot->guest_size;
+        }
+        place_close(&spot->directory);
+        return -EREMOTE;
+    }
+    return 0;
+}
+
+static bool spot_is_dots(const struct spot *spot)
+{
+    return !spot->name[0] || !strcmp(spot->name, ".") || !strcmp(spot->name, "..") || !strcmp(spot->name, "./") ||
+           !strcmp(spot->name, "../");
+}
+
+/* A mount point, or what holds one, can't be renamed or removed: the mount would show elsewhere or lose its place. */
+static bool spot_is_busy(const struct tree *tree, const struct spot *spot)
+{
+    return tree_mount_at(tree, spot->guest, spot->guest_size) || tree_is_above_mount(tree, spot->guest, spot->guest_size);
+}
+
+static bool spot_exists(const struct tree *tree, const struct spot *spot)
+{
+    struct stat status;
+    return spot_is_busy(tree, spot) || (spot->directory.object >= 0 &&
+                                        fstatat(spot->directory.object, spot->name, &status, AT_SYMLINK_NOFOLLOW) == 0);
+}
+
+static bool spot_is_writable(const struct spot *spot)
+{
+    return spot->directory.object >= 0 && spot->directory.mount->writable;
+}
+
+/* Is there room for a new name? */
+static int check_new(struct tree *tree, const struct spot *spot)
+{
+    if (spot_is_dots(spot) || spot_exists(tree, spot))
+        return -EEXIST;
+    return spot_is_writable(spot) ? 0 : read_only(tree, &spot->directory);
+}
+
+static int make(struct tree *tree, const struct request *request, const struct spot *spot, uint32_t op)
+{
+    int error = check_new(tree, spot);
+    if (error)
+        return error;
+    int directory = spot->directory.object, result;
+    if (op == PAL_MKDIR) {
+        result = mkdirat(directory, spot->name, request->mode & 01777);
+    } else if (op == PAL_MKFIFO) {
+        result = mknodat(directory, spot->name, S_IFIFO | (request->mode & 01777), 0);
+    } else {
+        char contents[PAL_PATH_MAX];
+        memcpy(contents, request->other, request->other_size);
+        contents[request->other_size] = 0;
+        result = symlinkat(contents, directory, spot->name);
+    }
+    return result < 0 ? -errno : 0;
+}
+
+static int remove_name(struct tree *tree, const struct spot *spot, uint32_t op)
+{
+    if (spot_is_dots(spot)) {
+        if (op == PAL_UNLINK)
+            return -EISDIR;
+        return !spot->name[0] ? -EBUSY : spot->name[1] == '.' ? -ENOTEMPTY : -EINVAL;
+    }
+    if (spot_is_busy(tree, spot))
+        return op == PAL_UNLINK ? -EISDIR : -EBUSY;
+    if (!spot_is_writable(spot))
+        return read_only(tree, &spot->directory);
+    return unlinkat(spot->directory.object, spot->name, op == PAL_RMDIR ? AT_REMOVEDIR : 0) < 0 ? -errno : 0;
+}
+
+static int rename_name(struct tree *tree, const struct spot *from, const struct spot *to, uint32_t flags)
+{
+    if (from->directory.mount != to->directory.mount)
+        return -EXDEV;
+    if (spot_is_dots(from) || spot_is_dots(to) || spot_is_busy(tree, from) || spot_is_busy(tree, to))
+        return -EBUSY;
+    if (!spot_is_writable(from))
+        return read_only(tree, &from->directory);
+    return syscall(SYS_renameat2, from->directory.object, from->name, to->directory.object, to->name, flags) < 0 ? -errno : 0;
+}
+
+/* The object is opened first, then linked by its descriptor: never a name that could have changed meanwhile. */
+static int link_name(struct tree *tree, const struct request *request, const struct spot *to, struct pal_path_buffer *escape)
+{
+    struct place object;
+    unsigned flags = request->flags & MONITOR_NOFOLLOW ? PLACE_NOFOLLOW : 0;
+    int error = resolve(tree, request->path, request->path_size, flags, &object, escape);
+    if (error)
+        return error;
+    error = check_new(tree, to);
+    if (!error && object.mount != to->directory.mount)
+        error = -EXDEV;
+    if (!error) {
+        struct fd_name name = name_of(object.object);
+        if (linkat(AT_FDCWD, name.path, to->directory.object, to->name, AT_SYMLINK_FOLLOW) < 0)
+            error = -errno;
+    }
+    place_close(&object);
+    return error;
+}
+
+static int serve_two(struct tree *tree, const struct request *request, struct answer *answer, uint32_t op)
+{
+    struct spot from, to;
+    int error = spot_find(tree, request->other, request->other_size, &to, &answer->text);
+    if (error)
+        return error == -EREMOTE ? -EXDEV : error;
+    if (op == PAL_LINK) {
+        error = link_name(tree, request, &to, &answer->text);
+    } else {
+        error = spot_find(tree, request->path, request->path_size, &from, &answer->text);
+        if (!error) {
+            error = rename_name(tree, &from, &to, request->mode);
+            place_close(&from.directory);
+        }
+    }
+    place_close(&to.directory);
+    return error;
+}
+
+int serve_change(struct tree *tree, const struct request *request, struct answer *answer)
+{
+    uint32_t op = request->flags & ~MONITOR_NOFOLLOW;
+    if (op == PAL_RENAME || op == PAL_LINK)
+        return serve_two(tree, request, answer, op);
+    struct spot spot;
+    int error = spot_find(tree, request->path, request->path_size, &spot, &answer->text);
+    if (error)
+        return error;
+    if (op == PAL_UNLINK || op == PAL_RMDIR)
+        error = remove_name(tree, &spot, op);
+    else
+        error = make(tree, request, &spot, op);
+    place_close(&spot.directory);
+    return error;
+}

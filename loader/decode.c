@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Requests are hostile bytes: everything is checked here, before anything is done, and nothing is read twice.  The packet is
+ * the monitor's own copy; only what its rule allows gets through.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+
+#include "loader/loader.h"
+
+#define MODE_BITS 07777u
+#define OPEN_BITS                                                                                                      \
+    (PAL_OPEN_READ | PAL_OPEN_WRITE | PAL_OPEN_CREATE | PAL_OPEN_EXCLUSIVE | PAL_OPEN_TRUNCATE | PAL_OPEN_APPEND |     \
+     PAL_OPEN_DIRECTORY | PAL_OPEN_NOFOLLOW | PAL_OPEN_NONBLOCK | PAL_OPEN_PATH | PAL_OPEN_TEMPORARY | PAL_OPEN_SYNC | \
+     PAL_OPEN_EXECUTE)
+#define SET_BITS                                                                                                       \
+    (PAL_SET_MODE | PAL_SET_OWNER | PAL_SET_GROUP | PAL_SET_ATIME | PAL_SET_MTIME | PAL_SET_SIZE | PAL_SET_ATIME_NOW | \
+     PAL_SET_MTIME_NOW)
+#define CHANGE_BITS (MONITOR_NOFOLLOW | 0xfu)
+#define PAIR_BITS (PAL_OBJ_NONBLOCK | PAL_OBJ_PACKET)
+
+enum other { OTHER_NONE, OTHER_MAYBE };
+
+/* What each operation may carry. */
+static const struct rule {
+    bool path;
+    enum other other;
+    uint32_t flags, mode;
+    uint64_t largest[2]; /* of the arguments */
+} rules[MONITOR_OPS] = {
+    [MONITOR_OPEN] = {.path = true, .flags = OPEN_BITS, .mode = MODE_BITS},
+    [MONITOR_STAT] = {.path = true, .flags = MONITOR_NOFOLLOW},
+    [MONITOR_SET] = {.path = true, .flags = MONITOR_NOFOLLOW, .mode = SET_BITS},
+    [MONITOR_CHANGE] = {.path = true, .other = OTHER_MAYBE, .flags = CHANGE_BITS, .mode = MODE_BITS},
+    [MONITOR_READLINK] = {.path = true, .flags = MONITOR_NOFOLLOW},
+    [MONITOR_CANONICAL] = {.path = true},
+    [MONITOR_INTERRUPT] = {.largest = {INT_MAX, 1}},
+    [MONITOR_EXPORT] = {.largest = {INT_MAX, 0}},
+    [MONITOR_IMPORT] = {.largest = {UINT64_MAX, 1}},
+    [MONITOR_SECTION] = {.largest = {INT64_MAX, 1}},
+    [MONITOR_PAIR] = {.largest = {PAL_OBJECT_PACKET_PAIR, PAIR_BITS}},
+};
+
+static int check_path(const char *path, size_t size)
+{
+    if (!size)
+        return -ENOENT;
+    if (size >= PAL_PATH_MAX)
+        return -ENAMETOOLONG;
+    if (memchr(path, 0, size))
+        return -EINVAL;
+    return 0;
+}
+
+static int check_change(const struct request *request)
+{
+    uint32_t op = request->flags & ~MONITOR_NOFOLLOW;
+    if (op > PAL_MKFIFO)
+        return -EINVAL;
+    if (op == PAL_RENAME && request->mode & ~(uint32_t)(PAL_RENAME_NOREPLACE | PAL_RENAME_EXCHANGE))
+        return -EINVAL;
+    bool wants = op == PAL_RENAME || op == PAL_LINK || op == PAL_SYMLINK;
+    if (wants != (request->other_size != 0))
+        return wants ? -ENOENT : -EINVAL;
+    if (!wants)
+        return 0;
+    int error = check_path(request->other, request->other_size);
+    if (!error && op != PAL_SYMLINK && request->other[0] != '/')
+        error = -EINVAL;
+    return error;
+}
+
+static int check_pair(const struct request *request)
+{
+    uint64_t object = request->arguments[0];
+    return object == PAL_OBJECT_STREAM_PAIR || object == PAL_OBJECT_PACKET_PAIR ? 0 : -EINVAL;
+}
+
+static int check_time(int64_t nanoseconds)
+{
+    return nanoseconds == INT64_MIN ? -EINVAL : 0; /* the one that can't be negated */
+}
+
+int request_decode(const void *packet, size_t size, struct request *out)
+{
+    struct monitor_request header;
+    out->sequence = 0;
+    if (size < offsetof(struct monitor_request, flags))
+        return -EBADMSG;
+    memcpy(&header, packet, size < sizeof header ? size : sizeof header);
+    out->sequence = header.sequence;
+    if (size < sizeof header)
+        return -EINVAL;
+    if (header.path_size >= PAL_PATH_MAX || header.other_size >= PAL_PATH_MAX)
+        return -ENAMETOOLONG;
+    if (size != sizeof header + header.path_size + header.other_size)
+        return -EINVAL;
+    if (header.op == 0 || header.op >= MONITOR_OPS)
+        return -ENOSYS;
+    const struct rule *rule = &rules[header.op];
+    if (header.flags & ~rule->flags || header.mode & ~rule->mode)
+        return -EINVAL;
+    out->op = header.op;
+    out->flags = header.flags;
+    out->mode = header.mode;
+    out->path = (const char *)packet + sizeof header;
+    out->path_size = header.path_size;
+    out->other = out->path + header.path_size;
+    out->other_size = header.other_size;
+    out->values = header.values;
+    for (int i = 0; i < 2; i++) {
+        out->arguments[i] = header.arguments[i];
+        if (!rule->path && header.arguments[i] > rule->largest[i])
+            return -EINVAL;
+    }
+    if ((!rule->path && out->path_size) || (rule->other == OTHER_NONE && out->other_size))
+        return -EINVAL;
+    int error = rule->path ? check_path(out->path, out->path_size) : 0;
+    if (!error && rule->path && out->path[0] != '/')
+        error = -EINVAL;
+    if (!error && header.op == MONITOR_CHANGE)
+        error = check_change(out);
+    if (!error && header.op == MONITOR_PAIR)
+        error = check_pair(out);
+    if (!error && header.op == MONITOR_SET)
+        error = check_time(out->values.atime) | check_time(out->values.mtime);
+    return error;
+}

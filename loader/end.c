@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/* The end of a sandbox: nothing of it lives on, the exit status tells what happened, the terminal is as it was. */
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "loader/loader.h"
+
+/*
+ * One kill takes them all: neither setpgid nor setsid is an admitted call, so every process of the sandbox is in the first one's
+ * process group, and the kernel lets no fork slip through a signal to a group.  The first one's pid names the group, so it is
+ * waited for after the signal: until then no other process can have that number.
+ */
+int end_all(struct monitor *monitor)
+{
+    int status = 0;
+    struct scratch *scratch = &monitor->policy->tree.scratch;
+    kill(-monitor->first, SIGKILL);
+    kill(monitor->first, SIGKILL); /* it may not have made its session yet */
+    while (waitpid(monitor->first, &status, 0) < 0 && errno == EINTR)
+        ;
+    /* pal-run is the subreaper: those whose parents are dead are its children now. */
+    while (waitpid(-monitor->first, NULL, 0) > 0 || errno == EINTR)
+        ;
+    scratch_end(scratch); /* only now: nobody writes there any more */
+    if (scratch->janitor > 0)
+        while (waitpid(scratch->janitor, NULL, 0) < 0 && errno == EINTR)
+            ;
+    scratch->janitor = 0;
+    return status;
+}
+
+int end_status(int status, const struct limits *limits)
+{
+    if (WIFEXITED(status))
+        return WEXITSTATUS(status);
+    int number = WTERMSIG(status);
+    if (number == SIGSYS)
+        warn("the program's host call was refused: it left its library OS, and was killed");
+    if ((number == SIGXCPU || number == SIGKILL) && limits->cpu_seconds != UINT64_MAX)
+        warn("the program was killed: perhaps by its limit of %llu s of processor time", (unsigned long long)limits->cpu_seconds);
+    return 128 + number;
+}
+
+/* The guest may set modes of the terminal it was given; they end with it. */
+static struct termios terminal_modes;
+static bool terminal_saved;
+
+void terminal_save(void)
+{
+    terminal_saved = tcgetattr(STDIN_FILENO, &terminal_modes) == 0;
+}
+
+void terminal_restore(void)
+{
+    if (!terminal_saved)
+        return;
+    signal(SIGTTOU, SIG_IGN); /* in the background the terminal is another's, but its modes were ours to change */
+    tcsetattr(STDIN_FILENO, TCSADRAIN, &terminal_modes);
+}

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pal-run: runs an unmodified program in a picoprocess, by policy.
+ *
+ * Start-up time is felt by users: the picoprocess is started as soon as what it is told is known, and whatever only the monitor
+ * needs is made after that, beside it.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "loader/loader.h"
+
+/* 0, 1 and 2 must be something, or what is opened next would become the guest's standard streams. */
+static void open_standard_streams(void)
+{
+    for (int fd = 0; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd ? O_WRONLY : O_RDONLY) != fd)
+            _exit(EXIT_OWN_FAILURE);
+}
+
+/* As many descriptors as allowed: for the monitor's tokens, and the picoprocess inherits it. */
+static void raise_file_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur != limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static void make_channel(int ends[2])
+{
+    int one = 1;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0 ||
+        setsockopt(ends[0], SOL_SOCKET, SO_PASSCRED, &one, sizeof one) < 0)
+        fail(EXIT_OWN_FAILURE, "can't make the monitor's channel: %s", strerror(errno));
+}
+
+static void policy_make(struct policy *policy, const struct options *options)
+{
+    tree_init(&policy->tree);
+    policy->uid = getuid();
+    policy->gid = getgid();
+    policy->limits = (struct limits){UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX};
+    if (options->manifest)
+        policy_from_manifest(policy, options);
+    else
+        policy_default(policy, options);
+    policy_options(policy, options);
+}
+
+/* Everything that the picoprocess is told; what it needs no longer is closed here. */
+static void start(struct monitor *monitor, const struct options *options, mode_t umask_was)
+{
+    static struct program program;
+    static struct ahead ahead;
+    struct policy *policy = monitor->policy;
+    int ends[2];
+    program_check(&policy->tree, policy->program, policy->shown, &program);
+    ahead_collect(&ahead, policy, &program);
+    make_channel(ends);
+    int segment = segment_create(policy, options, &ahead, umask_was);
+    const struct start how = {.program = options->picoprocess,
+                              .channel = ends[1],
+                              .segment = segment,
+                              .ahead = &ahead,
+                              .limits = &policy->limits};
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    monitor_block_signals();
+    monitor->first = start_picoprocess(&how);
+    monitor->channel = ends[0];
+    close(ends[1]);
+    close(segment);
+    for (size_t i = 0; i < ahead.count; i++)
+        if (ahead.entries[i].fd >= 0)
+            close(ahead.entries[i].fd);
+}
+
+static void print_stats(const struct monitor *monitor)
+{
+    static const char *const names[MONITOR_OPS] = {
+        [MONITOR_OPEN] = "open",           [MONITOR_STAT] = "stat",           [MONITOR_SET] = "set",
+        [MONITOR_CHANGE] = "change",       [MONITOR_READLINK] = "readlink",   [MONITOR_CANONICAL] = "canonical",
+        [MONITOR_INTERRUPT] = "interrupt", [MONITOR_EXPORT] = "export",       [MONITOR_IMPORT] = "import",
+        [MONITOR_SECTION] = "section",     [MONITOR_PAIR] = "pair",
+    };
+    for (int op = 1; op < MONITOR_OPS; op++)
+        if (monitor->served[op])
+            warn("monitor: %llu %s requests", (unsigned long long)monitor->served[op], names[op]);
+}
+
+int main(int argc, char **argv)
+{
+    static struct options options;
+    static struct policy policy;
+    static struct monitor monitor = {.policy = &policy};
+    open_standard_streams();
+    options_read(&options, argc, argv);
+    mode_t umask_was = umask(0); /* the guest's own is applied by its libOS */
+    raise_file_limit();
+    policy_make(&policy, &options);
+    start(&monitor, &options, umask_was);
+    terminal_save();
+    objects_init(&monitor.objects, monitor.first, policy.limits.memory);
+    int status = monitor_run(&monitor);
+    terminal_restore();
+    if (options.stats)
+        print_stats(&monitor);
+    if (options.report)
+        denials_print(&policy.tree.denials);
+    _exit(status);
+}

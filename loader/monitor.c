@@ -1,0 +1,302 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The monitor: one loop that serves requests, passes signals on to the guest, and sees the sandbox's end.
+ *
+ * A round trip in which both sides sleep costs ten times one in which neither does.  So after an answer the monitor looks for the
+ * next request for a while before it sleeps; less long where that was of no use, so that an idle sandbox costs nothing.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "loader/loader.h"
+
+#define SPIN_MOST_NS 40000
+#define SPIN_LEAST_NS 2000
+#define SETTLE_MS 50 /* until the picoprocess can surely be interrupted */
+#define SIGNAL_STATUS 128
+
+/* ---- One request -------------------------------------------------------------------------------------------------------- */
+
+static int dispatch(struct monitor *monitor, const struct request *request, struct answer *answer)
+{
+    struct tree *tree = &monitor->policy->tree;
+    switch ((enum monitor_op)request->op) {
+    case MONITOR_OPEN: return serve_open(tree, request, answer);
+    case MONITOR_STAT: return serve_stat(tree, request, answer);
+    case MONITOR_SET: return serve_set(tree, request, answer);
+    case MONITOR_CHANGE: return serve_change(tree, request, answer);
+    case MONITOR_READLINK: return serve_readlink(tree, request, answer);
+    case MONITOR_CANONICAL: return serve_canonical(tree, request, answer);
+    case MONITOR_INTERRUPT: return serve_interrupt(&monitor->objects, request);
+    case MONITOR_EXPORT: return serve_export(&monitor->objects, request, answer);
+    case MONITOR_IMPORT: return serve_import(&monitor->objects, request, answer);
+    case MONITOR_SECTION: return serve_section(&monitor->objects, request, answer);
+    case MONITOR_PAIR: return serve_pair(request, answer);
+    case MONITOR_BIND: case MONITOR_LISTEN: case MONITOR_CONNECT: case MONITOR_OPS: break;
+    }
+    return -ENOSYS;
+}
+
+/* Never waits: whoever does not take its answers loses them. */
+static void send_answer(int channel, struct answer *answer)
+{
+    struct iovec parts[2] = {{&answer->reply, sizeof answer->reply}, {answer->text.bytes, answer->reply.text_size}};
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(ANSWER_DESCRIPTORS * sizeof(int))];
+    } control;
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = answer->reply.text_size ? 2 : 1};
+    size_t count = answer->reply.descriptors;
+    if (count) {
+        message.msg_control = &control;
+        message.msg_controllen = CMSG_SPACE(count * sizeof(int));
+        control.header = (struct cmsghdr){
+            .cmsg_len = CMSG_LEN(count * sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
+        memcpy(CMSG_DATA(&control.header), answer->descriptors, count * sizeof(int));
+    }
+    sendmsg(channel, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    for (size_t i = 0; i < count; i++)
+        close(answer->descriptors[i]);
+}
+
+void monitor_serve(struct monitor *monitor, const void *packet, size_t size, pid_t sender)
+{
+    static struct answer answer;
+    struct request request;
+    int error = request_decode(packet, size, &request);
+    if (error == -EBADMSG)
+        return;
+    request.sender = sender;
+    memset(&answer.reply, 0, sizeof answer.reply);
+    answer.text.size = 0;
+    if (!error) {
+        monitor->served[request.op]++;
+        error = dispatch(monitor, &request, &answer);
+    }
+    answer.reply.result = error;
+    answer.reply.sequence = request.sequence;
+    answer.reply.text_size = error && error != -EREMOTE ? 0 : answer.text.size;
+    send_answer(monitor->channel, &answer);
+}
+
+/* ---- The channel ---------------------------------------------------------------------------------------------------------- */
+
+/* One packet, if there is one: > 0.  0: none now.  -1: nobody is left who could send. */
+static int receive(struct monitor *monitor)
+{
+    static char packet[MONITOR_REQUEST_MAX + 1];
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(sizeof(struct ucred))];
+    } control;
+    struct iovec part = {packet, sizeof packet};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+    ssize_t size = recvmsg(monitor->channel, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    if (size < 0)
+        return errno == EAGAIN || errno == EINTR ? 0 : -1;
+    if (size == 0 && !message.msg_controllen)
+        return -1;
+    struct ucred sender = {.pid = 0};
+    const struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_CREDENTIALS)
+        memcpy(&sender, CMSG_DATA(header), sizeof sender);
+    if (sender.pid)
+        monitor_serve(monitor, packet, (size_t)size, sender.pid);
+    return 1;
+}
+
+static int64_t now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000000000ll + now.tv_nsec;
+}
+
+static void on_request(uv_poll_t *poll, int status, int events)
+{
+    static int64_t patience = SPIN_MOST_NS;
+    struct monitor *monitor = poll->data;
+    int got = 1, served = 0;
+    (void)status, (void)events;
+    for (int64_t last = now_ns(); got >= 0;) {
+        got = receive(monitor);
+        if (got > 0) {
+            served++;
+            last = now_ns();
+            continue;
+        }
+        if (now_ns() - last > patience)
+            break;
+        for (int i = 0; i < 32; i++)
+            __builtin_ia32_pause();
+    }
+    /* More than the one it woke up for: it paid. */
+    patience = served > 1 ? SPIN_MOST_NS : patience / 2 > SPIN_LEAST_NS ? patience / 2 : SPIN_LEAST_NS;
+    if (got < 0)
+        uv_poll_stop(poll);
+}
+
+/* ---- Signals and the end --------------------------------------------------------------------------------------------------- */
+
+static void handled_signals(sigset_t *set)
+{
+    static const int signals[] = {SIGCHLD, SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGWINCH, SIGCONT, SIGUSR1, SIGUSR2};
+    sigemptyset(set);
+    for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
+        sigaddset(set, signals[i]);
+}
+
+void monitor_block_signals(void)
+{
+    sigset_t set;
+    handled_signals(&set);
+    signal(SIGCHLD, SIG_DFL); /* ignored, as pal-run's caller may have it, children would leave no status */
+    sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
+/* In the child, whose image starts with nothing blocked.  It ignores interrupts until it has a handler for them. */
+void monitor_unblock_signals(void)
+{
+    static const struct { void (*handler)(int); unsigned long flags; void (*restorer)(void); uint64_t mask; } ignore = {
+        .handler = SIG_IGN};
+    static const uint64_t none;
+    syscall(SYS_rt_sigaction, LINUX_INTERRUPT_SIGNAL, &ignore, NULL, sizeof none);
+    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, sizeof none);
+}
+
+struct loop {
+    struct monitor *monitor;
+    uv_loop_t uv;
+    uv_poll_t channel, signals;
+    uv_timer_t wall, settle;
+    uint64_t waiting; /* signals that came before the picoprocess could take them, by bit */
+    int64_t started;
+    int terminations, status;
+    bool ended;
+};
+
+/* The guest is told as if it had got the signal itself: the PAL and the libOS pass it on. */
+static void pass_on(const struct loop *loop, int number)
+{
+    siginfo_t info;
+    memset(&info, 0, sizeof info);
+    info.si_signo = LINUX_INTERRUPT_SIGNAL;
+    info.si_code = SI_QUEUE;
+    info.si_pid = getpid();
+    info.si_uid = getuid();
+    info.si_value.sival_int = number;
+    syscall(SYS_rt_sigqueueinfo, loop->monitor->first, LINUX_INTERRUPT_SIGNAL, &info); /* a child not yet waited for: its pid */
+}
+
+static void on_settled(uv_timer_t *timer)
+{
+    struct loop *loop = timer->data;
+    for (int number = 1; number < 64; number++)
+        if (loop->waiting & 1ull << number)
+            pass_on(loop, number);
+    loop->waiting = 0;
+}
+
+static void forward(struct loop *loop, int number)
+{
+    int64_t age = (now_ns() - loop->started) / 1000000;
+    if (age >= SETTLE_MS) {
+        pass_on(loop, number);
+        return;
+    }
+    loop->waiting |= 1ull << number;
+    loop->settle.data = loop;
+    uv_timer_init(&loop->uv, &loop->settle);
+    uv_timer_start(&loop->settle, on_settled, (uint64_t)(SETTLE_MS - age), 0);
+}
+
+static void finish(struct loop *loop, int status)
+{
+    loop->ended = true;
+    loop->status = status;
+    uv_stop(&loop->uv);
+}
+
+/* Orphans of the sandbox become pal-run's children.  The first picoprocess is left for end_all: its pid must stay its own. */
+static void collect(struct loop *loop)
+{
+    siginfo_t info;
+    for (;;) {
+        info.si_pid = 0;
+        if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || !info.si_pid)
+            return;
+        if (info.si_pid == loop->monitor->first)
+            break;
+        waitpid(info.si_pid, NULL, WNOHANG);
+    }
+    int status = end_all(loop->monitor);
+    if (!loop->ended)
+        finish(loop, end_status(status, &loop->monitor->policy->limits));
+}
+
+static void on_signal(uv_poll_t *poll, int status, int events)
+{
+    struct loop *loop = poll->data;
+    struct signalfd_siginfo info;
+    int fd;
+    (void)status, (void)events;
+    uv_fileno((const uv_handle_t *)poll, &fd);
+    while (!loop->ended && read(fd, &info, sizeof info) == sizeof info) {
+        if (info.ssi_signo == SIGCHLD) {
+            collect(loop);
+        } else if (info.ssi_signo == SIGTERM && ++loop->terminations == 2) {
+            end_all(loop->monitor);
+            finish(loop, SIGNAL_STATUS + SIGTERM);
+        } else {
+            forward(loop, (int)info.ssi_signo);
+        }
+    }
+}
+
+static void on_wall_limit(uv_timer_t *timer)
+{
+    struct loop *loop = timer->data;
+    warn("the time limit of %llu s is over: the program was killed",
+         (unsigned long long)loop->monitor->policy->limits.wall_seconds);
+    end_all(loop->monitor);
+    finish(loop, SIGNAL_STATUS + SIGKILL);
+}
+
+static void watch(struct loop *loop, uv_poll_t *poll, int fd, uv_poll_cb callback, void *data)
+{
+    poll->data = data;
+    if (fd < 0 || uv_poll_init(&loop->uv, poll, fd) < 0 || uv_poll_start(poll, UV_READABLE, callback) < 0)
+        fail(EXIT_OWN_FAILURE, "can't watch a descriptor: %s", strerror(errno));
+}
+
+int monitor_run(struct monitor *monitor)
+{
+    static struct loop loop;
+    sigset_t set;
+    loop.monitor = monitor;
+    loop.started = now_ns();
+    handled_signals(&set);
+    if (uv_loop_init(&loop.uv) < 0)
+        fail(EXIT_OWN_FAILURE, "can't make an event loop: raise the limit of open files");
+    watch(&loop, &loop.channel, monitor->channel, on_request, monitor);
+    watch(&loop, &loop.signals, signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC), on_signal, &loop);
+    uint64_t seconds = monitor->policy->limits.wall_seconds;
+    if (seconds < UINT64_MAX / 1000) {
+        loop.wall.data = &loop;
+        uv_timer_init(&loop.uv, &loop.wall);
+        uv_timer_start(&loop.wall, on_wall_limit, seconds * 1000, 0);
+    }
+    while (!loop.ended)
+        uv_run(&loop.uv, UV_RUN_DEFAULT);
+    return loop.status;
+}

@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: MIT */
+/* Requests that look at names: open, stat, readlink, canonical. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "loader/loader.h"
+
+#define SYNTHETIC_DEVICE 1u /* as anonymous file systems have them; no disk's */
+#define RESTARTS 8          /* of an open whose last name was swapped for a symlink at the last moment */
+
+/* ---- Attributes ------------------------------------------------------------------------------------------------------- */
+
+static uint32_t type_of(uint32_t mode)
+{
+    switch (mode & S_IFMT) {
+    case S_IFREG: return PAL_TYPE_FILE;
+    case S_IFDIR: return PAL_TYPE_DIRECTORY;
+    case S_IFLNK: return PAL_TYPE_SYMLINK;
+    case S_IFCHR: return PAL_TYPE_CHARACTER;
+    case S_IFBLK: return PAL_TYPE_BLOCK;
+    case S_IFIFO: return PAL_TYPE_FIFO;
+    case S_IFSOCK: return PAL_TYPE_SOCKET;
+    }
+    return PAL_TYPE_OTHER;
+}
+
+static int64_t nanoseconds(const struct statx_timestamp *time)
+{
+    return time->tv_sec * 1000000000 + time->tv_nsec;
+}
+
+int attributes_read(int fd, struct pal_attributes *out)
+{
+    struct statx status;
+    if (statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_BTIME, &status) < 0)
+        return -errno;
+    *out = (struct pal_attributes){
+        .device = makedev(status.stx_dev_major, status.stx_dev_minor),
+        .inode = status.stx_ino,
+        .rdevice = makedev(status.stx_rdev_major, status.stx_rdev_minor),
+        .size = status.stx_size,
+        .blocks = status.stx_blocks,
+        .mode = status.stx_mode,
+        .links = status.stx_nlink,
+        .uid = status.stx_uid,
+        .gid = status.stx_gid,
+        .block_size = status.stx_blksize,
+        .type = type_of(status.stx_mode),
+        .atime = nanoseconds(&status.stx_atime),
+        .mtime = nanoseconds(&status.stx_mtime),
+        .ctime = nanoseconds(&status.stx_ctime),
+        .btime = status.stx_mask & STATX_BTIME ? nanoseconds(&status.stx_btime) : 0,
+    };
+    return 0;
+}
+
+/* A directory or symlink that is on no disk.  The same path gives the same inode. */
+static void attributes_synthetic(const struct place *place, struct pal_attributes *out)
+{
+    uint64_t hash = 0xcbf29ce484222325; /* FNV-1a */
+    for (size_t i = 0; i < place->guest_size; i++)
+        hash = (hash ^ (uint8_t)place->guest[i]) * 0x100000001b3;
+    bool link = place->mount != NULL;
+    *out = (struct pal_attributes){
+        .device = SYNTHETIC_DEVICE,
+        .inode = hash >> 16 | 1,
+        .size = link ? strlen(place->mount->from) : 4096,
+        .mode = link ? S_IFLNK | 0777 : S_IFDIR | 0755,
+        .links = link ? 1 : 2,
+        .block_size = 4096,
+        .type = link ? PAL_TYPE_SYMLINK : PAL_TYPE_DIRECTORY,
+    };
+}
+
+static int attributes_of(const struct place *place, struct pal_attributes *out)
+{
+    if (place->object >= 0)
+        return attributes_read(place->object, out);
+    attributes_synthetic(place, out);
+    return 0;
+}
+
+int serve_stat(struct tree *tree, const struct request *request, struct answer *answer)
+{
+    struct place place;
+    unsigned flags = request->flags & MONITOR_NOFOLLOW ? PLACE_NOFOLLOW : 0;
+    int error = resolve(tree, request->path, request->path_size, flags, &place, &answer->text);
+    if (error)
+        return error;
+    error = attributes_of(&place, &answer->reply.attributes);
+    place_close(&place);
+    return error;
+}
+
+int serve_readlink(struct tree *tree, const struct request *request, struct answer *answer)
+{
+    struct place place;
+    int error = resolve(tree, request->path, request->path_size, PLACE_NOFOLLOW, &place, &answer->text);
+    if (error)
+        return error;
+    if (place.object < 0) {
+        if (!place.mount)
+            return -EINVAL;
+        answer->text.size = (uint32_t)strlen(place.mount->from);
+        memcpy(answer->text.bytes, place.mount->from, answer->text.size);
+        return 0;
+    }
+    ssize_t size = readlinkat(place.object, "", answer->text.bytes, PAL_PATH_MAX - 1);
+    error = size < 0 ? (errno == ENOENT ? -EINVAL : -errno) : 0; /* readlinkat(2): "" of what is no link is ENOENT */
+    if (!error)
+        answer->text.size = (uint32_t)size;
+    place_close(&place);
+    return error;
+}
+
+int serve_canonical(struct tree *tree, const struct request *request, struct answer *answer)
+{
+    struct place place;
+    int error = resolve(tree, request->path, request->path_size, 0, &place, &answer->text);
+    if (error)
+        return error;
+    answer->text.size = (uint32_t)place.guest_size;
+    memcpy(answer->text.bytes, place.guest, place.guest_size);
+    place_close(&place);
+    return 0;
+}
+
+/* ---- Open --------------------------------------------------------------------------------------------------------------- */
+
+/* O_NONBLOCK: neither a FIFO nor a device may hold the monitor up.  Taken off again where the guest didn't ask for it. */
+static void how_of(uint32_t flags, uint32_t mode, struct open_how *how)
+{
+    static const struct { uint32_t pal, host; } map[] = {
+        {PAL_OPEN_CREATE, O_CREAT},       {PAL_OPEN_EXCLUSIVE, O_EXCL},    {PAL_OPEN_TRUNCATE, O_TRUNC},
+        {PAL_OPEN_APPEND, O_APPEND},      {PAL_OPEN_SYNC, O_DSYNC},        {PAL_OPEN_DIRECTORY, O_DIRECTORY},
+        {PAL_OPEN_NOFOLLOW, O_NOFOLLOW},
+    };
+    memset(how, 0, sizeof *how);
+    how->flags = O_NONBLOCK | O_NOCTTY;
+    how->flags |= flags & PAL_OPEN_WRITE ? (flags & PAL_OPEN_READ ? O_RDWR : O_WRONLY) : O_RDONLY;
+    for (size_t i = 0; i < sizeof map / sizeof *map; i++)
+        if (flags & map[i].pal)
+            how->flags |= map[i].host;
+    if (flags & PAL_OPEN_TEMPORARY)
+        how->flags |= O_TMPFILE;
+    if (flags & (PAL_OPEN_CREATE | PAL_OPEN_TEMPORARY))
+        how->mode = mode;
+}
+
+#define CHANGING (PAL_OPEN_WRITE | PAL_OPEN_CREATE | PAL_OPEN_TRUNCATE | PAL_OPEN_TEMPORARY)
+
+static int deny(struct tree *tree, const struct place *place, int error, const char *reason)
+{
+    denials_add(&tree->denials, place->guest, place->guest_size, reason);
+    return error;
+}
+
+/* May the guest have what was opened?  Only files, directories, and FIFOs where it may write. */
+static int check_opened(struct tree *tree, const struct place *place, const struct open_how *how, int fd, uint32_t flags,
+                        const struct pal_attributes *attributes)
+{
+    if (attributes->type != PAL_TYPE_FILE && attributes->type != PAL_TYPE_DIRECTORY &&
+        !(attributes->type == PAL_TYPE_FIFO && place->mount->writable))
+        return deny(tree, place, -EACCES, "no plain file or directory");
+    if (place->mount->public_only && !(attributes->mode & S_IROTH))
+        return deny(tree, place, -EACCES, "not public on the host");
+    if (flags & PAL_OPEN_EXECUTE && syscall(SYS_faccessat2, fd, "", X_OK, AT_EMPTY_PATH | AT_EACCESS) < 0)
+        return -errno;
+    if (!(flags & PAL_OPEN_NONBLOCK) && fcntl(fd, F_SETFL, (int)how->flags & (O_APPEND | O_DSYNC)) < 0)
+        return -errno;
+    return 0;
+}
+
+/* A name on a mount that may not be written: Linux's order of errors. */
+static int open_readonly(struct tree *tree, const struct place *place, uint32_t *flags)
+{
+    struct stat status;
+    uint32_t changing = *flags & CHANGING;
+    if (!changing || (place->mount && place->mount->writable))
+        return 0;
+    if (place->missing)
+        return changing & PAL_OPEN_CREATE ? deny(tree, place, -EROFS, "read-only") : -ENOENT;
+    if (*flags & PAL_OPEN_CREATE && *flags & PAL_OPEN_EXCLUSIVE)
+        return -EEXIST;
+    if (place->object < 0)
+        return changing & PAL_OPEN_TEMPORARY ? -EROFS : -EISDIR;
+    if (fstat(place->object, &status) < 0)
+        return -errno;
+    if (S_ISDIR(status.st_mode) && !(changing & PAL_OPEN_TEMPORARY))
+        return -EISDIR;
+    if (S_ISLNK(status.st_mode))
+        return -ELOOP;
+    if (changing & ~(uint32_t)PAL_OPEN_CREATE)
+        return deny(tree, place, -EROFS, "read-only");
+    *flags &= ~(uint32_t)PAL_OPEN_CREATE;
+    return 0;
+}
+
+static int open_at_place(struct tree *tree, const struct place *place, struct open_how *how, uint32_t *flags)
+{
+    int error = open_readonly(tree, place, flags);
+    if (error)
+        return error;
+    if (!(*flags & PAL_OPEN_CREATE))
+        how->flags &= ~(uint64_t)O_CREAT;
+    if (place->missing && (!(how->flags & O_CREAT) || place->parent < 0))
+        return -ENOENT;
+    if (place->must_be_directory && how->flags & O_CREAT)
+        return -EISDIR;
+    if (!place->missing && place->object < 0)
+        return place->mount ? -ELOOP : -ENOTUNIQ; /* a MOUNT_LINK not to be followed; synthetic: the libOS lists it */
+    if (place->parent < 0 && place->object == place->mount->root)
+        return mount_open(place->mount, how);
+    struct open_how at = *how;
+    at.flags |= O_CLOEXEC | (place->must_be_directory ? O_DIRECTORY : 0u);
+    at.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
+    int directory = place->parent >= 0 ? place->parent : place->object;
+    long fd = syscall(SYS_openat2, directory, place->parent >= 0 ? place->guest + place->name : ".", &at, sizeof at);
+    return fd < 0 ? -errno : (int)fd;
+}
+
+/* The long way.  A last name that became a symlink since it was looked at: look again. */
+static int open_by_walk(struct tree *tree, const struct request *request, struct open_how *how, struct place *place,
+                        struct pal_path_buffer *escape)
+{
+    unsigned flags = request->flags & PAL_OPEN_NOFOLLOW || (~request->flags & (PAL_OPEN_CREATE | PAL_OPEN_EXCLUSIVE)) == 0
+                         ? PLACE_NOFOLLOW
+                         : 0;
+    int fd = -ELOOP;
+    for (int i = 0; i < RESTARTS && fd == -ELOOP; i++) {
+        uint32_t asked = request->flags;
+        int error = resolve_walk(tree, request->path, request->path_size, flags, place, escape);
+        if (error)
+            return error;
+        fd = open_at_place(tree, place, how, &asked);
+        place_close(place);
+        if (fd == -ELOOP && flags & PLACE_NOFOLLOW)
+            break;
+    }
+    return fd;
+}
+
+static int open_attributes(struct tree *tree, const struct request *request, struct answer *answer)
+{
+    struct place place;
+    unsigned flags = request->flags & PAL_OPEN_NOFOLLOW ? PLACE_NOFOLLOW : 0;
+    int error = resolve(tree, request->path, request->path_size, flags, &place, &answer->text);
+    if (error)
+        return error;
+    error = attributes_of(&place, &answer->reply.attributes);
+    place_close(&place);
+    if (!error && request->flags & PAL_OPEN_DIRECTORY && answer->reply.attributes.type != PAL_TYPE_DIRECTORY)
+        error = -ENOTDIR;
+    return error;
+}
+
+int serve_open(struct tree *tree, const struct request *request, struct answer *answer)
+{
+    if (request->flags & PAL_OPEN_PATH)
+        return open_attributes(tree, request, answer);
+    if (request->mode & (S_ISUID | S_ISGID) && request->flags & (PAL_OPEN_CREATE | PAL_OPEN_TEMPORARY))
+        return -EPERM;
+    struct open_how how;
+    struct place place;
+    how_of(request->flags, request->mode & 01777, &how);
+    unsigned flags = (request->flags & CHANGING ? PLACE_CHANGES : 0) | (request->flags & PAL_OPEN_NOFOLLOW ? PLACE_NOFOLLOW : 0);
+    int fd = resolve_open(tree, request->path, request->path_size, flags, &how, &place);
+    if (fd == RESOLVE_WALK)
+        fd = open_by_walk(tree, request, &how, &place, &answer->text);
+    if (fd < 0)
+        return fd;
+    int error = attributes_read(fd, &answer->reply.attributes);
+    if (!error)
+        error = check_opened(tree, &place, &how, fd, request->flags, &answer->reply.attributes);
+    if (error) {
+        close(fd);
+        return error;
+    }
+    answer->descriptors[0] = fd;
+    answer->reply.descriptors = 1;
+    return 0;
+}

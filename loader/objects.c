@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Requests about objects without a name: sections, socket pairs, descriptors that pass between picoprocesses, interrupts.
+ *
+ * Tokens are random, so that a guessed one is worth nothing; the table is bounded: the oldest export that nobody took is dropped.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "loader/loader.h"
+
+void objects_init(struct objects *objects, pid_t session, uint64_t memory_limit)
+{
+    objects->session = session;
+    objects->memory_limit = memory_limit;
+    objects->next = 0;
+    for (size_t i = 0; i < TOKENS_MAX; i++)
+        objects->tokens[i] = (struct token){.fd = -1};
+}
+
+/*
+ * A member of the sandbox, held so that its pid can't become another's: setsid is not among the admitted calls, so all that came
+ * from the first picoprocess is in its session, and nothing else is.  The session is asked for after the descriptor was got.
+ */
+static int member_open(const struct objects *objects, pid_t pid)
+{
+    int member = (int)syscall(SYS_pidfd_open, pid, 0);
+    if (member < 0)
+        return -ESRCH;
+    if (getsid(pid) != objects->session) {
+        close(member);
+        return -ESRCH;
+    }
+    return member;
+}
+
+int serve_interrupt(const struct objects *objects, const struct request *request)
+{
+    int member = member_open(objects, (pid_t)request->arguments[0]);
+    if (member < 0)
+        return member;
+    int error = 0;
+    /* Fails where the member has died since it was opened, even if its pid is in use again. */
+    if (syscall(SYS_pidfd_send_signal, member, request->arguments[1] ? SIGKILL : LINUX_INTERRUPT_SIGNAL, NULL, 0) < 0)
+        error = -errno;
+    close(member);
+    return error;
+}
+
+static void token_drop(struct token *token)
+{
+    if (token->fd >= 0)
+        close(token->fd);
+    *token = (struct token){.fd = -1};
+}
+
+int serve_export(struct objects *objects, const struct request *request, struct answer *answer)
+{
+    int member = member_open(objects, request->sender);
+    if (member < 0)
+        return member;
+    int fd = (int)syscall(SYS_pidfd_getfd, member, (int)request->arguments[0], 0), error = fd < 0 ? -errno : 0;
+    close(member);
+    if (error)
+        return error;
+    uint64_t value = 0;
+    while (!value)
+        if (getrandom(&value, sizeof value, 0) != sizeof value) {
+            close(fd);
+            return -EAGAIN;
+        }
+    struct token *token = &objects->tokens[objects->next];
+    objects->next = (objects->next + 1) % TOKENS_MAX;
+    token_drop(token);
+    *token = (struct token){value, fd};
+    answer->reply.value = value;
+    return 0;
+}
+
+int serve_import(struct objects *objects, const struct request *request, struct answer *answer)
+{
+    for (size_t i = 0; i < TOKENS_MAX; i++) {
+        struct token *token = &objects->tokens[i];
+        if (token->fd < 0 || token->value != request->arguments[0])
+            continue;
+        if (request->arguments[1]) {
+            token_drop(token);
+            return 0;
+        }
+        answer->descriptors[0] = token->fd; /* closed after it was sent */
+        answer->reply.descriptors = 1;
+        *token = (struct token){.fd = -1};
+        return 0;
+    }
+    return -ENOENT;
+}
+
+int serve_section(const struct objects *objects, const struct request *request, struct answer *answer)
+{
+    uint64_t size = request->arguments[0];
+    if (size > objects->memory_limit)
+        return -ENOMEM;
+    int fd = memfd_create("section", MFD_CLOEXEC | (request->arguments[1] ? MFD_ALLOW_SEALING : 0));
+    if (fd < 0)
+        return -errno;
+    if (ftruncate(fd, (off_t)size) < 0) {
+        int error = -errno;
+        close(fd);
+        return error;
+    }
+    answer->descriptors[0] = fd;
+    answer->reply.descriptors = 1;
+    return 0;
+}
+
+int serve_pair(const struct request *request, struct answer *answer)
+{
+    int type = request->arguments[0] == PAL_OBJECT_STREAM_PAIR ? SOCK_STREAM : SOCK_SEQPACKET;
+    if (request->arguments[1] & PAL_OBJ_NONBLOCK)
+        type |= SOCK_NONBLOCK;
+    if (socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, answer->descriptors) < 0)
+        return -errno;
+    answer->reply.descriptors = 2;
+    return 0;
+}

@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a sandbox may see.  Without a manifest: the system's programs and libraries, the public parts of /etc, the program's own
+ * folder and the current one, all read-only at their own paths; a private writable /tmp and home; a reduced environment.
+ *
+ * A folder is not shown where it is "/", a home directory, or holds one: starting a download from one's home must not show the
+ * home.  The program itself is then shown alone, as a mount of one file.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "loader/loader.h"
+
+#define DEFAULT_PATH "/usr/local/bin:/usr/bin:/bin"
+
+static char *must_clean(const char *what, const char *path)
+{
+    char joined[2 * PAL_PATH_MAX], clean[PAL_PATH_MAX], cwd[PAL_PATH_MAX];
+    bool slash;
+    if (path[0] != '/') {
+        if (!getcwd(cwd, sizeof cwd) || cwd[0] != '/')
+            fail(EXIT_OWN_FAILURE, "the current folder is gone: change to another, or give absolute paths");
+        if (snprintf(joined, sizeof joined, "%s/%s", cwd, path) >= (int)sizeof joined)
+            fail(EXIT_OWN_FAILURE, "%s %.60s...: the path is too long", what, path);
+        path = joined;
+    }
+    ssize_t size = path_clean(clean, sizeof clean, path, strlen(path), &slash);
+    if (size == -ELOOP) { /* a "..": what it means depends on the host's symlinks */
+        char *real = realpath(path, NULL);
+        if (!real)
+            return must_copy(path); /* whoever opens it says why */
+        return real;
+    }
+    if (size < 0)
+        fail(EXIT_OWN_FAILURE, "%s %.60s...: %s", what, path, strerror((int)-size));
+    return must_copy(clean);
+}
+
+static struct mount *add(struct policy *policy, enum mount_kind kind, const char *at, const char *from, bool writable)
+{
+    struct mount *mount = tree_add(&policy->tree, kind, at, from, writable);
+    if (!mount)
+        fail(EXIT_OWN_FAILURE, "%s: too many mounts: %d is the most", at, MOUNTS_MAX);
+    return mount;
+}
+
+/* ---- Without a manifest ----------------------------------------------------------------------------------------------------- */
+
+static void add_system(struct policy *policy)
+{
+    static const char *const merged[] = {"/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"};
+    add(policy, MOUNT_HOST, "/usr", "/usr", false);
+    add(policy, MOUNT_HOST, "/etc", "/etc", false)->public_only = true;
+    for (size_t i = 0; i < sizeof merged / sizeof *merged; i++) {
+        char contents[256];
+        ssize_t size = readlink(merged[i], contents, sizeof contents - 1);
+        if (size > 0) {
+            contents[size] = 0;
+            add(policy, MOUNT_LINK, merged[i], must_copy(contents), false);
+        } else if (errno == EINVAL) {
+            add(policy, MOUNT_HOST, merged[i], merged[i], false);
+        }
+    }
+}
+
+static char *read_passwd(void)
+{
+    static char text[256 * 1024];
+    int fd = open("/etc/passwd", O_RDONLY | O_CLOEXEC);
+    ssize_t size = fd < 0 ? 0 : read(fd, text, sizeof text - 1);
+    if (fd >= 0)
+        close(fd);
+    text[size > 0 ? size : 0] = 0;
+    return text;
+}
+
+static bool is_above(const char *folder, size_t folder_size, const char *path, size_t size)
+{
+    return path_is_within(path, size, folder, folder_size);
+}
+
+bool policy_is_home(const char *folder, const char *home, const char *passwd)
+{
+    size_t size = strlen(folder);
+    if (size == 1 || is_above(folder, size, "/root", 5) || is_above(folder, size, "/home", 5))
+        return true;
+    if (!strncmp(folder, "/home/", 6) && !strchr(folder + 6, '/'))
+        return true;
+    if (home && home[0] == '/' && is_above(folder, size, home, strlen(home)))
+        return true;
+    for (const char *line = passwd; line && *line; line = strchr(line, '\n'), line = line ? line + 1 : NULL) {
+        const char *field = line;
+        for (int i = 0; i < 5 && field; i++) {
+            field = strpbrk(field, ":\n");
+            field = field && *field == ':' ? field + 1 : NULL;
+        }
+        size_t field_size = field ? strcspn(field, ":\n") : 0;
+        while (field_size > 1 && field[field_size - 1] == '/')
+            field_size--;
+        if (field_size > 1 && is_above(folder, size, field, field_size))
+            return true;
+    }
+    return false;
+}
+
+/* Shown already, or never to be shown. */
+static bool is_covered(const struct policy *policy, const char *path)
+{
+    size_t size = strlen(path);
+    const struct mount *mount = tree_mount_of(&policy->tree, path, size);
+    return tree_is_libos_own(&policy->tree, path, size) ||
+           (mount && (mount->kind != MOUNT_SCRATCH || mount->at_size == size));
+}
+
+static void add_folder(struct policy *policy, const char *folder)
+{
+    static char *passwd;
+    if (is_covered(policy, folder))
+        return;
+    if (!passwd)
+        passwd = read_passwd();
+    if (!policy_is_home(folder, policy->home, passwd))
+        add(policy, MOUNT_HOST, folder, folder, false);
+}
+
+static char *folder_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash == path ? must_copy("/") : must_print("%.*s", (int)(slash - path), path);
+}
+
+/* A path that a symlink may lead away from: both ends are shown. */
+static void add_program(struct policy *policy, const char *path)
+{
+    const struct mount *mount = tree_mount_of(&policy->tree, path, strlen(path));
+    if (mount && mount->kind != MOUNT_SCRATCH)
+        return;
+    char *real = realpath(path, NULL);
+    add_folder(policy, folder_of(path));
+    if (real && strcmp(real, path) != 0)
+        add_program(policy, real);
+    mount = tree_mount_of(&policy->tree, path, strlen(path));
+    if (real && (!mount || mount->kind == MOUNT_SCRATCH) && !tree_is_libos_own(&policy->tree, path, strlen(path)))
+        add(policy, MOUNT_HOST, path, path, false);
+}
+
+/* HOME, or what /etc/passwd says: read here, since getpwuid would load half of NSS. */
+static const char *find_home(const struct policy *policy)
+{
+    const char *home = getenv("HOME");
+    char clean[PAL_PATH_MAX], *line, *rest;
+    bool slash;
+    if (!home || home[0] != '/') {
+        home = "/";
+        for (rest = read_passwd(); (line = strsep(&rest, "\n"));) {
+            char *field[7] = {NULL};
+            for (int i = 0; i < 7; i++)
+                field[i] = strsep(&line, ":");
+            if (field[5] && strtoul(field[2], NULL, 10) == policy->uid) {
+                home = field[5];
+                break;
+            }
+        }
+    }
+    if (path_clean(clean, sizeof clean, home, strlen(home), &slash) < 0)
+        return "/tmp";
+    size_t size = strlen(clean);
+    if (size == 1 || tree_mount_of(&policy->tree, clean, size) || tree_is_above_mount(&policy->tree, clean, size) ||
+        tree_is_libos_own(&policy->tree, clean, size))
+        return "/tmp";
+    return must_copy(clean);
+}
+
+void policy_default(struct policy *policy, const struct options *options)
+{
+    char cwd[PAL_PATH_MAX];
+    const char *path = getenv("PATH");
+    if (!options->command[0])
+        fail(EXIT_OWN_FAILURE, "no PROGRAM: usage: pal-run [options] [-m MANIFEST] [--] PROGRAM [ARG...]");
+    policy->shown = options->command[0];
+    policy->argv = options->command;
+    policy->program = must_clean("the program's path", program_find(options->command[0], path ? path : DEFAULT_PATH));
+    add_system(policy);
+    policy->home = find_home(policy);
+    add(policy, MOUNT_SCRATCH, "/tmp", NULL, true);
+    if (strcmp(policy->home, "/tmp") != 0)
+        add(policy, MOUNT_SCRATCH, policy->home, NULL, true);
+    add_program(policy, policy->program);
+    policy->cwd = "/";
+    if (getcwd(cwd, sizeof cwd) && cwd[0] == '/') {
+        add_folder(policy, cwd);
+        if (tree_mount_of(&policy->tree, cwd, strlen(cwd)) || tree_is_above_mount(&policy->tree, cwd, strlen(cwd)))
+            policy->cwd = must_copy(cwd);
+    }
+    environment_default(policy);
+}
+
+/* ---- With one ------------------------------------------------------------------------------------------------------------------ */
+
+/* The guest's PATH is searched in the guest's view. */
+static const char *find_in_sandbox(struct policy *policy, const char *program)
+{
+    const char *path = environment_get(policy, "PATH");
+    for (const char *at = path ? path : DEFAULT_PATH; at; at = *at ? at + 1 : NULL) {
+        size_t size = strcspn(at, ":");
+        char *candidate = must_print("%.*s/%s", (int)size, at, program);
+        struct answer answer;
+        const struct request request = {.op = MONITOR_STAT, .path = candidate, .path_size = strlen(candidate)};
+        if (candidate[0] == '/' && serve_stat(&policy->tree, &request, &answer) == 0 &&
+            answer.reply.attributes.type == PAL_TYPE_FILE && answer.reply.attributes.mode & 0111)
+            return candidate;
+        free(candidate);
+        at += size;
+    }
+    fail(EXIT_NOT_FOUND, "%s: not found in the sandbox: give its path, or mount its folder", program);
+}
+
+static char **join_arguments(const char *program, const struct manifest *manifest)
+{
+    char **argv = must_allocate((manifest->arg_count + 2) * sizeof *argv);
+    argv[0] = (char *)program;
+    for (size_t i = 0; i < manifest->arg_count; i++)
+        argv[i + 1] = manifest->args[i];
+    return argv;
+}
+
+void policy_from_manifest(struct policy *policy, const struct options *options)
+{
+    static struct manifest manifest;
+    manifest_load(options->manifest, &manifest);
+    for (size_t i = 0; i < manifest.mount_count; i++) {
+        const struct mount *mount = &manifest.mounts[i];
+        add(policy, mount->kind, mount->at, mount->from, mount->writable);
+    }
+    policy->limits = manifest.limits;
+    policy->uid = manifest.uid < 0 ? policy->uid : (uint32_t)manifest.uid;
+    policy->gid = manifest.gid < 0 ? policy->gid : (uint32_t)manifest.gid;
+    for (size_t i = 0; i < manifest.environment_count; i++)
+        environment_set(policy, manifest.environment[i]);
+    policy->cwd = manifest.cwd ? manifest.cwd : "/";
+    policy->home = environment_get(policy, "HOME");
+    policy->home = policy->home ? policy->home : "/";
+    const char *program = options->command[0] ? options->command[0] : manifest.program;
+    if (!program)
+        fail(EXIT_OWN_FAILURE, "%s: names no program: set 'program', or give one on the command line", options->manifest);
+    policy->shown = program;
+    policy->argv = options->command[0] ? options->command : join_arguments(program, &manifest);
+}
+
+/* ---- Options, on top of either --------------------------------------------------------------------------------------------------- */
+
+static void add_option_mount(struct policy *policy, const struct option_mount *option)
+{
+    struct stat status;
+    char *at = must_clean("mount", option->at), *from = option->from ? must_clean("mount", option->from) : at;
+    if (stat(from, &status) < 0)
+        fail(EXIT_OWN_FAILURE, "--%s %s: %s: name a folder or file that exists", option->writable ? "rw" : "ro", from,
+             strerror(errno));
+    if (!S_ISDIR(status.st_mode) && !S_ISREG(status.st_mode))
+        fail(EXIT_OWN_FAILURE, "--%s %s: neither a folder nor a plain file", option->writable ? "rw" : "ro", from);
+    add(policy, MOUNT_HOST, at, from, option->writable);
+}
+
+static void check_cwd(struct policy *policy, const char *cwd)
+{
+    struct answer answer;
+    const struct request request = {.op = MONITOR_STAT, .path = cwd, .path_size = strlen(cwd)};
+    int error = serve_stat(&policy->tree, &request, &answer);
+    if (error == -EREMOTE)
+        return; /* the libOS's own */
+    if (!error && answer.reply.attributes.type != PAL_TYPE_DIRECTORY)
+        error = -ENOTDIR;
+    if (error)
+        fail(EXIT_OWN_FAILURE, "%s: can't start there: %s in the sandbox", cwd, strerror(-error));
+}
+
+void policy_options(struct policy *policy, const struct options *options)
+{
+    for (size_t i = 0; i < options->mount_count; i++)
+        add_option_mount(policy, &options->mounts[i]);
+    for (size_t i = 0; i < options->environment_count; i++)
+        environment_set(policy, options->environment[i]);
+    if (options->cwd)
+        policy->cwd = must_clean("--cwd", options->cwd);
+    if (options->cwd || options->manifest)
+        check_cwd(policy, policy->cwd);
+    if (!policy->program) /* of a manifest: to be found among its mounts */
+        policy->program = strchr(policy->shown, '/') ? policy->shown : find_in_sandbox(policy, policy->shown);
+    if (policy->program[0] != '/')
+        policy->program = options->command[0] ? must_clean("the program's path", policy->program)
+                                              : must_print("%s/%s", policy->cwd, policy->program);
+}

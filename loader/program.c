@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * From the PROGRAM of the command line to an open file that can be run: 127 where it is not found, 126 where it is no program.
+ * The file is opened in the sandbox's own view, once: what was checked is what is sent ahead to the picoprocess.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "loader/loader.h"
+
+/* As execvp(3): the first that can be executed; a file that can't is remembered for the error. */
+char *program_find(const char *program, const char *search_path)
+{
+    if (strchr(program, '/'))
+        return must_copy(program);
+    if (!*program)
+        fail(EXIT_NOT_FOUND, "\"\": not found: name a program");
+    const char *denied = NULL;
+    for (const char *at = search_path; at; at = *at ? at + 1 : NULL) {
+        size_t size = strcspn(at, ":");
+        char *path = must_print("%.*s%s%s", (int)size, at, size ? "/" : "./", program);
+        struct stat status;
+        if (stat(path, &status) == 0 && !S_ISDIR(status.st_mode)) {
+            if (access(path, X_OK) == 0)
+                return path;
+            denied = denied ? denied : path;
+        }
+        if (path != denied)
+            free(path);
+        at += size;
+    }
+    if (denied)
+        fail(EXIT_NOT_EXECUTABLE, "%s: not executable: chmod +x it if it is a program", denied);
+    fail(EXIT_NOT_FOUND, "%s: not found: no folder of PATH has it; give its path", program);
+}
+
+static int open_guest(struct tree *tree, const char *path, uint32_t flags, struct answer *answer)
+{
+    const struct request request = {
+        .op = MONITOR_OPEN, .flags = PAL_OPEN_READ | flags, .path = path, .path_size = strlen(path)};
+    answer->reply.descriptors = 0;
+    answer->reply.result = serve_open(tree, &request, answer);
+    return answer->reply.result;
+}
+
+/* Opening tells no reason for EACCES: the mode does. */
+static void fail_open(struct tree *tree, const char *path, const char *shown, int error) __attribute__((noreturn));
+static void fail_open(struct tree *tree, const char *path, const char *shown, int error)
+{
+    struct answer answer;
+    const struct request request = {.op = MONITOR_STAT, .path = path, .path_size = strlen(path)};
+    bool known = serve_stat(tree, &request, &answer) == 0;
+    uint32_t type = known ? answer.reply.attributes.type : 0;
+    if (error == -ENOENT || error == -ENOTDIR)
+        fail(EXIT_NOT_FOUND, "%s: not found%s", shown,
+             access(path, F_OK) == 0 ? " in the sandbox: no mount shows it; grant its folder with --ro" : "");
+    if (error == -EISDIR || error == -ENOTUNIQ || type == PAL_TYPE_DIRECTORY)
+        fail(EXIT_NOT_EXECUTABLE, "%s: is a directory: name a program in it", shown);
+    if (type == PAL_TYPE_FIFO)
+        fail(EXIT_NOT_EXECUTABLE, "%s: is a FIFO, no regular file: name a program", shown);
+    if (known && type != PAL_TYPE_FILE)
+        fail(EXIT_NOT_EXECUTABLE, "%s: is no regular file: name a program", shown);
+    if (error == -EACCES && known && !(answer.reply.attributes.mode & 0111))
+        fail(EXIT_NOT_EXECUTABLE, "%s: not executable: chmod +x it if it is a program", shown);
+    fail(EXIT_NOT_EXECUTABLE, "%s: not executable: %s", shown, strerror(-error));
+}
+
+/* "#!INTERPRETER [ARGUMENT]": the interpreter, or "" where this is no script. */
+static void read_script(int fd, char *interpreter, size_t room)
+{
+    char line[256];
+    ssize_t size = pread(fd, line, sizeof line - 1, 0);
+    interpreter[0] = 0;
+    if (size < 3 || line[0] != '#' || line[1] != '!')
+        return;
+    line[size] = 0;
+    char *start = line + 2 + strspn(line + 2, " \t");
+    snprintf(interpreter, room, "%.*s", (int)strcspn(start, " \t\r\n"), start);
+}
+
+static void check_interpreter(struct tree *tree, const char *shown, const char *path, struct answer *answer)
+{
+    int error = path[0] == '/' ? open_guest(tree, path, PAL_OPEN_EXECUTE, answer) : -ENOENT;
+    if (error)
+        fail(EXIT_NOT_EXECUTABLE, "%s: its interpreter %s can't be run: %s: install it, or grant it with --ro", shown, path,
+             error == -ENOENT ? "not found in the sandbox" : strerror(-error));
+}
+
+void program_check(struct tree *tree, const char *guest_path, const char *shown, struct program *out)
+{
+    out->interpreter.reply.result = out->script_loader.reply.result = -ENOENT;
+    out->interpreter_path[0] = out->script_loader_path[0] = 0;
+    int error = open_guest(tree, guest_path, PAL_OPEN_EXECUTE, &out->file);
+    if (error)
+        fail_open(tree, guest_path, shown, error);
+    const struct pal_attributes *attributes = &out->file.reply.attributes;
+    if (attributes->type != PAL_TYPE_FILE)
+        fail_open(tree, guest_path, shown, attributes->type == PAL_TYPE_DIRECTORY ? -EISDIR : -EACCES);
+    int fd = out->file.descriptors[0];
+    const char *problem = elf_inspect(fd, attributes->size, &out->facts);
+    if (!problem) {
+        memcpy(out->interpreter_path, out->facts.interpreter, sizeof out->interpreter_path);
+        if (out->interpreter_path[0])
+            check_interpreter(tree, shown, out->interpreter_path, &out->interpreter);
+        return;
+    }
+    if (attributes->size > 2)
+        read_script(fd, out->interpreter_path, sizeof out->interpreter_path);
+    if (!out->interpreter_path[0])
+        fail(EXIT_NOT_EXECUTABLE, "%s: %s", shown, problem);
+    check_interpreter(tree, shown, out->interpreter_path, &out->interpreter);
+    /* The interpreter may be a script again: then the libOS sees to it. */
+    if (!elf_inspect(out->interpreter.descriptors[0], out->interpreter.reply.attributes.size, &out->facts) &&
+        out->facts.interpreter[0]) {
+        memcpy(out->script_loader_path, out->facts.interpreter, sizeof out->script_loader_path);
+        check_interpreter(tree, shown, out->script_loader_path, &out->script_loader);
+    }
+}

@@ -1,0 +1,491 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * From a guest path to a host object.
+ *
+ * Paths are resolved in the guest's namespace: symlinks that lie on the host are expanded here, as text, against the guest's
+ * mounts; the kernel is never asked to follow one.  So neither "..", nor a symlink, nor one swapped in at the last moment leads
+ * out of a mount: each step is one openat2 beneath a descriptor, RESOLVE_NO_SYMLINKS, or one name with O_NOFOLLOW, and what
+ * was opened is what is used.  There are two ways:
+ *   resolve_open  most paths have no symlink but perhaps the last name: one call;
+ *   resolve_walk  name by name; tells apart all that the first can't, and checks "public only" mounts.
+ *
+ * In a public-only mount (/etc) a guest may do what any stranger on the host may: directories need o+x, files o+r, whoever
+ * started pal-run; and some names are refused whatever their mode.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "loader/loader.h"
+
+#define LINKS_MAX 40
+#define BENEATH (RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS)
+
+static int open_beneath(int directory, const char *path, const struct open_how *how)
+{
+    struct open_how beneath = *how;
+    beneath.flags |= O_CLOEXEC;
+    beneath.resolve = BENEATH;
+    long fd = syscall(SYS_openat2, directory, path, &beneath, sizeof beneath);
+    return fd < 0 ? -errno : (int)fd;
+}
+
+static bool text_is(const char *text, size_t size, const char *word)
+{
+    return strlen(word) == size && !memcmp(text, word, size);
+}
+
+/* ---- Paths as text -------------------------------------------------------------------------------------------------- */
+
+/* path := the path that `target`, found as the last name of `path`, leads to.  -ELOOP: only a walk can tell. */
+static ssize_t splice_last(char *path, size_t size, const char *target, size_t target_size, bool *slash)
+{
+    char joined[2 * PAL_PATH_MAX];
+    size_t used = 0;
+    if (target[0] != '/') {
+        for (used = size; used && path[used - 1] != '/'; used--)
+            ;
+        /* The directory is known to be free of symlinks, so "up" is the name before. */
+        while (target_size >= 2 && target[0] == '.' && target[1] == '.' && (target_size == 2 || target[2] == '/')) {
+            while (used > 1 && path[used - 2] != '/')
+                used--;
+            used = used > 1 ? used - 1 : 1;
+            target += target_size == 2 ? 2 : 3;
+            target_size -= target_size == 2 ? 2 : 3;
+        }
+        memcpy(joined, path, used);
+    }
+    memcpy(joined + used, target, target_size);
+    bool ends_in_slash = false;
+    ssize_t result = path_clean(path, PAL_PATH_MAX, joined, used + target_size, &ends_in_slash);
+    *slash |= ends_in_slash;
+    return result;
+}
+
+/* The symlink at the last name of `path`, expanded.  RESOLVE_WALK where it is none. */
+static ssize_t follow_last(int root, const char *rest, char *path, size_t size, bool *slash)
+{
+    char target[PAL_PATH_MAX];
+    int fd = open_beneath(root, rest, &(struct open_how){.flags = O_PATH | O_NOFOLLOW});
+    if (fd < 0)
+        return RESOLVE_WALK;
+    ssize_t target_size = readlinkat(fd, "", target, sizeof target);
+    close(fd);
+    if (target_size <= 0 || target_size == sizeof target)
+        return RESOLVE_WALK;
+    ssize_t result = splice_last(path, size, target, (size_t)target_size, slash);
+    return result == -ELOOP ? RESOLVE_WALK : result;
+}
+
+int mount_open(const struct mount *mount, const struct open_how *how)
+{
+    if (mount->directory)
+        return open_beneath(mount->root, ".", how);
+    if (how->flags & O_CREAT && how->flags & O_EXCL)
+        return -EEXIST;
+    char path[32];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", mount->root);
+    int fd = open(path, ((int)how->flags & ~(O_NOFOLLOW | O_CREAT)) | O_CLOEXEC);
+    return fd < 0 ? -errno : fd;
+}
+
+/* ---- In one call ------------------------------------------------------------------------------------------------------ */
+
+/* Only a walk can tell: no mount, a place of the libOS, checks on the way. */
+static bool needs_walk(const struct tree *tree, const struct mount *mount, const char *path, size_t size, unsigned flags)
+{
+    return !mount || mount->public_only || tree_is_libos_own(tree, path, size) ||
+           (flags & PLACE_CHANGES && !mount->writable && mount->kind != MOUNT_LINK);
+}
+
+/* A scratch directory that was not made yet holds nothing: most programs only look into their home. */
+static bool is_empty_scratch(const struct tree *tree, const struct mount *mount, const char *path, size_t size, unsigned flags)
+{
+    return mount->kind == MOUNT_SCRATCH && mount->root < 0 && size != mount->at_size && !(flags & PLACE_CHANGES) &&
+           !tree_is_above_mount(tree, path, size);
+}
+
+int resolve_open(struct tree *tree, const char *path, size_t size, unsigned flags, const struct open_how *how,
+                 struct place *out)
+{
+    char *guest = out->guest;
+    bool slash;
+    ssize_t used = path_clean(guest, sizeof out->guest, path, size, &slash);
+    if (used < 0)
+        return used == -ELOOP ? RESOLVE_WALK : (int)used;
+    for (int links = 0; links < LINKS_MAX; links++) {
+        struct mount *mount = tree_mount_of(tree, guest, (size_t)used);
+        if (needs_walk(tree, mount, guest, (size_t)used, flags) || (slash && how->flags & O_CREAT))
+            return RESOLVE_WALK;
+        const char *rest = guest + (mount->at_size == 1 ? 1 : mount->at_size + ((size_t)used > mount->at_size));
+        if (mount->kind == MOUNT_LINK) {
+            if (!*rest && flags & PLACE_NOFOLLOW && !slash)
+                return RESOLVE_WALK;
+            char tail[PAL_PATH_MAX];
+            size_t tail_size = (size_t)used - (size_t)(rest - guest);
+            memcpy(tail, rest, tail_size + 1);
+            bool inner = false; /* a slash inside the path means nothing */
+            used = splice_last(guest, mount->at_size, mount->from, strlen(mount->from), tail_size ? &inner : &slash);
+            if (used < 0 || (size_t)used + 1 + tail_size >= sizeof out->guest)
+                return used < 0 ? RESOLVE_WALK : -ENAMETOOLONG;
+            if (tail_size) {
+                guest[used++] = '/';
+                memcpy(guest + used, tail, tail_size + 1);
+                used += (ssize_t)tail_size;
+            }
+            continue;
+        }
+        if (is_empty_scratch(tree, mount, guest, (size_t)used, flags))
+            return -ENOENT;
+        int root = mount_root(tree, mount);
+        if (root < 0)
+            return root;
+        bool nofollow = flags & PLACE_NOFOLLOW && !slash;
+        struct open_how asked = *how;
+        asked.flags |= (slash ? O_DIRECTORY : 0u) | (nofollow ? O_NOFOLLOW : 0u);
+        int fd = *rest ? (mount->directory ? open_beneath(root, rest, &asked) : -ENOTDIR) : mount_open(mount, &asked);
+        if (fd == -ELOOP && !nofollow) {
+            used = follow_last(root, rest, guest, (size_t)used, &slash);
+            if (used < 0)
+                return (int)used;
+            continue;
+        }
+        if (fd == -ELOOP || fd == -EXDEV || fd == -EAGAIN ||
+            (fd == -ENOENT && tree_is_above_mount(tree, guest, (size_t)used)))
+            return RESOLVE_WALK;
+        out->mount = mount;
+        out->guest_size = (size_t)used;
+        out->object = out->parent = -1;
+        out->missing = out->must_be_directory = false;
+        return fd;
+    }
+    return -ELOOP;
+}
+
+int resolve(struct tree *tree, const char *path, size_t size, unsigned flags, struct place *out,
+            struct pal_path_buffer *escape)
+{
+    const struct open_how how = {.flags = O_PATH};
+    int fd = resolve_open(tree, path, size, flags & PLACE_NOFOLLOW, &how, out);
+    if (fd != RESOLVE_WALK) {
+        out->object = fd;
+        return fd < 0 ? fd : 0;
+    }
+    int error = resolve_walk(tree, path, size, flags, out, escape);
+    if (!error && out->missing) {
+        place_close(out);
+        return -ENOENT;
+    }
+    return error;
+}
+
+/* ---- Name by name ------------------------------------------------------------------------------------------------------- */
+
+struct walk {
+    struct tree *tree;
+    struct place *place;       /* the directory reached so far: object (-1: synthetic), mount, guest */
+    char rest[2 * PAL_PATH_MAX]; /* names still to go, at `at` */
+    size_t at, size;
+    int links;
+    unsigned flags;
+    struct pal_path_buffer *escape;
+};
+
+static void place_drop(const struct place *place, int fd)
+{
+    if (fd >= 0 && (!place->mount || fd != place->mount->root))
+        close(fd);
+}
+
+void place_close(struct place *place)
+{
+    place_drop(place, place->object);
+    place_drop(place, place->parent);
+    place->object = place->parent = -1;
+}
+
+/* Goes to a canonical guest path: the root, or the directory above. */
+static int enter(struct walk *walk, size_t guest_size)
+{
+    struct place *place = walk->place;
+    const struct tree *tree = walk->tree;
+    place_drop(place, place->object);
+    place->object = -1;
+    place->guest[guest_size] = 0;
+    place->guest_size = guest_size;
+    const char *path = guest_size ? place->guest : "/";
+    size_t size = guest_size ? guest_size : 1;
+    place->mount = tree_mount_of(tree, path, size);
+    if (!place->mount)
+        return tree_is_above_mount(tree, path, size) || size == 1 ? 0 : -ENOENT;
+    int root = mount_root(walk->tree, place->mount);
+    if (root < 0)
+        return root;
+    const char *rest = path + (place->mount->at_size == 1 ? 1 : place->mount->at_size + (size > place->mount->at_size));
+    int fd = *rest ? open_beneath(root, rest, &(struct open_how){.flags = O_PATH | O_DIRECTORY}) : root;
+    if (fd == -ENOENT && tree_is_above_mount(tree, path, size)) {
+        place->mount = NULL;
+        return 0;
+    }
+    place->object = fd < 0 ? -1 : fd;
+    return fd < 0 ? fd : 0;
+}
+
+static int go_up(struct walk *walk)
+{
+    size_t size = walk->place->guest_size;
+    while (size && walk->place->guest[size - 1] != '/')
+        size--;
+    return enter(walk, size ? size - 1 : 0);
+}
+
+/* rest := target / rest, from the directory reached so far or from the root. */
+static int expand(struct walk *walk, const char *target, size_t target_size)
+{
+    size_t left = walk->size - walk->at;
+    if (++walk->links > LINKS_MAX)
+        return -ELOOP;
+    if (!target_size)
+        return -ENOENT;
+    if (target_size + 1 + left >= sizeof walk->rest)
+        return -ENAMETOOLONG;
+    memmove(walk->rest + target_size + (left != 0), walk->rest + walk->at, left);
+    memcpy(walk->rest, target, target_size);
+    if (left)
+        walk->rest[target_size] = '/';
+    walk->at = 0;
+    walk->size = target_size + (left != 0) + left;
+    return target[0] == '/' ? enter(walk, 0) : 0;
+}
+
+/* Never shown, whatever their mode is: names at the top of a public-only mount. */
+static bool is_secret(const struct mount *mount, const char *path, size_t size)
+{
+    static const char *const names[] = {"shadow", "gshadow", "shadow-", "gshadow-", "sudoers", "sudoers.d", "security/opasswd"};
+    const char *rest = path + mount->at_size + 1;
+    size_t rest_size = size - mount->at_size - 1;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (path_is_within(rest, rest_size, names[i], strlen(names[i])))
+            return true;
+    bool key = rest_size > 13 && !memcmp(rest, "ssh/ssh_host_", 13);
+    return key && (rest_size < 4 || memcmp(rest + rest_size - 4, ".pub", 4));
+}
+
+static int check_public(struct walk *walk, const struct stat *status, bool last)
+{
+    const struct place *place = walk->place;
+    if (!place->mount->public_only)
+        return 0;
+    if (!is_secret(place->mount, place->guest, place->guest_size) &&
+        (last || !S_ISDIR(status->st_mode) || status->st_mode & S_IXOTH))
+        return 0;
+    denials_add(&walk->tree->denials, place->guest, place->guest_size, "not public on the host");
+    return -EACCES;
+}
+
+static int escape_to(struct walk *walk)
+{
+    const struct place *place = walk->place;
+    size_t left = walk->size - walk->at;
+    if (place->guest_size + left + 1 >= PAL_PATH_MAX)
+        return -ENAMETOOLONG;
+    if (walk->escape) {
+        memcpy(walk->escape->bytes, place->guest, place->guest_size);
+        memcpy(walk->escape->bytes + place->guest_size, walk->rest + walk->at, left);
+        walk->escape->size = (uint32_t)(place->guest_size + left);
+    }
+    return -EREMOTE;
+}
+
+/* What one step found; anything else is a negative errno. */
+enum step { STEP_ON = 0, STEP_END = 1 };
+
+/* The name just added to place->guest has no object: it may lie above a mount, or be missing. */
+static int step_absent(struct walk *walk, int parent, int error, bool last)
+{
+    struct place *place = walk->place;
+    if (error == -ENOENT && tree_is_above_mount(walk->tree, place->guest, place->guest_size)) {
+        place_drop(place, parent);
+        place->mount = NULL;
+        place->object = -1;
+        return last ? STEP_END : STEP_ON;
+    }
+    if (error == -ENOENT && last) {
+        place->object = -1;
+        place->parent = parent;
+        place->missing = true;
+        return STEP_END;
+    }
+    place_drop(place, parent);
+    place->object = -1;
+    return error;
+}
+
+/* place->object is the parent; place->guest already ends in `name`. */
+static int step_into(struct walk *walk, const char *name, bool last, bool slash)
+{
+    struct place *place = walk->place;
+    int parent = place->object, error;
+    bool nofollow = last && !slash && walk->flags & PLACE_NOFOLLOW;
+    struct stat status;
+    int fd = openat(parent, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return step_absent(walk, parent, -errno, last);
+    error = fstat(fd, &status) < 0 ? -errno : check_public(walk, &status, last);
+    if (!error && S_ISLNK(status.st_mode) && !nofollow) {
+        char target[PAL_PATH_MAX];
+        ssize_t size = readlinkat(fd, "", target, sizeof target);
+        error = size < 0 ? -errno : 0;
+        close(fd);
+        place->guest_size = place->name - 1;
+        place->guest[place->guest_size] = 0;
+        return error ? error : expand(walk, target, (size_t)size);
+    }
+    if (!error && (!last || slash) && !S_ISDIR(status.st_mode))
+        error = -ENOTDIR;
+    if (error) {
+        close(fd);
+        return error;
+    }
+    place->object = fd;
+    if (last) {
+        place->parent = parent;
+        return STEP_END;
+    }
+    place_drop(place, parent);
+    return STEP_ON;
+}
+
+static int step_mount(struct walk *walk, struct mount *mount, bool last, bool slash)
+{
+    struct place *place = walk->place;
+    if (mount->kind == MOUNT_LINK && !(last && !slash && walk->flags & PLACE_NOFOLLOW)) {
+        place->guest_size = place->name - 1;
+        place->guest[place->guest_size] = 0;
+        return expand(walk, mount->from, strlen(mount->from));
+    }
+    place_drop(place, place->object);
+    place->object = -1;
+    place->mount = mount;
+    if (mount->kind == MOUNT_LINK)
+        return STEP_END;
+    int root = mount_root(walk->tree, mount);
+    if (root < 0)
+        return root;
+    place->object = root;
+    if ((!last || slash) && !mount->directory)
+        return -ENOTDIR;
+    return last ? STEP_END : STEP_ON;
+}
+
+static int step_name(struct walk *walk, const char *name, size_t size, bool last, bool slash)
+{
+    struct place *place = walk->place;
+    if (size >= NAME_ROOM - 1 || place->guest_size + 1 + size >= sizeof place->guest)
+        return -ENAMETOOLONG;
+    char copy[NAME_ROOM];
+    memcpy(copy, name, size);
+    copy[size] = 0;
+    place->guest[place->guest_size] = '/';
+    place->name = place->guest_size + 1;
+    memcpy(place->guest + place->name, copy, size + 1);
+    place->guest_size = place->name + size;
+    struct mount *mount = tree_mount_at(walk->tree, place->guest, place->guest_size);
+    if (mount)
+        return step_mount(walk, mount, last, slash);
+    if (tree_is_libos_own(walk->tree, place->guest, place->guest_size))
+        return escape_to(walk);
+    if (place->object >= 0)
+        return step_into(walk, copy, last, slash);
+    int result = step_absent(walk, -1, -ENOENT, last);
+    if (result < 0 || place->missing)
+        denials_add(&walk->tree->denials, place->guest, place->guest_size, "no mount shows it");
+    return result;
+}
+
+static int step(struct walk *walk)
+{
+    struct place *place = walk->place;
+    while (walk->at < walk->size && walk->rest[walk->at] == '/')
+        walk->at++;
+    if (walk->at == walk->size) { /* "/", or an end in "." or "..": a directory that was reached already */
+        place->name = place->guest_size;
+        return STEP_END;
+    }
+    const char *name = walk->rest + walk->at;
+    size_t size = 0;
+    while (walk->at + size < walk->size && name[size] != '/')
+        size++;
+    walk->at += size;
+    if (text_is(name, size, "."))
+        return STEP_ON;
+    if (text_is(name, size, ".."))
+        return go_up(walk);
+    size_t next = walk->at;
+    while (next < walk->size && walk->rest[next] == '/')
+        next++;
+    place->must_be_directory = next != walk->at;
+    return step_name(walk, name, size, next == walk->size, next != walk->at);
+}
+
+int resolve_walk(struct tree *tree, const char *path, size_t size, unsigned flags, struct place *out,
+                 struct pal_path_buffer *escape)
+{
+    struct walk walk;
+    walk.tree = tree;
+    walk.place = out;
+    walk.flags = flags;
+    walk.escape = escape;
+    walk.at = 0;
+    walk.size = size;
+    walk.links = 0;
+    out->mount = NULL;
+    out->object = out->parent = -1;
+    out->missing = out->must_be_directory = false;
+    memcpy(walk.rest, path, size);
+    int result = enter(&walk, 0);
+    while (result == STEP_ON)
+        result = step(&walk);
+    if (result < 0) {
+        place_close(out);
+        return result;
+    }
+    if (!out->guest_size) {
+        strcpy(out->guest, "/");
+        out->guest_size = 1;
+    }
+    return 0;
+}
+
+int resolve_parent(struct tree *tree, const char *path, size_t size, struct place *out, char name[NAME_ROOM],
+                   struct pal_path_buffer *escape)
+{
+    size_t end = size, start;
+    while (end > 1 && path[end - 1] == '/')
+        end--;
+    for (start = end; start && path[start - 1] != '/'; start--)
+        ;
+    bool slash = end != size;
+    if (end - start + slash >= NAME_ROOM - 1)
+        return -ENAMETOOLONG;
+    memcpy(name, path + start, end - start);
+    name[end - start] = 0;
+    if (slash && end != start)
+        strcat(name, "/");
+    int error = resolve(tree, path, start ? start : 1, 0, out, escape);
+    if (error == -EREMOTE && escape) { /* the path to go on with is the whole one */
+        size_t tail = size - start;
+        if (escape->size + 1 + tail >= PAL_PATH_MAX)
+            return -ENAMETOOLONG;
+        if (escape->bytes[escape->size - 1] != '/')
+            escape->bytes[escape->size++] = '/';
+        memcpy(escape->bytes + escape->size, path + start, tail);
+        escape->size += (uint32_t)tail;
+    }
+    return error;
+}

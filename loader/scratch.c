@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Private writable mounts: one host directory, made at first need, with one inside for each mount.
+ *
+ * A janitor removes it: a process outside of the sandbox, in a session of its own, that waits until pal-run closes a pipe, by
+ * whatever death, and then deletes.  In a normal end pal-run waits for it.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "loader/loader.h"
+
+/* ---- The janitor ---------------------------------------------------------------------------------------------------------- */
+
+static bool is_dots(const char *name)
+{
+    return name[0] == '.' && (!name[1] || (name[1] == '.' && !name[2]));
+}
+
+/* A directory of `top`: what it holds that is a directory moves up into `top`, the rest is deleted. */
+static bool flatten(int top, const char *name, unsigned long *counter)
+{
+    bool moved_any = false;
+    int fd = openat(top, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 && errno == EACCES && fchmodat(top, name, 0700, 0) == 0)
+        fd = openat(top, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    fchmod(fd, 0700);
+    DIR *directory = fdopendir(fd);
+    if (!directory) {
+        close(fd);
+        return false;
+    }
+    for (struct dirent *entry; (entry = readdir(directory));) {
+        if (is_dots(entry->d_name) || unlinkat(fd, entry->d_name, 0) == 0)
+            continue;
+        char moved[40];
+        snprintf(moved, sizeof moved, "pal-run.%lu", (*counter)++);
+        if (unlinkat(fd, entry->d_name, AT_REMOVEDIR) < 0) {
+            moved_any |= fchmodat(fd, entry->d_name, 0700, 0) == 0 && /* moving a directory writes its ".." */
+                         syscall(SYS_renameat2, fd, entry->d_name, top, moved, RENAME_NOREPLACE) == 0;
+        }
+    }
+    closedir(directory);
+    return moved_any;
+}
+
+/* No recursion: a guest can make directories deeper than any stack or path. */
+void scratch_empty(int top)
+{
+    unsigned long counter = 0;
+    for (bool more = true; more;) {
+        int fd = openat(top, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        DIR *directory = fd < 0 ? NULL : fdopendir(fd);
+        if (!directory)
+            return;
+        more = false;
+        bool progress = false;
+        for (struct dirent *entry; (entry = readdir(directory));) {
+            if (is_dots(entry->d_name))
+                continue;
+            if (unlinkat(top, entry->d_name, 0) == 0 || unlinkat(top, entry->d_name, AT_REMOVEDIR) == 0) {
+                progress = true;
+                continue;
+            }
+            progress |= flatten(top, entry->d_name, &counter);
+            more = true;
+            progress |= unlinkat(top, entry->d_name, AT_REMOVEDIR) == 0;
+        }
+        closedir(directory);
+        if (!progress)
+            return; /* not ours to remove */
+    }
+}
+
+static void janitor_run(const struct scratch *scratch, int pipe) __attribute__((noreturn));
+static void janitor_run(const struct scratch *scratch, int pipe)
+{
+    sigset_t all;
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, NULL);
+    setsid();
+    dup2(pipe, 0);
+    dup2(scratch->fd, 1);
+    syscall(SYS_close_range, 2, ~0u, 0);
+    char byte;
+    while (read(0, &byte, 1) > 0 || errno == EINTR)
+        ;
+    scratch_empty(1);
+    rmdir(scratch->path);
+    _exit(0);
+}
+
+static int janitor_start(struct scratch *scratch)
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return -errno;
+    scratch->janitor = fork();
+    if (scratch->janitor == 0)
+        janitor_run(scratch, (close(ends[1]), ends[0]));
+    close(ends[0]);
+    if (scratch->janitor < 0) {
+        close(ends[1]);
+        return -EAGAIN;
+    }
+    scratch->pipe = ends[1];
+    return 0;
+}
+
+/* ---- The directories ------------------------------------------------------------------------------------------------------ */
+
+static int scratch_make(struct scratch *scratch)
+{
+    const char *runtime = getenv("XDG_RUNTIME_DIR"), *bases[] = {runtime, "/tmp", "/var/tmp"};
+    for (size_t i = 0; i < sizeof bases / sizeof *bases && scratch->fd < 0; i++) {
+        if (!bases[i] || bases[i][0] != '/' || strlen(bases[i]) > sizeof scratch->path - 20)
+            continue;
+        snprintf(scratch->path, sizeof scratch->path, "%s/pal-run.XXXXXX", bases[i]);
+        if (!mkdtemp(scratch->path))
+            continue;
+        scratch->fd = open(scratch->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        if (scratch->fd < 0)
+            rmdir(scratch->path);
+    }
+    if (scratch->fd < 0)
+        return -EROFS;
+    int error = janitor_start(scratch);
+    if (error) {
+        rmdir(scratch->path);
+        close(scratch->fd);
+        scratch->fd = -1;
+    }
+    return error;
+}
+
+/* Mounts inside this one need a directory (or a file) to be seen in.  One that can't be made is only not listed. */
+static void make_mount_points(const struct tree *tree, const struct mount *mount, int root)
+{
+    for (size_t i = 0; i < tree->count; i++) {
+        const struct mount *inner = &tree->mounts[i];
+        if (inner == mount || !path_is_within(inner->at, inner->at_size, mount->at, mount->at_size) ||
+            inner->at_size > PAL_PATH_MAX - 1)
+            continue;
+        char path[PAL_PATH_MAX];
+        strcpy(path, inner->at + mount->at_size + (mount->at_size > 1));
+        for (char *slash = path; (slash = strchr(slash, '/')); *slash++ = '/') {
+            *slash = 0;
+            mkdirat(root, path, 0755);
+        }
+        struct stat status;
+        bool file = inner->kind == MOUNT_HOST && stat(inner->from, &status) == 0 && !S_ISDIR(status.st_mode);
+        if (file)
+            mknodat(root, path, S_IFREG | 0644, 0);
+        else
+            mkdirat(root, path, 0755);
+    }
+}
+
+int scratch_root(struct tree *tree, const struct mount *mount)
+{
+    struct scratch *scratch = &tree->scratch;
+    if (scratch->fd < 0) {
+        int error = scratch_make(scratch);
+        if (error)
+            return error;
+    }
+    char name[32];
+    snprintf(name, sizeof name, "%zu", (size_t)(mount - tree->mounts));
+    /* As the host's own: /tmp is everyone's, a home is its owner's. */
+    mode_t mode = !strcmp(mount->at, "/tmp") ? 01777 : 0755;
+    if (mkdirat(scratch->fd, name, 0700) < 0 && errno != EEXIST)
+        return -errno;
+    int root = openat(scratch->fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (root < 0)
+        return -errno;
+    if (fchmodat(scratch->fd, name, mode, 0) < 0) {
+        int error = -errno;
+        close(root);
+        return error;
+    }
+    make_mount_points(tree, mount, root);
+    return root;
+}
+
+void scratch_end(struct scratch *scratch)
+{
+    if (scratch->pipe >= 0)
+        close(scratch->pipe);
+    scratch->pipe = -1;
+}

@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The shared segment: a sparse memfd whose start tells the first picoprocess everything.  It is built in ordinary memory and
+ * written in one call, which costs fewer page faults than mapping it; pointers in it are addresses at PAL_SHARED_BASE.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <string.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "loader/loader.h"
+
+#define SEGMENT_SIZE (64u << 20)
+
+struct builder {
+    char *bytes;
+    size_t used, room;
+};
+
+/* Returns the offset of `size` zeroed bytes. */
+static size_t reserve(struct builder *builder, size_t size, size_t alignment)
+{
+    size_t at = (builder->used + alignment - 1) & ~(alignment - 1), end = at + size;
+    if (end > builder->room) {
+        size_t room = end + end / 2 + 8192;
+        char *grown = realloc(builder->bytes, room);
+        if (!grown)
+            fail(EXIT_OWN_FAILURE, "no memory for the program's arguments");
+        builder->bytes = grown;
+        builder->room = room;
+    }
+    memset(builder->bytes + builder->used, 0, end - builder->used);
+    builder->used = end;
+    return at;
+}
+
+static uint64_t address(size_t offset)
+{
+    return PAL_SHARED_BASE + offset;
+}
+
+static uint64_t put_bytes(struct builder *builder, const void *bytes, size_t size, size_t alignment)
+{
+    size_t at = reserve(builder, size, alignment);
+    memcpy(builder->bytes + at, bytes, size);
+    return address(at);
+}
+
+static const char *put_string(struct builder *builder, const char *text)
+{
+    return (const char *)put_bytes(builder, text, strlen(text) + 1, 1);
+}
+
+/* The table first, then its strings. */
+static const char *const *put_strings(struct builder *builder, char *const *strings, size_t count)
+{
+    size_t table = reserve(builder, (count + 1) * sizeof(char *), sizeof(char *));
+    for (size_t i = 0; i < count; i++) {
+        const char *text = put_string(builder, strings[i]);
+        memcpy(builder->bytes + table + i * sizeof text, &text, sizeof text);
+    }
+    return (const char *const *)address(table);
+}
+
+static const struct pal_mount *put_mounts(struct builder *builder, const struct tree *tree)
+{
+    size_t table = reserve(builder, tree->count * sizeof(struct pal_mount), sizeof(void *));
+    for (size_t i = 0; i < tree->count; i++) {
+        const struct mount *mount = &tree->mounts[i];
+        const struct pal_mount told = {.at = put_string(builder, mount->at),
+                                       .writable = mount->writable,
+                                       .scratch = mount->kind == MOUNT_SCRATCH};
+        memcpy(builder->bytes + table + i * sizeof told, &told, sizeof told);
+    }
+    return (const struct pal_mount *)address(table);
+}
+
+static uint64_t put_ahead(struct builder *builder, const struct ahead *ahead)
+{
+    size_t table = reserve(builder, ahead->count * sizeof(struct linux_ahead), sizeof(void *));
+    int32_t next = LINUX_FD_AHEAD;
+    for (size_t i = 0; i < ahead->count; i++) {
+        const struct ahead_entry *entry = &ahead->entries[i];
+        struct linux_ahead told = {.path = (uint64_t)put_string(builder, entry->path),
+                                   .path_size = (uint32_t)strlen(entry->path),
+                                   .descriptor = entry->result,
+                                   .attributes = entry->attributes};
+        if (!entry->result)
+            told.descriptor = entry->fd < 0 ? -1000 : next++;
+        memcpy(builder->bytes + table + i * sizeof told, &told, sizeof told);
+    }
+    return address(table);
+}
+
+static size_t count_strings(char *const *strings)
+{
+    size_t count = 0;
+    while (strings[count])
+        count++;
+    return count;
+}
+
+static uint64_t file_limit(const struct policy *policy)
+{
+    struct rlimit limit;
+    uint64_t most = getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_max : 1024;
+    return policy->limits.files < most ? policy->limits.files : most;
+}
+
+static void fill_boot(struct builder *builder, const struct policy *policy, const struct options *options, mode_t umask_was,
+                      struct pal_boot *boot)
+{
+    struct utsname names;
+    uname(&names);
+    boot->abi_version = PAL_ABI_VERSION;
+    boot->memory_limit = policy->limits.memory;
+    boot->process_limit = policy->limits.processes;
+    boot->file_limit = file_limit(policy);
+    boot->cpu_limit = policy->limits.cpu_seconds;
+    boot->uid = policy->uid;
+    boot->gid = policy->gid;
+    boot->umask = umask_was;
+    boot->trace = options->trace;
+    boot->stats = options->stats;
+    boot->fault_nth = options->fault;
+    boot->no_rewrite = options->no_rewrite;
+    boot->program = put_string(builder, policy->program);
+    boot->cwd = put_string(builder, policy->cwd);
+    boot->home = put_string(builder, policy->home);
+    boot->hostname = put_string(builder, names.nodename);
+    boot->argc = (uint32_t)count_strings(policy->argv);
+    boot->argv = put_strings(builder, policy->argv, boot->argc);
+    boot->envc = (uint32_t)policy->environment_count;
+    boot->envp = put_strings(builder, policy->environment, boot->envc);
+    boot->mount_count = (uint32_t)policy->tree.count;
+    boot->mounts = put_mounts(builder, &policy->tree);
+    for (int i = 0; i < PAL_STANDARD_STREAMS; i++)
+        boot->standard[i] = i;
+    boot->log = LINUX_FD_LOG;
+}
+
+int segment_create(const struct policy *policy, const struct options *options, const struct ahead *ahead, mode_t umask_was)
+{
+    struct builder builder = {.bytes = NULL};
+    struct linux_shared shared = {.magic = PAL_IMAGE_MAGIC,
+                                  .version = MONITOR_VERSION,
+                                  .trap_by_seccomp = options->trap_by_seccomp,
+                                  .ahead_count = ahead->count};
+    size_t filter_count;
+    reserve(&builder, sizeof shared, sizeof(uint64_t));
+    const struct sock_filter *filter = filter_program(options->trap_by_seccomp, &filter_count);
+    shared.filter = put_bytes(&builder, filter, filter_count * sizeof *filter, sizeof(uint64_t));
+    shared.filter_count = filter_count;
+    shared.ahead = put_ahead(&builder, ahead);
+    fill_boot(&builder, policy, options, umask_was, &shared.boot);
+    shared.boot.shared_size = SEGMENT_SIZE;
+    shared.boot.shared_used = (builder.used + PAL_PAGE_SIZE - 1) & ~(uint64_t)(PAL_PAGE_SIZE - 1);
+    if (shared.boot.shared_used > SEGMENT_SIZE / 4)
+        fail(EXIT_OWN_FAILURE, "arguments and environment are too large: %zu bytes", builder.used);
+    memcpy(builder.bytes, &shared, sizeof shared);
+
+    int fd = memfd_create("pal-shared", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (fd < 0 || ftruncate(fd, SEGMENT_SIZE) < 0)
+        fail(EXIT_OWN_FAILURE, "can't make the shared segment: %s", strerror(errno));
+    if (pwrite(fd, builder.bytes, builder.used, 0) != (ssize_t)builder.used)
+        fail(EXIT_OWN_FAILURE, "can't fill the shared segment: %s", strerror(errno));
+    /* Its size is what every picoprocess maps: none may change it under the others. */
+    if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
+        fail(EXIT_OWN_FAILURE, "can't seal the shared segment: %s", strerror(errno));
+    free(builder.bytes);
+    return fd;
+}

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+/* The table of mounts, and where in it a guest path lies.  Nothing here follows a symlink but mount_root. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "loader/loader.h"
+
+void tree_init(struct tree *tree)
+{
+    tree->count = 0;
+    tree->scratch = (struct scratch){.fd = -1, .pipe = -1};
+    tree->denials = (struct denials){.count = 0};
+}
+
+bool path_is_within(const char *path, size_t size, const char *prefix, size_t prefix_size)
+{
+    if (prefix_size == 1)
+        return true; /* "/" */
+    return size >= prefix_size && !memcmp(path, prefix, prefix_size) && (size == prefix_size || path[prefix_size] == '/');
+}
+
+struct mount *tree_mount_at(const struct tree *tree, const char *path, size_t size)
+{
+    for (size_t i = 0; i < tree->count; i++)
+        if (tree->mounts[i].at_size == size && !memcmp(tree->mounts[i].at, path, size))
+            return (struct mount *)&tree->mounts[i];
+    return NULL;
+}
+
+struct mount *tree_add(struct tree *tree, enum mount_kind kind, const char *at, const char *from, bool writable)
+{
+    size_t size = strlen(at);
+    struct mount *mount = tree_mount_at(tree, at, size);
+    if (!mount && tree->count == MOUNTS_MAX)
+        return NULL;
+    if (!mount)
+        mount = &tree->mounts[tree->count++];
+    *mount = (struct mount){.at = at, .from = from, .at_size = size, .kind = kind, .writable = writable, .root = -1};
+    return mount;
+}
+
+struct mount *tree_mount_of(const struct tree *tree, const char *path, size_t size)
+{
+    const struct mount *best = NULL;
+    for (size_t i = 0; i < tree->count; i++) {
+        const struct mount *mount = &tree->mounts[i];
+        if (path_is_within(path, size, mount->at, mount->at_size) && (!best || best->at_size < mount->at_size))
+            best = mount;
+    }
+    return (struct mount *)best;
+}
+
+bool tree_is_above_mount(const struct tree *tree, const char *path, size_t size)
+{
+    for (size_t i = 0; i < tree->count; i++)
+        if (tree->mounts[i].at_size > size && path_is_within(tree->mounts[i].at, tree->mounts[i].at_size, path, size))
+            return true;
+    return false;
+}
+
+bool tree_is_libos_own(const struct tree *tree, const char *path, size_t size)
+{
+    static const char *const own[] = {"/proc", "/dev", "/sys"};
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
+        size_t own_size = strlen(own[i]);
+        if (!path_is_within(path, size, own[i], own_size))
+            continue;
+        const struct mount *mount = tree_mount_of(tree, path, size);
+        return !mount || !path_is_within(mount->at, mount->at_size, own[i], own_size);
+    }
+    return false;
+}
+
+int mount_root(struct tree *tree, struct mount *mount)
+{
+    if (mount->root >= 0)
+        return mount->root;
+    if (mount->kind == MOUNT_LINK)
+        return -ENOENT;
+    int fd = mount->kind == MOUNT_SCRATCH ? scratch_root(tree, mount) : open(mount->from, O_PATH | O_CLOEXEC);
+    if (fd < 0)
+        return mount->kind == MOUNT_SCRATCH ? fd : -errno;
+    struct stat status;
+    if (fstat(fd, &status) < 0)
+        return -errno;
+    mount->directory = S_ISDIR(status.st_mode);
+    return mount->root = fd;
+}
+
+ssize_t path_clean(char *out, size_t room, const char *path, size_t size, bool *trailing_slash)
+{
+    if (!size || path[0] != '/')
+        return -EINVAL;
+    size_t used = 0, at = 0;
+    *trailing_slash = size > 1 && path[size - 1] == '/';
+    while (at < size) {
+        while (at < size && path[at] == '/')
+            at++;
+        size_t end = at;
+        while (end < size && path[end] != '/')
+            end++;
+        size_t part = end - at;
+        if (part == 2 && path[at] == '.' && path[at + 1] == '.')
+            return -ELOOP;
+        if (part == 1 && path[at] == '.') {
+            *trailing_slash |= end == size; /* "x/." is a directory, too */
+        } else if (part) {
+            if (used + 1 + part >= room)
+                return -ENAMETOOLONG;
+            out[used++] = '/';
+            memcpy(out + used, path + at, part);
+            used += part;
+        }
+        at = end;
+    }
+    if (!used)
+        out[used++] = '/';
+    out[used] = 0;
+    return (ssize_t)used;
+}
