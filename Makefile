@@ -17,7 +17,7 @@ PAL := $(filter-out %/image.o,$(call objects,pal/linux))
 LOADER := $(call objects,loader) $(patsubst %.cc,$(B)/%.o,$(wildcard loader/*.cc))
 
 all: $(B)/pal-run $(B)/picoprocess $(B)/pal/null/null.o
--include regression/rules.mk
+-include regression/rules.mk loader/rules.mk
 
 $(B)/libos/%.o: libos/%.c ; @mkdir -p $(@D); $(CC) $(FREE) -c $< -o $@
 $(B)/libos/%.o: libos/%.S ; @mkdir -p $(@D); $(CC) $(FREE) -c $< -o $@
