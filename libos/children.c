@@ -201,12 +201,20 @@ static bool orphan_one(struct shared_process *slot, struct news *news, int *dies
     return true;
 }
 
-/* The host's parent of these goes: they look after their ends themselves.  Caller holds the lock. */
-static bool disown_one(const struct shared_process *slot, struct news *news)
+/* The host's parent of these goes: they look after their ends themselves.  But a virtual child was a thread of its
+ * picoprocess, and is dead already, though its own children may have been here before.  Caller holds the lock. */
+static bool disown_one(struct shared_process *slot, struct news *news)
 {
     for (struct shared_process *child = NULL; (child = shared_next(child));) {
         if (child->reaper != slot->pid)
             continue;
+        if (child->flags & SHARED_VIRTUAL) {
+            int dies;
+            if (orphan_one(child, news, &dies))
+                return true;
+            child->status = slot->status;
+            child->state = SHARED_EXITING;
+        }
         child->reaper = 0;
         if (child->state == SHARED_EXITING)
             wait_ended(child, news);
@@ -233,6 +241,26 @@ void wait_orphans(struct shared_process *slot, bool has_host_children)
             wait_tell(&news);
         }
     }
+}
+
+void process_killed(int pid)
+{
+    struct news news = {0};
+    shared_lock();
+    struct shared_process *slot = shared_find(pid);
+    bool unattended = slot && !slot->reaper && slot->state < SHARED_EXITING;
+    if (unattended) {
+        slot->status = SIGKILL;
+        slot->state = SHARED_EXITING;
+    }
+    shared_unlock();
+    if (!unattended)
+        return;
+    wait_orphans(slot, true);
+    shared_lock();
+    wait_ended(slot, &news);
+    shared_unlock();
+    wait_tell(&news);
 }
 
 static void host_child_ended(const struct host_child *ended, const struct pal_child *facts)

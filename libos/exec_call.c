@@ -42,7 +42,7 @@ static int64_t become(struct exec_image *image)
     vector_reset();
     exec_commit(image, current_frame());
     shared_lock();
-    process->shared->flags = (process->shared->flags | SHARED_EXECED) & ~(uint32_t)SHARED_VIRTUAL;
+    process->shared->flags |= SHARED_EXECED;
     process->shared->exit_signal = SIGCHLD;
     memcpy(process->shared->name, self->name, sizeof self->name);
     shared_unlock();

@@ -135,6 +135,17 @@ static void child_alone(struct thread *self)
     }
 }
 
+/* A virtual child is real now.  If its parent was killed just before, the table has it as dead already. */
+static void child_real(struct shared_process *slot, int pid)
+{
+    shared_lock();
+    bool alive = slot->pid == (uint32_t)pid && slot->state < SHARED_EXITING;
+    slot->flags &= alive ? ~(uint32_t)SHARED_VIRTUAL : UINT32_MAX;
+    shared_unlock();
+    if (!alive)
+        PAL->process_exit(256 + SIGKILL);
+}
+
 int64_t fork_host(struct shared_process *slot)
 {
     struct thread *self = current();
@@ -148,6 +159,8 @@ int64_t fork_host(struct shared_process *slot)
     site_unlock();
     if (host == 0) {
         child_alone(self);
+        if (slot == self->process->shared)
+            child_real(slot, self->process->pid);
         return 0;
     }
     if (host > 0) {

@@ -110,6 +110,8 @@ void process_target_unlock(void);
 void process_reap_host(void);              /* children.c: children that the host says have ended; sends SIGCHLD to their parents */
 void process_report_stop(int signal);      /* current_process(): state, the parent's SIGCHLD and waits */
 void process_report_continue(struct process *process);
+/* The host has been told to kill it: if it has no host parent any more to notice, its slot is dealt with here. */
+void process_killed(int pid);
 bool process_group_orphaned(void);         /* of current_process(): terminal stops are then ignored */
 struct thread *thread_find(struct process *process, int tid); /* caller holds process->lock */
 void thread_leave_if_exiting(void);        /* another thread called exit_group or exec: does not return then */

@@ -207,6 +207,8 @@ int64_t signal_send_remote(int pid, int tid, const struct siginfo *info)
     process_target_unlock();
     if (!target.zombie && target.host)
         PAL->process_interrupt(target.host, kill);
+    if (kill && !target.zombie)
+        process_killed(pid);
     return result;
 }
 
