@@ -74,7 +74,9 @@ static uint64_t wake_time(const struct timer *timer)
 {
     uint64_t now = time_now(timer->base), monotonic = time_now(PAL_CLOCK_MONOTONIC);
     uint64_t left = timer->expiry > now ? timer->expiry - now : 0;
-    if (is_cpu_clock(timer->base) && left)
+    if (!left)
+        return 0; /* due */
+    if (is_cpu_clock(timer->base))
         left = MAX(left / MIN(MAX(timer->process->thread_count, 1u), boot->cpu_count), CPU_POLL_NS);
     return left > PAL_FOREVER - 1 - monotonic ? PAL_FOREVER : monotonic + left;
 }
