@@ -202,13 +202,14 @@ static bool orphan_one(struct shared_process *slot, struct news *news, int *dies
 }
 
 /* The host's parent of these goes: they look after their ends themselves.  But a virtual child was a thread of its
- * picoprocess, and is dead already, though its own children may have been here before.  Caller holds the lock. */
+ * picoprocess, and is dead already, though it may have children; and one that was not born yet never will be: should its
+ * picoprocess be there, it finds that out (fork.c).  Caller holds the lock. */
 static bool disown_one(struct shared_process *slot, struct news *news)
 {
     for (struct shared_process *child = NULL; (child = shared_next(child));) {
         if (child->reaper != slot->pid)
             continue;
-        if (child->flags & SHARED_VIRTUAL) {
+        if (child->flags & (SHARED_VIRTUAL | SHARED_UNBORN)) {
             int dies;
             if (orphan_one(child, news, &dies))
                 return true;

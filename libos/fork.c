@@ -135,12 +135,13 @@ static void child_alone(struct thread *self)
     }
 }
 
-/* A virtual child is real now.  If its parent was killed just before, the table has it as dead already. */
-static void child_real(struct shared_process *slot, int pid)
+/* The child has a picoprocess now.  If its parent was killed just before, the table has it as dead already. */
+static void child_born(struct shared_process *slot, int pid)
 {
     shared_lock();
     bool alive = slot->pid == (uint32_t)pid && slot->state < SHARED_EXITING;
-    slot->flags &= alive ? ~(uint32_t)SHARED_VIRTUAL : UINT32_MAX;
+    if (alive)
+        slot->flags &= ~(uint32_t)(SHARED_VIRTUAL | SHARED_UNBORN);
     shared_unlock();
     if (!alive)
         PAL->process_exit(256 + SIGKILL);
@@ -149,6 +150,7 @@ static void child_real(struct shared_process *slot, int pid)
 int64_t fork_host(struct shared_process *slot)
 {
     struct thread *self = current();
+    int pid = (int)slot->pid;
     int64_t host = host_child_room();
     if (host < 0)
         return host;
@@ -159,8 +161,7 @@ int64_t fork_host(struct shared_process *slot)
     site_unlock();
     if (host == 0) {
         child_alone(self);
-        if (slot == self->process->shared)
-            child_real(slot, self->process->pid);
+        child_born(slot, pid);
         return 0;
     }
     if (host > 0) {
@@ -310,7 +311,7 @@ static int64_t vfork_now(const struct clone_request *request)
         shared_new(parent->shared, process_real_pid(), request->exit_signal, request->flags & CLONE_PARENT);
     if (!slot)
         return -EAGAIN;
-    slot->flags |= SHARED_VIRTUAL;
+    slot->flags = SHARED_VIRTUAL;
     atomic_set(&slot->host, process_host_id());
     int pid = (int)slot->pid;
     struct vfork *state = alloc(sizeof *state);

@@ -78,6 +78,7 @@ void process_init(void)
     struct shared_process *slot = shared_new(NULL, 0, SIGCHLD, false);
     if (!process || !thread || !slot)
         panic("pal-run: no memory for the first process");
+    slot->flags = 0;
     slot->host = boot->host_process;
     slot->uid = slot->suid = boot->uid;
     slot->gid = boot->gid;

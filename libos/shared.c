@@ -3,6 +3,7 @@
  * The process table's slots and its index (hash by pid, lists of children, free list).  See shared.h for what must hold
  * when a picoprocess dies in the middle.
  */
+#include "libos/ipc.h"
 #include "libos/process.h"
 #include "libos/shared.h"
 
@@ -35,8 +36,9 @@ void shared_init(void)
         panic("pal-run: a shared segment of %lu bytes can't hold a process table", (unsigned long)boot->shared_size);
     table = (struct shared_table *)(uintptr_t)at;
     table->slots = slots;
-    table->slot_count = (uint32_t)MIN((end - slots - PAGE_SIZE) / each, SLOTS_MOST);
+    table->slot_count = (uint32_t)MIN((end - slots - PAGE_SIZE) / 2 / each, SLOTS_MOST); /* the other half is IPC's */
     table->inboxes = PAGE_UP(slots + table->slot_count * sizeof(struct shared_process));
+    ipc_init(PAGE_UP(table->inboxes + table->slot_count * sizeof(struct shared_signals)), end);
     table->next_id = FIRST_ID;
     table->ids[0] = 3; /* 0 and init's */
 }
@@ -224,6 +226,7 @@ static void slot_fill(struct shared_process *slot, const struct shared_process *
 {
     memset(slot, 0, sizeof *slot);
     slot->state = SHARED_RUNNING;
+    slot->flags = SHARED_UNBORN;
     slot->ppid = parent ? (sibling ? parent->ppid : parent->pid) : SHARED_INIT_PID;
     slot->pgid = parent ? parent->pgid : (uint32_t)pid;
     slot->sid = parent ? parent->sid : SHARED_INIT_PID; /* as if an interactive shell had started the first process */

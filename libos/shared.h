@@ -31,6 +31,7 @@ enum shared_flags {
     SHARED_SUBREAPER = 4,     /* PR_SET_CHILD_SUBREAPER */
     SHARED_STOP_NEWS = 8,     /* a stop that wait has not told yet; status holds the signal */
     SHARED_CONTINUE_NEWS = 16,
+    SHARED_UNBORN = 32,       /* its picoprocess has not begun, or will never: if its parent is killed now, so is it */
 };
 
 struct shared_process {
