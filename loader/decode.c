@@ -40,6 +40,8 @@ static const struct rule {
     [MONITOR_IMPORT] = {.largest = {UINT64_MAX, 1}},
     [MONITOR_SECTION] = {.largest = {INT64_MAX, 1}},
     [MONITOR_PAIR] = {.largest = {PAL_OBJECT_PACKET_PAIR, PAIR_BITS}},
+    [MONITOR_PTY_INNER] = {.largest = {INT_MAX, 1}},
+    [MONITOR_TERMINAL] = {.largest = {(uint64_t)(MONITOR_TERMINAL_OPS - 1) << 32 | INT_MAX, UINT64_MAX}},
 };
 
 static int check_path(const char *path, size_t size)

@@ -186,11 +186,32 @@ struct objects {
     } tokens[TOKENS_MAX];
 };
 void objects_init(struct objects *objects, pid_t session, uint64_t memory_limit);
+/* A duplicate of a member's descriptor, or a negative errno. */
+int member_descriptor(const struct objects *objects, pid_t pid, int number);
 int serve_interrupt(const struct objects *objects, const struct request *request);
 int serve_export(struct objects *objects, const struct request *request, struct answer *answer);
 int serve_import(struct objects *objects, const struct request *request, struct answer *answer);
 int serve_section(const struct objects *objects, const struct request *request, struct answer *answer);
 int serve_pair(const struct request *request, struct answer *answer);
+
+/* ---- terminal.c ------------------------------------------------------------------------------------------------------- */
+
+#define TERMINALS_MAX 256
+struct terminals {
+    int own;  /* pal-run's controlling terminal, or -1 */
+    int stop; /* stop by this signal after the reply */
+    struct inner {
+        unsigned number;
+        int name; /* O_PATH descriptor of /dev/pts/number; -1: unused */
+    } inner[TERMINALS_MAX];
+};
+void terminals_init(struct terminals *terminals);
+/* What a request asked for, once it is answered.  True: it stopped, or could not; the guest is to go on. */
+bool terminals_stop(struct terminals *terminals);
+int serve_pty(struct terminals *terminals, struct answer *answer);
+int serve_pty_inner(struct terminals *terminals, const struct request *request, struct answer *answer);
+int serve_terminal(struct terminals *terminals, const struct objects *objects, const struct request *request,
+                   struct answer *answer);
 
 /* ---- scratch.c -------------------------------------------------------------------------------------------------------- */
 
@@ -331,6 +352,7 @@ pid_t start_picoprocess(const struct start *start);
 struct monitor {
     struct policy *policy;
     struct objects objects;
+    struct terminals terminals;
     int channel;
     pid_t first;
     uint64_t served[MONITOR_OPS];

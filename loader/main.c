@@ -89,6 +89,7 @@ static void print_stats(const struct monitor *monitor)
         [MONITOR_CHANGE] = "change",       [MONITOR_READLINK] = "readlink",   [MONITOR_CANONICAL] = "canonical",
         [MONITOR_INTERRUPT] = "interrupt", [MONITOR_EXPORT] = "export",       [MONITOR_IMPORT] = "import",
         [MONITOR_SECTION] = "section",     [MONITOR_PAIR] = "pair",
+        [MONITOR_PTY] = "pty",             [MONITOR_PTY_INNER] = "pty-inner", [MONITOR_TERMINAL] = "terminal",
     };
     for (int op = 1; op < MONITOR_OPS; op++)
         if (monitor->served[op])
@@ -107,6 +108,7 @@ int main(int argc, char **argv)
     policy_make(&policy, &options);
     start(&monitor, &options, umask_was);
     terminal_save();
+    terminals_init(&monitor.terminals);
     objects_init(&monitor.objects, monitor.first, policy.limits.memory);
     int status = monitor_run(&monitor);
     terminal_restore();

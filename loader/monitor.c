@@ -24,6 +24,20 @@
 #define SPIN_LEAST_NS 2000
 #define SETTLE_MS 50 /* until the picoprocess can surely be interrupted */
 #define SIGNAL_STATUS 128
+#define ALONE 32 /* see LINUX_INTERRUPT_SIGNAL */
+
+/* The guest is told as if it had got the signal itself: the PAL and the libOS pass it on. */
+static void pass_on(const struct monitor *monitor, int number)
+{
+    siginfo_t info;
+    memset(&info, 0, sizeof info);
+    info.si_signo = LINUX_INTERRUPT_SIGNAL;
+    info.si_code = SI_QUEUE;
+    info.si_pid = getpid();
+    info.si_uid = getuid();
+    info.si_value.sival_int = number;
+    syscall(SYS_rt_sigqueueinfo, monitor->first, LINUX_INTERRUPT_SIGNAL, &info); /* a child not yet waited for: its pid */
+}
 
 /* ---- One request -------------------------------------------------------------------------------------------------------- */
 
@@ -42,6 +56,9 @@ static int dispatch(struct monitor *monitor, const struct request *request, stru
     case MONITOR_IMPORT: return serve_import(&monitor->objects, request, answer);
     case MONITOR_SECTION: return serve_section(&monitor->objects, request, answer);
     case MONITOR_PAIR: return serve_pair(request, answer);
+    case MONITOR_PTY: return serve_pty(&monitor->terminals, answer);
+    case MONITOR_PTY_INNER: return serve_pty_inner(&monitor->terminals, request, answer);
+    case MONITOR_TERMINAL: return serve_terminal(&monitor->terminals, &monitor->objects, request, answer);
     case MONITOR_BIND: case MONITOR_LISTEN: case MONITOR_CONNECT: case MONITOR_OPS: break;
     }
     return -ENOSYS;
@@ -87,6 +104,8 @@ void monitor_serve(struct monitor *monitor, const void *packet, size_t size, pid
     answer.reply.sequence = request.sequence;
     answer.reply.text_size = error && error != -EREMOTE ? 0 : answer.text.size;
     send_answer(monitor->channel, &answer);
+    if (terminals_stop(&monitor->terminals))
+        pass_on(monitor, SIGCONT);
 }
 
 /* ---- The channel ---------------------------------------------------------------------------------------------------------- */
@@ -185,25 +204,12 @@ struct loop {
     bool ended;
 };
 
-/* The guest is told as if it had got the signal itself: the PAL and the libOS pass it on. */
-static void pass_on(const struct loop *loop, int number)
-{
-    siginfo_t info;
-    memset(&info, 0, sizeof info);
-    info.si_signo = LINUX_INTERRUPT_SIGNAL;
-    info.si_code = SI_QUEUE;
-    info.si_pid = getpid();
-    info.si_uid = getuid();
-    info.si_value.sival_int = number;
-    syscall(SYS_rt_sigqueueinfo, loop->monitor->first, LINUX_INTERRUPT_SIGNAL, &info); /* a child not yet waited for: its pid */
-}
-
 static void on_settled(uv_timer_t *timer)
 {
     struct loop *loop = timer->data;
-    for (int number = 1; number < 64; number++)
-        if (loop->waiting & 1ull << number)
-            pass_on(loop, number);
+    for (int number = 1; number <= 64; number++)
+        if (loop->waiting & 1ull << (number - 1))
+            pass_on(loop->monitor, number);
     loop->waiting = 0;
 }
 
@@ -211,10 +217,10 @@ static void forward(struct loop *loop, int number)
 {
     int64_t age = (now_ns() - loop->started) / 1000000;
     if (age >= SETTLE_MS) {
-        pass_on(loop, number);
+        pass_on(loop->monitor, number);
         return;
     }
-    loop->waiting |= 1ull << number;
+    loop->waiting |= 1ull << (number - 1);
     loop->settle.data = loop;
     uv_timer_init(&loop->uv, &loop->settle);
     uv_timer_start(&loop->settle, on_settled, (uint64_t)(SETTLE_MS - age), 0);
@@ -258,7 +264,8 @@ static void on_signal(uv_poll_t *poll, int status, int events)
             end_all(loop->monitor);
             finish(loop, SIGNAL_STATUS + SIGTERM);
         } else {
-            forward(loop, (int)info.ssi_signo);
+            /* The terminal's are for its foreground group; what somebody sends is for the program alone. */
+            forward(loop, (int)info.ssi_signo + (info.ssi_code == SI_KERNEL ? 0 : ALONE));
         }
     }
 }

@@ -61,15 +61,21 @@ static void token_drop(struct token *token)
     *token = (struct token){.fd = -1};
 }
 
-int serve_export(struct objects *objects, const struct request *request, struct answer *answer)
+int member_descriptor(const struct objects *objects, pid_t pid, int number)
 {
-    int member = member_open(objects, request->sender);
+    int member = member_open(objects, pid);
     if (member < 0)
         return member;
-    int fd = (int)syscall(SYS_pidfd_getfd, member, (int)request->arguments[0], 0), error = fd < 0 ? -errno : 0;
+    int fd = (int)syscall(SYS_pidfd_getfd, member, number, 0), error = fd < 0 ? -errno : 0;
     close(member);
-    if (error)
-        return error;
+    return error ? error : fd;
+}
+
+int serve_export(struct objects *objects, const struct request *request, struct answer *answer)
+{
+    int fd = member_descriptor(objects, request->sender, (int)request->arguments[0]);
+    if (fd < 0)
+        return fd;
     uint64_t value = 0;
     while (!value)
         if (getrandom(&value, sizeof value, 0) != sizeof value) {

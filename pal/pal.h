@@ -155,6 +155,9 @@ struct pal_boot {
     const struct pal_mount *mounts;
     pal_handle_t standard[PAL_STANDARD_STREAMS];
     pal_handle_t log;                 /* for trace, statistics and the libOS's own errors */
+    /* Address of a word of this picoprocess (0 = none), to be exchanged with 0 after an interrupt: bit n-1: the user's
+     * terminal sent signal n to the sandbox; bit n+31: somebody sent it to the first process. */
+    uint64_t host_signals;
 };
 
 /* ---- Types of the calls ------------------------------------------------------------------------------------------ */
@@ -236,6 +239,14 @@ enum pal_control {
     PAL_CTL_SHUTDOWN,      /* uint32_t: shutdown(2)'s how */
     PAL_CTL_ADVISE,        /* struct pal_allocate, mode = POSIX_FADV_*; may do nothing */
     PAL_CTL_LISTEN,        /* struct pal_listen, on what local_bind gave */
+    /* Of PAL_OBJECT_TERMINAL and its inner side; -EPERM for the user's own terminal. */
+    PAL_CTL_WINDOW_SET,      /* struct pal_window */
+    PAL_CTL_TERMINAL_FLUSH,  /* uint32_t: tcflush(3)'s queue */
+    PAL_CTL_TERMINAL_FLOW,   /* uint32_t: tcflow(3)'s action */
+    PAL_CTL_TERMINAL_PACKET, /* uint32_t: TIOCPKT of ioctl_tty(2), of the outer side only */
+    /* Of the user's own terminal. */
+    PAL_CTL_TERMINAL_FRONT,  /* uint32_t: is the sandbox in its foreground, as the host sees it? */
+    PAL_CTL_TERMINAL_STOP,   /* uint32_t: the first process has stopped by this signal: the user may have the terminal */
 };
 struct pal_seek { int64_t offset; uint32_t whence, reserved; };
 struct pal_allocate { uint64_t offset, size; uint32_t mode, reserved; };
@@ -275,7 +286,7 @@ struct pal_message {
     uint32_t count;        /* of vectors, at most 1024 */
     uint32_t handle_count; /* at most PAL_MESSAGE_HANDLES; receive: room, then how many came.  Without room they are lost */
     pal_handle_t *handles;
-    uint32_t flags;        /* receive: MSG_TRUNC, MSG_CTRUNC, MSG_EOR of recvmsg(2) */
+    uint32_t flags;        /* receive: MSG_TRUNC, MSG_CTRUNC of recvmsg(2) */
 };
 #define PAL_MESSAGE_HANDLES 253u
 
@@ -286,6 +297,10 @@ enum pal_object {
     PAL_OBJECT_STREAM_PAIR,/* two connected local sockets, stream */
     PAL_OBJECT_PACKET_PAIR,/* two, keeping message boundaries */
     PAL_OBJECT_POLL_SET,   /* one: see poll_set_update */
+    PAL_OBJECT_TERMINAL,   /* one: a pseudoterminal's outer side, pty(7)'s master; the call returns its number.  The host
+                              does the line discipline, but takes it for nobody's controlling terminal: no signals */
+    PAL_OBJECT_TERMINAL_INNER, /* one: the inner side of terminal `value`, opened anew.  out NULL: only tells, 0 or -EIO:
+                              the outer side has been closed by all */
 };
 enum pal_object_flags { PAL_OBJ_NONBLOCK = 1, PAL_OBJ_PACKET = 2, PAL_OBJ_SEMAPHORE = 4, PAL_OBJ_SEALABLE = 8 };
 
@@ -381,7 +396,7 @@ struct pal_api {
 
     /* Pipes, events, sections, local sockets, poll sets.  out has room for two. */
     int64_t (*object_create)(uint32_t object, uint32_t flags, uint64_t value, pal_handle_t *out);
-    /* [blocks] Bytes moved.  MSG_PEEK, MSG_DONTWAIT, MSG_WAITALL, MSG_TRUNC, MSG_NOSIGNAL, MSG_OOB, MSG_EOR of send(2), recv(2). */
+    /* [blocks] Bytes moved.  MSG_PEEK, MSG_DONTWAIT, MSG_WAITALL, MSG_TRUNC, MSG_NOSIGNAL of send(2), recv(2). */
     int64_t (*socket_send)(pal_handle_t handle, const struct pal_message *message, uint32_t flags);
     int64_t (*socket_receive)(pal_handle_t handle, struct pal_message *message, uint32_t flags);
     /* Binds a name: *out is its queue, which lasts as long as handles to it; *out_name tells PAL_CTL_LISTEN which one.

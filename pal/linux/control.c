@@ -135,6 +135,41 @@ static int64_t window_get(pal_handle_t handle, void *argument)
     return host_call(ioctl, handle, TIOCGWINSZ, argument); /* struct winsize is struct pal_window */
 }
 
+static int64_t window_set(pal_handle_t handle, void *argument)
+{
+    uint64_t window;
+    _Static_assert(sizeof window == sizeof(struct pal_window), "fits in a request");
+    memcpy(&window, argument, sizeof window);
+    return terminal_control(handle, MONITOR_TERMINAL_SIZE, window, NULL);
+}
+
+static int64_t terminal_flush(pal_handle_t handle, void *argument)
+{
+    return terminal_control(handle, MONITOR_TERMINAL_FLUSH, *(uint32_t *)argument, NULL);
+}
+
+static int64_t terminal_flow(pal_handle_t handle, void *argument)
+{
+    return terminal_control(handle, MONITOR_TERMINAL_FLOW, *(uint32_t *)argument, NULL);
+}
+
+static int64_t terminal_packet(pal_handle_t handle, void *argument)
+{
+    return terminal_control(handle, MONITOR_TERMINAL_PACKET, *(uint32_t *)argument, NULL);
+}
+
+static int64_t terminal_front(pal_handle_t handle, void *argument)
+{
+    uint64_t front;
+    int64_t error = terminal_control(handle, MONITOR_TERMINAL_FRONT, 0, &front);
+    return store(argument, error < 0 ? error : (int64_t)(front != 0));
+}
+
+static int64_t terminal_stop(pal_handle_t handle, void *argument)
+{
+    return terminal_control(handle, MONITOR_TERMINAL_STOP, *(uint32_t *)argument, NULL);
+}
+
 static int64_t pipe_size_get(pal_handle_t handle, void *argument)
 {
     return store(argument, host_call(fcntl, handle, F_GETPIPE_SZ));
@@ -188,6 +223,12 @@ static const struct {
     [PAL_CTL_SHUTDOWN] = {shut_down, sizeof(uint32_t)},
     [PAL_CTL_ADVISE] = {advise, sizeof(struct pal_allocate)},
     [PAL_CTL_LISTEN] = {local_listen, sizeof(struct pal_listen)},
+    [PAL_CTL_WINDOW_SET] = {window_set, sizeof(struct pal_window)},
+    [PAL_CTL_TERMINAL_FLUSH] = {terminal_flush, sizeof(uint32_t)},
+    [PAL_CTL_TERMINAL_FLOW] = {terminal_flow, sizeof(uint32_t)},
+    [PAL_CTL_TERMINAL_PACKET] = {terminal_packet, sizeof(uint32_t)},
+    [PAL_CTL_TERMINAL_FRONT] = {terminal_front, sizeof(uint32_t)},
+    [PAL_CTL_TERMINAL_STOP] = {terminal_stop, sizeof(uint32_t)},
 };
 
 int64_t linux_stream_control(pal_handle_t handle, uint32_t op, void *argument, uint64_t size)

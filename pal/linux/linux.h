@@ -159,6 +159,14 @@ int64_t linux_local_bind(const struct pal_local *local, pal_handle_t *out, uint6
 int64_t linux_local_connect(const struct pal_local *local, pal_handle_t *out, struct pal_path_buffer *text);
 int64_t local_listen(pal_handle_t handle, void *argument); /* PAL_CTL_LISTEN */
 
+/* ---- terminal.c ------------------------------------------------------------------------------------------------- */
+
+int64_t terminal_create(pal_handle_t *out);
+int64_t terminal_inner(uint64_t number, pal_handle_t *out);
+/* what: enum monitor_terminal. */
+int64_t terminal_control(pal_handle_t handle, uint32_t what, uint64_t value, uint64_t *out_value);
+extern uint64_t linux_host_signals; /* pal_boot.host_signals points here */
+
 /* ---- clock.c --------------------------------------------------------------------------------------------------- */
 
 int64_t linux_clock_get(uint32_t clock, uint64_t *out_ns);

@@ -21,7 +21,8 @@
 /* Descriptors of the first picoprocess at its exec; no others are open. */
 enum linux_start_fd { LINUX_FD_CHANNEL = 3, LINUX_FD_SHARED = 4, LINUX_FD_LOG = 5, LINUX_FD_AHEAD = 6 };
 
-/* The host signal that interrupts a thread.  SIGRTMIN of the kernel (32): free in a process without a libc. */
+/* The host signal that interrupts a thread.  SIGRTMIN of the kernel (32): free in a process without a libc.  Queued by
+ * pal-run with a value n of 1..64 (bit n-1 of pal_boot.host_signals) it brings a signal for the guest. */
 #define LINUX_INTERRUPT_SIGNAL 32
 
 /* Syscall numbers of the op field. */
@@ -42,8 +43,24 @@ enum monitor_op {
                           reply: descriptor of the queue, value = the name's number, text = an abstract name */
     MONITOR_LISTEN,    /* arguments[0] = the name's number, [1] = backlog; other = info */
     MONITOR_CONNECT,   /* path, flags as for BIND; other = info.    reply: descriptor, text = the listener's info */
+    MONITOR_PTY,       /* a pseudoterminal.                         reply: value = number, descriptor of the outer side */
+    MONITOR_PTY_INNER, /* arguments[0] = number, [1] = 1: only tell. reply: descriptor of the inner side; -EIO: hung up */
+    MONITOR_TERMINAL,  /* arguments[0] = monitor_terminal << 32 | descriptor of the sender, [1] = value */
     MONITOR_OPS
 };
+
+/* What acts on a terminal beyond its modes.  The first four: only on pseudoterminals that the monitor made.  The others
+ * are about the terminal that pal-run itself has. */
+enum monitor_terminal {
+    MONITOR_TERMINAL_SIZE,   /* value = struct pal_window */
+    MONITOR_TERMINAL_FLUSH,  /* TCFLSH */
+    MONITOR_TERMINAL_FLOW,   /* TCXONC */
+    MONITOR_TERMINAL_PACKET, /* TIOCPKT */
+    MONITOR_TERMINAL_FRONT,  /* reply: value = 1: pal-run is in its foreground group */
+    MONITOR_TERMINAL_STOP,   /* pal-run stops by signal `value` (SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU) */
+    MONITOR_TERMINAL_OPS
+};
+
 #define MONITOR_NOFOLLOW 0x80000000u
 #define MONITOR_ABSTRACT 0x80000000u
 

@@ -42,6 +42,10 @@ int64_t linux_object_create(uint32_t object, uint32_t flags, uint64_t value, pal
     case PAL_OBJECT_STREAM_PAIR:
     case PAL_OBJECT_PACKET_PAIR:
         return create_by_monitor(MONITOR_PAIR, object, flags, out, 2);
+    case PAL_OBJECT_TERMINAL:
+        return terminal_create(out);
+    case PAL_OBJECT_TERMINAL_INNER:
+        return terminal_inner(value, out);
     default:
         return -EINVAL;
     }

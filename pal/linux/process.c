@@ -17,6 +17,7 @@ int64_t linux_process_fork(void)
         return child;
     if (linux_dispatch)
         linux_arm_dispatch();
+    linux_host_signals = 0; /* the parent has them */
     thread_after_fork();
     return 0;
 }

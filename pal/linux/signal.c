@@ -34,6 +34,8 @@ struct host_sigaction {
 };
 struct host_timeval { int64_t seconds, microseconds; };
 
+uint64_t linux_host_signals;
+
 static int in_host_text(uint64_t rip)
 {
     return rip >= (uint64_t)linux_text_start && rip <= (uint64_t)linux_text_end;
@@ -152,8 +154,18 @@ static void on_interrupt(struct sigcontext *m)
     enter_image(m, image->interrupt);
 }
 
+/* What the interrupt brings: pal-run queued it with a value.  Others carry none. */
+static void on_host_signal(const siginfo_t *info)
+{
+    uint64_t number = (uint64_t)(uint32_t)info->si_int;
+    if (info->si_code == SI_QUEUE && number >= 1 && number <= 64)
+        __atomic_fetch_or(&linux_host_signals, 1ull << (number - 1), __ATOMIC_RELAXED);
+}
+
 static void on_signal(int signal, siginfo_t *info, struct ucontext *frame)
 {
+    if (signal == LINUX_INTERRUPT_SIGNAL)
+        on_host_signal(info);
     if (signal == SIGSYS)
         on_trap(info, &frame->uc_mcontext);
     else if (signal == SIGCHLD || signal == LINUX_INTERRUPT_SIGNAL)

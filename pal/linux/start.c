@@ -101,6 +101,7 @@ static void tell_facts(const struct facts *facts, uint64_t shared_size, uint64_t
     boot->hwcap2 = facts->value[AT_HWCAP2];
     boot->platform = (uint64_t) "x86_64";
     boot->minimum_signal_stack = facts->value[AT_MINSIGSTKSZ];
+    boot->host_signals = (uint64_t)&linux_host_signals;
 }
 
 int64_t linux_arm_dispatch(void)

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Terminals: pseudoterminals for guests, what acts on them beyond the calls that the filter admits, and the terminal that
+ * pal-run itself has.
+ *
+ * A guest's pseudoterminal is one of the host's, with the host's line discipline, but it is no host process's controlling
+ * terminal: so no key typed at it makes the host signal anybody.  The monitor keeps neither side open (each end's last close
+ * must be seen by the other), only the name of the inner side, through which it can be opened again.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "loader/loader.h"
+
+#define INNER_MAJOR 136u /* the first; 256 minors each */
+#define OUTER_DEVICE makedev(5, 2)
+
+void terminals_init(struct terminals *terminals)
+{
+    for (size_t i = 0; i < TERMINALS_MAX; i++)
+        terminals->inner[i].name = -1;
+    terminals->own = open("/dev/tty", O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
+}
+
+/* ---- Pseudoterminals ---------------------------------------------------------------------------------------------------- */
+
+static void forget(struct inner *inner)
+{
+    close(inner->name);
+    inner->name = -1;
+}
+
+/* The name goes with the last descriptor of the outer side. */
+static bool is_hung_up(const struct inner *inner)
+{
+    struct stat status;
+    return fstat(inner->name, &status) < 0 || status.st_nlink == 0;
+}
+
+static struct inner *find(struct terminals *terminals, unsigned number)
+{
+    for (size_t i = 0; i < TERMINALS_MAX; i++)
+        if (terminals->inner[i].name >= 0 && terminals->inner[i].number == number)
+            return &terminals->inner[i];
+    return NULL;
+}
+
+static struct inner *find_free(struct terminals *terminals)
+{
+    struct inner *found = NULL;
+    for (size_t i = 0; i < TERMINALS_MAX && !found; i++)
+        if (terminals->inner[i].name < 0)
+            found = &terminals->inner[i];
+    for (size_t i = 0; i < TERMINALS_MAX && !found; i++)
+        if (is_hung_up(&terminals->inner[i])) {
+            found = &terminals->inner[i];
+            forget(found);
+        }
+    return found;
+}
+
+/* /dev may show another devpts than /dev/ptmx makes terminals in. */
+static int open_name(unsigned number)
+{
+    char path[32];
+    struct stat status;
+    snprintf(path, sizeof path, "/dev/pts/%u", number);
+    int name = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    if (name < 0)
+        return -errno;
+    if (fstat(name, &status) == 0 && S_ISCHR(status.st_mode) &&
+        status.st_rdev == makedev(INNER_MAJOR + (number >> 8), number & 0xff))
+        return name;
+    close(name);
+    return -ENODEV;
+}
+
+int serve_pty(struct terminals *terminals, struct answer *answer)
+{
+    unsigned number;
+    int unlocked = 0;
+    struct inner *inner = find_free(terminals), *stale;
+    if (!inner)
+        return -ENOSPC;
+    int outer = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (outer < 0)
+        return -errno;
+    int name = ioctl(outer, TIOCSPTLCK, &unlocked) < 0 || ioctl(outer, TIOCGPTN, &number) < 0 ? -errno : open_name(number);
+    if (name < 0) {
+        close(outer);
+        return name;
+    }
+    if ((stale = find(terminals, number)))
+        forget(stale);
+    *inner = (struct inner){.number = number, .name = name};
+    answer->reply.value = number;
+    answer->descriptors[0] = outer;
+    answer->reply.descriptors = 1;
+    return 0;
+}
+
+int serve_pty_inner(struct terminals *terminals, const struct request *request, struct answer *answer)
+{
+    char path[32];
+    struct inner *inner = find(terminals, (unsigned)request->arguments[0]);
+    if (!inner)
+        return -EIO;
+    if (is_hung_up(inner)) {
+        forget(inner);
+        return -EIO;
+    }
+    if (request->arguments[1])
+        return 0;
+    snprintf(path, sizeof path, "/proc/self/fd/%d", inner->name);
+    int fd = open(path, O_RDWR | O_NOCTTY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    answer->descriptors[0] = fd;
+    answer->reply.descriptors = 1;
+    return 0;
+}
+
+/* Either side of a pseudoterminal that was made here?  All others, the user's above all, are not the guest's to act on. */
+static bool is_ours(struct terminals *terminals, int fd)
+{
+    struct stat status, name;
+    unsigned number;
+    if (fstat(fd, &status) < 0 || !S_ISCHR(status.st_mode))
+        return false;
+    if (status.st_rdev == OUTER_DEVICE)
+        return ioctl(fd, TIOCGPTN, &number) == 0 && find(terminals, number);
+    const struct inner *inner = find(terminals, (major(status.st_rdev) - INNER_MAJOR) << 8 | minor(status.st_rdev));
+    return inner && fstat(inner->name, &name) == 0 && name.st_dev == status.st_dev && name.st_ino == status.st_ino;
+}
+
+static int control(int fd, enum monitor_terminal what, uint64_t value)
+{
+    struct winsize size;
+    int number = (int)value, result = -1;
+    errno = EINVAL;
+    switch (what) {
+    case MONITOR_TERMINAL_SIZE:
+        memcpy(&size, &value, sizeof size);
+        result = ioctl(fd, TIOCSWINSZ, &size);
+        break;
+    case MONITOR_TERMINAL_FLUSH:
+        result = ioctl(fd, TCFLSH, value);
+        break;
+    case MONITOR_TERMINAL_FLOW:
+        result = ioctl(fd, TCXONC, value);
+        break;
+    case MONITOR_TERMINAL_PACKET:
+        result = ioctl(fd, TIOCPKT, &number);
+        break;
+    default:
+        break;
+    }
+    return result < 0 ? -errno : 0;
+}
+
+/* ---- The user's terminal -------------------------------------------------------------------------------------------------- */
+
+static bool in_front(const struct terminals *terminals)
+{
+    pid_t front = terminals->own < 0 ? -1 : tcgetpgrp(terminals->own);
+    return front < 0 || front == getpgrp();
+}
+
+static bool is_stop(uint64_t number)
+{
+    return number == SIGSTOP || number == SIGTSTP || number == SIGTTIN || number == SIGTTOU;
+}
+
+bool terminals_stop(struct terminals *terminals)
+{
+    sigset_t set, before;
+    int number = terminals->stop;
+    if (!number)
+        return false;
+    terminals->stop = 0;
+    sigemptyset(&set);
+    sigaddset(&set, number);
+    signal(number, SIG_DFL);
+    raise(number);
+    sigprocmask(SIG_UNBLOCK, &set, &before); /* stops here, unless no shell is there to let it go on */
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    return true;
+}
+
+int serve_terminal(struct terminals *terminals, const struct objects *objects, const struct request *request,
+                   struct answer *answer)
+{
+    uint64_t value = request->arguments[1];
+    enum monitor_terminal what = (enum monitor_terminal)(request->arguments[0] >> 32);
+    switch (what) {
+    case MONITOR_TERMINAL_FRONT:
+        answer->reply.value = in_front(terminals);
+        return 0;
+    case MONITOR_TERMINAL_STOP:
+        if (!is_stop(value))
+            return -EINVAL;
+        /* Once the reply is sent.  A SIGSTOP stops also where nobody could make it go on: the kernel judges that. */
+        terminals->stop = value == SIGSTOP ? SIGTSTP : (int)value;
+        return 0;
+    default:
+        break;
+    }
+    int fd = member_descriptor(objects, request->sender, (int)(uint32_t)request->arguments[0]);
+    if (fd < 0)
+        return fd;
+    int error = is_ours(terminals, fd) ? control(fd, what, value) : -EPERM;
+    close(fd);
+    return error;
+}

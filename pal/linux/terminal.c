@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Pseudoterminals, and what the filter does not let a picoprocess do to a terminal: the monitor does it, and only to
+ * those that it made.
+ */
+#include "pal/linux/linux.h"
+
+int64_t terminal_create(pal_handle_t *out)
+{
+    struct monitor_request request = {.op = MONITOR_PTY};
+    struct monitor_reply reply;
+    pal_handle_t handles[MONITOR_DESCRIPTORS];
+    int64_t error = monitor_call(&request, NULL, NULL, &reply, NULL, handles);
+    if (error < 0)
+        return error;
+    *out = handles[0];
+    return (int64_t)reply.value;
+}
+
+int64_t terminal_inner(uint64_t number, pal_handle_t *out)
+{
+    struct monitor_request request = {.op = MONITOR_PTY_INNER, .arguments = {number, out == NULL}};
+    struct monitor_reply reply;
+    pal_handle_t handles[MONITOR_DESCRIPTORS];
+    int64_t error = monitor_call(&request, NULL, NULL, &reply, NULL, handles);
+    if (error < 0)
+        return error;
+    if (out)
+        *out = handles[0];
+    return 0;
+}
+
+int64_t terminal_control(pal_handle_t handle, uint32_t what, uint64_t value, uint64_t *out_value)
+{
+    struct monitor_request request = {
+        .op = MONITOR_TERMINAL, .arguments = {(uint64_t)what << 32 | (uint32_t)handle, value}};
+    struct monitor_reply reply;
+    int64_t error = monitor_call(&request, NULL, NULL, &reply, NULL, NULL);
+    if (error < 0)
+        return error;
+    if (out_value)
+        *out_value = reply.value;
+    return 0;
+}
