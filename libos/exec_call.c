@@ -10,6 +10,7 @@
 #include "libos/files.h"
 #include "libos/memory.h"
 #include "libos/process_own.h"
+#include "libos/stats.h"
 
 #define XSAVE_HEADER_END 576
 #define XSAVE_MXCSR 24
@@ -31,6 +32,7 @@ static int64_t become(struct exec_image *image)
 {
     struct thread *self = current();
     struct process *process = self->process;
+    stats_report();
     thread_robust(self);
     self->clear_tid = self->rseq = 0;
     if (self->tid != process->pid)

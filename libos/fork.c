@@ -15,6 +15,7 @@
 #include "libos/futex.h"
 #include "libos/memory.h"
 #include "libos/process_own.h"
+#include "libos/stats.h"
 #include "libos/wait.h"
 #include "shim/site.h"
 
@@ -121,6 +122,7 @@ static void child_alone(struct thread *self)
     process->vfork_parent = NULL;
     process->exec_thread = NULL;
     process->exiting = PROCESS_STAYS;
+    stats_begin();
     host_child_reset();
     futex_fork_child();
     wait_fork_child();

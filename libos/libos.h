@@ -87,7 +87,6 @@ extern bool rewriting; /* sites that trap are rewritten */
 
 /* trace.c */
 void trace_call(const struct frame *frame, int64_t result);
-void stats_report(void);
 
 /* string.c: C's own, and no more. */
 void *memcpy(void *restrict to, const void *restrict from, size_t size);

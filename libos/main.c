@@ -3,6 +3,7 @@
 #include "libos/files.h"
 #include "libos/memory.h"
 #include "libos/process.h"
+#include "libos/stats.h"
 
 const struct pal_api *PAL;
 const struct pal_boot *boot;
@@ -42,8 +43,8 @@ static const char *why(int64_t error)
 
 static void start(const struct pal_api *api, const struct pal_boot *from)
 {
-    PAL = api;
     boot = from;
+    PAL = stats_wrap(api);
     heap_init(header.arena_end);
     dispatch_slowly = boot->trace || boot->stats;
     mm_init();

@@ -3,6 +3,7 @@
 #include "libos/calls.h"
 #include "libos/files.h"
 #include "libos/process_own.h"
+#include "libos/stats.h"
 
 struct process *processes;
 struct mutex processes_lock;

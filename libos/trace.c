@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* --trace: one line a call, arguments by their kinds in the call table.  --stats: calls by number, and what is not there. */
+/* --trace: one line a call, arguments by their kinds in the call table.  --stats: see stats.c. */
 #include "libos/calls.h"
 #include "libos/process.h"
+#include "libos/stats.h"
 
-enum kind { KIND_END, KIND_FD, KIND_INT, KIND_UINT, KIND_LONG, KIND_SIZE, KIND_FLAGS, KIND_MODE, KIND_SIG, KIND_PID, KIND_PTR,
-            KIND_PATH, KIND_STR, KIND_IN, KIND_OUT };
+enum kind {
+    KIND_END, KIND_FD, KIND_INT, KIND_UINT, KIND_LONG, KIND_SIZE, KIND_FLAGS, KIND_MODE, KIND_SIG, KIND_PID, KIND_PTR,
+    KIND_PATH, KIND_STR, KIND_IN, KIND_OUT
+};
 
 struct row {
     const char *name;
@@ -17,9 +20,12 @@ static const struct row rows[] = {
 #define CALL1(number, name, note, k0, a0) [number] = {#name, 1, {KIND_##k0}},
 #define CALL2(number, name, note, k0, a0, k1, a1) [number] = {#name, 1, {KIND_##k0, KIND_##k1}},
 #define CALL3(number, name, note, k0, a0, k1, a1, k2, a2) [number] = {#name, 1, {KIND_##k0, KIND_##k1, KIND_##k2}},
-#define CALL4(number, name, note, k0, a0, k1, a1, k2, a2, k3, a3) [number] = {#name, 1, {KIND_##k0, KIND_##k1, KIND_##k2, KIND_##k3}},
-#define CALL5(number, name, note, k0, a0, k1, a1, k2, a2, k3, a3, k4, a4) [number] = {#name, 1, {KIND_##k0, KIND_##k1, KIND_##k2, KIND_##k3, KIND_##k4}},
-#define CALL6(number, name, note, k0, a0, k1, a1, k2, a2, k3, a3, k4, a4, k5, a5) [number] = {#name, 1, {KIND_##k0, KIND_##k1, KIND_##k2, KIND_##k3, KIND_##k4, KIND_##k5}},
+#define CALL4(number, name, note, k0, a0, k1, a1, k2, a2, k3, a3)                                               \
+    [number] = {#name, 1, {KIND_##k0, KIND_##k1, KIND_##k2, KIND_##k3}},
+#define CALL5(number, name, note, k0, a0, k1, a1, k2, a2, k3, a3, k4, a4)                                       \
+    [number] = {#name, 1, {KIND_##k0, KIND_##k1, KIND_##k2, KIND_##k3, KIND_##k4}},
+#define CALL6(number, name, note, k0, a0, k1, a1, k2, a2, k3, a3, k4, a4, k5, a5)                               \
+    [number] = {#name, 1, {KIND_##k0, KIND_##k1, KIND_##k2, KIND_##k3, KIND_##k4, KIND_##k5}},
 #define NONE(number, name) [number] = {#name, 0, {KIND_END}},
 #include "libos/syscalls.def"
 #undef CALL0
@@ -31,8 +37,6 @@ static const struct row rows[] = {
 #undef CALL6
 #undef NONE
 };
-
-static uint64_t counts[COUNT_OF(rows)], unknown, trapped, called; /* statistics: a lost increment is no matter */
 
 static size_t put_argument(char *to, size_t size, enum kind kind, uint64_t value)
 {
@@ -87,30 +91,14 @@ static void trace_line(const struct frame *frame, uint32_t number, int64_t resul
 
 void trace_call(const struct frame *frame, int64_t result)
 {
-    uint32_t number = (uint32_t)frame->number;
-    if (number < COUNT_OF(rows))
-        counts[number]++;
-    else
-        unknown++;
-    frame->how == FRAME_CALLED ? called++ : trapped++;
+    if (boot->stats)
+        stats_count(frame);
     if (boot->trace)
-        trace_line(frame, number, result);
+        trace_line(frame, (uint32_t)frame->number, result);
 }
 
 void note_unsupported(const char *what, uint64_t value)
 {
     if (boot->trace || boot->stats)
         log_line("pal-run: not served: %s 0x%lx", what, (unsigned long)value);
-}
-
-/* At the end of a process, where --stats was given. */
-void stats_report(void)
-{
-    if (!boot->stats)
-        return;
-    log_line("pal-run: process %d: calls trapped %lu, through rewritten sites %lu, unknown %lu", current_process()->pid,
-             (unsigned long)trapped, (unsigned long)called, (unsigned long)unknown);
-    for (uint32_t i = 0; i < COUNT_OF(rows); i++)
-        if (counts[i])
-            log_line("pal-run: %10lu %s%s", (unsigned long)counts[i], rows[i].name, rows[i].served ? "" : " (not served)");
 }

@@ -70,6 +70,7 @@ static bool tried_enough(uint64_t address)
     uint64_t traps = entry >> 8 == address ? entry & 0xff : 0;
     if (traps == TRIED_NEVER)
         return false;
+    statistics.warming++;
     if (traps + 1 >= host->patience)
         return true;
     tried_set(address, traps + 1);

@@ -71,6 +71,7 @@ void site_unlock(void);
 struct site_statistics {
     uint64_t by_kind[SITE_KINDS];       /* [SITE_TRAP]: refused */
     uint64_t by_refusal[SITE_REFUSALS]; /* a site may be refused again after a while */
+    uint64_t warming;                   /* traps that were waited for: site_host.patience */
     uint64_t faults;                    /* arrivals inside a rewritten site, sent to the stub */
     uint64_t second;                    /* sites that got a way in for those who jump onto the syscall instruction */
     uint64_t stub_bytes, areas;
