@@ -190,8 +190,8 @@ static int make(struct tree *tree, const struct request *request, const struct s
     int directory = spot->directory.object, result;
     if (op == PAL_MKDIR) {
         result = mkdirat(directory, spot->name, request->mode & 01777);
-    } else if (op == PAL_MKFIFO) {
-        result = mknodat(directory, spot->name, S_IFIFO | (request->mode & 01777), 0);
+    } else if (op == PAL_MKFIFO || op == PAL_MKSOCKET) {
+        result = mknodat(directory, spot->name, (op == PAL_MKFIFO ? S_IFIFO : S_IFSOCK) | (request->mode & 01777), 0);
     } else {
         char contents[PAL_PATH_MAX];
         memcpy(contents, request->other, request->other_size);

@@ -18,23 +18,25 @@
     (PAL_SET_MODE | PAL_SET_OWNER | PAL_SET_GROUP | PAL_SET_ATIME | PAL_SET_MTIME | PAL_SET_SIZE | PAL_SET_ATIME_NOW | \
      PAL_SET_MTIME_NOW)
 #define CHANGE_BITS (MONITOR_NOFOLLOW | 0xfu)
+#define LOCAL_BITS (MONITOR_ABSTRACT | 3u)
 #define PAIR_BITS (PAL_OBJ_NONBLOCK | PAL_OBJ_PACKET)
 
-enum other { OTHER_NONE, OTHER_MAYBE };
+enum path { PATH_NONE, PATH_ABSOLUTE, PATH_LOCAL /* or an abstract name: any bytes */ };
+enum other { OTHER_NONE, OTHER_NAME, OTHER_INFO };
 
 /* What each operation may carry. */
 static const struct rule {
-    bool path;
+    enum path path;
     enum other other;
     uint32_t flags, mode;
     uint64_t largest[2]; /* of the arguments */
 } rules[MONITOR_OPS] = {
-    [MONITOR_OPEN] = {.path = true, .flags = OPEN_BITS, .mode = MODE_BITS},
-    [MONITOR_STAT] = {.path = true, .flags = MONITOR_NOFOLLOW},
-    [MONITOR_SET] = {.path = true, .flags = MONITOR_NOFOLLOW, .mode = SET_BITS},
-    [MONITOR_CHANGE] = {.path = true, .other = OTHER_MAYBE, .flags = CHANGE_BITS, .mode = MODE_BITS},
-    [MONITOR_READLINK] = {.path = true, .flags = MONITOR_NOFOLLOW},
-    [MONITOR_CANONICAL] = {.path = true},
+    [MONITOR_OPEN] = {.path = PATH_ABSOLUTE, .flags = OPEN_BITS, .mode = MODE_BITS},
+    [MONITOR_STAT] = {.path = PATH_ABSOLUTE, .flags = MONITOR_NOFOLLOW},
+    [MONITOR_SET] = {.path = PATH_ABSOLUTE, .flags = MONITOR_NOFOLLOW, .mode = SET_BITS},
+    [MONITOR_CHANGE] = {.path = PATH_ABSOLUTE, .other = OTHER_NAME, .flags = CHANGE_BITS, .mode = MODE_BITS},
+    [MONITOR_READLINK] = {.path = PATH_ABSOLUTE, .flags = MONITOR_NOFOLLOW},
+    [MONITOR_CANONICAL] = {.path = PATH_ABSOLUTE},
     [MONITOR_INTERRUPT] = {.largest = {INT_MAX, 1}},
     [MONITOR_EXPORT] = {.largest = {INT_MAX, 0}},
     [MONITOR_IMPORT] = {.largest = {UINT64_MAX, 1}},
@@ -42,6 +44,12 @@ static const struct rule {
     [MONITOR_PAIR] = {.largest = {PAL_OBJECT_PACKET_PAIR, PAIR_BITS}},
     [MONITOR_PTY_INNER] = {.largest = {INT_MAX, 1}},
     [MONITOR_TERMINAL] = {.largest = {(uint64_t)(MONITOR_TERMINAL_OPS - 1) << 32 | INT_MAX, UINT64_MAX}},
+    [MONITOR_BIND] = {.path = PATH_LOCAL, .flags = LOCAL_BITS},
+    [MONITOR_LISTEN] = {.other = OTHER_INFO, .largest = {UINT64_MAX, INT_MAX}},
+    [MONITOR_CONNECT] = {.path = PATH_LOCAL, .other = OTHER_INFO, .flags = LOCAL_BITS},
+    [MONITOR_PTY] = {.path = PATH_NONE},
+    [MONITOR_PTY_INNER] = {.largest = {INT_MAX, 1}},
+    [MONITOR_TERMINAL] = {.largest = {(uint64_t)MONITOR_TERMINAL_OPS << 32, UINT64_MAX}},
 };
 
 static int check_path(const char *path, size_t size)
@@ -55,10 +63,21 @@ static int check_path(const char *path, size_t size)
     return 0;
 }
 
+static int check_local(const struct request *request)
+{
+    if (!(request->flags & ~MONITOR_ABSTRACT))
+        return -EINVAL; /* no kind */
+    if (!(request->flags & MONITOR_ABSTRACT))
+        return 0;
+    if (!request->path_size && request->op != MONITOR_BIND)
+        return -EINVAL;
+    return request->path_size <= LOCAL_NAME_MAX ? 0 : -EINVAL;
+}
+
 static int check_change(const struct request *request)
 {
     uint32_t op = request->flags & ~MONITOR_NOFOLLOW;
-    if (op > PAL_MKFIFO)
+    if (op > PAL_MKSOCKET)
         return -EINVAL;
     if (op == PAL_RENAME && request->mode & ~(uint32_t)(PAL_RENAME_NOREPLACE | PAL_RENAME_EXCHANGE))
         return -EINVAL;
@@ -77,11 +96,6 @@ static int check_pair(const struct request *request)
 {
     uint64_t object = request->arguments[0];
     return object == PAL_OBJECT_STREAM_PAIR || object == PAL_OBJECT_PACKET_PAIR ? 0 : -EINVAL;
-}
-
-static int check_time(int64_t nanoseconds)
-{
-    return nanoseconds == INT64_MIN ? -EINVAL : 0; /* the one that can't be negated */
 }
 
 int request_decode(const void *packet, size_t size, struct request *out)
@@ -116,16 +130,22 @@ int request_decode(const void *packet, size_t size, struct request *out)
         if (!rule->path && header.arguments[i] > rule->largest[i])
             return -EINVAL;
     }
-    if ((!rule->path && out->path_size) || (rule->other == OTHER_NONE && out->other_size))
+    bool text = rule->path == PATH_ABSOLUTE || (rule->path == PATH_LOCAL && !(header.flags & MONITOR_ABSTRACT));
+    if ((rule->path == PATH_NONE && out->path_size) || (rule->other == OTHER_NONE && out->other_size) ||
+        (rule->other == OTHER_INFO && out->other_size > PAL_LOCAL_INFO))
         return -EINVAL;
-    int error = rule->path ? check_path(out->path, out->path_size) : 0;
-    if (!error && rule->path && out->path[0] != '/')
+    int error = text ? check_path(out->path, out->path_size) : 0;
+    if (!error && text && out->path[0] != '/')
         error = -EINVAL;
+    if (!error && rule->path == PATH_LOCAL)
+        error = check_local(out);
     if (!error && header.op == MONITOR_CHANGE)
         error = check_change(out);
     if (!error && header.op == MONITOR_PAIR)
         error = check_pair(out);
-    if (!error && header.op == MONITOR_SET)
-        error = check_time(out->values.atime) | check_time(out->values.mtime);
+    if (!error && header.op == MONITOR_TERMINAL && (uint32_t)header.arguments[0] > INT_MAX)
+        error = -EBADF; /* includes "no descriptor" */
+    if (!error && header.op == MONITOR_SET && (header.values.atime == INT64_MIN || header.values.mtime == INT64_MIN))
+        error = -EINVAL; /* the one time that can't be negated */
     return error;
 }

@@ -101,6 +101,9 @@ static const char *inspect_segments(struct head *head, Elf *elf, const GElf_Ehdr
         switch (segment.p_type) {
         case PT_LOAD:
             loads = true;
+            if (segment.p_filesz > segment.p_memsz || segment.p_vaddr + segment.p_memsz < segment.p_vaddr ||
+                segment.p_vaddr + segment.p_memsz > PAL_GUEST_END)
+                return "has damaged ELF program headers: get the file again";
             if (end < segment.p_offset || end > head->file_size)
                 return "is truncated: get the file again";
             break;

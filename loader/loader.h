@@ -2,7 +2,8 @@
 /*
  * pal-run, as its files see each other.  Reading order: main.c, options.c, policy.c and manifest.c (what the sandbox may see),
  * program.c and elf.c (is this a program?), tree.c and resolve.c (guest paths to host objects), segment.c, ahead.c and start.c
- * (the first picoprocess), then monitor.c, decode.c, names.c, change.c, objects.c (what it is served), scratch.c, end.c.
+ * (the first picoprocess), then monitor.c, decode.c, names.c, change.c, objects.c, local.c, terminal.c (what it is
+ * served), scratch.c, end.c.
  *
  * Errors: functions return 0 or a count, or a negative errno; what ends pal-run says so in one line by fail().  Memory of the
  * set-up (options, policy, mounts) lives as long as the process and is not freed.
@@ -194,6 +195,48 @@ int serve_import(struct objects *objects, const struct request *request, struct 
 int serve_section(const struct objects *objects, const struct request *request, struct answer *answer);
 int serve_pair(const struct request *request, struct answer *answer);
 
+/* A copy of a descriptor that a member of the sandbox has, or a negative errno. */
+int member_descriptor(const struct objects *objects, pid_t pid, int number);
+
+/* terminal.c: the user's terminal, and pseudoterminals. */
+#define TERMINALS_MAX 64
+struct terminals {
+    struct terminal {
+        uint64_t number;
+        int fd; /* O_PATH of the inner side; -1: free */
+    } inner[TERMINALS_MAX];
+};
+void terminals_init(struct terminals *terminals);
+int serve_pty(struct terminals *terminals, struct answer *answer);
+int serve_pty_inner(struct terminals *terminals, const struct request *request, struct answer *answer);
+int serve_terminal(struct terminals *terminals, const struct objects *objects, const struct request *request,
+                   struct answer *answer);
+void terminal_save(void);
+void terminal_restore(void);
+
+/* local.c: names of local sockets. */
+#define LOCALS_MAX 256
+#define LOCAL_NAME_MAX 107 /* an abstract name's bytes in struct sockaddr_un */
+struct locals {
+    uint64_t last_number;
+    uint32_t picked;
+    struct local {
+        int queue;     /* our end; -1: free */
+        int object;    /* of a socket file: O_PATH, so that its inode number stays its own; -1: abstract */
+        dev_t device;
+        ino_t inode;
+        uint64_t number;
+        uint32_t kind, backlog, message_cost;
+        bool listening;
+        size_t name_size, info_size;
+        char name[LOCAL_NAME_MAX], info[PAL_LOCAL_INFO];
+    } names[LOCALS_MAX];
+};
+void locals_init(struct locals *locals);
+int serve_bind(struct tree *tree, struct locals *locals, const struct request *request, struct answer *answer);
+int serve_listen(struct locals *locals, const struct request *request);
+int serve_connect(struct tree *tree, struct locals *locals, const struct request *request, struct answer *answer);
+
 /* ---- terminal.c ------------------------------------------------------------------------------------------------------- */
 
 #define TERMINALS_MAX 256
@@ -353,6 +396,8 @@ struct monitor {
     struct policy *policy;
     struct objects objects;
     struct terminals terminals;
+    struct locals locals;
+    struct terminals terminals;
     int channel;
     pid_t first;
     uint64_t served[MONITOR_OPS];
@@ -362,6 +407,8 @@ void monitor_block_signals(void);
 void monitor_unblock_signals(void); /* in the child */
 /* Serves until the first picoprocess has ended and nothing of the sandbox is left.  Returns pal-run's exit status. */
 int monitor_run(struct monitor *monitor);
+/* Sends bytes and one descriptor as a packet, without waiting. */
+int send_with(int socket, const void *bytes, size_t size, int descriptor);
 /* One packet; answers it. */
 void monitor_serve(struct monitor *monitor, const void *packet, size_t size, pid_t sender);
 
@@ -369,7 +416,5 @@ void monitor_serve(struct monitor *monitor, const void *packet, size_t size, pid
  * killed.  Returns its wait status. */
 int end_all(struct monitor *monitor);
 int end_status(int wait_status, const struct limits *limits);
-void terminal_save(void);
-void terminal_restore(void);
 
 #endif

@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -22,6 +23,29 @@ static void open_standard_streams(void)
     for (int fd = 0; fd <= STDERR_FILENO; fd++)
         if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd ? O_WRONLY : O_RDONLY) != fd)
             _exit(EXIT_OWN_FAILURE);
+}
+
+/*
+ * The filter admits sendmsg, whose address is in memory where it can't look.  On connected streams an address is refused or
+ * ignored by the kernel; what else a caller may have left on 0, 1 or 2 (a datagram socket, a stream that is not connected) could
+ * be told to send anywhere.
+ */
+static void check_standard_streams(void)
+{
+    for (int fd = 0; fd <= STDERR_FILENO; fd++) {
+        int domain, type = 0, protocol = 0;
+        socklen_t size = sizeof domain;
+        if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) < 0)
+            continue; /* no socket */
+        struct sockaddr_storage peer;
+        socklen_t peer_size = sizeof peer;
+        getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size);
+        getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &size);
+        bool local = domain == AF_UNIX && (type == SOCK_STREAM || type == SOCK_SEQPACKET);
+        bool tcp = (domain == AF_INET || domain == AF_INET6) && type == SOCK_STREAM && protocol == IPPROTO_TCP;
+        if ((!local && !tcp) || getpeername(fd, (struct sockaddr *)&peer, &peer_size) < 0)
+            fail(EXIT_OWN_FAILURE, "descriptor %d is a socket that is not a connected stream: pass a pipe or a file", fd);
+    }
 }
 
 /* As many descriptors as allowed: for the monitor's tokens, and the picoprocess inherits it. */
@@ -88,7 +112,9 @@ static void print_stats(const struct monitor *monitor)
         [MONITOR_OPEN] = "open",           [MONITOR_STAT] = "stat",           [MONITOR_SET] = "set",
         [MONITOR_CHANGE] = "change",       [MONITOR_READLINK] = "readlink",   [MONITOR_CANONICAL] = "canonical",
         [MONITOR_INTERRUPT] = "interrupt", [MONITOR_EXPORT] = "export",       [MONITOR_IMPORT] = "import",
-        [MONITOR_SECTION] = "section",     [MONITOR_PAIR] = "pair",
+        [MONITOR_SECTION] = "section",     [MONITOR_PAIR] = "pair",           [MONITOR_BIND] = "bind",
+        [MONITOR_LISTEN] = "listen",       [MONITOR_CONNECT] = "connect",
+        [MONITOR_PTY] = "pty",             [MONITOR_PTY_INNER] = "pty inner", [MONITOR_TERMINAL] = "terminal",
         [MONITOR_PTY] = "pty",             [MONITOR_PTY_INNER] = "pty-inner", [MONITOR_TERMINAL] = "terminal",
     };
     for (int op = 1; op < MONITOR_OPS; op++)
@@ -103,6 +129,7 @@ int main(int argc, char **argv)
     static struct monitor monitor = {.policy = &policy};
     open_standard_streams();
     options_read(&options, argc, argv);
+    check_standard_streams();
     mode_t umask_was = umask(0); /* the guest's own is applied by its libOS */
     raise_file_limit();
     policy_make(&policy, &options);
@@ -110,6 +137,8 @@ int main(int argc, char **argv)
     terminal_save();
     terminals_init(&monitor.terminals);
     objects_init(&monitor.objects, monitor.first, policy.limits.memory);
+    locals_init(&monitor.locals);
+    terminals_init(&monitor.terminals);
     int status = monitor_run(&monitor);
     terminal_restore();
     if (options.stats)

@@ -35,7 +35,7 @@ static void pass_on(const struct monitor *monitor, int number)
     info.si_code = SI_QUEUE;
     info.si_pid = getpid();
     info.si_uid = getuid();
-    info.si_value.sival_int = number;
+    info.si_value.sival_int = value;
     syscall(SYS_rt_sigqueueinfo, monitor->first, LINUX_INTERRUPT_SIGNAL, &info); /* a child not yet waited for: its pid */
 }
 
@@ -59,30 +59,46 @@ static int dispatch(struct monitor *monitor, const struct request *request, stru
     case MONITOR_PTY: return serve_pty(&monitor->terminals, answer);
     case MONITOR_PTY_INNER: return serve_pty_inner(&monitor->terminals, request, answer);
     case MONITOR_TERMINAL: return serve_terminal(&monitor->terminals, &monitor->objects, request, answer);
-    case MONITOR_BIND: case MONITOR_LISTEN: case MONITOR_CONNECT: case MONITOR_OPS: break;
+    case MONITOR_BIND: return serve_bind(tree, &monitor->locals, request, answer);
+    case MONITOR_LISTEN: return serve_listen(&monitor->locals, request);
+    case MONITOR_CONNECT: return serve_connect(tree, &monitor->locals, request, answer);
+    case MONITOR_PTY: return serve_pty(&monitor->terminals, answer);
+    case MONITOR_PTY_INNER: return serve_pty_inner(&monitor->terminals, request, answer);
+    case MONITOR_TERMINAL: return serve_terminal(&monitor->terminals, &monitor->objects, request, answer);
+    case MONITOR_OPS: break;
     }
     return -ENOSYS;
 }
 
 /* Never waits: whoever does not take its answers loses them. */
-static void send_answer(int channel, struct answer *answer)
+static int send_packet(int socket, struct iovec *parts, size_t part_count, const int *descriptors, size_t count)
 {
-    struct iovec parts[2] = {{&answer->reply, sizeof answer->reply}, {answer->text.bytes, answer->reply.text_size}};
     union {
         struct cmsghdr header;
         char bytes[CMSG_SPACE(ANSWER_DESCRIPTORS * sizeof(int))];
     } control;
-    struct msghdr message = {.msg_iov = parts, .msg_iovlen = answer->reply.text_size ? 2 : 1};
-    size_t count = answer->reply.descriptors;
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = part_count};
     if (count) {
         message.msg_control = &control;
         message.msg_controllen = CMSG_SPACE(count * sizeof(int));
         control.header = (struct cmsghdr){
             .cmsg_len = CMSG_LEN(count * sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
-        memcpy(CMSG_DATA(&control.header), answer->descriptors, count * sizeof(int));
+        memcpy(CMSG_DATA(&control.header), descriptors, count * sizeof(int));
     }
-    sendmsg(channel, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-    for (size_t i = 0; i < count; i++)
+    return sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
+}
+
+int send_with(int socket, const void *bytes, size_t size, int descriptor)
+{
+    struct iovec part = {(void *)bytes, size};
+    return send_packet(socket, &part, 1, &descriptor, 1);
+}
+
+static void send_answer(int channel, struct answer *answer)
+{
+    struct iovec parts[2] = {{&answer->reply, sizeof answer->reply}, {answer->text.bytes, answer->reply.text_size}};
+    send_packet(channel, parts, answer->reply.text_size ? 2 : 1, answer->descriptors, answer->reply.descriptors);
+    for (size_t i = 0; i < answer->reply.descriptors; i++)
         close(answer->descriptors[i]);
 }
 
@@ -213,8 +229,10 @@ static void on_settled(uv_timer_t *timer)
     loop->waiting = 0;
 }
 
-static void forward(struct loop *loop, int number)
+static void forward(struct loop *loop, const struct signalfd_siginfo *info)
 {
+    /* The terminal's go to its foreground group, others to the first process. */
+    int value = (int)info->ssi_signo + (info->ssi_code == SI_KERNEL ? 0 : 32);
     int64_t age = (now_ns() - loop->started) / 1000000;
     if (age >= SETTLE_MS) {
         pass_on(loop->monitor, number);

@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Local sockets with names, which are the sandbox's own: no name here is one of the host's.  A socket file is only what pins a
+ * path's identity; nothing ever connects to it on the host.
+ *
+ * A name has a queue, a pair of sequenced-packet sockets: whoever bound it reads one end, the monitor keeps the other.  Never
+ * datagram sockets: on those a guest's sendmsg could name an address on the host.
+ */
+#include <errno.h>
+#include <linux/sockios.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "loader/loader.h"
+
+#define PICKED_MOST 0x100000u
+
+static void local_drop(struct local *local)
+{
+    close(local->queue);
+    if (local->object >= 0)
+        close(local->object);
+    *local = (struct local){.queue = -1, .object = -1};
+}
+
+/* Names whose readers are gone are free again. */
+static bool is_alive(struct local *local)
+{
+    struct pollfd end = {.fd = local->queue, .events = 0};
+    if (local->queue < 0)
+        return false;
+    if (poll(&end, 1, 0) <= 0 || !(end.revents & (POLLHUP | POLLERR)))
+        return true;
+    local_drop(local);
+    return false;
+}
+
+void locals_init(struct locals *locals)
+{
+    locals->last_number = 0;
+    locals->picked = 0;
+    for (size_t i = 0; i < LOCALS_MAX; i++)
+        locals->names[i] = (struct local){.queue = -1, .object = -1};
+}
+
+/* What a request names: abstract bytes, or the identity of a socket file. */
+struct wanted {
+    int object; /* O_PATH, ours; -1: abstract */
+    struct stat status;
+    const char *bytes;
+    size_t size;
+};
+
+static int wanted_find(struct tree *tree, const struct request *request, struct wanted *out, struct answer *answer)
+{
+    *out = (struct wanted){.object = -1, .bytes = request->path, .size = request->path_size};
+    if (request->flags & MONITOR_ABSTRACT)
+        return 0;
+    struct place place;
+    int error = resolve(tree, request->path, request->path_size, 0, &place, &answer->text);
+    if (error)
+        return error;
+    if (place.object < 0 || fstat(place.object, &out->status) < 0 || !S_ISSOCK(out->status.st_mode))
+        error = -ECONNREFUSED;
+    if (!error && (out->object = dup(place.object)) < 0)
+        error = -errno;
+    place_close(&place);
+    return error;
+}
+
+static struct local *lookup(struct locals *locals, const struct wanted *wanted)
+{
+    for (size_t i = 0; i < LOCALS_MAX; i++) {
+        struct local *local = &locals->names[i];
+        bool same = wanted->object >= 0
+                        ? local->object >= 0 && local->device == wanted->status.st_dev && local->inode == wanted->status.st_ino
+                        : local->object < 0 && local->name_size == wanted->size &&
+                              !memcmp(local->name, wanted->bytes, wanted->size);
+        if (local->queue >= 0 && same && is_alive(local))
+            return local;
+    }
+    return NULL;
+}
+
+static struct local *find_free(struct locals *locals)
+{
+    for (size_t i = 0; i < LOCALS_MAX; i++)
+        if (!is_alive(&locals->names[i]))
+            return &locals->names[i];
+    return NULL;
+}
+
+/* unix(7), autobind: five hexadecimal digits. */
+static void pick_name(struct locals *locals, struct wanted *wanted, struct answer *answer)
+{
+    do {
+        int size = snprintf(answer->text.bytes, 6, "%05x", locals->picked++ % PICKED_MOST);
+        answer->text.size = (uint32_t)size;
+        wanted->bytes = answer->text.bytes;
+        wanted->size = (size_t)size;
+    } while (lookup(locals, wanted));
+}
+
+static int bind_name(struct locals *locals, const struct request *request, struct wanted *wanted, struct answer *answer)
+{
+    struct local *local = find_free(locals);
+    int ends[2];
+    if (!local)
+        return -ENOMEM;
+    if (wanted->object < 0 && !wanted->size)
+        pick_name(locals, wanted, answer);
+    else if (lookup(locals, wanted))
+        return -EADDRINUSE;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+        return -errno;
+    *local = (struct local){.queue = ends[0],
+                            .object = wanted->object,
+                            .device = wanted->status.st_dev,
+                            .inode = wanted->status.st_ino,
+                            .kind = request->flags & ~MONITOR_ABSTRACT,
+                            .number = ++locals->last_number};
+    if (wanted->object < 0) {
+        memcpy(local->name, wanted->bytes, wanted->size);
+        local->name_size = wanted->size;
+    }
+    local->listening = local->kind == PAL_LOCAL_DATAGRAM;
+    wanted->object = -1; /* the table's now */
+    answer->reply.value = local->number;
+    answer->descriptors[0] = ends[1];
+    answer->reply.descriptors = 1;
+    return 0;
+}
+
+int serve_bind(struct tree *tree, struct locals *locals, const struct request *request, struct answer *answer)
+{
+    struct wanted wanted;
+    int error = wanted_find(tree, request, &wanted, answer);
+    if (error)
+        return error;
+    error = bind_name(locals, request, &wanted, answer);
+    if (wanted.object >= 0)
+        close(wanted.object);
+    return error;
+}
+
+int serve_listen(struct locals *locals, const struct request *request)
+{
+    for (size_t i = 0; i < LOCALS_MAX; i++) {
+        struct local *local = &locals->names[i];
+        if (local->queue < 0 || local->number != request->arguments[0])
+            continue;
+        if (local->kind == PAL_LOCAL_DATAGRAM)
+            return -EOPNOTSUPP;
+        local->listening = true;
+        local->backlog = (uint32_t)request->arguments[1];
+        local->info_size = request->other_size;
+        memcpy(local->info, request->other, request->other_size);
+        return 0;
+    }
+    return -EINVAL;
+}
+
+/* How many wait is known by the memory that their messages take: each takes what the first one took. */
+static bool backlog_is_full(const struct local *local)
+{
+    int used = 0;
+    if (ioctl(local->queue, SIOCOUTQ, &used) < 0 || used <= 0 || !local->message_cost)
+        return false;
+    return (uint32_t)used / local->message_cost > local->backlog;
+}
+
+static int connect_stream(struct local *local, const struct request *request, struct answer *answer)
+{
+    int ends[2], type = local->kind == PAL_LOCAL_STREAM ? SOCK_STREAM : SOCK_SEQPACKET;
+    if (!local->listening)
+        return -ECONNREFUSED;
+    if (backlog_is_full(local))
+        return -EAGAIN;
+    if (socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, ends) < 0)
+        return -errno;
+    int error = send_with(local->queue, request->other, request->other_size, ends[1]);
+    close(ends[1]);
+    if (error) {
+        close(ends[0]);
+        return error == -EPIPE || error == -ECONNRESET ? -ECONNREFUSED : error;
+    }
+    int used = 0;
+    if (!local->message_cost && ioctl(local->queue, SIOCOUTQ, &used) == 0 && used > 0)
+        local->message_cost = (uint32_t)used;
+    answer->descriptors[0] = ends[0];
+    answer->reply.descriptors = 1;
+    answer->text.size = (uint32_t)local->info_size;
+    memcpy(answer->text.bytes, local->info, local->info_size);
+    return 0;
+}
+
+int serve_connect(struct tree *tree, struct locals *locals, const struct request *request, struct answer *answer)
+{
+    struct wanted wanted;
+    int error = wanted_find(tree, request, &wanted, answer);
+    if (error)
+        return error;
+    struct local *local = lookup(locals, &wanted);
+    if (wanted.object >= 0)
+        close(wanted.object);
+    if (!local)
+        return -ECONNREFUSED;
+    if (local->kind != (request->flags & ~MONITOR_ABSTRACT))
+        return -EPROTOTYPE;
+    if (local->kind != PAL_LOCAL_DATAGRAM)
+        return connect_stream(local, request, answer);
+    answer->descriptors[0] = dup(local->queue);
+    if (answer->descriptors[0] < 0)
+        return -errno;
+    answer->reply.descriptors = 1;
+    return 0;
+}
