@@ -124,8 +124,10 @@ static void add_folder(struct policy *policy, const char *folder)
         return;
     if (!passwd)
         passwd = read_passwd();
-    if (!policy_is_home(folder, policy->home, passwd))
-        add(policy, MOUNT_HOST, folder, folder, false);
+    if (!policy_is_home(folder, policy->home, passwd)) {
+        char *kept = must_copy(folder);
+        add(policy, MOUNT_HOST, kept, kept, false);
+    }
 }
 
 static char *folder_of(const char *path)
