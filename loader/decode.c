@@ -47,9 +47,6 @@ static const struct rule {
     [MONITOR_BIND] = {.path = PATH_LOCAL, .flags = LOCAL_BITS},
     [MONITOR_LISTEN] = {.other = OTHER_INFO, .largest = {UINT64_MAX, INT_MAX}},
     [MONITOR_CONNECT] = {.path = PATH_LOCAL, .other = OTHER_INFO, .flags = LOCAL_BITS},
-    [MONITOR_PTY] = {.path = PATH_NONE},
-    [MONITOR_PTY_INNER] = {.largest = {INT_MAX, 1}},
-    [MONITOR_TERMINAL] = {.largest = {(uint64_t)MONITOR_TERMINAL_OPS << 32, UINT64_MAX}},
 };
 
 static int check_path(const char *path, size_t size)
@@ -143,8 +140,6 @@ int request_decode(const void *packet, size_t size, struct request *out)
         error = check_change(out);
     if (!error && header.op == MONITOR_PAIR)
         error = check_pair(out);
-    if (!error && header.op == MONITOR_TERMINAL && (uint32_t)header.arguments[0] > INT_MAX)
-        error = -EBADF; /* includes "no descriptor" */
     if (!error && header.op == MONITOR_SET && (header.values.atime == INT64_MIN || header.values.mtime == INT64_MIN))
         error = -EINVAL; /* the one time that can't be negated */
     return error;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* The end of a sandbox: nothing of it lives on, and the exit status tells what happened. */
+/* The end of a sandbox: nothing of it lives on, the exit status tells what happened, the terminal is as it was. */
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include "loader/loader.h"
@@ -42,4 +43,21 @@ int end_status(int status, const struct limits *limits)
     if ((number == SIGXCPU || number == SIGKILL) && limits->cpu_seconds != UINT64_MAX)
         warn("the program was killed: perhaps by its limit of %llu s of processor time", (unsigned long long)limits->cpu_seconds);
     return 128 + number;
+}
+
+/* The guest may set modes of the terminal it was given; they end with it. */
+static struct termios terminal_modes;
+static bool terminal_saved;
+
+void terminal_save(void)
+{
+    terminal_saved = tcgetattr(STDIN_FILENO, &terminal_modes) == 0;
+}
+
+void terminal_restore(void)
+{
+    if (!terminal_saved)
+        return;
+    signal(SIGTTOU, SIG_IGN); /* in the background the terminal is another's, but its modes were ours to change */
+    tcsetattr(STDIN_FILENO, TCSADRAIN, &terminal_modes);
 }

@@ -195,25 +195,6 @@ int serve_import(struct objects *objects, const struct request *request, struct 
 int serve_section(const struct objects *objects, const struct request *request, struct answer *answer);
 int serve_pair(const struct request *request, struct answer *answer);
 
-/* A copy of a descriptor that a member of the sandbox has, or a negative errno. */
-int member_descriptor(const struct objects *objects, pid_t pid, int number);
-
-/* terminal.c: the user's terminal, and pseudoterminals. */
-#define TERMINALS_MAX 64
-struct terminals {
-    struct terminal {
-        uint64_t number;
-        int fd; /* O_PATH of the inner side; -1: free */
-    } inner[TERMINALS_MAX];
-};
-void terminals_init(struct terminals *terminals);
-int serve_pty(struct terminals *terminals, struct answer *answer);
-int serve_pty_inner(struct terminals *terminals, const struct request *request, struct answer *answer);
-int serve_terminal(struct terminals *terminals, const struct objects *objects, const struct request *request,
-                   struct answer *answer);
-void terminal_save(void);
-void terminal_restore(void);
-
 /* local.c: names of local sockets. */
 #define LOCALS_MAX 256
 #define LOCAL_NAME_MAX 107 /* an abstract name's bytes in struct sockaddr_un */
@@ -397,7 +378,6 @@ struct monitor {
     struct objects objects;
     struct terminals terminals;
     struct locals locals;
-    struct terminals terminals;
     int channel;
     pid_t first;
     uint64_t served[MONITOR_OPS];
@@ -416,5 +396,7 @@ void monitor_serve(struct monitor *monitor, const void *packet, size_t size, pid
  * killed.  Returns its wait status. */
 int end_all(struct monitor *monitor);
 int end_status(int wait_status, const struct limits *limits);
+void terminal_save(void);
+void terminal_restore(void);
 
 #endif

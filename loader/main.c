@@ -114,7 +114,6 @@ static void print_stats(const struct monitor *monitor)
         [MONITOR_INTERRUPT] = "interrupt", [MONITOR_EXPORT] = "export",       [MONITOR_IMPORT] = "import",
         [MONITOR_SECTION] = "section",     [MONITOR_PAIR] = "pair",           [MONITOR_BIND] = "bind",
         [MONITOR_LISTEN] = "listen",       [MONITOR_CONNECT] = "connect",
-        [MONITOR_PTY] = "pty",             [MONITOR_PTY_INNER] = "pty inner", [MONITOR_TERMINAL] = "terminal",
         [MONITOR_PTY] = "pty",             [MONITOR_PTY_INNER] = "pty-inner", [MONITOR_TERMINAL] = "terminal",
     };
     for (int op = 1; op < MONITOR_OPS; op++)
@@ -138,7 +137,6 @@ int main(int argc, char **argv)
     terminals_init(&monitor.terminals);
     objects_init(&monitor.objects, monitor.first, policy.limits.memory);
     locals_init(&monitor.locals);
-    terminals_init(&monitor.terminals);
     int status = monitor_run(&monitor);
     terminal_restore();
     if (options.stats)

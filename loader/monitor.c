@@ -35,7 +35,7 @@ static void pass_on(const struct monitor *monitor, int number)
     info.si_code = SI_QUEUE;
     info.si_pid = getpid();
     info.si_uid = getuid();
-    info.si_value.sival_int = value;
+    info.si_value.sival_int = number;
     syscall(SYS_rt_sigqueueinfo, monitor->first, LINUX_INTERRUPT_SIGNAL, &info); /* a child not yet waited for: its pid */
 }
 
@@ -56,9 +56,6 @@ static int dispatch(struct monitor *monitor, const struct request *request, stru
     case MONITOR_IMPORT: return serve_import(&monitor->objects, request, answer);
     case MONITOR_SECTION: return serve_section(&monitor->objects, request, answer);
     case MONITOR_PAIR: return serve_pair(request, answer);
-    case MONITOR_PTY: return serve_pty(&monitor->terminals, answer);
-    case MONITOR_PTY_INNER: return serve_pty_inner(&monitor->terminals, request, answer);
-    case MONITOR_TERMINAL: return serve_terminal(&monitor->terminals, &monitor->objects, request, answer);
     case MONITOR_BIND: return serve_bind(tree, &monitor->locals, request, answer);
     case MONITOR_LISTEN: return serve_listen(&monitor->locals, request);
     case MONITOR_CONNECT: return serve_connect(tree, &monitor->locals, request, answer);
@@ -229,10 +226,8 @@ static void on_settled(uv_timer_t *timer)
     loop->waiting = 0;
 }
 
-static void forward(struct loop *loop, const struct signalfd_siginfo *info)
+static void forward(struct loop *loop, int number)
 {
-    /* The terminal's go to its foreground group, others to the first process. */
-    int value = (int)info->ssi_signo + (info->ssi_code == SI_KERNEL ? 0 : 32);
     int64_t age = (now_ns() - loop->started) / 1000000;
     if (age >= SETTLE_MS) {
         pass_on(loop->monitor, number);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Terminals: the one that pal-run has, whose modes are put back at the end, and pseudoterminals that the monitor makes for
- * guests.
+ * Terminals: pseudoterminals for guests, what acts on them beyond the calls that the filter admits, and the terminal that
+ * pal-run itself has.
  *
- * A pseudoterminal's number is used again by the host, perhaps for another user, once it was hung up.  So the monitor keeps an
- * O_PATH descriptor of the inner side's own directory entry: opening through it finds that one terminal, or EIO.
+ * A guest's pseudoterminal is one of the host's, with the host's line discipline, but it is no host process's controlling
+ * terminal: so no key typed at it makes the host signal anybody.  The monitor keeps neither side open (each end's last close
+ * must be seen by the other), only the name of the inner side, through which it can be opened again.
  */
-#include <asm/ioctls.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -21,97 +21,88 @@
 
 #include "loader/loader.h"
 
-#define PTY_INNER_MAJOR 136u /* to 143: Documentation/admin-guide/devices.txt */
-#define PTMX makedev(5, 2)
-
-/* ---- pal-run's own -------------------------------------------------------------------------------------------------- */
-
-static struct termios saved_modes;
-static bool is_saved;
-
-void terminal_save(void)
-{
-    is_saved = tcgetattr(STDIN_FILENO, &saved_modes) == 0;
-}
-
-void terminal_restore(void)
-{
-    if (!is_saved)
-        return;
-    signal(SIGTTOU, SIG_IGN); /* in the background the terminal is another's, but its modes were ours to change */
-    tcsetattr(STDIN_FILENO, TCSADRAIN, &saved_modes);
-}
-
-/* As the shell that started pal-run expects of a job; its SIGCONT goes on here. */
-static int stop(uint64_t number)
-{
-    if (number != SIGSTOP && number != SIGTSTP && number != SIGTTIN && number != SIGTTOU)
-        return -EINVAL;
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, (int)number);
-    raise((int)number);
-    sigprocmask(SIG_UNBLOCK, &set, NULL); /* stops here */
-    if (number == SIGTSTP)
-        sigprocmask(SIG_BLOCK, &set, NULL);
-    return 0;
-}
-
-static int is_in_front(int fd, struct answer *answer)
-{
-    pid_t front = tcgetpgrp(fd);
-    if (front < 0)
-        return -errno;
-    answer->reply.value = front == getpgrp();
-    return 0;
-}
-
-/* ---- Pseudoterminals -------------------------------------------------------------------------------------------------- */
+#define INNER_MAJOR 136u /* the first; 256 minors each */
+#define OUTER_DEVICE makedev(5, 2)
 
 void terminals_init(struct terminals *terminals)
 {
     for (size_t i = 0; i < TERMINALS_MAX; i++)
-        terminals->inner[i].fd = -1;
+        terminals->inner[i].name = -1;
+    terminals->own = open("/dev/tty", O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
 }
 
-static bool is_hung_up(const struct terminal *terminal)
+/* ---- Pseudoterminals ---------------------------------------------------------------------------------------------------- */
+
+static void forget(struct inner *inner)
+{
+    close(inner->name);
+    inner->name = -1;
+}
+
+/* The name goes with the last descriptor of the outer side. */
+static bool is_hung_up(const struct inner *inner)
 {
     struct stat status;
-    return fstat(terminal->fd, &status) < 0 || !status.st_nlink; /* its entry goes with the outer side */
+    return fstat(inner->name, &status) < 0 || status.st_nlink == 0;
 }
 
-/* The live one of this number, or (number < 0) an unused place. */
-static struct terminal *find(struct terminals *terminals, int64_t number)
+static struct inner *find(struct terminals *terminals, unsigned number)
 {
-    for (size_t i = 0; i < TERMINALS_MAX; i++) {
-        struct terminal *terminal = &terminals->inner[i];
-        if (terminal->fd >= 0 && is_hung_up(terminal)) {
-            close(terminal->fd);
-            terminal->fd = -1;
-        }
-        if (number < 0 ? terminal->fd < 0 : terminal->fd >= 0 && terminal->number == (uint64_t)number)
-            return terminal;
-    }
+    for (size_t i = 0; i < TERMINALS_MAX; i++)
+        if (terminals->inner[i].name >= 0 && terminals->inner[i].number == number)
+            return &terminals->inner[i];
     return NULL;
+}
+
+static struct inner *find_free(struct terminals *terminals)
+{
+    struct inner *found = NULL;
+    for (size_t i = 0; i < TERMINALS_MAX && !found; i++)
+        if (terminals->inner[i].name < 0)
+            found = &terminals->inner[i];
+    for (size_t i = 0; i < TERMINALS_MAX && !found; i++)
+        if (is_hung_up(&terminals->inner[i])) {
+            found = &terminals->inner[i];
+            forget(found);
+        }
+    return found;
+}
+
+/* /dev may show another devpts than /dev/ptmx makes terminals in. */
+static int open_name(unsigned number)
+{
+    char path[32];
+    struct stat status;
+    snprintf(path, sizeof path, "/dev/pts/%u", number);
+    int name = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    if (name < 0)
+        return -errno;
+    if (fstat(name, &status) == 0 && S_ISCHR(status.st_mode) &&
+        status.st_rdev == makedev(INNER_MAJOR + (number >> 8), number & 0xff))
+        return name;
+    close(name);
+    return -ENODEV;
 }
 
 int serve_pty(struct terminals *terminals, struct answer *answer)
 {
-    struct terminal *terminal = find(terminals, -1);
-    if (!terminal)
+    unsigned number;
+    int unlocked = 0;
+    struct inner *inner = find_free(terminals), *stale;
+    if (!inner)
         return -ENOSPC;
-    int outer = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC), unlock = 0;
+    int outer = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
     if (outer < 0)
         return -errno;
-    unsigned number;
-    int error = ioctl(outer, TIOCSPTLCK, &unlock) < 0 || ioctl(outer, TIOCGPTN, &number) < 0 ? -errno : 0;
-    if (!error && (terminal->fd = ioctl(outer, TIOCGPTPEER, O_PATH | O_CLOEXEC)) < 0)
-        error = -errno;
-    if (error) {
+    int name = ioctl(outer, TIOCSPTLCK, &unlocked) < 0 || ioctl(outer, TIOCGPTN, &number) < 0 ? -errno : open_name(number);
+    if (name < 0) {
         close(outer);
-        return error;
+        return name;
     }
-    terminal->number = answer->reply.value = number;
+    if ((stale = find(terminals, number)))
+        forget(stale);
+    *inner = (struct inner){.number = number, .name = name};
+    answer->reply.value = number;
     answer->descriptors[0] = outer;
     answer->reply.descriptors = 1;
     return 0;
@@ -119,13 +110,17 @@ int serve_pty(struct terminals *terminals, struct answer *answer)
 
 int serve_pty_inner(struct terminals *terminals, const struct request *request, struct answer *answer)
 {
-    const struct terminal *terminal = find(terminals, (int64_t)request->arguments[0]);
-    if (!terminal)
+    char path[32];
+    struct inner *inner = find(terminals, (unsigned)request->arguments[0]);
+    if (!inner)
         return -EIO;
+    if (is_hung_up(inner)) {
+        forget(inner);
+        return -EIO;
+    }
     if (request->arguments[1])
         return 0;
-    char path[32];
-    snprintf(path, sizeof path, "/proc/self/fd/%d", terminal->fd);
+    snprintf(path, sizeof path, "/proc/self/fd/%d", inner->name);
     int fd = open(path, O_RDWR | O_NOCTTY | O_CLOEXEC);
     if (fd < 0)
         return -errno;
@@ -134,50 +129,95 @@ int serve_pty_inner(struct terminals *terminals, const struct request *request, 
     return 0;
 }
 
-/* Is this descriptor of a guest one side of a pseudoterminal that was made here?  The user's own terminal is not. */
+/* Either side of a pseudoterminal that was made here?  All others, the user's above all, are not the guest's to act on. */
 static bool is_ours(struct terminals *terminals, int fd)
 {
-    struct stat status;
+    struct stat status, name;
     unsigned number;
     if (fstat(fd, &status) < 0 || !S_ISCHR(status.st_mode))
         return false;
-    if (status.st_rdev == PTMX)
+    if (status.st_rdev == OUTER_DEVICE)
         return ioctl(fd, TIOCGPTN, &number) == 0 && find(terminals, number);
-    unsigned major = major(status.st_rdev);
-    return major >= PTY_INNER_MAJOR && major < PTY_INNER_MAJOR + 8 &&
-           find(terminals, (int64_t)((major - PTY_INNER_MAJOR) << 20 | minor(status.st_rdev)));
+    const struct inner *inner = find(terminals, (major(status.st_rdev) - INNER_MAJOR) << 8 | minor(status.st_rdev));
+    return inner && fstat(inner->name, &name) == 0 && name.st_dev == status.st_dev && name.st_ino == status.st_ino;
 }
 
-static int act(int fd, enum monitor_terminal what, uint64_t value)
+static int control(int fd, enum monitor_terminal what, uint64_t value)
 {
     struct winsize size;
-    int packet = value != 0, result;
-    if (what == MONITOR_TERMINAL_SIZE) {
-        _Static_assert(sizeof size == sizeof value && sizeof size == sizeof(struct pal_window), "the same four numbers");
+    int number = (int)value, result = -1;
+    errno = EINVAL;
+    switch (what) {
+    case MONITOR_TERMINAL_SIZE:
         memcpy(&size, &value, sizeof size);
         result = ioctl(fd, TIOCSWINSZ, &size);
-    } else if (what == MONITOR_TERMINAL_PACKET) {
-        result = ioctl(fd, TIOCPKT, &packet);
-    } else {
-        result = value > TCION ? (errno = EINVAL, -1) : ioctl(fd, what == MONITOR_TERMINAL_FLUSH ? TCFLSH : TCXONC, value);
+        break;
+    case MONITOR_TERMINAL_FLUSH:
+        result = ioctl(fd, TCFLSH, value);
+        break;
+    case MONITOR_TERMINAL_FLOW:
+        result = ioctl(fd, TCXONC, value);
+        break;
+    case MONITOR_TERMINAL_PACKET:
+        result = ioctl(fd, TIOCPKT, &number);
+        break;
+    default:
+        break;
     }
     return result < 0 ? -errno : 0;
+}
+
+/* ---- The user's terminal -------------------------------------------------------------------------------------------------- */
+
+static bool in_front(const struct terminals *terminals)
+{
+    pid_t front = terminals->own < 0 ? -1 : tcgetpgrp(terminals->own);
+    return front < 0 || front == getpgrp();
+}
+
+static bool is_stop(uint64_t number)
+{
+    return number == SIGSTOP || number == SIGTSTP || number == SIGTTIN || number == SIGTTOU;
+}
+
+bool terminals_stop(struct terminals *terminals)
+{
+    sigset_t set, before;
+    int number = terminals->stop;
+    if (!number)
+        return false;
+    terminals->stop = 0;
+    sigemptyset(&set);
+    sigaddset(&set, number);
+    signal(number, SIG_DFL);
+    raise(number);
+    sigprocmask(SIG_UNBLOCK, &set, &before); /* stops here, unless no shell is there to let it go on */
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    return true;
 }
 
 int serve_terminal(struct terminals *terminals, const struct objects *objects, const struct request *request,
                    struct answer *answer)
 {
+    uint64_t value = request->arguments[1];
     enum monitor_terminal what = (enum monitor_terminal)(request->arguments[0] >> 32);
-    if (what == MONITOR_TERMINAL_STOP)
-        return stop(request->arguments[1]);
+    switch (what) {
+    case MONITOR_TERMINAL_FRONT:
+        answer->reply.value = in_front(terminals);
+        return 0;
+    case MONITOR_TERMINAL_STOP:
+        if (!is_stop(value))
+            return -EINVAL;
+        /* Once the reply is sent.  A SIGSTOP stops also where nobody could make it go on: the kernel judges that. */
+        terminals->stop = value == SIGSTOP ? SIGTSTP : (int)value;
+        return 0;
+    default:
+        break;
+    }
     int fd = member_descriptor(objects, request->sender, (int)(uint32_t)request->arguments[0]);
     if (fd < 0)
         return fd;
-    int result;
-    if (what == MONITOR_TERMINAL_FRONT)
-        result = is_in_front(fd, answer);
-    else
-        result = is_ours(terminals, fd) ? act(fd, what, request->arguments[1]) : -EPERM;
+    int error = is_ours(terminals, fd) ? control(fd, what, value) : -EPERM;
     close(fd);
-    return result;
+    return error;
 }
