@@ -22,7 +22,7 @@
 
 #define UNUSED_IDS 0x40000000u /* far above what distributions give out; + the pid, so no two sandboxes share one */
 #define PROCESSES_MOST 16384u  /* of one sandbox under root, where its user id is its own */
-#define FD_ASIDE 256           /* descriptors wait here until their place is free */
+#define FD_ASIDE 40            /* descriptors wait here until their place is free; the kernel's first table has 64 */
 
 static const char *volatile failed; /* set by the child, in this memory: what could not be done */
 
