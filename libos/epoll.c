@@ -38,6 +38,7 @@ struct epoll {
     uint32_t own_count; /* members that are asked here */
     uint32_t owner_count;
     int *owners;        /* by handle: the descriptor that registered it, plus 1 */
+    pal_handle_t handle; /* the set's */
 };
 
 /* Guards all epolls' lists.  Outside signal and file locks. */
@@ -223,6 +224,7 @@ int64_t sys_epoll_create1(uint32_t flags)
         file_put(file);
         return -ENOMEM;
     }
+    epoll->handle = handle;
     mutex_lock(&epolls_lock);
     epoll->next = epolls;
     epolls = epoll;
@@ -289,6 +291,25 @@ static int64_t add_duplicate(struct file *set, struct file *file, int fd, const 
     if (result)
         PAL->handle_close(handle);
     return result;
+}
+
+/* No memory: the guest hears of nothing more than the host's silence, as with a member that was removed. */
+void epoll_file_has_handle(struct file *file)
+{
+    mutex_lock(&epolls_lock);
+    for (struct epoll *epoll = epolls; epoll; epoll = epoll->next) {
+        for (struct member **at = &epoll->members; *at;) {
+            struct member member = **at;
+            if (member.file != file || member.handle != PAL_NO_HANDLE) {
+                at = &(*at)->next;
+                continue;
+            }
+            member_drop(epoll, at);
+            if (!PAL->poll_set_update(epoll->handle, PAL_POLL_ADD, file->handle, &member.event))
+                owner_set(epoll, file->handle, member.fd + 1);
+        }
+    }
+    mutex_unlock(&epolls_lock);
 }
 
 /* The next three: caller holds epolls_lock. */

@@ -118,6 +118,9 @@ int64_t name_canonical(struct name *name);       /* becomes the object's path wi
 /* The mount that answers for an absolute path without symlinks, or NULL. */
 const struct pal_mount *mount_of(const char *path);
 
+/* names.c: a socket's name, for bind(2); -EEXIST.  `name` becomes the place where it is. */
+int64_t name_make_socket(struct name *name, uint32_t mode);
+
 /* stat.c: the only way to ask for the attributes of a name. */
 int64_t name_attributes(struct name *name, struct pal_attributes *out);
 int64_t file_attributes(struct file *file, struct pal_attributes *out);

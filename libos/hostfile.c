@@ -6,6 +6,7 @@
  */
 #include "libos/files.h"
 #include "libos/ioctl.h"
+#include "libos/socket.h"
 
 static int64_t host_read(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset)
 {
@@ -59,9 +60,6 @@ static const struct file_ops directory_ops = {
 };
 static const struct file_ops pipe_ops = {
     .kind = "pipe", .read = host_read, .write = host_write, .attributes = host_attributes, .control = plain_ioctl,
-};
-static const struct file_ops socket_ops = {
-    .kind = "socket", .read = host_read, .write = host_write, .attributes = host_attributes, .control = plain_ioctl,
 };
 static const struct file_ops character_ops = {
     .kind = "file", .read = host_read, .write = host_write, .seek = host_seek, .attributes = host_attributes,

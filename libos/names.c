@@ -15,7 +15,7 @@ static int64_t refuse(uint32_t op, struct name *name)
     struct pal_attributes attributes;
     name->nofollow = true;
     int64_t found = name_attributes(name, &attributes);
-    if (op == PAL_MKDIR || op == PAL_SYMLINK || op == PAL_MKFIFO)
+    if (op == PAL_MKDIR || op == PAL_SYMLINK || op == PAL_MKFIFO || op == PAL_MKSOCKET)
         return found == 0 ? -EEXIST : found == -ENOENT ? -EROFS : found;
     return found < 0 ? found : op == PAL_UNLINK ? -EISDIR : -EBUSY;
 }
@@ -78,6 +78,14 @@ static int64_t make_at(uint32_t op, int directory, guest_t path, uint32_t mode)
     return change(op, &name, NULL, mode & ~fs_umask(current_process()->fs));
 }
 
+int64_t name_make_socket(struct name *name, uint32_t mode)
+{
+    name->nofollow = true;
+    if (name->last != NAME_NORMAL || name->directory)
+        return name->last == NAME_NORMAL ? -ENOENT : -EEXIST;
+    return change(PAL_MKSOCKET, name, NULL, mode);
+}
+
 int64_t sys_mkdirat(int32_t directory, guest_t path, uint32_t mode)
 {
     return make_at(PAL_MKDIR, directory, path, mode & (S_IRWXUGO | S_ISVTX));
@@ -95,6 +103,8 @@ int64_t sys_mknodat(int32_t directory, guest_t path, uint32_t mode, uint32_t dev
     switch (mode & S_IFMT) {
     case S_IFIFO:
         return make_at(PAL_MKFIFO, directory, path, permissions);
+    case S_IFSOCK:
+        return make_at(PAL_MKSOCKET, directory, path, permissions);
     case 0: case S_IFREG:
         result = name_to_change(directory, path, &name);
         if (result == 0)
@@ -102,8 +112,8 @@ int64_t sys_mknodat(int32_t directory, guest_t path, uint32_t mode, uint32_t dev
         if (result == 0)
             file_put(file);
         return result;
-    case S_IFCHR: case S_IFBLK: case S_IFSOCK:
-        return -EPERM; /* no devices for guests; names of sockets are not served yet */
+    case S_IFCHR: case S_IFBLK:
+        return -EPERM; /* no devices for guests */
     case S_IFDIR:
         return -EPERM;
     default:

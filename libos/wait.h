@@ -42,9 +42,11 @@ sigset_t wait_signals(struct file *file);
 /* Counts what happened at a file with `ready`, so that edges can be told. */
 uint64_t wait_edge(struct file *file);
 
-extern const struct file_ops epoll_ops, timerfd_ops, signalfd_ops;
+extern const struct file_ops epoll_ops, timerfd_ops, signalfd_ops, mqueue_ops;
 extern const struct file_ops *const pidfd_ops;
 uint64_t pidfd_deadline(struct file *file);
+uint64_t mqueue_deadline(struct file *file);
+uint64_t mqueue_edge(struct file *file);
 uint64_t timerfd_deadline(struct file *file);
 uint64_t timerfd_edge(struct file *file);
 sigset_t signalfd_mask(struct file *file);
@@ -53,6 +55,8 @@ uint64_t epoll_deadline(struct file *file);
 sigset_t epoll_signals(struct file *file);
 /* fd.c, when a file that was `watched` goes: epolls forget it. */
 void epoll_forget(struct file *file);
+/* A watched file had none, and has got a handle: the host asks it from now on. */
+void epoll_file_has_handle(struct file *file);
 
 /* fstat and lseek of objects without a name (anon_inode). */
 int64_t anonymous_attributes(struct file *file, struct pal_attributes *out);

@@ -8,16 +8,13 @@
 #include "pal/linux/linux.h"
 
 /* send(2)'s flags that pal.h passes on; not in the kernel's exported headers. */
-#define SOCKET_OOB 0x1u
 #define SOCKET_PEEK 0x2u
 #define SOCKET_CTRUNCATE 0x8u
 #define SOCKET_TRUNCATE 0x20u
 #define SOCKET_DONTWAIT 0x40u
-#define SOCKET_EOR 0x80u
 #define SOCKET_WAITALL 0x100u
 #define SOCKET_NOSIGNAL 0x4000u
-#define SOCKET_FLAGS                                                                                                \
-    (SOCKET_OOB | SOCKET_PEEK | SOCKET_TRUNCATE | SOCKET_DONTWAIT | SOCKET_EOR | SOCKET_WAITALL | SOCKET_NOSIGNAL)
+#define SOCKET_FLAGS (SOCKET_PEEK | SOCKET_TRUNCATE | SOCKET_DONTWAIT | SOCKET_WAITALL | SOCKET_NOSIGNAL)
 
 #define LEVEL_SOCKET 1
 #define SOCKET_RIGHTS 1
@@ -69,7 +66,7 @@ int64_t linux_socket_receive(pal_handle_t handle, struct pal_message *message, u
     if (came)
         memcpy(message->handles, rights.handles, came * sizeof(pal_handle_t));
     message->handle_count = came;
-    message->flags = (uint32_t)host.flags & (SOCKET_TRUNCATE | SOCKET_CTRUNCATE | SOCKET_EOR | SOCKET_OOB);
+    message->flags = (uint32_t)host.flags & (SOCKET_TRUNCATE | SOCKET_CTRUNCATE);
     return result;
 }
 
