@@ -4,6 +4,24 @@
 #include "libos/files.h"
 #include "libos/process.h"
 
+static int64_t file_set(struct file *file, const struct pal_attributes *values, uint32_t mask);
+
+/* What lies behind /proc/self/fd/N may well be a file of the host (fchmodat of C libraries goes this way); all else there
+ * is nobody's to change. */
+static int64_t own_set(const char *path, const struct pal_attributes *values, uint32_t mask)
+{
+    struct file *file;
+    int64_t result = own_open(path, O_PATH, 0, &file);
+    if (result < 0)
+        return result;
+    if (file->path && !own_path(file->path))
+        result = file_set(file, values, mask);
+    else
+        result = mask & PAL_SET_SIZE ? -EINVAL : -EPERM;
+    file_put(file);
+    return result;
+}
+
 static int64_t name_set(struct name *name, const struct pal_attributes *values, uint32_t mask)
 {
     struct pal_path_buffer escape;
@@ -13,7 +31,7 @@ static int64_t name_set(struct name *name, const struct pal_attributes *values, 
         if (name_is_own(name)) {
             result = own_attributes(name->path.bytes, name->nofollow, &found, &escape);
             if (result == 0)
-                return mask & PAL_SET_SIZE ? -EINVAL : -EPERM;
+                return own_set(name->path.bytes, values, mask);
         } else {
             struct pal_name asked = name_asked(name);
             if (name->directory && mask & PAL_SET_SIZE)
