@@ -95,14 +95,14 @@ static struct local *find_free(struct locals *locals)
     return NULL;
 }
 
-/* unix(7), autobind: five hexadecimal digits. */
+/* unix(7), autobind: a NUL, as all abstract names begin, and five hexadecimal digits. */
 static void pick_name(struct locals *locals, struct wanted *wanted, struct answer *answer)
 {
     do {
-        int size = snprintf(answer->text.bytes, 6, "%05x", locals->picked++ % PICKED_MOST);
-        answer->text.size = (uint32_t)size;
+        answer->text.bytes[0] = 0;
+        answer->text.size = 1 + (uint32_t)snprintf(answer->text.bytes + 1, 6, "%05x", locals->picked++ % PICKED_MOST);
         wanted->bytes = answer->text.bytes;
-        wanted->size = (size_t)size;
+        wanted->size = answer->text.size;
     } while (lookup(locals, wanted));
 }
 
