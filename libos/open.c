@@ -72,9 +72,10 @@ static int64_t open_host(struct name *name, uint32_t flags, uint32_t mode, bool 
     if (result < 0)
         return result;
     /* O_TMPFILE's file has no name: "directory/#inode (deleted)" would name another's. */
-    bool named = (flags & O_TMPFILE) != O_TMPFILE;
+    bool named = (flags & O_TMPFILE) != O_TMPFILE, moved = escape->size && escape->size < PAL_PATH_MAX;
+    const char *path = moved ? escape->bytes : name->path.bytes;
     return host_file_new(handle, (flags & ~FORGOTTEN) | (flags & O_PATH ? 0 : O_LARGEFILE), attributes.type,
-                         named ? name->path.bytes : NULL, out);
+                         named ? path : NULL, out);
 }
 
 int64_t name_open(struct name *name, uint32_t flags, uint32_t mode, bool execute, struct file **out)

@@ -255,9 +255,22 @@ static int open_attributes(struct tree *tree, const struct request *request, str
         return error;
     error = attributes_of(&place, &answer->reply.attributes);
     place_close(&place);
+    if (!error)
+        tell_path(&place, request, answer);
     if (!error && request->flags & PAL_OPEN_DIRECTORY && answer->reply.attributes.type != PAL_TYPE_DIRECTORY)
         error = -ENOTDIR;
     return error;
+}
+
+/* A directory's path without symlinks and "..": what is opened beneath it must not go by a name that may move. */
+static void tell_path(const struct place *place, const struct request *request, struct answer *answer)
+{
+    answer->text.size = 0;
+    if (answer->reply.attributes.type != PAL_TYPE_DIRECTORY ||
+        (place->guest_size == request->path_size && !memcmp(place->guest, request->path, request->path_size)))
+        return;
+    answer->text.size = (uint32_t)place->guest_size;
+    memcpy(answer->text.bytes, place->guest, place->guest_size);
 }
 
 int serve_open(struct tree *tree, const struct request *request, struct answer *answer)
@@ -282,6 +295,7 @@ int serve_open(struct tree *tree, const struct request *request, struct answer *
         close(fd);
         return error;
     }
+    tell_path(&place, request, answer);
     answer->descriptors[0] = fd;
     answer->reply.descriptors = 1;
     return 0;

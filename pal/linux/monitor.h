@@ -72,7 +72,8 @@ struct monitor_request {
     struct pal_attributes values;   /* MONITOR_SET only */
 };
 
-/* `text` follows: for -EREMOTE the path to go on with, else as the op says. */
+/* `text` follows: for -EREMOTE the path to go on with; for an opened directory its path without symlinks where that is
+ * another; else as the op says. */
 struct monitor_reply {
     uint32_t sequence;
     int32_t result; /* 0 or a negative errno */

@@ -59,6 +59,8 @@ int64_t linux_stream_open(const struct pal_name *name, uint32_t flags, uint32_t 
                           struct pal_attributes *out_attributes, struct pal_path_buffer *escape)
 {
     int64_t result;
+    if (escape)
+        escape->size = 0;
     if (open_ahead(name, flags, out, out_attributes, &result))
         return result;
     if (flags & (PAL_OPEN_WRITE | PAL_OPEN_CREATE | PAL_OPEN_TRUNCATE | PAL_OPEN_TEMPORARY))
