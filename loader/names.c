@@ -246,6 +246,17 @@ static int open_by_walk(struct tree *tree, const struct request *request, struct
     return fd;
 }
 
+/* A directory's path without symlinks and "..": what is opened beneath it must not go by a name that may move. */
+static void tell_path(const struct place *place, const struct request *request, struct answer *answer)
+{
+    answer->text.size = 0;
+    if (answer->reply.attributes.type != PAL_TYPE_DIRECTORY ||
+        (place->guest_size == request->path_size && !memcmp(place->guest, request->path, request->path_size)))
+        return;
+    answer->text.size = (uint32_t)place->guest_size;
+    memcpy(answer->text.bytes, place->guest, place->guest_size);
+}
+
 static int open_attributes(struct tree *tree, const struct request *request, struct answer *answer)
 {
     struct place place;
@@ -260,17 +271,6 @@ static int open_attributes(struct tree *tree, const struct request *request, str
     if (!error && request->flags & PAL_OPEN_DIRECTORY && answer->reply.attributes.type != PAL_TYPE_DIRECTORY)
         error = -ENOTDIR;
     return error;
-}
-
-/* A directory's path without symlinks and "..": what is opened beneath it must not go by a name that may move. */
-static void tell_path(const struct place *place, const struct request *request, struct answer *answer)
-{
-    answer->text.size = 0;
-    if (answer->reply.attributes.type != PAL_TYPE_DIRECTORY ||
-        (place->guest_size == request->path_size && !memcmp(place->guest, request->path, request->path_size)))
-        return;
-    answer->text.size = (uint32_t)place->guest_size;
-    memcpy(answer->text.bytes, place->guest, place->guest_size);
 }
 
 int serve_open(struct tree *tree, const struct request *request, struct answer *answer)
