@@ -177,16 +177,15 @@ int serve_change(struct tree *tree, const struct request *request, struct answer
 int attributes_read(int fd, struct pal_attributes *out);
 
 #define TOKENS_MAX 256
-struct objects {
+struct objects { /* starts zeroed but for the first two */
     pid_t session; /* the first picoprocess: all are in its session and its process group */
     uint64_t memory_limit;
     size_t next;   /* the oldest token */
     struct token {
-        uint64_t value;
-        int fd; /* -1: none */
+        uint64_t value; /* 0: none */
+        int fd;
     } tokens[TOKENS_MAX];
 };
-void objects_init(struct objects *objects, pid_t session, uint64_t memory_limit);
 /* A duplicate of a member's descriptor, or a negative errno. */
 int member_descriptor(const struct objects *objects, pid_t pid, int number);
 int serve_interrupt(const struct objects *objects, const struct request *request);
@@ -197,8 +196,9 @@ int serve_pair(const struct request *request, struct answer *answer);
 
 /* local.c: names of local sockets. */
 #define LOCALS_MAX 256
-#define LOCAL_NAME_MAX 107 /* an abstract name's bytes in struct sockaddr_un */
-struct locals {
+#define LOCAL_NAME_MAX 108 /* sun_path of struct sockaddr_un: an abstract name, its NUL in front included */
+struct locals { /* starts zeroed */
+    bool ready;
     uint64_t last_number;
     uint32_t picked;
     struct local {
@@ -213,7 +213,6 @@ struct locals {
         char name[LOCAL_NAME_MAX], info[PAL_LOCAL_INFO];
     } names[LOCALS_MAX];
 };
-void locals_init(struct locals *locals);
 int serve_bind(struct tree *tree, struct locals *locals, const struct request *request, struct answer *answer);
 int serve_listen(struct locals *locals, const struct request *request);
 int serve_connect(struct tree *tree, struct locals *locals, const struct request *request, struct answer *answer);
