@@ -25,7 +25,9 @@ static uint32_t *bucket_of(guest_t word)
 
 void futex_fork_child(void)
 {
-    memset(waiters, 0, sizeof waiters);
+    for (uint32_t i = 0; i < BUCKETS; i++)
+        if (waiters[i]) /* a page that is only read stays shared with the parent */
+            waiters[i] = 0;
 }
 
 int64_t futex_wait_once(guest_t word, uint32_t expected, uint64_t deadline, bool shared)

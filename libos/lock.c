@@ -69,5 +69,6 @@ void mutex_unlock(struct mutex *mutex)
 
 void mutex_reset(struct mutex *mutex)
 {
-    atomic_set(&mutex->word, 0u);
+    if (mutex->word) /* mostly it is free: a page that is only read stays shared with the parent */
+        atomic_set(&mutex->word, 0u);
 }
