@@ -40,17 +40,20 @@ static bool is_alive(struct local *local)
     return false;
 }
 
-void locals_init(struct locals *locals)
+/* At the first use: most programs bind nothing, and the table is large. */
+static void init(struct locals *locals)
 {
-    locals->last_number = 0;
-    locals->picked = 0;
+    if (locals->ready)
+        return;
     for (size_t i = 0; i < LOCALS_MAX; i++)
         locals->names[i] = (struct local){.queue = -1, .object = -1};
+    locals->ready = true;
 }
 
-/* What a request names: abstract bytes, or the identity of a socket file. */
+/* What a request names: abstract bytes, of which each kind has its own, or the identity of a socket file. */
 struct wanted {
     int object; /* O_PATH, ours; -1: abstract */
+    uint32_t kind;
     struct stat status;
     const char *bytes;
     size_t size;
@@ -58,7 +61,8 @@ struct wanted {
 
 static int wanted_find(struct tree *tree, const struct request *request, struct wanted *out, struct answer *answer)
 {
-    *out = (struct wanted){.object = -1, .bytes = request->path, .size = request->path_size};
+    *out = (struct wanted){.object = -1, .kind = request->flags & ~MONITOR_ABSTRACT, .bytes = request->path,
+                           .size = request->path_size};
     if (request->flags & MONITOR_ABSTRACT)
         return 0;
     struct place place;
@@ -79,7 +83,7 @@ static struct local *lookup(struct locals *locals, const struct wanted *wanted)
         struct local *local = &locals->names[i];
         bool same = wanted->object >= 0
                         ? local->object >= 0 && local->device == wanted->status.st_dev && local->inode == wanted->status.st_ino
-                        : local->object < 0 && local->name_size == wanted->size &&
+                        : local->object < 0 && local->kind == wanted->kind && local->name_size == wanted->size &&
                               !memcmp(local->name, wanted->bytes, wanted->size);
         if (local->queue >= 0 && same && is_alive(local))
             return local;
@@ -122,7 +126,7 @@ static int bind_name(struct locals *locals, const struct request *request, struc
                             .object = wanted->object,
                             .device = wanted->status.st_dev,
                             .inode = wanted->status.st_ino,
-                            .kind = request->flags & ~MONITOR_ABSTRACT,
+                            .kind = wanted->kind,
                             .number = ++locals->last_number};
     if (wanted->object < 0) {
         memcpy(local->name, wanted->bytes, wanted->size);
@@ -139,6 +143,7 @@ static int bind_name(struct locals *locals, const struct request *request, struc
 int serve_bind(struct tree *tree, struct locals *locals, const struct request *request, struct answer *answer)
 {
     struct wanted wanted;
+    init(locals);
     int error = wanted_find(tree, request, &wanted, answer);
     if (error)
         return error;
@@ -150,6 +155,7 @@ int serve_bind(struct tree *tree, struct locals *locals, const struct request *r
 
 int serve_listen(struct locals *locals, const struct request *request)
 {
+    init(locals);
     for (size_t i = 0; i < LOCALS_MAX; i++) {
         struct local *local = &locals->names[i];
         if (local->queue < 0 || local->number != request->arguments[0])
@@ -202,6 +208,7 @@ static int connect_stream(struct local *local, const struct request *request, st
 int serve_connect(struct tree *tree, struct locals *locals, const struct request *request, struct answer *answer)
 {
     struct wanted wanted;
+    init(locals);
     int error = wanted_find(tree, request, &wanted, answer);
     if (error)
         return error;
@@ -210,7 +217,7 @@ int serve_connect(struct tree *tree, struct locals *locals, const struct request
         close(wanted.object);
     if (!local)
         return -ECONNREFUSED;
-    if (local->kind != (request->flags & ~MONITOR_ABSTRACT))
+    if (local->kind != wanted.kind)
         return -EPROTOTYPE;
     if (local->kind != PAL_LOCAL_DATAGRAM)
         return connect_stream(local, request, answer);

@@ -135,8 +135,8 @@ int main(int argc, char **argv)
     start(&monitor, &options, umask_was);
     terminal_save();
     terminals_init(&monitor.terminals);
-    objects_init(&monitor.objects, monitor.first, policy.limits.memory);
-    locals_init(&monitor.locals);
+    monitor.objects.session = monitor.first;
+    monitor.objects.memory_limit = policy.limits.memory;
     int status = monitor_run(&monitor);
     terminal_restore();
     if (options.stats)

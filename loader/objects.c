@@ -16,15 +16,6 @@
 
 #include "loader/loader.h"
 
-void objects_init(struct objects *objects, pid_t session, uint64_t memory_limit)
-{
-    objects->session = session;
-    objects->memory_limit = memory_limit;
-    objects->next = 0;
-    for (size_t i = 0; i < TOKENS_MAX; i++)
-        objects->tokens[i] = (struct token){.fd = -1};
-}
-
 /*
  * A member of the sandbox, held so that its pid can't become another's: setsid is not among the admitted calls, so all that came
  * from the first picoprocess is in its session, and nothing else is.  The session is asked for after the descriptor was got.
@@ -56,9 +47,9 @@ int serve_interrupt(const struct objects *objects, const struct request *request
 
 static void token_drop(struct token *token)
 {
-    if (token->fd >= 0)
+    if (token->value)
         close(token->fd);
-    *token = (struct token){.fd = -1};
+    token->value = 0;
 }
 
 int member_descriptor(const struct objects *objects, pid_t pid, int number)
@@ -94,7 +85,7 @@ int serve_import(struct objects *objects, const struct request *request, struct 
 {
     for (size_t i = 0; i < TOKENS_MAX; i++) {
         struct token *token = &objects->tokens[i];
-        if (token->fd < 0 || token->value != request->arguments[0])
+        if (!token->value || token->value != request->arguments[0])
             continue;
         if (request->arguments[1]) {
             token_drop(token);
@@ -102,7 +93,7 @@ int serve_import(struct objects *objects, const struct request *request, struct 
         }
         answer->descriptors[0] = token->fd; /* closed after it was sent */
         answer->reply.descriptors = 1;
-        *token = (struct token){.fd = -1};
+        token->value = 0;
         return 0;
     }
     return -ENOENT;
