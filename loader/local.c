@@ -110,7 +110,7 @@ static void pick_name(struct locals *locals, struct wanted *wanted, struct answe
     } while (lookup(locals, wanted));
 }
 
-static int bind_name(struct locals *locals, const struct request *request, struct wanted *wanted, struct answer *answer)
+static int bind_name(struct locals *locals, struct wanted *wanted, struct answer *answer)
 {
     struct local *local = find_free(locals);
     int ends[2];
@@ -147,7 +147,7 @@ int serve_bind(struct tree *tree, struct locals *locals, const struct request *r
     int error = wanted_find(tree, request, &wanted, answer);
     if (error)
         return error;
-    error = bind_name(locals, request, &wanted, answer);
+    error = bind_name(locals, &wanted, answer);
     if (wanted.object >= 0)
         close(wanted.object);
     return error;
