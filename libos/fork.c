@@ -13,6 +13,7 @@
 #include "libos/calls.h"
 #include "libos/files.h"
 #include "libos/futex.h"
+#include "libos/ipc.h"
 #include "libos/memory.h"
 #include "libos/process_own.h"
 #include "libos/stats.h"
@@ -156,12 +157,14 @@ int64_t fork_host(struct shared_process *slot)
     int64_t host = host_child_room();
     if (host < 0)
         return host;
+    ipc_fork((int)slot->pid);
     gate_shut();
     mm_fork_lock();
     site_lock();
     host = PAL->process_fork();
     site_unlock();
     if (host == 0) {
+        self->process->pid = (int)slot->pid; /* what is let go now is let go by the child */
         child_alone(self);
         child_born(slot, pid);
         return 0;
@@ -173,6 +176,8 @@ int64_t fork_host(struct shared_process *slot)
     }
     mm_fork_unlock();
     gate_open();
+    if (host < 0)
+        ipc_process_ends((int)slot->pid, false);
     return host;
 }
 

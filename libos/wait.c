@@ -51,6 +51,8 @@ uint64_t wait_deadline(struct file *file)
         return timerfd_deadline(file);
     if (file->ops == pidfd_ops)
         return pidfd_deadline(file);
+    if (file->ops == &mqueue_ops)
+        return mqueue_deadline(file);
     return file->ops == &epoll_ops ? epoll_deadline(file) : PAL_FOREVER;
 }
 
@@ -65,6 +67,8 @@ uint64_t wait_edge(struct file *file)
 {
     if (file->ops == &timerfd_ops)
         return timerfd_edge(file);
+    if (file->ops == &mqueue_ops)
+        return mqueue_edge(file);
     return file->ops == &signalfd_ops ? signalfd_edge(file) : 0;
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Memory: mmap(2) and its kin, on the guest's range and the arena's heap only.  The host's own mappings (PAL, image,
- * stacks, the shared segment) can't be hit by a wrong address.
+ * stacks, the shared segment) can't be hit by a wrong address; of the shared segment, pages can be mapped a second time
+ * and given back.
  *
  * A reservation costs nothing here: the libOS knows what it reserved, and nobody else maps anything in those ranges.
  */
@@ -18,6 +19,13 @@ static int range_ok(uint64_t address, uint64_t size)
     if (address >= PAL_GUEST_BASE && end <= PAL_GUEST_END)
         return 1;
     return address >= PAGE_UP(image->arena_end) && end <= PAL_ARENA_BASE + PAL_ARENA_SIZE;
+}
+
+static int in_shared(uint64_t address, uint64_t size)
+{
+    uint64_t offset = address - PAL_SHARED_BASE, whole = shared->boot.shared_size;
+    return size && !((address | size) % PAL_PAGE_SIZE) && address >= PAL_SHARED_BASE && offset < whole &&
+           size <= whole - offset;
 }
 
 static uint64_t protection_bits(uint32_t protection)
@@ -67,7 +75,8 @@ int64_t linux_memory_decommit(uint64_t address, uint64_t size, uint32_t how)
 {
     static const uint8_t advice[] = {
         [PAL_DECOMMIT_ZERO] = MADV_DONTNEED, [PAL_DECOMMIT_LAZY] = MADV_FREE, [PAL_DECOMMIT_UNSHARE] = MADV_REMOVE};
-    if (how >= sizeof advice || !range_ok(address, size))
+    if (how >= sizeof advice ||
+        !(range_ok(address, size) || (how == PAL_DECOMMIT_UNSHARE && in_shared(address, size))))
         return -EINVAL;
     return host_call(madvise, address, size, advice[how]);
 }
@@ -79,7 +88,8 @@ int64_t linux_memory_protect(uint64_t address, uint64_t size, uint32_t protectio
 
 int64_t linux_memory_move(uint64_t source, uint64_t source_size, uint64_t target, uint64_t target_size)
 {
-    if (!range_ok(source, source_size ? source_size : PAL_PAGE_SIZE) || !range_ok(target, target_size))
+    if (!(range_ok(source, source_size ? source_size : PAL_PAGE_SIZE) || (!source_size && in_shared(source, target_size))) ||
+        !range_ok(target, target_size))
         return -EINVAL;
     uint64_t flags = source == target ? 0 : MREMAP_MAYMOVE | MREMAP_FIXED;
     int64_t at = host_call(mremap, source, source_size, target_size, flags, target);
