@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * /dev.  The memory devices are served here, without a host call; the terminal is the one that some descriptor already
- * is; /dev/shm lies in the sandbox's scratch files, where no mount provides it.
+ * /dev.  The memory devices are served here, without a host call; terminals are pty.c's;
+ * /dev/shm lies in the sandbox's scratch files, where no mount provides it.
  */
 #include "libos/own.h"
 #include "libos/process.h"
+#include "libos/tty.h"
 
 #define DEVICE(major, minor) ((major) << 8 | (minor))
 #define DEVICE_MODE (S_IFCHR | 0666u)
-#define TERMINAL_MAJOR_FIRST 136u /* /dev/pts/N, 256 minors each */
-#define TERMINAL_MAJOR_LAST 143u
 
 /* ---- null, zero, full, random ------------------------------------------------------------------------------------ */
 
@@ -94,89 +93,6 @@ static const struct file_ops zero_ops = DEVICE_OPS(zero_read, null_write, .map =
 static const struct file_ops full_ops = DEVICE_OPS(zero_read, full_write, .map = NULL);
 static const struct file_ops random_ops = DEVICE_OPS(random_read, null_write, .ready = random_ready);
 
-/* ---- Terminals --------------------------------------------------------------------------------------------------- */
-
-static bool is_terminal(struct file *file, uint64_t rdevice, uint64_t *out_rdevice)
-{
-    struct pal_terminal terminal;
-    struct pal_attributes attributes;
-    if (file->handle < 0 || file->type != PAL_TYPE_CHARACTER || file_attributes(file, &attributes) ||
-        (rdevice && attributes.rdevice != rdevice))
-        return false;
-    *out_rdevice = attributes.rdevice;
-    return PAL->stream_control(file->handle, PAL_CTL_TERMINAL_GET, &terminal, sizeof terminal) == 0;
-}
-
-int terminal_descriptor(uint64_t rdevice)
-{
-    int highest = files_highest(current_process()->files);
-    uint64_t found;
-    for (int fd = 0; fd <= highest; fd++) {
-        struct file *file = file_get(fd);
-        if (!file)
-            continue;
-        bool yes = is_terminal(file, rdevice, &found);
-        file_put(file);
-        if (yes)
-            return fd;
-    }
-    return -1;
-}
-
-static uint64_t pts_device(int n)
-{
-    return DEVICE((uint64_t)(TERMINAL_MAJOR_FIRST + ((unsigned)n >> 8)), (unsigned)n & 0xff);
-}
-
-/* The N of /dev/pts/N, or -1: another kind of terminal. */
-static int pts_of(uint64_t rdevice)
-{
-    uint64_t major = rdevice >> 8 & 0xfff;
-    bool is_pts = major >= TERMINAL_MAJOR_FIRST && major <= TERMINAL_MAJOR_LAST;
-    return is_pts ? (int)((major - TERMINAL_MAJOR_FIRST) << 8 | (rdevice & 0xff)) : -1;
-}
-
-static struct file *tty_target(const struct own_node *node)
-{
-    (void)node;
-    int fd = terminal_descriptor(0);
-    return fd < 0 ? NULL : file_get(fd);
-}
-
-static struct file *pts_target(const struct own_node *node)
-{
-    int fd = terminal_descriptor(pts_device(node->number));
-    return fd < 0 ? NULL : file_get(fd);
-}
-
-static const struct own_entry pts_entry = {.mode = S_IFCHR | 0620, .target = pts_target};
-
-static bool pts_number(struct own_node *node, int n)
-{
-    if (n >= 256 * (int)(TERMINAL_MAJOR_LAST - TERMINAL_MAJOR_FIRST + 1) || terminal_descriptor(pts_device(n)) < 0)
-        return false;
-    node->entry = &pts_entry;
-    node->number = n;
-    return true;
-}
-
-static int pts_after(const struct own_node *node, int after)
-{
-    (void)node;
-    int best = -1, highest = files_highest(current_process()->files);
-    for (int fd = 0; fd <= highest; fd++) {
-        struct file *file = file_get(fd);
-        uint64_t rdevice = 0;
-        if (!file)
-            continue;
-        int n = is_terminal(file, 0, &rdevice) ? pts_of(rdevice) : -1;
-        if (n > after && (best < 0 || n < best))
-            best = n;
-        file_put(file);
-    }
-    return best;
-}
-
 /* ---- Links ------------------------------------------------------------------------------------------------------- */
 
 static int64_t fd_link(const struct own_node *node, struct pal_path_buffer *out)
@@ -218,13 +134,14 @@ const struct own_entry devfs_entries[] = {
     {.name = "fd", .mode = OWN_LINK, .link = fd_link},
     {.name = "full", .mode = DEVICE_MODE, .device = DEVICE(1, 7), .ops = &full_ops},
     {.name = "null", .mode = DEVICE_MODE, .device = DEVICE(1, 3), .ops = &null_ops},
+    {.name = "ptmx", .mode = DEVICE_MODE, .device = DEVICE(5, 2), .open = ptmx_open},
     {.name = "pts", .mode = S_IFDIR | 0755, .children = pts_entries, .number = pts_number, .number_after = pts_after},
     {.name = "random", .mode = DEVICE_MODE, .device = DEVICE(1, 8), .ops = &random_ops},
     {.name = "shm", .mode = S_IFDIR | 01777, .link = shm_link},
     {.name = "stderr", .mode = OWN_LINK, .link = stream_link},
     {.name = "stdin", .mode = OWN_LINK, .link = stream_link},
     {.name = "stdout", .mode = OWN_LINK, .link = stream_link},
-    {.name = "tty", .mode = DEVICE_MODE, .device = DEVICE(5, 0), .target = tty_target},
+    {.name = "tty", .mode = DEVICE_MODE, .device = DEVICE(5, 0), .open = tty_open},
     {.name = "urandom", .mode = DEVICE_MODE, .device = DEVICE(1, 9), .ops = &random_ops},
     {.name = "zero", .mode = DEVICE_MODE, .device = DEVICE(1, 5), .ops = &zero_ops},
     {.name = NULL},

@@ -34,13 +34,12 @@ struct file *file_ref(struct file *file)
 
 static __attribute__((noinline)) void file_end(struct file *file)
 {
-    pal_handle_t handle = file->handle;
     if (file->watched)
         epoll_forget(file);
     if (file->ops->destroy)
         file->ops->destroy(file);
-    if (handle != PAL_NO_HANDLE)
-        PAL->handle_close(handle);
+    if (file->handle != PAL_NO_HANDLE)
+        PAL->handle_close(file->handle);
     release(file->path);
     release(file);
 }

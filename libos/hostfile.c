@@ -6,6 +6,7 @@
  */
 #include "libos/files.h"
 #include "libos/ioctl.h"
+#include "libos/tty.h"
 #include "libos/socket.h"
 
 static int64_t host_read(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset)
@@ -63,7 +64,7 @@ static const struct file_ops pipe_ops = {
 };
 static const struct file_ops character_ops = {
     .kind = "file", .read = host_read, .write = host_write, .seek = host_seek, .attributes = host_attributes,
-    .control = terminal_ioctl, .map = host_map,
+    .control = plain_ioctl, .map = host_map,
 };
 const struct file_ops host_path_ops = {.kind = "file", .attributes = path_attributes};
 
@@ -92,6 +93,8 @@ int64_t host_file_new(pal_handle_t handle, uint32_t flags, uint32_t type, const 
     }
     file->type = type;
     file->path = copy;
+    if (type == PAL_TYPE_CHARACTER && handle != PAL_NO_HANDLE && !(flags & O_PATH))
+        tty_adopt(file);
     *out = file;
     return 0;
 }

@@ -5,6 +5,5 @@
 
 #include "libos/libos.h"
 
-int64_t plain_ioctl(struct file *file, uint32_t request, guest_t argument);    /* FIONREAD and the like */
-int64_t terminal_ioctl(struct file *file, uint32_t request, guest_t argument); /* and, where it is one, a terminal's */
+int64_t plain_ioctl(struct file *file, uint32_t request, guest_t argument); /* FIONREAD and the like */
 #endif

@@ -223,6 +223,8 @@ int64_t own_place_attributes(const struct own_place *place, struct pal_attribute
     };
     const struct own_node *node = &place->node[place->depth];
     const struct process *process = current_process();
+    if (node->entry->attributes)
+        return node->entry->attributes(node, out);
     memset(out, 0, sizeof *out);
     out->device = place->path[1] == 'd' ? 5 : place->path[1] == 'p' ? 21 : 22;
     out->inode = inode_of(place->path);
@@ -479,6 +481,8 @@ int64_t own_open(const char *path, uint32_t flags, uint32_t mode, struct file **
     bool is_link = (node->entry->mode & S_IFMT) == S_IFLNK;
     if (node->entry->target && !(is_link && flags & O_NOFOLLOW))
         return open_target(node, flags, mode, out);
+    if (node->entry->open && !(flags & O_PATH))
+        return node->entry->open(node, flags, out);
     flags &= ~(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_NOFOLLOW | O_CLOEXEC);
     result = open_place(&place, flags, out);
     if (!result && !(*out)->path)

@@ -50,6 +50,9 @@ struct own_entry {
     /* An open description that this name stands for (a reference, or NULL): following a link ends there. */
     struct file *(*target)(const struct own_node *node);
     const struct file_ops *ops;       /* a device */
+    /* A device that is opened in its own way, or whose attributes are not the place's. */
+    int64_t (*open)(const struct own_node *node, uint32_t flags, struct file **out);
+    int64_t (*attributes)(const struct own_node *node, struct pal_attributes *out);
 };
 #define OWN_DIRECTORY (S_IFDIR | 0555u)
 #define OWN_TEXT (S_IFREG | 0444u)
@@ -99,8 +102,6 @@ int64_t own_file_attributes(struct file *file, struct pal_attributes *out);
 void own_file_destroy(struct file *file);
 /* text.c: opens the text file at place. */
 int64_t text_open(const struct own_place *place, uint32_t flags, struct file **out);
-/* devfs.c: the first descriptor that is a terminal (with this st_rdev, or any for 0), or -1. */
-int terminal_descriptor(uint64_t rdevice);
 
 int64_t link_text(struct pal_path_buffer *out, const char *pattern, ...) __attribute__((format(printf, 2, 3)));
 #endif

@@ -2,8 +2,8 @@
 /* A process: its beginning and end, its place in the table, groups and sessions. */
 #include "libos/calls.h"
 #include "libos/files.h"
-#include "libos/ipc.h"
 #include "libos/process_own.h"
+#include "libos/tty.h"
 #include "libos/stats.h"
 
 struct process *processes;
@@ -99,6 +99,7 @@ void process_init(void)
     process_set_name(thread, boot->program);
     process_link(process);
     process->signals = signals_new(process);
+    tty_init(slot);
     process->files = files_new_boot();
     process->fs = fs_new_boot();
     if (!process->signals || !process->files || !process->fs)
@@ -148,8 +149,8 @@ void process_end(struct thread *thread, uint32_t status)
     for (struct thread *each = process->threads; each; each = each->next)
         thread_robust(each);
     mutex_unlock(&process->lock);
+    tty_close_outer();
     wait_orphans(process->shared, host_child_any());
-    ipc_process_undo(process->pid);
     struct process *parent = process->vfork_parent;
     if (!parent) {
         stats_report();
@@ -222,6 +223,7 @@ bool process_group_orphaned(void)
     for (struct shared_process *slot = NULL; orphaned && (slot = shared_next(slot));) {
         struct shared_process *parent = slot->pgid == self->pgid ? shared_find((int)slot->ppid) : NULL;
         orphaned = !parent || parent->pgid == self->pgid || parent->sid != self->sid;
+        orphaned &= slot->pgid != self->pgid || !tty_stop_is_seen(slot);
     }
     shared_unlock();
     return orphaned;

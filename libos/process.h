@@ -147,7 +147,7 @@ void signals_thread_exit(struct thread *thread);
 /* Does this process want no zombies (SIGCHLD ignored, or SA_NOCLDWAIT)?  Does it want SIGCHLD when a child stops? */
 bool signals_discard_children(struct process *process);
 bool signals_want_stops(struct process *process);
-void signal_from_host(int signal); /* the terminal's, by way of the PAL: to this process */
+void signal_send_group(uint32_t group, const struct siginfo *info); /* the terminal's: nobody is asked for permission */
 /* signalfd: takes one pending signal of `set`, blocked or not, off this thread's or this process's queue; -EAGAIN: none. */
 int64_t signal_take(sigset_t set, struct siginfo *out);
 /* What is pending for this thread and its process, and the dispositions: signalfd's readiness, /proc/self/status. */

@@ -161,6 +161,11 @@ bool shared_group_exists(uint32_t pgid, uint32_t sid)
     return false;
 }
 
+struct shared_terminal *shared_terminals(void)
+{
+    return table->terminals;
+}
+
 /* A number still used as a group's or session's is not a new process's.  Caller holds the lock. */
 static bool id_taken(uint32_t id)
 {
@@ -226,7 +231,7 @@ static void slot_fill(struct shared_process *slot, const struct shared_process *
 {
     memset(slot, 0, sizeof *slot);
     slot->state = SHARED_RUNNING;
-    slot->flags = SHARED_UNBORN;
+    slot->flags = SHARED_UNBORN | (parent ? parent->flags & SHARED_NO_TTY : 0);
     slot->ppid = parent ? (sibling ? parent->ppid : parent->pid) : SHARED_INIT_PID;
     slot->pgid = parent ? parent->pgid : (uint32_t)pid;
     slot->sid = parent ? parent->sid : SHARED_INIT_PID; /* as if an interactive shell had started the first process */

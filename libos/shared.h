@@ -32,6 +32,8 @@ enum shared_flags {
     SHARED_STOP_NEWS = 8,     /* a stop that wait has not told yet; status holds the signal */
     SHARED_CONTINUE_NEWS = 16,
     SHARED_UNBORN = 32,       /* its picoprocess has not begun, or will never: if its parent is killed now, so is it */
+    SHARED_NO_TTY = 64,       /* has given up its session's terminal (TIOCNOTTY), it alone */
+    SHARED_OUTER = 128,       /* has the outer side of some pseudoterminal open */
 };
 
 struct shared_process {
@@ -57,6 +59,18 @@ struct shared_process {
     char name[16];
 };
 
+#define SHARED_TERMINALS 256u
+struct shared_terminal {
+    uint32_t device;     /* st_rdev of the inner side; 0 = free.  Set last.  Atomic */
+    uint32_t generation; /* moves when it is freed.  Atomic */
+    uint32_t session;    /* whose controlling terminal it is, 0 = nobody's.  Atomic */
+    uint32_t group;      /* in the foreground.  Atomic */
+    uint32_t from_host;  /* the terminal that pal-run was started on */
+    uint32_t locked;     /* until unlockpt(3).  Atomic */
+    uint32_t quoted;     /* the next key typed is no signal (VLNEXT).  Atomic */
+    uint32_t reserved;
+};
+
 struct shared_table {
     struct pal_mutex lock;
     uint32_t slot_count, slot_high; /* slots [slot_high, slot_count) have never been used */
@@ -65,6 +79,7 @@ struct shared_table {
     uint32_t process_count;
     uint64_t slots, inboxes;        /* addresses of the arrays */
     uint32_t hash[1024];            /* pid -> slot */
+    struct shared_terminal terminals[SHARED_TERMINALS]; /* see tty.h */
     uint64_t ids[SHARED_PID_MAX / 64]; /* bit set: the number is a process's or a thread's.  Atomic */
 };
 
@@ -88,4 +103,5 @@ struct shared_process *shared_next(struct shared_process *after); /* all in use;
 void shared_reparent(struct shared_process *child, uint32_t ppid);
 struct shared_signals *shared_inbox(struct shared_process *slot);
 bool shared_group_exists(uint32_t pgid, uint32_t sid); /* sid 0 = any */
+struct shared_terminal *shared_terminals(void); /* all SHARED_TERMINALS; no lock needed for this */
 #endif

@@ -204,6 +204,16 @@ static int64_t send_many(uint32_t group, const struct siginfo *info)
     return result;
 }
 
+void signal_send_group(uint32_t group, const struct siginfo *info)
+{
+    int *pids;
+    int64_t count = collect(group, &pids);
+    for (int64_t i = 0; i < count; i++)
+        signal_send_process(pids[i], info);
+    if (count >= 0)
+        release(pids);
+}
+
 static struct siginfo info_from_here(int signal, int code)
 {
     struct process *process = current_process();

@@ -6,6 +6,7 @@
 #include "libos/memory.h"
 #include "libos/shared.h"
 #include "libos/signals.h"
+#include "libos/tty.h"
 
 #define TRAP_PAGE_FAULT 14
 
@@ -125,12 +126,6 @@ void signal_self(int signal)
     struct process *process = current_process();
     struct siginfo info = {.signo = signal, .code = SI_USER, .user = {.pid = process->pid, .uid = process->uid}};
     signal_send_thread(current(), &info);
-}
-
-void signal_from_host(int signal)
-{
-    struct siginfo info = {.signo = signal, .code = SI_KERNEL};
-    signal_send_process(current_process()->pid, &info);
 }
 
 void signal_force(int signal, int code, guest_t address, uint64_t trap, uint64_t error)
@@ -384,6 +379,8 @@ void signal_settle(void)
     atomic_swap(&tcb()->interrupted, 0u);
     thread_leave_if_exiting();
     process_reap_host();
+    if (UNLIKELY(boot->host_signals && atomic_get((uint64_t *)(uintptr_t)boot->host_signals)))
+        tty_host_signals();
     receive_all();
 }
 
@@ -395,8 +392,10 @@ static void stop(struct process *process, int signal)
         if (thread->tcb != tcb())
             interrupt(thread);
     mutex_unlock(&process->lock);
-    if (first)
+    if (first) {
         process_report_stop(signal);
+        tty_stopped(signal);
+    }
 }
 
 static void park(struct process *process)
