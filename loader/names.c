@@ -207,8 +207,10 @@ static int open_at_place(struct tree *tree, const struct place *place, struct op
     int error = open_readonly(tree, place, flags);
     if (error)
         return error;
-    if (!(*flags & PAL_OPEN_CREATE))
+    if (!(*flags & (PAL_OPEN_CREATE | PAL_OPEN_TEMPORARY))) {
         how->flags &= ~(uint64_t)O_CREAT;
+        how->mode = 0;
+    }
     if (place->missing && (!(how->flags & O_CREAT) || place->parent < 0))
         return -ENOENT;
     if (place->must_be_directory && how->flags & O_CREAT)

@@ -247,6 +247,9 @@ static int go_up(struct walk *walk)
 /* rest := target / rest, from the directory reached so far or from the root. */
 static int expand(struct walk *walk, const char *target, size_t target_size)
 {
+    bool slash = walk->at < walk->size; /* kept at the end, too: the target must then be a directory */
+    while (walk->at < walk->size && walk->rest[walk->at] == '/')
+        walk->at++;
     size_t left = walk->size - walk->at;
     if (++walk->links > LINKS_MAX)
         return -ELOOP;
@@ -254,12 +257,12 @@ static int expand(struct walk *walk, const char *target, size_t target_size)
         return -ENOENT;
     if (target_size + 1 + left >= sizeof walk->rest)
         return -ENAMETOOLONG;
-    memmove(walk->rest + target_size + (left != 0), walk->rest + walk->at, left);
+    memmove(walk->rest + target_size + slash, walk->rest + walk->at, left);
     memcpy(walk->rest, target, target_size);
-    if (left)
+    if (slash)
         walk->rest[target_size] = '/';
     walk->at = 0;
-    walk->size = target_size + (left != 0) + left;
+    walk->size = target_size + slash + left;
     return target[0] == '/' ? enter(walk, 0) : 0;
 }
 

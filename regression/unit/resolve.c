@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: MIT */
+/* Paths: "..", symlinks of all kinds, mounts in mounts, read-only, and a symlink that is swapped while it is opened. */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "loader/loader.h"
+
+static char base[64], secret[80];
+static struct tree tree;
+static struct answer answer;
+
+static const char *at(const char *name)
+{
+    static char paths[8][256];
+    static int next;
+    char *path = paths[next++ % 8];
+    snprintf(path, sizeof paths[0], "%s/%s", base, name);
+    return path;
+}
+
+static void put(const char *name, const char *text)
+{
+    int fd = open(at(name), O_CREAT | O_WRONLY | O_TRUNC, 0644);
+    cr_assert(fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text));
+    close(fd);
+}
+
+/* ro/ is /data, rw/ is /work, inner/ is /data/inner; secret lies beside them. */
+static void setup(void)
+{
+    strcpy(base, "/tmp/pal-unit.XXXXXX");
+    cr_assert_not_null(mkdtemp(base));
+    umask(0);
+    for (size_t i = 0; i < 6; i++)
+        cr_assert_eq(mkdir(at((const char *[]){"ro", "ro/dir", "ro/inner", "rw", "inner", "public"}[i]), 0755), 0);
+    put("secret", "secret");
+    put("ro/file", "file");
+    put("ro/dir/deep", "deep");
+    put("ro/inner/hidden", "hidden");
+    put("inner/shown", "shown");
+    put("rw/mine", "mine");
+    put("public/private", "private");
+    put("public/open", "open");
+    put("public/shadow", "hash");
+    cr_assert_eq(chmod(at("public/private"), 0600), 0);
+    strcpy(secret, at("secret"));
+    tree_init(&tree);
+    tree_add(&tree, MOUNT_HOST, "/data", strdup(at("ro")), false);
+    tree_add(&tree, MOUNT_HOST, "/data/inner", strdup(at("inner")), false);
+    tree_add(&tree, MOUNT_HOST, "/work", strdup(at("rw")), true);
+    tree_add(&tree, MOUNT_HOST, "/one/file", strdup(at("ro/file")), false);
+    tree_add(&tree, MOUNT_LINK, "/short", "data/dir", false);
+    tree_add(&tree, MOUNT_HOST, "/public", strdup(at("public")), false)->public_only = true;
+    tree_add(&tree, MOUNT_SCRATCH, "/tmp", NULL, true);
+}
+
+static void teardown(void)
+{
+    char command[96];
+    scratch_end(&tree.scratch);
+    snprintf(command, sizeof command, "rm -rf %s", base);
+    cr_assert_eq(system(command), 0);
+}
+
+TestSuite(resolve, .init = setup, .fini = teardown);
+
+static int open_with(const char *path, uint32_t flags, uint32_t mode)
+{
+    const struct request request = {.op = MONITOR_OPEN, .path = path, .path_size = strlen(path), .flags = flags, .mode = mode};
+    answer.reply.descriptors = 0;
+    return serve_open(&tree, &request, &answer);
+}
+
+/* What a file holds, or the error. */
+static const char *contents(const char *path)
+{
+    static char text[64];
+    int error = open_with(path, PAL_OPEN_READ, 0);
+    if (error) {
+        snprintf(text, sizeof text, "error %d", -error);
+        return text;
+    }
+    ssize_t size = read(answer.descriptors[0], text, sizeof text - 1);
+    close(answer.descriptors[0]);
+    text[size < 0 ? 0 : size] = 0;
+    return text;
+}
+
+static int stat_of(const char *path, uint32_t flags)
+{
+    const struct request request = {.op = MONITOR_STAT, .path = path, .path_size = strlen(path), .flags = flags};
+    return serve_stat(&tree, &request, &answer);
+}
+
+static const char *canonical(const char *path)
+{
+    const struct request request = {.op = MONITOR_CANONICAL, .path = path, .path_size = strlen(path)};
+    int error = serve_canonical(&tree, &request, &answer);
+    if (error)
+        return "error";
+    answer.text.bytes[answer.text.size] = 0;
+    return answer.text.bytes;
+}
+
+static int change(uint32_t op, const char *path, const char *other, uint32_t mode)
+{
+    const struct request request = {.op = MONITOR_CHANGE, .flags = op | MONITOR_NOFOLLOW, .mode = mode, .path = path,
+                                    .path_size = strlen(path), .other = other, .other_size = other ? strlen(other) : 0};
+    return serve_change(&tree, &request, &answer);
+}
+
+static void link_in(const char *name, const char *target)
+{
+    cr_assert_eq(symlink(target, at(name)), 0);
+}
+
+Test(resolve, plain)
+{
+    cr_assert_str_eq(contents("/data/file"), "file");
+    cr_assert_str_eq(contents("//data/.//dir/./deep"), "deep");
+    cr_assert_str_eq(contents("/short/deep"), "deep");
+    cr_assert_str_eq(contents("/one/file"), "file");
+    cr_assert_str_eq(contents("/data/none"), "error 2");
+    cr_assert_str_eq(contents("/data/file/"), "error 20");
+    cr_assert_str_eq(contents("/data/file/x"), "error 20");
+    cr_assert_str_eq(contents("/one/file/x"), "error 20");
+}
+
+Test(resolve, up_never_leaves)
+{
+    char path[256];
+    cr_assert_str_eq(contents("/data/../data/file"), "file");
+    cr_assert_str_eq(contents("/../../data/dir/../file"), "file");
+    cr_assert_str_eq(contents("/data/../secret"), "error 2");
+    cr_assert_str_eq(contents("/work/../secret"), "error 2");
+    cr_assert_str_eq(contents("/data/inner/../secret"), "error 2");
+    cr_assert_str_eq(contents("/data/inner/../file"), "file");
+    snprintf(path, sizeof path, "/data/../../../../../..%s", secret);
+    cr_assert_str_eq(contents(path), "error 2");
+    cr_assert_str_eq(contents(secret), "error 2", "/tmp is private");
+}
+
+Test(resolve, symlinks_stay_in_the_guest_s_namespace)
+{
+    char up[256];
+    link_in("rw/absolute", "/data/file");
+    link_in("rw/host", secret);
+    snprintf(up, sizeof up, "../secret");
+    link_in("rw/up", up);
+    link_in("rw/relative", "../data/dir");
+    link_in("rw/loop", "loop");
+    link_in("rw/chain", "relative/../file");
+    link_in("rw/proc", "/proc/self/root");
+    link_in("rw/dangling", "nothing");
+    cr_assert_str_eq(contents("/work/absolute"), "file");
+    cr_assert_str_eq(contents("/work/host"), "error 2");
+    cr_assert_str_eq(contents("/work/up"), "error 2");
+    cr_assert_str_eq(contents("/work/relative/deep"), "deep");
+    cr_assert_str_eq(contents("/work/chain"), "file");
+    cr_assert_str_eq(contents("/work/loop"), "error 40");
+    cr_assert_str_eq(contents("/work/absolute/"), "error 20");
+    cr_assert_str_eq(contents("/work/../work/absolute/"), "error 20");
+    cr_assert_eq(stat_of("/work/relative/", MONITOR_NOFOLLOW), 0);
+    cr_assert_eq(answer.reply.attributes.type, PAL_TYPE_DIRECTORY);
+    cr_assert_str_eq(contents("/work/dangling"), "error 2");
+    cr_assert_eq(open_with("/work/proc/etc/shadow", PAL_OPEN_READ, 0), -EREMOTE);
+    answer.text.bytes[answer.text.size] = 0;
+    cr_assert_str_eq(answer.text.bytes, "/proc/self/root/etc/shadow");
+    cr_assert_eq(open_with("/work/absolute", PAL_OPEN_READ | PAL_OPEN_NOFOLLOW, 0), -ELOOP);
+    cr_assert_eq(stat_of("/work/absolute", MONITOR_NOFOLLOW), 0);
+    cr_assert_eq(answer.reply.attributes.type, PAL_TYPE_SYMLINK);
+    cr_assert_str_eq(canonical("/work/chain"), "/data/file");
+    cr_assert_str_eq(canonical("/short/../file"), "/data/file");
+}
+
+Test(resolve, mounts_in_mounts)
+{
+    cr_assert_str_eq(contents("/data/inner/shown"), "shown");
+    cr_assert_str_eq(contents("/data/inner/hidden"), "error 2");
+    cr_assert_eq(stat_of("/", 0), 0);
+    cr_assert_eq(stat_of("/one", 0), 0);
+    cr_assert_eq(answer.reply.attributes.type, PAL_TYPE_DIRECTORY);
+    cr_assert_eq(open_with("/one", PAL_OPEN_READ, 0), -ENOTUNIQ);
+    cr_assert_eq(stat_of("/short", MONITOR_NOFOLLOW), 0);
+    cr_assert_eq(answer.reply.attributes.type, PAL_TYPE_SYMLINK);
+    cr_assert_eq(stat_of("/nowhere", 0), -ENOENT);
+    cr_assert_eq(stat_of("/proc/self", 0), -EREMOTE);
+    cr_assert_eq(tree.denials.kept, 1);
+    cr_assert_str_eq(tree.denials.first[0].path, "/nowhere");
+}
+
+Test(resolve, read_only)
+{
+    uint32_t write = PAL_OPEN_READ | PAL_OPEN_WRITE, create = PAL_OPEN_WRITE | PAL_OPEN_CREATE;
+    cr_assert_eq(open_with("/data/file", write, 0), -EROFS);
+    cr_assert_eq(open_with("/data/none", write, 0), -ENOENT);
+    cr_assert_eq(open_with("/data/none", create, 0644), -EROFS);
+    cr_assert_eq(open_with("/data/none/x", create, 0644), -ENOENT);
+    cr_assert_eq(open_with("/data/dir", write, 0), -EISDIR);
+    cr_assert_eq(open_with("/data/file", create | PAL_OPEN_EXCLUSIVE, 0644), -EEXIST);
+    cr_assert_eq(open_with("/data/file", PAL_OPEN_READ | PAL_OPEN_CREATE, 0644), 0);
+    close(answer.descriptors[0]);
+    cr_assert_eq(open_with("/data/file", PAL_OPEN_READ | PAL_OPEN_TRUNCATE, 0), -EROFS);
+    cr_assert_eq(change(PAL_MKDIR, "/data/new", NULL, 0755), -EROFS);
+    cr_assert_eq(change(PAL_MKDIR, "/data/dir", NULL, 0755), -EEXIST);
+    cr_assert_eq(change(PAL_UNLINK, "/data/file", NULL, 0), -EROFS);
+    cr_assert_eq(change(PAL_RENAME, "/data/file", "/data/other", 0), -EROFS);
+    cr_assert_eq(change(PAL_RENAME, "/data/file", "/work/other", 0), -EXDEV);
+    cr_assert_eq(change(PAL_LINK, "/data/file", "/work/other", 0), -EXDEV);
+    const struct request set = {.op = MONITOR_SET, .path = "/data/file", .path_size = 10, .mode = PAL_SET_MODE};
+    cr_assert_eq(serve_set(&tree, &set, &answer), -EROFS);
+}
+
+Test(resolve, changes)
+{
+    cr_assert_eq(open_with("/work/new", PAL_OPEN_WRITE | PAL_OPEN_CREATE, 04755), -EPERM, "no set-uid files");
+    cr_assert_eq(open_with("/work/new", PAL_OPEN_WRITE | PAL_OPEN_CREATE | PAL_OPEN_EXCLUSIVE, 0640), 0);
+    close(answer.descriptors[0]);
+    cr_assert_eq(answer.reply.attributes.mode, S_IFREG | 0640);
+    cr_assert_eq(change(PAL_MKDIR, "/work/d", NULL, 0755), 0);
+    cr_assert_eq(change(PAL_MKDIR, "/work/d/", NULL, 0755), -EEXIST);
+    cr_assert_eq(change(PAL_RENAME, "/work/new", "/work/d/new", 0), 0);
+    cr_assert_eq(change(PAL_RMDIR, "/work/d", NULL, 0), -ENOTEMPTY);
+    cr_assert_eq(change(PAL_LINK, "/work/d/new", "/work/hard", 0), 0);
+    cr_assert_eq(change(PAL_SYMLINK, "/work/sym", "/anything", 0), 0);
+    cr_assert_eq(change(PAL_LINK, "/work/sym", "/work/sym2", 0), 0, "the symlink itself");
+    cr_assert_eq(change(PAL_MKFIFO, "/work/fifo", NULL, 0644), 0);
+    cr_assert_eq(change(PAL_UNLINK, "/work/d/new", NULL, 0), 0);
+    cr_assert_eq(change(PAL_RMDIR, "/work/d/.", NULL, 0), -EINVAL);
+    cr_assert_eq(change(PAL_RMDIR, "/work/d", NULL, 0), 0);
+    cr_assert_eq(change(PAL_RMDIR, "/work", NULL, 0), -EBUSY);
+    cr_assert_eq(change(PAL_RMDIR, "/data/inner", NULL, 0), -EBUSY);
+    cr_assert_eq(change(PAL_RENAME, "/one", "/two", 0), -EBUSY);
+    cr_assert_eq(change(PAL_MKDIR, "/nowhere", NULL, 0755), -EROFS);
+    cr_assert_eq(change(PAL_UNLINK, "/work/../secret", NULL, 0), -EROFS);
+    struct request set = {.op = MONITOR_SET, .path = "/work/mine", .path_size = 10, .mode = PAL_SET_MODE, .values.mode = 04755};
+    cr_assert_eq(serve_set(&tree, &set, &answer), -EPERM);
+    set.values.mode = 0600;
+    set.values.inode = 1;
+    cr_assert_eq(serve_set(&tree, &set, &answer), -ESTALE);
+    set.values.inode = 0;
+    cr_assert_eq(serve_set(&tree, &set, &answer), 0);
+    struct stat status;
+    cr_assert(stat(at("rw/mine"), &status) == 0 && status.st_mode == (S_IFREG | 0600));
+    cr_assert_eq(access(secret, F_OK), 0);
+}
+
+Test(resolve, public_only)
+{
+    cr_assert_str_eq(contents("/public/open"), "open");
+    cr_assert_str_eq(contents("/public/private"), "error 13");
+    cr_assert_str_eq(contents("/public/shadow"), "error 13", "whatever its mode is");
+    link_in("rw/way", "/public/private");
+    cr_assert_str_eq(contents("/work/way"), "error 13");
+    cr_assert_eq(chmod(at("public"), 0755), 0);
+    cr_assert_eq(mkdir(at("public/closed"), 0700), 0);
+    put("public/closed/x", "x");
+    cr_assert_str_eq(contents("/public/closed/x"), "error 13");
+}
+
+Test(resolve, scratch)
+{
+    cr_assert_eq(stat_of("/tmp/none", 0), -ENOENT);
+    cr_assert_eq(tree.scratch.fd, -1, "nothing was made for that");
+    cr_assert_eq(open_with("/tmp/x", PAL_OPEN_WRITE | PAL_OPEN_CREATE, 0644), 0);
+    close(answer.descriptors[0]);
+    cr_assert_eq(access(tree.scratch.path, F_OK), 0);
+    for (int i = 0; i < 50; i++) { /* deep, by renames that make it deeper than any path */
+        cr_assert_eq(change(PAL_MKDIR, "/tmp/outer", NULL, 0700), 0);
+        if (i)
+            cr_assert_eq(change(PAL_RENAME, "/tmp/d", "/tmp/outer/d", 0), 0);
+        cr_assert_eq(change(PAL_RENAME, "/tmp/outer", "/tmp/d", 0), 0);
+    }
+    scratch_end(&tree.scratch);
+    for (int i = 0; i < 200 && access(tree.scratch.path, F_OK) == 0; i++)
+        usleep(10000);
+    cr_assert_neq(access(tree.scratch.path, F_OK), 0, "the janitor removed it");
+}
+
+/* Device nodes and sockets are not opened, nothing blocks on a FIFO. */
+Test(resolve, no_devices)
+{
+    tree_add(&tree, MOUNT_HOST, "/devices", "/dev", true);
+    cr_assert_str_eq(contents("/devices/zero"), "error 13");
+    cr_assert_eq(mkfifo(at("rw/fifo"), 0644), 0);
+    cr_assert_eq(open_with("/work/fifo", PAL_OPEN_READ, 0), 0);
+    close(answer.descriptors[0]);
+    cr_assert_eq(open_with("/work/fifo", PAL_OPEN_WRITE, 0), -ENXIO);
+}
+
+static atomic_bool stop;
+
+/* Swaps rw/flip between a file and symlinks that lead out, in the guest's view and in the host's. */
+static void *flip(void *unused)
+{
+    char file[256], out[256], flipped[256];
+    strcpy(file, at("rw/flip.file"));
+    strcpy(out, at("rw/flip.link"));
+    strcpy(flipped, at("rw/flip"));
+    for (int i = 0; !stop; i++) {
+        if (symlink(i % 2 ? secret : "../secret", out) == 0)
+            rename(out, flipped);
+        int fd = open(file, O_CREAT | O_WRONLY, 0644);
+        if (fd >= 0)
+            close(fd);
+        rename(file, flipped);
+    }
+    return unused;
+}
+
+Test(resolve, swapped_symlink)
+{
+    pthread_t thread;
+    int opened = 0;
+    cr_assert_eq(pthread_create(&thread, NULL, flip, NULL), 0);
+    for (int i = 0; i < 20000; i++) {
+        const char *text = contents("/work/flip");
+        cr_assert_neq(strcmp(text, "secret"), 0, "the secret was read");
+        opened += !*text;
+    }
+    stop = true;
+    pthread_join(thread, NULL);
+    cr_assert(opened > 0, "the file was never there: nothing was tested");
+}
