@@ -13,6 +13,7 @@
  */
 #include "libos/abi_signal.h"
 #include "libos/calls.h"
+#include "libos/ipc.h"
 #include "libos/process_own.h"
 #include "libos/tty.h"
 #include "libos/wait.h"
@@ -133,6 +134,7 @@ void wait_ended(struct shared_process *slot, struct news *news)
 {
     struct shared_process *parent = shared_find((int)slot->ppid);
     slot->state = SHARED_ZOMBIE;
+    ipc_process_ends((int)slot->pid, WAIT_SIGNALED(slot->status));
     if (parent && parent->state < SHARED_EXITING) {
         int code = code_of(slot->status);
         news_fill(news, slot, parent, code, code == CLD_EXITED ? slot->status >> 8 & 0xff : slot->status & 0x7f);

@@ -2,6 +2,7 @@
 /* A process: its beginning and end, its place in the table, groups and sessions. */
 #include "libos/calls.h"
 #include "libos/files.h"
+#include "libos/ipc.h"
 #include "libos/process_own.h"
 #include "libos/tty.h"
 #include "libos/stats.h"
@@ -151,6 +152,7 @@ void process_end(struct thread *thread, uint32_t status)
     mutex_unlock(&process->lock);
     tty_close_outer();
     wait_orphans(process->shared, host_child_any());
+    ipc_process_undo(process->pid);
     struct process *parent = process->vfork_parent;
     if (!parent) {
         stats_report();
