@@ -221,16 +221,6 @@ static bool plan_absorb(const struct planner *planner, uint32_t count, struct pl
     return true;
 }
 
-/* libgcc, gdb and libunwind tell a signal frame by these bytes at its return address. */
-static bool is_sigreturn(const struct text_window *text)
-{
-    static const uint8_t bytes[] = {0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05};
-    for (uint32_t i = 0; i < sizeof(bytes); i++)
-        if (text->at < 7 || text->bytes[text->at - 7 + i] != bytes[i])
-            return false;
-    return true;
-}
-
 void plan_begin(struct planner *planner, const struct text_window *text)
 {
     const uint8_t *bytes = text->bytes + text->at;
@@ -240,9 +230,6 @@ void plan_begin(struct planner *planner, const struct text_window *text)
         planner->is[i] = false;
     planner->refusal = SITE_REFUSED_TEXT;
     if (text->size - text->at < SYSCALL_SIZE || bytes[0] != 0x0f || bytes[1] != 0x05)
-        return;
-    planner->refusal = SITE_REFUSED_SIGRETURN;
-    if (is_sigreturn(text))
         return;
     planner->refusal = SITE_REFUSED_UNKNOWN;
     planner->step = STEP_SINGLE;

@@ -28,7 +28,6 @@ enum site_kind {
 enum site_refusal {
     SITE_REFUSED_NOT,
     SITE_REFUSED_TEXT,      /* not a private, file-backed, read-only mapping; or no syscall instruction */
-    SITE_REFUSED_SIGRETURN, /* unwinders know it by its bytes */
     SITE_REFUSED_UNKNOWN,   /* instructions around that can't be told or can't be moved */
     SITE_REFUSED_ENTERED,   /* a branch goes to them */
     SITE_REFUSED_ROOM,      /* no place for a stub */

@@ -8,20 +8,22 @@
 
 #define SYSCALL_SIZE 2
 #define TRIED 1024u       /* power of two */
+#define TRIED_WAYS 4u
 #define TRIED_NEVER 0xffu /* not to be rewritten */
+#define SIGRETURN_PATIENCE 8 /* times as much as for other sites */
 #define RESTORED 32u
 #define RESTORED_RETRIES 64 /* as many threads may be on their way through a fault at once */
 
 const char *const site_kind_names[SITE_KINDS] = {"trap", "mov", "single", "hole", "forward", "backward"};
 const char *const site_refusal_names[SITE_REFUSALS] = {
-    "-", "text not rewritable", "sigreturn", "unknown instructions", "entered by a branch", "no room", "host refused"};
+    "-", "text not rewritable", "unknown instructions", "entered by a branch", "no room", "host refused"};
 
 static const struct site_host *host;
 static struct site_statistics statistics;
 static uint32_t locked;
 
-/* The sites that trapped of late: address << 8 | traps so far, or TRIED_NEVER.  A cache: entries displace each
- * other. */
+/* The sites that trapped of late: address << 8 | traps so far, or TRIED_NEVER.  A cache: sites that share their ways
+ * displace the one among them that trapped least. */
 static uint64_t tried[TRIED];
 static bool any_tried;
 
@@ -52,9 +54,18 @@ void site_unlock(void)
 
 /* ---- What has been tried ----------------------------------------------------------------------------------------- */
 
+/* The site's entry, or the one that it would displace. */
 static uint64_t *tried_entry(uint64_t address)
 {
-    return &tried[(address * 0x9e3779b97f4a7c15ul >> 40) & (TRIED - 1)];
+    uint64_t *ways = &tried[(address * 0x9e3779b97f4a7c15ul >> 40) & (TRIED - TRIED_WAYS)], *least = ways;
+    for (uint32_t i = 0; i < TRIED_WAYS; i++) {
+        uint64_t entry = __atomic_load_n(&ways[i], __ATOMIC_RELAXED);
+        if (entry >> 8 == address)
+            return &ways[i];
+        if ((entry & 0xff) < (*least & 0xff))
+            least = &ways[i];
+    }
+    return least;
 }
 
 static void tried_set(uint64_t address, uint64_t traps)
@@ -63,18 +74,17 @@ static void tried_set(uint64_t address, uint64_t traps)
     any_tried = true;
 }
 
-/* Counts this trap; whether it is time to rewrite. */
-static bool tried_enough(uint64_t address)
+/* Counts this trap: how many there were, or 0 where the site is not to be rewritten. */
+static uint64_t tried_count(uint64_t address)
 {
     uint64_t entry = __atomic_load_n(tried_entry(address), __ATOMIC_RELAXED);
     uint64_t traps = entry >> 8 == address ? entry & 0xff : 0;
     if (traps == TRIED_NEVER)
-        return false;
+        return 0;
     statistics.warming++;
-    if (traps + 1 >= host->patience)
-        return true;
-    tried_set(address, traps + 1);
-    return false;
+    if (traps + 1 < TRIED_NEVER)
+        tried_set(address, traps + 1);
+    return traps + 1;
 }
 
 static void tried_forget(uint64_t start, uint64_t end)
@@ -88,11 +98,28 @@ static void tried_forget(uint64_t start, uint64_t end)
 
 /* ---- Rewriting --------------------------------------------------------------------------------------------------- */
 
+/*
+ * `mov $15, %rax; syscall` at a signal frame's return address: unwinders know the frame by these bytes where the C library
+ * has no unwind information for it (glibc has, musl has not).  So a program must show that it takes signals all the time.
+ */
+static bool is_rare_sigreturn(const struct text_window *text, uint64_t traps)
+{
+    static const uint8_t bytes[] = {0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05};
+    if (traps >= SIGRETURN_PATIENCE * (uint64_t)host->patience || text->syscall - text->start < 7)
+        return false;
+    const uint8_t *at = (const uint8_t *)text->syscall - 7;
+    for (uint32_t i = 0; i < sizeof(bytes); i++)
+        if (at[i] != bytes[i])
+            return false;
+    return true;
+}
+
 void site_rewrite(uint64_t after)
 {
     struct text_window text = {.syscall = after - SYSCALL_SIZE};
     struct record record;
-    if (!tried_enough(text.syscall))
+    uint64_t traps = tried_count(text.syscall);
+    if (traps == 0 || traps < host->patience)
         return;
     int pinned = host->text_pin(text.syscall, &text.start, &text.end);
     if (pinned < 0)
@@ -103,7 +130,7 @@ void site_rewrite(uint64_t after)
         tried_set(text.syscall, TRIED_NEVER);
         return;
     }
-    if (try_lock()) {
+    if (!is_rare_sigreturn(&text, traps) && try_lock()) {
         text.all = (const uint8_t *)text.start;
         bool final = install_site(host, &text, &statistics) != SITE_REFUSED_NOT ||
                      (record_find(text.syscall, &record) && record.second);
