@@ -15,7 +15,10 @@
 
 #include "loader/loader.h"
 
-#define SEGMENT_SIZE (64u << 20)
+/* Sparse: what is touched costs memory.  The guest's System V shared memory is the most of it. */
+#define SEGMENT_LEAST (128ull << 20)
+#define SEGMENT_MOST (4ull << 30)
+#define BOOT_MOST (16u << 20)
 
 struct builder {
     char *bytes;
@@ -158,14 +161,16 @@ int segment_create(const struct policy *policy, const struct options *options, c
     shared.filter_count = filter_count;
     shared.ahead = put_ahead(&builder, ahead);
     fill_boot(&builder, policy, options, umask_was, &shared.boot);
-    shared.boot.shared_size = SEGMENT_SIZE;
+    uint64_t limit = policy->limits.memory, most = SEGMENT_MOST - SEGMENT_LEAST;
+    uint64_t size = (SEGMENT_LEAST + (limit < most ? limit : most)) & ~(uint64_t)(PAL_PAGE_SIZE - 1);
+    shared.boot.shared_size = size;
     shared.boot.shared_used = (builder.used + PAL_PAGE_SIZE - 1) & ~(uint64_t)(PAL_PAGE_SIZE - 1);
-    if (shared.boot.shared_used > SEGMENT_SIZE / 4)
+    if (shared.boot.shared_used > BOOT_MOST)
         fail(EXIT_OWN_FAILURE, "arguments and environment are too large: %zu bytes", builder.used);
     memcpy(builder.bytes, &shared, sizeof shared);
 
     int fd = memfd_create("pal-shared", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (fd < 0 || ftruncate(fd, SEGMENT_SIZE) < 0)
+    if (fd < 0 || ftruncate(fd, (off_t)size) < 0)
         fail(EXIT_OWN_FAILURE, "can't make the shared segment: %s", strerror(errno));
     if (pwrite(fd, builder.bytes, builder.used, 0) != (ssize_t)builder.used)
         fail(EXIT_OWN_FAILURE, "can't fill the shared segment: %s", strerror(errno));
