@@ -27,6 +27,9 @@
 
 enum { HIGHEST = 600, SURVIVED = 42 };
 
+/* The kernel lets these past any filter (seccomp_uprobe_exception): outside a probe that it placed itself they do nothing. */
+enum { URETPROBE = 335, UPROBE = 336 };
+
 static const char *admitted_name[HIGHEST + 1];
 
 static void read_table(void)
@@ -68,7 +71,7 @@ static struct arguments benign(int number)
     switch (number) {
     case SYS_fcntl: x.a[1] = F_GETFL; break;
     case SYS_ioctl: x.a[1] = TCGETS; break;
-    case SYS_sendto: x.a[3] = x.a[4] = 0; break;
+    case SYS_sendmsg: x.a[2] = 0; break;
     case SYS_prctl: x.a[0] = PR_SET_SYSCALL_USER_DISPATCH; break;
     case SYS_clone: x.a[0] = CLONE_CHILD_SETTID | SIGCHLD; x.a[1] = 0; break;
     default: break;
@@ -112,6 +115,8 @@ static int check_way(enum way way)
 {
     int admitted = 0, bad = 0;
     for (int number = 0; number <= HIGHEST; number++) {
+        if (number == URETPROBE || number == UPROBE)
+            continue;
         struct arguments x = benign(number);
         int through_it = let_through(way, &x, 1);
         if (through_it < 0) {
@@ -133,6 +138,7 @@ static int check_arguments(void)
 {
     static const char secret[] = "/etc/shadow";
     const struct sockaddr address = {.sa_family = AF_UNIX};
+    const struct msghdr message = {.msg_name = (void *)&address, .msg_namelen = sizeof address};
     const struct { const char *what; struct arguments x; } cases[] = {
         {"clone with CLONE_NEWUSER", {SYS_clone, {CLONE_NEWUSER | SIGCHLD, 0, 0, 0, 0, 0}}},
         {"clone with CLONE_PARENT", {SYS_clone, {CLONE_PARENT | SIGCHLD, 0, 0, 0, 0, 0}}},
@@ -145,7 +151,9 @@ static int check_arguments(void)
         {"ioctl TIOCLINUX", {SYS_ioctl, {0, TIOCLINUX, (long)secret, 0, 0, 0}}},
         {"ioctl TIOCSTI, high bits", {SYS_ioctl, {0, (1l << 32) | TIOCSTI, (long)secret, 0, 0, 0}}},
         {"sendto with an address", {SYS_sendto, {3, (long)secret, 1, 0, (long)&address, sizeof address}}},
-        {"sendto MSG_FASTOPEN", {SYS_sendto, {3, (long)secret, 1, MSG_FASTOPEN, 0, 0}}},
+        {"sendto without one", {SYS_sendto, {3, (long)secret, 1, 0, 0, 0}}},
+        {"sendmsg MSG_FASTOPEN", {SYS_sendmsg, {3, (long)&message, MSG_FASTOPEN, 0, 0, 0}}},
+        {"sendmsg MSG_FASTOPEN, high bits", {SYS_sendmsg, {3, (long)&message, (1l << 32) | MSG_FASTOPEN, 0, 0, 0}}},
         {"prctl PR_SET_DUMPABLE", {SYS_prctl, {PR_SET_DUMPABLE, 0, 0, 0, 0, 0}}},
         {"prctl PR_SET_PDEATHSIG", {SYS_prctl, {PR_SET_PDEATHSIG, 0, 0, 0, 0, 0}}},
         {"prctl PR_SET_MM", {SYS_prctl, {PR_SET_MM, 0, 0, 0, 0, 0}}},

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A guest that wants to send to the host by address.  sendmsg is admitted and its address is in memory, where the filter can't
+ * look: so every descriptor that a guest can come by must be one whose kernel code takes none.
+ *
+ *   address listen NAME   on the host: binds sockets NAME.1 (stream), .2 (datagram), .5 (packets), abstract or at a path, until
+ *                         standard input ends; 1 if anything came
+ *   address try NAME      in the sandbox: has sockets of all kinds made, then calls sendmsg itself, past libOS and dispatch, on
+ *                         every descriptor, with the addresses above
+ */
+#include <errno.h>
+#include <linux/prctl.h>
+#include <poll.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "pal/pal.h"
+
+enum { DESCRIPTORS = 64 };
+static const int kinds[] = {SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET};
+enum { KINDS = sizeof kinds / sizeof *kinds };
+
+static socklen_t make_address(struct sockaddr_un *out, const char *name, int kind)
+{
+    int abstract = name[0] != '/';
+    *out = (struct sockaddr_un){.sun_family = AF_UNIX};
+    return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 +
+                       snprintf(out->sun_path + abstract, sizeof out->sun_path - 1, "%s.%d", name, kind));
+}
+
+static int listen_all(const char *name)
+{
+    struct pollfd items[KINDS + 1] = {{.fd = STDIN_FILENO, .events = POLLIN}};
+    for (int i = 0; i < KINDS; i++) {
+        struct sockaddr_un un;
+        socklen_t size = make_address(&un, name, kinds[i]);
+        int fd = socket(AF_UNIX, kinds[i], 0);
+        if (bind(fd, (struct sockaddr *)&un, size) < 0 || (kinds[i] != SOCK_DGRAM && listen(fd, 5) < 0)) {
+            perror("bind");
+            return 2;
+        }
+        items[i + 1] = (struct pollfd){.fd = fd, .events = POLLIN};
+    }
+    printf("ready\n");
+    fflush(stdout);
+    poll(items, KINDS + 1, -1);
+    int bad = 0;
+    for (int i = 1; i <= KINDS; i++)
+        bad |= items[i].revents != 0;
+    if (bad)
+        printf("a socket of the host was reached\n");
+    return bad;
+}
+
+static uint64_t find_pal_instruction(void)
+{
+    const unsigned char *text = (const unsigned char *)PAL_HOST_BASE;
+    for (int i = 0; i < 1 << 16; i++)
+        if (text[i] == 0x0f && text[i + 1] == 0x05 && text[i + 2] == 0xc3)
+            return (uint64_t)(text + i);
+    return 0;
+}
+
+/* `at` holds `syscall; ret`. */
+static long through(uint64_t at, long number, long a, long b, long c)
+{
+    long result;
+    register long r10 __asm__("r10") = 0;
+    register long r8 __asm__("r8") = 0;
+    __asm__ volatile("call *%[at]"
+                     : "=a"(result)
+                     : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), [at] "r"(at)
+                     : "rcx", "r11", "r9", "memory");
+    return result;
+}
+
+/* In a child of its own: without dispatch nothing of the libOS works.  Exits with how many descriptors were sockets. */
+static void send_by_address(uint64_t at, const char *name)
+{
+    char byte = 'x';
+    struct iovec part = {&byte, 1};
+    struct sockaddr_un un;
+    int sockets = 0;
+    through(at, SYS_prctl, PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_OFF, 0);
+    for (int fd = 0; fd < DESCRIPTORS; fd++) {
+        long result = -ENOTSOCK;
+        for (int i = 0; i < KINDS && fd != 3 /* the monitor's channel */; i++) {
+            struct msghdr message = {.msg_name = &un, .msg_iov = &part, .msg_iovlen = 1};
+            message.msg_namelen = make_address(&un, name, kinds[i]);
+            result = through(at, SYS_sendmsg, fd, (long)&message, MSG_DONTWAIT | MSG_NOSIGNAL);
+        }
+        sockets += result != -EBADF && result != -ENOTSOCK;
+    }
+    through(at, SYS_exit_group, sockets, 0, 0);
+}
+
+static int try_all(const char *name)
+{
+    int pair[2], status;
+    struct sockaddr_un un;
+    uint64_t at = find_pal_instruction();
+    for (int i = 0; i < KINDS; i++) { /* pairs, bound names, listeners, connections, where datagrams go */
+        char own[64];
+        snprintf(own, sizeof own, "own %d", getpid());
+        socklen_t size = make_address(&un, own, kinds[i]);
+        int fd = socket(AF_UNIX, kinds[i], 0), client = socket(AF_UNIX, kinds[i], 0);
+        if (socketpair(AF_UNIX, kinds[i], 0, pair) < 0 || bind(fd, (struct sockaddr *)&un, size) < 0)
+            return perror("sockets"), 2;
+        if ((kinds[i] != SOCK_DGRAM && listen(fd, 5) < 0) || connect(client, (struct sockaddr *)&un, size) < 0)
+            return perror("connect"), 2;
+        size = make_address(&un, name, kinds[i]); /* the honest way: names of the host are not there */
+        if (connect(socket(AF_UNIX, kinds[i], 0), (struct sockaddr *)&un, size) == 0 || errno != ECONNREFUSED)
+            return printf("connected to the host\n"), 1;
+    }
+    pid_t child = fork();
+    if (!child)
+        send_by_address(at, name);
+    if (waitpid(child, &status, 0) != child || !WIFEXITED(status) || WEXITSTATUS(status) < 8) {
+        printf("fewer sockets than were made: %#x\n", status);
+        return 1;
+    }
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 3)
+        return 2;
+    return strcmp(argv[1], "listen") ? try_all(argv[2]) : listen_all(argv[2]);
+}
