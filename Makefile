@@ -7,7 +7,7 @@ W := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wv
 COMMON := -std=gnu17 -O2 -g -I. $(W) -MMD -MP
 # libOS, shim and PAL link nothing; libOS and shim leave vector state alone.
 FREE := $(COMMON) -ffreestanding -fno-builtin -fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables \
-        -mgeneral-regs-only -fpie -fvisibility=hidden -fno-jump-tables -U_FORTIFY_SOURCE \
+        -mgeneral-regs-only -fpie -fvisibility=hidden -fdata-sections -fno-jump-tables -U_FORTIFY_SOURCE \
         $(if $(findstring clang,$(CC)),,-fno-tree-loop-distribute-patterns)
 HOSTED := $(COMMON) -D_GNU_SOURCE -fstack-protector-strong -D_FORTIFY_SOURCE=2
 

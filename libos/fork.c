@@ -138,16 +138,16 @@ static void child_alone(struct thread *self)
     }
 }
 
-/* The child has a picoprocess now.  If its parent was killed just before, the table has it as dead already. */
-static void child_born(struct shared_process *slot, int pid)
+/* The child has a picoprocess now: parent and child both say so, as either may be the first to end.  False: the parent
+ * was killed just before, and the table has the child as dead already. */
+static bool child_born(struct shared_process *slot, int pid)
 {
     shared_lock();
     bool alive = slot->pid == (uint32_t)pid && slot->state < SHARED_EXITING;
     if (alive)
         slot->flags &= ~(uint32_t)(SHARED_VIRTUAL | SHARED_UNBORN);
     shared_unlock();
-    if (!alive)
-        PAL->process_exit(256 + SIGKILL);
+    return alive;
 }
 
 int64_t fork_host(struct shared_process *slot)
@@ -166,11 +166,13 @@ int64_t fork_host(struct shared_process *slot)
     if (host == 0) {
         self->process->pid = (int)slot->pid; /* what is let go now is let go by the child */
         child_alone(self);
-        child_born(slot, pid);
+        if (!child_born(slot, pid))
+            PAL->process_exit(256 + SIGKILL);
         return 0;
     }
     if (host > 0) {
         host_child_add(slot, (uint64_t)host); /* before anybody can reap it: they would need a mutex */
+        child_born(slot, pid);
         if (slot == self->process->shared)
             self->process->shared = NULL;     /* a virtual child execs: from here on its inbox is the other side's */
     }

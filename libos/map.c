@@ -286,7 +286,8 @@ uint64_t mm_stub_area(uint64_t low, uint64_t high, uint64_t size)
         return 0;
     guest_t at = vma_highest_gap(low, high, 2 * size); /* room to align */
     at = (at + size - 1) & ~(size - 1);
-    if (at && map_at(at, size, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS | VMA_HIDDEN, NULL, 0, "[stubs]") < 0)
+    uint32_t flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | VMA_HIDDEN;
+    if (at && map_at(at, size, PROT_READ | PROT_EXEC, flags, NULL, 0, "[stubs]") < 0)
         at = 0;
     return at;
 }

@@ -12,6 +12,12 @@
 
 static struct shared_table *table;
 
+/* Bit set: the number is a process's or a thread's. */
+static uint64_t *id_word(uint32_t id)
+{
+    return (uint64_t *)(uintptr_t)table->ids + id / 64;
+}
+
 static struct shared_process *slot_at(uint32_t link)
 {
     return link ? (struct shared_process *)(uintptr_t)table->slots + (link - 1) : NULL;
@@ -27,20 +33,23 @@ static uint32_t *hash_of(uint32_t pid)
     return &table->hash[pid % COUNT_OF(table->hash)];
 }
 
+/* The lock and the slots that are used lie close together: fork copies no page tables of shared memory, but a host may
+ * map what lies around the first page that a child touches. */
 void shared_init(void)
 {
     uint64_t at = PAGE_UP(PAL_SHARED_BASE + boot->shared_used), end = PAL_SHARED_BASE + boot->shared_size;
     uint64_t each = sizeof(struct shared_process) + sizeof(struct shared_signals);
-    uint64_t slots = PAGE_UP(at + sizeof *table);
-    if (slots + PAGE_SIZE + each > end)
+    uint64_t slots = (at + sizeof *table + 63) & ~63ull, used = slots + SHARED_PID_MAX / 8 + 2 * PAGE_SIZE;
+    if (used + each > end)
         panic("pal-run: a shared segment of %lu bytes can't hold a process table", (unsigned long)boot->shared_size);
     table = (struct shared_table *)(uintptr_t)at;
     table->slots = slots;
-    table->slot_count = (uint32_t)MIN((end - slots - PAGE_SIZE) / 2 / each, SLOTS_MOST); /* the other half is IPC's */
-    table->inboxes = PAGE_UP(slots + table->slot_count * sizeof(struct shared_process));
+    table->slot_count = (uint32_t)MIN((end - used) / 2 / each, SLOTS_MOST); /* the other half is IPC's */
+    table->ids = PAGE_UP(slots + table->slot_count * sizeof(struct shared_process));
+    table->inboxes = table->ids + SHARED_PID_MAX / 8;
     ipc_init(PAGE_UP(table->inboxes + table->slot_count * sizeof(struct shared_signals)), end);
     table->next_id = FIRST_ID;
-    table->ids[0] = 3; /* 0 and init's */
+    *id_word(0) = 3; /* 0 and init's */
 }
 
 /* ---- The index --------------------------------------------------------------------------------------------------- */
@@ -142,7 +151,7 @@ int shared_id_new(void)
             continue;
         }
         uint64_t bit = 1ull << id % 64;
-        if (!(__atomic_fetch_or(&table->ids[id / 64], bit, __ATOMIC_ACQ_REL) & bit))
+        if (!(__atomic_fetch_or(id_word(id), bit, __ATOMIC_ACQ_REL) & bit))
             return (int)id;
     }
     return -EAGAIN;
@@ -150,7 +159,7 @@ int shared_id_new(void)
 
 void shared_id_free(int id)
 {
-    atomic_and(&table->ids[(uint32_t)id / 64], ~(1ull << (uint32_t)id % 64));
+    atomic_and(id_word((uint32_t)id), ~(1ull << (uint32_t)id % 64));
 }
 
 bool shared_group_exists(uint32_t pgid, uint32_t sid)

@@ -77,10 +77,9 @@ struct shared_table {
     uint32_t free_slots;            /* list by next_sibling */
     uint32_t next_id, ids_wrapped;  /* next_id is atomic: thread ids are taken without the lock */
     uint32_t process_count;
-    uint64_t slots, inboxes;        /* addresses of the arrays */
+    uint64_t slots, inboxes, ids;   /* addresses of the arrays */
     uint32_t hash[1024];            /* pid -> slot */
     struct shared_terminal terminals[SHARED_TERMINALS]; /* see tty.h */
-    uint64_t ids[SHARED_PID_MAX / 64]; /* bit set: the number is a process's or a thread's.  Atomic */
 };
 
 /* shared.c */

@@ -226,8 +226,8 @@ static struct shared_signals *inbox_of(const struct signal_state *signals)
 
 static bool inbox_is_empty(const struct signal_state *signals)
 {
-    struct shared_signals *inbox = inbox_of(signals);
-    return !inbox || !atomic_get(&inbox->count);
+    struct shared_process *slot = signals->process->shared;
+    return !slot || !atomic_get(&slot->inbox_used) || !atomic_get(&shared_inbox(slot)->count);
 }
 
 static void receive(struct process *process)

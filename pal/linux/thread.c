@@ -17,7 +17,9 @@
 #include "pal/linux/linux.h"
 
 #define HANDLER_STACK 16384u  /* what handlers and the image's classify use, above what the CPU's state needs */
-#define FIRST_BLOCK 32768u    /* the first thread's, in .bss; a CPU whose state is larger makes it unused */
+/* The first thread's, in .bss; a CPU whose state is larger makes it unused.  Its last bytes, struct linux_thread, begin a
+ * page that host.ld fills with the rest of the PAL's state. */
+#define FIRST_BLOCK (32768u + 64)
 #define USER_ADDRESS_END 0x7ffffffff000ull
 
 static char first_block[FIRST_BLOCK] __attribute__((aligned(PAL_PAGE_SIZE)));
@@ -89,7 +91,7 @@ void thread_start_first(struct pal_tcb *tcb, uint64_t minimum_signal_stack)
 {
     block_size = PAGE_UP(minimum_signal_stack + HANDLER_STACK + sizeof(struct linux_thread));
     if (block_size <= FIRST_BLOCK) {
-        struct linux_thread *first = block_header((uint64_t)first_block);
+        struct linux_thread *first = block_header((uint64_t)first_block + FIRST_BLOCK - block_size);
         block_push(first, first);
     }
     struct linux_thread *thread = block_take();
@@ -132,7 +134,8 @@ void thread_after_fork(void)
     thread->timer = 0;
     handover = 0;
     for (struct linux_thread *other = unused; other; other = other->next)
-        other->tid = 0;
+        if (other->tid) /* else the page need not be copied */
+            other->tid = 0;
     lock_init(thread);
     host_call(set_robust_list, &thread->robust, sizeof thread->robust);
     thread->stack = 0;
