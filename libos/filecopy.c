@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Calls that move bytes from descriptor to descriptor: sendfile(2), copy_file_range(2), splice(2).
+ * Calls that move bytes from descriptor to descriptor: sendfile(2), copy_file_range(2), splice(2), vmsplice(2).
  *
  * They copy by way of a buffer in the arena.  Positions are explicit on the side that can seek, and move only by what
  * arrived, so no byte is lost when the other side takes less.  The libOS's own files (in /proc, say) write to guest
@@ -9,6 +9,7 @@
 #include "libos/calls.h"
 #include "libos/files.h"
 #include "libos/process.h"
+#include "libos/wait.h"
 
 #define COPY_BUFFER 65536u
 
@@ -160,21 +161,98 @@ int64_t sys_copy_file_range(int32_t in, guest_t in_offset, int32_t out, guest_t 
     return result;
 }
 
-/* Between a pipe and a plain file.  Pipe to pipe could lose bytes here when the second is full: EINVAL. */
-static int64_t splice(struct file *in, guest_t in_offset, struct file *out, guest_t out_offset, uint64_t size)
+/* ---- splice, vmsplice -------------------------------------------------------------------------------------------- */
+
+#define SPLICE_F_NONBLOCK 2u
+#define SPLICE_F_KNOWN 15u
+#define PIPE_BUF 4096u
+
+static bool is_stream(const struct file *file)
+{
+    return (file->type == PAL_TYPE_FIFO || file->type == PAL_TYPE_SOCKET) && file->handle != PAL_NO_HANDLE;
+}
+
+/* 0 when the stream has bytes, room, or an end; -EAGAIN where it must not wait. */
+static int64_t await(const struct file *file, uint32_t events, bool nonblock)
+{
+    struct pal_poll entry = {file->handle, (int16_t)events, 0};
+    int64_t result = PAL->poll(&entry, 1, nonblock ? 0 : PAL_FOREVER);
+    return result < 0 ? (result == -EINTR ? -ERESTARTSYS : result) : result ? 0 : -EAGAIN;
+}
+
+/* All of the bytes, which have left where they came from: an interrupt waits, as does one who must not. */
+static int64_t write_all(struct file *to, const char *bytes, uint64_t size)
+{
+    uint32_t interrupted = 0;
+    uint64_t done = 0;
+    int64_t result = 0;
+    while (done < size) {
+        struct pal_vector vector = {(uint64_t)(uintptr_t)bytes + done, size - done};
+        result = file_write(to, &vector, 1, -1);
+        if (result == -EINTR)
+            interrupted |= __atomic_exchange_n(&tcb()->interrupted, 0, __ATOMIC_ACQ_REL);
+        else if (result == -EAGAIN)
+            result = await(to, POLLOUT, false);
+        else if (result < 0)
+            break;
+        done += result > 0 ? (uint64_t)result : 0;
+    }
+    if (interrupted)
+        atomic_set(&tcb()->interrupted, 1u);
+    return done ? (int64_t)done : result;
+}
+
+/* From stream to stream, of which one is a pipe: a page at a time, for which there is room when it is read. */
+static int64_t splice_streams(struct file *in, struct file *out, uint64_t size, bool nonblock)
+{
+    char *buffer = alloc(PIPE_BUF);
+    uint64_t done = 0;
+    int64_t result = buffer ? 0 : -ENOMEM;
+    while (result == 0 && done < size) {
+        bool stay = nonblock || done; /* some is enough */
+        result = await(in, POLLIN, stay || file_status_flags(in) & O_NONBLOCK);
+        if (result == 0)
+            result = await(out, POLLOUT, stay || file_status_flags(out) & O_NONBLOCK);
+        if (result < 0)
+            break;
+        struct pal_vector vector = {(uint64_t)(uintptr_t)buffer, MIN(size - done, PIPE_BUF)};
+        result = file_read(in, &vector, 1, -1);
+        if (result <= 0)
+            break;
+        result = write_all(out, buffer, (uint64_t)result);
+        if (result < 0)
+            break;
+        done += (uint64_t)result;
+        result = 0;
+    }
+    release(buffer);
+    return done ? (int64_t)done : result;
+}
+
+static int64_t splice(struct file *in, guest_t in_offset, struct file *out, guest_t out_offset, uint64_t size,
+                      bool nonblock)
 {
     struct end from = {.file = in, .at = -1}, to = {.file = out, .at = -1};
     bool from_pipe = in->type == PAL_TYPE_FIFO, to_pipe = out->type == PAL_TYPE_FIFO;
     if ((from_pipe && in_offset) || (to_pipe && out_offset))
         return -ESPIPE;
-    if (from_pipe == to_pipe || !host_plain(from_pipe ? out : in))
+    if (!from_pipe && !to_pipe)
+        return -EINVAL;
+    if (is_stream(in) && is_stream(out)) {
+        if (in_offset || out_offset)
+            return -ESPIPE;
+        return same_object(in, out) ? -EINVAL : splice_streams(in, out, MIN(size, MAX_RW_COUNT), nonblock);
+    }
+    if (!host_plain(from_pipe ? out : in))
         return -EINVAL;
     struct end *file = from_pipe ? &to : &from;
     guest_t offset = from_pipe ? out_offset : in_offset;
     int64_t result = end_start(file, offset);
+    if (result == 0 && nonblock)
+        result = await(from_pipe ? in : out, from_pipe ? POLLIN : POLLOUT, true);
     if (result < 0)
         return result;
-    result = copy(&from, &to, MIN(size, COPY_BUFFER), true);
+    result = copy(&from, &to, MIN(size, nonblock && to_pipe ? PIPE_BUF : COPY_BUFFER), true);
     int64_t finished = result > 0 ? end_finish(file, offset) : 0;
     return finished < 0 ? finished : result;
 }
@@ -182,12 +260,44 @@ static int64_t splice(struct file *in, guest_t in_offset, struct file *out, gues
 int64_t sys_splice(int32_t in, guest_t in_offset, int32_t out, guest_t out_offset, uint64_t size, uint32_t flags)
 {
     struct file *from, *to;
-    if (flags & ~15u)
+    if (!size)
+        return 0;
+    if (flags & ~SPLICE_F_KNOWN)
         return -EINVAL;
     if (!two_files(in, out, &from, &to))
         return -EBADF;
-    int64_t result = splice(from, in_offset, to, out_offset, size);
+    int64_t result = splice(from, in_offset, to, out_offset, size, flags & SPLICE_F_NONBLOCK);
     file_put(from);
     file_put(to);
+    return result;
+}
+
+/* The pages are not lent to the pipe (SPLICE_F_GIFT is a hint), but copied. */
+static int64_t vmsplice(struct file *file, const struct pal_vector *vector, uint32_t count, bool nonblock)
+{
+    bool writes = file_writable(file);
+    struct pal_vector first = vector[0];
+    int64_t result = nonblock ? await(file, writes ? POLLOUT : POLLIN, true) : 0;
+    if (result < 0)
+        return result;
+    if (!writes)
+        return file_read(file, vector, count, -1);
+    first.size = MIN(first.size, PIPE_BUF);
+    return nonblock ? file_write(file, &first, 1, -1) : file_write(file, vector, count, -1);
+}
+
+int64_t sys_vmsplice(int32_t fd, guest_t vectors, uint64_t count, uint32_t flags)
+{
+    struct pal_vector few[FEW_VECTORS], *vector = few;
+    if (flags & ~SPLICE_F_KNOWN)
+        return -EINVAL;
+    struct file *file = file_get_io(fd);
+    int64_t result = file && file->type == PAL_TYPE_FIFO ? vectors_from_guest(vectors, count, few, &vector) : -EBADF;
+    if (result == 0 && count)
+        result = vmsplice(file, vector, (uint32_t)count, flags & SPLICE_F_NONBLOCK);
+    if (vector != few)
+        release(vector);
+    if (file)
+        file_put(file);
     return result;
 }
