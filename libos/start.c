@@ -20,11 +20,6 @@
 
 enum random_use { RANDOM_GUEST_0, RANDOM_GUEST_1, RANDOM_MMAP, RANDOM_STACK, RANDOM_PROGRAM, RANDOM_BREAK };
 
-__attribute__((weak)) guest_t vdso_map(void)
-{
-    return 0;
-}
-
 static uint64_t random_pages(const struct exec_image *image, enum random_use use, uint64_t mask)
 {
     return mm_no_randomize ? 0 : (image->random[use] & mask) * PAGE_SIZE;
