@@ -11,6 +11,11 @@
  */
 #include "shim/shim.h"
 
+    .cfi_sections .debug_frame /* for debuggers: nothing unwinds at run time */
+    .macro saved register, offset /* on the stack, from RSP */
+    .cfi_escape 0x10, \register, 3, 0x77, (\offset & 0x7f) | 0x80, \offset >> 7
+    .endm
+
     .section .text.entry, "ax"
 
 /* In: EAX number, RCX address after the syscall instruction, R11 flags, RSP the guest's. */
@@ -39,6 +44,7 @@ shim_syscall_trap:
     .balign 64
 shim_syscall_call:
     .cfi_startproc
+    .cfi_signal_frame           /* the stacks' order says nothing */
     .cfi_def_cfa rsp, 0
     .cfi_register rip, rcx
     mov %rsp, %gs:TCB_GUEST_RSP
@@ -69,7 +75,22 @@ shim_syscall_call:
     push %r15
     /* RSP = frame, 16-byte aligned; the canonical frame address is the guest's, found in the frame. */
     .cfi_escape 0x0f, 4, 0x77, 0x88, 0x01, 0x06   /* CFA = *(rsp + 136) */
-    .cfi_escape 0x10, 16, 3, 0x77, 0xf8, 0x00     /* rip at rsp + 120 */
+    saved 0, 80                 /* rax rdx rcx rbx rsi rdi rbp, by their DWARF numbers */
+    saved 1, 96
+    saved 2, 88
+    saved 3, 40
+    saved 4, 104
+    saved 5, 112
+    saved 6, 32
+    saved 8, 72                 /* r8 to r15, rip */
+    saved 9, 64
+    saved 10, 56
+    saved 11, 48
+    saved 12, 24
+    saved 13, 16
+    saved 14, 8
+    saved 15, 0
+    saved 16, 120
     mov %rsp, %rdi
     call libos_syscall
 leave:
