@@ -101,7 +101,7 @@ static int64_t wait_for(sigset_t set, uint64_t deadline, struct siginfo *out)
     atomic_set(&thread->waiting_for, set);
     atomic_swap(&thread->blocked, blocked & ~set);
     for (;;) {
-        if (signal_next(set, out)) {
+        if (signal_next(set, out, NULL)) {
             result = 0;
             break;
         }
@@ -133,7 +133,7 @@ int64_t sys_rt_sigtimedwait(guest_t set, guest_t info, guest_t timeout, uint64_t
     if (result < 0)
         return result;
     wanted &= ~UNBLOCKABLE;
-    if (!signal_next(wanted, &found)) {
+    if (!signal_next(wanted, &found, NULL)) {
         result = timeout_ns ? wait_for(wanted, call_deadline(timeout_ns), &found) : -EAGAIN;
         if (result < 0)
             return result;

@@ -8,7 +8,8 @@
 #include "libos/signals.h"
 
 #define RED_ZONE 128u
-#define XFEATURE_FP_SSE 3ull
+#define XFEATURE_FP_SSE 3u
+#define XFEATURE_KEYS (1ull << 9) /* there are no protection keys: not worth the time that loading PKRU takes */
 #define XFEATURE_TILE_DATA (1ull << 18) /* not for a process that has not asked: Linux leaves it out as well */
 #define XSAVE_FIRST_EXTENDED 2u
 #define MXCSR_OFFSET 24u
@@ -102,20 +103,20 @@ int64_t sys_sigaltstack(guest_t stack, guest_t old)
 
 static bool save_vector_state(guest_t area)
 {
-    struct fp_software_bytes software = {.magic1 = FP_MAGIC1,
-                                         .extended_size = xstate_size + sizeof(uint32_t),
-                                         .xfeatures = xfeatures,
-                                         .xstate_size = xstate_size};
-    uint64_t present;
+    /* XSAVE leaves the software bytes alone, and of the header behind them all but the first word. */
+    const struct { struct fp_software_bytes software; uint8_t header[FP_HEADER_SIZE]; } marks = {
+        .software = {.magic1 = FP_MAGIC1,
+                     .extended_size = xstate_size + sizeof(uint32_t),
+                     .xfeatures = xfeatures,
+                     .xstate_size = xstate_size}};
     guest_t header = area + FP_LEGACY_SIZE;
-    if (!guest_range_ok(area, xstate_size + sizeof(uint32_t)) || zero_out(header, FP_HEADER_SIZE) < 0 ||
-        shim_xsave(area, xfeatures) < 0 || copy_out(area + FP_SOFTWARE_OFFSET, &software, sizeof(software)) < 0)
+    if (!guest_range_ok(area, xstate_size + sizeof(uint32_t)) ||
+        copy_out(area + FP_SOFTWARE_OFFSET, &marks, sizeof(marks)) < 0 || shim_xsave(area, xfeatures) < 0)
         return false;
     /* Handlers edit x87 and SSE state without a look at the header: so it says that both are there. */
-    if (copy_in(&present, header, sizeof(present)) < 0)
-        return false;
-    present |= XFEATURE_FP_SSE;
-    return copy_out(header, &present, sizeof(present)) == 0 && guest_store32(area + xstate_size, FP_MAGIC2) == 0;
+    int64_t present = guest_load32(header);
+    return present >= 0 && guest_store32(header, (uint32_t)present | XFEATURE_FP_SSE) == 0 &&
+           guest_store32(area + xstate_size, FP_MAGIC2) == 0;
 }
 
 static void save_registers(struct sigcontext *to, const struct pal_context *from)
@@ -233,7 +234,7 @@ static int64_t restore_vector_state(guest_t area)
         return size;
     /* A handler cannot have put more into its frame than it could load itself: what is malformed faults. */
     if (LIKELY(!(area & 63) && size == xstate_size && features == xfeatures && guest_range_ok(area, xstate_size)))
-        return shim_xrstor(area, xfeatures);
+        return shim_xrstor(area, xfeatures & ~XFEATURE_KEYS);
     return restore_from_copy(area, (uint64_t)size, features);
 }
 

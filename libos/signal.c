@@ -13,6 +13,7 @@
 /* All signal states of this picoprocess: an interrupt may mean any of them. */
 static struct mutex states_lock;
 static struct signal_state *states;
+static uint32_t state_count; /* atomic */
 
 bool signal_is_ignored(const struct sigaction *action, int signal)
 {
@@ -246,6 +247,8 @@ static void receive(struct process *process)
 /* Empties the inboxes of this picoprocess's processes: almost always there is one, and it is empty. */
 static void receive_all(void)
 {
+    if (LIKELY(atomic_get(&state_count) == 1 && inbox_is_empty(current_process()->signals)))
+        return;
     for (;;) {
         struct process *found = NULL;
         mutex_lock(&states_lock);
@@ -279,7 +282,7 @@ void signal_forward_interrupt(void)
 
 /* ---- Taking ---------------------------------------------------------------------------------------------------------- */
 
-int signal_next(sigset_t wanted, struct siginfo *out)
+int signal_next(sigset_t wanted, struct siginfo *out, struct sigaction *action)
 {
     struct thread *thread = current();
     struct process *process = thread->process;
@@ -292,13 +295,19 @@ int signal_next(sigset_t wanted, struct siginfo *out)
         signal = queue_take(signals, NULL, wanted, out);
     if (signal && (signal == SIGALRM || out->code == SI_TIMER))
         timer_delivered(process, out);
+    if (signal && action) {
+        struct sigaction *installed = &signals->actions[signal - 1];
+        *action = *installed;
+        if (installed->handler > SIG_IGN && installed->flags & SA_RESETHAND)
+            installed->handler = SIG_DFL;
+    }
     mutex_unlock(&process->lock);
     return signal;
 }
 
 int64_t signal_take(sigset_t set, struct siginfo *out)
 {
-    return signal_next(set & ~UNBLOCKABLE, out) ? 0 : -EAGAIN;
+    return signal_next(set & ~UNBLOCKABLE, out, NULL) ? 0 : -EAGAIN;
 }
 
 void signal_masks_get(struct signal_masks *out)
@@ -420,16 +429,6 @@ static void default_action(struct process *process, int signal)
         stop(process, signal);
 }
 
-static struct sigaction take_action(struct process *process, int signal)
-{
-    mutex_lock(&process->lock);
-    struct sigaction *action = &process->signals->actions[signal - 1], copy = *action;
-    if (copy.handler > SIG_IGN && copy.flags & SA_RESETHAND)
-        action->handler = SIG_DFL;
-    mutex_unlock(&process->lock);
-    return copy;
-}
-
 /* The first handler after an interrupted call: it sees the call as to be made again, or as -EINTR. */
 static void end_call(struct frame *frame, int64_t restart, const struct sigaction *action)
 {
@@ -460,14 +459,14 @@ bool signal_work(struct frame *frame, int64_t restart)
     struct thread *thread = current();
     struct process *process = thread->process;
     struct siginfo info;
+    struct sigaction action;
     bool handled = false;
     signal_settle();
     for (;;) {
         park(process);
-        int signal = signal_next(~thread->blocked, &info);
+        int signal = signal_next(~thread->blocked, &info, &action);
         if (!signal)
             break;
-        struct sigaction action = take_action(process, signal);
         if (action.handler == SIG_IGN)
             continue;
         if (action.handler == SIG_DFL) {
@@ -490,6 +489,7 @@ static void enlist(struct signal_state *signals)
     mutex_lock(&states_lock);
     signals->next = states;
     states = signals;
+    atomic_add(&state_count, 1u);
     mutex_unlock(&states_lock);
 }
 
@@ -519,6 +519,7 @@ void signals_free(struct signal_state *signals)
     for (struct signal_state **at = &states; *at; at = &(*at)->next) {
         if (*at == signals) {
             *at = signals->next;
+            atomic_add(&state_count, -1u);
             break;
         }
     }
@@ -533,6 +534,7 @@ void signals_fork_child(struct process *process)
     struct thread *thread = current();
     mutex_reset(&states_lock);
     states = signals;
+    state_count = 1;
     signals->process = process;
     signals->next = NULL;
     signals->pending = thread->pending = 0;

@@ -58,8 +58,9 @@ void queue_flush(struct signal_state *signals, struct thread *thread, sigset_t w
 /* To a process of this picoprocess, or one of its threads.  Caller holds process->lock.  1: queued, 0: coalesced, -EAGAIN,
  * or SIGNAL_IGNORED. */
 int64_t signal_post(struct process *process, struct thread *thread, const struct siginfo *info);
-/* The next signal of `wanted` for this thread, its own before the process's; its number or 0. */
-int signal_next(sigset_t wanted, struct siginfo *out);
+/* The next signal of `wanted` for this thread, its own before the process's; its number or 0.  With `action`, what is to be
+ * done with it now: SA_RESETHAND has had its effect. */
+int signal_next(sigset_t wanted, struct siginfo *out, struct sigaction *action);
 /* Of this thread.  What it no longer takes, another may. */
 void signal_set_blocked(sigset_t blocked);
 /* What every interrupted thread does before it looks for signals: clears the flag, leaves if it must, reaps, receives. */
