@@ -411,8 +411,9 @@ int64_t sys_epoll_ctl(int32_t set_fd, int32_t operation, int32_t fd, guest_t fro
 static int64_t wait_both(struct file *set, struct pal_poll_event *events, uint32_t most, uint64_t deadline)
 {
     for (;;) {
+        uint64_t next = epoll_deadline(set); /* asked before we look: see mqueue_deadline */
         uint32_t own = collect(set->data, events, most);
-        uint64_t until = own ? 0 : MIN(deadline, epoll_deadline(set));
+        uint64_t until = own ? 0 : MIN(deadline, next);
         int64_t found = own < most ? PAL->poll_set_wait(set->handle, events + own, most - own, until) : 0;
         if (found == -EINTR && !own)
             own = collect(set->data, events, most); /* perhaps a signal that a signalfd of ours reads */

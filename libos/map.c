@@ -8,6 +8,7 @@
 #include "libos/calls.h"
 #include "libos/files.h"
 #include "libos/process.h"
+#include "libos/shared.h"
 #include "libos/vma.h"
 #include "shim/site.h"
 
@@ -150,6 +151,8 @@ static int64_t map_at(guest_t at, uint64_t size, uint32_t protection, uint32_t f
         error = map_on_host(at, size, protection, flags, file, offset);
     if (error < 0)
         return error;
+    if (flags & MAP_SHARED && protection & PROT_WRITE)
+        atomic_set(&current_process()->shared->shares, 1u);
     if (replaces)
         vma_take(at, at + size, NULL, NULL);
     uint32_t kept = MAP_SHARED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_GROWSDOWN | MAP_NORESERVE | MAP_LOCKED | VMA_HIDDEN;
@@ -301,6 +304,7 @@ void mm_reset(void)
     site_forget_all();
     mm.facts = (struct mm_facts){0};
     mm.fork_flags = 0;
+    atomic_set(&current_process()->shared->shares, 0u);
     mm.mmap_base = PAL_GUEST_END;
     mm_unlock();
 }

@@ -5,13 +5,14 @@
  * A queue lies in the shared segment; a descriptor is a file of the libOS's own that holds it (ipc.h).  An unlinked queue
  * ends with its last holder.  O_NONBLOCK belongs to the description of one picoprocess: a fork's child has its own.
  *
- * Nobody tells another picoprocess's poll that a message has come; so such a wait looks again now and then.  Blocking
- * sends and receives are woken.
+ * Sends and receives that block wait on the queue's events.  A poll can't; so its process leaves its pid with the queue
+ * before it looks, and who changes the queue interrupts those processes, once.
  */
 #include "libos/abi_signal.h"
 #include "libos/calls.h"
 #include "libos/futex.h"
 #include "libos/ipc.h"
+#include "libos/process_own.h"
 #include "libos/wait.h"
 
 #define SLOTS 256u /* fs.mqueue.queues_max */
@@ -26,7 +27,8 @@
 #define OVERHEAD 48u /* of a message and of a priority, as RLIMIT_MSGQUEUE counts */
 #define RLIMIT_MSGQUEUE 12u
 #define FEW_BYTES 256u
-#define LOOK_AGAIN_NS 10000000ull
+#define POLLERS 16u
+#define LOOK_AGAIN_NS 10000000ull /* by processes that found no place among the pollers */
 
 struct mqueue {
     struct ipc_object object;
@@ -38,10 +40,18 @@ struct mqueue {
     int32_t notify, signal;
     uint64_t value;
     uint64_t edges;        /* messages that have come and gone, for edge-triggered epolls */
+    uint32_t pollers[POLLERS]; /* pids, 0 = free */
     char name[NAME_SIZE];
 };
 
 struct guest_attributes { int64_t flags, count_max, size_max, count, reserved[4]; }; /* struct mq_attr */
+
+/* What is to be done when the lock is free: a notification to be sent, pollers to be interrupted. */
+struct notice {
+    int32_t pid, signal;
+    uint64_t value;
+    uint32_t pollers[POLLERS], poller_count;
+};
 
 static struct mqueue *mqueue_of(const struct ipc_object *object)
 {
@@ -100,10 +110,51 @@ uint64_t mqueue_edge(struct file *file)
     return atomic_get(&((struct mqueue *)file->data)->edges);
 }
 
+/* Polls ask this before they look whether the queue is ready. */
 uint64_t mqueue_deadline(struct file *file)
 {
-    (void)file;
-    return time_now(PAL_CLOCK_MONOTONIC) + LOOK_AGAIN_NS;
+    struct mqueue *queue = file->data;
+    uint32_t pid = process_real_pid(), free = POLLERS, i = 0;
+    ipc_lock();
+    for (; i < POLLERS && queue->pollers[i] != pid; i++)
+        free = queue->pollers[i] ? free : i;
+    if (i == POLLERS && free < POLLERS)
+        queue->pollers[free] = pid;
+    ipc_unlock();
+    return i < POLLERS || free < POLLERS ? PAL_FOREVER : time_now(PAL_CLOCK_MONOTONIC) + LOOK_AGAIN_NS;
+}
+
+/* What read(2) of a queue tells, as mq_overview(7) has it. */
+static int64_t mq_read(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset)
+{
+    const struct mqueue *queue = file->data;
+    char text[80];
+    ipc_lock();
+    int32_t pid = queue->notified;
+    int size = format(text, sizeof text, "QSIZE:%-10lu NOTIFY:%-5d SIGNO:%-5d NOTIFY_PID:%-6d\n",
+                      (unsigned long)queue->messages.bytes, pid ? queue->notify : 0,
+                      pid && queue->notify == SIGEV_SIGNAL ? queue->signal : 0, pid);
+    ipc_unlock();
+    int64_t at = offset < 0 ? atomic_get(&file->offset) : offset, done = 0;
+    for (uint32_t i = 0; i < count && at + done < size; i++) {
+        uint64_t part = MIN(vector[i].size, (uint64_t)(size - at - done));
+        if (copy_out(vector[i].base, text + at + done, part) < 0)
+            return done ? done : -EFAULT;
+        done += (int64_t)part;
+    }
+    if (offset < 0)
+        atomic_set(&file->offset, at + done);
+    return done;
+}
+
+static int64_t mq_seek(struct file *file, int64_t offset, int whence)
+{
+    if (whence == SEEK_CUR)
+        offset += atomic_get(&file->offset);
+    if ((whence != SEEK_SET && whence != SEEK_CUR) || offset < 0)
+        return -EINVAL;
+    atomic_set(&file->offset, offset);
+    return offset;
 }
 
 static int64_t mq_attributes(struct file *file, struct pal_attributes *out)
@@ -141,7 +192,7 @@ static void mq_fork_child(struct file *file)
 }
 
 const struct file_ops mqueue_ops = {
-    .kind = "mqueue", .attributes = mq_attributes, .seek = anonymous_seek, .ready = mq_ready, .destroy = mq_destroy,
+    .kind = "mqueue", .read = mq_read, .attributes = mq_attributes, .seek = mq_seek, .ready = mq_ready, .destroy = mq_destroy,
     .fork_child = mq_fork_child,
 };
 
@@ -210,6 +261,7 @@ static int64_t create(const char *name, uint32_t mode, const struct guest_attrib
     queue->charged = charged;
     queue->unlinked = 0;
     queue->notified = 0;
+    memset(queue->pollers, 0, sizeof queue->pollers);
     memcpy(queue->name, name, NAME_SIZE);
     ipc_publish(object);
     *out = queue;
@@ -283,15 +335,22 @@ int64_t sys_mq_unlink(guest_t from)
 
 /* ---- Sending and receiving --------------------------------------------------------------------------------------- */
 
-/* A notification to be sent when the lock is free. */
-struct notice {
-    int32_t pid, signal;
-    uint64_t value;
-};
+/* Caller holds the lock.  The queue has changed. */
+static void pollers_take(struct mqueue *queue, struct notice *notice)
+{
+    queue->edges++;
+    for (uint32_t i = 0; i < POLLERS; i++) {
+        if (queue->pollers[i])
+            notice->pollers[notice->poller_count++] = queue->pollers[i];
+        queue->pollers[i] = 0;
+    }
+}
 
 static void notice_send(const struct notice *notice)
 {
     struct siginfo info = {.signo = notice->signal, .code = SI_MESGQ};
+    for (uint32_t i = 0; i < notice->poller_count; i++)
+        wait_kick_process((int)notice->pollers[i]);
     if (!notice->pid)
         return;
     info.user.pid = current_process()->pid;
@@ -301,15 +360,16 @@ static void notice_send(const struct notice *notice)
 }
 
 /* The first message has come to an empty queue, and nobody waits: who asked is told, once.  Caller holds the lock. */
-static struct notice notice_take(struct mqueue *queue)
+static void notified_take(struct mqueue *queue, struct notice *notice)
 {
-    struct notice notice = {0};
     if (queue->messages.count != 1 || queue->messages.receivers || !queue->notified)
-        return notice;
-    if (queue->notify == SIGEV_SIGNAL)
-        notice = (struct notice){queue->notified, queue->signal, queue->value};
+        return;
+    if (queue->notify == SIGEV_SIGNAL) {
+        notice->pid = queue->notified;
+        notice->signal = queue->signal;
+        notice->value = queue->value;
+    }
     queue->notified = 0;
-    return notice;
 }
 
 /* Behind all of its priority and above. */
@@ -350,17 +410,15 @@ static int64_t send(const struct file *file, const void *bytes, uint64_t size, u
     if (message) {
         ipc_queue_add(&queue->messages, place_of(&queue->messages, priority), message);
         ipc_happened(&queue->messages.sent);
-        queue->edges++;
         awaited = queue->messages.receivers;
-        notice = notice_take(queue);
+        pollers_take(queue, &notice);
+        notified_take(queue, &notice);
     }
     ipc_unlock();
     if (result == 0 && !message)
         return -ENOMEM;
     if (awaited)
         ipc_wake(&queue->messages.sent);
-    if (message)
-        wait_kick();
     notice_send(&notice);
     return result;
 }
@@ -398,6 +456,7 @@ int64_t sys_mq_timedsend(int32_t fd, guest_t from, uint64_t size, uint32_t prior
 static int64_t receive(const struct file *file, void *bytes, uint32_t *priority, uint64_t deadline)
 {
     struct mqueue *queue = file->data;
+    struct notice notice = {0};
     bool awaited = false;
     ipc_lock();
     int64_t result = await(file, false, deadline);
@@ -408,14 +467,13 @@ static int64_t receive(const struct file *file, void *bytes, uint32_t *priority,
         ipc_message_read(message, bytes, (uint64_t)result);
         ipc_message_free(message);
         ipc_happened(&queue->messages.received);
-        queue->edges++;
         awaited = queue->messages.senders;
+        pollers_take(queue, &notice);
     }
     ipc_unlock();
     if (awaited)
         ipc_wake(&queue->messages.received);
-    if (result >= 0)
-        wait_kick();
+    notice_send(&notice);
     return result;
 }
 

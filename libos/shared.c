@@ -249,6 +249,7 @@ static void slot_fill(struct shared_process *slot, const struct shared_process *
         slot->uid = parent->uid;
         slot->suid = parent->suid;
         slot->gid = parent->gid;
+        slot->shares = parent->shares != 0;
         memcpy(slot->name, parent->name, sizeof slot->name);
     }
     PAL->clock_get(PAL_CLOCK_BOOT, &slot->start_ns);

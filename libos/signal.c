@@ -7,6 +7,7 @@
 #include "libos/shared.h"
 #include "libos/signals.h"
 #include "libos/tty.h"
+#include "libos/wait.h"
 
 #define TRAP_PAGE_FAULT 14
 
@@ -193,13 +194,29 @@ static bool inbox_take(struct shared_signals *inbox, struct inbox_entry *out)
     return found;
 }
 
+#define SHARES 1u
+#define SHARES_ASKED_TO_END 2u
+
+/* SIGKILL ends a picoprocess outright, by the host: unless it may hold robust mutexes in shared memory, which only itself
+ * can find and let go.  Then it is asked to end by itself, and the next SIGKILL is the host's. */
+static bool kills_outright(const struct process_target *target, int signal)
+{
+    if (signal != SIGKILL || target->virtual_child)
+        return false;
+    return !target->host || !atomic_replace32(target->shares, SHARES, SHARES_ASKED_TO_END);
+}
+
 int64_t signal_send_remote(int pid, int tid, const struct siginfo *info)
 {
     struct process_target target;
     if (!process_target_lock(pid, &target))
         return -ESRCH;
-    bool kill = info->signo == SIGKILL && !target.virtual_child;
+    bool kill = kills_outright(&target, info->signo);
     int64_t result = target.zombie || kill ? 0 : inbox_add(target.inbox, tid, info);
+    if (result < 0 && info->signo == SIGKILL && !target.virtual_child) { /* no room */
+        kill = true;
+        result = 0;
+    }
     process_target_unlock();
     if (!target.zombie && target.host)
         PAL->process_interrupt(target.host, kill);
@@ -391,6 +408,7 @@ void signal_settle(void)
     if (UNLIKELY(boot->host_signals && atomic_get((uint64_t *)(uintptr_t)boot->host_signals)))
         tty_host_signals();
     receive_all();
+    wait_kicked();
 }
 
 static void stop(struct process *process, int signal)

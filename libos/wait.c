@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What poll, epoll and blocking reads of the libOS's own objects share: see wait.h. */
 #include "libos/wait.h"
+#include "libos/process_own.h"
 
 /* Innermost lock.  Guards the list. */
 static struct mutex waiters_lock;
@@ -37,6 +38,31 @@ void wait_kick(void)
         if (waiter->tcb != tcb())
             PAL->thread_interrupt(waiter->tcb);
     mutex_unlock(&waiters_lock);
+}
+
+void wait_kick_process(int pid)
+{
+    if ((uint32_t)pid == process_real_pid()) {
+        wait_kick();
+        return;
+    }
+    shared_lock();
+    struct shared_process *slot = shared_find(pid);
+    if (slot)
+        atomic_set(&slot->kicked, 1u);
+    shared_unlock();
+    if (slot)
+        process_notify(slot);
+}
+
+void wait_kicked(void)
+{
+    const struct process *process = current_process();
+    while (process->vfork_parent)
+        process = process->vfork_parent;
+    struct shared_process *slot = process->shared;
+    if (slot && UNLIKELY(atomic_get(&slot->kicked)) && atomic_swap(&slot->kicked, 0u))
+        wait_kick();
 }
 
 void wait_fork_child(void)

@@ -34,6 +34,9 @@ struct waiter {
 void wait_begin(struct waiter *waiter, sigset_t signals);
 void wait_end(struct waiter *waiter);
 void wait_kick(void);
+/* The same in the picoprocess of another process: its threads look again. */
+void wait_kick_process(int pid);
+void wait_kicked(void); /* signal.c, of an interrupted thread: if that was why, the others are interrupted, too */
 void wait_fork_child(void);
 
 /* When a file's `ready` may next change by itself (PAL_FOREVER: it won't), and which signals change it. */

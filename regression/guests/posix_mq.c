@@ -118,6 +118,7 @@ static void notification(mqd_t queue)
     struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1, .sigev_value.sival_int = 77};
     sigaction(SIGUSR1, &action, NULL);
     CHECK(mq_notify(queue, &event) == 0);
+    CHECK(read(queue, text, 64) > 40 && !memcmp(text, "QSIZE:0          NOTIFY:0     SIGNO:10 ", 38));
     CHECK_FAILS(mq_notify(queue, &event), EBUSY);
     pid_t child = fork();
     if (child == 0)
