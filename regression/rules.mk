@@ -4,12 +4,13 @@
 
 GUESTS := $(patsubst regression/guests/%.c,$(B)/guests/%,$(wildcard regression/guests/*.c))
 HOSTILE := $(patsubst regression/hostile/%.c,$(B)/hostile/%,$(wildcard regression/hostile/*.c))
-APPS := $(B)/hello_musl $(B)/hello_go
+APPS := $(B)/hello_musl $(B)/hello_go $(B)/panic_go $(B)/unwind
 
 $(B)/guests/%: regression/guests/%.c ; @mkdir -p $(@D); $(CC) -std=gnu17 -O1 -g -D_GNU_SOURCE -Wall -Wextra -Werror $< -o $@ -lpthread -lm
 $(B)/hostile/%: regression/hostile/%.c pal/linux/hostcalls.def ; @mkdir -p $(@D); $(CC) -std=gnu17 -O1 -g -I. -D_GNU_SOURCE -Wall -Wextra -Werror -static $< -o $@
 $(B)/hello_musl: regression/apps/hello_musl.c ; musl-gcc -static -O1 $< -o $@
-$(B)/hello_go: regression/apps/hello_go.go ; GOCACHE=$(abspath $(B))/gocache GO111MODULE=off go build -o $@ $<
+$(B)/%_go: regression/apps/%_go.go ; GOCACHE=$(abspath $(B))/gocache GO111MODULE=off go build -o $@ $<
+$(B)/unwind: regression/apps/unwind.cc ; $(CXX) -O1 -g -Wall -Wextra -Werror -fnon-call-exceptions -fasynchronous-unwind-tables $< -o $@ -lpthread
 $(B)/runner: regression/runner.c ; @mkdir -p $(@D); $(CC) $(COMMON) -D_GNU_SOURCE $< -o $@
 $(B)/tests.list: regression/list $(GUESTS) $(HOSTILE) ; regression/list $(B) > $@
 

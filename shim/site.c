@@ -99,8 +99,9 @@ static void tried_forget(uint64_t start, uint64_t end)
 /* ---- Rewriting --------------------------------------------------------------------------------------------------- */
 
 /*
- * `mov $15, %rax; syscall` at a signal frame's return address: unwinders know the frame by these bytes where the C library
- * has no unwind information for it (glibc has, musl has not).  So a program must show that it takes signals all the time.
+ * `mov $15, %rax; syscall` at a signal frame's return address: unwinders know the frame by these bytes where the C
+ * library has no unwind information for it (glibc has, musl has not).  So a program must show that it takes signals all
+ * the time.
  */
 static bool is_rare_sigreturn(const struct text_window *text, uint64_t traps)
 {

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: MIT
+# gdb on a picoprocess, with the guest's symbols: a backtrace leads from the host call through the libOS to the guest's main,
+# also through a signal frame, and also when the sites on the way have been rewritten.
+. regression/cli/lib.sh.inc
+command -v gdb >/dev/null || { echo "gdb is not installed"; exit 77; }
+cat >"$work/guest.c" <<'C'
+#include <signal.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+static volatile int rounds;
+__attribute__((noinline)) static void waits(void)
+{
+    char byte;
+    while (read(0, &byte, 1) >= 0)
+        rounds++;
+}
+static void handler(int signal)
+{
+    rounds += signal;
+    waits();
+}
+static void nothing(int signal)
+{
+    rounds += signal;
+}
+__attribute__((noinline)) static void sends(void)
+{
+    kill(getpid(), SIGUSR1);
+    rounds++;
+}
+int main(int argc, char **argv)
+{
+    signal(SIGUSR1, nothing);
+    for (int i = 0; i < 100; i++) {
+        sends();
+        rounds += (int)read(-1, argv, 0);
+    }
+    signal(SIGUSR1, handler);
+    if (argc > 1 && !strcmp(argv[1], "handler"))
+        sends();
+    waits();
+    return 0;
+}
+C
+gcc -O1 -g "$work/guest.c" -o "$work/guest" || exit 1
+mkfifo "$work/in"
+descendants() {
+    local child
+    for child in $(cat /proc/"$1"/task/*/children 2>/dev/null); do
+        echo "$child"
+        descendants "$child"
+    done
+}
+base() { # FILE PID: where a file's first mapping begins
+    awk -v end="/$1" 'substr($6, length($6) - length(end) + 1) == end { split($1, a, "-"); print "0x" a[1]; exit }' "/proc/$2/maps"
+}
+backtrace() { # ARGUMENT
+    local runner keeper process picoprocess=
+    sleep 30 >"$work/in" &
+    keeper=$!
+    (cd "$work" && exec timeout 30 "$PAL" ./guest "$1") <"$work/in" &
+    runner=$!
+    sleep 1
+    for process in $(descendants $runner); do grep -q picoprocess "/proc/$process/cmdline" && picoprocess=$process; done
+    timeout 20 gdb -q -nx -batch -p "$picoprocess" -ex "add-symbol-file $B/libos.elf" \
+        -ex "add-symbol-file $work/guest -o $(base guest "$picoprocess")" \
+        -ex "add-symbol-file /lib/x86_64-linux-gnu/libc.so.6 -o $(base libc.so.6 "$picoprocess")" -ex bt >"$work/bt" 2>&1
+    kill $keeper $runner
+    wait $keeper $runner 2>/dev/null
+    if grep -qE 'ptrace: Operation not permitted|Could not attach' "$work/bt"; then
+        echo "this host forbids tracing"
+        exit 77
+    fi
+    grep '^#' "$work/bt" | sed 's/^#[0-9]* *//; s/^0x[0-9a-f]* in //; s/ (.*//' | tr '\n' ' '
+}
+frames=$(backtrace read)
+[[ $frames =~ linux_stream_read.*sys_read\ libos_syscall\ .signal\ handler\ called.*read\ waits\ main\ $ ]] || say "blocked read: $frames"
+frames=$(backtrace handler)
+[[ $frames =~ sys_read\ libos_syscall\ .signal\ handler\ called.*read\ waits\ handler\ .signal\ handler\ called.*kill\ sends\ main\ $ ]] ||
+    say "in a handler: $frames"
+exit $bad
