@@ -69,7 +69,7 @@ static void finish(struct frame *frame, int64_t result)
 /* Between the trap and the call, so that a call which changes the text or forks finds the sites at rest. */
 static void rewrite(struct frame *frame)
 {
-    site_rewrite(frame->regs.rip);
+    rewrite_trapped(frame->regs.rip);
     frame->resume = site_resume(frame->regs.rip); /* the bytes behind the call may be the site's now */
 }
 

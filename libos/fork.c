@@ -123,7 +123,8 @@ static void child_alone(struct thread *self)
     process->vfork_parent = NULL;
     process->exec_thread = NULL;
     process->exiting = PROCESS_STAYS;
-    stats_begin();
+    if (UNLIKELY(boot->stats))
+        stats_begin();
     host_child_reset();
     futex_fork_child();
     wait_fork_child();
@@ -230,6 +231,7 @@ static int64_t fork_now(const struct clone_request *request)
     if (!slot)
         return -EAGAIN;
     int pid = (int)slot->pid;
+    rewrite_before_fork(process->shared);
     int64_t host = fork_host(slot);
     if (host < 0) {
         slot_drop(slot);
@@ -237,6 +239,7 @@ static int64_t fork_now(const struct clone_request *request)
     }
     if (host == 0) {
         process->pid = pid;
+        rewrite_fork_child(process->shared);
         process->shared = slot;
         thread_renew(self, request, pid);
         return 0;

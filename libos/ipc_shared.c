@@ -113,7 +113,7 @@ void ipc_unlock(void)
 
 bool ipc_used(void)
 {
-    return atomic_get(&area->used);
+    return atomic_get(shared_ipc_used());
 }
 
 /* ---- Objects ----------------------------------------------------------------------------------------------------- */
@@ -226,7 +226,7 @@ int64_t ipc_new(enum ipc_kind kind, int32_t key, uint32_t mode, uint32_t units, 
 
 int64_t ipc_publish(struct ipc_object *object)
 {
-    atomic_set(&area->used, 1u);
+    atomic_set(shared_ipc_used(), 1u);
     atomic_set(&object->live, 1u);
     return ipc_id(object);
 }

@@ -84,6 +84,7 @@ void note_unsupported(const char *what, uint64_t value);
 /* rewrite.c */
 void rewrite_init(void);
 extern bool rewriting; /* sites that trap are rewritten */
+void rewrite_trapped(uint64_t after); /* a site trapped: RIP behind it */
 
 /* trace.c */
 void trace_call(const struct frame *frame, int64_t result);

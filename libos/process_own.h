@@ -81,6 +81,10 @@ void vfork_return(struct process *child);
  * process are left. */
 int64_t fork_host(struct shared_process *slot);
 
+/* rewrite.c */
+void rewrite_before_fork(struct shared_process *self); /* caller holds nothing */
+void rewrite_fork_child(struct shared_process *parent_slot);
+
 /* children.c */
 struct news { /* of a process's end or change, to be told when the table's lock is free */
     struct shared_process *parent;

@@ -3,7 +3,7 @@
  * What the call-site rewriter (shim/site.h) needs of this process: text that stays as it is for a while, pages that can be
  * written, room for stubs.  All of it under mm.lock.
  */
-#include "libos/process.h"
+#include "libos/process_own.h"
 #include "libos/vma.h"
 #include "shim/site.h"
 
@@ -59,4 +59,47 @@ void rewrite_init(void)
     host.entry = (uint64_t)(uintptr_t)shim_syscall_call;
     site_init(&host);
     rewriting = !boot->no_rewrite && (boot->capabilities & PAL_CAN_SYNC_CODE);
+}
+
+/* ---- Sites that children run ------------------------------------------------------------------------------------- */
+
+/*
+ * A fork's child that ends soon traps at each of its sites too few times, and what it counted ends with it.  So it tells
+ * its parent, which has the same text, and whose later children then find the site rewritten.  A word in the parent's slot
+ * holds one site; of several, each has its turn once the one that won is rewritten.
+ */
+#define TOLD_EPOCH 47 /* bits of an address; above them the epoch's lowest */
+
+static struct {
+    struct shared_process *slot; /* NULL: nobody is to be told */
+    uint32_t pid, epoch;
+} parent;
+
+static uint64_t told(uint64_t after, uint32_t epoch)
+{
+    return (uint64_t)epoch << TOLD_EPOCH | after;
+}
+
+void rewrite_trapped(uint64_t after)
+{
+    site_rewrite(after);
+    if (parent.slot && parent.epoch == site_epoch() && atomic_get(&parent.slot->pid) == parent.pid)
+        atomic_set(&parent.slot->told_site, told(after, parent.epoch));
+}
+
+void rewrite_before_fork(struct shared_process *self)
+{
+    uint64_t word = atomic_get(&self->told_site), after = word & ((1ull << TOLD_EPOCH) - 1);
+    if (!word)
+        return;
+    atomic_set(&self->told_site, 0ull);
+    if (rewriting && word == told(after, site_epoch()))
+        site_rewrite(after);
+}
+
+void rewrite_fork_child(struct shared_process *parent_slot)
+{
+    parent.slot = parent_slot;
+    parent.pid = parent_slot->pid;
+    parent.epoch = site_epoch();
 }

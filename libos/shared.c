@@ -170,6 +170,11 @@ bool shared_group_exists(uint32_t pgid, uint32_t sid)
     return false;
 }
 
+uint32_t *shared_ipc_used(void)
+{
+    return &table->ipc_used;
+}
+
 struct shared_terminal *shared_terminals(void)
 {
     return table->terminals;

@@ -58,6 +58,7 @@ struct shared_process {
     uint64_t start_ns;     /* on PAL_CLOCK_BOOT */
     uint64_t user_ns, system_ns, max_rss; /* from the host, once it has ended */
     uint64_t children_user_ns, children_system_ns, children_max_rss; /* of the children that it has waited for */
+    uint64_t told_site;    /* a call site that children trapped at: rewrite.c.  Atomic */
     char name[16];
 };
 
@@ -79,6 +80,7 @@ struct shared_table {
     uint32_t free_slots;            /* list by next_sibling */
     uint32_t next_id, ids_wrapped;  /* next_id is atomic: thread ids are taken without the lock */
     uint32_t process_count;
+    uint32_t ipc_used;              /* ipc_shared.c's: here, where each process looks anyway.  Atomic */
     uint64_t slots, inboxes, ids;   /* addresses of the arrays */
     uint32_t hash[1024];            /* pid -> slot */
     struct shared_terminal terminals[SHARED_TERMINALS]; /* see tty.h */
@@ -104,5 +106,6 @@ struct shared_process *shared_next(struct shared_process *after); /* all in use;
 void shared_reparent(struct shared_process *child, uint32_t ppid);
 struct shared_signals *shared_inbox(struct shared_process *slot);
 bool shared_group_exists(uint32_t pgid, uint32_t sid); /* sid 0 = any */
+uint32_t *shared_ipc_used(void);
 struct shared_terminal *shared_terminals(void); /* all SHARED_TERMINALS; no lock needed for this */
 #endif

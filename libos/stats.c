@@ -76,8 +76,6 @@ void stats_count(const struct frame *frame)
 
 void stats_begin(void)
 {
-    if (!boot->stats)
-        return; /* and no page is written after a fork */
     memset(counts, 0, sizeof counts);
     memset(shim_pal_counts, 0, PAL_CALLS * sizeof *shim_pal_counts);
     site_statistics(&sites_before);

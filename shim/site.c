@@ -31,6 +31,8 @@ static bool any_tried;
 static struct { uint64_t address; uint32_t retries; } restored[RESTORED];
 static uint32_t restored_next;
 
+static uint32_t epoch; /* atomic */
+
 void site_init(const struct site_host *given)
 {
     host = given;
@@ -215,8 +217,14 @@ static void forget(struct record *record, bool text_stays)
     record_free(record);
 }
 
+uint32_t site_epoch(void)
+{
+    return __atomic_load_n(&epoch, __ATOMIC_RELAXED);
+}
+
 void site_forget(uint64_t start, uint64_t end, bool text_stays)
 {
+    __atomic_fetch_add(&epoch, 1, __ATOMIC_RELAXED);
     if (!any_tried)
         return;
     site_lock();
@@ -233,6 +241,7 @@ void site_forget(uint64_t start, uint64_t end, bool text_stays)
 
 void site_forget_all(void)
 {
+    epoch++;
     locked = 0;
     record_forget_all();
     area_forget_all();
