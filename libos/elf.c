@@ -72,6 +72,11 @@ static int64_t check_segments(struct file *file, const void *head, uint64_t head
         if (error < 0)
             return error;
     }
+    return 0;
+}
+
+int64_t elf_check_range(const struct elf *elf)
+{
     if (elf->high <= elf->low)
         return -EINVAL;
     return elf->header.type == ET_EXEC && elf->low < PAL_GUEST_BASE ? -EINVAL : 0;

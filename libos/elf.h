@@ -21,6 +21,8 @@ struct elf {
 /* Reads and checks headers; `head` holds the file's first head_size bytes.  0, -ENOEXEC, -EINVAL, -ENOMEM or a read's
  * error.  Takes no reference.  *interpreter gets an alloc'd name, or NULL where it has none. */
 int64_t elf_check(struct file *file, const void *head, uint64_t head_size, struct elf *out, char **interpreter);
+/* That there is something to load, and where it may be: after the interpreter was looked for, as on Linux. */
+int64_t elf_check_range(const struct elf *elf);
 void elf_drop(struct elf *elf); /* puts the file */
 /* Maps it with its lowest address at `at`, or for ET_EXEC where it says; 0 or -errno. */
 int64_t elf_map(struct elf *elf, guest_t at);

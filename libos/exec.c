@@ -247,6 +247,8 @@ static int64_t load_interpreter(struct exec_image *image, const char *name, char
         error = elf_check(file, head, (uint64_t)size, &image->interpreter, &its_own);
     else
         error = size < 0 ? size : -EIO;
+    if (error == 0)
+        error = elf_check_range(&image->interpreter);
     release(its_own);
     if (error < 0) {
         file_put(file);
@@ -294,7 +296,7 @@ static int64_t load_step(struct exec_image *image)
     if (interpreter)
         error = load_interpreter(image, interpreter, head);
     release(interpreter);
-    return error;
+    return error < 0 ? error : elf_check_range(&image->program);
 }
 
 static int64_t load(struct exec_image *image)

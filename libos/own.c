@@ -168,7 +168,7 @@ static int64_t walk(const char *path, bool nofollow, struct own_place *place, st
         while (*path == '/')
             path++;
         if (!*path)
-            return 0;
+            return place->depth ? 0 : leave(path, follow); /* "/dev/..": the root is the monitor's */
         size_t size = 0;
         while (path[size] && path[size] != '/')
             size++;

@@ -51,6 +51,7 @@ static void start(struct test *test)
         perror("runner: tmpfile");
         exit(1);
     }
+    fcntl(fileno(test->output), F_SETFD, FD_CLOEXEC); /* the other jobs shall not have it */
     test->started = now();
     test->deadline = test->started + test->seconds;
     test->timed_out = 0;
@@ -62,7 +63,6 @@ static void start(struct test *test)
         dup2(fileno(test->output), 1);
         dup2(fileno(test->output), 2);
         close(null);
-        fcntl(fileno(test->output), F_SETFD, FD_CLOEXEC);
         execl("/bin/sh", "sh", "-c", test->command, (char *)NULL);
         _exit(127);
     }

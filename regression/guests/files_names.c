@@ -90,7 +90,7 @@ static void modes_and_times(void)
 {
     struct stat st;
     put_file("m", "12345");
-    CHECK(chmod("m", 04751) == 0 && stat("m", &st) == 0 && (st.st_mode & 07777) == 04751);
+    CHECK(chmod("m", 01751) == 0 && stat("m", &st) == 0 && (st.st_mode & 07777) == 01751);
     int fd = open("m", O_RDWR);
     CHECK(fchmod(fd, 0600) == 0 && fstat(fd, &st) == 0 && (st.st_mode & 07777) == 0600);
     CHECK(fchown(fd, geteuid(), getegid()) == 0);

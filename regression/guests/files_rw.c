@@ -100,7 +100,7 @@ static void space(void)
     CHECK(posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL) == 0);
     CHECK(posix_fadvise(fd, 0, 0, 77) == EINVAL);
     CHECK(readahead(fd, 0, 4096) == 0);
-    CHECK(ftruncate(fd, 1 << 20) == 0 && lseek(fd, 0, SEEK_DATA) == 0);
+    CHECK(pwrite(fd, "x", 1, 0) == 1 && ftruncate(fd, 1 << 20) == 0 && lseek(fd, 0, SEEK_DATA) == 0);
     CHECK(lseek(fd, 0, SEEK_HOLE) > 0);
     close(fd);
     fd = open("space", O_RDONLY);
