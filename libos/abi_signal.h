@@ -21,7 +21,7 @@
 #define SA_RESTART 0x10000000u
 #define SA_NODEFER 0x40000000u
 #define SA_RESETHAND 0x80000000u
-#define SA_KNOWN                                                                                                       \
+#define SA_KNOWN \
     (SA_NOCLDSTOP | SA_NOCLDWAIT | SA_SIGINFO | SA_RESTORER | SA_ONSTACK | SA_RESTART | SA_NODEFER | SA_RESETHAND)
 
 #define SS_ONSTACK 1u
@@ -57,9 +57,9 @@
 struct siginfo {
     int32_t signo, error, code, pad;
     union {
-        struct { int32_t pid; uint32_t uid; uint64_t value; } user;                          /* kill, tgkill, sigqueue */
+        struct { int32_t pid; uint32_t uid; uint64_t value; } user; /* kill, tgkill, sigqueue */
         struct { int32_t id, overrun; uint64_t value; } timer;
-        struct { int32_t pid; uint32_t uid; int32_t status, pad; int64_t utime, stime; } child; /* times in clock ticks */
+        struct { int32_t pid; uint32_t uid; int32_t status, pad; int64_t utime, stime; } child; /* times: ticks */
         struct { uint64_t address; uint64_t more[3]; } fault;
         struct { int64_t band; int32_t fd, pad; } poll;
         uint64_t words[4];

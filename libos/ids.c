@@ -50,7 +50,7 @@ int64_t sys_getegid(void)
     return current_process()->egid;
 }
 
-/* ---- One rule for users and groups ------------------------------------------------------------------------------------- */
+/* ---- One rule for users and groups ----------------------------------------------------------------------------- */
 
 /* Real, effective, saved and file-system id, as they lie in struct process. */
 struct ids { uint32_t real, effective, saved, fs; };
@@ -186,7 +186,7 @@ int64_t sys_setfsgid(uint32_t gid)
     return set_fs(current_process(), groups(current_process()), gid);
 }
 
-/* ---- Supplementary groups ----------------------------------------------------------------------------------------------- */
+/* ---- Supplementary groups -------------------------------------------------------------------------------------- */
 
 int64_t sys_getgroups(int32_t count, guest_t list)
 {
@@ -220,7 +220,7 @@ int64_t sys_setgroups(int32_t count, guest_t list)
     return 0;
 }
 
-/* ---- Capabilities --------------------------------------------------------------------------------------------------------- */
+/* ---- Capabilities ---------------------------------------------------------------------------------------------- */
 
 struct capability_header { uint32_t version; int32_t pid; };
 struct capability_data { uint32_t effective, permitted, inheritable; };

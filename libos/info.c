@@ -9,7 +9,7 @@
 #define DEFAULT_MEMORY (8ull << 30) /* /proc/meminfo's, where the manifest sets no limit */
 #define NAME_SIZE 65u
 
-/* ---- The system ------------------------------------------------------------------------------------------------------------- */
+/* ---- The system ------------------------------------------------------------------------------------------------ */
 
 struct utsname { char system[NAME_SIZE], node[NAME_SIZE], release[NAME_SIZE], version[NAME_SIZE], machine[NAME_SIZE],
                  domain[NAME_SIZE]; };
@@ -75,7 +75,7 @@ int64_t sys_getrandom(guest_t buffer, uint64_t size, uint32_t flags)
     return error < 0 ? error : (int64_t)size;
 }
 
-/* ---- The process ------------------------------------------------------------------------------------------------------------ */
+/* ---- The process ----------------------------------------------------------------------------------------------- */
 
 int64_t sys_personality(uint32_t persona)
 {
@@ -112,12 +112,12 @@ int64_t sys_membarrier(int32_t command, uint32_t flags, int32_t cpu)
     return atomic_get(&settings()->barriers) & (uint32_t)command ? PAL->code_sync() : -EPERM;
 }
 
-/* ---- prctl ------------------------------------------------------------------------------------------------------------------ */
+/* ---- prctl ----------------------------------------------------------------------------------------------------- */
 
 enum {
     PR_SET_PDEATHSIG = 1, PR_GET_PDEATHSIG = 2, PR_GET_DUMPABLE = 3, PR_SET_DUMPABLE = 4, PR_GET_KEEPCAPS = 7,
-    PR_SET_KEEPCAPS = 8, PR_GET_TIMING = 13, PR_SET_TIMING = 14, PR_SET_NAME = 15, PR_GET_NAME = 16, PR_GET_SECCOMP = 21,
-    PR_CAPBSET_READ = 23, PR_CAPBSET_DROP = 24, PR_GET_SECUREBITS = 27, PR_SET_TIMERSLACK = 29, PR_GET_TIMERSLACK = 30,
+    PR_SET_KEEPCAPS = 8, PR_GET_TIMING = 13, PR_SET_TIMING = 14, PR_SET_NAME = 15, PR_GET_NAME = 16,
+    PR_GET_SECCOMP = 21, PR_CAPBSET_READ = 23, PR_CAPBSET_DROP = 24, PR_GET_SECUREBITS = 27, PR_SET_TIMERSLACK = 29, PR_GET_TIMERSLACK = 30,
     PR_SET_CHILD_SUBREAPER = 36, PR_GET_CHILD_SUBREAPER = 37, PR_SET_NO_NEW_PRIVS = 38, PR_GET_NO_NEW_PRIVS = 39,
     PR_GET_TID_ADDRESS = 40, PR_SET_THP_DISABLE = 41, PR_GET_THP_DISABLE = 42, PR_CAP_AMBIENT = 47,
 };

@@ -9,7 +9,9 @@
 #include "libos/process.h"
 #include "libos/shared.h"
 
-enum { CPU, FSIZE, DATA, STACK, CORE, RSS, NPROC, NOFILE, MEMLOCK, AS, LOCKS, SIGPENDING, MSGQUEUE, NICE, RTPRIO, RTTIME };
+enum {
+    CPU, FSIZE, DATA, STACK, CORE, RSS, NPROC, NOFILE, MEMLOCK, AS, LOCKS, SIGPENDING, MSGQUEUE, NICE, RTPRIO, RTTIME,
+};
 _Static_assert(RTTIME + 1 == RLIMIT_COUNT, "asm-generic/resource.h");
 
 #define NONE UINT64_MAX /* RLIM_INFINITY */
@@ -67,7 +69,7 @@ struct settings *settings(void)
     return &process->settings;
 }
 
-/* ---- Limits --------------------------------------------------------------------------------------------------------------- */
+/* ---- Limits ---------------------------------------------------------------------------------------------------- */
 
 void limit_get(uint32_t resource, uint64_t *soft, uint64_t *hard)
 {
@@ -126,7 +128,7 @@ int64_t sys_prlimit64(int32_t pid, uint32_t resource, guest_t limit, guest_t old
     return error < 0 || !old ? error : copy_out(old, &before, sizeof(before));
 }
 
-/* ---- What was used -------------------------------------------------------------------------------------------------------- */
+/* ---- What was used --------------------------------------------------------------------------------------------- */
 
 static void set_times(struct rusage *usage, uint64_t user, uint64_t system)
 {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Scheduling: the host decides; priorities, policies and affinities are kept, checked as Linux checks them, and read back.
+ * Scheduling: the host decides; priorities, policies and affinities are kept, checked as Linux checks them, and
+ * read back.
  */
 #include "libos/calls.h"
 #include "libos/process.h"
@@ -44,7 +45,7 @@ static int64_t whose(int32_t pid)
     return own ? 1 : process_facts(pid, &facts) ? 0 : -ESRCH;
 }
 
-/* ---- Priorities ------------------------------------------------------------------------------------------------------------- */
+/* ---- Priorities ------------------------------------------------------------------------------------------------ */
 
 /* getpriority and setpriority name one process, a group, or a user: own is what includes the caller. */
 static int64_t priority_target(int32_t which, int32_t who)
@@ -102,7 +103,7 @@ int64_t sys_ioprio_set(int32_t which, int32_t who, int32_t value)
     return 0;
 }
 
-/* ---- Policies --------------------------------------------------------------------------------------------------------------- */
+/* ---- Policies -------------------------------------------------------------------------------------------------- */
 
 static bool is_realtime(int32_t policy)
 {
@@ -164,7 +165,8 @@ static int64_t priority_bound(int32_t policy, int32_t realtime)
 {
     if (is_realtime(policy))
         return realtime;
-    return policy == SCHED_OTHER || policy == SCHED_BATCH || policy == SCHED_IDLE || policy == SCHED_DEADLINE ? 0 : -EINVAL;
+    bool known = policy == SCHED_OTHER || policy == SCHED_BATCH || policy == SCHED_IDLE || policy == SCHED_DEADLINE;
+    return known ? 0 : -EINVAL;
 }
 
 int64_t sys_sched_get_priority_max(int32_t policy)
@@ -218,7 +220,7 @@ int64_t sys_sched_getattr(int32_t pid, guest_t attributes, uint32_t size, uint32
     return copy_out(attributes, &out, sizeof(out));
 }
 
-/* ---- Affinity --------------------------------------------------------------------------------------------------------------- */
+/* ---- Affinity -------------------------------------------------------------------------------------------------- */
 
 static uint64_t mask_size(void)
 {

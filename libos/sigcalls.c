@@ -9,7 +9,7 @@ static bool is_signal(int signal)
     return signal >= 1 && signal <= SIGNAL_COUNT;
 }
 
-/* ---- Dispositions and masks ----------------------------------------------------------------------------------------- */
+/* ---- Dispositions and masks ------------------------------------------------------------------------------------ */
 
 int64_t sys_rt_sigaction(int32_t signal, guest_t action, guest_t old, uint64_t size)
 {
@@ -69,7 +69,7 @@ int64_t sys_rt_sigpending(guest_t set, uint64_t size)
     return copy_out(set, &pending, size);
 }
 
-/* ---- Waiting ---------------------------------------------------------------------------------------------------------- */
+/* ---- Waiting --------------------------------------------------------------------------------------------------- */
 
 int64_t sys_pause(void)
 {
@@ -144,11 +144,12 @@ int64_t sys_rt_sigtimedwait(guest_t set, guest_t info, guest_t timeout, uint64_t
     return found.signo;
 }
 
-/* ---- Sending ---------------------------------------------------------------------------------------------------------- */
+/* ---- Sending --------------------------------------------------------------------------------------------------- */
 
 static bool may_signal(const struct process *sender, uint32_t uid, uint32_t suid)
 {
-    return sender->euid == 0 || sender->euid == uid || sender->euid == suid || sender->uid == uid || sender->uid == suid;
+    return sender->euid == 0 || sender->euid == uid || sender->euid == suid || sender->uid == uid ||
+           sender->uid == suid;
 }
 
 /* May this process send to `pid` (signal 0: no more than this is asked)? */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Signal frames as Linux builds and undoes them (arch/x86/kernel/signal_64.c, fpu/signal.c): programs read and edit them,
- * unwind through them, and jump out of them.  The libOS never touches vector registers, so at this point they hold the
- * guest's values, and XSAVE moves them straight to the guest's stack.
+ * Signal frames as Linux builds and undoes them (arch/x86/kernel/signal_64.c, fpu/signal.c): programs read and
+ * edit them, unwind through them, and jump out of them.  The libOS never touches vector registers, so at this
+ * point they hold the guest's values, and XSAVE moves them straight to the guest's stack.
  */
 #include "libos/calls.h"
 #include "libos/signals.h"
@@ -48,7 +48,7 @@ static void find_xstate(void)
     atomic_set(&xstate_size, total);
 }
 
-/* ---- Alternate stacks ----------------------------------------------------------------------------------------------- */
+/* ---- Alternate stacks ------------------------------------------------------------------------------------------ */
 
 static bool is_within_altstack(const struct thread *thread, guest_t stack_pointer)
 {
@@ -99,7 +99,7 @@ int64_t sys_sigaltstack(guest_t stack, guest_t old)
     return old ? copy_out(old, &before, sizeof(before)) : 0;
 }
 
-/* ---- Building ----------------------------------------------------------------------------------------------------------- */
+/* ---- Building -------------------------------------------------------------------------------------------------- */
 
 static bool save_vector_state(guest_t area)
 {
@@ -130,7 +130,8 @@ static void save_registers(struct sigcontext *to, const struct pal_context *from
 }
 
 /* Addresses of a frame and of its XSAVE area, or 0 where the stack has no room. */
-static guest_t place(const struct thread *thread, guest_t stack_pointer, const struct sigaction *action, guest_t *out_area)
+static guest_t place(const struct thread *thread, guest_t stack_pointer, const struct sigaction *action,
+                     guest_t *out_area)
 {
     guest_t at = stack_pointer - RED_ZONE;
     bool nested = on_altstack(thread, stack_pointer), entering = false;
@@ -183,7 +184,7 @@ bool frame_push(struct frame *frame, const struct sigaction *action, const struc
     return true;
 }
 
-/* ---- Undoing ------------------------------------------------------------------------------------------------------------- */
+/* ---- Undoing --------------------------------------------------------------------------------------------------- */
 
 /* Bytes of state in the area, and which features; only x87 and SSE where the frame's marks are not ours. */
 static int64_t examine_area(guest_t area, uint64_t *out_features)

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Signals, inside: what signal.c, sigqueue.c, sigframe.c, sigcalls.c and timers.c share.  Others include process.h only.
+ * Signals, inside: what signal.c, sigqueue.c, sigframe.c, sigcalls.c and timers.c share.  Others include process.h
+ * only.
  *
- * process.lock guards all queues and dispositions of a process and its threads; the timers' lock is inside it.  `pending`
- * and `blocked` are also read without: a sender sets `pending`, then reads `blocked`; a thread sets `blocked`, then reads
- * `pending`; both with locked instructions, so one of them sees.
+ * process.lock guards all queues and dispositions of a process and its threads; the timers' lock is inside it.
+ * `pending` and `blocked` are also read without: a sender sets `pending`, then reads `blocked`; a thread sets
+ * `blocked`, then reads `pending`; both with locked instructions, so one of them sees.
  */
 #ifndef LIBOS_SIGNALS_H
 #define LIBOS_SIGNALS_H
@@ -55,15 +56,16 @@ void queue_flush(struct signal_state *signals, struct thread *thread, sigset_t w
 
 /* signal.c */
 #define SIGNAL_IGNORED 2
-/* To a process of this picoprocess, or one of its threads.  Caller holds process->lock.  1: queued, 0: coalesced, -EAGAIN,
- * or SIGNAL_IGNORED. */
+/* To a process of this picoprocess, or one of its threads.  Caller holds process->lock.  1: queued, 0: coalesced,
+ * -EAGAIN, or SIGNAL_IGNORED. */
 int64_t signal_post(struct process *process, struct thread *thread, const struct siginfo *info);
-/* The next signal of `wanted` for this thread, its own before the process's; its number or 0.  With `action`, what is to be
- * done with it now: SA_RESETHAND has had its effect. */
+/* The next signal of `wanted` for this thread, its own before the process's; its number or 0.  With `action`, what
+ * is to be done with it now: SA_RESETHAND has had its effect. */
 int signal_next(sigset_t wanted, struct siginfo *out, struct sigaction *action);
 /* Of this thread.  What it no longer takes, another may. */
 void signal_set_blocked(sigset_t blocked);
-/* What every interrupted thread does before it looks for signals: clears the flag, leaves if it must, reaps, receives. */
+/* What every interrupted thread does before it looks for signals: clears the flag, leaves if it must, reaps,
+ * receives. */
 void signal_settle(void);
 bool signal_is_ignored(const struct sigaction *action, int signal);
 void signal_flush(struct process *process, sigset_t which); /* from all queues.  Caller holds process->lock */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Queues of pending signals: one a process, one a thread that ever got a signal of its own.  Callers hold process->lock.
- * Standard signals need no memory in a process's queue, so that a signal to self costs no allocation.
+ * Queues of pending signals: one a process, one a thread that ever got a signal of its own.  Callers hold
+ * process->lock. Standard signals need no memory in a process's queue, so that a signal to self costs no allocation.
  */
 #include "libos/signals.h"
 

@@ -68,7 +68,7 @@ static int64_t time_to_guest(guest_t at, uint64_t ns)
     return copy_out(at, &time, sizeof(time));
 }
 
-/* ---- Reading ----------------------------------------------------------------------------------------------------------- */
+/* ---- Reading --------------------------------------------------------------------------------------------------- */
 
 static int64_t cpu_clock(int32_t clock, uint32_t *out)
 {
@@ -159,7 +159,7 @@ int64_t sys_times(guest_t times)
     return (int64_t)(time_now(PAL_CLOCK_BOOT) / TICK_NS);
 }
 
-/* ---- Sleeping ---------------------------------------------------------------------------------------------------------- */
+/* ---- Sleeping -------------------------------------------------------------------------------------------------- */
 
 int64_t sleep_until(uint64_t deadline)
 {
@@ -187,9 +187,10 @@ static int64_t sleep_for(uint64_t ns, guest_t remaining)
 static int64_t sleep_to(uint32_t clock, uint64_t at)
 {
     uint64_t now = time_now(clock), monotonic = time_now(PAL_CLOCK_MONOTONIC);
-    if (at <= now || sleep_until(at - now > PAL_FOREVER - 1 - monotonic ? PAL_FOREVER : monotonic + (at - now)) == -ETIMEDOUT)
+    if (at <= now)
         return 0;
-    return -ERESTARTNOHAND;
+    uint64_t deadline = at - now > PAL_FOREVER - 1 - monotonic ? PAL_FOREVER : monotonic + (at - now);
+    return sleep_until(deadline) == -ETIMEDOUT ? 0 : -ERESTARTNOHAND;
 }
 
 /* Until the process has used that much processor time.  A wait can't follow such a clock: it looks again and again. */
@@ -224,8 +225,8 @@ int64_t sys_clock_nanosleep(int32_t clock, uint32_t flags, guest_t request, gues
         return error;
     if (host_clock == PAL_CLOCK_THREAD_CPU)
         return -EINVAL;
-    if (clock == PAL_CLOCK_MONOTONIC_RAW || clock == PAL_CLOCK_REALTIME_COARSE || clock == PAL_CLOCK_MONOTONIC_COARSE ||
-        clock == CLOCK_REALTIME_ALARM || clock == CLOCK_BOOTTIME_ALARM)
+    if (clock == PAL_CLOCK_MONOTONIC_RAW || clock == PAL_CLOCK_REALTIME_COARSE ||
+        clock == PAL_CLOCK_MONOTONIC_COARSE || clock == CLOCK_REALTIME_ALARM || clock == CLOCK_BOOTTIME_ALARM)
         return -EOPNOTSUPP;
     error = time_from_guest(request, &ns);
     if (error < 0 || !request)

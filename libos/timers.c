@@ -1,43 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Timers that send signals: setitimer(2), alarm(2), timer_create(2).  The PAL has none, so a helper thread, made when the
- * first timer is armed, sleeps until the next is due and posts its signal.  It is no thread of the guest's.
+ * Timers that send signals: setitimer(2), alarm(2), timer_create(2).  The PAL has none, so a helper thread, made
+ * when the first timer is armed, sleeps until the next is due and posts its signal.  It is no thread of the guest's.
  *
- * As on Linux an interval timer is armed again when its signal is taken, not when it is sent: however short the interval,
- * a guest that does not take signals causes no work.  What was missed meanwhile is the overrun count.
+ * As on Linux an interval timer is armed again when its signal is taken, not when it is sent: however short the
+ * interval, a guest that does not take signals causes no work.  What was missed meanwhile is the overrun count.
  */
-#include "libos/calls.h"
-#include "libos/signals.h"
+#include "libos/timers.h"
 
-#define NS 1000000000ull
-#define TIMER_ABSTIME 1u
 #define IGNORED_FLOOR_NS 1000000ull /* least interval of a timer whose signal nobody takes */
 #define CPU_POLL_NS 1000000ull
 #define HELPER_STACK_SIZE 16384u
-#define ITIMER_COUNT 3
-#define ITIMER_ID(which) (-1 - (which)) /* ITIMER_REAL, _VIRTUAL, _PROF; ids of timer_create are not negative */
-#define TIMER_ID_MAX 65536
 
-struct timer {
-    struct timer *next;
-    struct process *process;
-    uint64_t generation; /* unlike any other timer's, also of the past; not 0 */
-    int32_t id;
-    int32_t notify, signal, tid;
-    uint64_t value;
-    uint32_t clock;      /* timer_create's, for absolute times */
-    uint32_t base;       /* the clock that expiry counts on */
-    uint64_t expiry;     /* 0: not armed */
-    uint64_t interval;
-    bool queued;         /* its signal has not been taken yet: the helper leaves it alone */
-    int32_t overrun, last_overrun;
-};
-
-struct itimer { struct { int64_t seconds, microseconds; } interval, value; };
-struct itimerspec { struct { int64_t seconds, nanoseconds; } interval, value; };
-
-/* Inside process.lock. */
-static struct mutex timers_lock;
+struct mutex timers_lock;
 static struct timer *timers;
 static uint64_t generations;
 static uint64_t sleeping_until; /* of the helper */
@@ -47,7 +22,7 @@ static void *helper_stack;
 static struct pal_tcb *helper_block;
 static struct thread helper_thread; /* so that current() is something; its process is the first that armed a timer */
 
-/* ---- Time of one timer.  Caller holds timers_lock. ------------------------------------------------------------------- */
+/* ---- Time of one timer.  Caller holds timers_lock. ------------------------------------------------------------- */
 
 static bool is_cpu_clock(uint32_t clock)
 {
@@ -86,7 +61,7 @@ static bool is_waiting(const struct timer *timer)
     return timer->expiry && !timer->queued && timer->notify != SIGEV_NONE;
 }
 
-static struct timer *find(const struct process *process, int32_t id)
+struct timer *timer_find(const struct process *process, int32_t id)
 {
     struct timer *timer = timers;
     while (timer && (timer->process != process || timer->id != id))
@@ -102,7 +77,7 @@ static struct timer *find_generation(uint64_t generation)
     return timer;
 }
 
-static struct timer *new_timer(struct process *process, int32_t id)
+struct timer *timer_new(struct process *process, int32_t id)
 {
     struct timer *timer = alloc_zero(sizeof(*timer));
     if (!timer)
@@ -113,6 +88,15 @@ static struct timer *new_timer(struct process *process, int32_t id)
     timer->next = timers;
     timers = timer;
     return timer;
+}
+
+void timer_drop(struct timer *timer)
+{
+    struct timer **at = &timers;
+    while (*at != timer)
+        at = &(*at)->next;
+    *at = timer->next;
+    release(timer);
 }
 
 static void remove_timers(const struct process *process, int32_t lowest_id)
@@ -129,7 +113,7 @@ static void remove_timers(const struct process *process, int32_t lowest_id)
     mutex_unlock(&timers_lock);
 }
 
-/* ---- The helper thread -------------------------------------------------------------------------------------------------- */
+/* ---- The helper thread ----------------------------------------------------------------------------------------- */
 
 struct expiry {
     struct process *process; /* a reference */
@@ -258,7 +242,41 @@ static void hurry(const struct timer *timer)
     }
 }
 
-/* ---- From the rest of the libOS --------------------------------------------------------------------------------------------- */
+void timer_read(struct timer *timer, uint64_t *left, uint64_t *interval)
+{
+    *interval = timer ? timer->interval : 0;
+    *left = 0;
+    if (!timer || !timer->expiry)
+        return;
+    uint64_t now = time_now(timer->base);
+    if (timer->notify == SIGEV_NONE || timer->queued)
+        add_overrun(timer, advance(timer, now));
+    if (timer->expiry > now)
+        *left = timer->expiry - now;
+    else if (timer->notify != SIGEV_NONE)
+        *left = 1; /* due: its signal is on the way */
+}
+
+int64_t timer_arm(struct timer *timer, uint64_t value, uint64_t interval, bool absolute)
+{
+    if (value && timer->notify != SIGEV_NONE) {
+        int64_t error = start_helper();
+        if (error < 0)
+            return error;
+    }
+    /* A relative time is not moved when somebody sets the clock. */
+    timer->base = !absolute && timer->clock == PAL_CLOCK_REALTIME ? PAL_CLOCK_MONOTONIC : timer->clock;
+    uint64_t now = absolute ? 0 : time_now(timer->base);
+    timer->expiry = !value ? 0 : value > UINT64_MAX - now ? UINT64_MAX : now + value;
+    timer->interval = value ? interval : 0;
+    timer->queued = false;
+    timer->overrun = timer->last_overrun = 0;
+    timer->generation = ++generations; /* a signal of before arms nothing */
+    hurry(timer);
+    return 0;
+}
+
+/* ---- From the rest of the libOS -------------------------------------------------------------------------------- */
 
 void timer_delivered(struct process *process, struct siginfo *info)
 {
@@ -267,7 +285,7 @@ void timer_delivered(struct process *process, struct siginfo *info)
     if (info->code == SI_TIMER)
         timer = info->words[2] ? find_generation(info->words[2]) : NULL;
     else
-        timer = find(process, ITIMER_ID(0)); /* whoever sent it: Linux does so as well */
+        timer = timer_find(process, ITIMER_ID(0)); /* whoever sent it: Linux does so as well */
     if (timer && timer->queued) {
         timer->queued = false;
         add_overrun(timer, advance(timer, time_now(timer->base)));
@@ -299,259 +317,4 @@ void timers_fork_child(void)
     timers = NULL;
     helper_runs = false;
     sleeping_until = 0;
-}
-
-/* ---- Setting and reading ---------------------------------------------------------------------------------------------------- */
-
-/* Caller holds timers_lock. */
-static void read_timer(struct timer *timer, uint64_t *left, uint64_t *interval)
-{
-    *interval = timer ? timer->interval : 0;
-    *left = 0;
-    if (!timer || !timer->expiry)
-        return;
-    uint64_t now = time_now(timer->base);
-    if (timer->notify == SIGEV_NONE || timer->queued)
-        add_overrun(timer, advance(timer, now));
-    if (timer->expiry > now)
-        *left = timer->expiry - now;
-    else if (timer->notify != SIGEV_NONE)
-        *left = 1; /* due: its signal is on the way */
-}
-
-/* `value` 0 disarms.  Caller holds timers_lock. */
-static int64_t arm(struct timer *timer, uint64_t value, uint64_t interval, bool absolute)
-{
-    if (value && timer->notify != SIGEV_NONE) {
-        int64_t error = start_helper();
-        if (error < 0)
-            return error;
-    }
-    /* A relative time is not moved when somebody sets the clock. */
-    timer->base = !absolute && timer->clock == PAL_CLOCK_REALTIME ? PAL_CLOCK_MONOTONIC : timer->clock;
-    uint64_t now = absolute ? 0 : time_now(timer->base);
-    timer->expiry = !value ? 0 : value > UINT64_MAX - now ? UINT64_MAX : now + value;
-    timer->interval = value ? interval : 0;
-    timer->queued = false;
-    timer->overrun = timer->last_overrun = 0;
-    timer->generation = ++generations; /* a signal of before arms nothing */
-    hurry(timer);
-    return 0;
-}
-
-static const int itimer_signals[ITIMER_COUNT] = {SIGALRM, SIGVTALRM, SIGPROF};
-
-static int64_t set_itimer(int which, uint64_t value, uint64_t interval, uint64_t *old_left, uint64_t *old_interval)
-{
-    struct process *process = current_process();
-    int64_t error = 0;
-    mutex_lock(&timers_lock);
-    struct timer *timer = find(process, ITIMER_ID(which));
-    read_timer(timer, old_left, old_interval);
-    if (!timer && value) {
-        timer = new_timer(process, ITIMER_ID(which));
-        if (timer) {
-            timer->signal = itimer_signals[which];
-            timer->clock = which == 0 ? PAL_CLOCK_MONOTONIC : PAL_CLOCK_PROCESS_CPU;
-        } else {
-            error = -ENOMEM;
-        }
-    }
-    if (timer)
-        error = arm(timer, value, interval, false);
-    mutex_unlock(&timers_lock);
-    return error;
-}
-
-static int64_t itimer_to_guest(guest_t to, uint64_t left, uint64_t interval)
-{
-    left += left ? 999 : 0; /* an armed timer never reads as 0 */
-    struct itimer out = {.interval = {(int64_t)(interval / NS), (int64_t)(interval % NS / 1000)},
-                         .value = {(int64_t)(left / NS), (int64_t)(left % NS / 1000)}};
-    return copy_out(to, &out, sizeof(out));
-}
-
-int64_t sys_getitimer(int32_t which, guest_t value)
-{
-    uint64_t left, interval;
-    if (which < 0 || which >= ITIMER_COUNT)
-        return -EINVAL;
-    mutex_lock(&timers_lock);
-    read_timer(find(current_process(), ITIMER_ID(which)), &left, &interval);
-    mutex_unlock(&timers_lock);
-    return itimer_to_guest(value, left, interval);
-}
-
-int64_t sys_setitimer(int32_t which, guest_t value, guest_t old)
-{
-    uint64_t new_left = 0, new_interval = 0, left, interval;
-    int64_t error = 0;
-    if (value) {
-        error = time_from_guest_timeval(value + offsetof(struct itimer, interval), &new_interval);
-        if (error == 0)
-            error = time_from_guest_timeval(value + offsetof(struct itimer, value), &new_left);
-    }
-    if (error < 0)
-        return error;
-    if (which < 0 || which >= ITIMER_COUNT)
-        return -EINVAL;
-    error = set_itimer(which, new_left, new_interval, &left, &interval);
-    return error < 0 || !old ? error : itimer_to_guest(old, left, interval);
-}
-
-int64_t sys_alarm(uint32_t seconds)
-{
-    uint64_t left, interval;
-    int64_t error = set_itimer(0, seconds * NS, 0, &left, &interval);
-    if (error < 0)
-        return error;
-    return left && left < NS / 2 ? 1 : (int64_t)((left + NS / 2) / NS);
-}
-
-/* ---- timer_create -------------------------------------------------------------------------------------------------------------- */
-
-static int64_t check_event(const struct sigevent *event)
-{
-    struct process *process = current_process();
-    if (event->notify == SIGEV_NONE)
-        return 0;
-    if (event->notify != SIGEV_SIGNAL && event->notify != SIGEV_THREAD && event->notify != SIGEV_THREAD_ID)
-        return -EINVAL;
-    if (event->signo < 1 || event->signo > SIGNAL_COUNT)
-        return -EINVAL;
-    if (event->notify != SIGEV_THREAD_ID)
-        return 0;
-    mutex_lock(&process->lock);
-    bool found = thread_find(process, event->thread);
-    mutex_unlock(&process->lock);
-    return found ? 0 : -EINVAL;
-}
-
-static int64_t check_clock(int32_t clock, uint32_t *out)
-{
-    int64_t error = clock_from_guest(clock, out);
-    if (error < 0)
-        return error;
-    switch (*out) {
-    case PAL_CLOCK_REALTIME:
-    case PAL_CLOCK_MONOTONIC:
-    case PAL_CLOCK_BOOT:
-    case PAL_CLOCK_TAI:
-    case PAL_CLOCK_PROCESS_CPU:
-        return clock == 8 || clock == 9 ? -EOPNOTSUPP : 0; /* CLOCK_*_ALARM: no clock here wakes a machine */
-    default:
-        note_unsupported("timer_create on clock", *out);
-        return -EOPNOTSUPP;
-    }
-}
-
-/* Caller holds timers_lock. */
-static struct timer *create(const struct sigevent *event, uint32_t clock)
-{
-    struct process *process = current_process();
-    int32_t id = 0;
-    while (id < TIMER_ID_MAX && find(process, id))
-        id++;
-    struct timer *timer = id < TIMER_ID_MAX ? new_timer(process, id) : NULL;
-    if (!timer)
-        return NULL;
-    timer->notify = event->notify;
-    timer->signal = event->signo;
-    timer->tid = event->notify == SIGEV_THREAD_ID ? event->thread : 0;
-    timer->value = event->value;
-    timer->clock = timer->base = clock;
-    return timer;
-}
-
-int64_t sys_timer_create(int32_t clock, guest_t event, guest_t out)
-{
-    struct sigevent how = {.notify = SIGEV_SIGNAL, .signo = SIGALRM};
-    uint32_t host_clock;
-    int64_t error = check_clock(clock, &host_clock);
-    if (error < 0)
-        return error;
-    if (event) {
-        if (copy_in(&how, event, sizeof(how)) < 0)
-            return -EFAULT;
-        error = check_event(&how);
-        if (error < 0)
-            return error;
-    }
-    mutex_lock(&timers_lock);
-    struct timer *timer = create(&how, host_clock);
-    int32_t id = timer ? timer->id : 0;
-    if (timer && !event)
-        timer->value = (uint64_t)id;
-    mutex_unlock(&timers_lock);
-    if (!timer)
-        return -EAGAIN;
-    if (copy_out(out, &id, sizeof(id)) < 0) {
-        sys_timer_delete(id);
-        return -EFAULT;
-    }
-    return 0;
-}
-
-static int64_t timer_to_guest(guest_t to, uint64_t left, uint64_t interval)
-{
-    struct itimerspec out = {.interval = {(int64_t)(interval / NS), (int64_t)(interval % NS)},
-                             .value = {(int64_t)(left / NS), (int64_t)(left % NS)}};
-    return copy_out(to, &out, sizeof(out));
-}
-
-int64_t sys_timer_settime(int32_t id, uint32_t flags, guest_t value, guest_t old)
-{
-    uint64_t new_left, new_interval, left = 0, interval = 0;
-    if (!value || id < 0)
-        return -EINVAL;
-    int64_t error = time_from_guest(value + offsetof(struct itimerspec, interval), &new_interval);
-    if (error == 0)
-        error = time_from_guest(value + offsetof(struct itimerspec, value), &new_left);
-    if (error < 0)
-        return error;
-    mutex_lock(&timers_lock);
-    struct timer *timer = find(current_process(), id);
-    if (timer) {
-        read_timer(timer, &left, &interval);
-        error = arm(timer, new_left, new_interval, flags & TIMER_ABSTIME);
-    } else {
-        error = -EINVAL;
-    }
-    mutex_unlock(&timers_lock);
-    return error < 0 || !old ? error : timer_to_guest(old, left, interval);
-}
-
-int64_t sys_timer_gettime(int32_t id, guest_t value)
-{
-    uint64_t left, interval;
-    mutex_lock(&timers_lock);
-    struct timer *timer = id < 0 ? NULL : find(current_process(), id);
-    read_timer(timer, &left, &interval);
-    mutex_unlock(&timers_lock);
-    return timer ? timer_to_guest(value, left, interval) : -EINVAL;
-}
-
-int64_t sys_timer_getoverrun(int32_t id)
-{
-    mutex_lock(&timers_lock);
-    struct timer *timer = id < 0 ? NULL : find(current_process(), id);
-    int64_t result = timer ? timer->last_overrun : -EINVAL;
-    mutex_unlock(&timers_lock);
-    return result;
-}
-
-int64_t sys_timer_delete(int32_t id)
-{
-    int64_t result = -EINVAL;
-    mutex_lock(&timers_lock);
-    for (struct timer **at = &timers, *timer; id >= 0 && (timer = *at); at = &timer->next) {
-        if (timer->process == current_process() && timer->id == id) {
-            *at = timer->next;
-            release(timer);
-            result = 0;
-            break;
-        }
-    }
-    mutex_unlock(&timers_lock);
-    return result;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The vDSO that guests find by AT_SYSINFO_EHDR (vdso(7)): a whole ELF image, laid out here by hand because its users are
- * few and strict (the C libraries' and Go's symbol lookups, unwinders, debuggers), and one page holds it.  Addresses in it
- * are offsets from its start.  vdso.c copies it into the guest and fills in the slots.
+ * The vDSO that guests find by AT_SYSINFO_EHDR (vdso(7)): a whole ELF image, laid out here by hand because its
+ * users are few and strict (the C libraries' and Go's symbol lookups, unwinders, debuggers), and one page holds
+ * it.  Addresses in it are offsets from its start.  vdso.c copies it into the guest and fills in the slots.
  */
 #define AT(label) (label - vdso_image)
 #define ELF_HASH_LINUX_2_6 0x3ae75f6
