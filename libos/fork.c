@@ -350,7 +350,9 @@ void vfork_return(struct process *child)
     struct vfork *state = container_of(self->vfork_thread, struct vfork, thread);
     struct pal_tcb *block = self->tcb;
     int pid = child->pid;
-    thread_leave_guest(self);
+    guest_t word = thread_leave_guest(self);
+    if (word)
+        futex_wake_shared(word, 1);
     process_unlink(child);
     mutex_lock(&child->lock);
     child->threads = NULL;

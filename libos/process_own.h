@@ -67,7 +67,8 @@ void process_set_name(struct thread *thread, const char *path); /* comm, from a 
 struct thread *thread_new(void);           /* with a libOS stack and a block; NULL = no memory */
 void thread_drop(struct thread *thread);   /* one that is in no list and has no host thread */
 int64_t thread_clone(const struct clone_request *request);
-void thread_leave_guest(struct thread *thread); /* robust list, clear_tid: as when a thread leaves an mm on Linux */
+/* Robust list, clear_tid: as when a thread leaves an mm on Linux.  Returns the word whose waiters are to be woken, or 0. */
+guest_t thread_leave_guest(struct thread *thread);
 void thread_robust(struct thread *thread); /* the robust list alone */
 uint64_t thread_top(struct thread *thread); /* of its libOS stack */
 extern uint32_t threads_leaving;           /* they are in no list any more, but still run here.  Atomic */

@@ -219,13 +219,12 @@ void thread_robust(struct thread *thread)
         robust_release(thread, (head.pending & ~1ull) + (uint64_t)head.offset, head.pending & 1, true);
 }
 
-void thread_leave_guest(struct thread *thread)
+guest_t thread_leave_guest(struct thread *thread)
 {
     thread_robust(thread);
     guest_t word = thread->clear_tid;
     thread->clear_tid = 0;
-    if (word && guest_store32(word, 0) == 0)
-        futex_wake_shared(word, 1);
+    return word && guest_store32(word, 0) == 0 ? word : 0;
 }
 
 /* Caller holds process->lock. */
@@ -247,10 +246,11 @@ static void __attribute__((noreturn)) thread_end(uint32_t status)
     struct thread *thread = current();
     struct process *process = thread->process;
     mutex_lock(&process->lock);
+    guest_t wake = 0;
     bool last = process->thread_count == 1;
     if (!last) {
         mutex_unlock(&process->lock);
-        thread_leave_guest(thread);
+        wake = thread_leave_guest(thread);
         mutex_lock(&process->lock);
         last = process->thread_count == 1;
     }
@@ -275,7 +275,7 @@ static void __attribute__((noreturn)) thread_end(uint32_t status)
         PAL->wake((uint64_t)(uintptr_t)&process->thread_count, 1, 0);
     uint32_t *exit_word = &thread->exit_word;
     atomic_add(&threads_leaving, -1u);
-    PAL->thread_exit(exit_word);
+    PAL->thread_exit(exit_word, wake); /* waking a joiner is the last thing: it need not wait for this processor */
 }
 
 int64_t sys_exit(int32_t status)

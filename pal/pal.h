@@ -354,8 +354,9 @@ struct pal_api {
     /* Threads.  `tcb` is the new thread's block, zeroed but for libos_stack and libos[]; it begins in `entry(argument)` on
      * tcb->libos_stack, FS base 0.  The caller owns the memory until the thread has left: see thread_exit. */
     int64_t (*thread_create)(struct pal_tcb *tcb, void (*entry)(void *argument), void *argument, pal_handle_t *out_id);
-    /* Ends the thread.  When it no longer uses its stack, *word (if not NULL) becomes 0 and its waiters are woken. */
-    void (*thread_exit)(uint32_t *word) __attribute__((noreturn));
+    /* Ends the thread.  When it no longer uses its stack, *word (if not NULL) becomes 0, and then whoever waits on the word
+     * at `wake` (if not 0; shared waiters) is woken. */
+    void (*thread_exit)(uint32_t *word, uint64_t wake) __attribute__((noreturn));
     void (*thread_yield)(void);
     /* Interrupts another thread of this picoprocess: see the contract above.  `tcb` must still be alive. */
     int64_t (*thread_interrupt)(struct pal_tcb *tcb);

@@ -6,7 +6,7 @@
 #include <asm/unistd.h>
 #include <asm-generic/errno-base.h>
 
-#define FUTEX_WAKE_PRIVATE 129 /* linux/futex.h is for C only */
+#define FUTEX_WAKE 1 /* linux/futex.h is for C only */
 #define TCB_INTERRUPTED 8
 #define TCB_LIBOS_STACK 16
 
@@ -119,19 +119,22 @@ linux_clone_child_end:
 end linux_clone_thread
 
 /*
- * void linux_thread_tail(uint32_t *word): the last steps of a thread, all signals blocked.  From the store on, stack
- * and block may be gone: registers only.
+ * void linux_thread_tail(uint32_t *word, uint64_t wake): the last steps of a thread, all signals blocked.  From the
+ * store on, stack and block may be gone: registers only.
  */
 function linux_thread_tail
     .cfi_undefined rip
     test %rdi, %rdi
     jz 1f
     movl $0, (%rdi)
-    mov $FUTEX_WAKE_PRIVATE, %esi
+1:  mov %rsi, %rdi
+    test %rdi, %rdi
+    jz 2f
+    mov $FUTEX_WAKE, %esi
     mov $0x7fffffff, %edx
     mov $__NR_futex, %eax
     syscall
-1:  xor %edi, %edi
+2:  xor %edi, %edi
     mov $__NR_exit, %eax
     syscall
     hlt

@@ -47,7 +47,7 @@ void linux_enter_image(const struct pal_api *api, const struct pal_boot *boot, v
     __attribute__((noreturn));
 /* rt_sigreturn with this frame: continues at its registers and signal mask. */
 void linux_load_frame(void *ucontext) __attribute__((noreturn));
-void linux_thread_tail(uint32_t *word) __attribute__((noreturn));
+void linux_thread_tail(uint32_t *word, uint64_t wake) __attribute__((noreturn));
 
 /* ---- start.c --------------------------------------------------------------------------------------------------- */
 
@@ -70,7 +70,8 @@ extern uint64_t vdso_start, vdso_end;
 void signal_init(void);
 /* A frame for linux_load_frame: all signals blocked, no alternate stack, `entry(argument)` on the present stack. */
 struct ucontext;
-void signal_blocked_frame(struct ucontext *frame, void (*entry)(uint32_t *), uint32_t *argument, uint64_t stack);
+void signal_blocked_frame(struct ucontext *frame, void (*entry)(uint32_t *, uint64_t), uint32_t *argument,
+                          uint64_t argument2, uint64_t stack);
 
 /* ---- report.c -------------------------------------------------------------------------------------------------- */
 
@@ -109,7 +110,7 @@ void thread_after_fork(void);
 void thread_begin(void); /* called by entry.S in each new thread, GS set */
 
 int64_t linux_thread_create(struct pal_tcb *tcb, void (*entry)(void *), void *argument, pal_handle_t *out_id);
-void linux_thread_exit(uint32_t *word) __attribute__((noreturn));
+void linux_thread_exit(uint32_t *word, uint64_t wake) __attribute__((noreturn));
 void linux_thread_yield(void);
 int64_t linux_thread_interrupt(struct pal_tcb *tcb);
 int64_t linux_thread_pointer_set(uint64_t fs_base);

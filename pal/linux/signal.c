@@ -190,7 +190,8 @@ void signal_init(void)
     host_call(rt_sigaction, SIGPIPE, &action, NULL, sizeof action.mask);
 }
 
-void signal_blocked_frame(struct ucontext *frame, void (*entry)(uint32_t *), uint32_t *argument, uint64_t stack)
+void signal_blocked_frame(struct ucontext *frame, void (*entry)(uint32_t *, uint64_t), uint32_t *argument,
+                          uint64_t argument2, uint64_t stack)
 {
     memset(frame, 0, sizeof *frame);
     frame->uc_flags = UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS;
@@ -199,6 +200,7 @@ void signal_blocked_frame(struct ucontext *frame, void (*entry)(uint32_t *), uin
     struct sigcontext *m = &frame->uc_mcontext;
     m->rip = (uint64_t)entry;
     m->rdi = (uint64_t)argument;
+    m->rsi = argument2;
     m->rsp = stack;
     m->eflags = 0x202;
     m->cs = USER_CODE_SEGMENT;

@@ -180,7 +180,7 @@ int64_t linux_thread_interrupt(struct pal_tcb *tcb)
  * All signals are blocked, so the alternate stack is not used any more and an interrupt meant for the process finds
  * another thread.  One that this thread took, but the libOS did not see, is passed on.
  */
-static void leave(uint32_t *word)
+static void leave(uint32_t *word, uint64_t wake)
 {
     struct pal_tcb *tcb = current_tcb();
     struct linux_thread *thread = thread_of(tcb);
@@ -190,14 +190,14 @@ static void leave(uint32_t *word)
         fire(&handover, 0);
     if (thread->stack)
         block_push(thread, thread);
-    linux_thread_tail(word);
+    linux_thread_tail(word, wake);
 }
 
-void linux_thread_exit(uint32_t *word)
+void linux_thread_exit(uint32_t *word, uint64_t wake)
 {
     struct ucontext frame;
     /* `leave` begins as if called, on what is left of this stack below the frame. */
-    signal_blocked_frame(&frame, leave, word, ((uint64_t)&frame & ~63ull) - 128 - 8);
+    signal_blocked_frame(&frame, leave, word, wake, ((uint64_t)&frame & ~63ull) - 128 - 8);
     linux_load_frame(&frame);
 }
 

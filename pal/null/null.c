@@ -72,9 +72,9 @@ static int64_t thread_create(struct pal_tcb *tcb, void (*entry)(void *argument),
 }
 /* Clearing *word is the last use of the thread's stack and block; an interrupt it took and did not act on is
  * passed on. */
-static void __attribute__((noreturn)) thread_exit(uint32_t *word)
+static void __attribute__((noreturn)) thread_exit(uint32_t *word, uint64_t wake)
 {
-    (void)word;
+    (void)word, (void)wake;
     __builtin_trap();
 }
 static void thread_yield(void)

@@ -26,7 +26,7 @@ int64_t worker_join(uint32_t index)
 {
     uint32_t *alive = &workers[index].alive;
     while (__atomic_load_n(alive, __ATOMIC_ACQUIRE)) {
-        int64_t error = PAL->wait((uint64_t)alive, 1, now() + 5000 * MS, 0);
+        int64_t error = PAL->wait((uint64_t)alive, 1, now() + 5000 * MS, 1);
         if (error == -ETIMEDOUT)
             return error;
         if (error == -EINTR)
@@ -42,7 +42,7 @@ struct pal_tcb *worker_tcb(uint32_t index)
 
 void worker_leave(void)
 {
-    PAL->thread_exit((uint32_t *)tcb()->libos[5]);
+    PAL->thread_exit((uint32_t *)tcb()->libos[5], tcb()->libos[5]);
 }
 
 static uint64_t seen_tcb, seen_fs, seen_stack;
