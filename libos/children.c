@@ -438,6 +438,15 @@ static int64_t wait_directly(void)
     return result == -EINTR ? -EINTR : 0;
 }
 
+/* Who moves the event counts waiters after, who waits compares it after being counted: neither misses the other. */
+static int64_t wait_event(struct shared_process *self, uint32_t event)
+{
+    __atomic_add_fetch(&self->event_waiters, 1, __ATOMIC_SEQ_CST);
+    int64_t result = PAL->wait((uint64_t)(uintptr_t)&self->event, event, PAL_FOREVER, 1);
+    atomic_add(&self->event_waiters, -1u);
+    return result;
+}
+
 static bool alone(const struct process *process)
 {
     return process->thread_count == 1 && processes == process && !process->next;
@@ -448,22 +457,17 @@ static int64_t await(struct query *query)
     struct process *process = current_process();
     struct shared_process *self = process->shared;
     uint32_t real_pid = process_real_pid();
-    process_reap_host();
-    int64_t result = look(query, self, real_pid);
-    if (result || query->options & WNOHANG)
-        return result;
-    atomic_add(&self->event_waiters, 1);
+    int64_t result;
     for (;;) {
         uint32_t event = atomic_get(&self->event);
-        bool direct = alone(process) && host_child_any();
+        bool direct = alone(process) && host_child_any() && !(query->options & WNOHANG);
         __atomic_store_n(&self->waits_directly, direct, __ATOMIC_SEQ_CST);
+        if (!direct)
+            process_reap_host();
         result = look(query, self, real_pid);
-        if (result)
+        if (result || query->options & WNOHANG)
             break;
-        if (direct && !query->foreign)
-            result = wait_directly();
-        else
-            result = PAL->wait((uint64_t)(uintptr_t)&self->event, event, PAL_FOREVER, 1);
+        result = direct && !query->foreign ? wait_directly() : wait_event(self, event);
         if (result != -EINTR)
             continue;
         atomic_set(&tcb()->interrupted, 0u);
@@ -477,7 +481,6 @@ static int64_t await(struct query *query)
         }
     }
     atomic_set(&self->waits_directly, 0u);
-    atomic_add(&self->event_waiters, -1u);
     return result;
 }
 
