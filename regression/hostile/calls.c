@@ -82,6 +82,7 @@ static struct arguments benign(int number)
 enum way { OWN_CODE, FRESH_MEMORY, PAL_INSTRUCTION, WAYS };
 static const char *const way_names[] = {"own code", "fresh memory", "the PAL's instruction"};
 static uint64_t pal_instruction, fresh;
+static int first_way;
 
 extern char own_instruction[];
 __asm__("own_instruction: syscall\n ret\n");
@@ -109,6 +110,22 @@ static int let_through(enum way way, const struct arguments *x, int off)
     if (x->number == SYS_rt_sigreturn) /* admitted: dies of a senseless frame, not of the filter */
         return WIFSIGNALED(status) && WTERMSIG(status) != SIGSYS;
     return WIFEXITED(status) && WEXITSTATUS(status) == SURVIVED;
+}
+
+/* With the trap by seccomp there is nothing to switch off: the libOS goes on serving the guest's own instructions. */
+static int served_by_libos(void)
+{
+    int status = 0;
+    pid_t pid = fork();
+    if (pid == 0) {
+        instruction = pal_instruction;
+        through(SYS_prctl, PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_OFF, 0, 0, 0, 0);
+        instruction = (uint64_t)own_instruction;
+        long result = through(HIGHEST, 0, 0, 0, 0, 0, 0); /* no such call: the filter kills, the libOS answers */
+        instruction = pal_instruction;
+        through(SYS_exit_group, result == -ENOSYS ? SURVIVED : 0, 0, 0, 0, 0, 0);
+    }
+    return waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == SURVIVED;
 }
 
 static int check_way(enum way way)
@@ -161,7 +178,7 @@ static int check_arguments(void)
     };
     int bad = 0;
     for (unsigned i = 0; i < sizeof cases / sizeof *cases; i++) {
-        for (int way = 0; way < WAYS; way++) {
+        for (int way = first_way; way < WAYS; way++) {
             pid_t pid = fork();
             if (pid == 0) {
                 instruction = pal_instruction;
@@ -195,7 +212,10 @@ int main(void)
     memcpy(memory, "\x0f\x05\xc3", 3);
     fresh = (uint64_t)memory;
     int bad = 0;
-    for (int way = 0; way < WAYS; way++)
+    first_way = served_by_libos() ? PAL_INSTRUCTION : OWN_CODE;
+    if (first_way == PAL_INSTRUCTION)
+        printf("own code, fresh memory: every call traps, whatever the guest does: none reaches the host\n");
+    for (int way = first_way; way < WAYS; way++)
         bad |= check_way(way);
     return check_arguments() || bad;
 }
