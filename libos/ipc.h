@@ -9,8 +9,8 @@
  * counts for a process (attached memory, open queues, undo, waiting) is in records that bear its pid, so that somebody
  * else can take it back.
  *
- * Lock order: the IPC lock is inside the process table's, mm.lock and files.lock, outside the heap's.  Nothing that blocks, and no guest
- * memory, is touched under it.
+ * Lock order: the IPC lock is inside the process table's, mm.lock and files.lock, outside the heap's.  Nothing blocks
+ * under it, and no guest memory is touched.
  */
 #ifndef LIBOS_IPC_H
 #define LIBOS_IPC_H
@@ -79,8 +79,8 @@ void ipc_fork(int child);
 int64_t ipc_get(enum ipc_kind kind, int32_t key, uint32_t flags, int64_t (*create)(int32_t key, uint32_t flags,
                 uint64_t argument), int64_t (*check)(const struct ipc_object *object, uint64_t argument),
                 uint64_t argument);
-/* A slot with `units` of the kind's store, not live yet: -ENOSPC without a slot, -ENOMEM without store.  What lies behind
- * the ipc_object is as the last one left it: events must go on from there, since somebody may be about to wait. */
+/* A slot with `units` of the kind's store, not live yet: -ENOSPC without a slot, -ENOMEM without store.  What lies
+ * behind the ipc_object is as the last one left it: events must go on from there, as somebody may be about to wait. */
 int64_t ipc_new(enum ipc_kind kind, int32_t key, uint32_t mode, uint32_t units, struct ipc_object **out);
 int64_t ipc_publish(struct ipc_object *object); /* it is live; its identifier */
 void ipc_end(struct ipc_object *object);        /* its slot is free */

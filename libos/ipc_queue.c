@@ -23,11 +23,13 @@ struct cell {
 _Static_assert(sizeof(struct cell) == 128, "cells pack");
 
 struct store {
-    uint32_t high, count; /* cells from high on have never been used */
-    uint32_t free, reserved;
+    uint32_t high; /* cells from here on have never been used */
+    uint32_t free;
 };
 
+/* Addresses, the same in every picoprocess. */
 static struct store *store;
+static uint32_t cell_count;
 static uint64_t *marks; /* a bit for each cell: for ipc_queue_recover only */
 static struct cell *cells;
 
@@ -37,7 +39,7 @@ void ipc_queue_init(uint64_t start, uint64_t end)
     store = (struct store *)(uintptr_t)start;
     marks = (uint64_t *)(uintptr_t)(start + sizeof(struct cell));
     cells = (struct cell *)(uintptr_t)PAGE_UP(start + sizeof(struct cell) + count / 8 + sizeof *marks);
-    store->count = (uint32_t)count;
+    cell_count = (uint32_t)count;
 }
 
 static struct cell *cell_at(uint32_t link)
@@ -50,7 +52,7 @@ static uint32_t cell_new(void)
     uint32_t link = store->free;
     if (link)
         store->free = cell_at(link)->next;
-    else if (store->high < store->count)
+    else if (store->high < cell_count)
         link = ++store->high;
     return link;
 }

@@ -21,20 +21,23 @@ struct waiter_record {
 };
 
 struct table {
-    uint64_t slots, store, units; /* addresses; units of the store */
-    uint32_t high;                /* slots from here on have never been used */
-    uint32_t cursor;              /* where the search for store begins */
+    uint32_t high;   /* slots from here on have never been used */
+    uint32_t cursor; /* where the search for store begins */
 };
 
 struct area {
     struct pal_mutex lock;
-    uint32_t used, holder_high, waiter_high, tickets;
+    uint32_t holder_high, waiter_high, tickets, reserved;
     struct table tables[IPC_KINDS];
     struct holder holders[HOLDERS];
     struct waiter_record waiters[WAITERS];
 };
 
+/* Addresses, the same in every picoprocess: so that nobody touches the area before it is needed. */
 static struct area *area;
+static struct place {
+    uint64_t slots, store, units;
+} places[IPC_KINDS];
 
 static const struct ipc_kind_ops *const kinds[IPC_KINDS] = {
     [IPC_SHM] = &sysv_shm_kind, [IPC_SEM] = &sysv_sem_kind, [IPC_MSG] = &sysv_msg_kind, [IPC_MQ] = &mqueue_kind};
@@ -46,36 +49,36 @@ static uint64_t take(uint64_t *at, uint64_t size)
     return start;
 }
 
-/* Of what is left behind the slots, an eighth is for semaphores and a quarter for messages; at most what they can use. */
+/* Of what is left behind the slots, an eighth is for semaphores, a quarter for messages; at most what they can use. */
 void ipc_init(uint64_t start, uint64_t end)
 {
     uint64_t at = start;
     area = (struct area *)(uintptr_t)take(&at, sizeof *area);
     for (int kind = 0; kind < IPC_KINDS; kind++)
         if (at < end)
-            area->tables[kind].slots = take(&at, (uint64_t)kinds[kind]->slot_size * kinds[kind]->slot_count);
+            places[kind].slots = take(&at, (uint64_t)kinds[kind]->slot_size * kinds[kind]->slot_count);
     uint64_t semaphores = take(&at, sem_extra_size());
     if (at >= end || end - at < 4 * STORE_LEAST)
         panic("pal-run: a shared segment of %lu bytes is too small for IPC", (unsigned long)boot->shared_size);
     sem_init(semaphores);
     uint64_t room = end - at;
-    area->tables[IPC_SEM].units = MIN(room / 8, 32ull << 20) / 32;
-    area->tables[IPC_SEM].store = take(&at, area->tables[IPC_SEM].units * 32);
+    places[IPC_SEM].units = MIN(room / 8, 32ull << 20) / 32;
+    places[IPC_SEM].store = take(&at, places[IPC_SEM].units * 32);
     uint64_t messages = take(&at, PAGE_DOWN(MIN(room / 4, 512ull << 20)));
     ipc_queue_init(messages, at);
-    area->tables[IPC_SHM].store = at;
-    area->tables[IPC_SHM].units = (end - at) / PAGE_SIZE;
+    places[IPC_SHM].store = at;
+    places[IPC_SHM].units = (end - at) / PAGE_SIZE;
 }
 
 static struct ipc_object *slot_at(enum ipc_kind kind, uint32_t index)
 {
-    return (struct ipc_object *)(uintptr_t)(area->tables[kind].slots + (uint64_t)index * kinds[kind]->slot_size);
+    return (struct ipc_object *)(uintptr_t)(places[kind].slots + (uint64_t)index * kinds[kind]->slot_size);
 }
 
 static enum ipc_kind kind_of(const struct ipc_object *object)
 {
     enum ipc_kind kind = IPC_KINDS - 1;
-    while ((uint64_t)(uintptr_t)object < area->tables[kind].slots)
+    while ((uint64_t)(uintptr_t)object < places[kind].slots)
         kind--;
     return kind;
 }
@@ -83,7 +86,7 @@ static enum ipc_kind kind_of(const struct ipc_object *object)
 static uint32_t index_of(const struct ipc_object *object)
 {
     enum ipc_kind kind = kind_of(object);
-    return (uint32_t)(((uint64_t)(uintptr_t)object - area->tables[kind].slots) / kinds[kind]->slot_size);
+    return (uint32_t)(((uint64_t)(uintptr_t)object - places[kind].slots) / kinds[kind]->slot_size);
 }
 
 /* ---- The lock ---------------------------------------------------------------------------------------------------- */
@@ -155,8 +158,8 @@ struct ipc_object *ipc_find(enum ipc_kind kind, int32_t id)
 
 uint64_t ipc_store(enum ipc_kind kind, uint64_t *units)
 {
-    *units = area->tables[kind].units;
-    return area->tables[kind].store;
+    *units = places[kind].units;
+    return places[kind].store;
 }
 
 uint32_t ipc_slots(enum ipc_kind kind)
@@ -178,7 +181,7 @@ static bool find_store(enum ipc_kind kind, uint32_t size, uint32_t *out)
 {
     struct table *table = &area->tables[kind];
     const struct ipc_object *other = NULL;
-    uint64_t start = table->cursor, end = table->units;
+    uint64_t start = table->cursor, end = places[kind].units;
     for (int round = 0; round < 2; round++, start = 0)
         for (; start + size <= end; start = (uint64_t)other->start + other->size)
             if (!(other = in_the_way(kind, start, size))) {
@@ -209,7 +212,7 @@ int64_t ipc_new(enum ipc_kind kind, int32_t key, uint32_t mode, uint32_t units, 
         return -ENOMEM;
     uint32_t sequence = object->sequence;
     *object = (struct ipc_object){
-        .sequence = (sequence + 1) & SEQUENCE_MASK,
+        .sequence = sequence,
         .key = key,
         .uid = process->euid,
         .gid = process->egid,
@@ -234,6 +237,7 @@ int64_t ipc_publish(struct ipc_object *object)
 void ipc_end(struct ipc_object *object)
 {
     atomic_set(&object->live, 0u);
+    object->sequence = (object->sequence + 1) & SEQUENCE_MASK;
 }
 
 int64_t ipc_get(enum ipc_kind kind, int32_t key, uint32_t flags,

@@ -2,8 +2,8 @@
 /*
  * POSIX message queues: mq_overview(7).
  *
- * A queue lies in the shared segment; a descriptor is a file of the libOS's own that holds it (ipc.h).  An unlinked queue
- * ends with its last holder.  O_NONBLOCK belongs to the description of one picoprocess: a fork's child has its own.
+ * A queue lies in the shared segment; a descriptor is a file of the libOS's own that holds it (ipc.h).  An unlinked
+ * queue ends with its last holder.  O_NONBLOCK belongs to the description of one picoprocess: a fork's child has its own.
  *
  * Sends and receives that block wait on the queue's events.  A poll can't; so its process leaves its pid with the queue
  * before it looks, and who changes the queue interrupts those processes, once.
@@ -92,7 +92,9 @@ static void wake_all(void)
 }
 
 const struct ipc_kind_ops mqueue_kind = {
-    .recover = nothing, .wake_all = wake_all, .unheld = unheld, .slot_size = sizeof(struct mqueue), .slot_count = SLOTS};
+    .recover = nothing, .wake_all = wake_all, .unheld = unheld,
+    .slot_size = sizeof(struct mqueue), .slot_count = SLOTS,
+};
 
 /* ---- Descriptors ------------------------------------------------------------------------------------------------- */
 
@@ -192,8 +194,8 @@ static void mq_fork_child(struct file *file)
 }
 
 const struct file_ops mqueue_ops = {
-    .kind = "mqueue", .read = mq_read, .attributes = mq_attributes, .seek = mq_seek, .ready = mq_ready, .destroy = mq_destroy,
-    .fork_child = mq_fork_child,
+    .kind = "mqueue", .read = mq_read, .attributes = mq_attributes, .seek = mq_seek, .ready = mq_ready,
+    .destroy = mq_destroy, .fork_child = mq_fork_child,
 };
 
 static int64_t mqueue_get(int fd, struct file **out)

@@ -52,7 +52,9 @@ static void wake_all(void)
 }
 
 const struct ipc_kind_ops sysv_msg_kind = {
-    .recover = nothing, .wake_all = wake_all, .unheld = never_held, .slot_size = sizeof(struct queue), .slot_count = SLOTS};
+    .recover = nothing, .wake_all = wake_all, .unheld = never_held,
+    .slot_size = sizeof(struct queue), .slot_count = SLOTS,
+};
 
 static int64_t create(int32_t key, uint32_t flags, uint64_t unused)
 {

@@ -3,8 +3,8 @@
  * System V semaphores: semget(2), semop(2), semtimedop(2), semctl(2), and the undoing at a process's end.
  *
  * A semop changes several semaphores and its process's adjustments at once.  So that this holds when its process is
- * killed in the middle, it first writes the new values to a journal, then one word that says so, then the values: whoever
- * takes the lock from the dead writes them again.
+ * killed in the middle, it first writes the new values to a journal, then one word that says so, then the values:
+ * whoever takes the lock from the dead writes them again.
  *
  * Each semaphore has an event that moves with its value.  A semop that can't go on waits for the event of the semaphore
  * that stops it: nothing else could let it pass.  Whoever changes a value wakes all of that semaphore's waiters; they
@@ -158,7 +158,9 @@ static void wake_all(void)
 static void never_held(struct ipc_object *object) { (void)object; }
 
 const struct ipc_kind_ops sysv_sem_kind = {
-    .recover = recover, .wake_all = wake_all, .unheld = never_held, .slot_size = sizeof(struct set), .slot_count = SLOTS};
+    .recover = recover, .wake_all = wake_all, .unheld = never_held,
+    .slot_size = sizeof(struct set), .slot_count = SLOTS,
+};
 
 /* ---- semget ------------------------------------------------------------------------------------------------------ */
 
@@ -338,7 +340,7 @@ static void wake_changed(uint32_t start, const struct operation *operations, uin
 {
     for (uint32_t i = 0; i < count; i++) {
         struct semaphore *semaphore = semaphore_at(start + operations[i].number);
-        if (operations[i].amount && awaited(semaphore)) /* read after the lock was let go: who comes later, sees the value */
+        if (operations[i].amount && awaited(semaphore)) /* who has come since the lock was let go has seen the value */
             ipc_wake(&semaphore->event);
     }
 }
@@ -435,9 +437,10 @@ static int64_t one(int32_t id, int32_t number, int32_t command)
         result = -EACCES;
     } else if (object && number >= 0 && (uint32_t)number < object->size) {
         const struct semaphore *semaphore = semaphore_at(object->start + (uint32_t)number);
-        result = command == GETVAL   ? semaphore->value
-                 : command == GETPID ? (int64_t)semaphore->pid
-                                     : (int64_t)(command == GETNCNT ? semaphore->waiting_more : semaphore->waiting_zero);
+        result = command == GETVAL    ? semaphore->value
+                 : command == GETPID  ? (int64_t)semaphore->pid
+                 : command == GETNCNT ? (int64_t)semaphore->waiting_more
+                                      : (int64_t)semaphore->waiting_zero;
     }
     ipc_unlock();
     return result;

@@ -6,7 +6,7 @@
  * address, as a mapping of a file without a name: so the address space keeps track of pieces, moves and ends, and the
  * end of the last piece (the file's) detaches.  Who has attached is recorded by picoprocess: see ipc.h.
  *
- * Where Linux counts mappings (shm_nattch), this counts shmat calls and forks: cutting a mapping in two changes nothing.
+ * Where Linux counts mappings (shm_nattch), this counts shmat calls and forks: cutting one in two changes nothing.
  */
 #include "libos/calls.h"
 #include "libos/files.h"
@@ -61,7 +61,9 @@ static void unheld(struct ipc_object *object)
 static void nothing(void) {}
 
 const struct ipc_kind_ops sysv_shm_kind = {
-    .recover = nothing, .wake_all = nothing, .unheld = unheld, .slot_size = sizeof(struct segment), .slot_count = SLOTS};
+    .recover = nothing, .wake_all = nothing, .unheld = unheld,
+    .slot_size = sizeof(struct segment), .slot_count = SLOTS,
+};
 
 /* ---- shmget ------------------------------------------------------------------------------------------------------ */
 

@@ -90,8 +90,10 @@ int64_t linux_memory_protect(uint64_t address, uint64_t size, uint32_t protectio
 
 int64_t linux_memory_move(uint64_t source, uint64_t source_size, uint64_t target, uint64_t target_size)
 {
-    if (!(range_ok(source, source_size ? source_size : PAL_PAGE_SIZE) || (!source_size && in_shared(source, target_size))) ||
-        !range_ok(target, target_size))
+    if (!range_ok(source, source_size ? source_size : PAL_PAGE_SIZE) &&
+        (source_size || !in_shared(source, target_size)))
+        return -EINVAL;
+    if (!range_ok(target, target_size))
         return -EINVAL;
     uint64_t flags = source == target ? 0 : MREMAP_MAYMOVE | MREMAP_FIXED;
     int64_t at = host_call(mremap, source, source_size, target_size, flags, target);

@@ -39,7 +39,8 @@ static void work(void)
         ++*at;
         shmdt((void *)at);
         operate(3, give);
-        if (msgsnd(messages, &message, sizeof message.text, 0) || msgrcv(messages, &message, sizeof message.text, 1, 0) < 0)
+        if (msgsnd(messages, &message, sizeof message.text, 0) ||
+            msgrcv(messages, &message, sizeof message.text, 1, 0) < 0)
             _exit(3);
         if (mq_send(queue, message.text, 100, 1) || mq_receive(queue, message.text, 300, NULL) < 0)
             _exit(4);
@@ -95,7 +96,8 @@ int main(void)
         kill(workers[i], SIGKILL);
         CHECK(waitpid(workers[i], NULL, 0) == workers[i]);
     }
-    CHECK(semctl(semaphores, 0, GETVAL) == 1 && semctl(semaphores, 1, GETVAL) == 1 && semctl(semaphores, 2, GETVAL) == 0);
+    for (int i = 0; i < 3; i++)
+        CHECK(semctl(semaphores, i, GETVAL) == (i < 2));
     CHECK(semctl(semaphores, 0, GETNCNT) == 0);
     struct shmid_ds status;
     CHECK(shmctl(segment, IPC_STAT, &status) == 0 && status.shm_nattch == 0);

@@ -43,7 +43,8 @@ static void order(int id)
     struct msqid_ds status;
     CHECK_FAILS(msgrcv(id, &message, 1, 0, IPC_NOWAIT), ENOMSG);
     CHECK_FAILS(send(id, 0, "x"), EINVAL);
-    CHECK(!send(id, 3, "three") && !send(id, 1, "one") && !send(id, 2, "two") && !send(id, 1, "uno") && !send(id, 9, ""));
+    CHECK(!send(id, 3, "three") && !send(id, 1, "one") && !send(id, 2, "two") && !send(id, 1, "uno") &&
+          !send(id, 9, ""));
     CHECK(msgctl(id, IPC_STAT, &status) == 0 && status.msg_qnum == 5 && status.msg_lspid == getpid());
     CHECK(get(id, 1, MSG_COPY, "one"));
     CHECK(get(id, -2, 0, "one") && get(id, 2, 0, "two") && get(id, -2, 0, "uno"));

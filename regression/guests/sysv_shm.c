@@ -34,7 +34,8 @@ static void basics(void)
     int id = shmget(IPC_PRIVATE, SIZE, IPC_CREAT | 0640);
     CHECK(id >= 0);
     struct shmid_ds now = status(id);
-    CHECK(now.shm_segsz == SIZE && now.shm_nattch == 0 && now.shm_cpid == getpid() && (now.shm_perm.mode & 0777) == 0640);
+    CHECK(now.shm_segsz == SIZE && now.shm_nattch == 0 && now.shm_cpid == getpid() &&
+          (now.shm_perm.mode & 0777) == 0640);
     char *a = shmat(id, NULL, 0), *b = shmat(id, NULL, SHM_RDONLY);
     CHECK(a != (void *)-1 && b != (void *)-1 && a != b);
     for (int i = 0; i < SIZE; i++)
