@@ -55,12 +55,12 @@ static bool is_within_altstack(const struct thread *thread, guest_t stack_pointe
     return stack_pointer > thread->altstack_base && stack_pointer - thread->altstack_base <= thread->altstack_size;
 }
 
-bool on_altstack(const struct thread *thread, guest_t stack_pointer)
+static bool on_altstack(const struct thread *thread, guest_t stack_pointer)
 {
     return !(thread->altstack_flags & SS_AUTODISARM) && is_within_altstack(thread, stack_pointer);
 }
 
-void altstack_get(const struct thread *thread, struct signal_stack *out, guest_t stack_pointer)
+static void altstack_get(const struct thread *thread, struct signal_stack *out, guest_t stack_pointer)
 {
     uint32_t state = !thread->altstack_size ? SS_DISABLE : on_altstack(thread, stack_pointer) ? SS_ONSTACK : 0;
     *out = (struct signal_stack){.base = thread->altstack_base,
@@ -68,7 +68,8 @@ void altstack_get(const struct thread *thread, struct signal_stack *out, guest_t
                                  .flags = state | (thread->altstack_flags & SS_AUTODISARM)};
 }
 
-int64_t altstack_set(struct thread *thread, const struct signal_stack *stack, guest_t stack_pointer, uint64_t least)
+static int64_t altstack_set(struct thread *thread, const struct signal_stack *stack, guest_t stack_pointer,
+                            uint64_t least)
 {
     uint32_t mode = stack->flags & ~SS_AUTODISARM;
     if (on_altstack(thread, stack_pointer))

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Signals, inside: what signal.c, sigqueue.c, sigframe.c, sigcalls.c and timers.c share.  Others include process.h
- * only.
+ * Signals, inside: what signal.c, sigwork.c, sigstate.c, sigqueue.c, sigframe.c, sigcalls.c and timers.c share.  Others
+ * include process.h only.
  *
  * process.lock guards all queues and dispositions of a process and its threads; the timers' lock is inside it.
  * `pending` and `blocked` are also read without: a sender sets `pending`, then reads `blocked`; a thread sets
@@ -31,7 +31,7 @@ struct signal_queue {
 
 struct signal_state {
     struct process *process;
-    struct signal_state *next; /* of the picoprocess's: more than one only during vfork.  signal.c's list */
+    struct signal_state *next; /* of the picoprocess's: more than one only during vfork.  sigstate.c's list */
     sigset_t pending;          /* process-directed */
     uint32_t queued;           /* real-time signals in all its queues, against RLIMIT_SIGPENDING */
     uint32_t stopped;          /* 1: threads park on this word until SIGCONT or SIGKILL.  Atomic */
@@ -59,6 +59,24 @@ void queue_flush(struct signal_state *signals, struct thread *thread, sigset_t w
 /* To a process of this picoprocess, or one of its threads.  Caller holds process->lock.  1: queued, 0: coalesced,
  * -EAGAIN, or SIGNAL_IGNORED. */
 int64_t signal_post(struct process *process, struct thread *thread, const struct siginfo *info);
+bool signal_is_ignored(const struct sigaction *action, int signal);
+void signal_flush(struct process *process, sigset_t which); /* from all queues.  Caller holds process->lock */
+void signal_interrupt(struct thread *thread);
+/* Interrupts who should take the signal: `thread`, or one that is chosen.  Caller holds process->lock. */
+void signal_wake(struct process *process, struct thread *thread, sigset_t bit);
+/* What this thread may have been chosen for, but does not take, is another's. */
+void signal_pass_on(struct process *process, sigset_t set);
+
+/* sigstate.c */
+/* Empties the inboxes of this picoprocess's processes. */
+void signal_receive(void);
+bool signal_inbox_is_empty(const struct signal_state *signals);
+/* To a process of another picoprocess: tid 0 = process-directed. */
+int64_t signal_send_remote(int pid, int tid, const struct siginfo *info);
+/* For the timers' helper thread, which an interrupt may hit: a guest thread does the rest. */
+void signal_forward_interrupt(void);
+
+/* sigwork.c */
 /* The next signal of `wanted` for this thread, its own before the process's; its number or 0.  With `action`, what
  * is to be done with it now: SA_RESETHAND has had its effect. */
 int signal_next(sigset_t wanted, struct siginfo *out, struct sigaction *action);
@@ -67,18 +85,9 @@ void signal_set_blocked(sigset_t blocked);
 /* What every interrupted thread does before it looks for signals: clears the flag, leaves if it must, reaps,
  * receives. */
 void signal_settle(void);
-bool signal_is_ignored(const struct sigaction *action, int signal);
-void signal_flush(struct process *process, sigset_t which); /* from all queues.  Caller holds process->lock */
-/* To a process of another picoprocess: tid 0 = process-directed. */
-int64_t signal_send_remote(int pid, int tid, const struct siginfo *info);
-/* For the timers' helper thread, which an interrupt may hit: a guest thread does the rest. */
-void signal_forward_interrupt(void);
 
 /* sigframe.c: makes the frame go on in the handler.  `saved_mask` is what sigreturn brings back.  False: no stack. */
 bool frame_push(struct frame *frame, const struct sigaction *action, const struct siginfo *info, sigset_t saved_mask);
-bool on_altstack(const struct thread *thread, guest_t stack_pointer);
-int64_t altstack_set(struct thread *thread, const struct signal_stack *stack, guest_t stack_pointer, uint64_t least);
-void altstack_get(const struct thread *thread, struct signal_stack *out, guest_t stack_pointer);
 
 /* timers.c.  A siginfo that a timer made carries the timer's generation in words[2] until it is taken. */
 /* A timer's signal leaves the queue: fills in the overrun and arms it again.  Caller holds process->lock. */
