@@ -35,6 +35,8 @@ static const call_function calls[] = {
 #undef NONE
 };
 
+#define TRAP_DEBUG 1 /* the CPU's vector */
+
 bool dispatch_slowly; /* --trace or --stats */
 
 static int64_t call(const struct frame *frame)
@@ -133,26 +135,36 @@ void libos_interrupt(struct frame *frame)
 void libos_exception(struct frame *frame)
 {
     struct pal_exception exception = tcb()->exception;
-    uint64_t rip = tcb()->saved.rip, retry = site_fault(rip);
+    uint64_t rip = tcb()->saved.rip;
+    bool stepped = exception.trap == TRAP_DEBUG;
+    /* The guest met a site that is being, or has been, rewritten; or it single-steps, but not yet past an instruction. */
+    uint64_t retry = !stepped ? site_fault(rip) : site_between(rip) ? rip : 0;
     frame_from_saved(frame);
-    if (retry) { /* the guest met a site that is being, or has been, rewritten */
+    if (retry)
         frame->resume = retry;
-        return;
-    }
-    signal_exception(&exception);
+    else
+        signal_exception(&exception);
 }
 
 /* In the PAL's handlers: no locks, no calls. */
 uint32_t libos_classify(struct pal_context *context, uint32_t is_exception)
 {
-    extern const char image_text_end[], shim_way_out[], shim_way_out_end[];
+    extern const char image_text_end[], shim_way_out[], shim_way_out_end[], shim_syscall_stepped[];
     extern const uint64_t image_fixups[][2], image_fixups_end[][2];
     uint64_t rip = context->rip;
     if (rip < PAL_IMAGE_BASE || rip >= (uint64_t)(uintptr_t)image_text_end)
         return PAL_IN_GUEST;
     if (rip >= (uint64_t)(uintptr_t)shim_way_out && rip < (uint64_t)(uintptr_t)shim_way_out_end) {
         *context = current_frame()->regs; /* whole until the very end: the guest is as good as there */
-        return PAL_IN_GUEST;
+        if (!is_exception)
+            return PAL_IN_GUEST;
+        context->rip = current_frame()->resume; /* it single-steps, but has made no step yet: the host resumes it exactly */
+        return PAL_FIXED;
+    }
+    if (is_exception && rip == (uint64_t)(uintptr_t)shim_syscall_call) { /* a step out of a stub */
+        context->rip = (uint64_t)(uintptr_t)shim_syscall_stepped;
+        context->rflags &= ~(uint64_t)FLAG_TRAP;
+        return PAL_FIXED;
     }
     if (is_exception) {
         for (const uint64_t(*fixup)[2] = image_fixups; fixup < image_fixups_end; fixup++) {

@@ -56,7 +56,7 @@ shim_syscall_call:
     push %gs:TCB_GUEST_RSP
     pushfq
     push %rcx
-    mov 8(%rsp), %r11           /* as `syscall` leaves it */
+0:  mov 8(%rsp), %r11           /* as `syscall` leaves it */
     cld
 1:  push %rdi
     push %rsi
@@ -125,6 +125,26 @@ shim_way_out_end:
     jmp leave
     .cfi_endproc
     .size shim_syscall_call, . - shim_syscall_call
+
+/* As shim_syscall_call, for a guest that single-steps: the trap flag has been taken off, and is put back into the frame. */
+    .globl shim_syscall_stepped
+    .type shim_syscall_stepped, @function
+shim_syscall_stepped:
+    .cfi_startproc
+    .cfi_undefined rip
+    mov %rsp, %gs:TCB_GUEST_RSP
+    mov %gs:TCB_LIBOS_STACK, %rsp
+    push $0
+    push $FRAME_CALLED
+    push %rax
+    push %r11
+    push %gs:TCB_GUEST_RSP
+    pushfq
+    orq $FLAG_TRAP, (%rsp)
+    push %rcx
+    jmp 0b
+    .cfi_endproc
+    .size shim_syscall_stepped, . - shim_syscall_stepped
 
 /* In: on the libOS stack's top; guest registers in GS:TCB_SAVED, which C copies into the frame. */
     .macro upcall name, handler

@@ -19,6 +19,8 @@
 #define FRAME_NUMBER 152
 #define FRAME_HOW 160
 
+#define FLAG_TRAP 0x100 /* RFLAGS: single-stepping */
+
 /* How the guest came in. */
 #define FRAME_TRAPPED 1  /* its own syscall instruction trapped: a candidate for rewriting */
 #define FRAME_CALLED 2   /* through a stub */

@@ -171,6 +171,20 @@ uint64_t site_guest(uint64_t address)
     return guest;
 }
 
+bool site_between(uint64_t address)
+{
+    struct record record;
+    uint16_t owner = area_owner(address);
+    if (owner == 0)
+        return record_find(address, &record) && record.hole == address;
+    if (!record_read(owner, &record))
+        return false;
+    for (uint32_t i = 0; i < record.point_count; i++)
+        if (record.stub + record.points[i].stub == address)
+            return address == record.stub;
+    return true;
+}
+
 uint64_t site_fault(uint64_t rip)
 {
     uint64_t stub = site_resume(rip);

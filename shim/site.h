@@ -56,6 +56,10 @@ uint64_t site_resume(uint64_t guest);
  * start and the entry, RCX and R11 may already be what they are after the call; all else is exact. */
 uint64_t site_guest(uint64_t address);
 
+/* Single-stepping came to `address` without a step of the guest's own: inside a stub where no instruction of the guest
+ * begins, or at its start, or at a jump in padding.  Go on there. */
+bool site_between(uint64_t address);
+
 /* Where to go on after a fault at `rip` that rewriting caused, or 0: the fault is the guest's. */
 uint64_t site_fault(uint64_t rip);
 
