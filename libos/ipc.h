@@ -65,7 +65,7 @@ void ipc_init(uint64_t start, uint64_t end); /* the first process: [start, end) 
 void ipc_lock(void);
 void ipc_unlock(void);
 bool ipc_used(void); /* some process has made some object */
-/* A process ends: its SEM_UNDOs.  Takes the lock. */
+/* A process ends: what its end means to each kind (SEM_UNDO).  Takes the lock. */
 void ipc_process_undo(int pid);
 /* It has ended, and no longer touches what it held; died: it may have been killed in the middle of anything.  Takes the
  * lock. */
@@ -124,18 +124,19 @@ void ipc_queue_empty(struct ipc_queue *queue);
 void ipc_queue_recover(void);
 
 /* The kinds: what each does after a holder's death (counters of waiters to 0: they are counted anew afterwards), when
- * all its waiters must look again, when an object is no longer held, and where a kind's slots are. */
+ * all its waiters must look again, when an object is no longer held, when a process ends (NULL: nothing; may be told
+ * twice), and its slots. */
 struct ipc_kind_ops {
     void (*recover)(void);
     void (*wake_all)(void);
     void (*unheld)(struct ipc_object *object);
+    void (*process_ends)(int pid);
     uint32_t slot_size, slot_count;
 };
 extern const struct ipc_kind_ops sysv_shm_kind, sysv_sem_kind, sysv_msg_kind, mqueue_kind;
 /* sysv_sem.c */
 void sem_init(uint64_t at);
 uint64_t sem_extra_size(void); /* for its journal and undo records */
-void sem_undo_process(int pid);
 /* sysv_msg.c, mqueue.c: for ipc_queue_recover. */
 struct ipc_queue *sysv_msg_queue(struct ipc_object *object);
 struct ipc_queue *mqueue_queue(struct ipc_object *object);

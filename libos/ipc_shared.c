@@ -451,12 +451,19 @@ void ipc_wake(uint32_t *event)
     PAL->wake((uint64_t)(uintptr_t)event, INT32_MAX, 1);
 }
 
+static void tell_kinds(int pid)
+{
+    for (int kind = 0; kind < IPC_KINDS; kind++)
+        if (kinds[kind]->process_ends)
+            kinds[kind]->process_ends(pid);
+}
+
 void ipc_process_undo(int pid)
 {
     if (LIKELY(!ipc_used()))
         return;
     ipc_lock();
-    sem_undo_process(pid);
+    tell_kinds(pid);
     ipc_unlock();
 }
 
@@ -466,7 +473,7 @@ void ipc_process_ends(int pid, bool died)
     if (LIKELY(!ipc_used()))
         return;
     ipc_lock();
-    sem_undo_process(pid);
+    tell_kinds(pid);
     for (uint32_t i = area->holder_high; i > 0; i--)
         if (i <= area->holder_high && area->holders[i - 1].pid == (uint32_t)pid)
             drop_holder(&area->holders[i - 1]);

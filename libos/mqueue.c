@@ -91,8 +91,16 @@ static void wake_all(void)
     }
 }
 
+/* Linux takes a process's request back at any close by it. */
+static void process_ends(int pid)
+{
+    for (struct ipc_object *object = NULL; (object = ipc_next(IPC_MQ, object));)
+        if (mqueue_of(object)->notified == pid)
+            mqueue_of(object)->notified = 0;
+}
+
 const struct ipc_kind_ops mqueue_kind = {
-    .recover = nothing, .wake_all = wake_all, .unheld = unheld,
+    .recover = nothing, .wake_all = wake_all, .unheld = unheld, .process_ends = process_ends,
     .slot_size = sizeof(struct mqueue), .slot_count = SLOTS,
 };
 
@@ -182,7 +190,7 @@ static void mq_destroy(struct file *file)
         return;
     ipc_lock();
     if (queue->notified == current_process()->pid)
-        queue->notified = 0; /* as Linux does at any close by the process that asked */
+        queue->notified = 0;
     ipc_release(&queue->object);
     ipc_unlock();
 }

@@ -155,13 +155,6 @@ static void wake_all(void)
         wake_set(object);
 }
 
-static void never_held(struct ipc_object *object) { (void)object; }
-
-const struct ipc_kind_ops sysv_sem_kind = {
-    .recover = recover, .wake_all = wake_all, .unheld = never_held,
-    .slot_size = sizeof(struct set), .slot_count = SLOTS,
-};
-
 /* ---- semget ------------------------------------------------------------------------------------------------------ */
 
 static int64_t create(int32_t key, uint32_t flags, uint64_t count)
@@ -233,7 +226,7 @@ static void undo_drop(struct undo *undo)
         shared->undo_high--;
 }
 
-void sem_undo_process(int pid)
+static void undo_process(int pid)
 {
     for (uint32_t i = shared->undo_high; i > 0; i--) {
         if (i > shared->undo_high || shared->undos[i - 1].pid != (uint32_t)pid)
@@ -251,6 +244,13 @@ void sem_undo_process(int pid)
         undo_drop(undo);
     }
 }
+
+static void never_held(struct ipc_object *object) { (void)object; }
+
+const struct ipc_kind_ops sysv_sem_kind = {
+    .recover = recover, .wake_all = wake_all, .unheld = never_held, .process_ends = undo_process,
+    .slot_size = sizeof(struct set), .slot_count = SLOTS,
+};
 
 /* ---- semop ------------------------------------------------------------------------------------------------------- */
 

@@ -100,6 +100,26 @@ static int forked(void)
     return 0;
 }
 
+/* Pages of the shared segment, at a second address and given back. */
+static int shared_pages(void)
+{
+    uint64_t end = PAL_SHARED_BASE + boot->shared_size, pages = end - 2 * PAGE;
+    if (!(boot->capabilities & PAL_CAN_MOVE))
+        return SKIP;
+    CHECK(PAL->memory_reserve(SCRATCH, 2 * PAGE) == 0);
+    CHECK(PAL->memory_move(pages, 0, SCRATCH, 2 * PAGE) == 0);
+    *at(pages + PAGE) = 7;
+    CHECK(*at(SCRATCH + PAGE) == 7);
+    CHECK(PAL->memory_protect(SCRATCH, 2 * PAGE, PAL_READ) == 0 && PAL->memory_release(SCRATCH, 2 * PAGE) == 0);
+    CHECK(*at(pages + PAGE) == 7 && PAL->memory_decommit(pages, 2 * PAGE, PAL_DECOMMIT_UNSHARE) == 0);
+    CHECK(*at(pages + PAGE) == 0);
+    CHECK(PAL->memory_move(pages, 0, SCRATCH, 3 * PAGE) == -EINVAL);
+    CHECK(PAL->memory_move(pages, PAGE, SCRATCH, PAGE) == -EINVAL);
+    CHECK(PAL->memory_decommit(pages, 3 * PAGE, PAL_DECOMMIT_UNSHARE) == -EINVAL);
+    CHECK(PAL->memory_decommit(pages, PAGE, PAL_DECOMMIT_ZERO) == -EINVAL);
+    return 0;
+}
+
 static int arena(void)
 {
     const struct pal_image_header *image = (const struct pal_image_header *)PAL_IMAGE_BASE;
@@ -143,6 +163,7 @@ const struct test memory_tests[] = {
     {"move and resize", move},
     {"sections: shared and private mappings", sections},
     {"fork copies private pages and shares shared ones", forked},
+    {"pages of the shared segment at a second address", shared_pages},
     {"the arena's heap", arena},
     {"ranges that are not the libOS's are refused", refusals},
     {NULL, NULL},
