@@ -36,6 +36,7 @@ struct file {
     uint32_t type;    /* enum pal_file_type */
     struct mutex lock;
     uint32_t record_locked; /* a POSIX record lock was taken: the next close of any descriptor drops them all */
+    int32_t owner;    /* F_SETOWN: kept and told; nothing is sent to it */
     uint32_t watched; /* an epoll's list has it: its end is told to epoll_forget */
     int64_t offset;   /* objects without a handle */
     uint64_t private; /* the kind's own */

@@ -250,9 +250,11 @@ static int64_t file_ioctl(struct file *file, int fd, uint32_t request, guest_t a
     case FIONBIO:
         value = guest_load32(argument);
         return value < 0 ? value : file_set_status_flags(file, value ? O_NONBLOCK : 0, O_NONBLOCK);
-    case FIOASYNC: /* signals by descriptor are not served */
+    case FIOASYNC: /* no SIGIO is sent, as with O_ASYNC of open and fcntl; nginx wants it on, and then polls */
         value = guest_load32(argument);
-        return value > 0 ? -ENOTTY : value;
+        if (value > 0)
+            note_unsupported("FIOASYNC", (uint64_t)fd);
+        return MIN(value, 0);
     default:
         return file->ops->control ? file->ops->control(file, request, argument) : -ENOTTY;
     }
