@@ -15,7 +15,7 @@ static inline int64_t interrupted(const struct file *file)
     return file->type == PAL_TYPE_FILE ? -ERESTARTNOINTR : -ERESTARTSYS;
 }
 
-int64_t file_read(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset)
+static inline int64_t read_from(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset)
 {
     if (UNLIKELY(!file_readable(file)))
         return -EBADF;
@@ -25,7 +25,12 @@ int64_t file_read(struct file *file, const struct pal_vector *vector, uint32_t c
     return UNLIKELY(result == -EINTR) ? interrupted(file) : result;
 }
 
-int64_t file_write(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset)
+int64_t file_read(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset)
+{
+    return read_from(file, vector, count, offset);
+}
+
+static inline int64_t write_to(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset)
 {
     if (UNLIKELY(!file_writable(file)))
         return -EBADF;
@@ -35,6 +40,11 @@ int64_t file_write(struct file *file, const struct pal_vector *vector, uint32_t 
     if (UNLIKELY(result == -EPIPE))
         signal_self(SIGPIPE);
     return UNLIKELY(result == -EINTR) ? interrupted(file) : result;
+}
+
+int64_t file_write(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset)
+{
+    return write_to(file, vector, count, offset);
 }
 
 int64_t file_read_at(struct file *file, void *buffer, uint64_t size, uint64_t offset)
@@ -60,7 +70,7 @@ int64_t sys_read(int32_t fd, guest_t buffer, uint64_t size)
     struct file *file = file_get_io(fd);
     if (UNLIKELY(!file))
         return -EBADF;
-    int64_t result = LIKELY(guest_range_ok(buffer, size)) ? file_read(file, &vector, 1, -1) : -EFAULT;
+    int64_t result = LIKELY(guest_range_ok(buffer, size)) ? read_from(file, &vector, 1, -1) : -EFAULT;
     file_put(file);
     return result;
 }
@@ -71,7 +81,7 @@ int64_t sys_write(int32_t fd, guest_t buffer, uint64_t size)
     struct file *file = file_get_io(fd);
     if (UNLIKELY(!file))
         return -EBADF;
-    int64_t result = LIKELY(guest_range_ok(buffer, size)) ? file_write(file, &vector, 1, -1) : -EFAULT;
+    int64_t result = LIKELY(guest_range_ok(buffer, size)) ? write_to(file, &vector, 1, -1) : -EFAULT;
     file_put(file);
     return result;
 }

@@ -15,7 +15,7 @@ int64_t linux_handle_close(pal_handle_t handle)
 int64_t linux_stream_read(pal_handle_t handle, const struct pal_vector *vector, uint32_t count, int64_t offset)
 {
     if (count == 1 && offset == -1)
-        return host_blocking(read, handle, vector->base, vector->size);
+        return linux_blocking3(__NR_read, (uint64_t)handle, vector->base, vector->size);
     if (!count || count > MOST_VECTORS)
         return -EINVAL;
     return host_blocking(preadv2, handle, vector, count, offset, 0, 0);
@@ -24,7 +24,7 @@ int64_t linux_stream_read(pal_handle_t handle, const struct pal_vector *vector, 
 int64_t linux_stream_write(pal_handle_t handle, const struct pal_vector *vector, uint32_t count, int64_t offset)
 {
     if (count == 1 && offset == -1)
-        return host_blocking(write, handle, vector->base, vector->size);
+        return linux_blocking3(__NR_write, (uint64_t)handle, vector->base, vector->size);
     if (!count || count > MOST_VECTORS)
         return -EINVAL;
     return host_blocking(pwritev2, handle, vector, count, offset, 0, 0);
