@@ -282,8 +282,9 @@ int64_t own_change(uint32_t op, const char *path, struct pal_path_buffer *follow
     if (result == -EREMOTE)
         return result;
     bool makes = op == PAL_MKDIR || op == PAL_LINK || op == PAL_SYMLINK || op == PAL_MKFIFO;
+    bool in_dev = place.depth && !strncmp(place.path, "/dev", 4); /* a missing name of procfs can't be made: ENOENT */
     if (result)
-        return result == -ENOENT && makes ? -EACCES : result;
+        return result == -ENOENT && makes && in_dev ? -EACCES : result;
     return makes ? -EEXIST : -EPERM;
 }
 
