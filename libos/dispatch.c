@@ -137,7 +137,7 @@ void libos_exception(struct frame *frame)
     struct pal_exception exception = tcb()->exception;
     uint64_t rip = tcb()->saved.rip;
     bool stepped = exception.trap == TRAP_DEBUG;
-    /* The guest met a site that is being, or has been, rewritten; or it single-steps, but not yet past an instruction. */
+    /* The guest met a site that is being, or has been, rewritten; or it steps, but not yet past an instruction. */
     uint64_t retry = !stepped ? site_fault(rip) : site_between(rip) ? rip : 0;
     frame_from_saved(frame);
     if (retry)
@@ -158,7 +158,7 @@ uint32_t libos_classify(struct pal_context *context, uint32_t is_exception)
         *context = current_frame()->regs; /* whole until the very end: the guest is as good as there */
         if (!is_exception)
             return PAL_IN_GUEST;
-        context->rip = current_frame()->resume; /* it single-steps, but has made no step yet: the host resumes it exactly */
+        context->rip = current_frame()->resume; /* it single-steps, but has made no step yet: the host resumes it */
         return PAL_FIXED;
     }
     if (is_exception && rip == (uint64_t)(uintptr_t)shim_syscall_call) { /* a step out of a stub */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * --stats.  Without it nothing here runs: calls are counted on dispatch's slow path, PAL calls by stubs (shim/count.S) that
- * the libOS then has in place of the PAL's table.  Increments that threads lose are no matter.
+ * --stats.  Without it nothing here runs: calls are counted on dispatch's slow path, PAL calls by stubs (shim/count.S)
+ * that the libOS then has in place of the PAL's table.  Increments that threads lose are no matter.
  */
 #include "libos/stats.h"
 #include "libos/process.h"
@@ -87,20 +87,20 @@ static unsigned long permille(uint64_t part, uint64_t whole)
     return whole ? (unsigned long)(part * 1000 / whole) : 0;
 }
 
+static void report_number(uint64_t number, const char *what, const char *which)
+{
+    if (number)
+        log_line("pal-run: %10lu %s%s", (unsigned long)number, what, which);
+}
+
 static void report_sites(const struct site_statistics *sites)
 {
     for (uint32_t i = SITE_TRAP + 1; i < SITE_KINDS; i++)
-        if (sites->by_kind[i] - sites_before.by_kind[i])
-            log_line("pal-run: %10lu sites rewritten: %s", (unsigned long)(sites->by_kind[i] - sites_before.by_kind[i]),
-                     site_kind_names[i]);
+        report_number(sites->by_kind[i] - sites_before.by_kind[i], "sites rewritten: ", site_kind_names[i]);
     for (uint32_t i = 0; i < SITE_REFUSALS; i++)
-        if (sites->by_refusal[i] - sites_before.by_refusal[i])
-            log_line("pal-run: %10lu sites refused: %s",
-                     (unsigned long)(sites->by_refusal[i] - sites_before.by_refusal[i]), site_refusal_names[i]);
-    if (sites->faults - sites_before.faults)
-        log_line("pal-run: %10lu arrivals inside a rewritten site", (unsigned long)(sites->faults - sites_before.faults));
-    if (sites->stub_bytes)
-        log_line("pal-run: %10lu bytes of stubs in %lu areas", (unsigned long)sites->stub_bytes, (unsigned long)sites->areas);
+        report_number(sites->by_refusal[i] - sites_before.by_refusal[i], "sites refused: ", site_refusal_names[i]);
+    report_number(sites->faults - sites_before.faults, "arrivals inside a rewritten site", "");
+    report_number(sites->stub_bytes, "bytes of stubs", "");
 }
 
 /* Warm-up: a site's traps until it has shown that it is used (site_host.patience). */
@@ -137,8 +137,7 @@ void stats_report(void)
             log_line("pal-run: %10lu %10lu %s", (unsigned long)counts[i].called, (unsigned long)counts[i].trapped,
                      call_names[i] ? call_names[i] : "no such call");
     for (uint32_t i = 1; i < PAL_CALLS; i++)
-        if (pal[i])
-            log_line("pal-run: %10lu PAL calls: %s", (unsigned long)pal[i], pal_names[i]);
+        report_number(pal[i], "PAL calls: ", pal_names[i]);
     report_sites(&sites);
     stats_begin();
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Stubs that stand for PAL calls where --stats was given: each counts, and goes on to the real call with all its arguments.
- * The calling convention leaves RAX and R11 free.
+ * Stubs that stand for PAL calls where --stats was given: each counts, and goes on to the real call with all its
+ * arguments.  The calling convention leaves RAX and R11 free.
  */
     .text
     .globl shim_count_stubs, shim_pal_counts, shim_pal_real

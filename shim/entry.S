@@ -126,7 +126,7 @@ shim_way_out_end:
     .cfi_endproc
     .size shim_syscall_call, . - shim_syscall_call
 
-/* As shim_syscall_call, for a guest that single-steps: the trap flag has been taken off, and is put back into the frame. */
+/* As shim_syscall_call, for a guest that single-steps: the trap flag was taken off, and goes back into the frame. */
     .globl shim_syscall_stepped
     .type shim_syscall_stepped, @function
 shim_syscall_stepped:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-# gdb on a picoprocess, with the guest's symbols: a backtrace leads from the host call through the libOS to the guest's main,
-# also through a signal frame, and also when the sites on the way have been rewritten.
+# gdb on a picoprocess, with the guest's symbols: a backtrace leads from the host call through the libOS to the guest's
+# main, also through a signal frame, and also when the sites on the way have been rewritten.
 . regression/cli/lib.sh.inc
 command -v gdb >/dev/null || { echo "gdb is not installed"; exit 77; }
 cat >"$work/guest.c" <<'C'
@@ -53,7 +53,8 @@ descendants() {
     done
 }
 base() { # FILE PID: where a file's first mapping begins
-    awk -v end="/$1" 'substr($6, length($6) - length(end) + 1) == end { split($1, a, "-"); print "0x" a[1]; exit }' "/proc/$2/maps"
+    awk -v end="/$1" 'substr($6, length($6) - length(end) + 1) == end { split($1, a, "-"); print "0x" a[1]; exit }' \
+        "/proc/$2/maps"
 }
 backtrace() { # ARGUMENT
     local runner keeper process picoprocess=
@@ -65,7 +66,8 @@ backtrace() { # ARGUMENT
     for process in $(descendants $runner); do grep -q picoprocess "/proc/$process/cmdline" && picoprocess=$process; done
     timeout 20 gdb -q -nx -batch -p "$picoprocess" -ex "add-symbol-file $B/libos.elf" \
         -ex "add-symbol-file $work/guest -o $(base guest "$picoprocess")" \
-        -ex "add-symbol-file /lib/x86_64-linux-gnu/libc.so.6 -o $(base libc.so.6 "$picoprocess")" -ex bt >"$work/bt" 2>&1
+        -ex "add-symbol-file /lib/x86_64-linux-gnu/libc.so.6 -o $(base libc.so.6 "$picoprocess")" \
+        -ex bt >"$work/bt" 2>&1
     kill $keeper $runner
     wait $keeper $runner 2>/dev/null
     if grep -qE 'ptrace: Operation not permitted|Could not attach' "$work/bt"; then
@@ -75,8 +77,9 @@ backtrace() { # ARGUMENT
     grep '^#' "$work/bt" | sed 's/^#[0-9]* *//; s/^0x[0-9a-f]* in //; s/ (.*//' | tr '\n' ' '
 }
 frames=$(backtrace read)
-[[ $frames =~ linux_stream_read.*sys_read\ libos_syscall\ .signal\ handler\ called.*read\ waits\ main\ $ ]] || say "blocked read: $frames"
+[[ $frames =~ linux_blocking.*sys_read\ libos_syscall\ .signal\ handler\ called.*read\ waits\ main\ $ ]] ||
+    say "blocked read: $frames"
 frames=$(backtrace handler)
-[[ $frames =~ sys_read\ libos_syscall\ .signal\ handler\ called.*read\ waits\ handler\ .signal\ handler\ called.*kill\ sends\ main\ $ ]] ||
+[[ $frames =~ sys_read\ libos_syscall\ .*read\ waits\ handler\ .signal\ handler\ called.*kill\ sends\ main\ $ ]] ||
     say "in a handler: $frames"
 exit $bad

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A program that single-steps itself sees each instruction once, at its own addresses, also where a system call's site has
- * been rewritten; the call's result is right.
+ * A program that single-steps itself sees each instruction once, at its own addresses, also where a system call's site
+ * has been rewritten; the call's result is right.
  */
 #include <signal.h>
 #include <stdint.h>
