@@ -65,25 +65,33 @@ static void start(const char *path, int channel, int shared)
     fail(path);
 }
 
-static void reply(int channel, const struct monitor_reply *message, const int *fds)
+/* Closes the descriptors. */
+static void send_parts(int socket, struct iovec *parts, int part_count, const int *fds, unsigned count)
 {
-    struct iovec part = {(void *)message, sizeof *message};
     union {
         struct cmsghdr header;
         char bytes[CMSG_SPACE(2 * sizeof(int))];
     } control = {0};
-    struct msghdr packet = {.msg_iov = &part, .msg_iovlen = 1};
-    if (message->descriptors) {
+    struct msghdr packet = {.msg_iov = parts, .msg_iovlen = part_count};
+    if (count) {
         packet.msg_control = &control;
-        packet.msg_controllen = CMSG_SPACE(message->descriptors * sizeof(int));
+        packet.msg_controllen = CMSG_SPACE(count * sizeof(int));
         control.header.cmsg_level = SOL_SOCKET;
         control.header.cmsg_type = SCM_RIGHTS;
-        control.header.cmsg_len = CMSG_LEN(message->descriptors * sizeof(int));
-        memcpy(CMSG_DATA(&control.header), fds, message->descriptors * sizeof(int));
+        control.header.cmsg_len = CMSG_LEN(count * sizeof(int));
+        memcpy(CMSG_DATA(&control.header), fds, count * sizeof(int));
     }
-    sendmsg(channel, &packet, MSG_NOSIGNAL);
-    for (unsigned i = 0; i < message->descriptors; i++)
+    sendmsg(socket, &packet, MSG_NOSIGNAL);
+    for (unsigned i = 0; i < count; i++)
         close(fds[i]);
+}
+
+static char text[PAL_LOCAL_INFO]; /* of the reply */
+
+static void reply(int channel, const struct monitor_reply *message, const int *fds)
+{
+    struct iovec parts[2] = {{(void *)message, sizeof *message}, {text, message->text_size}};
+    send_parts(channel, parts, 2, fds, message->descriptors);
 }
 
 static int export_handle(pid_t sender, int number, uint64_t *token)
@@ -117,6 +125,77 @@ static int import_handle(uint64_t token, uint64_t drop, struct monitor_reply *an
     return 0;
 }
 
+/* Abstract names only. */
+static struct name {
+    char bytes[64], info[PAL_LOCAL_INFO];
+    size_t size, info_size;
+    int queue, listens;
+    uint32_t kind;
+} names[TOKENS];
+static unsigned name_count;
+
+static struct name *name_find(const char *bytes, size_t size)
+{
+    for (unsigned i = 0; i < name_count; i++)
+        if (names[i].size == size && !memcmp(names[i].bytes, bytes, size))
+            return &names[i];
+    return NULL;
+}
+
+static int bind_name(const struct monitor_request *request, struct monitor_reply *answer, int *fds)
+{
+    const char *bytes = (const char *)(request + 1);
+    int ends[2];
+    if (!(request->flags & MONITOR_ABSTRACT) || request->path_size > sizeof names->bytes || name_count == TOKENS)
+        return -EINVAL;
+    if (name_find(bytes, request->path_size))
+        return -EADDRINUSE;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, ends) < 0)
+        return -errno;
+    struct name *name = &names[name_count];
+    memcpy(name->bytes, bytes, request->path_size);
+    name->size = request->path_size;
+    name->kind = request->flags & ~MONITOR_ABSTRACT;
+    name->queue = ends[0];
+    fds[0] = ends[1];
+    answer->descriptors = 1;
+    answer->value = name_count++;
+    return 0;
+}
+
+static int listen_name(const struct monitor_request *request)
+{
+    if (request->arguments[0] >= name_count || request->other_size > PAL_LOCAL_INFO)
+        return -EINVAL;
+    struct name *name = &names[request->arguments[0]];
+    memcpy(name->info, request + 1, request->other_size);
+    name->info_size = request->other_size;
+    name->listens = 1;
+    return 0;
+}
+
+static int connect_name(const struct monitor_request *request, struct monitor_reply *answer, int *fds)
+{
+    const char *bytes = (const char *)(request + 1);
+    const struct name *name = name_find(bytes, request->path_size);
+    int ends[2];
+    if (!name || (name->kind != PAL_LOCAL_DATAGRAM && !name->listens))
+        return -ECONNREFUSED;
+    if (name->kind == PAL_LOCAL_DATAGRAM) {
+        fds[0] = dup(name->queue);
+    } else {
+        if (socketpair(AF_UNIX, name->kind == PAL_LOCAL_STREAM ? SOCK_STREAM : SOCK_SEQPACKET, 0, ends) < 0)
+            return -errno;
+        struct iovec info = {(void *)(bytes + request->path_size), request->other_size};
+        send_parts(name->queue, &info, 1, &ends[1], 1);
+        fds[0] = ends[0];
+    }
+    answer->descriptors = 1;
+    answer->text_size = (uint32_t)name->info_size;
+    memcpy(text, name->info, name->info_size);
+    return 0;
+}
+
 static int serve_op(const struct monitor_request *request, pid_t sender, struct monitor_reply *answer, int *fds)
 {
     const uint64_t *argument = request->arguments;
@@ -130,6 +209,12 @@ static int serve_op(const struct monitor_request *request, pid_t sender, struct 
         return socketpair(AF_UNIX, argument[0] == PAL_OBJECT_STREAM_PAIR ? SOCK_STREAM : SOCK_SEQPACKET, 0, fds);
     case MONITOR_INTERRUPT:
         return kill((pid_t)argument[0], argument[1] ? SIGKILL : LINUX_INTERRUPT_SIGNAL) < 0 ? -errno : 0;
+    case MONITOR_BIND:
+        return bind_name(request, answer, fds);
+    case MONITOR_LISTEN:
+        return listen_name(request);
+    case MONITOR_CONNECT:
+        return connect_name(request, answer, fds);
     case MONITOR_EXPORT:
         return export_handle(sender, (int)argument[0], &answer->value);
     case MONITOR_IMPORT:
@@ -140,22 +225,26 @@ static int serve_op(const struct monitor_request *request, pid_t sender, struct 
 
 static void serve(int channel)
 {
-    struct monitor_request request;
+    static union {
+        struct monitor_request request;
+        char bytes[MONITOR_REQUEST_MAX];
+    } received;
+    const struct monitor_request *request = &received.request;
     union {
         struct cmsghdr header;
         char bytes[CMSG_SPACE(sizeof(struct ucred))];
     } control;
     for (;;) {
-        struct iovec part = {&request, sizeof request};
+        struct iovec part = {&received, sizeof received};
         struct msghdr packet = {
             .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
         if (recvmsg(channel, &packet, 0) <= 0)
             return;
         struct ucred sender;
         memcpy(&sender, CMSG_DATA(&control.header), sizeof sender);
-        struct monitor_reply answer = {.sequence = request.sequence};
+        struct monitor_reply answer = {.sequence = request->sequence};
         int fds[2];
-        answer.result = serve_op(&request, sender.pid, &answer, fds);
+        answer.result = serve_op(request, sender.pid, &answer, fds);
         reply(channel, &answer, fds);
     }
 }

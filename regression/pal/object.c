@@ -8,7 +8,10 @@
 #define POLLNVAL 32
 #define EDGE 0x80000000u /* EPOLLET */
 #define MSG_PEEK 2
+#define MSG_CTRUNC 8
 #define MSG_DONTWAIT 0x40
+#define EADDRINUSE 98
+#define ECONNREFUSED 111
 #define MSG_FASTOPEN 0x20000000
 #define SHUT_WR 1
 
@@ -61,6 +64,70 @@ static int socket_pairs(void)
     return 0;
 }
 
+static int handles_in_messages(void)
+{
+    pal_handle_t ends[2], event, got[4] = {-1, -1, -1, -1};
+    uint64_t value = 0;
+    char byte;
+    const struct pal_vector out = {(uint64_t) "x", 1}, in = {(uint64_t)&byte, 1};
+    CHECK(PAL->object_create(PAL_OBJECT_STREAM_PAIR, 0, 0, ends) == 0);
+    CHECK(PAL->object_create(PAL_OBJECT_EVENT, 0, 7, &event) == 0);
+    pal_handle_t sent[2] = {event, ends[0]};
+    struct pal_message message = {.vector = &out, .count = 1, .handles = sent, .handle_count = 2};
+    CHECK(PAL->socket_send(ends[0], &message, 0) == 1 && PAL->socket_send(ends[0], &message, 0) == 1);
+    message = (struct pal_message){.vector = &in, .count = 1, .handles = got, .handle_count = 4};
+    CHECK(PAL->socket_receive(ends[1], &message, 0) == 1 && message.handle_count == 2 && message.flags == 0);
+    CHECK(get(got[0], &value, 8) == 8 && value == 7 && put(got[1], "y", 1) == 1);
+    CHECK(PAL->handle_close(got[0]) == 0 && PAL->handle_close(got[1]) == 0);
+    message = (struct pal_message){.vector = &in, .count = 1}; /* no room: they are lost */
+    CHECK(PAL->socket_receive(ends[1], &message, 0) == 1 && message.handle_count == 0 && message.flags == MSG_CTRUNC);
+    CHECK(get(ends[1], &byte, 1) == 1 && byte == 'y');
+    message = (struct pal_message){.vector = &out, .count = 1, .handles = sent, .handle_count = PAL_MESSAGE_HANDLES + 1};
+    CHECK(PAL->socket_send(ends[0], &message, 0) == -EINVAL);
+    CHECK(PAL->handle_close(event) == 0 && PAL->handle_close(ends[0]) == 0 && PAL->handle_close(ends[1]) == 0);
+    return 0;
+}
+
+static int local_streams(void)
+{
+    const struct pal_local local = {.bytes = "\0a", .size = 2, .kind = PAL_LOCAL_STREAM, .abstract = 1, .info = "client",
+                                    .info_size = 6};
+    struct pal_path_buffer text;
+    pal_handle_t queue, client, server = -1;
+    uint64_t name;
+    char bytes[16];
+    const struct pal_vector in = {(uint64_t)bytes, sizeof bytes};
+    CHECK(PAL->local_connect(&local, &client, &text) == -ECONNREFUSED);
+    CHECK(PAL->local_bind(&local, &queue, &name, &text) == 0);
+    CHECK(PAL->local_bind(&local, &client, &name, &text) == -EADDRINUSE);
+    CHECK(PAL->local_connect(&local, &client, &text) == -ECONNREFUSED); /* it does not listen */
+    struct pal_listen listen = {.name = name, .info = "server", .info_size = 6, .backlog = 4};
+    CHECK(PAL->stream_control(queue, PAL_CTL_LISTEN, &listen, sizeof listen) == 0);
+    CHECK(PAL->local_connect(&local, &client, &text) == 0 && text.size == 6 && !memcmp(text.bytes, "server", 6));
+    struct pal_message message = {.vector = &in, .count = 1, .handles = &server, .handle_count = 1};
+    CHECK(PAL->socket_receive(queue, &message, 0) == 6 && !memcmp(bytes, "client", 6) && message.handle_count == 1);
+    CHECK(put(client, "hello", 5) == 5 && get(server, bytes, 16) == 5);
+    CHECK(PAL->handle_close(client) == 0 && get(server, bytes, 16) == 0);
+    CHECK(PAL->handle_close(server) == 0 && PAL->handle_close(queue) == 0);
+    return 0;
+}
+
+static int local_datagrams(void)
+{
+    struct pal_local local = {.bytes = "\0b", .size = 2, .kind = PAL_LOCAL_DATAGRAM, .abstract = 1};
+    struct pal_path_buffer text;
+    pal_handle_t queue, sender;
+    uint64_t name;
+    char bytes[16];
+    CHECK(PAL->local_bind(&local, &queue, &name, &text) == 0 && PAL->local_connect(&local, &sender, &text) == 0);
+    CHECK(put(sender, "one", 3) == 3 && put(sender, "two!", 4) == 4);
+    CHECK(get(queue, bytes, 16) == 3 && get(queue, bytes, 16) == 4);
+    CHECK(PAL->handle_close(sender) == 0 && PAL->handle_close(queue) == 0);
+    local.kind = 9;
+    CHECK(PAL->local_bind(&local, &queue, &name, &text) == -EINVAL);
+    return 0;
+}
+
 static int poll_few(void)
 {
     pal_handle_t ends[2];
@@ -106,6 +173,9 @@ static int poll_sets(void)
 const struct test object_tests[] = {
     {"events", events},
     {"socket pairs", socket_pairs},
+    {"handles in messages", handles_in_messages},
+    {"local streams", local_streams},
+    {"local datagrams", local_datagrams},
     {"poll", poll_few},
     {"poll sets", poll_sets},
     {NULL, NULL},
