@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Sockets: making them, and what all descriptors can do.  The network is off: any domain but AF_UNIX is refused as
- * socket(2) says of a policy: EACCES.  A datagram socket is a host's sequenced packets: boundaries and order are kept; when
- * one end of a pair is closed, the other has an end of file.
+ * socket(2) says of a policy:  EACCES.  A datagram socket is a host's sequenced packets: boundaries and order are
+ * kept; when one end of a pair is closed, the other has an end of file.
  */
 #include "libos/socket.h"
 #include "libos/calls.h"
@@ -204,7 +204,7 @@ static int64_t kind_of(int32_t type)
     return kind;
 }
 
-static int64_t local_kind(int64_t kind, int32_t protocol)
+static int64_t check_local(int64_t kind, int32_t protocol)
 {
     if (protocol && protocol != AF_UNIX)
         return -EPROTONOSUPPORT;
@@ -226,7 +226,7 @@ int64_t sys_socket(int32_t domain, int32_t type, int32_t protocol)
         note_unsupported("socket", (uint64_t)domain);
         return known ? -EACCES : -EAFNOSUPPORT;
     }
-    kind = local_kind(kind, protocol);
+    kind = check_local(kind, protocol);
     if (kind < 0)
         return kind;
     int64_t result = socket_new((uint32_t)kind, SOCKET_NEW, PAL_NO_HANDLE, &file);
@@ -266,7 +266,7 @@ int64_t sys_socketpair(int32_t domain, int32_t type, int32_t protocol, guest_t f
         return kind;
     if (domain != AF_UNIX)
         return domain == AF_INET || domain == AF_INET6 ? -EOPNOTSUPP : -EAFNOSUPPORT;
-    kind = local_kind(kind, protocol);
+    kind = check_local(kind, protocol);
     if (kind < 0)
         return kind;
     int64_t result = pair_new((uint32_t)kind, (uint32_t)type, files);

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * AF_UNIX sockets, private to the sandbox.  Data, waiting and the end of a peer are those of host sockets that the monitor
- * made; names are the monitor's table.  What one end is told of the other (its name, pid and ids) travels once, as the
- * `info` of PAL's local_connect, or in front of each datagram.
+ * AF_UNIX sockets, private to the sandbox.  Data, waiting and the end of a peer are those of host sockets that the
+ * monitor made; names are the monitor's table.  What one end is told of the other (its name, pid and ids) travels
+ * once, as the `info` of PAL's local_connect, or in front of each datagram.
  *
- * A description's state is in its struct file, and so copied by fork: what one process then does to an unconnected socket,
- * another one does not see.  Connected sockets and listeners are shared as on Linux.
+ * A description's state is in its struct file, and so copied by fork: what one process then does to an unconnected
+ * socket, another one does not see.  Connected sockets and listeners are shared as on Linux.
  *
- * Reading order: socket.c (making, reading, writing), socket_name.c, socket_send.c, socket_receive.c, socket_pass.c,
- * socket_option.c.
+ * Reading order: socket.c (making, reading, writing), socket_name.c, socket_connect.c, socket_send.c, socket_receive.c,
+ * socket_pass.c, socket_option.c.
  */
 #ifndef LIBOS_SOCKET_H
 #define LIBOS_SOCKET_H
@@ -72,7 +72,8 @@ extern const struct file_ops socket_new_ops; /* still without */
 int64_t socket_get(int fd, struct file **out, struct socket **state);
 /* A description around a handle (PAL_NO_HANDLE: none yet), closed on failure. */
 int64_t socket_new(uint32_t kind, uint32_t state, pal_handle_t handle, struct file **out);
-/* The socket has a handle from now on; O_NONBLOCK moves there, polls and epolls ask the host.  Caller holds file->lock. */
+/* The socket has a handle from now on; O_NONBLOCK moves there, polls and epolls ask the host.  Caller holds
+ * file->lock. */
 void socket_take_handle(struct file *file, pal_handle_t handle);
 /* The caller's ids; effective as for connections, or real as for single messages (unix(7)). */
 struct credentials credentials_now(bool effective);
@@ -92,8 +93,12 @@ int64_t address_named(guest_t from, uint32_t size, struct socket_end *out);
 int64_t address_out(const struct socket_end *end, guest_t to, guest_t size);
 /* Where datagrams to this address go: a handle that the caller closes. */
 int64_t address_target(const struct socket_end *to, pal_handle_t *out);
+/* PAL's local_connect to an address: *local is filled but for the name. */
+int64_t address_connect(const struct socket_end *to, struct pal_local *local, pal_handle_t *out,
+                        struct pal_path_buffer *text);
+uint32_t local_kind(uint32_t kind);
 
-/* ---- Messages: socket_send.c, socket_receive.c, socket_pass.c ------------------------------------------------------ */
+/* ---- Messages: socket_send.c, socket_receive.c, socket_pass.c ---------------------------------------------------- */
 
 struct message { /* struct msghdr */
     guest_t name;

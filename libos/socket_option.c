@@ -103,7 +103,8 @@ static int64_t timeout_set(struct socket *socket, int direction, const uint32_t 
     if (parts[1] < 0 || parts[1] >= 1000000)
         return -EDOM;
     bool endless = parts[0] > (int64_t)(UINT64_MAX / 4 / SECOND_NS);
-    socket->timeouts[direction] = parts[0] < 0 ? 1 : endless ? 0 : (uint64_t)parts[0] * SECOND_NS + (uint64_t)parts[1] * 1000;
+    uint64_t ns = (uint64_t)parts[0] * SECOND_NS + (uint64_t)parts[1] * 1000;
+    socket->timeouts[direction] = parts[0] < 0 ? 1 : endless ? 0 : ns;
     return 0;
 }
 

@@ -2,10 +2,11 @@
 /*
  * Descriptors and ids that go with a message (SCM_RIGHTS, SCM_CREDENTIALS).
  *
- * The host passes handles, but a description is more: its kind, flags, path, and a socket's names.  All that goes along in
- * a section, the message's first handle.  Kinds are told by the address of their operations: the image is the same bytes at
- * the same address in every picoprocess.  Objects of the libOS's own that a path names (/dev/null) are opened anew by whoever
- * receives them; those without one (timerfd, signalfd, epoll, pidfd) can't be passed: EINVAL.
+ * The host passes handles, but a description is more: its kind, flags, path, and a socket's names.  All that goes
+ * along in a section, the message's first handle.  Kinds are told by the address of their operations: the image is
+ * the same bytes at the same address in every picoprocess.  Objects of the libOS's own that a path names (/dev/null)
+ * are opened anew by whoever receives them; those without one (timerfd, signalfd, epoll, pidfd) can't be passed:
+ *  EINVAL.
  */
 #include "libos/process.h"
 #include "libos/socket.h"
@@ -37,7 +38,7 @@ void parcel_done(struct parcel *parcel)
     *parcel = (struct parcel){.count = 0};
 }
 
-/* ---- From a guest's control messages --------------------------------------------------------------------------------- */
+/* ---- From a guest's control messages ----------------------------------------------------------------------------- */
 
 static int64_t add_files(struct parcel *parcel, const char *bytes, uint64_t size)
 {
@@ -111,7 +112,7 @@ int64_t parcel_from_guest(guest_t control, uint64_t size, struct parcel *out)
     return result;
 }
 
-/* ---- Packing --------------------------------------------------------------------------------------------------------- */
+/* ---- Packing ----------------------------------------------------------------------------------------------------- */
 
 struct packing { pal_handle_t *handles; uint32_t count; };
 
@@ -200,7 +201,7 @@ int64_t parcel_pack(const struct parcel *parcel, pal_handle_t *handles, uint32_t
     return result;
 }
 
-/* ---- Unpacking ------------------------------------------------------------------------------------------------------- */
+/* ---- Unpacking --------------------------------------------------------------------------------------------------- */
 
 struct unpacking { const pal_handle_t *handles; uint32_t count, next; };
 
@@ -220,7 +221,9 @@ static char *read_section(pal_handle_t section, uint32_t handle_count)
     if (PAL->stream_read(section, &vector, 1, 0) != sizeof head || head.magic != PARCEL_MAGIC)
         return NULL;
     uint64_t least = sizeof head + head.count * sizeof(struct parcel_file);
-    if (head.size != attributes.size || head.count > FILES_MOST || head.size < least || head.handle_count != handle_count)
+    if (head.size != attributes.size || head.size < least)
+        return NULL;
+    if (head.count > FILES_MOST || head.handle_count != handle_count)
         return NULL;
     char *bytes = alloc(head.size);
     vector = (struct pal_vector){(uint64_t)(uintptr_t)bytes, head.size};

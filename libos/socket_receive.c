@@ -97,7 +97,7 @@ int64_t socket_receive(struct file *file, const struct pal_vector *vector, uint3
     return packets && (uint64_t)result > room && !(flags & MSG_TRUNC) ? (int64_t)room : result;
 }
 
-/* ---- Control messages for the guest: put_cmsg in Linux ------------------------------------------------------------- */
+/* ---- Control messages for the guest: put_cmsg in Linux ----------------------------------------------------------- */
 
 struct control { guest_t at; uint64_t room; uint32_t flags; };
 

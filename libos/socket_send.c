@@ -24,7 +24,8 @@ static int64_t send_timed(struct file *file, pal_handle_t handle, const struct p
     }
 }
 
-/* To a queue that senders share: whether to wait is said with each message.  A receiver that has gone is no broken pipe. */
+/* To a queue that senders share: whether to wait is said with each message.  A receiver that has gone is no broken
+ * pipe. */
 static int64_t send_datagram(struct file *file, pal_handle_t target, struct pal_message *message,
                              const struct parcel *parcel, uint32_t flags)
 {

@@ -260,9 +260,9 @@ struct pal_terminal { uint32_t iflag, oflag, cflag, lflag, when; uint8_t line, c
 struct pal_window { uint16_t rows, columns, xpixel, ypixel; };
 
 /*
- * Local sockets, private to the sandbox.  A bound name has a queue: connections arrive there as messages with one handle,
- * datagrams as what was sent.  `info` is up to the libOS: whoever connects is given the listener's, and the first bytes of
- * a connection's message are the connector's.
+ * Local sockets, private to the sandbox.  A bound name has a queue: connections arrive there as messages with one
+ * handle, datagrams as what was sent.  `info` is up to the libOS: whoever connects is given the listener's, and the
+ * bytes of a connection's message are the connector's.
  */
 enum pal_local_kind { PAL_LOCAL_STREAM = 1, PAL_LOCAL_PACKET, PAL_LOCAL_DATAGRAM };
 #define PAL_LOCAL_INFO 256u
@@ -284,7 +284,7 @@ struct pal_listen {
 struct pal_message {
     const struct pal_vector *vector;
     uint32_t count;        /* of vectors, at most 1024 */
-    uint32_t handle_count; /* at most PAL_MESSAGE_HANDLES; receive: room, then how many came.  Without room they are lost */
+    uint32_t handle_count; /* at most PAL_MESSAGE_HANDLES; receive: room (without it they are lost), then how many came */
     pal_handle_t *handles;
     uint32_t flags;        /* receive: MSG_TRUNC, MSG_CTRUNC of recvmsg(2) */
 };
@@ -402,12 +402,12 @@ struct pal_api {
     int64_t (*socket_send)(pal_handle_t handle, const struct pal_message *message, uint32_t flags);
     int64_t (*socket_receive)(pal_handle_t handle, struct pal_message *message, uint32_t flags);
     /* Binds a name: *out is its queue, which lasts as long as handles to it; *out_name tells PAL_CTL_LISTEN which one.
-     * *text is the name that the host picked, or the path of -EREMOTE.  -EADDRINUSE; -ECONNREFUSED: no PAL_MKSOCKET object.
-     * With PAL_LOCAL_DATAGRAM the queue may be read at once. */
+     * *text is the name that the host picked, or the path of -EREMOTE.  -EADDRINUSE; -ECONNREFUSED: no PAL_MKSOCKET
+     * object.  With PAL_LOCAL_DATAGRAM the queue may be read at once. */
     int64_t (*local_bind)(const struct pal_local *local, pal_handle_t *out, uint64_t *out_name,
                           struct pal_path_buffer *text);
-    /* *out is a connected socket, or with PAL_LOCAL_DATAGRAM the queue's other end; *text the listener's info, or the path
-     * of -EREMOTE.  -ECONNREFUSED: nobody has that name, or does not listen; -EPROTOTYPE: of another kind; -EAGAIN: the
+    /* *out is a connected socket, or with PAL_LOCAL_DATAGRAM the queue's other end; *text the listener's info, or the
+     * path of -EREMOTE.  -ECONNREFUSED: nobody has that name, or does not listen; -EPROTOTYPE: of another kind; -EAGAIN: the
      * backlog is full. */
     int64_t (*local_connect)(const struct pal_local *local, pal_handle_t *out, struct pal_path_buffer *text);
 

@@ -69,7 +69,8 @@ static void connected(void)
     CHECK(!connect(client, (struct sockaddr *)&un, sizeof un) && write(client, "one", 3) == 3);
     CHECK(!getpeername(client, (struct sockaddr *)&got, &size) && !strcmp(got.sun_path, un.sun_path));
     struct iovec parts[2] = {{"tw", 2}, {"o", 1}};
-    struct mmsghdr many[2] = {{.msg_hdr = {.msg_iov = parts, .msg_iovlen = 2}}, {.msg_hdr = {.msg_iov = parts, .msg_iovlen = 1}}};
+    struct mmsghdr many[2] = {{.msg_hdr = {.msg_iov = parts, .msg_iovlen = 2}},
+                              {.msg_hdr = {.msg_iov = parts, .msg_iovlen = 1}}};
     CHECK(sendmmsg(client, many, 2, 0) == 2 && many[0].msg_len == 3 && many[1].msg_len == 2);
     CHECK(read(d, bytes, 32) == 3 && read(d, bytes, 32) == 3 && !memcmp(bytes, "two", 3) && read(d, bytes, 32) == 2);
     pid_t child = fork();
@@ -96,7 +97,8 @@ static void ids(void)
     if (!child)
         _exit(send_to(socket(AF_UNIX, SOCK_DGRAM, 0), "READY=1", "ids", MSG_NOSIGNAL) == 7 ? 0 : 1);
     struct iovec into = {bytes, sizeof bytes};
-    struct msghdr message = {.msg_iov = &into, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    struct msghdr message = {.msg_iov = &into, .msg_iovlen = 1, .msg_control = control,
+                             .msg_controllen = sizeof control};
     CHECK(recvmsg(receiver, &message, MSG_CMSG_CLOEXEC) == 7);
     const struct cmsghdr *header = CMSG_FIRSTHDR(&message);
     CHECK(header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_CREDENTIALS);

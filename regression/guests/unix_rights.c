@@ -61,7 +61,8 @@ static void use_all(const int *fds, const struct sockaddr_un *name, socklen_t na
     strcpy(memory, "after");
     struct sockaddr_un got;
     socklen_t size = sizeof got;
-    CHECK(!getsockname(fds[LISTENER_FD], (struct sockaddr *)&got, &size) && size == name_size && !memcmp(&got, name, size));
+    CHECK(!getsockname(fds[LISTENER_FD], (struct sockaddr *)&got, &size));
+    CHECK(size == name_size && !memcmp(&got, name, size));
     int accepted = accept(fds[LISTENER_FD], NULL, NULL);
     CHECK(accepted >= 0 && write(accepted, "served", 6) == 6);
     CHECK(send(fds[SOCKET_FD], "socket", 6, 0) == 6);
@@ -139,11 +140,13 @@ static void room(void)
 static void credentials(void)
 {
     int pair[2], one = 1;
-    CHECK(!socketpair(AF_UNIX, SOCK_STREAM, 0, pair) && !setsockopt(pair[1], SOL_SOCKET, SO_PASSCRED, &one, sizeof one));
+    CHECK(!socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
+    CHECK(!setsockopt(pair[1], SOL_SOCKET, SO_PASSCRED, &one, sizeof one));
     union { struct cmsghdr header; char bytes[CMSG_SPACE(sizeof(struct ucred))]; } control = {0};
     struct ucred mine = {getpid(), getuid(), getgid()}, got;
     struct iovec part = {"id", 2};
-    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control,
+                             .msg_controllen = sizeof control};
     control.header = (struct cmsghdr){
         .cmsg_len = CMSG_LEN(sizeof mine), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_CREDENTIALS};
     memcpy(CMSG_DATA(&control.header), &mine, sizeof mine);

@@ -36,7 +36,8 @@ int main(void)
     char control[CMSG_SPACE(sizeof(struct ucred))];
     CHECK(!setsockopt(client, SOL_SOCKET, SO_PASSCRED, &one, sizeof one) && send(accepted, "id", 2, 0) == 2);
     into.iov_len = 16;
-    message = (struct msghdr){.msg_iov = &into, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    message = (struct msghdr){.msg_iov = &into, .msg_iovlen = 1, .msg_control = control,
+                              .msg_controllen = sizeof control};
     CHECK(recvmsg(client, &message, 0) == 2);
     const struct cmsghdr *header = CMSG_FIRSTHDR(&message);
     CHECK(header && header->cmsg_type == SCM_CREDENTIALS && header->cmsg_len == CMSG_LEN(sizeof(struct ucred)));

@@ -132,7 +132,8 @@ static void abstract(void)
 static void waiting(void)
 {
     int server = listener("waiting"), set = epoll_create1(0), early = new_stream(SOCK_NONBLOCK);
-    struct epoll_event event = {.events = EPOLLIN, .data.fd = server}, early_event = {.events = EPOLLIN, .data.fd = 77}, got;
+    struct epoll_event event = {.events = EPOLLIN, .data.fd = server}, got;
+    struct epoll_event early_event = {.events = EPOLLIN, .data.fd = 77};
     CHECK(!epoll_ctl(set, EPOLL_CTL_ADD, server, &event) && epoll_wait(set, &got, 1, 0) == 0);
     struct pollfd item = {early, POLLIN | POLLOUT, 0};
     CHECK(poll(&item, 1, 0) == 1 && item.revents == (POLLOUT | POLLHUP)); /* not connected */

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A guest that wants to send to the host by address.  sendmsg is admitted and its address is in memory, where the filter can't
- * look: so every descriptor that a guest can come by must be one whose kernel code takes none.
+ * A guest that wants to send to the host by address.  sendmsg is admitted and its address is in memory, where the
+ * filter can't look: so every descriptor that a guest can come by must be one whose kernel code takes none.
  *
- *   address listen NAME   on the host: binds sockets NAME.1 (stream), .2 (datagram), .5 (packets), abstract or at a path, until
- *                         standard input ends; 1 if anything came
- *   address try NAME      in the sandbox: has sockets of all kinds made, then calls sendmsg itself, past libOS and dispatch, on
- *                         every descriptor, with the addresses above
+ *   address listen NAME   on the host: binds sockets NAME.1 (stream), .2 (datagram), .5 (packets), abstract or at a
+ *                         path, until standard input ends; 1 if anything came
+ *   address try NAME      in the sandbox: has sockets of all kinds made, then calls sendmsg itself, past libOS and
+ *                         dispatch, on every descriptor, with the addresses above
  */
 #include <errno.h>
 #include <linux/prctl.h>

@@ -82,7 +82,8 @@ static int handles_in_messages(void)
     message = (struct pal_message){.vector = &in, .count = 1}; /* no room: they are lost */
     CHECK(PAL->socket_receive(ends[1], &message, 0) == 1 && message.handle_count == 0 && message.flags == MSG_CTRUNC);
     CHECK(get(ends[1], &byte, 1) == 1 && byte == 'y');
-    message = (struct pal_message){.vector = &out, .count = 1, .handles = sent, .handle_count = PAL_MESSAGE_HANDLES + 1};
+    message = (struct pal_message){.vector = &out, .count = 1, .handles = sent};
+    message.handle_count = PAL_MESSAGE_HANDLES + 1;
     CHECK(PAL->socket_send(ends[0], &message, 0) == -EINVAL);
     CHECK(PAL->handle_close(event) == 0 && PAL->handle_close(ends[0]) == 0 && PAL->handle_close(ends[1]) == 0);
     return 0;
@@ -90,8 +91,8 @@ static int handles_in_messages(void)
 
 static int local_streams(void)
 {
-    const struct pal_local local = {.bytes = "\0a", .size = 2, .kind = PAL_LOCAL_STREAM, .abstract = 1, .info = "client",
-                                    .info_size = 6};
+    const struct pal_local local = {.bytes = "\0a", .size = 2, .kind = PAL_LOCAL_STREAM, .abstract = 1,
+                                    .info = "client", .info_size = 6};
     struct pal_path_buffer text;
     pal_handle_t queue, client, server = -1;
     uint64_t name;
