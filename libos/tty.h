@@ -43,7 +43,11 @@ void tty_typed(struct shared_terminal *terminal, const struct pal_terminal *mode
 
 /* A process is about to end, or was killed: its session's terminal, and groups that become orphans.  No lock is held. */
 void tty_process_ends(struct shared_process *slot);
-void tty_host_signals(void);       /* boot->host_signals has something */
+static inline bool tty_host_signals_came(void)
+{
+    return boot->host_signals && atomic_get((uint64_t *)(uintptr_t)boot->host_signals);
+}
+void tty_host_signals(void);       /* passes them on */
 void tty_stopped(int signal);      /* current_process() has stopped */
 bool tty_stop_is_seen(const struct shared_process *slot); /* its parent is the user's shell */
 
