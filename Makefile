@@ -41,7 +41,7 @@ $(B)/picoprocess: $(PAL) pal/linux/image.S pal/linux/host.ld $(B)/libos.text $(B
 	$(LD) -T pal/linux/host.ld -o $@ $(PAL) $(B)/pal/linux/image.o
 
 $(B)/pal-run: $(LOADER)
-	$(CXX) -static -o $@ $(LOADER) -Wl,--gc-sections -luv_a -lseccomp -lelf -lz -lpthread -ldl
+	$(CXX) -static -o $@ $(LOADER) -Wl,--gc-sections,-e,launch_entry -luv_a -lseccomp -lelf -lz -lpthread -ldl
 
 clean: ; rm -rf $(B)
 .PHONY: all clean

@@ -354,21 +354,26 @@ struct ahead {
 /* What the program is known to ask first.  Takes the program's descriptors. */
 void ahead_collect(struct ahead *ahead, struct policy *policy, struct program *program);
 
-struct sock_filter;
+struct sock_filter; /* linux/filter.h */
 /* The boundary filter, compiled when pal-run was built. */
 const struct sock_filter *filter_program(bool trap, size_t *count);
 
-/* A sealed memfd with everything that the first picoprocess is told. */
-int segment_create(const struct policy *policy, const struct options *options, const struct ahead *ahead, mode_t umask_was);
+/* The shared segment's size, and all that the first picoprocess is told: written where it waits. */
+#define SEGMENT_SIZE (4ull << 30) /* sparse: most of it is what the guest may use as System V shared memory */
+void segment_fill(int fd, const struct policy *policy, const struct options *options, const struct ahead *ahead, mode_t umask_was);
 
-struct start {
-    const char *program; /* --picoprocess, or NULL: beside pal-run */
-    int channel, segment;
-    const struct ahead *ahead;
-    const struct limits *limits;
-};
-/* The first picoprocess's pid. */
-pid_t start_picoprocess(const struct start *start);
+/* The first picoprocess, which was launched before main. */
+extern struct launched {
+    int pid, parent; /* pid 0: there is none */
+    int channel, inner, segment;
+    int error;
+    const char *volatile failed; /* what could not be done, or which file not executed */
+} launched;
+void launch(const char *picoprocess, bool trap);
+/* Kills it: another one is to be launched, or none. */
+void launch_abandon(void);
+/* For entry.S. */
+void launch_first(const uint64_t *stack);
 
 /* ---- monitor.c, end.c --------------------------------------------------------------------------------------------------- */
 
@@ -381,13 +386,12 @@ struct monitor {
     pid_t first;
     uint64_t served[MONITOR_OPS];
 };
-/* Blocks the signals that monitor_run takes from a descriptor; *before is for the picoprocess. */
+/* Blocks the signals that monitor_run takes from a descriptor. */
 void monitor_block_signals(void);
-void monitor_unblock_signals(void); /* in the child */
+/* Sends bytes and descriptors as a packet, without waiting.  0 or a negative errno. */
+int send_with(int socket, const void *bytes, size_t size, const int *descriptors, size_t count);
 /* Serves until the first picoprocess has ended and nothing of the sandbox is left.  Returns pal-run's exit status. */
 int monitor_run(struct monitor *monitor);
-/* Sends bytes and one descriptor as a packet, without waiting. */
-int send_with(int socket, const void *bytes, size_t size, int descriptor);
 /* One packet; answers it. */
 void monitor_serve(struct monitor *monitor, const void *packet, size_t size, pid_t sender);
 

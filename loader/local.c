@@ -189,7 +189,7 @@ static int connect_stream(struct local *local, const struct request *request, st
         return -EAGAIN;
     if (socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, ends) < 0)
         return -errno;
-    int error = send_with(local->queue, request->other, request->other_size, ends[1]);
+    int error = send_with(local->queue, request->other, request->other_size, &ends[1], 1);
     close(ends[1]);
     if (error) {
         close(ends[0]);

@@ -2,11 +2,10 @@
 /*
  * pal-run: runs an unmodified program in a picoprocess, by policy.
  *
- * Start-up time is felt by users: the picoprocess is started as soon as what it is told is known, and whatever only the monitor
- * needs is made after that, beside it.
+ * Start-up time is felt by users: the picoprocess is launched before main (start.c) and gets ready while pal-run finds out what
+ * to tell it; whatever only the monitor needs is made after that, beside it.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -16,14 +15,6 @@
 #include <unistd.h>
 
 #include "loader/loader.h"
-
-/* 0, 1 and 2 must be something, or what is opened next would become the guest's standard streams. */
-static void open_standard_streams(void)
-{
-    for (int fd = 0; fd <= STDERR_FILENO; fd++)
-        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd ? O_WRONLY : O_RDONLY) != fd)
-            _exit(EXIT_OWN_FAILURE);
-}
 
 /*
  * The filter admits sendmsg, whose address is in memory where it can't look.  On connected streams an address is refused or
@@ -58,14 +49,6 @@ static void raise_file_limit(void)
     }
 }
 
-static void make_channel(int ends[2])
-{
-    int one = 1;
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0 ||
-        setsockopt(ends[0], SOL_SOCKET, SO_PASSCRED, &one, sizeof one) < 0)
-        fail(EXIT_OWN_FAILURE, "can't make the monitor's channel: %s", strerror(errno));
-}
-
 static void policy_make(struct policy *policy, const struct options *options)
 {
     tree_init(&policy->tree);
@@ -79,31 +62,57 @@ static void policy_make(struct policy *policy, const struct options *options)
     policy_options(policy, options);
 }
 
-/* Everything that the picoprocess is told; what it needs no longer is closed here. */
+/* One that was launched before the options were known may be of the wrong sort. */
+static void check_launched(const struct options *options)
+{
+    if (options->picoprocess || options->trap_by_seccomp) {
+        launch_abandon();
+        launch(options->picoprocess, options->trap_by_seccomp);
+    }
+    if (!launched.pid)
+        fail(EXIT_OWN_FAILURE, "the picoprocess can't be started: %s: %s", launched.failed, strerror(launched.error));
+}
+
+static void limit(int resource, uint64_t most)
+{
+    struct rlimit value = {.rlim_cur = most, .rlim_max = most};
+    if (most != UINT64_MAX && prlimit(launched.pid, resource, &value, NULL) < 0 && errno != EPERM) /* lower already */
+        fail(EXIT_OWN_FAILURE, "can't set resource limits: %s", strerror(errno));
+}
+
+/* The picoprocess waits for this packet; the descriptors take its first free numbers: LINUX_FD_AHEAD and on. */
+static void go(const struct ahead *ahead)
+{
+    struct monitor_reply packet = {.descriptors = (uint32_t)ahead->descriptor_count};
+    int descriptors[AHEAD_MAX], count = 0;
+    for (size_t i = 0; i < ahead->count; i++)
+        if (ahead->entries[i].fd >= 0)
+            descriptors[count++] = ahead->entries[i].fd;
+    send_with(launched.channel, &packet, sizeof packet, descriptors, (size_t)count); /* its end is seen later, if it has died */
+    close(launched.inner);
+    close(launched.segment);
+    for (int i = 0; i < count; i++)
+        close(descriptors[i]);
+}
+
+/* Everything that the picoprocess is told. */
 static void start(struct monitor *monitor, const struct options *options, mode_t umask_was)
 {
     static struct program program;
     static struct ahead ahead;
     struct policy *policy = monitor->policy;
-    int ends[2];
     program_check(&policy->tree, policy->program, policy->shown, &program);
     ahead_collect(&ahead, policy, &program);
-    make_channel(ends);
-    int segment = segment_create(policy, options, &ahead, umask_was);
-    const struct start how = {.program = options->picoprocess,
-                              .channel = ends[1],
-                              .segment = segment,
-                              .ahead = &ahead,
-                              .limits = &policy->limits};
+    segment_fill(launched.segment, policy, options, &ahead, umask_was);
+    limit(RLIMIT_DATA, policy->limits.memory);
+    limit(RLIMIT_CPU, policy->limits.cpu_seconds);
+    if (geteuid() == 0) /* whose user id is its own: others' processes don't count */
+        limit(RLIMIT_NPROC, policy->limits.processes);
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     monitor_block_signals();
-    monitor->first = start_picoprocess(&how);
-    monitor->channel = ends[0];
-    close(ends[1]);
-    close(segment);
-    for (size_t i = 0; i < ahead.count; i++)
-        if (ahead.entries[i].fd >= 0)
-            close(ahead.entries[i].fd);
+    go(&ahead);
+    monitor->first = launched.pid;
+    monitor->channel = launched.channel;
 }
 
 static void print_stats(const struct monitor *monitor)
@@ -126,8 +135,8 @@ int main(int argc, char **argv)
     static struct options options;
     static struct policy policy;
     static struct monitor monitor = {.policy = &policy};
-    open_standard_streams();
     options_read(&options, argc, argv);
+    check_launched(&options);
     check_standard_streams();
     mode_t umask_was = umask(0); /* the guest's own is applied by its libOS */
     raise_file_limit();
@@ -139,6 +148,8 @@ int main(int argc, char **argv)
     monitor.objects.memory_limit = policy.limits.memory;
     int status = monitor_run(&monitor);
     terminal_restore();
+    if (launched.failed)
+        warn("the picoprocess could not be started: %s: %s", launched.failed, strerror(launched.error));
     if (options.stats)
         print_stats(&monitor);
     if (options.report)

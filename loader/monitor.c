@@ -72,7 +72,7 @@ static int send_packet(int socket, struct iovec *parts, size_t part_count, const
 {
     union {
         struct cmsghdr header;
-        char bytes[CMSG_SPACE(ANSWER_DESCRIPTORS * sizeof(int))];
+        char bytes[CMSG_SPACE(AHEAD_MAX * sizeof(int))];
     } control;
     struct msghdr message = {.msg_iov = parts, .msg_iovlen = part_count};
     if (count) {
@@ -85,38 +85,60 @@ static int send_packet(int socket, struct iovec *parts, size_t part_count, const
     return sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
 }
 
-int send_with(int socket, const void *bytes, size_t size, int descriptor)
+int send_with(int socket, const void *bytes, size_t size, const int *descriptors, size_t count)
 {
     struct iovec part = {(void *)bytes, size};
-    return send_packet(socket, &part, 1, &descriptor, 1);
+    return send_packet(socket, &part, 1, descriptors, count);
 }
 
-static void send_answer(int channel, struct answer *answer)
+/*
+ * Whoever does not take its answers can't stop the monitor: an answer that has no room waits in `last`, and is given up for the
+ * next one.  So only forged requests go without: an honest picoprocess asks when the one before has its answer, and reads on
+ * until its own comes.
+ */
+static struct answer last;
+static bool last_waits;
+
+static void drop_descriptors(void)
 {
-    struct iovec parts[2] = {{&answer->reply, sizeof answer->reply}, {answer->text.bytes, answer->reply.text_size}};
-    send_packet(channel, parts, answer->reply.text_size ? 2 : 1, answer->descriptors, answer->reply.descriptors);
-    for (size_t i = 0; i < answer->reply.descriptors; i++)
-        close(answer->descriptors[i]);
+    for (size_t i = 0; i < last.reply.descriptors; i++)
+        close(last.descriptors[i]);
+    last.reply.descriptors = 0;
+}
+
+static void send_last(int channel)
+{
+    struct iovec parts[2] = {{&last.reply, sizeof last.reply}, {last.text.bytes, last.reply.text_size}};
+    size_t count = last.reply.text_size ? 2 : 1;
+    int error = send_packet(channel, parts, count, last.descriptors, last.reply.descriptors);
+    if (error == -ETOOMANYREFS || error == -ENOMEM) { /* too many descriptors on their way: it must not wait for ever */
+        drop_descriptors();
+        last.reply.result = -EMFILE;
+        error = send_packet(channel, parts, count, NULL, 0);
+    }
+    last_waits = error == -EAGAIN;
+    if (!last_waits)
+        drop_descriptors();
 }
 
 void monitor_serve(struct monitor *monitor, const void *packet, size_t size, pid_t sender)
 {
-    static struct answer answer;
     struct request request;
     int error = request_decode(packet, size, &request);
     if (error == -EBADMSG)
         return;
     request.sender = sender;
-    memset(&answer.reply, 0, sizeof answer.reply);
-    answer.text.size = 0;
+    drop_descriptors();
+    memset(&last.reply, 0, sizeof last.reply);
+    last.text.size = 0;
     if (!error) {
         monitor->served[request.op]++;
-        error = dispatch(monitor, &request, &answer);
+        error = dispatch(monitor, &request, &last);
     }
-    answer.reply.result = error;
-    answer.reply.sequence = request.sequence;
-    answer.reply.text_size = error && error != -EREMOTE ? 0 : answer.text.size;
-    send_answer(monitor->channel, &answer);
+    last.reply.result = error;
+    last.reply.sequence = request.sequence;
+    last.reply.text_size = error && error != -EREMOTE ? 0 : last.text.size;
+    send_last(monitor->channel);
     if (terminals_stop(&monitor->terminals))
         pass_on(monitor, SIGCONT);
 }
@@ -157,25 +179,31 @@ static int64_t now_ns(void)
 static void on_request(uv_poll_t *poll, int status, int events)
 {
     static int64_t patience = SPIN_MOST_NS;
+    static int watched = UV_READABLE;
     struct monitor *monitor = poll->data;
     int got = 1, served = 0;
     (void)status, (void)events;
-    for (int64_t last = now_ns(); got >= 0;) {
+    for (int64_t since = now_ns(); got >= 0;) {
+        if (last_waits)
+            send_last(monitor->channel);
         got = receive(monitor);
         if (got > 0) {
             served++;
-            last = now_ns();
+            since = now_ns();
             continue;
         }
-        if (now_ns() - last > patience)
+        if (now_ns() - since > patience)
             break;
         for (int i = 0; i < 32; i++)
             __builtin_ia32_pause();
     }
     /* More than the one it woke up for: it paid. */
     patience = served > 1 ? SPIN_MOST_NS : patience / 2 > SPIN_LEAST_NS ? patience / 2 : SPIN_LEAST_NS;
+    int wanted = UV_READABLE | (last_waits ? UV_WRITABLE : 0);
     if (got < 0)
         uv_poll_stop(poll);
+    else if (watched != wanted)
+        uv_poll_start(poll, watched = wanted, on_request);
 }
 
 /* ---- Signals and the end --------------------------------------------------------------------------------------------------- */
@@ -194,16 +222,6 @@ void monitor_block_signals(void)
     handled_signals(&set);
     signal(SIGCHLD, SIG_DFL); /* ignored, as pal-run's caller may have it, children would leave no status */
     sigprocmask(SIG_BLOCK, &set, NULL);
-}
-
-/* In the child, whose image starts with nothing blocked.  It ignores interrupts until it has a handler for them. */
-void monitor_unblock_signals(void)
-{
-    static const struct { void (*handler)(int); unsigned long flags; void (*restorer)(void); uint64_t mask; } ignore = {
-        .handler = SIG_IGN};
-    static const uint64_t none;
-    syscall(SYS_rt_sigaction, LINUX_INTERRUPT_SIGNAL, &ignore, NULL, sizeof none);
-    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &none, NULL, sizeof none);
 }
 
 struct loop {
@@ -252,9 +270,9 @@ static void collect(struct loop *loop)
     siginfo_t info;
     for (;;) {
         info.si_pid = 0;
-        if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || !info.si_pid)
-            return;
-        if (info.si_pid == loop->monitor->first)
+        if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && !info.si_pid)
+            return; /* children, all alive */
+        if (!info.si_pid || info.si_pid == loop->monitor->first)
             break;
         waitpid(info.si_pid, NULL, WNOHANG);
     }
@@ -316,6 +334,7 @@ int monitor_run(struct monitor *monitor)
         uv_timer_init(&loop.uv, &loop.wall);
         uv_timer_start(&loop.wall, on_wall_limit, seconds * 1000, 0);
     }
+    collect(&loop); /* it may have ended before its signal was waited for */
     while (!loop.ended)
         uv_run(&loop.uv, UV_RUN_DEFAULT);
     return loop.status;

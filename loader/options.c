@@ -52,6 +52,7 @@ static void print_and_leave(const char *text) __attribute__((noreturn));
 static void print_and_leave(const char *text)
 {
     size_t size = strlen(text);
+    launch_abandon();
     _exit(write(STDOUT_FILENO, text, size) == (ssize_t)size ? 0 : EXIT_OWN_FAILURE);
 }
 

@@ -32,6 +32,7 @@ void fail(int status, const char *pattern, ...)
     va_start(arguments, pattern);
     say(pattern, arguments);
     va_end(arguments);
+    launch_abandon();
     _exit(status);
 }
 

@@ -1,6 +1,10 @@
 # SPDX-License-Identifier: MIT
-# The boundary filter is compiled from the table of host calls when pal-run is built.  Included by the Makefile.
+# Included by the Makefile.
+# The boundary filter is compiled from the table of host calls when pal-run is built.
 $(B)/filter-gen: loader/gen/filter.c pal/linux/hostcalls.def ; @mkdir -p $(@D); $(CC) $(HOSTED) $< -o $@ -lseccomp
 $(B)/include/loader/filter.inc: $(B)/filter-gen ; @mkdir -p $(@D); $< > $@.new && mv $@.new $@
 $(B)/loader/filter.o: HOSTED += -I$(B)/include
 $(B)/loader/filter.o: $(B)/include/loader/filter.inc
+# Runs before libc's own start: no TLS, no libc functions.
+$(B)/loader/start.o $(B)/loader/filter.o: HOSTED += -ffreestanding -fno-stack-protector -fno-tree-loop-distribute-patterns -mgeneral-regs-only -U_FORTIFY_SOURCE
+$(B)/loader/%.o: loader/%.S ; @mkdir -p $(@D); $(CC) $(HOSTED) -c $< -o $@

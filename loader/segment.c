@@ -1,23 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The shared segment: a sparse memfd whose start tells the first picoprocess everything.  It is built in ordinary memory and
- * written in one call, which costs fewer page faults than mapping it; pointers in it are addresses at PAL_SHARED_BASE.
+ * The shared segment's contents: what the first picoprocess is told.  They are built in ordinary memory and written in one call,
+ * which costs fewer page faults than mapping them; pointers are addresses at PAL_SHARED_BASE.  The start, which the picoprocess
+ * may be reading, is written again with the same bytes.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/filter.h>
-#include <string.h>
 #include <stdlib.h>
-#include <sys/mman.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
 #include "loader/loader.h"
 
-/* Sparse: what is touched costs memory.  The guest's System V shared memory is the most of it. */
-#define SEGMENT_LEAST (128ull << 20)
-#define SEGMENT_MOST (4ull << 30)
 #define BOOT_MOST (16u << 20)
 
 struct builder {
@@ -147,7 +143,7 @@ static void fill_boot(struct builder *builder, const struct policy *policy, cons
     boot->log = LINUX_FD_LOG;
 }
 
-int segment_create(const struct policy *policy, const struct options *options, const struct ahead *ahead, mode_t umask_was)
+void segment_fill(int fd, const struct policy *policy, const struct options *options, const struct ahead *ahead, mode_t umask_was)
 {
     struct builder builder = {.bytes = NULL};
     struct linux_shared shared = {.magic = PAL_IMAGE_MAGIC,
@@ -161,22 +157,12 @@ int segment_create(const struct policy *policy, const struct options *options, c
     shared.filter_count = filter_count;
     shared.ahead = put_ahead(&builder, ahead);
     fill_boot(&builder, policy, options, umask_was, &shared.boot);
-    uint64_t limit = policy->limits.memory, most = SEGMENT_MOST - SEGMENT_LEAST;
-    uint64_t size = (SEGMENT_LEAST + (limit < most ? limit : most)) & ~(uint64_t)(PAL_PAGE_SIZE - 1);
-    shared.boot.shared_size = size;
+    shared.boot.shared_size = SEGMENT_SIZE;
     shared.boot.shared_used = (builder.used + PAL_PAGE_SIZE - 1) & ~(uint64_t)(PAL_PAGE_SIZE - 1);
     if (shared.boot.shared_used > BOOT_MOST)
         fail(EXIT_OWN_FAILURE, "arguments and environment are too large: %zu bytes", builder.used);
     memcpy(builder.bytes, &shared, sizeof shared);
-
-    int fd = memfd_create("pal-shared", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (fd < 0 || ftruncate(fd, (off_t)size) < 0)
-        fail(EXIT_OWN_FAILURE, "can't make the shared segment: %s", strerror(errno));
     if (pwrite(fd, builder.bytes, builder.used, 0) != (ssize_t)builder.used)
         fail(EXIT_OWN_FAILURE, "can't fill the shared segment: %s", strerror(errno));
-    /* Its size is what every picoprocess maps: none may change it under the others. */
-    if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
-        fail(EXIT_OWN_FAILURE, "can't seal the shared segment: %s", strerror(errno));
     free(builder.bytes);
-    return fd;
 }

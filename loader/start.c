@@ -3,156 +3,249 @@
  * The first picoprocess: a fresh image with an empty environment, only the descriptors it needs, its own session, and nothing it
  * could gain or keep: no new privileges, no capabilities, limits, and under root an unused user id of its own.
  *
- * The child is made as vfork makes it: it shares pal-run's memory until exec, so it only makes host calls, and reports by
- * `failed`.
+ * It is started before anything else, libc's own start included: on some machines that takes longer (CPUID under a hypervisor) than
+ * all that pal-run does, and so both run side by side.  The picoprocess gets ready up to where it must be told something,
+ * and waits for start_go's packet.
+ *
+ * Therefore: this file calls no libc function and has no stack protector (there is no TLS yet; see rules.mk).  The child shares
+ * pal-run's memory until its exec, on a stack of its own; what it can't do it says in `launched`.
  */
-#include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
+#include <linux/auxvec.h>
 #include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/memfd.h>
+#include <linux/prctl.h>
+#include <sched.h>
 #include <signal.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
-#include <unistd.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
 
 #include "loader/loader.h"
+#include "pal/linux/syscall.h"
 
 #define UNUSED_IDS 0x40000000u /* far above what distributions give out; + the pid, so no two sandboxes share one */
 #define PROCESSES_MOST 16384u  /* of one sandbox under root, where its user id is its own */
 #define FD_ASIDE 40            /* descriptors wait here until their place is free; the kernel's first table has 64 */
+#define MASK_SIZE 8            /* the kernel's sigset_t */
 
-static const char *volatile failed; /* set by the child, in this memory: what could not be done */
+struct launched launched;
 
-static bool set_limit(int resource, uint64_t value)
+/* For the child, which starts with an empty stack. */
+static const char *file_of_ours;    /* what pal-run was executed as */
+static const char *chosen;          /* --picoprocess */
+static char child_stack[4096] __attribute__((aligned(16)));
+static char path[PAL_PATH_MAX + 64];
+
+long launch_clone(void *stack_top, void (*child)(void));
+
+/* ---- In the child ---------------------------------------------------------------------------------------------------- */
+
+static void leave(const char *failed, int64_t error) __attribute__((noreturn));
+static void leave(const char *failed, int64_t error)
 {
-    struct rlimit limit;
-    if (getrlimit(resource, &limit) < 0)
-        return false;
-    if (value < limit.rlim_max)
-        limit.rlim_max = value;
-    limit.rlim_cur = limit.rlim_max;
-    return setrlimit(resource, &limit) == 0;
+    launched.error = (int)-error;
+    launched.failed = failed;
+    for (;;)
+        host_call(exit_group, EXIT_OWN_FAILURE);
 }
 
-static bool set_limits(const struct limits *limits)
+static void must(int64_t result, const char *failed)
 {
-    if (!set_limit(RLIMIT_CORE, 0)) /* a core file would be written by the host, where the guest likes */
-        return false;
-    if (limits->memory != UINT64_MAX && !set_limit(RLIMIT_DATA, limits->memory))
-        return false;
-    return limits->cpu_seconds == UINT64_MAX || set_limit(RLIMIT_CPU, limits->cpu_seconds);
+    if (result < 0)
+        leave(failed, result);
 }
 
-/* The bounding set is left: under no_new_privs no exec gives anything, and dropping it costs 41 host calls. */
-static void drop_capabilities(void)
+static void limit(int resource, uint64_t most)
 {
-    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct none[2] = {{0, 0, 0}, {0, 0, 0}};
-    prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-    syscall(SYS_capset, &header, none);
+    struct rlimit64 value;
+    must(host_call(prlimit64, 0, resource, NULL, &value), "can't read resource limits");
+    if (most < value.rlim_max)
+        value.rlim_max = most;
+    value.rlim_cur = value.rlim_max;
+    must(host_call(prlimit64, 0, resource, &value, NULL), "can't set resource limits");
 }
 
 /*
- * Root's own user id would own root's files, if ever a descriptor led to one.  Raw calls: libc's would signal threads that share
- * this memory.  Where ids can't be changed (a container without CAP_SETUID) having no capability must do.
+ * Root's own user id would own root's files, if ever a descriptor led to one.  Where ids can't be changed (a container without
+ * CAP_SETUID) having no capability must do.  The bounding set is left: under no_new_privs no exec gives anything.
  */
-static bool drop_root(const struct limits *limits)
+static void drop_privileges(void)
 {
-    if (geteuid() != 0) {
-        drop_capabilities();
-        return true;
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct none[2] = {{0, 0, 0}, {0, 0, 0}};
+    if (host_call(geteuid) == 0) {
+        uint64_t id = UNUSED_IDS + (uint64_t)host_call(getpid);
+        if (host_call(setgroups, 0, NULL) == 0 && host_call(setresgid, id, id, id) == 0 &&
+            host_call(setresuid, id, id, id) == 0)
+            limit(RLIMIT_NPROC, PROCESSES_MOST);
     }
-    uint32_t id = UNUSED_IDS + (uint32_t)getpid();
-    uint64_t processes = limits->processes < PROCESSES_MOST ? limits->processes : PROCESSES_MOST;
-    bool changed = syscall(SYS_setgroups, 0, NULL) == 0 && syscall(SYS_setresgid, id, id, id) == 0 &&
-                   syscall(SYS_setresuid, id, id, id) == 0;
-    drop_capabilities();
-    return !changed || set_limit(RLIMIT_NPROC, processes);
+    host_call(prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+    must(host_call(capset, &header, none), "can't drop capabilities");
+    must(host_call(prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "the host refuses no_new_privs");
 }
 
-static bool place_descriptors(const struct start *start)
+/* All signals as a new program expects them; interrupts are ignored until it has a handler for them. */
+static void reset_signals(void)
 {
-    int sources[3 + AHEAD_MAX] = {start->channel, start->segment, STDERR_FILENO}, count = 3;
-    for (size_t i = 0; i < start->ahead->count; i++)
-        if (start->ahead->entries[i].fd >= 0)
-            sources[count++] = start->ahead->entries[i].fd;
-    for (int i = 0; i < count; i++)
-        if (sources[i] > STDERR_FILENO && sources[i] < LINUX_FD_CHANNEL + count &&
-            (sources[i] = fcntl(sources[i], F_DUPFD_CLOEXEC, FD_ASIDE)) < 0)
-            return false;
-    for (int i = 0; i < count; i++)
-        if (dup2(sources[i], LINUX_FD_CHANNEL + i) < 0)
-            return false;
-    return true;
+    static const struct { uint64_t handler, flags, restorer, mask; } ignore = {.handler = (uint64_t)SIG_IGN};
+    static const uint64_t none;
+    host_call(rt_sigaction, LINUX_INTERRUPT_SIGNAL, &ignore, NULL, MASK_SIZE);
+    host_call(rt_sigprocmask, SIG_SETMASK, &none, NULL, MASK_SIZE);
 }
 
-static void child(const struct start *start, int program, pid_t parent) __attribute__((noreturn));
-static void child(const struct start *start, int program, pid_t parent)
+static void place_descriptors(void)
 {
-    static char *const argv[] = {(char *)"picoprocess", NULL}, *const environment[] = {NULL};
-    monitor_unblock_signals();
-    failed = "can't make a session";
-    if (setsid() < 0)
-        _exit(EXIT_OWN_FAILURE);
-    failed = "can't set resource limits";
-    if (!set_limits(start->limits) || !drop_root(start->limits))
-        _exit(EXIT_OWN_FAILURE);
-    failed = "the host refuses no_new_privs";
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-        _exit(EXIT_OWN_FAILURE);
-    failed = "can't bind its life to pal-run's"; /* after the ids: changing them takes it back */
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
-        _exit(EXIT_OWN_FAILURE);
-    failed = "can't place descriptors";
-    int kept = fcntl(program, F_DUPFD_CLOEXEC, FD_ASIDE);
-    if (kept < 0 || !place_descriptors(start))
-        _exit(EXIT_OWN_FAILURE);
-    /* All others are close-on-exec, but for what pal-run's own caller left open. */
-    unsigned last = LINUX_FD_AHEAD + (unsigned)start->ahead->descriptor_count;
-    failed = "can't close descriptors";
-    if (syscall(SYS_close_range, last, kept - 1, 0) < 0 || syscall(SYS_close_range, kept + 1, ~0u, 0) < 0)
-        _exit(EXIT_OWN_FAILURE);
-    failed = NULL;
-    syscall(SYS_execveat, kept, "", argv, environment, AT_EMPTY_PATH);
-    failed = "can't be executed";
-    _exit(EXIT_OWN_FAILURE);
+    int64_t fds[3] = {launched.inner, launched.segment, 2 /* standard error: the log */};
+    for (int i = 0; i < 3; i++)
+        must(fds[i] = host_call(fcntl, fds[i], F_DUPFD_CLOEXEC, FD_ASIDE), "can't place descriptors");
+    for (int i = 0; i < 3; i++)
+        must(host_call(dup2, fds[i], LINUX_FD_CHANNEL + i), "can't place descriptors");
+    must(host_call(close_range, LINUX_FD_AHEAD, ~0u, 0), "can't close descriptors (Linux 5.9 or later can)");
+}
+
+/* path := the folder of `file`, then `name`. */
+static void compose(const char *file, const char *name)
+{
+    unsigned folder = 0, at = 0;
+    for (unsigned i = 0; file[i] && i < PAL_PATH_MAX; i++)
+        if (file[i] == '/')
+            folder = i + 1;
+    for (; at < folder; at++)
+        path[at] = file[at];
+    for (; *name; name++)
+        path[at++] = *name;
+    path[at] = 0;
+}
+
+static void execute(const char *file)
+{
+    /* The second word tells it to wait: see pal/linux/start.c. */
+    static const char *const argv[] = {"picoprocess", "wait", NULL}, *const environment[] = {NULL};
+    launched.error = (int)-host_call(execve, file, argv, environment);
 }
 
 /* Beside pal-run, or where an install puts it. */
-static int open_beside(void)
+static void execute_beside(const char *file)
 {
-    static const char *const places[] = {"picoprocess", "../libexec/pal-run/picoprocess"};
-    char path[4096 + 64];
-    ssize_t size = readlink("/proc/self/exe", path, 4096);
+    static char real[PAL_PATH_MAX];
+    compose(file, "picoprocess");
+    execute(path);
+    int64_t size = host_call(readlink, "/proc/self/exe", real, sizeof real - 1);
     if (size <= 0)
-        fail(EXIT_OWN_FAILURE, "can't find picoprocess: /proc is not mounted");
-    path[size] = 0;
-    char *name = strrchr(path, '/') + 1;
-    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-        strcpy(name, places[i]);
-        int fd = open(path, O_PATH | O_CLOEXEC);
-        if (fd >= 0)
-            return fd;
-    }
-    strcpy(name, places[0]);
-    fail(EXIT_OWN_FAILURE, "%s: %s: build or install it beside pal-run", path, strerror(errno));
+        return;
+    real[size] = 0;
+    compose(real, "../libexec/pal-run/picoprocess");
+    execute(path);
+    compose(real, "picoprocess");
+    execute(path); /* last, since the error's line names it */
 }
 
-pid_t start_picoprocess(const struct start *start)
+static void child(void)
 {
-    int program = start->program ? open(start->program, O_PATH | O_CLOEXEC) : open_beside();
-    if (program < 0)
-        fail(EXIT_OWN_FAILURE, "%s: %s", start->program, strerror(errno));
-    pid_t parent = getpid(), pid = vfork();
-    if (pid == 0)
-        child(start, program, parent);
-    if (pid < 0)
-        fail(EXIT_OWN_FAILURE, "can't start a process: %s", strerror(errno));
-    if (failed)
-        fail(EXIT_OWN_FAILURE, "the picoprocess could not be started: %s: %s", failed, strerror(errno));
-    close(program);
-    return pid;
+    reset_signals();
+    must(host_call(setsid), "can't make a session");
+    limit(RLIMIT_CORE, 0); /* the host would write it, where the guest likes */
+    limit(RLIMIT_NOFILE, UINT64_MAX);
+    drop_privileges();
+    /* After the ids, whose change takes it back.  pal-run may be gone already. */
+    must(host_call(prctl, PR_SET_PDEATHSIG, SIGKILL), "can't bind its life to pal-run's");
+    if (host_call(getppid) != launched.parent)
+        leave("pal-run is gone", 0);
+    place_descriptors();
+    if (chosen)
+        execute(chosen);
+    else
+        execute_beside(file_of_ours);
+    leave(chosen ? chosen : path, -launched.error);
+}
+
+/* ---- In pal-run ------------------------------------------------------------------------------------------------------- */
+
+/* 0, 1 and 2 must be something, or what is opened next would become the guest's standard streams. */
+static int64_t open_standard_streams(void)
+{
+    for (int fd = 0; fd <= 2; fd++)
+        if (host_call(fcntl, fd, F_GETFD) < 0 && host_call(open, "/dev/null", fd ? O_WRONLY : O_RDONLY) != fd)
+            return -EBADF;
+    return 0;
+}
+
+/* What it needs to confine itself.  The rest of the segment follows, by segment_fill. */
+static int64_t begin_segment(bool trap)
+{
+    static struct linux_shared shared;
+    size_t count;
+    const struct sock_filter *filter = filter_program(trap, &count);
+    shared.magic = PAL_IMAGE_MAGIC;
+    shared.version = MONITOR_VERSION;
+    shared.trap_by_seccomp = trap;
+    shared.filter = PAL_SHARED_BASE + sizeof shared;
+    shared.filter_count = count;
+    const struct iovec parts[2] = {{&shared, sizeof shared}, {(void *)filter, count * sizeof *filter}};
+    int64_t fd = host_call(memfd_create, "pal-shared", MFD_CLOEXEC | MFD_ALLOW_SEALING), result;
+    if (fd < 0)
+        return fd;
+    if ((result = host_call(ftruncate, fd, SEGMENT_SIZE)) < 0 || (result = host_call(pwritev, fd, parts, 2, 0, 0)) < 0)
+        return result;
+    /* Its size is what every picoprocess maps: none may change it under the others. */
+    result = host_call(fcntl, fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+    return result < 0 ? result : fd;
+}
+
+static int64_t make_channel(void)
+{
+    int ends[2], one = 1;
+    int64_t result = host_call(socketpair, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends);
+    if (result < 0)
+        return result;
+    launched.channel = ends[0];
+    launched.inner = ends[1];
+    return host_call(setsockopt, ends[0], SOL_SOCKET, SO_PASSCRED, &one, sizeof one);
+}
+
+void launch(const char *picoprocess, bool trap)
+{
+    int64_t result = open_standard_streams();
+    launched.failed = NULL;
+    chosen = picoprocess;
+    if (result == 0)
+        result = make_channel();
+    if (result >= 0)
+        result = launched.segment = (int)begin_segment(trap);
+    launched.parent = (int)host_call(getpid);
+    if (result >= 0)
+        result = launch_clone(child_stack + sizeof child_stack, child);
+    if (result < 0) {
+        launched.error = (int)-result;
+        launched.failed = "no resources for it";
+        return;
+    }
+    launched.pid = (int)result;
+}
+
+void launch_abandon(void)
+{
+    if (!launched.pid)
+        return;
+    host_call(kill, launched.pid, SIGKILL);
+    while (host_call(wait4, launched.pid, NULL, 0, NULL) == -EINTR)
+        ;
+    launched.pid = 0;
+    host_call(close, launched.channel);
+    host_call(close, launched.inner);
+    host_call(close, launched.segment);
+}
+
+/* Called by entry.S.  stack: argc, argv, environment, auxiliary vector. */
+void launch_first(const uint64_t *stack)
+{
+    const uint64_t *at = stack + 1 + stack[0] + 1;
+    while (*at++)
+        ;
+    for (; at[0] != AT_NULL; at += 2)
+        if (at[0] == AT_EXECFN)
+            file_of_ours = (const char *)at[1];
+    launch(NULL, false);
 }

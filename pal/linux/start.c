@@ -17,6 +17,9 @@
 #include "pal/linux/linux.h"
 
 #define HWCAP2_FSGSBASE 2u
+#define AHEAD_RIGHTS 64u          /* words: room for all descriptors that pal-run sends */
+#define TOLD_CYCLES 2000000u      /* about 1 ms: to be woken up costs more than to look that long */
+#define MESSAGE_DONTWAIT 0x40u
 
 extern const uint64_t linux_arena_data_end; /* host.ld: of the image's .data */
 
@@ -48,7 +51,6 @@ static uint64_t map_shared(void)
                       LINUX_FD_SHARED, 0);
     if (error != (int64_t)PAL_SHARED_BASE)
         die(LINUX_EXIT_BROKEN, "can't map the shared segment", -error, 0);
-    host_call(close, LINUX_FD_SHARED);
     if (shared->magic != PAL_IMAGE_MAGIC || shared->version != MONITOR_VERSION)
         die(LINUX_EXIT_BROKEN, "pal-run and picoprocess are of different versions", shared->version, 0);
     if (image->magic != PAL_IMAGE_MAGIC || image->abi_version != PAL_ABI_VERSION)
@@ -81,9 +83,8 @@ static uint64_t count_processors(void)
     return count ? count : 1;
 }
 
-static void tell_facts(const struct facts *facts, uint64_t shared_size, uint64_t process)
+static void find_facts(struct pal_boot *boot, const struct facts *facts, uint64_t shared_size, uint64_t process)
 {
-    struct pal_boot *boot = &shared->boot;
     boot->capabilities = PAL_CAN_FORK | PAL_CAN_MOVE | PAL_CAN_TRAP | PAL_CAN_EXPORT;
     /* Registered while there is one thread: later it would wait for every processor, milliseconds. */
     if (host_call(membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0) == 0)
@@ -102,6 +103,36 @@ static void tell_facts(const struct facts *facts, uint64_t shared_size, uint64_t
     boot->platform = (uint64_t) "x86_64";
     boot->minimum_signal_stack = facts->value[AT_MINSIGSTKSZ];
     boot->host_signals = (uint64_t)&linux_host_signals;
+}
+
+/* Each field is set by one side, and left zero (or set to the same) by the other. */
+static void tell_facts(const struct pal_boot *found)
+{
+    uint64_t *boot = (uint64_t *)&shared->boot;
+    for (uint64_t i = 0; i < sizeof *found / sizeof *boot; i++)
+        boot[i] |= ((const uint64_t *)found)[i];
+}
+
+/*
+ * pal-run starts this program before it knows what to tell it.  Its one packet says that the segment is filled, and brings the
+ * descriptors of linux_ahead: they take the lowest free numbers, which are those from LINUX_FD_AHEAD on.
+ */
+static void wait_until_told(void)
+{
+    struct monitor_reply packet;
+    uint64_t rights[AHEAD_RIGHTS], begin = __builtin_ia32_rdtsc();
+    struct pal_vector part = {(uint64_t)&packet, sizeof packet};
+    int64_t size;
+    do {
+        struct host_msghdr message = {
+            .vector = &part, .count = 1, .control = rights, .control_size = sizeof rights};
+        uint32_t patient = __builtin_ia32_rdtsc() - begin < TOLD_CYCLES;
+        size = host_call(recvmsg, LINUX_FD_CHANNEL, &message, patient ? MESSAGE_DONTWAIT : 0);
+        if (size == -EAGAIN)
+            host_call(sched_yield); /* pal-run may wait for this very processor */
+    } while (size == -EAGAIN || size == -EINTR);
+    if (size != sizeof packet)
+        host_call(exit_group, LINUX_EXIT_BROKEN); /* pal-run has failed, and said why */
 }
 
 int64_t linux_arm_dispatch(void)
@@ -161,9 +192,14 @@ void linux_start(const uint64_t *stack)
     linux_start_generation = shared->generation;
     first_tcb.libos_stack = (uint64_t)linux_main_stack_top;
     thread_start_first(&first_tcb, facts.value[AT_MINSIGSTKSZ]);
-    tell_facts(&facts, shared_size, thread_of(&first_tcb)->tid);
+    struct pal_boot found = {.abi_version = 0};
+    find_facts(&found, &facts, shared_size, thread_of(&first_tcb)->tid);
     signal_init();
     confine();
+    if (stack[0] > 1) /* "wait" */
+        wait_until_told();
+    host_call(close, LINUX_FD_SHARED);
+    tell_facts(&found);
     const struct pal_api *api = &linux_api;
     if (shared->boot.fault_nth)
         api = fault_wrap(api, shared->boot.fault_nth);
