@@ -10,17 +10,31 @@ uint64_t fd_limit = 1024;
 
 /* ---- Descriptions ------------------------------------------------------------------------------------------------ */
 
+/* Lookups take no lock (slot_ref), so one may still look at a description that has ended: its memory stays a description,
+ * with no references, until it becomes the next one. */
+static struct mutex free_lock;
+static struct file *free_files; /* linked by data */
+
 struct file *file_new(const struct file_ops *ops, pal_handle_t handle, uint32_t flags)
 {
-    struct file *file = alloc_zero(sizeof(*file));
-    if (!file)
+    mutex_lock(&free_lock);
+    struct file *file = free_files;
+    if (file)
+        free_files = file->data;
+    mutex_unlock(&free_lock);
+    if (!file && !(file = alloc(sizeof(*file))))
         return NULL;
-    file->ops = ops;
-    file->references = 1;
-    file->handle = handle;
-    file->flags = flags;
-    file->type = PAL_TYPE_OTHER;
+    *file = (struct file){.ops = ops, .handle = handle, .flags = flags, .type = PAL_TYPE_OTHER};
+    atomic_set(&file->references, 1u);
     return file;
+}
+
+static void file_free(struct file *file)
+{
+    mutex_lock(&free_lock);
+    file->data = free_files;
+    free_files = file;
+    mutex_unlock(&free_lock);
 }
 
 struct file *file_ref(struct file *file)
@@ -41,7 +55,7 @@ static __attribute__((noinline)) void file_end(struct file *file)
     if (file->handle != PAL_NO_HANDLE)
         PAL->handle_close(file->handle);
     release(file->path);
-    release(file);
+    file_free(file);
 }
 
 void file_put(struct file *file)
@@ -51,18 +65,33 @@ void file_put(struct file *file)
         file_end(file);
 }
 
+/* Another thread may close the descriptor, and reuse the description, between any two lines. */
+static __attribute__((noinline)) struct file *slot_ref_shared(struct files *files, int fd)
+{
+    while ((uint32_t)fd < atomic_get(&files->capacity)) {
+        struct file **slot = &atomic_get(&files->slots)[fd], *file = atomic_get(slot);
+        if (!file)
+            return NULL;
+        uint32_t references = atomic_get(&file->references);
+        while (references && !__atomic_compare_exchange_n(&file->references, &references, references + 1, true,
+                                                          __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+            continue;
+        if (!references)
+            continue; /* it ends: the slot holds something else by now */
+        if (LIKELY(atomic_get(slot) == file))
+            return file;
+        file_put(file);
+    }
+    return NULL;
+}
+
 static inline struct file *slot_ref(struct files *files, int fd)
 {
+    if (UNLIKELY(!alone()))
+        return slot_ref_shared(files, fd);
     struct file *file = NULL;
-    if (LIKELY(alone())) {
-        if ((uint32_t)fd < files->capacity && (file = files->slots[fd]))
-            file->references++;
-        return file;
-    }
-    mutex_lock(&files->lock);
     if ((uint32_t)fd < files->capacity && (file = files->slots[fd]))
-        atomic_add(&file->references, 1);
-    mutex_unlock(&files->lock);
+        file->references++;
     return file;
 }
 
@@ -107,12 +136,13 @@ int64_t table_grow(struct files *files, uint32_t need)
         memcpy(slots, files->slots, old * sizeof(*slots));
         memcpy(used, files->used, old / 64 * sizeof(*used));
         memcpy(cloexec, files->cloexec, old / 64 * sizeof(*cloexec));
-        release(files->slots);
+        if (alone())
+            release(files->slots); /* else a lookup may be in it: left, at most as large in all as what replaces it */
     }
-    files->slots = slots;
+    atomic_set(&files->slots, slots); /* before the capacity: see slot_ref_shared */
     files->used = used;
     files->cloexec = cloexec;
-    files->capacity = capacity;
+    atomic_set(&files->capacity, capacity);
     return 0;
 }
 
@@ -141,7 +171,7 @@ static int64_t slot_take(struct files *files, uint32_t from)
 
 void slot_fill(struct files *files, uint32_t at, struct file *file, uint32_t flags)
 {
-    files->slots[at] = file;
+    atomic_set(&files->slots[at], file);
     if (flags & O_CLOEXEC)
         bit_set(files->cloexec, at);
     else
@@ -153,7 +183,7 @@ struct file *slot_empty(struct files *files, uint32_t at)
     struct file *file = at < files->capacity ? files->slots[at] : NULL;
     if (!file)
         return NULL;
-    files->slots[at] = NULL;
+    atomic_set(&files->slots[at], NULL);
     bit_clear(files->used, at);
     if (at < files->lowest)
         files->lowest = at;
