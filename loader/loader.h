@@ -395,6 +395,11 @@ int monitor_run(struct monitor *monitor);
 /* One packet; answers it. */
 void monitor_serve(struct monitor *monitor, const void *packet, size_t size, pid_t sender);
 
+/* ---- guardian.c: kills what is left of the sandbox when pal-run ends, by SIGKILL too -------------------------------- */
+
+void guardian_start(pid_t first);
+void guardian_dismiss(void); /* the sandbox has ended in order */
+
 /* Kills what is left of the sandbox and collects it; the first picoprocess has ended but was not waited for, or is to be
  * killed.  Returns its wait status. */
 int end_all(struct monitor *monitor);

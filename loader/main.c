@@ -142,11 +142,13 @@ int main(int argc, char **argv)
     raise_file_limit();
     policy_make(&policy, &options);
     start(&monitor, &options, umask_was);
+    guardian_start(monitor.first);
     terminal_save();
     terminals_init(&monitor.terminals);
     monitor.objects.session = monitor.first;
     monitor.objects.memory_limit = policy.limits.memory;
     int status = monitor_run(&monitor);
+    guardian_dismiss();
     terminal_restore();
     if (launched.failed)
         warn("the picoprocess could not be started: %s: %s", launched.failed, strerror(launched.error));
