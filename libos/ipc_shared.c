@@ -101,7 +101,7 @@ static void count_waiters(void)
 
 void ipc_lock(void)
 {
-    if (LIKELY(PAL->lock(&area->lock) != -EOWNERDEAD))
+    if (LIKELY(shared_mutex_lock(&area->lock) != -EOWNERDEAD))
         return;
     for (int kind = 0; kind < IPC_KINDS; kind++)
         kinds[kind]->recover();
@@ -111,7 +111,7 @@ void ipc_lock(void)
 
 void ipc_unlock(void)
 {
-    PAL->unlock(&area->lock);
+    shared_mutex_unlock(&area->lock);
 }
 
 bool ipc_used(void)

@@ -135,6 +135,9 @@ void mutex_lock(struct mutex *mutex);
 void mutex_unlock(struct mutex *mutex);
 void mutex_reset(struct mutex *mutex); /* in a fork child: the holder does not exist there */
 #define MUTEXES_HELD 15 /* tcb.libos[]: how many mutexes the thread holds */
+/* PAL->lock and unlock, for locks in the shared segment: never call those directly. */
+int64_t shared_mutex_lock(struct pal_mutex *mutex);
+void shared_mutex_unlock(struct pal_mutex *mutex);
 extern uint64_t fork_gate; /* see lock.c */
 extern uint32_t fork_gate_waiters;
 

@@ -67,6 +67,26 @@ void mutex_unlock(struct mutex *mutex)
     atomic_set(&self->libos[MUTEXES_HELD], self->libos[MUTEXES_HELD] - 1);
 }
 
+/* Under these, too, mutexes are taken: so a thread that a closed gate would stop there must not hold one. */
+int64_t shared_mutex_lock(struct pal_mutex *mutex)
+{
+    struct pal_tcb *self = tcb();
+    for (;;) {
+        __atomic_store_n(&self->libos[MUTEXES_HELD], self->libos[MUTEXES_HELD] + 1, __ATOMIC_SEQ_CST);
+        if (LIKELY(!atomic_get(&fork_gate) || self->libos[MUTEXES_HELD] > 1 || fork_gate == self->self))
+            return PAL->lock(mutex);
+        atomic_set(&self->libos[MUTEXES_HELD], self->libos[MUTEXES_HELD] - 1);
+        gate_wait(self);
+    }
+}
+
+void shared_mutex_unlock(struct pal_mutex *mutex)
+{
+    struct pal_tcb *self = tcb();
+    PAL->unlock(mutex);
+    atomic_set(&self->libos[MUTEXES_HELD], self->libos[MUTEXES_HELD] - 1);
+}
+
 void mutex_reset(struct mutex *mutex)
 {
     if (mutex->word) /* mostly it is free: a page that is only read stays shared with the parent */

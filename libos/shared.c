@@ -130,13 +130,13 @@ static void index_again(void)
 
 void shared_lock(void)
 {
-    if (UNLIKELY(PAL->lock(&table->lock) == -EOWNERDEAD))
+    if (UNLIKELY(shared_mutex_lock(&table->lock) == -EOWNERDEAD))
         index_again();
 }
 
 void shared_unlock(void)
 {
-    PAL->unlock(&table->lock);
+    shared_mutex_unlock(&table->lock);
 }
 
 /* ---- Numbers ----------------------------------------------------------------------------------------------------- */

@@ -17,7 +17,7 @@ static int64_t inbox_add(struct shared_signals *inbox, int tid, const struct sig
 {
     int64_t result = 0;
     uint32_t i = 0;
-    PAL->lock(&inbox->lock); /* -EOWNERDEAD: entries below count are whole */
+    shared_mutex_lock(&inbox->lock); /* -EOWNERDEAD: entries below count are whole */
     while (i < inbox->count && (info->signo >= SIGRTMIN || inbox->entries[i].info.signo != info->signo ||
                                 inbox->entries[i].tid != tid || info->signo == SIGCONT || BIT(info->signo) & STOPPING))
         i++;
@@ -27,7 +27,7 @@ static int64_t inbox_add(struct shared_signals *inbox, int tid, const struct sig
         inbox->entries[i] = (struct inbox_entry){.tid = tid, .info = *info};
         atomic_set(&inbox->count, i + 1);
     }
-    PAL->unlock(&inbox->lock);
+    shared_mutex_unlock(&inbox->lock);
     return result;
 }
 
@@ -35,14 +35,14 @@ static bool inbox_take(struct shared_signals *inbox, struct inbox_entry *out)
 {
     if (!atomic_get(&inbox->count))
         return false;
-    PAL->lock(&inbox->lock);
+    shared_mutex_lock(&inbox->lock);
     bool found = inbox->count != 0;
     if (found) {
         *out = inbox->entries[0];
         memmove(&inbox->entries[0], &inbox->entries[1], (inbox->count - 1) * sizeof(inbox->entries[0]));
         atomic_set(&inbox->count, inbox->count - 1);
     }
-    PAL->unlock(&inbox->lock);
+    shared_mutex_unlock(&inbox->lock);
     return found;
 }
 
