@@ -3,7 +3,7 @@
  * The monitor: one loop that serves requests, passes signals on to the guest, and sees the sandbox's end.
  *
  * A round trip in which both sides sleep costs ten times one in which neither does.  So after an answer the monitor looks for the
- * next request for a while before it sleeps; less long where that was of no use, so that an idle sandbox costs nothing.
+ * next request for a while before it sleeps, as long as that pays: an idle sandbox costs nothing.
  */
 #include <errno.h>
 #include <signal.h>
@@ -20,8 +20,9 @@
 
 #include "loader/loader.h"
 
-#define SPIN_MOST_NS 40000
+#define SPIN_MOST_NS 150000
 #define SPIN_LEAST_NS 2000
+#define CREDIT_MOST 16
 #define SETTLE_MS 50 /* until the picoprocess can surely be interrupted */
 #define SIGNAL_STATUS 128
 #define ALONE 32 /* see LINUX_INTERRUPT_SIGNAL */
@@ -176,11 +177,33 @@ static int64_t now_ns(void)
     return now.tv_sec * 1000000000ll + now.tv_nsec;
 }
 
+/*
+ * How long to look for the next request.  Looking in vain costs credit (the guest thinks for long, or waits for this very
+ * processor), finding one earns it; without credit, now and then a request that came soon after the last does.
+ */
+static struct { int credit, soon; int64_t last; } spin = {.credit = CREDIT_MOST / 2};
+
+static int64_t patience(void)
+{
+    if (spin.credit <= 0 && now_ns() - spin.last < SPIN_MOST_NS && ++spin.soon % 8 == 0)
+        spin.credit = 1;
+    return spin.credit > 0 ? SPIN_MOST_NS : SPIN_LEAST_NS;
+}
+
+static void spin_settle(int served)
+{
+    if (served > 1)
+        spin.credit = spin.credit + served < CREDIT_MOST ? spin.credit + served : CREDIT_MOST;
+    else if (spin.credit > 0)
+        spin.credit--;
+    spin.last = now_ns();
+}
+
 static void on_request(uv_poll_t *poll, int status, int events)
 {
-    static int64_t patience = SPIN_MOST_NS;
     static int watched = UV_READABLE;
     struct monitor *monitor = poll->data;
+    int64_t most = patience();
     int got = 1, served = 0;
     (void)status, (void)events;
     for (int64_t since = now_ns(); got >= 0;) {
@@ -192,13 +215,12 @@ static void on_request(uv_poll_t *poll, int status, int events)
             since = now_ns();
             continue;
         }
-        if (now_ns() - since > patience)
+        if (now_ns() - since > most)
             break;
         for (int i = 0; i < 32; i++)
             __builtin_ia32_pause();
     }
-    /* More than the one it woke up for: it paid. */
-    patience = served > 1 ? SPIN_MOST_NS : patience / 2 > SPIN_LEAST_NS ? patience / 2 : SPIN_LEAST_NS;
+    spin_settle(served);
     int wanted = UV_READABLE | (last_waits ? UV_WRITABLE : 0);
     if (got < 0)
         uv_poll_stop(poll);
