@@ -16,6 +16,7 @@ static const int itimer_signals[ITIMER_COUNT] = {SIGALRM, SIGVTALRM, SIGPROF};
 static int64_t set_itimer(int which, uint64_t value, uint64_t interval, uint64_t *old_left, uint64_t *old_interval)
 {
     struct process *process = current_process();
+    uint64_t soon = 0;
     int64_t error = 0;
     mutex_lock(&timers_lock);
     struct timer *timer = timer_find(process, ITIMER_ID(which));
@@ -30,8 +31,9 @@ static int64_t set_itimer(int which, uint64_t value, uint64_t interval, uint64_t
         }
     }
     if (timer)
-        error = timer_arm(timer, value, interval, false);
+        error = timer_arm(timer, value, interval, false, &soon);
     mutex_unlock(&timers_lock);
+    timer_wait_soon(soon);
     return error;
 }
 
@@ -173,7 +175,7 @@ static int64_t timer_to_guest(guest_t to, uint64_t left, uint64_t interval)
 
 int64_t sys_timer_settime(int32_t id, uint32_t flags, guest_t value, guest_t old)
 {
-    uint64_t new_left, new_interval, left = 0, interval = 0;
+    uint64_t new_left, new_interval, left = 0, interval = 0, soon = 0;
     if (!value || id < 0)
         return -EINVAL;
     int64_t error = time_from_guest(value + offsetof(struct itimerspec, interval), &new_interval);
@@ -185,11 +187,12 @@ int64_t sys_timer_settime(int32_t id, uint32_t flags, guest_t value, guest_t old
     struct timer *timer = timer_find(current_process(), id);
     if (timer) {
         timer_read(timer, &left, &interval);
-        error = timer_arm(timer, new_left, new_interval, flags & TIMER_ABSTIME);
+        error = timer_arm(timer, new_left, new_interval, flags & TIMER_ABSTIME, &soon);
     } else {
         error = -EINVAL;
     }
     mutex_unlock(&timers_lock);
+    timer_wait_soon(soon);
     return error < 0 || !old ? error : timer_to_guest(old, left, interval);
 }
 

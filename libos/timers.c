@@ -10,6 +10,7 @@
 
 #define IGNORED_FLOOR_NS 1000000ull /* least interval of a timer whose signal nobody takes */
 #define CPU_POLL_NS 1000000ull
+#define SOON_NS 15000ull            /* no thread is woken sooner than that */
 #define HELPER_STACK_SIZE 16384u
 
 struct mutex timers_lock;
@@ -257,13 +258,13 @@ void timer_read(struct timer *timer, uint64_t *left, uint64_t *interval)
         *left = 1; /* due: its signal is on the way */
 }
 
-int64_t timer_arm(struct timer *timer, uint64_t value, uint64_t interval, bool absolute)
+int64_t timer_arm(struct timer *timer, uint64_t value, uint64_t interval, bool absolute, uint64_t *out_soon)
 {
-    if (value && timer->notify != SIGEV_NONE) {
-        int64_t error = start_helper();
-        if (error < 0)
-            return error;
-    }
+    bool soon = value <= SOON_NS && !absolute && !interval && !is_cpu_clock(timer->clock);
+    bool helped = value && !soon && timer->notify != SIGEV_NONE;
+    int64_t error = helped ? start_helper() : 0;
+    if (error < 0)
+        return error;
     /* A relative time is not moved when somebody sets the clock. */
     timer->base = !absolute && timer->clock == PAL_CLOCK_REALTIME ? PAL_CLOCK_MONOTONIC : timer->clock;
     uint64_t now = absolute ? 0 : time_now(timer->base);
@@ -272,8 +273,29 @@ int64_t timer_arm(struct timer *timer, uint64_t value, uint64_t interval, bool a
     timer->queued = false;
     timer->overrun = timer->last_overrun = 0;
     timer->generation = ++generations; /* a signal of before arms nothing */
-    hurry(timer);
+    if (helped)
+        hurry(timer);
+    *out_soon = value && soon ? timer->generation : 0;
     return 0;
+}
+
+void timer_wait_soon(uint64_t soon)
+{
+    struct expiry expiry;
+    for (bool due = false; soon && !due;) {
+        mutex_lock(&timers_lock);
+        struct timer *timer = find_generation(soon);
+        due = !timer || !is_waiting(timer);
+        if (due) {
+            soon = 0; /* another thread was quicker */
+        } else if (time_now(timer->base) >= timer->expiry) {
+            expire(timer, &expiry);
+            due = true;
+        }
+        mutex_unlock(&timers_lock);
+    }
+    if (soon)
+        post(&expiry);
 }
 
 /* ---- From the rest of the libOS -------------------------------------------------------------------------------- */
