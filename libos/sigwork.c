@@ -54,7 +54,8 @@ bool signal_waiting(void)
     struct thread *thread = current();
     struct signal_state *signals = thread->process->signals;
     return (atomic_get(&thread->pending) | atomic_get(&signals->pending)) & ~thread->blocked ||
-           atomic_get(&signals->stopped) || atomic_get(&thread->process->exiting) || !signal_inbox_is_empty(signals);
+           atomic_get(&signals->stopped) || atomic_get(&thread->process->exiting) || !signal_inbox_is_empty(signals) ||
+           tty_host_signals_came();
 }
 
 void signal_set_blocked(sigset_t blocked)
@@ -107,7 +108,7 @@ void signal_settle(void)
     atomic_swap(&tcb()->interrupted, 0u);
     thread_leave_if_exiting();
     process_reap_host();
-    if (UNLIKELY(boot->host_signals && atomic_get((uint64_t *)(uintptr_t)boot->host_signals)))
+    if (UNLIKELY(tty_host_signals_came()))
         tty_host_signals();
     signal_receive();
     wait_kicked();

@@ -29,8 +29,9 @@ struct timer *timer_new(struct process *process, int32_t id);        /* NULL: no
 void timer_drop(struct timer *timer);
 /* Time left and interval, nanoseconds; both 0 where it is not armed, or NULL. */
 void timer_read(struct timer *timer, uint64_t *left, uint64_t *interval);
-/* `value` 0 disarms.  Interval and value in nanoseconds; absolute: value is a time of the timer's clock.  *out_soon: 0, or
- * what to pass to timer_wait_soon once timers_lock is free: it goes off before the helper could wake up. */
+/* `value` 0 disarms.  Interval and value in nanoseconds; absolute: value is a time of the timer's clock. 
+ * *out_soon: 0, or what to pass to timer_wait_soon once timers_lock is free: it goes off before the helper could
+ * wake up. */
 int64_t timer_arm(struct timer *timer, uint64_t value, uint64_t interval, bool absolute, uint64_t *out_soon);
 void timer_wait_soon(uint64_t soon); /* waits for it and sends its signal */
 #endif
