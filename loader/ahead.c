@@ -8,13 +8,18 @@
 
 #include "loader/loader.h"
 
-static void add(struct ahead *ahead, const char *path, const struct answer *answer)
+static bool is_there(const struct ahead *ahead, const char *path)
 {
-    if (ahead->count == AHEAD_MAX)
-        return;
     for (size_t i = 0; i < ahead->count; i++)
         if (!strcmp(ahead->entries[i].path, path))
-            return;
+            return true;
+    return ahead->count == AHEAD_MAX;
+}
+
+static void add(struct ahead *ahead, const char *path, const struct answer *answer)
+{
+    if (is_there(ahead, path))
+        return;
     struct ahead_entry *entry = &ahead->entries[ahead->count++];
     *entry = (struct ahead_entry){.path = path, .result = answer->reply.result, .fd = -1};
     if (entry->result)
@@ -26,12 +31,20 @@ static void add(struct ahead *ahead, const char *path, const struct answer *answ
     }
 }
 
-static void ask(struct ahead *ahead, struct tree *tree, const char *path)
+void ahead_ask(struct ahead *ahead, struct tree *tree, const char *path, bool opens)
 {
-    struct answer answer;
-    const struct request request = {.op = MONITOR_OPEN, .flags = PAL_OPEN_READ, .path = path, .path_size = strlen(path)};
+    static struct answer answer;
+    struct request request = {.op = MONITOR_STAT, .path = path, .path_size = strlen(path)};
+    if (is_there(ahead, path))
+        return;
     answer.reply.descriptors = 0;
-    answer.reply.result = serve_open(tree, &request, &answer);
+    if (opens && ahead->descriptor_count < AHEAD_DESCRIPTORS) {
+        request.op = MONITOR_OPEN;
+        request.flags = PAL_OPEN_READ;
+        answer.reply.result = serve_open(tree, &request, &answer);
+    } else {
+        answer.reply.result = serve_stat(tree, &request, &answer);
+    }
     if (answer.reply.result != -EREMOTE) /* such an answer has a path with it */
         add(ahead, path, &answer);
 }
@@ -47,7 +60,7 @@ void ahead_collect(struct ahead *ahead, struct policy *policy, struct program *p
     if (!program->facts.interpreter[0])
         return;
     /* glibc's ld.so, in this order.  What it looks for beside these is known only to the program's own needs. */
-    ask(ahead, tree, "/etc/ld.so.preload");
-    ask(ahead, tree, "/etc/ld.so.cache");
-    ask(ahead, tree, "/lib/x86_64-linux-gnu/libc.so.6");
+    ahead_ask(ahead, tree, "/etc/ld.so.preload", true);
+    ahead_ask(ahead, tree, "/etc/ld.so.cache", true);
+    ahead_ask(ahead, tree, "/lib/x86_64-linux-gnu/libc.so.6", true);
 }

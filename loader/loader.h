@@ -341,7 +341,9 @@ void options_read(struct options *options, int argc, char **argv);
 
 /* ---- segment.c, ahead.c, filter.c, start.c ---------------------------------------------------------------------------- */
 
-#define AHEAD_MAX 16
+#define AHEAD_MAX 256
+#define AHEAD_FIRST 8       /* room for what any program asks */
+#define AHEAD_DESCRIPTORS 80 /* that go with one packet; the picoprocess has room for 124 */
 struct ahead {
     size_t count, descriptor_count;
     struct ahead_entry {
@@ -353,6 +355,13 @@ struct ahead {
 };
 /* What the program is known to ask first.  Takes the program's descriptors. */
 void ahead_collect(struct ahead *ahead, struct policy *policy, struct program *program);
+/* One more name; `path` is kept. */
+void ahead_ask(struct ahead *ahead, struct tree *tree, const char *path, bool opens);
+
+/* profile.c: what the program's last run asked. */
+void profile_use(const char *program, struct ahead *ahead, struct tree *tree);
+void profile_note(const struct tree *tree, const struct request *request, int result); /* a request of this run's start */
+void profile_keep(void);
 
 struct sock_filter; /* linux/filter.h */
 /* The boundary filter, compiled when pal-run was built. */

@@ -84,7 +84,7 @@ static void limit(int resource, uint64_t most)
 static void go(const struct ahead *ahead)
 {
     struct monitor_reply packet = {.descriptors = (uint32_t)ahead->descriptor_count};
-    int descriptors[AHEAD_MAX], count = 0;
+    int descriptors[AHEAD_MAX] = {0}, count = 0;
     for (size_t i = 0; i < ahead->count; i++)
         if (ahead->entries[i].fd >= 0)
             descriptors[count++] = ahead->entries[i].fd;
@@ -103,6 +103,7 @@ static void start(struct monitor *monitor, const struct options *options, mode_t
     struct policy *policy = monitor->policy;
     program_check(&policy->tree, policy->program, policy->shown, &program);
     ahead_collect(&ahead, policy, &program);
+    profile_use(policy->program, &ahead, &policy->tree);
     segment_fill(launched.segment, policy, options, &ahead, umask_was);
     limit(RLIMIT_DATA, policy->limits.memory);
     limit(RLIMIT_CPU, policy->limits.cpu_seconds);
@@ -149,6 +150,7 @@ int main(int argc, char **argv)
     monitor.objects.memory_limit = policy.limits.memory;
     int status = monitor_run(&monitor);
     guardian_dismiss();
+    profile_keep();
     terminal_restore();
     if (launched.failed)
         warn("the picoprocess could not be started: %s: %s", launched.failed, strerror(launched.error));

@@ -135,6 +135,7 @@ void monitor_serve(struct monitor *monitor, const void *packet, size_t size, pid
     if (!error) {
         monitor->served[request.op]++;
         error = dispatch(monitor, &request, &last);
+        profile_note(&monitor->policy->tree, &request, error);
     }
     last.reply.result = error;
     last.reply.sequence = request.sequence;

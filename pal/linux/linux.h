@@ -59,6 +59,7 @@ void linux_start(const uint64_t *stack) __attribute__((noreturn));
 int64_t linux_arm_dispatch(void);
 extern uint32_t linux_dispatch;         /* the trap is Syscall User Dispatch (else a second seccomp filter) */
 extern uint32_t linux_start_generation; /* shared->generation when this sandbox began: see name.c */
+extern uint64_t linux_start_cycles;     /* and the time stamp counter then */
 
 /* vdso.c: functions of the host's vDSO, and where it lies. */
 void vdso_init(uint64_t base);

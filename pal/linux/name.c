@@ -10,6 +10,7 @@
 #include "pal/linux/linux.h"
 
 #define AHEAD_NO_DESCRIPTOR (-1000)
+#define AHEAD_CYCLES 10000000000ull /* a few seconds: what the host has may change afterwards */
 
 static void names_change(void)
 {
@@ -19,7 +20,8 @@ static void names_change(void)
 /* The answer sent ahead for what this name leads to, or NULL.  A final symlink itself is never sent ahead. */
 static struct linux_ahead *ahead_find(const struct pal_name *name)
 {
-    if (name->nofollow || __atomic_load_n(&shared->generation, __ATOMIC_ACQUIRE) != linux_start_generation)
+    if (name->nofollow || __atomic_load_n(&shared->generation, __ATOMIC_ACQUIRE) != linux_start_generation ||
+        __builtin_ia32_rdtsc() - linux_start_cycles > AHEAD_CYCLES)
         return NULL;
     struct linux_ahead *ahead = (struct linux_ahead *)shared->ahead;
     for (uint64_t i = 0; i < shared->ahead_count; i++)

@@ -25,6 +25,7 @@ extern const uint64_t linux_arena_data_end; /* host.ld: of the image's .data */
 
 static struct pal_tcb first_tcb;
 uint32_t linux_dispatch, linux_start_generation;
+uint64_t linux_start_cycles;
 
 /* The entries of the auxiliary vector that matter, by type. */
 struct facts {
@@ -190,6 +191,7 @@ void linux_start(const uint64_t *stack)
     uint64_t shared_size = map_shared();
     map_arena();
     linux_start_generation = shared->generation;
+    linux_start_cycles = __builtin_ia32_rdtsc();
     first_tcb.libos_stack = (uint64_t)linux_main_stack_top;
     thread_start_first(&first_tcb, facts.value[AT_MINSIGSTKSZ]);
     struct pal_boot found = {.abi_version = 0};
