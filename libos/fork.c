@@ -173,13 +173,14 @@ int64_t fork_host(struct shared_process *slot)
     }
     if (host > 0) {
         host_child_add(slot, (uint64_t)host); /* before anybody can reap it: they would need a mutex */
-        child_born(slot, pid);
         if (slot == self->process->shared)
             self->process->shared = NULL;     /* a virtual child execs: from here on its inbox is the other side's */
     }
     mm_fork_unlock();
     gate_open();
-    if (host < 0)
+    if (host > 0)
+        child_born(slot, pid);
+    else
         ipc_process_ends((int)slot->pid, false);
     return host;
 }
