@@ -209,8 +209,18 @@ void signal_send_group(uint32_t group, const struct siginfo *info)
 {
     int *pids;
     int64_t count = collect(group, &pids);
+    for (int64_t i = 0; i < count; i++) {
+        struct process *local = local_process(pids[i]);
+        if (local)
+            signal_send_process(pids[i], info);
+        else
+            signal_leave_remote(pids[i], info);
+        process_put(local);
+        pids[i] = local ? 0 : pids[i];
+    }
     for (int64_t i = 0; i < count; i++)
-        signal_send_process(pids[i], info);
+        if (pids[i])
+            signal_interrupt_remote(pids[i]);
     if (count >= 0)
         release(pids);
 }

@@ -77,6 +77,26 @@ int64_t signal_send_remote(int pid, int tid, const struct siginfo *info)
     return result;
 }
 
+void signal_leave_remote(int pid, const struct siginfo *info)
+{
+    struct process_target target;
+    if (!process_target_lock(pid, &target))
+        return;
+    if (!target.zombie)
+        inbox_add(target.inbox, 0, info);
+    process_target_unlock();
+}
+
+void signal_interrupt_remote(int pid)
+{
+    struct process_target target;
+    if (!process_target_lock(pid, &target))
+        return;
+    process_target_unlock();
+    if (!target.zombie && target.host)
+        PAL->process_interrupt(target.host, 0);
+}
+
 int64_t signal_send_process(int pid, const struct siginfo *info)
 {
     struct process *process = local_process(pid);
