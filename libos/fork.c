@@ -1,14 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fork, vfork, clone, clone3.
- *
  * fork is the host's copy-on-write fork: the arena is copied with the rest, and in the child everything of other
  * threads and of other processes of this picoprocess is let go.
- *
- * vfork (and clone with CLONE_VM | CLONE_VFORK, which is posix_spawn) forks nothing at first.  The calling thread plays
- * the child: it gets another struct process, with its own descriptors, ids and signals, and goes on in the guest's
- * memory, while what the parent needs to go on lies in struct vfork.  When the child exits, the thread takes up the
- * parent again; when it execs, the host is forked at last, for a process that needs none of this memory.
  */
 #include "libos/calls.h"
 #include "libos/files.h"
@@ -19,16 +12,6 @@
 #include "libos/stats.h"
 #include "libos/wait.h"
 #include "shim/site.h"
-
-#define SIGNAL_BITS 0xffull
-
-/* The parent's side of a thread that plays its child.  In the parent's thread list the first member stands for the
- * thread. */
-struct vfork {
-    struct thread thread; /* tcb = NULL */
-    struct frame frame;
-    uint64_t fs_base;
-};
 
 /* ---- The gate: see lock.c ---------------------------------------------------------------------------------------- */
 
@@ -84,7 +67,7 @@ static void gate_open(void)
 
 /* ---- The host's fork --------------------------------------------------------------------------------------------- */
 
-static void process_free(struct process *process)
+void process_free(struct process *process)
 {
     files_put(process->files);
     fs_put(process->fs);
@@ -187,7 +170,7 @@ int64_t fork_host(struct shared_process *slot)
 
 /* ---- fork -------------------------------------------------------------------------------------------------------- */
 
-static void slot_drop(struct shared_process *slot)
+void slot_drop(struct shared_process *slot)
 {
     shared_lock();
     shared_free(slot);
@@ -195,7 +178,7 @@ static void slot_drop(struct shared_process *slot)
 }
 
 /* What a new process's first thread has of its own. */
-static void thread_renew(struct thread *thread, const struct clone_request *request, int pid)
+void thread_renew(struct thread *thread, const struct clone_request *request, int pid)
 {
     thread->tid = pid;
     thread->pending = 0;
@@ -211,7 +194,7 @@ static void thread_renew(struct thread *thread, const struct clone_request *requ
         signals_default(thread->process);
 }
 
-static int64_t clone_pidfd(const struct clone_request *request, int pid)
+int64_t clone_pidfd(const struct clone_request *request, int pid)
 {
     if (!(request->flags & CLONE_PIDFD))
         return 0;
@@ -223,7 +206,7 @@ static int64_t clone_pidfd(const struct clone_request *request, int pid)
     return fd < 0 ? fd : 0;
 }
 
-static int64_t fork_now(const struct clone_request *request)
+int64_t fork_now(const struct clone_request *request)
 {
     struct thread *self = current();
     struct process *process = self->process;
@@ -251,244 +234,4 @@ static int64_t fork_now(const struct clone_request *request)
     if (error < 0)
         sys_kill(pid, SIGKILL); /* Linux takes the descriptor before there is a child */
     return error < 0 ? error : pid;
-}
-
-/* ---- vfork ------------------------------------------------------------------------------------------------------- */
-
-static struct process *child_new(const struct process *parent, struct shared_process *slot, uint64_t flags)
-{
-    struct process *child = alloc_copy(parent, sizeof *parent);
-    if (!child)
-        return NULL;
-    child->pid = (int)slot->pid;
-    child->references = 1;
-    child->shared = slot;
-    child->lock.word = 0;
-    child->threads = NULL;
-    child->thread_count = 1;
-    child->exiting = PROCESS_STAYS;
-    child->exec_thread = NULL;
-    child->vforks = 0;
-    child->files = flags & CLONE_FILES ? files_ref(parent->files) : files_copy(parent->files);
-    child->fs = flags & CLONE_FS ? fs_ref(parent->fs) : fs_copy(parent->fs);
-    child->signals = signals_copy(parent->signals, child);
-    if (child->files && child->fs && child->signals)
-        return child;
-    if (child->files)
-        files_put(child->files);
-    if (child->fs)
-        fs_put(child->fs);
-    if (child->signals)
-        signals_free(child->signals);
-    release(child);
-    return NULL;
-}
-
-/* In `process`, who was `from` is now `to`. */
-static void thread_replace(struct process *process, struct thread *from, struct thread *to)
-{
-    for (struct thread **at = &process->threads; *at; at = &(*at)->next)
-        if (*at == from) {
-            to->next = from->next;
-            *at = to;
-            return;
-        }
-}
-
-static void vfork_enter(struct thread *self, struct process *child, struct vfork *state)
-{
-    struct process *parent = self->process;
-    state->frame = *current_frame();
-    state->fs_base = fs_base();
-    mutex_lock(&parent->lock);
-    state->thread = *self;
-    state->thread.tcb = NULL;
-    thread_replace(parent, self, &state->thread);
-    parent->vforks++;
-    self->pending = 0; /* those are the parent's; from here on they gather in state->thread */
-    self->signal_queue = NULL;
-    self->process = child;
-    mutex_unlock(&parent->lock);
-    self->next = NULL;
-    self->vfork_thread = &state->thread;
-    child->vfork_parent = parent;
-    child->threads = self;
-    process_link(child);
-}
-
-static int64_t vfork_now(const struct clone_request *request)
-{
-    struct thread *self = current();
-    struct process *parent = self->process;
-    struct shared_process *slot =
-        shared_new(parent->shared, process_real_pid(), request->exit_signal, request->flags & CLONE_PARENT);
-    if (!slot)
-        return -EAGAIN;
-    slot->flags = SHARED_VIRTUAL;
-    atomic_set(&slot->host, process_host_id());
-    int pid = (int)slot->pid;
-    struct vfork *state = alloc(sizeof *state);
-    struct process *child = state ? child_new(parent, slot, request->flags) : NULL;
-    int64_t error = child ? clone_pidfd(request, pid) : -ENOMEM;
-    if (error < 0) {
-        if (child)
-            process_free(child);
-        release(state);
-        slot_drop(slot);
-        return error;
-    }
-    if (request->flags & CLONE_PARENT_SETTID)
-        guest_store32(request->parent_tid, (uint32_t)pid);
-    vfork_enter(self, child, state);
-    thread_renew(self, request, pid);
-    return 0;
-}
-
-void vfork_return(struct process *child)
-{
-    struct thread *self = current();
-    struct process *parent = child->vfork_parent;
-    struct vfork *state = container_of(self->vfork_thread, struct vfork, thread);
-    struct pal_tcb *block = self->tcb;
-    int pid = child->pid;
-    guest_t word = thread_leave_guest(self);
-    if (word)
-        futex_wake_shared(word, 1);
-    process_unlink(child);
-    mutex_lock(&child->lock);
-    child->threads = NULL;
-    mutex_unlock(&child->lock);
-    signals_thread_exit(self);
-    mutex_lock(&parent->lock);
-    struct thread *next = self->next;
-    *self = state->thread; /* with what has become pending since */
-    self->tcb = block;
-    self->next = next;
-    thread_replace(parent, &state->thread, self);
-    atomic_set(&parent->vforks, parent->vforks - 1);
-    mutex_unlock(&parent->lock);
-    if (parent->exiting)
-        PAL->wake((uint64_t)(uintptr_t)&parent->vforks, INT32_MAX, 0);
-    *current_frame() = state->frame;
-    current_frame()->regs.rax = (uint64_t)pid;
-    self->deadline_valid = 0;
-    PAL->thread_pointer_set(state->fs_base);
-    release(state);
-    process_free(child);
-    atomic_set(&tcb()->interrupted, 1u); /* signals, or the process's end, may have come for the parent meanwhile */
-}
-
-/* ---- Calls ------------------------------------------------------------------------------------------------------- */
-
-static int64_t clone_check(const struct clone_request *request)
-{
-    uint64_t flags = request->flags;
-    if (request->exit_signal > SIGNAL_COUNT)
-        return -EINVAL;
-    if (flags & CLONE_THREAD && !(flags & CLONE_SIGHAND))
-        return -EINVAL;
-    if (flags & CLONE_SIGHAND && !(flags & CLONE_VM))
-        return -EINVAL;
-    if (flags & CLONE_SIGHAND && flags & CLONE_CLEAR_SIGHAND)
-        return -EINVAL;
-    if (flags & CLONE_SETTLS && request->tls >= PAL_GUEST_END)
-        return -EPERM;
-    if (flags & (CLONE_NEW_ANY | CLONE_INTO_CGROUP))
-        return -EPERM;
-    return 0;
-}
-
-static int64_t unsupported(uint64_t flags)
-{
-    note_unsupported("clone flags", flags);
-    return -EINVAL;
-}
-
-static int64_t clone_run(const struct clone_request *request)
-{
-    uint64_t flags = request->flags;
-    int64_t error = clone_check(request);
-    if (error < 0)
-        return error;
-    if (flags & CLONE_THREAD) {
-        if (flags & CLONE_PIDFD)
-            return -EINVAL;
-        if (!(flags & CLONE_FILES) || !(flags & CLONE_FS)) /* threads share both here */
-            return unsupported(flags);
-        return thread_clone(request);
-    }
-    if (flags & CLONE_SIGHAND)
-        return unsupported(flags);
-    if ((flags & (CLONE_VM | CLONE_VFORK)) == (CLONE_VM | CLONE_VFORK))
-        return vfork_now(request);
-    if (flags & (CLONE_VM | CLONE_VFORK | CLONE_FILES | CLONE_FS))
-        return unsupported(flags);
-    return fork_now(request);
-}
-
-int64_t sys_fork(void)
-{
-    const struct clone_request request = {.exit_signal = SIGCHLD};
-    return clone_run(&request);
-}
-
-int64_t sys_vfork(void)
-{
-    const struct clone_request request = {.flags = CLONE_VM | CLONE_VFORK, .exit_signal = SIGCHLD};
-    return clone_run(&request);
-}
-
-int64_t sys_clone(uint32_t flags, guest_t stack, guest_t parent_tid, guest_t child_tid, guest_t tls)
-{
-    if (flags & CLONE_PIDFD && flags & (CLONE_PARENT_SETTID | CLONE_DETACHED))
-        return -EINVAL;
-    const struct clone_request request = {
-        .flags = flags & ~SIGNAL_BITS,
-        .exit_signal = (uint32_t)(flags & SIGNAL_BITS),
-        .stack = stack,
-        .parent_tid = parent_tid,
-        .child_tid = child_tid,
-        .tls = tls,
-        .pidfd = parent_tid,
-    };
-    return clone_run(&request);
-}
-
-int64_t sys_clone3(guest_t arguments, uint64_t size)
-{
-    struct {
-        uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls;
-        uint64_t set_tid, set_tid_size, cgroup;
-    } args = {0};
-    if (size > PAGE_SIZE)
-        return -E2BIG;
-    if (size < 64)
-        return -EINVAL;
-    if (copy_in(&args, arguments, MIN(size, sizeof args)) < 0)
-        return -EFAULT;
-    for (uint64_t at = sizeof args; at < size; at++) {
-        char byte;
-        if (copy_in(&byte, arguments + at, 1) < 0)
-            return -EFAULT;
-        if (byte)
-            return -E2BIG;
-    }
-    if (args.exit_signal & ~SIGNAL_BITS || !args.stack != !args.stack_size)
-        return -EINVAL;
-    if (args.flags & (CLONE_DETACHED | (SIGNAL_BITS & ~CLONE_NEWTIME)))
-        return -EINVAL;
-    if (args.flags & (CLONE_THREAD | CLONE_PARENT) && args.exit_signal)
-        return -EINVAL;
-    if (args.set_tid_size)
-        return -EPERM;
-    const struct clone_request request = {
-        .flags = args.flags,
-        .exit_signal = (uint32_t)args.exit_signal,
-        .stack = args.stack + args.stack_size,
-        .parent_tid = args.parent_tid,
-        .child_tid = args.child_tid,
-        .tls = args.tls,
-        .pidfd = args.pidfd,
-    };
-    return clone_run(&request);
 }

@@ -184,8 +184,8 @@ void process_exit_group(uint32_t status)
     panic("pal-run: process %d ends twice", process->pid);
 }
 
-/* A signal that was sent before comes first, though this thread may not have been interrupted yet: one that kills a whole
- * pipeline must not find some of it ended by themselves because others were quicker to die. */
+/* A signal that was sent before comes first, though this thread may not have been interrupted yet: one that kills a
+ * whole pipeline must not find some of it ended by themselves because others were quicker to die. */
 int64_t sys_exit_group(int32_t status)
 {
     if (UNLIKELY(signal_waiting()))

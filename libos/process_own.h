@@ -67,14 +67,22 @@ void process_set_name(struct thread *thread, const char *path); /* comm, from a 
 struct thread *thread_new(void);           /* with a libOS stack and a block; NULL = no memory */
 void thread_drop(struct thread *thread);   /* one that is in no list and has no host thread */
 int64_t thread_clone(const struct clone_request *request);
-/* Robust list, clear_tid: as when a thread leaves an mm on Linux.  Returns the word whose waiters are to be woken, or 0. */
+/* Robust list, clear_tid: as when a thread leaves an mm on Linux.  Returns the word whose waiters are to be woken, or
+ * 0. */
 guest_t thread_leave_guest(struct thread *thread);
 void thread_robust(struct thread *thread); /* the robust list alone */
 uint64_t thread_top(struct thread *thread); /* of its libOS stack */
 extern uint32_t threads_leaving;           /* they are in no list any more, but still run here.  Atomic */
 void thread_fork_child(struct thread *thread); /* it does not exist in this picoprocess: its block is free */
 
-/* fork.c */
+/* clone.c reads flags; then fork.c or vfork.c: the child's pid in the parent, 0 in the child. */
+int64_t fork_now(const struct clone_request *request);
+int64_t vfork_now(const struct clone_request *request);
+void slot_drop(struct shared_process *slot);
+/* What a new process's first thread has of its own. */
+void thread_renew(struct thread *thread, const struct clone_request *request, int pid);
+int64_t clone_pidfd(const struct clone_request *request, int pid); /* CLONE_PIDFD's, in the parent: 0 or -errno */
+void process_free(struct process *process); /* with its files, names and signals: in no list any more */
 /* The caller's virtual child is no more; the calling thread is its parent's again, and its frame says that the call
  * which made the child returns its pid.  The slot is taken care of by the caller. */
 void vfork_return(struct process *child);
@@ -86,7 +94,7 @@ int64_t fork_host(struct shared_process *slot);
 void rewrite_before_fork(struct shared_process *self); /* caller holds nothing */
 void rewrite_fork_child(struct shared_process *parent_slot);
 
-/* children.c */
+/* children.c; wait_call.c is built on it */
 struct news { /* of a process's end or change, to be told when the table's lock is free */
     struct shared_process *parent;
     int parent_pid, signal, pid, status, code;
@@ -102,6 +110,9 @@ int64_t host_child_room(void);   /* -ENOMEM; to be called before a fork */
 void host_child_add(struct shared_process *slot, uint64_t host);
 void host_child_reset(void);     /* in a fork's child */
 bool host_child_any(void);
+int64_t host_child_wait(void);   /* [blocks] till one ends, of a process that is alone here: 0 look again, or -EINTR */
+int wait_code(int status);       /* CLD_* of an end */
+#define STATUS_CONTINUED 0xffff
 
 /* pidfd.c */
 int64_t pidfd_new(int pid, uint32_t flags);          /* a descriptor, or -errno */
