@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Answers sent ahead: what any program asks first, so that start-up needs no round trip.  Each is what the monitor would have
- * said, by the same function and the same policy.
+ * Answers sent ahead: what any program asks first, so that start-up needs no round trip.  Each is what the monitor
+ * would have said, by the same function and the same policy.
  */
 #include <errno.h>
 #include <string.h>

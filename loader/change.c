@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Requests that change names and attributes.  Each resolves first, checks the mount, and then acts on the descriptors that it
- * got: on an object through AT_EMPTY_PATH or its /proc/self/fd name, on a name as one component of an open directory.
+ * Requests that change names and attributes.  Each resolves first, checks the mount, and then acts on the descriptors
+ * that it got: on an object through AT_EMPTY_PATH or its /proc/self/fd name, on a name as one component of an open
+ * directory.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -30,7 +31,7 @@ static int read_only(struct tree *tree, const struct place *place)
     return -EROFS;
 }
 
-/* ---- Attributes ----------------------------------------------------------------------------------------------------------- */
+/* ---- Attributes -------------------------------------------------------------------------------------------------- */
 
 static struct timespec time_for(uint32_t mask, uint32_t given, uint32_t now, int64_t nanoseconds)
 {
@@ -107,7 +108,7 @@ int serve_set(struct tree *tree, const struct request *request, struct answer *a
     return error;
 }
 
-/* ---- Names ------------------------------------------------------------------------------------------------------------------- */
+/* ---- Names ------------------------------------------------------------------------------------------------------- */
 
 /* A name in a directory: where a change happens. */
 struct spot {
@@ -117,7 +118,8 @@ struct spot {
     size_t guest_size;
 };
 
-static int spot_find(struct tree *tree, const char *path, size_t size, struct spot *spot, struct pal_path_buffer *escape)
+static int spot_find(struct tree *tree, const char *path, size_t size, struct spot *spot,
+                     struct pal_path_buffer *escape)
 {
     int error = resolve_parent(tree, path, size, &spot->directory, spot->name, escape);
     if (error)
@@ -159,7 +161,8 @@ static bool spot_is_dots(const struct spot *spot)
 /* A mount point, or what holds one, can't be renamed or removed: the mount would show elsewhere or lose its place. */
 static bool spot_is_busy(const struct tree *tree, const struct spot *spot)
 {
-    return tree_mount_at(tree, spot->guest, spot->guest_size) || tree_is_above_mount(tree, spot->guest, spot->guest_size);
+    return tree_mount_at(tree, spot->guest, spot->guest_size) ||
+           tree_is_above_mount(tree, spot->guest, spot->guest_size);
 }
 
 static bool spot_exists(const struct tree *tree, const struct spot *spot)
@@ -223,11 +226,13 @@ static int rename_name(struct tree *tree, const struct spot *from, const struct 
         return -EBUSY;
     if (!spot_is_writable(from))
         return read_only(tree, &from->directory);
-    return syscall(SYS_renameat2, from->directory.object, from->name, to->directory.object, to->name, flags) < 0 ? -errno : 0;
+    int source = from->directory.object, target = to->directory.object;
+    return syscall(SYS_renameat2, source, from->name, target, to->name, flags) < 0 ? -errno : 0;
 }
 
 /* The object is opened first, then linked by its descriptor: never a name that could have changed meanwhile. */
-static int link_name(struct tree *tree, const struct request *request, const struct spot *to, struct pal_path_buffer *escape)
+static int link_name(struct tree *tree, const struct request *request, const struct spot *to,
+                     struct pal_path_buffer *escape)
 {
     struct place object;
     unsigned flags = request->flags & MONITOR_NOFOLLOW ? PLACE_NOFOLLOW : 0;

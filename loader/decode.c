@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Requests are hostile bytes: everything is checked here, before anything is done, and nothing is read twice.  The packet is
- * the monitor's own copy; only what its rule allows gets through.
+ * Requests are hostile bytes: everything is checked here, before anything is done, and nothing is read twice.  The
+ * packet is the monitor's own copy; only what its rule allows gets through.
  */
 #include <errno.h>
 #include <limits.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Is this file a program for this machine?  By its headers only, a few KiB, whatever size the file claims; libelf reads them.
+ * Is this file a program for this machine?  By its headers only, a few KiB, whatever size the file claims; libelf reads
+ * them.
  *
  * What is checked here is what gives a user a clear line instead of a strange death; it guards nothing.
  */
@@ -139,14 +140,15 @@ const char *elf_inspect(int fd, uint64_t file_size, struct elf_facts *out)
     size_t least = file_size < sizeof(Elf64_Ehdr) ? (size_t)file_size : sizeof(Elf64_Ehdr);
     if (!head_need(&head, least))
         return "can't be read";
-    if (least < SELFMAG || memcmp(head.bytes, ELFMAG, SELFMAG))
+    if (least < SELFMAG || memcmp(head.bytes, ELFMAG, SELFMAG) != 0)
         return "is neither an ELF program nor a script that names its interpreter (#!)";
     if (least < sizeof(Elf64_Ehdr))
         return "is truncated: get the file again";
     Elf64_Ehdr raw;
     memcpy(&raw, head.bytes, sizeof raw);
     const char *problem;
-    GElf_Ehdr header = {.e_type = raw.e_type, .e_machine = raw.e_machine, .e_phentsize = raw.e_phentsize, .e_phnum = raw.e_phnum};
+    GElf_Ehdr header = {
+        .e_type = raw.e_type, .e_machine = raw.e_machine, .e_phentsize = raw.e_phentsize, .e_phnum = raw.e_phnum};
     if ((problem = check_identity(raw.e_ident, &header)))
         return problem;
     uint64_t table_end = raw.e_phoff + (uint64_t)raw.e_phnum * sizeof(Elf64_Phdr);

@@ -10,9 +10,9 @@
 #include "loader/loader.h"
 
 /*
- * One kill takes them all: neither setpgid nor setsid is an admitted call, so every process of the sandbox is in the first one's
- * process group, and the kernel lets no fork slip through a signal to a group.  The first one's pid names the group, so it is
- * waited for after the signal: until then no other process can have that number.
+ * One kill takes them all: neither setpgid nor setsid is an admitted call, so every process of the sandbox is in the
+ * first one's process group, and the kernel lets no fork slip through a signal to a group.  The first one's pid names
+ * the group, so it is waited for after the signal: until then no other process can have that number.
  */
 int end_all(struct monitor *monitor)
 {
@@ -41,7 +41,8 @@ int end_status(int status, const struct limits *limits)
     if (number == SIGSYS)
         warn("the program's host call was refused: it left its library OS, and was killed");
     if ((number == SIGXCPU || number == SIGKILL) && limits->cpu_seconds != UINT64_MAX)
-        warn("the program was killed: perhaps by its limit of %llu s of processor time", (unsigned long long)limits->cpu_seconds);
+        warn("the program was killed: perhaps by its limit of %llu s of processor time",
+             (unsigned long long)limits->cpu_seconds);
     return 128 + number;
 }
 

@@ -7,7 +7,8 @@
 
     .text
 
-/* From the kernel: RSP = argc, argv, environment, auxiliary vector; RDX is for libc's entry.  Both are left as they are. */
+/* From the kernel: RSP = argc, argv, environment, auxiliary vector; RDX is for libc's entry.  Both are left as they
+ * are. */
     .globl launch_entry
     .type launch_entry, @function
 launch_entry:
@@ -22,7 +23,8 @@ launch_entry:
     .cfi_endproc
     .size launch_entry, . - launch_entry
 
-/* long launch_clone(void *stack_top, void (*child)(void)): a child in the same memory, on a stack of its own.  pid or -errno. */
+/* long launch_clone(void *stack_top, void (*child)(void)): a child in the same memory, on a stack of its own.  pid
+ * or -errno. */
     .globl launch_clone
     .type launch_clone, @function
 launch_clone:

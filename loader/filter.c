@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The boundary filter.  Its bytes come from pal/linux/hostcalls.def by libseccomp, when pal-run is built: see gen/filter.c. */
+/* The boundary filter.  Its bytes come from pal/linux/hostcalls.def by libseccomp, when pal-run is built: see
+ * gen/filter.c. */
 #include <linux/filter.h>
 
 #include "loader/loader.h"

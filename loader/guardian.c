@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What outlives pal-run, for a moment: a process that waits for pal-run's end, however it comes, and then kills what is left of
- * the sandbox.  The first picoprocess has a death signal, but what it forked has none.
+ * What outlives pal-run, for a moment: a process that waits for pal-run's end, however it comes, and then kills what is
+ * left of the sandbox.  The first picoprocess has a death signal, but what it forked has none.
  *
- * It shares pal-run's memory (CLONE_VM), so it costs a stack and no copy; hence it calls no library function, since pal-run may
- * have died inside one.  All processes of the sandbox are in the first one's process group, which no admitted call leaves, and a
- * pidfd names that group for as long as it is held: nothing else can be hit.  Where the kernel can't signal a group by pidfd
- * (before 6.9) the group's number is used, unless pal-run said that it ended in order.
+ * It shares pal-run's memory (CLONE_VM), so it costs a stack and no copy; hence it calls no library function, since
+ * pal-run may have died inside one.  All processes of the sandbox are in the first one's process group, which no
+ * admitted call leaves, and a pidfd names that group for as long as it is held: nothing else can be hit.  Where the
+ * kernel can't signal a group by pidfd (before 6.9) the group's number is used, unless pal-run said that it ended in
+ * order.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -64,7 +65,8 @@ void guardian_start(pid_t first)
     }
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, &was);
-    clone(guard, stack + sizeof stack, CLONE_VM, NULL); /* no exit signal: not one of the children that are waited for */
+    /* No exit signal: not one of the children that are waited for. */
+    clone(guard, stack + sizeof stack, CLONE_VM, NULL);
     sigprocmask(SIG_SETMASK, &was, NULL);
     close(wakes[0]);
 }

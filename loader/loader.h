@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pal-run, as its files see each other.  Reading order: main.c, options.c, policy.c and manifest.c (what the sandbox may see),
- * program.c and elf.c (is this a program?), tree.c and resolve.c (guest paths to host objects), segment.c, ahead.c and start.c
- * (the first picoprocess), then monitor.c, decode.c, names.c, change.c, objects.c, local.c, terminal.c (what it is
- * served), scratch.c, end.c.
+ * pal-run, as its files see each other.  Reading order: main.c, options.c, policy.c and manifest.c (what the sandbox
+ * may see), program.c and elf.c (is this a program?), tree.c and resolve.c (guest paths to host objects), segment.c,
+ * ahead.c and start.c (the first picoprocess), then monitor.c, decode.c, names.c, change.c, objects.c, local.c,
+ * terminal.c (what it is served), scratch.c, end.c.
  *
- * Errors: functions return 0 or a count, or a negative errno; what ends pal-run says so in one line by fail().  Memory of the
- * set-up (options, policy, mounts) lives as long as the process and is not freed.
+ * Errors: functions return 0 or a count, or a negative errno; what ends pal-run says so in one line by fail().  Memory
+ * of the set-up (options, policy, mounts) lives as long as the process and is not freed.
  */
 #ifndef LOADER_LOADER_H
 #define LOADER_LOADER_H
@@ -24,7 +24,7 @@
 
 struct open_how;
 
-/* ---- report.c ----------------------------------------------------------------------------------------------------- */
+/* ---- report.c ---------------------------------------------------------------------------------------------------- */
 
 /* One line "pal-run: ..." on standard error, and the end. */
 void fail(int status, const char *pattern, ...) __attribute__((noreturn, format(printf, 2, 3)));
@@ -47,7 +47,7 @@ void *must_allocate(size_t size);
 char *must_copy(const char *text);
 char *must_print(const char *pattern, ...) __attribute__((format(printf, 1, 2)));
 
-/* ---- tree.c: the mounts, and where in them a path lies -------------------------------------------------------------- */
+/* ---- tree.c: the mounts, and where in them a path lies ----------------------------------------------------------- */
 
 enum mount_kind {
     MOUNT_HOST,    /* a host directory, or one file */
@@ -98,12 +98,12 @@ int mount_open(const struct mount *mount, const struct open_how *how);
 /* path == prefix, or lies beneath it. */
 bool path_is_within(const char *path, size_t size, const char *prefix, size_t prefix_size);
 /*
- * Copies an absolute path without ".", doubled and trailing slashes.  Returns the size, -ENAMETOOLONG, -EINVAL (not absolute)
- * or -ELOOP: it has a "..", which only a walk can take away.
+ * Copies an absolute path without ".", doubled and trailing slashes.  Returns the size, -ENAMETOOLONG, -EINVAL (not
+ * absolute) or -ELOOP: it has a "..", which only a walk can take away.
  */
 ssize_t path_clean(char *out, size_t room, const char *path, size_t size, bool *trailing_slash);
 
-/* ---- resolve.c ------------------------------------------------------------------------------------------------------ */
+/* ---- resolve.c --------------------------------------------------------------------------------------------------- */
 
 enum {
     PLACE_NOFOLLOW = 1, /* a final symlink is the object itself */
@@ -122,30 +122,30 @@ struct place {
 };
 
 /*
- * Finds the object of an absolute guest path.  0: *out is filled, give it to place_close; it may be `missing` only after
- * resolve_walk.  -EREMOTE: *escape is the path to go on with, in the libOS's own tree.
+ * Finds the object of an absolute guest path.  0: *out is filled, give it to place_close; it may be `missing` only
+ * after resolve_walk.  -EREMOTE: *escape is the path to go on with, in the libOS's own tree.
  */
 int resolve(struct tree *tree, const char *path, size_t size, unsigned flags, struct place *out,
             struct pal_path_buffer *escape);
 int resolve_walk(struct tree *tree, const char *path, size_t size, unsigned flags, struct place *out,
                  struct pal_path_buffer *escape);
 /*
- * The directory of the last name, which is not followed.  `name` receives it, a trailing slash kept (the kernel judges that);
- * it is "", "." or ".." where the path ends so.
+ * The directory of the last name, which is not followed.  `name` receives it, a trailing slash kept (the kernel judges
+ * that); it is "", "." or ".." where the path ends so.
  */
 #define NAME_ROOM 257
 int resolve_parent(struct tree *tree, const char *path, size_t size, struct place *out, char name[NAME_ROOM],
                    struct pal_path_buffer *escape);
 /*
- * Opens with `how` in one call, where symlinks are not in the way (but for a final one or a MOUNT_LINK).  Returns a descriptor
- * with out->mount and out->guest set, a negative errno, or RESOLVE_WALK: only resolve_walk can tell.
+ * Opens with `how` in one call, where symlinks are not in the way (but for a final one or a MOUNT_LINK).  Returns a
+ * descriptor with out->mount and out->guest set, a negative errno, or RESOLVE_WALK: only resolve_walk can tell.
  */
 #define RESOLVE_WALK (-4096)
 int resolve_open(struct tree *tree, const char *path, size_t size, unsigned flags, const struct open_how *how,
                  struct place *out);
 void place_close(struct place *place);
 
-/* ---- decode.c: requests, checked before anything is done ------------------------------------------------------------ */
+/* ---- decode.c: requests, checked before anything is done --------------------------------------------------------- */
 
 struct request {
     uint32_t op, sequence, flags, mode;
@@ -155,10 +155,11 @@ struct request {
     struct pal_attributes values;
     pid_t sender;
 };
-/* 0, or a negative errno to reply with.  out->sequence is set in any case where the packet has one; -EBADMSG: it has none. */
+/* 0, or a negative errno to reply with.  out->sequence is set in any case where the packet has one; -EBADMSG: it has
+ * none. */
 int request_decode(const void *packet, size_t size, struct request *out);
 
-/* ---- names.c, change.c, objects.c: requests, served ------------------------------------------------------------------ */
+/* ---- names.c, change.c, objects.c: requests, served -------------------------------------------------------------- */
 
 #define ANSWER_DESCRIPTORS 2
 struct answer {
@@ -217,7 +218,7 @@ int serve_bind(struct tree *tree, struct locals *locals, const struct request *r
 int serve_listen(struct locals *locals, const struct request *request);
 int serve_connect(struct tree *tree, struct locals *locals, const struct request *request, struct answer *answer);
 
-/* ---- terminal.c ------------------------------------------------------------------------------------------------------- */
+/* ---- terminal.c -------------------------------------------------------------------------------------------------- */
 
 #define TERMINALS_MAX 256
 struct terminals {
@@ -236,7 +237,7 @@ int serve_pty_inner(struct terminals *terminals, const struct request *request, 
 int serve_terminal(struct terminals *terminals, const struct objects *objects, const struct request *request,
                    struct answer *answer);
 
-/* ---- scratch.c -------------------------------------------------------------------------------------------------------- */
+/* ---- scratch.c --------------------------------------------------------------------------------------------------- */
 
 /* The host directory of a scratch mount, made at the first call: O_PATH descriptor or a negative errno. */
 int scratch_root(struct tree *tree, const struct mount *mount);
@@ -245,7 +246,7 @@ void scratch_end(struct scratch *scratch);
 /* Empties a directory, whatever a guest made of it. */
 void scratch_empty(int directory);
 
-/* ---- elf.c, program.c ------------------------------------------------------------------------------------------------- */
+/* ---- elf.c, program.c -------------------------------------------------------------------------------------------- */
 
 enum elf_kind { ELF_STATIC, ELF_STATIC_PIE, ELF_DYNAMIC, ELF_DYNAMIC_PIE };
 struct elf_facts {
@@ -261,7 +262,8 @@ const char *elf_inspect(int fd, uint64_t file_size, struct elf_facts *out);
 struct options;
 struct policy;
 
-/* Where the host has PROGRAM: a path with a slash as it is, else found by `path` (PATH).  Allocated; ends pal-run if absent. */
+/* Where the host has PROGRAM: a path with a slash as it is, else found by `path` (PATH).  Allocated; ends pal-run if
+ * absent. */
 char *program_find(const char *program, const char *search_path);
 struct program {
     struct answer file;        /* of the program, opened by policy */
@@ -274,7 +276,7 @@ struct program {
 /* Opens the program in the sandbox's view and checks it; ends pal-run where it can't be run. */
 void program_check(struct tree *tree, const char *guest_path, const char *shown, struct program *out);
 
-/* ---- policy.c, environment.c, manifest.c ------------------------------------------------------------------------------ */
+/* ---- policy.c, environment.c, manifest.c ------------------------------------------------------------------------- */
 
 struct limits {
     uint64_t memory, processes, files, cpu_seconds, wall_seconds; /* UINT64_MAX = none */
@@ -321,7 +323,7 @@ char *manifest_parse(const char *file, const char *text, size_t size, struct man
 /* Reads a file, or ends pal-run. */
 void manifest_load(const char *file, struct manifest *out);
 
-/* ---- options.c -------------------------------------------------------------------------------------------------------- */
+/* ---- options.c --------------------------------------------------------------------------------------------------- */
 
 struct option_mount {
     char *at, *from;
@@ -339,7 +341,7 @@ struct options {
 };
 void options_read(struct options *options, int argc, char **argv);
 
-/* ---- segment.c, ahead.c, filter.c, start.c ---------------------------------------------------------------------------- */
+/* ---- segment.c, ahead.c, filter.c, start.c ----------------------------------------------------------------------- */
 
 #define AHEAD_MAX 256
 #define AHEAD_FIRST 8       /* room for what any program asks */
@@ -360,7 +362,8 @@ void ahead_ask(struct ahead *ahead, struct tree *tree, const char *path, bool op
 
 /* profile.c: what the program's last run asked. */
 void profile_use(const char *program, struct ahead *ahead, struct tree *tree);
-void profile_note(const struct tree *tree, const struct request *request, int result); /* a request of this run's start */
+/* A request of this run's start. */
+void profile_note(const struct tree *tree, const struct request *request, int result);
 void profile_keep(void);
 
 struct sock_filter; /* linux/filter.h */
@@ -369,7 +372,8 @@ const struct sock_filter *filter_program(bool trap, size_t *count);
 
 /* The shared segment's size, and all that the first picoprocess is told: written where it waits. */
 #define SEGMENT_SIZE (4ull << 30) /* sparse: most of it is what the guest may use as System V shared memory */
-void segment_fill(int fd, const struct policy *policy, const struct options *options, const struct ahead *ahead, mode_t umask_was);
+void segment_fill(int fd, const struct policy *policy, const struct options *options, const struct ahead *ahead,
+                  mode_t umask_was);
 
 /* The first picoprocess, which was launched before main. */
 extern struct launched {
@@ -384,7 +388,7 @@ void launch_abandon(void);
 /* For entry.S. */
 void launch_first(const uint64_t *stack);
 
-/* ---- monitor.c, end.c --------------------------------------------------------------------------------------------------- */
+/* ---- monitor.c, end.c -------------------------------------------------------------------------------------------- */
 
 struct monitor {
     struct policy *policy;
@@ -404,13 +408,13 @@ int monitor_run(struct monitor *monitor);
 /* One packet; answers it. */
 void monitor_serve(struct monitor *monitor, const void *packet, size_t size, pid_t sender);
 
-/* ---- guardian.c: kills what is left of the sandbox when pal-run ends, by SIGKILL too -------------------------------- */
+/* ---- guardian.c: kills what is left of the sandbox when pal-run ends, by SIGKILL too ----------------------------- */
 
 void guardian_start(pid_t first);
 void guardian_dismiss(void); /* the sandbox has ended in order */
 
-/* Kills what is left of the sandbox and collects it; the first picoprocess has ended but was not waited for, or is to be
- * killed.  Returns its wait status. */
+/* Kills what is left of the sandbox and collects it; the first picoprocess has ended but was not waited for, or is
+ * to be killed.  Returns its wait status. */
 int end_all(struct monitor *monitor);
 int end_status(int wait_status, const struct limits *limits);
 void terminal_save(void);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Local sockets with names, which are the sandbox's own: no name here is one of the host's.  A socket file is only what pins a
- * path's identity; nothing ever connects to it on the host.
+ * Local sockets with names, which are the sandbox's own: no name here is one of the host's.  A socket file is only what
+ * pins a path's identity; nothing ever connects to it on the host.
  *
- * A name has a queue, a pair of sequenced-packet sockets: whoever bound it reads one end, the monitor keeps the other.  Never
- * datagram sockets: on those a guest's sendmsg could name an address on the host.
+ * A name has a queue, a pair of sequenced-packet sockets: whoever bound it reads one end, the monitor keeps the other.
+ * Never datagram sockets: on those a guest's sendmsg could name an address on the host.
  */
 #include <errno.h>
 #include <linux/sockios.h>
@@ -82,7 +82,8 @@ static struct local *lookup(struct locals *locals, const struct wanted *wanted)
     for (size_t i = 0; i < LOCALS_MAX; i++) {
         struct local *local = &locals->names[i];
         bool same = wanted->object >= 0
-                        ? local->object >= 0 && local->device == wanted->status.st_dev && local->inode == wanted->status.st_ino
+                        ? local->object >= 0 && local->device == wanted->status.st_dev &&
+                              local->inode == wanted->status.st_ino
                         : local->object < 0 && local->kind == wanted->kind && local->name_size == wanted->size &&
                               !memcmp(local->name, wanted->bytes, wanted->size);
         if (local->queue >= 0 && same && is_alive(local))

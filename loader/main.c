@@ -2,8 +2,8 @@
 /*
  * pal-run: runs an unmodified program in a picoprocess, by policy.
  *
- * Start-up time is felt by users: the picoprocess is launched before main (start.c) and gets ready while pal-run finds out what
- * to tell it; whatever only the monitor needs is made after that, beside it.
+ * Start-up time is felt by users: the picoprocess is launched before main (start.c) and gets ready while pal-run finds
+ * out what to tell it; whatever only the monitor needs is made after that, beside it.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -17,9 +17,9 @@
 #include "loader/loader.h"
 
 /*
- * The filter admits sendmsg, whose address is in memory where it can't look.  On connected streams an address is refused or
- * ignored by the kernel; what else a caller may have left on 0, 1 or 2 (a datagram socket, a stream that is not connected) could
- * be told to send anywhere.
+ * The filter admits sendmsg, whose address is in memory where it can't look.  On connected streams an address is
+ * refused or ignored by the kernel; what else a caller may have left on 0, 1 or 2 (a datagram socket, a stream that is
+ * not connected) could be told to send anywhere.
  */
 static void check_standard_streams(void)
 {
@@ -35,7 +35,7 @@ static void check_standard_streams(void)
         bool local = domain == AF_UNIX && (type == SOCK_STREAM || type == SOCK_SEQPACKET);
         bool tcp = (domain == AF_INET || domain == AF_INET6) && type == SOCK_STREAM && protocol == IPPROTO_TCP;
         if ((!local && !tcp) || getpeername(fd, (struct sockaddr *)&peer, &peer_size) < 0)
-            fail(EXIT_OWN_FAILURE, "descriptor %d is a socket that is not a connected stream: pass a pipe or a file", fd);
+            fail(EXIT_OWN_FAILURE, "descriptor %d is a socket, but no connected stream: pass a pipe or a file", fd);
     }
 }
 
@@ -88,7 +88,8 @@ static void go(const struct ahead *ahead)
     for (size_t i = 0; i < ahead->count; i++)
         if (ahead->entries[i].fd >= 0)
             descriptors[count++] = ahead->entries[i].fd;
-    send_with(launched.channel, &packet, sizeof packet, descriptors, (size_t)count); /* its end is seen later, if it has died */
+    /* If it has died already, that is seen later. */
+    send_with(launched.channel, &packet, sizeof packet, descriptors, (size_t)count);
     close(launched.inner);
     close(launched.segment);
     for (int i = 0; i < count; i++)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A manifest: TOML in, struct manifest out.  An unknown key, a wrong type or a bad value is an error with file, line and the
- * nearest known key; a manifest is policy, so nothing in it is ever skipped.
+ * A manifest: TOML in, struct manifest out.  An unknown key, a wrong type or a bad value is an error with file, line
+ * and the nearest known key; a manifest is policy, so nothing in it is ever skipped.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -25,7 +25,8 @@ struct reader {
 };
 
 /* false, with the error noted: for `return complain(...)`. */
-__attribute__((format(printf, 3, 0))) static bool complain(struct reader *reader, unsigned line, const char *what, const char *argument)
+__attribute__((format(printf, 3, 0))) static bool complain(struct reader *reader, unsigned line, const char *what,
+                                                           const char *argument)
 {
     if (reader->error)
         return false;
@@ -35,7 +36,7 @@ __attribute__((format(printf, 3, 0))) static bool complain(struct reader *reader
     return false;
 }
 
-/* ---- Values ----------------------------------------------------------------------------------------------------------------- */
+/* ---- Values ------------------------------------------------------------------------------------------------------ */
 
 static bool is_kind(struct reader *reader, const struct toml_value *value, enum toml_kind kind)
 {
@@ -66,7 +67,8 @@ static bool read_path(struct reader *reader, const struct toml_value *value, con
     if (size == -EINVAL)
         return complain(reader, value->line, "%s must be an absolute path", value->key);
     if (size < 0)
-        return complain(reader, value->line, size == -ELOOP ? "%s must not contain '..'" : "%s is too long", value->key);
+        return complain(reader, value->line, size == -ELOOP ? "%s must not contain '..'" : "%s is too long",
+                        value->key);
     *out = must_copy(clean);
     return true;
 }
@@ -126,7 +128,7 @@ static bool read_size(struct reader *reader, const struct toml_value *value, uin
     return true;
 }
 
-/* ---- Keys ------------------------------------------------------------------------------------------------------------------- */
+/* ---- Keys -------------------------------------------------------------------------------------------------------- */
 
 struct key {
     const char *name;
@@ -158,7 +160,8 @@ static size_t distance(const char *a, const char *b)
     return row[size];
 }
 
-static bool unknown_key(struct reader *reader, const struct toml_value *value, const char *where, const struct key *keys)
+static bool unknown_key(struct reader *reader, const struct toml_value *value, const char *where,
+                        const struct key *keys)
 {
     const char *nearest = keys[0].name;
     for (const struct key *key = keys; key->name; key++)
@@ -274,7 +277,8 @@ static bool check_mount(struct reader *reader, struct mount *mount, unsigned lin
         if (is_cyclic(mount, other))
             return complain(reader, line, "%s: this mount and an earlier one contain each other: a cycle", mount->at);
     }
-    return !is_cyclic(mount, mount) || complain(reader, line, "%s lies inside its own 'from': it would contain itself", mount->at);
+    return !is_cyclic(mount, mount) ||
+           complain(reader, line, "%s lies inside its own 'from': it would contain itself", mount->at);
 }
 
 static bool read_mounts(struct reader *reader, const struct toml_value *value, struct mount *unused)
@@ -373,11 +377,12 @@ static bool read_limits(struct reader *reader, const struct toml_value *value, s
 }
 
 static const struct key top_keys[] = {
-    {"program", read_program}, {"args", read_args}, {"env", read_environment}, {"pass_env", read_pass}, {"cwd", read_cwd},
-    {"uid", read_uid}, {"gid", read_uid}, {"mounts", read_mounts}, {"limits", read_limits}, {NULL, NULL},
+    {"program", read_program}, {"args", read_args}, {"env", read_environment}, {"pass_env", read_pass},
+    {"cwd", read_cwd}, {"uid", read_uid}, {"gid", read_uid}, {"mounts", read_mounts},
+    {"limits", read_limits}, {NULL, NULL},
 };
 
-/* ---- The file ---------------------------------------------------------------------------------------------------------------- */
+/* ---- The file ---------------------------------------------------------------------------------------------------- */
 
 char *manifest_parse(const char *file, const char *text, size_t size, struct manifest *out)
 {

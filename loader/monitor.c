@@ -2,8 +2,8 @@
 /*
  * The monitor: one loop that serves requests, passes signals on to the guest, and sees the sandbox's end.
  *
- * A round trip in which both sides sleep costs ten times one in which neither does.  So after an answer the monitor looks for the
- * next request for a while before it sleeps, as long as that pays: an idle sandbox costs nothing.
+ * A round trip in which both sides sleep costs ten times one in which neither does.  So after an answer the monitor
+ * looks for the next request for a while before it sleeps, as long as that pays: an idle sandbox costs nothing.
  */
 #include <errno.h>
 #include <signal.h>
@@ -37,10 +37,11 @@ static void pass_on(const struct monitor *monitor, int number)
     info.si_pid = getpid();
     info.si_uid = getuid();
     info.si_value.sival_int = number;
-    syscall(SYS_rt_sigqueueinfo, monitor->first, LINUX_INTERRUPT_SIGNAL, &info); /* a child not yet waited for: its pid */
+    /* A child that was not waited for yet: the pid is its own. */
+    syscall(SYS_rt_sigqueueinfo, monitor->first, LINUX_INTERRUPT_SIGNAL, &info);
 }
 
-/* ---- One request -------------------------------------------------------------------------------------------------------- */
+/* ---- One request ------------------------------------------------------------------------------------------------- */
 
 static int dispatch(struct monitor *monitor, const struct request *request, struct answer *answer)
 {
@@ -93,9 +94,9 @@ int send_with(int socket, const void *bytes, size_t size, const int *descriptors
 }
 
 /*
- * Whoever does not take its answers can't stop the monitor: an answer that has no room waits in `last`, and is given up for the
- * next one.  So only forged requests go without: an honest picoprocess asks when the one before has its answer, and reads on
- * until its own comes.
+ * Whoever does not take its answers can't stop the monitor: an answer that has no room waits in `last`, and is given up
+ * for the next one.  So only forged requests go without: an honest picoprocess asks when the one before has its answer,
+ * and reads on until its own comes.
  */
 static struct answer last;
 static bool last_waits;
@@ -145,7 +146,7 @@ void monitor_serve(struct monitor *monitor, const void *packet, size_t size, pid
         pass_on(monitor, SIGCONT);
 }
 
-/* ---- The channel ---------------------------------------------------------------------------------------------------------- */
+/* ---- The channel ------------------------------------------------------------------------------------------------- */
 
 /* One packet, if there is one: > 0.  0: none now.  -1: nobody is left who could send. */
 static int receive(struct monitor *monitor)
@@ -156,7 +157,8 @@ static int receive(struct monitor *monitor)
         char bytes[CMSG_SPACE(sizeof(struct ucred))];
     } control;
     struct iovec part = {packet, sizeof packet};
-    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+    struct msghdr message = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
     ssize_t size = recvmsg(monitor->channel, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     if (size < 0)
         return errno == EAGAIN || errno == EINTR ? 0 : -1;
@@ -179,8 +181,8 @@ static int64_t now_ns(void)
 }
 
 /*
- * How long to look for the next request.  Looking in vain costs credit (the guest thinks for long, or waits for this very
- * processor), finding one earns it; without credit, now and then a request that came soon after the last does.
+ * How long to look for the next request.  Looking in vain costs credit (the guest thinks for long, or waits for this
+ * very processor), finding one earns it; without credit, now and then a request that came soon after the last does.
  */
 static struct { int credit, soon; int64_t last; } spin = {.credit = CREDIT_MOST / 2};
 
@@ -229,11 +231,12 @@ static void on_request(uv_poll_t *poll, int status, int events)
         uv_poll_start(poll, watched = wanted, on_request);
 }
 
-/* ---- Signals and the end --------------------------------------------------------------------------------------------------- */
+/* ---- Signals and the end ----------------------------------------------------------------------------------------- */
 
 static void handled_signals(sigset_t *set)
 {
-    static const int signals[] = {SIGCHLD, SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGWINCH, SIGCONT, SIGUSR1, SIGUSR2};
+    static const int signals[] = {SIGCHLD, SIGINT,   SIGTERM, SIGHUP,  SIGQUIT,
+                                  SIGTSTP, SIGWINCH, SIGCONT, SIGUSR1, SIGUSR2};
     sigemptyset(set);
     for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
         sigaddset(set, signals[i]);
@@ -287,7 +290,8 @@ static void finish(struct loop *loop, int status)
     uv_stop(&loop->uv);
 }
 
-/* Orphans of the sandbox become pal-run's children.  The first picoprocess is left for end_all: its pid must stay its own. */
+/* Orphans of the sandbox become pal-run's children.  The first picoprocess is left for end_all: its pid must stay
+ * its own. */
 static void collect(struct loop *loop)
 {
     siginfo_t info;

@@ -14,7 +14,7 @@
 #define SYNTHETIC_DEVICE 1u /* as anonymous file systems have them; no disk's */
 #define RESTARTS 8          /* of an open whose last name was swapped for a symlink at the last moment */
 
-/* ---- Attributes ------------------------------------------------------------------------------------------------------- */
+/* ---- Attributes -------------------------------------------------------------------------------------------------- */
 
 static uint32_t type_of(uint32_t mode)
 {
@@ -131,9 +131,10 @@ int serve_canonical(struct tree *tree, const struct request *request, struct ans
     return 0;
 }
 
-/* ---- Open --------------------------------------------------------------------------------------------------------------- */
+/* ---- Open -------------------------------------------------------------------------------------------------------- */
 
-/* O_NONBLOCK: neither a FIFO nor a device may hold the monitor up.  Taken off again where the guest didn't ask for it. */
+/* O_NONBLOCK: neither a FIFO nor a device may hold the monitor up.  Taken off again where the guest didn't ask for
+ * it. */
 static void how_of(uint32_t flags, uint32_t mode, struct open_how *how)
 {
     static const struct { uint32_t pal, host; } map[] = {
@@ -162,8 +163,8 @@ static int deny(struct tree *tree, const struct place *place, int error, const c
 }
 
 /* May the guest have what was opened?  Only files, directories, and FIFOs where it may write. */
-static int check_opened(struct tree *tree, const struct place *place, const struct open_how *how, int fd, uint32_t flags,
-                        const struct pal_attributes *attributes)
+static int check_opened(struct tree *tree, const struct place *place, const struct open_how *how, int fd,
+                        uint32_t flags, const struct pal_attributes *attributes)
 {
     if (attributes->type != PAL_TYPE_FILE && attributes->type != PAL_TYPE_DIRECTORY &&
         !(attributes->type == PAL_TYPE_FIFO && place->mount->writable))
@@ -231,9 +232,9 @@ static int open_at_place(struct tree *tree, const struct place *place, struct op
 static int open_by_walk(struct tree *tree, const struct request *request, struct open_how *how, struct place *place,
                         struct pal_path_buffer *escape)
 {
-    unsigned flags = request->flags & PAL_OPEN_NOFOLLOW || (~request->flags & (PAL_OPEN_CREATE | PAL_OPEN_EXCLUSIVE)) == 0
-                         ? PLACE_NOFOLLOW
-                         : 0;
+    uint32_t exclusive = PAL_OPEN_CREATE | PAL_OPEN_EXCLUSIVE;
+    bool nofollow = request->flags & PAL_OPEN_NOFOLLOW || (request->flags & exclusive) == exclusive;
+    unsigned flags = nofollow ? PLACE_NOFOLLOW : 0;
     int fd = -ELOOP;
     for (int i = 0; i < RESTARTS && fd == -ELOOP; i++) {
         uint32_t asked = request->flags;
@@ -284,7 +285,9 @@ int serve_open(struct tree *tree, const struct request *request, struct answer *
     struct open_how how;
     struct place place;
     how_of(request->flags, request->mode & 01777, &how);
-    unsigned flags = (request->flags & CHANGING ? PLACE_CHANGES : 0) | (request->flags & PAL_OPEN_NOFOLLOW ? PLACE_NOFOLLOW : 0);
+    unsigned flags = request->flags & PAL_OPEN_NOFOLLOW ? PLACE_NOFOLLOW : 0;
+    if (request->flags & CHANGING)
+        flags |= PLACE_CHANGES;
     int fd = resolve_open(tree, request->path, request->path_size, flags, &how, &place);
     if (fd == RESOLVE_WALK)
         fd = open_by_walk(tree, request, &how, &place, &answer->text);

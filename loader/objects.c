@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Requests about objects without a name: sections, socket pairs, descriptors that pass between picoprocesses, interrupts.
+ * Requests about objects without a name: sections, socket pairs, descriptors that pass between picoprocesses,
+ * interrupts.
  *
- * Tokens are random, so that a guessed one is worth nothing; the table is bounded: the oldest export that nobody took is dropped.
+ * Tokens are random, so that a guessed one is worth nothing; the table is bounded: the oldest export that nobody took
+ * is dropped.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,8 +19,9 @@
 #include "loader/loader.h"
 
 /*
- * A member of the sandbox, held so that its pid can't become another's: setsid is not among the admitted calls, so all that came
- * from the first picoprocess is in its session, and nothing else is.  The session is asked for after the descriptor was got.
+ * A member of the sandbox, held so that its pid can't become another's: setsid is not among the admitted calls, so all
+ * that came from the first picoprocess is in its session, and nothing else is.  The session is asked for after the
+ * descriptor was got.
  */
 static int member_open(const struct objects *objects, pid_t pid)
 {

@@ -20,11 +20,11 @@ static const char help[] =
     "      --cwd DIR            folder to start in\n"
     "      --report             say at the end what was asked for and denied\n"
     "      --trace, --stats     each system call; counts of calls\n"
-    "      --trap=sud|seccomp   how a system call reaches the libOS (seccomp: for hosts without Syscall User Dispatch)\n"
+    "      --trap=sud|seccomp   how system calls reach the libOS (seccomp: hosts without Syscall User Dispatch)\n"
     "      --no-rewrite         leave every call site on the trap\n"
     "      --help, --version\n\n"
-    "Without a manifest the program sees /usr, /lib*, /bin, /sbin, the public parts of /etc, its own folder and the current one,\n"
-    "all read-only; a private, empty, writable /tmp and home; no network; a reduced environment.\n\n"
+    "Without a manifest the program sees /usr, /lib*, /bin, /sbin, the public parts of /etc, its own folder and the\n"
+    "current one, all read-only; a private, empty, writable /tmp and home; no network; a reduced environment.\n\n"
     "Exit status: the program's; 128+N if signal N killed it; 125 pal-run failed, 126 not executable, 127 not found.\n";
 
 enum { OPTION_RO = 256, OPTION_RW, OPTION_ENV, OPTION_CWD, OPTION_REPORT, OPTION_TRACE, OPTION_STATS, OPTION_TRAP,

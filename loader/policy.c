@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a sandbox may see.  Without a manifest: the system's programs and libraries, the public parts of /etc, the program's own
- * folder and the current one, all read-only at their own paths; a private writable /tmp and home; a reduced environment.
+ * What a sandbox may see.  Without a manifest: the system's programs and libraries, the public parts of /etc, the
+ * program's own folder and the current one, all read-only at their own paths; a private writable /tmp and home; a
+ * reduced environment.
  *
- * A folder is not shown where it is "/", a home directory, or holds one: starting a download from one's home must not show the
- * home.  The program itself is then shown alone, as a mount of one file.
+ * A folder is not shown where it is "/", a home directory, or holds one: starting a download from one's home must not
+ * show the home.  The program itself is then shown alone, as a mount of one file.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -49,7 +50,7 @@ static struct mount *add(struct policy *policy, enum mount_kind kind, const char
     return mount;
 }
 
-/* ---- Without a manifest ----------------------------------------------------------------------------------------------------- */
+/* ---- Without a manifest ------------------------------------------------------------------------------------------ */
 
 static void add_system(struct policy *policy)
 {
@@ -202,7 +203,7 @@ void policy_default(struct policy *policy, const struct options *options)
     environment_default(policy);
 }
 
-/* ---- With one ------------------------------------------------------------------------------------------------------------------ */
+/* ---- With one ---------------------------------------------------------------------------------------------------- */
 
 /* The guest's PATH is searched in the guest's view. */
 static const char *find_in_sandbox(struct policy *policy, const char *program)
@@ -249,12 +250,13 @@ void policy_from_manifest(struct policy *policy, const struct options *options)
     policy->home = policy->home ? policy->home : "/";
     const char *program = options->command[0] ? options->command[0] : manifest.program;
     if (!program)
-        fail(EXIT_OWN_FAILURE, "%s: names no program: set 'program', or give one on the command line", options->manifest);
+        fail(EXIT_OWN_FAILURE, "%s: names no program: set 'program', or give one on the command line",
+             options->manifest);
     policy->shown = program;
     policy->argv = options->command[0] ? options->command : join_arguments(program, &manifest);
 }
 
-/* ---- Options, on top of either --------------------------------------------------------------------------------------------------- */
+/* ---- Options, on top of either ----------------------------------------------------------------------------------- */
 
 static void add_option_mount(struct policy *policy, const struct option_mount *option)
 {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the last run of a program asked at its start, so that the next is told without asking: a file of names for each program in
- * $XDG_CACHE_HOME/pal-run (or ~/.cache/pal-run).
+ * What the last run of a program asked at its start, so that the next is told without asking: a file of names for each
+ * program in $XDG_CACHE_HOME/pal-run (or ~/.cache/pal-run).
  *
- * A profile says only which names to look up early.  Each is looked up by the policy of the run that is starting, with the
- * function that would have answered the guest: so whoever writes a profile, a guest by what it asks or another program, gains
- * nothing by it.  Names that policy refused, or that the guest may change, are not kept.
+ * A profile says only which names to look up early.  Each is looked up by the policy of the run that is starting, with
+ * the function that would have answered the guest: so whoever writes a profile, a guest by what it asks or another
+ * program, gains nothing by it.  Names that policy refused, or that the guest may change, are not kept.
  *
  * Format: a line "pal-run profile 1", then a line a name: "o PATH" opened for reading, "s PATH" attributes asked.
  */
@@ -53,7 +53,8 @@ static bool name_file(const char *program)
     if (cache && cache[0] == '/')
         size = snprintf(file_name, sizeof file_name, "%s/pal-run/%016llx", cache, (unsigned long long)hash(program));
     else if (home && home[0] == '/')
-        size = snprintf(file_name, sizeof file_name, "%s/.cache/pal-run/%016llx", home, (unsigned long long)hash(program));
+        size = snprintf(file_name, sizeof file_name, "%s/.cache/pal-run/%016llx", home,
+                        (unsigned long long)hash(program));
     else
         return false;
     return size < (int)sizeof file_name;

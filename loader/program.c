@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * From the PROGRAM of the command line to an open file that can be run: 127 where it is not found, 126 where it is no program.
- * The file is opened in the sandbox's own view, once: what was checked is what is sent ahead to the picoprocess.
+ * From the PROGRAM of the command line to an open file that can be run: 127 where it is not found, 126 where it is no
+ * program. The file is opened in the sandbox's own view, once: what was checked is what is sent ahead to the
+ * picoprocess.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -87,8 +88,8 @@ static void check_interpreter(struct tree *tree, const char *shown, const char *
 {
     int error = path[0] == '/' ? open_guest(tree, path, PAL_OPEN_EXECUTE, answer) : -ENOENT;
     if (error)
-        fail(EXIT_NOT_EXECUTABLE, "%s: its interpreter %s can't be run: %s: install it, or grant it with --ro", shown, path,
-             error == -ENOENT ? "not found in the sandbox" : strerror(-error));
+        fail(EXIT_NOT_EXECUTABLE, "%s: its interpreter %s can't be run: %s: install it, or grant it with --ro", shown,
+             path, error == -ENOENT ? "not found in the sandbox" : strerror(-error));
 }
 
 void program_check(struct tree *tree, const char *guest_path, const char *shown, struct program *out)

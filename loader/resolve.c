@@ -2,15 +2,15 @@
 /*
  * From a guest path to a host object.
  *
- * Paths are resolved in the guest's namespace: symlinks that lie on the host are expanded here, as text, against the guest's
- * mounts; the kernel is never asked to follow one.  So neither "..", nor a symlink, nor one swapped in at the last moment leads
- * out of a mount: each step is one openat2 beneath a descriptor, RESOLVE_NO_SYMLINKS, or one name with O_NOFOLLOW, and what
- * was opened is what is used.  There are two ways:
+ * Paths are resolved in the guest's namespace: symlinks that lie on the host are expanded here, as text, against the
+ * guest's mounts; the kernel is never asked to follow one.  So neither "..", nor a symlink, nor one swapped in at the
+ * last moment leads out of a mount: each step is one openat2 beneath a descriptor, RESOLVE_NO_SYMLINKS, or one name
+ * with O_NOFOLLOW, and what was opened is what is used.  There are two ways:
  *   resolve_open  most paths have no symlink but perhaps the last name: one call;
  *   resolve_walk  name by name; tells apart all that the first can't, and checks "public only" mounts.
  *
- * In a public-only mount (/etc) a guest may do what any stranger on the host may: directories need o+x, files o+r, whoever
- * started pal-run; and some names are refused whatever their mode.
+ * In a public-only mount (/etc) a guest may do what any stranger on the host may: directories need o+x, files o+r,
+ * whoever started pal-run; and some names are refused whatever their mode.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -40,7 +40,7 @@ static bool text_is(const char *text, size_t size, const char *word)
     return strlen(word) == size && !memcmp(text, word, size);
 }
 
-/* ---- Paths as text -------------------------------------------------------------------------------------------------- */
+/* ---- Paths as text ----------------------------------------------------------------------------------------------- */
 
 /* path := the path that `target`, found as the last name of `path`, leads to.  -ELOOP: only a walk can tell. */
 static ssize_t splice_last(char *path, size_t size, const char *target, size_t target_size, bool *slash)
@@ -94,17 +94,19 @@ int mount_open(const struct mount *mount, const struct open_how *how)
     return fd < 0 ? -errno : fd;
 }
 
-/* ---- In one call ------------------------------------------------------------------------------------------------------ */
+/* ---- In one call ------------------------------------------------------------------------------------------------- */
 
 /* Only a walk can tell: no mount, a place of the libOS, checks on the way. */
-static bool needs_walk(const struct tree *tree, const struct mount *mount, const char *path, size_t size, unsigned flags)
+static bool needs_walk(const struct tree *tree, const struct mount *mount, const char *path, size_t size,
+                       unsigned flags)
 {
     return !mount || mount->public_only || tree_is_libos_own(tree, path, size) ||
            (flags & PLACE_CHANGES && !mount->writable && mount->kind != MOUNT_LINK);
 }
 
 /* A scratch directory that was not made yet holds nothing: most programs only look into their home. */
-static bool is_empty_scratch(const struct tree *tree, const struct mount *mount, const char *path, size_t size, unsigned flags)
+static bool is_empty_scratch(const struct tree *tree, const struct mount *mount, const char *path, size_t size,
+                             unsigned flags)
 {
     return mount->kind == MOUNT_SCRATCH && mount->root < 0 && size != mount->at_size && !(flags & PLACE_CHANGES) &&
            !tree_is_above_mount(tree, path, size);
@@ -184,7 +186,7 @@ int resolve(struct tree *tree, const char *path, size_t size, unsigned flags, st
     return error;
 }
 
-/* ---- Name by name ------------------------------------------------------------------------------------------------------- */
+/* ---- Name by name ------------------------------------------------------------------------------------------------ */
 
 struct walk {
     struct tree *tree;
@@ -269,14 +271,15 @@ static int expand(struct walk *walk, const char *target, size_t target_size)
 /* Never shown, whatever their mode is: names at the top of a public-only mount. */
 static bool is_secret(const struct mount *mount, const char *path, size_t size)
 {
-    static const char *const names[] = {"shadow", "gshadow", "shadow-", "gshadow-", "sudoers", "sudoers.d", "security/opasswd"};
+    static const char *const names[] = {"shadow",  "gshadow",   "shadow-",         "gshadow-",
+                                        "sudoers", "sudoers.d", "security/opasswd"};
     const char *rest = path + mount->at_size + 1;
     size_t rest_size = size - mount->at_size - 1;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (path_is_within(rest, rest_size, names[i], strlen(names[i])))
             return true;
     bool key = rest_size > 13 && !memcmp(rest, "ssh/ssh_host_", 13);
-    return key && (rest_size < 4 || memcmp(rest + rest_size - 4, ".pub", 4));
+    return key && (rest_size < 4 || memcmp(rest + rest_size - 4, ".pub", 4) != 0);
 }
 
 static int check_public(struct walk *walk, const struct stat *status, bool last)

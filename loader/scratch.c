@@ -2,8 +2,8 @@
 /*
  * Private writable mounts: one host directory, made at first need, with one inside for each mount.
  *
- * A janitor removes it: a process outside of the sandbox, in a session of its own, that waits until pal-run closes a pipe, by
- * whatever death, and then deletes.  In a normal end pal-run waits for it.
+ * A janitor removes it: a process outside of the sandbox, in a session of its own, that waits until pal-run closes a
+ * pipe, by whatever death, and then deletes.  In a normal end pal-run waits for it.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -18,7 +18,7 @@
 
 #include "loader/loader.h"
 
-/* ---- The janitor ---------------------------------------------------------------------------------------------------------- */
+/* ---- The janitor ------------------------------------------------------------------------------------------------- */
 
 static bool is_dots(const char *name)
 {
@@ -117,7 +117,7 @@ static int janitor_start(struct scratch *scratch)
     return 0;
 }
 
-/* ---- The directories ------------------------------------------------------------------------------------------------------ */
+/* ---- The directories --------------------------------------------------------------------------------------------- */
 
 static int scratch_make(struct scratch *scratch)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The shared segment's contents: what the first picoprocess is told.  They are built in ordinary memory and written in one call,
- * which costs fewer page faults than mapping them; pointers are addresses at PAL_SHARED_BASE.  The start, which the picoprocess
- * may be reading, is written again with the same bytes.
+ * The shared segment's contents: what the first picoprocess is told.  They are built in ordinary memory and written in
+ * one call, which costs fewer page faults than mapping them; pointers are addresses at PAL_SHARED_BASE.  The start,
+ * which the picoprocess may be reading, is written again with the same bytes.
  */
 #include <errno.h>
 #include <linux/filter.h>
@@ -111,8 +111,8 @@ static uint64_t file_limit(const struct policy *policy)
     return policy->limits.files < most ? policy->limits.files : most;
 }
 
-static void fill_boot(struct builder *builder, const struct policy *policy, const struct options *options, mode_t umask_was,
-                      struct pal_boot *boot)
+static void fill_boot(struct builder *builder, const struct policy *policy, const struct options *options,
+                      mode_t umask_was, struct pal_boot *boot)
 {
     struct utsname names;
     uname(&names);
@@ -143,7 +143,8 @@ static void fill_boot(struct builder *builder, const struct policy *policy, cons
     boot->log = LINUX_FD_LOG;
 }
 
-void segment_fill(int fd, const struct policy *policy, const struct options *options, const struct ahead *ahead, mode_t umask_was)
+void segment_fill(int fd, const struct policy *policy, const struct options *options, const struct ahead *ahead,
+                  mode_t umask_was)
 {
     struct builder builder = {.bytes = NULL};
     struct linux_shared shared = {.magic = PAL_IMAGE_MAGIC,

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The first picoprocess: a fresh image with an empty environment, only the descriptors it needs, its own session, and nothing it
- * could gain or keep: no new privileges, no capabilities, limits, and under root an unused user id of its own.
+ * The first picoprocess: a fresh image with an empty environment, only the descriptors it needs, its own session, and
+ * nothing it could gain or keep: no new privileges, no capabilities, limits, and under root an unused user id of its
+ * own.
  *
- * It is started before anything else, libc's own start included: on some machines that takes longer (CPUID under a hypervisor) than
- * all that pal-run does, and so both run side by side.  The picoprocess gets ready up to where it must be told something,
- * and waits for start_go's packet.
+ * It is started before anything else, libc's own start included: on some machines that takes longer (CPUID under a
+ * hypervisor) than all that pal-run does, and so both run side by side.  The picoprocess gets ready up to where it must
+ * be told something, and waits for start_go's packet.
  *
- * Therefore: this file calls no libc function and has no stack protector (there is no TLS yet; see rules.mk).  The child shares
- * pal-run's memory until its exec, on a stack of its own; what it can't do it says in `launched`.
+ * Therefore: this file calls no libc function and has no stack protector (there is no TLS yet; see rules.mk).  The
+ * child shares pal-run's memory until its exec, on a stack of its own; what it can't do it says in `launched`.
  */
 #include <fcntl.h>
 #include <linux/auxvec.h>
@@ -40,7 +41,7 @@ static char path[PAL_PATH_MAX + 64];
 
 long launch_clone(void *stack_top, void (*child)(void));
 
-/* ---- In the child ---------------------------------------------------------------------------------------------------- */
+/* ---- In the child ------------------------------------------------------------------------------------------------ */
 
 static void leave(const char *failed, int64_t error) __attribute__((noreturn));
 static void leave(const char *failed, int64_t error)
@@ -59,7 +60,7 @@ static void must(int64_t result, const char *failed)
 
 static void limit(int resource, uint64_t most)
 {
-    struct rlimit64 value;
+    struct rlimit64 value = {0, 0};
     must(host_call(prlimit64, 0, resource, NULL, &value), "can't read resource limits");
     if (most < value.rlim_max)
         value.rlim_max = most;
@@ -68,8 +69,9 @@ static void limit(int resource, uint64_t most)
 }
 
 /*
- * Root's own user id would own root's files, if ever a descriptor led to one.  Where ids can't be changed (a container without
- * CAP_SETUID) having no capability must do.  The bounding set is left: under no_new_privs no exec gives anything.
+ * Root's own user id would own root's files, if ever a descriptor led to one.  Where ids can't be changed (a container
+ * without CAP_SETUID) having no capability must do.  The bounding set is left: under no_new_privs no exec gives
+ * anything.
  */
 static void drop_privileges(void)
 {
@@ -161,7 +163,7 @@ static void child(void)
     leave(chosen ? chosen : path, -launched.error);
 }
 
-/* ---- In pal-run ------------------------------------------------------------------------------------------------------- */
+/* ---- In pal-run -------------------------------------------------------------------------------------------------- */
 
 /* 0, 1 and 2 must be something, or what is opened next would become the guest's standard streams. */
 static int64_t open_standard_streams(void)
@@ -196,7 +198,7 @@ static int64_t begin_segment(bool trap)
 
 static int64_t make_channel(void)
 {
-    int ends[2], one = 1;
+    int ends[2] = {-1, -1}, one = 1;
     int64_t result = host_call(socketpair, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends);
     if (result < 0)
         return result;

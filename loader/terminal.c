@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Terminals: pseudoterminals for guests, what acts on them beyond the calls that the filter admits, and the terminal that
- * pal-run itself has.
+ * Terminals: pseudoterminals for guests, what acts on them beyond the calls that the filter admits, and the terminal
+ * that pal-run itself has.
  *
- * A guest's pseudoterminal is one of the host's, with the host's line discipline, but it is no host process's controlling
- * terminal: so no key typed at it makes the host signal anybody.  The monitor keeps neither side open (each end's last close
- * must be seen by the other), only the name of the inner side, through which it can be opened again.
+ * A guest's pseudoterminal is one of the host's, with the host's line discipline, but it is no host process's
+ * controlling terminal: so no key typed at it makes the host signal anybody.  The monitor keeps neither side open (each
+ * end's last close must be seen by the other), only the name of the inner side, through which it can be opened again.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -31,7 +31,7 @@ void terminals_init(struct terminals *terminals)
     terminals->own = open("/dev/tty", O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
 }
 
-/* ---- Pseudoterminals ---------------------------------------------------------------------------------------------------- */
+/* ---- Pseudoterminals --------------------------------------------------------------------------------------------- */
 
 static void forget(struct inner *inner)
 {
@@ -86,7 +86,7 @@ static int open_name(unsigned number)
 
 int serve_pty(struct terminals *terminals, struct answer *answer)
 {
-    unsigned number;
+    unsigned number = 0;
     int unlocked = 0;
     struct inner *inner = find_free(terminals), *stale;
     if (!inner)
@@ -94,7 +94,11 @@ int serve_pty(struct terminals *terminals, struct answer *answer)
     int outer = posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
     if (outer < 0)
         return -errno;
-    int name = ioctl(outer, TIOCSPTLCK, &unlocked) < 0 || ioctl(outer, TIOCGPTN, &number) < 0 ? -errno : open_name(number);
+    int name = -1;
+    if (ioctl(outer, TIOCSPTLCK, &unlocked) == 0 && ioctl(outer, TIOCGPTN, &number) == 0)
+        name = open_name(number);
+    else
+        name = -errno;
     if (name < 0) {
         close(outer);
         return name;
@@ -129,7 +133,8 @@ int serve_pty_inner(struct terminals *terminals, const struct request *request, 
     return 0;
 }
 
-/* Either side of a pseudoterminal that was made here?  All others, the user's above all, are not the guest's to act on. */
+/* Either side of a pseudoterminal that was made here?  All others, the user's above all, are not the guest's to act
+ * on. */
 static bool is_ours(struct terminals *terminals, int fd)
 {
     struct stat status, name;
@@ -167,7 +172,7 @@ static int control(int fd, enum monitor_terminal what, uint64_t value)
     return result < 0 ? -errno : 0;
 }
 
-/* ---- The user's terminal -------------------------------------------------------------------------------------------------- */
+/* ---- The user's terminal ----------------------------------------------------------------------------------------- */
 
 static bool in_front(const struct terminals *terminals)
 {

@@ -18,7 +18,8 @@ bool path_is_within(const char *path, size_t size, const char *prefix, size_t pr
 {
     if (prefix_size == 1)
         return true; /* "/" */
-    return size >= prefix_size && !memcmp(path, prefix, prefix_size) && (size == prefix_size || path[prefix_size] == '/');
+    return size >= prefix_size && !memcmp(path, prefix, prefix_size) &&
+           (size == prefix_size || path[prefix_size] == '/');
 }
 
 struct mount *tree_mount_at(const struct tree *tree, const char *path, size_t size)

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Runs when pal-run is built: compiles hostcalls.def by libseccomp and prints the filters as C.  (Compiled at each start they
- * would cost more than the rest of pal-run's own work.)
+ * Runs when pal-run is built: compiles hostcalls.def by libseccomp and prints the filters as C.  (Compiled at each
+ * start they would cost more than the rest of pal-run's own work.)
  *
- * Everything not in the table kills, or traps where --trap=seccomp interposes by that.  clone3 answers ENOSYS to all: its flags
- * are in memory, where a filter can't look.  The x32 bit and foreign architectures kill.  The instruction pointer is not
- * looked at: a guest can jump onto any instruction.
+ * Everything not in the table kills, or traps where --trap=seccomp interposes by that.  clone3 answers ENOSYS to all:
+ * its flags are in memory, where a filter can't look.  The x32 bit and foreign architectures kill.  The instruction
+ * pointer is not looked at: a guest can jump onto any instruction.
  */
 #include <asm/ioctls.h>
 #include <asm/termbits.h>
@@ -47,7 +47,8 @@ static void add(scmp_filter_ctx context, const struct row *row)
 {
     struct scmp_arg_cmp conditions[2];
     for (unsigned i = 0; i < row->count; i++)
-        conditions[i] = SCMP_CMP(row->condition[i].argument, SCMP_CMP_MASKED_EQ, row->condition[i].mask, row->condition[i].value);
+        conditions[i] =
+            SCMP_CMP(row->condition[i].argument, SCMP_CMP_MASKED_EQ, row->condition[i].mask, row->condition[i].value);
     check(seccomp_rule_add_exact_array(context, SCMP_ACT_ALLOW, row->number, row->count, conditions), "rule");
 }
 

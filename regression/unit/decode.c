@@ -12,7 +12,8 @@ struct packet {
     char bytes[2 * PAL_PATH_MAX];
 };
 
-static size_t fill(struct packet *packet, uint32_t op, const char *path, size_t path_size, const char *other, size_t other_size)
+static size_t fill(struct packet *packet, uint32_t op, const char *path, size_t path_size, const char *other,
+                   size_t other_size)
 {
     memset(packet, 0, sizeof *packet);
     packet->header.op = op;
@@ -139,7 +140,8 @@ Test(decode, noise)
             continue;
         cr_assert(request.op > 0 && request.op < MONITOR_OPS);
         cr_assert_eq(request.path_size + request.other_size, bytes);
-        bool abstract = (request.op == MONITOR_BIND || request.op == MONITOR_CONNECT) && request.flags & MONITOR_ABSTRACT;
+        bool local = request.op == MONITOR_BIND || request.op == MONITOR_CONNECT;
+        bool abstract = local && request.flags & MONITOR_ABSTRACT;
         if (request.path_size && !abstract)
             cr_assert(request.path[0] == '/' && !memchr(request.path, 0, request.path_size));
     }

@@ -9,7 +9,8 @@
 #include "loader/loader.h"
 
 static const char passwd[] = "root:x:0:0:root:/root:/bin/bash\ndaemon:x:1:1:daemon:/usr/sbin:/usr/sbin/nologin\n"
-                             "alice:x:1000:1000::/srv/people/alice/:/bin/sh\nbroken\nnobody:x:65534:65534::/nonexistent:/bin/false\n";
+                             "alice:x:1000:1000::/srv/people/alice/:/bin/sh\nbroken\n"
+                             "nobody:x:65534:65534::/nonexistent:/bin/false\n";
 
 Test(policy, homes)
 {

@@ -74,7 +74,8 @@ TestSuite(resolve, .init = setup, .fini = teardown);
 
 static int open_with(const char *path, uint32_t flags, uint32_t mode)
 {
-    const struct request request = {.op = MONITOR_OPEN, .path = path, .path_size = strlen(path), .flags = flags, .mode = mode};
+    const struct request request = {
+        .op = MONITOR_OPEN, .path = path, .path_size = strlen(path), .flags = flags, .mode = mode};
     answer.reply.descriptors = 0;
     return serve_open(&tree, &request, &answer);
 }
@@ -241,7 +242,8 @@ Test(resolve, changes)
     cr_assert_eq(change(PAL_RENAME, "/one", "/two", 0), -EBUSY);
     cr_assert_eq(change(PAL_MKDIR, "/nowhere", NULL, 0755), -EROFS);
     cr_assert_eq(change(PAL_UNLINK, "/work/../secret", NULL, 0), -EROFS);
-    struct request set = {.op = MONITOR_SET, .path = "/work/mine", .path_size = 10, .mode = PAL_SET_MODE, .values.mode = 04755};
+    struct request set = {
+        .op = MONITOR_SET, .path = "/work/mine", .path_size = 10, .mode = PAL_SET_MODE, .values.mode = 04755};
     cr_assert_eq(serve_set(&tree, &set, &answer), -EPERM);
     set.values.mode = 0600;
     set.values.inode = 1;
