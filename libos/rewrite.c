@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the call-site rewriter (shim/site.h) needs of this process: text that stays as it is for a while, pages that can be
- * written, room for stubs.  All of it under mm.lock.
+ * What the call-site rewriter (shim/site.h) needs of this process: text that stays as it is for a while, pages that can
+ * be written, room for stubs.  All of it under mm.lock.
  */
 #include "libos/process_own.h"
 #include "libos/vma.h"
@@ -64,9 +64,9 @@ void rewrite_init(void)
 /* ---- Sites that children run ------------------------------------------------------------------------------------- */
 
 /*
- * A fork's child that ends soon traps at each of its sites too few times, and what it counted ends with it.  So it tells
- * its parent, which has the same text, and whose later children then find the site rewritten.  A word in the parent's slot
- * holds one site; of several, each has its turn once the one that won is rewritten.
+ * A fork's child that ends soon traps at each of its sites too few times, and what it counted ends with it.  So it
+ * tells its parent, which has the same text, and whose later children then find the site rewritten.  A word in the
+ * parent's slot holds one site; of several, each has its turn once the one that won is rewritten.
  */
 #define TOLD_EPOCH 47 /* bits of an address; above them the epoch's lowest */
 

@@ -17,8 +17,8 @@
 #include "pal/linux/linux.h"
 
 #define HANDLER_STACK 16384u  /* what handlers and the image's classify use, above what the CPU's state needs */
-/* The first thread's, in .bss; a CPU whose state is larger makes it unused.  Its last bytes, struct linux_thread, begin a
- * page that host.ld fills with the rest of the PAL's state. */
+/* The first thread's, in .bss; a CPU whose state is larger makes it unused.  Its last bytes, struct linux_thread, begin
+ * a page that host.ld fills with the rest of the PAL's state. */
 #define FIRST_BLOCK (32768u + 64)
 #define USER_ADDRESS_END 0x7ffffffff000ull
 
