@@ -22,8 +22,8 @@ static struct host_child {
     uint64_t host;
     struct shared_process *slot;
     uint32_t pid;
-} *host_children;
-static uint32_t host_child_count, host_child_capacity; /* the count is read without the lock, too */
+} few[16], *host_children = few; /* each fork writes here: few lie on a page that it writes anyway */
+static uint32_t host_child_count, host_child_capacity = COUNT_OF(few); /* the count is read without the lock, too */
 static struct mutex host_children_lock;                /* innermost but for the heap's */
 
 int64_t host_child_room(void)
@@ -31,11 +31,12 @@ int64_t host_child_room(void)
     mutex_lock(&host_children_lock);
     int64_t error = 0;
     if (host_child_count + 8 > host_child_capacity) { /* other threads may fork before we have added ours */
-        uint32_t capacity = MAX(16u, host_child_capacity * 2);
+        uint32_t capacity = host_child_capacity * 2;
         struct host_child *grown = alloc(capacity * sizeof *grown);
         if (grown) {
             memcpy(grown, host_children, host_child_count * sizeof *grown);
-            release(host_children);
+            if (host_children != few)
+                release(host_children);
             host_children = grown;
             host_child_capacity = capacity;
         } else {
