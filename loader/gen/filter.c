@@ -15,6 +15,7 @@
 #include <linux/prctl.h>
 #include <sched.h>
 #include <seccomp.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,14 +25,16 @@
 #include <unistd.h>
 
 static const struct row {
+    const char *name, *only, *reason; /* only: the conditions as the table has them */
     int number;
     unsigned count; /* of conditions */
     struct { unsigned argument; uint64_t mask, value; } condition[2];
 } rows[] = {
-#define HOSTCALL(name, reason) {SYS_##name, 0, {{0, 0, 0}, {0, 0, 0}}},
-#define HOSTCALL_IF(name, argument, mask, value, reason) {SYS_##name, 1, {{argument, mask, value}, {0, 0, 0}}},
+#define HOSTCALL(name, reason) {#name, "", reason, SYS_##name, 0, {{0, 0, 0}, {0, 0, 0}}},
+#define HOSTCALL_IF(name, argument, mask, value, reason) \
+    {#name, (value) ? #value : "without " #mask, reason, SYS_##name, 1, {{argument, mask, value}, {0, 0, 0}}},
 #define HOSTCALL_IF2(name, a1, mask1, value1, a2, mask2, value2, reason) \
-    {SYS_##name, 2, {{a1, mask1, value1}, {a2, mask2, value2}}},
+    {#name, #value1 ", without " #mask2, reason, SYS_##name, 2, {{a1, mask1, value1}, {a2, mask2, value2}}},
 #include "pal/linux/hostcalls.def"
 };
 
@@ -74,8 +77,26 @@ static void emit(const char *name, uint32_t otherwise)
     seccomp_release(context);
 }
 
-int main(void)
+static void print_table(void)
 {
+    unsigned count = 0;
+    printf("# Host calls\n\nAll that a picoprocess may ask of the host. Made from pal/linux/hostcalls.def by `make "
+           "docs/hostcalls.md`.\n\n| call | only with | why |\n|---|---|---|\n");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        bool again = i && rows[i].number == rows[i - 1].number;
+        count += !again;
+        printf("| %s | %s | %s |\n", again ? "" : rows[i].name, rows[i].only, rows[i].reason);
+    }
+    printf("\n%u calls.\n", count);
+}
+
+int main(int argc, char **argv)
+{
+    (void)argv;
+    if (argc > 1) {
+        print_table();
+        return 0;
+    }
     printf("/* SPDX-License-Identifier: MIT */\n/* Made from pal/linux/hostcalls.def by loader/gen/filter.c. */\n");
     emit("filter_kill", SCMP_ACT_KILL_PROCESS);
     emit("filter_trap", SCMP_ACT_TRAP);
