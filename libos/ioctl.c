@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * ioctl(2): requests about the descriptor here, about host files in plain_ioctl, about the two sides of terminals in
- * terminal_ioctl and outer_ioctl, all others by the file's kind.  Modes are the host's; sessions and groups are tty.c's.
+ * terminal_ioctl and outer_ioctl, all others by the file's kind.  Modes are the host's; sessions and groups are
+ * tty.c's.
  */
 #include "libos/ioctl.h"
 #include "libos/abi_terminal.h"
@@ -67,7 +68,7 @@ static int64_t number_to_guest(int64_t number, guest_t argument)
     return number < 0 ? number : copy_out(argument, &value, sizeof(value));
 }
 
-/* ---- Terminals: what both sides know ------------------------------------------------------------------------------- */
+/* ---- Terminals: what both sides know ---------------------------------------------------------------------------- */
 
 static int64_t window_from_guest(struct file *file, struct shared_terminal *terminal, guest_t argument)
 {
@@ -96,7 +97,8 @@ static int64_t group_from_guest(struct shared_terminal *terminal, guest_t argume
     return group < 0 ? -EINVAL : tty_group_set(terminal, group);
 }
 
-/* The host lets the user's terminal be drained and its input dropped; the rest is asked of the monitor, for the sandbox's own. */
+/* The host lets the user's terminal be drained and its input dropped; the rest is asked of the monitor, for the
+ * sandbox's own. */
 static int64_t flush(struct file *file, const struct shared_terminal *terminal, guest_t queue)
 {
     struct pal_terminal modes;
@@ -124,7 +126,8 @@ static int64_t control_number(struct file *file, uint32_t op, guest_t argument)
     return PAL->stream_control(file->handle, op, &value, sizeof(value));
 }
 
-/* Changing a terminal from the background is answered with SIGTTOU, but for those in `group_from_guest`, which asks itself. */
+/* Changing a terminal from the background is answered with SIGTTOU, but for those in `group_from_guest`, which
+ * asks itself. */
 static bool is_change(uint32_t request)
 {
     return (request >= TCSETS && request <= TCSETSF) || request == TCSBRK || request == TCSBRKP || request == TCFLSH ||
@@ -166,7 +169,7 @@ static int64_t common_ioctl(struct file *file, struct shared_terminal *terminal,
     }
 }
 
-/* ---- Inner sides, and the user's terminal -------------------------------------------------------------------------- */
+/* ---- Inner sides, and the user's terminal ----------------------------------------------------------------------- */
 
 int64_t terminal_ioctl(struct file *file, uint32_t request, guest_t argument)
 {
@@ -188,7 +191,7 @@ int64_t terminal_ioctl(struct file *file, uint32_t request, guest_t argument)
     }
 }
 
-/* ---- Outer sides --------------------------------------------------------------------------------------------------- */
+/* ---- Outer sides ------------------------------------------------------------------------------------------------ */
 
 static int64_t lock_from_guest(struct shared_terminal *terminal, guest_t argument)
 {
@@ -239,7 +242,7 @@ int64_t outer_ioctl(struct file *file, uint32_t request, guest_t argument)
     }
 }
 
-/* ---- ioctl(2) ------------------------------------------------------------------------------------------------------ */
+/* ---- ioctl(2) --------------------------------------------------------------------------------------------------- */
 
 static int64_t file_ioctl(struct file *file, int fd, uint32_t request, guest_t argument)
 {

@@ -2,9 +2,9 @@
 /*
  * Terminals as files: /dev/ptmx, /dev/pts/N, /dev/tty, and the user's terminal among the standard streams.
  *
- * Bytes move between the guest and the host's terminal directly.  Before that the libOS asks whether the process may (job
- * control), and after bytes were typed at an outer side it looks for the keys that are signals: the host, for which these
- * terminals are nobody's, sends none.
+ * Bytes move between the guest and the host's terminal directly.  Before that the libOS asks whether the process may
+ * (job control), and after bytes were typed at an outer side it looks for the keys that are signals: the host, for
+ * which these terminals are nobody's, sends none.
  */
 #include "libos/abi_terminal.h"
 #include "libos/own.h"
@@ -155,7 +155,8 @@ static int64_t outer_attributes(struct file *file, struct pal_attributes *out)
     return PAL->attributes_get(file->handle, NULL, out, NULL);
 }
 
-/* The kernel of a process that is killed closes its outer sides, and nobody here notices: whoever collects it has to look. */
+/* The kernel of a process that is killed closes its outer sides, and nobody here notices: whoever collects it has
+ * to look. */
 static void mark(bool has_outer)
 {
     struct shared_process *slot = current_process()->shared;
@@ -241,7 +242,8 @@ int64_t ptmx_open(const struct own_node *node, uint32_t flags, struct file **out
     return result;
 }
 
-/* The user's terminal can't be opened again (the monitor gives out no names of the host's /dev): the description is shared. */
+/* The user's terminal can't be opened again (the monitor gives out no names of the host's /dev): the description
+ * is shared. */
 static int64_t host_open(struct file **out)
 {
     if (!host_file)

@@ -73,8 +73,8 @@ void signal_receive(void);
 bool signal_inbox_is_empty(const struct signal_state *signals);
 /* To a process of another picoprocess: tid 0 = process-directed. */
 int64_t signal_send_remote(int pid, int tid, const struct siginfo *info);
-/* The same in two steps, process-directed and not for SIGKILL: a group's members all have a signal before the first of them
- * acts on it. */
+/* The same in two steps, process-directed and not for SIGKILL: a group's members all have a signal before the
+ * first of them acts on it. */
 void signal_leave_remote(int pid, const struct siginfo *info);
 void signal_interrupt_remote(int pid);
 /* For the timers' helper thread, which an interrupt may hit: a guest thread does the rest. */

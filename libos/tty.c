@@ -273,8 +273,8 @@ void tty_typed(struct shared_terminal *terminal, const struct pal_terminal *mode
 
 /* ---- The end of processes ---------------------------------------------------------------------------------------- */
 
-/* Would the group be an orphan without `leaving` as a parent or a member?  And does it have somebody stopped?  Caller holds
- * the lock. */
+/* Would the group be an orphan without `leaving` as a parent or a member?  And does it have somebody stopped?
+ * Caller holds the lock. */
 static bool stopped_orphans(uint32_t group, const struct shared_process *leaving)
 {
     bool stopped = false;
@@ -282,15 +282,16 @@ static bool stopped_orphans(uint32_t group, const struct shared_process *leaving
         if (slot->pgid != group || slot == leaving || slot->state >= SHARED_EXITING)
             continue;
         const struct shared_process *parent = shared_find((int)slot->ppid);
-        if (tty_stop_is_seen(slot) || (parent && parent != leaving && parent->sid == slot->sid && parent->pgid != group))
+        if (tty_stop_is_seen(slot) ||
+            (parent && parent != leaving && parent->sid == slot->sid && parent->pgid != group))
             return false;
         stopped |= slot->state == SHARED_STOPPED;
     }
     return stopped;
 }
 
-/* Groups of the session that have stopped and that nobody will ever set going again (POSIX: exit, "consequences").  Their
- * links to the session were this process as a member or as a parent. */
+/* Groups of the session that have stopped and that nobody will ever set going again (POSIX: exit, "consequences").
+ * Their links to the session were this process as a member or as a parent. */
 static uint32_t find_orphans(const struct shared_process *leaving, uint32_t groups[MOST_ORPHANED])
 {
     uint32_t count = 0;

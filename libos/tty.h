@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Terminals.  The host's kernel does line discipline, echo and modes; who has a terminal as its controlling one, who is
- * in its foreground, and which signals that means, is the libOS's: tty.c.  Open terminals as files: pty.c; ioctl(2) on
- * them: ioctl.c.
+ * Terminals.  The host's kernel does line discipline, echo and modes; who has a terminal as its controlling one, who
+ * is in its foreground, and which signals that means, is the libOS's: tty.c.  Open terminals as files: pty.c;
+ * ioctl(2) on them: ioctl.c.
  *
- * There is one entry in the shared segment for each pseudoterminal of the sandbox, and one for the terminal that pal-run
- * was started on, if any: the first process and its session have that one from the start.  Entries are guarded by the
- * process table's lock; `session`, `group` and `quoted` may also be read without.
+ * There is one entry in the shared segment for each pseudoterminal of the sandbox, and one for the terminal that
+ * pal-run was started on, if any: the first process and its session have that one from the start.  Entries are
+ * guarded by the process table's lock; `session`, `group` and `quoted` may also be read without.
  */
 #ifndef LIBOS_TTY_H
 #define LIBOS_TTY_H
@@ -32,7 +32,8 @@ void tty_opened(struct shared_terminal *terminal);
 int64_t tty_take(struct shared_terminal *terminal, bool steal); /* TIOCSCTTY */
 int64_t tty_leave(struct shared_terminal *terminal);            /* TIOCNOTTY */
 int64_t tty_group_set(struct shared_terminal *terminal, int group);
-/* May this process read it (SIGTTIN) or change it (SIGTTOU) now?  0, or -errno; the signal was sent where that is due. */
+/* May this process read it (SIGTTIN) or change it (SIGTTOU) now?  0, or -errno; the signal was sent where that is
+ * due. */
 int64_t tty_check(struct shared_terminal *terminal, int signal);
 bool tty_in_background(const struct shared_terminal *terminal);
 void tty_signal(struct shared_terminal *terminal, int signal); /* to its foreground group */
@@ -41,7 +42,8 @@ void tty_sweep(void);
 /* Bytes typed at the outer side while the terminal had these modes: sends what the keys mean. */
 void tty_typed(struct shared_terminal *terminal, const struct pal_terminal *modes, const uint8_t *bytes, size_t size);
 
-/* A process is about to end, or was killed: its session's terminal, and groups that become orphans.  No lock is held. */
+/* A process is about to end, or was killed: its session's terminal, and groups that become orphans.  No lock is
+ * held. */
 void tty_process_ends(struct shared_process *slot);
 static inline bool tty_host_signals_came(void)
 {

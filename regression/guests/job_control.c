@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A shell's work: jobs in groups of their own are stopped by a key, by reading and writing from the background, and set going
- * again; groups that become orphans are hung up. */
+/* A shell's work: jobs in groups of their own are stopped by a key, by reading and writing from the background,
+ * and set going again; groups that become orphans are hung up. */
 #include "check.h"
 #include <fcntl.h>
 #include <pty.h>

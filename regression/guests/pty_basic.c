@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Pseudoterminals as files: names, locks, modes, echo and line editing, both ends' closes, window size, non-blocking. */
+/* Pseudoterminals as files: names, locks, modes, echo and line editing, both ends' closes, window size,
+ * non-blocking. */
 #include "check.h"
 #include <dirent.h>
 #include <fcntl.h>
