@@ -108,6 +108,21 @@ static void drop_descriptors(void)
     last.reply.descriptors = 0;
 }
 
+/* What an end of means something to: see MONITOR_MORE. */
+static bool is_end(uint32_t op)
+{
+    return op == MONITOR_PAIR || op == MONITOR_CONNECT || op == MONITOR_BIND || op == MONITOR_IMPORT || op == MONITOR_PTY ||
+           op == MONITOR_PTY_INNER;
+}
+
+static void send_descriptors_first(int channel)
+{
+    struct monitor_reply more = {
+        .sequence = last.reply.sequence, .result = MONITOR_MORE, .descriptors = last.reply.descriptors};
+    if (send_with(channel, &more, sizeof more, last.descriptors, last.reply.descriptors) == 0)
+        drop_descriptors();
+}
+
 static void send_last(int channel)
 {
     struct iovec parts[2] = {{&last.reply, sizeof last.reply}, {last.text.bytes, last.reply.text_size}};
@@ -141,6 +156,8 @@ void monitor_serve(struct monitor *monitor, const void *packet, size_t size, pid
     last.reply.result = error;
     last.reply.sequence = request.sequence;
     last.reply.text_size = error && error != -EREMOTE ? 0 : last.text.size;
+    if (last.reply.descriptors && is_end(request.op))
+        send_descriptors_first(monitor->channel);
     send_last(monitor->channel);
     if (terminals_stop(&monitor->terminals))
         pass_on(monitor, SIGCONT);

@@ -71,6 +71,7 @@ static void close_all(const pal_handle_t *descriptors, uint64_t count)
 static int64_t receive_reply(uint32_t sequence, struct monitor_reply *reply, struct pal_path_buffer *text,
                              pal_handle_t *descriptors)
 {
+    uint64_t early = 0; /* descriptors of a MONITOR_MORE packet */
     for (;;) {
         struct rights rights = {.size = 0};
         struct pal_vector parts[2] = {
@@ -91,8 +92,12 @@ static int64_t receive_reply(uint32_t sequence, struct monitor_reply *reply, str
             close_all(rights.descriptors, count);
             return -EMFILE; /* the kernel installs as many as there is room for */
         }
-        for (uint64_t i = 0; i < MONITOR_DESCRIPTORS && descriptors; i++)
+        for (uint64_t i = early; i < MONITOR_DESCRIPTORS && descriptors; i++)
             descriptors[i] = i < count ? rights.descriptors[i] : PAL_NO_HANDLE;
+        if (reply->result == MONITOR_MORE) {
+            early = count;
+            continue;
+        }
         if (text && reply->text_size <= (uint64_t)size - sizeof *reply) {
             text->size = reply->text_size;
             if (text->size < PAL_PATH_MAX)

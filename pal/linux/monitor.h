@@ -81,6 +81,9 @@ struct monitor_reply {
     uint64_t value;
     struct pal_attributes attributes;
 };
+/* A reply with this result has descriptors only; the answer is the next packet, sent when the monitor has closed its own: so
+ * whoever closes the last descriptor of a socket does so alone. */
+#define MONITOR_MORE 1
 #define MONITOR_REQUEST_MAX (sizeof(struct monitor_request) + 2 * PAL_PATH_MAX)
 #define MONITOR_REPLY_MAX (sizeof(struct monitor_reply) + PAL_PATH_MAX)
 
