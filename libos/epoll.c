@@ -19,7 +19,7 @@
 #define EPOLLONESHOT (1u << 30)
 #define EPOLLET (1u << 31)
 #define EXCLUSIVE_ALLOWED (POLLIN | POLLOUT | POLLERR | POLLHUP | EPOLLET | EPOLLEXCLUSIVE | (1u << 29) /* WAKEUP */)
-#define AT_ONCE 64u /* events moved by one wait; Linux may return fewer than asked for, too */
+#define AT_ONCE 64u /* events moved by one wait on members of our own; Linux may return fewer than asked for, too */
 #define NO_EDGE UINT64_MAX
 
 struct member {
@@ -436,7 +436,6 @@ static int64_t wait_events(int32_t fd, guest_t to, int32_t count, uint64_t deadl
     struct file *set = file_get_io(fd);
     if (!set)
         return -EBADF;
-    uint32_t most = MIN((uint32_t)count, AT_ONCE);
     int64_t found = -EINVAL;
     if (set->ops == &epoll_ops) {
         const struct epoll *epoll = set->data;
@@ -444,15 +443,15 @@ static int64_t wait_events(int32_t fd, guest_t to, int32_t count, uint64_t deadl
         if (others || epoll->own_count) {
             struct waiter waiter;
             wait_begin(&waiter, epoll_signals(set));
-            found = wait_both(set, events, most, deadline);
+            found = wait_both(set, events, MIN((uint32_t)count, AT_ONCE), deadline);
             wait_end(&waiter);
+            if (found > 0 && copy_out(to, events, (size_t)found * sizeof *events))
+                found = -EFAULT;
         } else {
-            found = PAL->poll_set_wait(set->handle, events, most, deadline);
+            found = PAL->poll_set_wait(set->handle, (struct pal_poll_event *)to, (uint32_t)count, deadline);
         }
     }
     file_put(set);
-    if (found > 0 && copy_out(to, events, (size_t)found * sizeof *events))
-        return -EFAULT;
     return found == -EINTR ? -ERESTARTNOHAND : found;
 }
 

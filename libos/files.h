@@ -153,6 +153,7 @@ int64_t own_open(const char *path, uint32_t flags, uint32_t mode, struct file **
 /* -EREMOTE where a symlink (/proc/self, /dev/fd, /proc/self/cwd) leads on, with the whole path to go on with in
  * *follow; nofollow: a final symlink's own attributes. */
 int64_t own_attributes(const char *path, bool nofollow, struct pal_attributes *out, struct pal_path_buffer *follow);
+int own_process(struct file *file); /* the process whose directory /proc/PID this is, or 0 */
 int64_t own_readlink(const char *path, struct pal_path_buffer *out); /* size, or -errno; -EREMOTE as above */
 /* Calls that change names: -EREMOTE with the path to work on (/dev/shm/x), else why it can't be done. */
 int64_t own_change(uint32_t op, const char *path, struct pal_path_buffer *follow);

@@ -385,6 +385,12 @@ static const struct file_ops directory_ops = {
     .destroy = own_file_destroy,
 };
 
+int own_process(struct file *file)
+{
+    const struct own_place *place = file->ops == &directory_ops ? file->data : NULL;
+    return place && place->depth == 2 && place->node[2].pid > 0 ? place->node[2].pid : 0;
+}
+
 /* ---- Opening ----------------------------------------------------------------------------------------------------- */
 
 /*

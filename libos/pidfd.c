@@ -92,12 +92,24 @@ int64_t sys_pidfd_open(int32_t pid, uint32_t flags)
     return pidfd_new(pid, flags);
 }
 
+/* Signals also go to a process whose /proc/PID is open. */
+static int64_t signal_target(int fd)
+{
+    uint32_t flags;
+    int64_t pid = pidfd_target(fd, &flags);
+    struct file *file = pid == -EBADF ? file_get_io(fd) : NULL;
+    if (!file)
+        return pid;
+    int process = own_process(file);
+    file_put(file);
+    return process ? process : pid;
+}
+
 int64_t sys_pidfd_send_signal(int32_t fd, int32_t signal, guest_t info, uint32_t flags)
 {
-    uint32_t file_flags;
     if (flags)
         return -EINVAL;
-    int64_t pid = pidfd_target(fd, &file_flags);
+    int64_t pid = signal_target(fd);
     if (pid < 0)
         return pid;
     if (!info)

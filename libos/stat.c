@@ -202,7 +202,7 @@ static int64_t statfs_to_guest(const char *path, const struct pal_attributes *at
 {
     struct linux_statfs statfs = {
         .type = EXT4_SUPER_MAGIC, .bsize = PAGE_SIZE, .frsize = PAGE_SIZE, .namelen = 255, .flags = ST_VALID,
-        .blocks = 1u << 28, .bfree = 1u << 28, .bavail = 1u << 28, .files = 1u << 28, .ffree = 1u << 28,
+        .blocks = 1u << 29, .bfree = 1u << 28, .bavail = 1u << 28, .files = 1u << 28, .ffree = 1u << 28,
         .fsid = {(int32_t)attributes->device, (int32_t)(attributes->device >> 32)},
     };
     const struct pal_mount *mount = path ? mount_of(path) : NULL;
