@@ -62,6 +62,27 @@ static const struct file_ops directory_ops = {
 static const struct file_ops pipe_ops = {
     .kind = "pipe", .read = host_read, .write = host_write, .attributes = host_attributes, .control = plain_ioctl,
 };
+
+/*
+ * A FIFO by name.  The monitor opens it without waiting, so its reader may be there before the first writer, and would read an end
+ * of file: it waits for that writer's first bytes, or its end, before its first read.  (Linux waits in open; here programs that
+ * open two FIFOs crosswise would then wait for each other's bytes.)
+ */
+static int64_t fifo_read(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset)
+{
+    if (UNLIKELY(file->private)) {
+        struct pal_poll entry = {.handle = file->handle, .events = 1 /* POLLIN */};
+        int64_t result = PAL->poll(&entry, 1, PAL_FOREVER);
+        if (result < 0)
+            return result == -EINTR ? -ERESTARTSYS : result;
+        file->private = 0;
+    }
+    return host_read(file, vector, count, offset);
+}
+
+static const struct file_ops fifo_ops = {
+    .kind = "pipe", .read = fifo_read, .write = host_write, .attributes = host_attributes, .control = plain_ioctl,
+};
 static const struct file_ops character_ops = {
     .kind = "file", .read = host_read, .write = host_write, .seek = host_seek, .attributes = host_attributes,
     .control = plain_ioctl, .map = host_map,
@@ -93,6 +114,10 @@ int64_t host_file_new(pal_handle_t handle, uint32_t flags, uint32_t type, const 
     }
     file->type = type;
     file->path = copy;
+    if (type == PAL_TYPE_FIFO && path && !(flags & (O_PATH | O_NONBLOCK)) && (flags & O_ACCMODE) == O_RDONLY) {
+        file->ops = &fifo_ops;
+        file->private = 1;
+    }
     if (type == PAL_TYPE_CHARACTER && handle != PAL_NO_HANDLE && !(flags & O_PATH))
         tty_adopt(file);
     *out = file;

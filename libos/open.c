@@ -4,6 +4,8 @@
 #include "libos/files.h"
 #include "libos/process.h"
 
+#define FIFO_PAUSE_MOST 10000000ull /* ns */
+
 #define OPEN_FLAGS                                                                                                  \
     (O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND | O_NONBLOCK | O_SYNC | O_ASYNC | O_DIRECT |      \
      O_LARGEFILE | O_DIRECTORY | O_NOFOLLOW | O_NOATIME | O_CLOEXEC | O_PATH | O_TMPFILE)
@@ -53,6 +55,24 @@ static int64_t open_own(struct name *name, uint32_t flags, uint32_t mode, struct
     return own_open(name->path.bytes, flags | (name->directory ? O_DIRECTORY : 0), mode, out);
 }
 
+/* A FIFO without a reader: its writer waits for one.  Nothing tells of its coming, so we look again and again. */
+static int64_t open_when_read(const struct pal_name *name, uint32_t flags, pal_handle_t *handle,
+                              struct pal_attributes *attributes, struct pal_path_buffer *escape)
+{
+    uint32_t never = 0;
+    int64_t result = PAL->attributes_get(PAL_NO_HANDLE, name, attributes, escape);
+    if (result < 0 || attributes->type != PAL_TYPE_FIFO)
+        return result < 0 ? result : -ENXIO;
+    for (uint64_t pause = 100000;; pause = MIN(pause * 2, FIFO_PAUSE_MOST)) {
+        result = PAL->wait((uint64_t)(uintptr_t)&never, 0, time_now(PAL_CLOCK_MONOTONIC) + pause, 0);
+        if (result == -EINTR)
+            return -ERESTARTSYS;
+        result = PAL->stream_open(name, flags, 0, handle, attributes, escape);
+        if (result != -ENXIO)
+            return result;
+    }
+}
+
 static int64_t open_host(struct name *name, uint32_t flags, uint32_t mode, bool execute, struct pal_path_buffer *escape,
                          struct file **out)
 {
@@ -63,6 +83,8 @@ static int64_t open_host(struct name *name, uint32_t flags, uint32_t mode, bool 
     if (name->directory && flags & O_CREAT)
         return -EISDIR;
     int64_t result = PAL->stream_open(&asked, pal_flags, mode, &handle, &attributes, escape);
+    if (UNLIKELY(result == -ENXIO) && !(flags & O_NONBLOCK))
+        result = open_when_read(&asked, pal_flags, &handle, &attributes, escape);
     if (result == -ENOTUNIQ) { /* an ancestor of mounts, perhaps by way of symlinks: which? */
         result = name_canonical(name);
         if (result < 0)

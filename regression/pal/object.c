@@ -99,8 +99,9 @@ static int local_streams(void)
     char bytes[16];
     const struct pal_vector in = {(uint64_t)bytes, sizeof bytes};
     CHECK(PAL->local_connect(&local, &client, &text) == -ECONNREFUSED);
-    CHECK(PAL->local_bind(&local, &queue, &name, &text) == 0);
-    CHECK(PAL->local_bind(&local, &client, &name, &text) == -EADDRINUSE);
+    const struct pal_local bound = {.bytes = "\0a", .size = 2, .kind = PAL_LOCAL_STREAM, .abstract = 1};
+    CHECK(PAL->local_bind(&bound, &queue, &name, &text) == 0);
+    CHECK(PAL->local_bind(&bound, &client, &name, &text) == -EADDRINUSE);
     CHECK(PAL->local_connect(&local, &client, &text) == -ECONNREFUSED); /* it does not listen */
     struct pal_listen listen = {.name = name, .info = "server", .info_size = 6, .backlog = 4};
     CHECK(PAL->stream_control(queue, PAL_CTL_LISTEN, &listen, sizeof listen) == 0);
