@@ -5,7 +5,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#include "regression/guests/files.h"
+#include "files.h"
 
 static void writer_first(void)
 {
