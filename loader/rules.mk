@@ -7,5 +7,5 @@ $(B)/loader/filter.o: HOSTED += -I$(B)/include
 $(B)/loader/filter.o: $(B)/include/loader/filter.inc
 docs/hostcalls.md: $(B)/filter-gen ; $< table > $@
 # Runs before libc's own start: no TLS, no libc functions.
-$(B)/loader/start.o $(B)/loader/filter.o: HOSTED += -ffreestanding -fno-stack-protector -fno-tree-loop-distribute-patterns -mgeneral-regs-only -U_FORTIFY_SOURCE
+$(B)/loader/start.o $(B)/loader/filter.o: HOSTED += -ffreestanding -fno-stack-protector $(if $(findstring clang,$(CC)),,-fno-tree-loop-distribute-patterns) -mgeneral-regs-only -U_FORTIFY_SOURCE
 $(B)/loader/%.o: loader/%.S ; @mkdir -p $(@D); $(CC) $(HOSTED) -c $< -o $@
