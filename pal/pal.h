@@ -106,7 +106,7 @@ struct pal_image_header {
     uint32_t abi_version, reserved;
     uint64_t text_end;  /* [PAL_IMAGE_BASE, text_end) holds the image's code */
     uint64_t arena_end; /* end of .bss: the arena's heap begins at the next page */
-    void (*start)(const struct pal_api *api, const struct pal_boot *boot) __attribute__((noreturn));
+    __attribute__((noreturn)) void (*start)(const struct pal_api *api, const struct pal_boot *boot);
     uint64_t syscall_trap, exception, interrupt;
     /* Called by the PAL from its signal handlers: async-signal-safe, touches only *context and the thread's block. */
     uint32_t (*classify)(struct pal_context *context, uint32_t is_exception);
@@ -356,7 +356,7 @@ struct pal_api {
     int64_t (*thread_create)(struct pal_tcb *tcb, void (*entry)(void *argument), void *argument, pal_handle_t *out_id);
     /* Ends the thread.  When it no longer uses its stack, *word (if not NULL) becomes 0, and then whoever waits on the word
      * at `wake` (if not 0; shared waiters) is woken. */
-    void (*thread_exit)(uint32_t *word, uint64_t wake) __attribute__((noreturn));
+    __attribute__((noreturn)) void (*thread_exit)(uint32_t *word, uint64_t wake);
     void (*thread_yield)(void);
     /* Interrupts another thread of this picoprocess: see the contract above.  `tcb` must still be alive. */
     int64_t (*thread_interrupt)(struct pal_tcb *tcb);
@@ -422,7 +422,7 @@ struct pal_api {
      * status as wait(2). */
     int64_t (*process_wait)(uint64_t process, uint32_t nohang, struct pal_child *out);
     /* Ends the picoprocess, all threads.  status 0..255, or 256 + N to die as by signal N. */
-    void (*process_exit)(uint32_t status) __attribute__((noreturn));
+    __attribute__((noreturn)) void (*process_exit)(uint32_t status);
     /* Interrupts some thread of another picoprocess of this sandbox, or kills it outright. */
     int64_t (*process_interrupt)(uint64_t process, uint32_t kill);
 
