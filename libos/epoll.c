@@ -283,7 +283,7 @@ static int64_t add_duplicate(struct file *set, struct file *file, int fd, const 
     int64_t result = PAL->handle_export(file->handle, &token);
     if (!result)
         result = PAL->handle_import(token, &handle);
-    if (result < 0)
+    if (result)
         return result;
     result = PAL->poll_set_update(set->handle, PAL_POLL_ADD, handle, event);
     if (!result)

@@ -269,7 +269,7 @@ static int64_t follow_script(struct exec_image *image, char *head, uint64_t size
         error = add_script(image, name, argument);
     if (error == 0)
         error = absolute(name, &path);
-    if (error < 0)
+    if (error != 0)
         return error;
     release(image->path);
     image->path = path;

@@ -262,7 +262,7 @@ static int64_t create(const char *name, uint32_t mode, const struct guest_attrib
     int64_t error = charge((uint64_t)given->count_max, (uint64_t)given->size_max, limit, &charged);
     if (error == 0)
         error = ipc_new(IPC_MQ, IPC_PRIVATE, mode, 0, &object);
-    if (error < 0)
+    if (error != 0)
         return error;
     struct mqueue *queue = mqueue_of(object);
     queue->messages = (struct ipc_queue){.sent = queue->messages.sent, .received = queue->messages.received};
@@ -443,7 +443,7 @@ int64_t sys_mq_timedsend(int32_t fd, guest_t from, uint64_t size, uint32_t prior
     int64_t result = futex_deadline(timeout, true, &deadline);
     if (result == 0)
         result = mqueue_get(fd, &file);
-    if (result < 0)
+    if (result != 0)
         return result;
     uint8_t *bytes = few;
     if (!file_writable(file))
@@ -496,7 +496,7 @@ int64_t sys_mq_timedreceive(int32_t fd, guest_t to, uint64_t size, guest_t prior
     int64_t result = futex_deadline(timeout, true, &deadline);
     if (result == 0)
         result = mqueue_get(fd, &file);
-    if (result < 0)
+    if (result != 0)
         return result;
     uint8_t *bytes = few;
     uint64_t most = ((struct mqueue *)file->data)->size_max;

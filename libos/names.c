@@ -220,7 +220,7 @@ int64_t sys_renameat2(int32_t old_directory, guest_t old, int32_t new_directory,
     int64_t result = name_to_change(old_directory, old, &from);
     if (result == 0)
         result = name_to_change(new_directory, new, &to);
-    if (result < 0)
+    if (result != 0)
         return result;
     if (from.last != NAME_NORMAL)
         return -EBUSY;
@@ -253,7 +253,7 @@ int64_t sys_linkat(int32_t old_directory, guest_t old, int32_t new_directory, gu
         result = check_slash(&from);
     if (result == 0)
         result = name_to_change(new_directory, new, &to);
-    if (result < 0)
+    if (result != 0)
         return result;
     if (to.last != NAME_NORMAL)
         return -EEXIST;

@@ -51,5 +51,5 @@ int64_t sys_memfd_create(guest_t name, uint32_t flags)
     int64_t result = PAL->object_create(PAL_OBJECT_SECTION, sealable, 0, &handle);
     if (result == 0)
         result = host_file_new(handle, O_RDWR | O_LARGEFILE, PAL_TYPE_FILE, path, &file);
-    return result < 0 ? result : fd_install(file, flags & MFD_CLOEXEC ? O_CLOEXEC : 0, 0);
+    return result != 0 ? result : fd_install(file, flags & MFD_CLOEXEC ? O_CLOEXEC : 0, 0);
 }

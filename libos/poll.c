@@ -313,7 +313,7 @@ static int64_t select_guest(int32_t count, guest_t readable, guest_t writable, g
         sets.bits = alloc(sets.words * 3 * 8u);
     if (!sets.bits)
         return -ENOMEM;
-    int64_t result = sets.words ? select_in(&sets) : 0;
+    int64_t result = sets.descriptors ? select_in(&sets) : 0;
     if (!result)
         result = select_wait(&sets, deadline);
     if (sets.bits != few)

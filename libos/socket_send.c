@@ -26,11 +26,12 @@ static int64_t send_timed(struct file *file, pal_handle_t handle, const struct p
 
 /* To a queue that senders share: whether to wait is said with each message.  A receiver that has gone is no broken
  * pipe. */
-static int64_t send_datagram(struct file *file, pal_handle_t target, struct pal_message *message,
+static int64_t send_datagram(struct file *file, pal_handle_t target, const struct pal_message *message,
                              const struct parcel *parcel, uint32_t flags)
 {
     const struct socket *socket = file->data;
     struct socket_end head = socket->own;
+    struct pal_message whole = *message;
     struct pal_vector few[FEW_VECTORS + 1], *vectors = few;
     if (message->count > FEW_VECTORS && !(vectors = alloc((message->count + 1) * sizeof *vectors)))
         return -ENOMEM;
@@ -38,11 +39,11 @@ static int64_t send_datagram(struct file *file, pal_handle_t target, struct pal_
     vectors[0] = (struct pal_vector){(uint64_t)(uintptr_t)&head, sizeof head};
     if (message->count)
         memcpy(vectors + 1, message->vector, message->count * sizeof *vectors);
-    message->vector = vectors;
-    message->count++;
+    whole.vector = vectors;
+    whole.count++;
     if (!socket_may_block(file, flags))
         flags |= MSG_DONTWAIT;
-    int64_t result = send_timed(file, target, message, flags);
+    int64_t result = send_timed(file, target, &whole, flags);
     if (vectors != few)
         release(vectors);
     if (result == -EPIPE || result == -ECONNRESET)

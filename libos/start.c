@@ -182,7 +182,8 @@ static int64_t build_stack(const struct exec_image *image, guest_t top, struct m
     placed.random = push(&stack, &image->random[RANDOM_GUEST_0], 16);
 
     *stack.words++ = image->front_count + image->arg_count;
-    point_to(&stack, first, &front, image->front_count);
+    if (image->front)
+        point_to(&stack, first, &front, image->front_count);
     facts->arg_start = first;
     facts->arg_end = facts->env_start = point_to(&stack, rest, &strings, image->arg_count);
     *stack.words++ = 0;

@@ -224,8 +224,9 @@ int64_t sys_statfs(guest_t path, guest_t buffer)
     int64_t result = name_from_guest(AT_FDCWD, path, 0, &name);
     if (result == 0)
         result = name_attributes(&name, &attributes);
-    if (result == 0)
-        result = name_canonical(&name);
+    if (result != 0)
+        return result;
+    result = name_canonical(&name);
     return result < 0 ? result : statfs_to_guest(name.path.bytes, &attributes, buffer);
 }
 
@@ -284,8 +285,9 @@ int64_t sys_readlinkat(int32_t directory, guest_t path, guest_t buffer, uint64_t
     int64_t result = name_from_guest(directory, path, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH, &name);
     if (result > 0)
         result = name_of_descriptor(directory, &name);
-    if (result == 0)
-        result = link_contents(&name, &contents);
+    if (result != 0)
+        return result;
+    result = link_contents(&name, &contents);
     if (result < 0)
         return result;
     uint64_t length = MIN(size, contents.size);

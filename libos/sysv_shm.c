@@ -197,7 +197,7 @@ int64_t sys_shmat(int32_t id, guest_t address, uint32_t flags)
     int64_t result = attach(id, flags, &segment);
     if (result == 0)
         result = file_of(segment, flags, &file);
-    if (result < 0)
+    if (result != 0)
         return result;
     result = mm_map(address, segment->bytes, protection, map_flags, file, 0, NULL);
     file_put(file);

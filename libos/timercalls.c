@@ -181,7 +181,7 @@ int64_t sys_timer_settime(int32_t id, uint32_t flags, guest_t value, guest_t old
     int64_t error = time_from_guest(value + offsetof(struct itimerspec, interval), &new_interval);
     if (error == 0)
         error = time_from_guest(value + offsetof(struct itimerspec, value), &new_left);
-    if (error < 0)
+    if (error != 0)
         return error;
     mutex_lock(&timers_lock);
     struct timer *timer = timer_find(current_process(), id);
