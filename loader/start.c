@@ -111,7 +111,7 @@ static void place_descriptors(void)
 static void compose(const char *file, const char *name)
 {
     unsigned folder = 0, at = 0;
-    for (unsigned i = 0; file[i] && i < PAL_PATH_MAX; i++)
+    for (unsigned i = 0; i < PAL_PATH_MAX && file[i]; i++)
         if (file[i] == '/')
             folder = i + 1;
     for (; at < folder; at++)
