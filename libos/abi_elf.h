@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* ELF-64 (System V ABI, gABI chapters 4 and 5) as far as a program loader reads it, and the auxiliary vector (getauxval(3)). */
+/* ELF-64 (System V ABI, gABI chapters 4 and 5) as far as a program loader reads it, and the auxiliary vector
+ * (getauxval(3)). */
 #ifndef LIBOS_ABI_ELF_H
 #define LIBOS_ABI_ELF_H
 #include <stdint.h>

@@ -144,7 +144,8 @@ static int64_t flush_file(struct file *file)
     return file->handle < 0 ? 0 : PAL->stream_control(file->handle, PAL_CTL_FLUSH, &data_only, sizeof data_only);
 }
 
-/* MS_ASYNC has done nothing since Linux 2.6.19: dirty pages are written anyway.  MS_SYNC may take long: not under the lock. */
+/* MS_ASYNC has done nothing since Linux 2.6.19: dirty pages are written anyway.  MS_SYNC may take long:
+ * not under the lock. */
 int64_t sys_msync(guest_t address, uint64_t size, uint32_t flags)
 {
     if ((flags & ~(MS_ASYNC | MS_INVALIDATE | MS_SYNC)) || (address & PAGE_MASK) ||

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The arena's heap.  Small blocks come from size classes cut from 64 KiB chunks; large ones and page runs from a list of
- * free runs ordered by address.  Memory is committed as the top moves up and stays committed: what a picoprocess once
- * needed it will need again, and fork shares untouched pages.
+ * The arena's heap.  Small blocks come from size classes cut from 64 KiB chunks; large ones and page runs from a list
+ * of free runs ordered by address.  Memory is committed as the top moves up and stays committed: what a picoprocess
+ * once needed it will need again, and fork shares untouched pages.
  */
 #include "libos/libos.h"
 

@@ -6,8 +6,8 @@
 
 static int64_t file_set(struct file *file, const struct pal_attributes *values, uint32_t mask);
 
-/* What lies behind /proc/self/fd/N may well be a file of the host (fchmodat of C libraries goes this way); all else there
- * is nobody's to change. */
+/* What lies behind /proc/self/fd/N may well be a file of the host (fchmodat of C libraries goes this way); all else
+ * there is nobody's to change. */
 static int64_t own_set(const char *path, const struct pal_attributes *values, uint32_t mask)
 {
     struct file *file;

@@ -16,9 +16,12 @@ typedef guest_t call_PTR, call_PATH, call_STR, call_IN, call_OUT;
 #define CALL1(number, name, note, k0, a0) int64_t sys_##name(call_##k0 a0);
 #define CALL2(number, name, note, k0, a0, k1, a1) int64_t sys_##name(call_##k0 a0, call_##k1 a1);
 #define CALL3(number, name, note, k0, a0, k1, a1, k2, a2) int64_t sys_##name(call_##k0 a0, call_##k1 a1, call_##k2 a2);
-#define CALL4(number, name, note, k0, a0, k1, a1, k2, a2, k3, a3) int64_t sys_##name(call_##k0 a0, call_##k1 a1, call_##k2 a2, call_##k3 a3);
-#define CALL5(number, name, note, k0, a0, k1, a1, k2, a2, k3, a3, k4, a4) int64_t sys_##name(call_##k0 a0, call_##k1 a1, call_##k2 a2, call_##k3 a3, call_##k4 a4);
-#define CALL6(number, name, note, k0, a0, k1, a1, k2, a2, k3, a3, k4, a4, k5, a5) int64_t sys_##name(call_##k0 a0, call_##k1 a1, call_##k2 a2, call_##k3 a3, call_##k4 a4, call_##k5 a5);
+#define CALL4(number, name, note, k0, a0, k1, a1, k2, a2, k3, a3) \
+    int64_t sys_##name(call_##k0 a0, call_##k1 a1, call_##k2 a2, call_##k3 a3);
+#define CALL5(number, name, note, k0, a0, k1, a1, k2, a2, k3, a3, k4, a4) \
+    int64_t sys_##name(call_##k0 a0, call_##k1 a1, call_##k2 a2, call_##k3 a3, call_##k4 a4);
+#define CALL6(number, name, note, k0, a0, k1, a1, k2, a2, k3, a3, k4, a4, k5, a5) \
+    int64_t sys_##name(call_##k0 a0, call_##k1 a1, call_##k2 a2, call_##k3 a3, call_##k4 a4, call_##k5 a5);
 #include "libos/syscalls.def"
 #undef CALL0
 #undef CALL1

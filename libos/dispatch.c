@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A system call from the frame to its function and back, and the other ways in: interrupts, exceptions, classification of
- * an address for the PAL's handlers.
+ * A system call from the frame to its function and back, and the other ways in: interrupts, exceptions, classification
+ * of an address for the PAL's handlers.
  */
 #include "libos/calls.h"
 #include "libos/process.h"

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ELF files: checked as load_elf_binary does, and mapped as it does: one mapping a segment, the part of the last page that
- * lies past the file's bytes zeroed, anonymous memory after it.
+ * ELF files: checked as load_elf_binary does, and mapped as it does: one mapping a segment, the part of the last page
+ * that lies past the file's bytes zeroed, anonymous memory after it.
  *
- * A file is hostile input.  Whatever elf_check lets through, elf_map only maps inside [low, high), which lies in the guest's
- * space.
+ * A file is hostile input.  Whatever elf_check lets through, elf_map only maps inside [low, high), which lies in the
+ * guest's space.
  */
 #include "libos/elf.h"
 #include "libos/files.h"
@@ -56,7 +56,8 @@ static int64_t read_interpreter(struct file *file, const struct elf_segment *s, 
     return error;
 }
 
-static int64_t check_segments(struct file *file, const void *head, uint64_t head_size, struct elf *elf, char **interpreter)
+static int64_t check_segments(struct file *file, const void *head, uint64_t head_size, struct elf *elf,
+                              char **interpreter)
 {
     elf->low = UINT64_MAX;
     elf->align = PAGE_SIZE;
@@ -140,7 +141,8 @@ static int64_t map_segment(const struct elf *elf, const struct elf_segment *s)
     }
     if (end <= mapped_end)
         return 0;
-    int64_t at = mm_map(mapped_end, end - mapped_end, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, NULL, 0, NULL);
+    int64_t at =
+        mm_map(mapped_end, end - mapped_end, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, NULL, 0, NULL);
     return at < 0 ? at : 0;
 }
 

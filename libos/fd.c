@@ -10,8 +10,8 @@ uint64_t fd_limit = 1024;
 
 /* ---- Descriptions ------------------------------------------------------------------------------------------------ */
 
-/* Lookups take no lock (slot_ref), so one may still look at a description that has ended: its memory stays a description,
- * with no references, until it becomes the next one. */
+/* Lookups take no lock (slot_ref), so one may still look at a description that has ended: its memory stays a
+ * description, with no references, until it becomes the next one. */
 static struct mutex free_lock;
 static struct file *free_files; /* linked by data */
 

@@ -2,8 +2,8 @@
 /*
  * Descriptor tables from within: fd.c works on single descriptors, fd_table.c on whole tables.
  *
- * A table's lock guards changes of its slots and bits; lookups take none (slot_ref).  A description's fields are guarded by
- * its own lock where the kind needs it.
+ * A table's lock guards changes of its slots and bits; lookups take none (slot_ref).  A description's fields are
+ * guarded by its own lock where the kind needs it.
  * A process of one thread takes neither lock nor locked instructions: nobody else can be in its table, and a new thread
  * can only come from this one, outside any of these functions.
  */

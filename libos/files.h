@@ -22,7 +22,8 @@ struct file_ops {
                    uint64_t offset); /* for mm: replaces [address, +size) */
     /* Ready now: poll bits.  NULL: ask the host's handle. */
     uint32_t (*ready)(struct file *file);
-    void (*destroy)(struct file *file); /* the last reference has gone; its handle, if it still has one, is closed after */
+    /* The last reference has gone; its handle, if it still has one, is closed after. */
+    void (*destroy)(struct file *file);
     void (*fork_child)(struct file *file); /* state that the child must not inherit as it is */
 };
 

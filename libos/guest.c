@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Guest memory.  A guest address becomes bytes here only, by the copy routines of shim/entry.S, whose faults come back as
- * a count.  The range check keeps a guest from having the libOS read or write its own arena for it: no boundary (the
+ * Guest memory.  A guest address becomes bytes here only, by the copy routines of shim/entry.S, whose faults come back
+ * as a count.  The range check keeps a guest from having the libOS read or write its own arena for it: no boundary (the
  * guest could do so itself), but EFAULT is what Linux gives.
  */
 #include "libos/libos.h"

@@ -3,14 +3,15 @@
  * What every file of the libOS may use, grouped by the file that defines it.
  *
  * Callers' rules
- *  - All mutable state lies in the arena (.data, .bss, alloc): no pointers into host memory, no state in host objects that
- *    the handle table can't find again.
+ *  - All mutable state lies in the arena (.data, .bss, alloc): no pointers into host memory, no state in host objects
+ *    that the handle table can't find again.
  *  - A guest address is `guest_t`, an integer; only the copy functions below turn it into bytes.  Copy, check, use.
- *  - A system call is `int64_t sys_NAME(...)`: its result or -errno; -ERESTART* (abi_errno.h) when a [blocks] PAL call gave
- *    -EINTR: dispatch then lets signals decide.
+ *  - A system call is `int64_t sys_NAME(...)`: its result or -errno; -ERESTART* (abi_errno.h) when a [blocks] PAL call
+ *    gave -EINTR: dispatch then lets signals decide.
  *
  * Lock order (outer first):
- *      process table (shared)  >  process.lock (threads, signal state)  >  files.lock  >  mm.lock  >  file.lock  >  heap.lock
+ *      process table (shared)  >  process.lock (threads, signal state)  >  files.lock  >  mm.lock  >  file.lock
+ *        >  heap.lock
  *      No lock is held across a [blocks] PAL call, nor across a guest-memory copy that may need mm.lock.
  */
 #ifndef LIBOS_LIBOS_H
@@ -100,7 +101,8 @@ int strcmp(const char *a, const char *b);
 int strncmp(const char *a, const char *b, size_t most);
 char *strchr(const char *s, int c);
 char *strrchr(const char *s, int c);
-/* %s %.*s %c %d %u %x %o %ld %lu %lx %lo (l = 64 bits), widths, 0 and - flags.  Returns what was or would be written. */
+/* %s %.*s %c %d %u %x %o %ld %lu %lx %lo (l = 64 bits), widths, 0 and - flags.  Returns what was
+ * or would be written. */
 int format(char *to, size_t size, const char *pattern, ...) __attribute__((format(printf, 3, 4)));
 int format_list(char *to, size_t size, const char *pattern, va_list list);
 void log_line(const char *pattern, ...) __attribute__((format(printf, 1, 2))); /* to boot->log, with a newline */

@@ -2,8 +2,8 @@
 /*
  * The guest's address space: where mappings go, mmap, munmap, brk, and what other parts of the libOS ask of it.
  *
- * Each change is one call to the host, made under mm.lock between vma_prepare and the change of the tree, so that tree and
- * host agree at any moment.  Guest memory is never touched under the lock.
+ * Each change is one call to the host, made under mm.lock between vma_prepare and the change of the tree, so that tree
+ * and host agree at any moment.  Guest memory is never touched under the lock.
  */
 #include "libos/calls.h"
 #include "libos/files.h"
@@ -140,8 +140,8 @@ static int64_t map_on_host(guest_t at, uint64_t size, uint32_t protection, uint3
 }
 
 /* Caller holds mm.lock.  `at` is page-aligned and in range; flags' type is SHARED or PRIVATE. */
-static int64_t map_at(guest_t at, uint64_t size, uint32_t protection, uint32_t flags, struct file *file, uint64_t offset,
-                      const char *name)
+static int64_t map_at(guest_t at, uint64_t size, uint32_t protection, uint32_t flags, struct file *file,
+                      uint64_t offset, const char *name)
 {
     bool replaces = !vma_is_free(at, at + size);
     int64_t error = vma_prepare();

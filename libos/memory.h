@@ -57,8 +57,10 @@ void mm_fork_child(void);         /* instead of mm_fork_unlock in the child: loc
 /* Calls visit for each vma in order, under the lock: it must not touch guest memory or mm.  Nonzero stops. */
 int64_t mm_for_each(int64_t (*visit)(const struct vma *vma, void *argument), void *argument);
 bool mm_find(guest_t address, struct vma *out); /* a copy; the file pointer is only good for comparing */
-struct mm_facts { guest_t brk_start, brk_end, stack_top, arg_start, arg_end, env_start, env_end, auxv, code_start, code_end;
-                  uint64_t total_bytes, auxv_size; };
+struct mm_facts {
+    guest_t brk_start, brk_end, stack_top, arg_start, arg_end, env_start, env_end, auxv, code_start, code_end;
+    uint64_t total_bytes, auxv_size;
+};
 void mm_facts_get(struct mm_facts *out);
 void mm_facts_set(const struct mm_facts *facts); /* exec: all but total_bytes */
 void mm_layout_set(guest_t mmap_base);           /* exec: mappings without a hint lie below it, top-down */
@@ -68,17 +70,18 @@ extern bool mm_no_randomize; /* personality(2)'s ADDR_NO_RANDOMIZE: from the nex
 /* A fault of the guest at `address`: true if it was the stack growing, and the guest can go on. */
 bool mm_fault_grows_stack(guest_t address, guest_t stack_pointer);
 
-/* exec.c, start.c.  `path` is absolute; `given` is the name as the guest gave it (AT_EXECFN, a script's $0, comm; execveat:
- * /dev/fd/N or /dev/fd/N/NAME).  Strings are copied by exec_prepare.  Prepare may fail and leaves everything as it was;
- * commit can't (it kills the process if the host refuses).  It sets current()->name and fills the frame for the new
- * program. */
+/* exec.c, start.c.  `path` is absolute; `given` is the name as the guest gave it (AT_EXECFN, a script's $0, comm;
+ * execveat: /dev/fd/N or /dev/fd/N/NAME).  Strings are copied by exec_prepare.  Prepare may fail and leaves everything
+ * as it was; commit can't (it kills the process if the host refuses).  It sets current()->name and fills the frame for
+ * the new program. */
 struct exec_image;
 int64_t exec_prepare(const char *path, const char *given, guest_t argv, guest_t envp, struct exec_image **out);
 int64_t exec_prepare_boot(struct exec_image **out); /* the first program, from boot */
 void exec_drop(struct exec_image *image);
 /* Caller has made the process single-threaded (process.c does). */
 void exec_commit(struct exec_image *image, struct frame *frame);
-/* shim/vdso.c: maps the libOS's vDSO; its address, or 0 (the program then makes calls).  Absent, start.c's own gives 0. */
+/* shim/vdso.c: maps the libOS's vDSO; its address, or 0 (the program then makes calls).  Absent,
+ * start.c's own gives 0. */
 guest_t vdso_map(void);
 /* The running program's canonical path, for /proc/self/exe: good until the next exec. */
 const char *exec_path(void);

@@ -3,7 +3,8 @@
  * POSIX message queues: mq_overview(7).
  *
  * A queue lies in the shared segment; a descriptor is a file of the libOS's own that holds it (ipc.h).  An unlinked
- * queue ends with its last holder.  O_NONBLOCK belongs to the description of one picoprocess: a fork's child has its own.
+ * queue ends with its last holder.  O_NONBLOCK belongs to the description of one picoprocess: a fork's child has its
+ * own.
  *
  * Sends and receives that block wait on the queue's events.  A poll can't; so its process leaves its pid with the queue
  * before it looks, and who changes the queue interrupts those processes, once.

@@ -13,8 +13,8 @@ struct signal_state;   /* dispositions and what is pending: signal.c */
 typedef uint64_t sigset_t; /* bit n-1 = signal n */
 
 /*
- * A guest process.  A picoprocess has one, and for each thread inside vfork a virtual child more, which shares mm with its
- * parent until it execs (then the host forks) or exits.
+ * A guest process.  A picoprocess has one, and for each thread inside vfork a virtual child more, which shares mm with
+ * its parent until it execs (then the host forks) or exits.
  */
 enum process_exiting { PROCESS_STAYS, PROCESS_EXITS, PROCESS_EXECS };
 
@@ -83,7 +83,8 @@ void process_init(void); /* the first process and thread; current() works from h
 static inline struct process *current_process(void) { return current()->process; }
 uint64_t process_host_id(void);
 void thread_start(void *thread); /* entry given to PAL->thread_create */
-/* exec: the other threads of the process leave before this returns; 0 or -EAGAIN when another exec or exit came first. */
+/* exec: the other threads of the process leave before this returns;
+ * 0 or -EAGAIN when another exec or exit came first. */
 int64_t process_make_single(void);
 /* Ends the process.  status in wait(2)'s encoding. */
 void process_exit_group(uint32_t status) __attribute__((noreturn));
@@ -91,7 +92,8 @@ void process_exit_group(uint32_t status) __attribute__((noreturn));
 struct process *process_local_get(int pid);
 struct process *process_ref(struct process *process);
 void process_put(struct process *process); /* NULL is fine */
-/* A signal for a pid has been put where it finds it: interrupts the picoprocess that it lives in.  Caller holds no lock. */
+/* A signal for a pid has been put where it finds it: interrupts the picoprocess that it lives in.
+ * Caller holds no lock. */
 void process_notify(struct shared_process *slot);
 
 /* process.c: what signals ask of processes and their table. */
@@ -108,7 +110,8 @@ struct process_target {
 /* False: no such process, and not locked.  True: the table is locked, so that the slot stays that process's. */
 bool process_target_lock(int pid, struct process_target *out);
 void process_target_unlock(void);
-void process_reap_host(void);              /* children.c: children that the host says have ended; sends SIGCHLD to their parents */
+/* children.c: children that the host says have ended; sends SIGCHLD to their parents. */
+void process_reap_host(void);
 void process_report_stop(int signal);      /* current_process(): state, the parent's SIGCHLD and waits */
 void process_report_continue(struct process *process);
 /* The host has been told to kill it: if it has no host parent any more to notice, its slot is dealt with here. */
@@ -129,8 +132,9 @@ void signal_force(int signal, int code, guest_t address, uint64_t trap, uint64_t
 int64_t signal_send_thread(struct thread *thread, const struct siginfo *info);
 int64_t signal_send_process(int pid, const struct siginfo *info); /* any process of the sandbox */
 bool signal_waiting(void); /* is there something that this thread would act on now? */
-/* ppoll & co.: a temporary mask until the call ends (address 0: none).  The call returns signal_mask_done(its result), which
- * puts the old mask back unless the call was interrupted: then signal_work does, after the handlers' frames are set up. */
+/* ppoll & co.: a temporary mask until the call ends (address 0: none).  The call returns signal_mask_done(its result),
+ * which puts the old mask back unless the call was interrupted: then signal_work does, after the handlers' frames are
+ * set up. */
 int64_t signal_mask_for_call(guest_t mask, uint64_t size);
 int64_t signal_mask_done(int64_t result);
 /* To this thread, as if it had sent it to itself: SIGPIPE of write(2). */
@@ -149,14 +153,15 @@ void signals_thread_exit(struct thread *thread);
 bool signals_discard_children(struct process *process);
 bool signals_want_stops(struct process *process);
 void signal_send_group(uint32_t group, const struct siginfo *info); /* the terminal's: nobody is asked for permission */
-/* signalfd: takes one pending signal of `set`, blocked or not, off this thread's or this process's queue; -EAGAIN: none. */
+/* signalfd: takes one pending signal of `set`, blocked or not, off this thread's or this process's queue;
+ * -EAGAIN: none. */
 int64_t signal_take(sigset_t set, struct siginfo *out);
 /* What is pending for this thread and its process, and the dispositions: signalfd's readiness, /proc/self/status. */
 struct signal_masks { sigset_t pending, shared_pending, ignored, caught; };
 void signal_masks_get(struct signal_masks *out);
 
-/* For /proc: the sandbox's process table.  list: up to `most` pids in rising order, returns how many.  facts: false where
- * there is no such process. */
+/* For /proc: the sandbox's process table.  list: up to `most` pids in rising order, returns how many.  facts: false
+ * where there is no such process. */
 struct process_facts {
     int pid, parent, group, session;
     uint32_t uid, gid, threads;

@@ -126,7 +126,8 @@ static void stat_text(struct text *text, const struct own_node *node)
     const struct shared_terminal *terminal = tty_of_session((uint32_t)facts.session);
     text_add(text, "%d (%s) %c %d %d %d %u %d 4194304 0 0 0 0 %lu 0 0 0 20 0 %u 0 %lu %lu %lu 18446744073709551615 ",
              node->tid ? node->tid : node->pid, name, facts.state, facts.parent, facts.group, facts.session,
-             terminal ? terminal->device : 0, terminal ? (int)terminal->group : -1, ticks, facts.threads, facts.start_ns / TICK_NS, memory.total, PAGES(memory.total));
+             terminal ? terminal->device : 0, terminal ? (int)terminal->group : -1, ticks, facts.threads,
+             facts.start_ns / TICK_NS, memory.total, PAGES(memory.total));
     /* Signal sets are cut to 31 bits: this file is older than real-time signals. */
     text_add(text, "%lu %lu %lu 0 0 %lu %lu %lu %lu 0 0 0 17 0 0 0 0 0 0 %lu %lu %lu %lu %lu %lu %lu 0\n",
              mm.code_start, mm.code_end, mm.stack_top, (signals.pending | signals.shared_pending) & 0x7fffffff,

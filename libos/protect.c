@@ -24,7 +24,8 @@ static bool set_locked(struct vma *vma, void *argument)
     return true;
 }
 
-/* How far from start mappings follow each other without a hole, and may get the protection; *error says what stops it. */
+/* How far from start mappings follow each other without a hole, and may get the protection;
+ * *error says what stops it. */
 static guest_t reach(guest_t start, guest_t end, uint32_t protection, int64_t *error)
 {
     guest_t at = start;
@@ -90,8 +91,8 @@ int64_t sys_mprotect(guest_t address, uint64_t size, uint32_t protection)
 }
 
 /*
- * mlock and friends: no host call pins memory (the sandbox shall not), so a lock is only written down and its range checked.
- * What programs see of it (holes refused, limits, MADV_DONTNEED refused) is as on Linux.
+ * mlock and friends: no host call pins memory (the sandbox shall not), so a lock is only written down and its range
+ * checked.  What programs see of it (holes refused, limits, MADV_DONTNEED refused) is as on Linux.
  */
 static int64_t lock_range(guest_t address, uint64_t size, uint32_t locked)
 {

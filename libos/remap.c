@@ -98,7 +98,8 @@ static int64_t resize(guest_t address, uint64_t old, uint64_t new, uint32_t flag
     const struct vma *vma = &vma_at(address)->vma;
     if (old == vma->end - address && new <= PAL_GUEST_END - address && vma_is_free(vma->end, address + new)) {
         int64_t result = grow_in_place(address, old, new);
-        if (result != -EFAULT && result != -ENOMEM) /* the host may see two mappings where we see one: then it must move */
+        /* The host may see two mappings where we see one: then it must move. */
+        if (result != -EFAULT && result != -ENOMEM)
             return result;
     }
     if (!(flags & MREMAP_MAYMOVE))

@@ -88,8 +88,8 @@ static int64_t map_anywhere(struct elf *elf)
     return at || elf->header.type == ET_EXEC ? elf_map(elf, at) : -ENOMEM;
 }
 
-/* A program with an interpreter has a place of its own, far from the mappings and with room for brk; a static one that can
- * lie anywhere may itself be an interpreter that somebody runs by hand: with the mappings. */
+/* A program with an interpreter has a place of its own, far from the mappings and with room for brk; a static one that
+ * can lie anywhere may itself be an interpreter that somebody runs by hand: with the mappings. */
 static int64_t map_program(struct exec_image *image)
 {
     if (image->program.header.type == ET_EXEC || !image->interpreter.file)
@@ -122,7 +122,8 @@ static guest_t push(struct stack *stack, const void *bytes, uint64_t size)
     return stack->at;
 }
 
-/* Addresses of `count` strings, of which the first lies at `at` and here at `strings`: returns where the next would lie. */
+/* Addresses of `count` strings, of which the first lies at `at` and here at `strings`:
+ * returns where the next would lie. */
 static guest_t point_to(struct stack *stack, guest_t at, const char **strings, uint64_t count)
 {
     while (count--) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* --stats: what a process asked for, how it arrived, and what that cost the host.  A program's figures begin at exec. */
+/* --stats: what a process asked for, how it arrived, and what that cost the host.
+ * A program's figures begin at exec. */
 #ifndef LIBOS_STATS_H
 #define LIBOS_STATS_H
 

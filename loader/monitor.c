@@ -111,8 +111,8 @@ static void drop_descriptors(void)
 /* What an end of means something to: see MONITOR_MORE. */
 static bool is_end(uint32_t op)
 {
-    return op == MONITOR_PAIR || op == MONITOR_CONNECT || op == MONITOR_BIND || op == MONITOR_IMPORT || op == MONITOR_PTY ||
-           op == MONITOR_PTY_INNER;
+    return op == MONITOR_PAIR || op == MONITOR_CONNECT || op == MONITOR_BIND || op == MONITOR_IMPORT ||
+           op == MONITOR_PTY || op == MONITOR_PTY_INNER;
 }
 
 static void send_descriptors_first(int channel)

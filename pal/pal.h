@@ -98,8 +98,8 @@ struct pal_boot;
  * Lies at PAL_IMAGE_BASE.  Entry points other than `start` and `thread_start` are jumped to, not called:
  *   syscall_trap: as if by the guest's `call`: every register as the guest had it at its syscall instruction, but
  *       RCX = the address after that instruction and R11 = RFLAGS; the stack pointer is still the guest's.
- *   exception, interrupt: on the thread's libOS stack (RSP = tcb.libos_stack), guest registers in tcb.saved, vector state
- *       still the guest's; tcb.exception is filled for `exception`.
+ *   exception, interrupt: on the thread's libOS stack (RSP = tcb.libos_stack), guest registers in tcb.saved, vector
+ *       state still the guest's; tcb.exception is filled for `exception`.
  */
 struct pal_image_header {
     uint64_t magic;
@@ -112,7 +112,7 @@ struct pal_image_header {
     uint32_t (*classify)(struct pal_context *context, uint32_t is_exception);
 };
 
-/* ---- What the libOS is told at start ------------------------------------------------------------------------------ */
+/* ---- What the libOS is told at start ----------------------------------------------------------------------------- */
 
 enum pal_capability {
     PAL_CAN_FORK = 1u << 0,          /* process_fork is copy-on-write */
@@ -246,7 +246,7 @@ enum pal_control {
     PAL_CTL_TERMINAL_PACKET, /* uint32_t: TIOCPKT of ioctl_tty(2), of the outer side only */
     /* Of the user's own terminal. */
     PAL_CTL_TERMINAL_FRONT,  /* uint32_t: is the sandbox in its foreground, as the host sees it? */
-    PAL_CTL_TERMINAL_STOP,   /* uint32_t: the first process has stopped by this signal: the user may have the terminal */
+    PAL_CTL_TERMINAL_STOP,   /* uint32_t: the first process stopped by this signal: the user may have the terminal */
 };
 struct pal_seek { int64_t offset; uint32_t whence, reserved; };
 struct pal_allocate { uint64_t offset, size; uint32_t mode, reserved; };
@@ -256,7 +256,8 @@ struct pal_lock { /* struct flock, with the command: 0 get, 1 set, 2 set and wai
     int64_t start, size;
     uint64_t owner;       /* get: the host process that holds it, UINT64_MAX for a description lock */
 };
-struct pal_terminal { uint32_t iflag, oflag, cflag, lflag, when; uint8_t line, cc[19]; }; /* when: 0 now, 1 drain, 2 flush */
+/* when: 0 now, 1 drain, 2 flush */
+struct pal_terminal { uint32_t iflag, oflag, cflag, lflag, when; uint8_t line, cc[19]; };
 struct pal_window { uint16_t rows, columns, xpixel, ypixel; };
 
 /*
@@ -284,7 +285,7 @@ struct pal_listen {
 struct pal_message {
     const struct pal_vector *vector;
     uint32_t count;        /* of vectors, at most 1024 */
-    uint32_t handle_count; /* at most PAL_MESSAGE_HANDLES; receive: room (without it they are lost), then how many came */
+    uint32_t handle_count; /* at most PAL_MESSAGE_HANDLES; receive: room (else they are lost), then how many came */
     pal_handle_t *handles;
     uint32_t flags;        /* receive: MSG_TRUNC, MSG_CTRUNC of recvmsg(2) */
 };
@@ -297,10 +298,11 @@ enum pal_object {
     PAL_OBJECT_STREAM_PAIR,/* two connected local sockets, stream */
     PAL_OBJECT_PACKET_PAIR,/* two, keeping message boundaries */
     PAL_OBJECT_POLL_SET,   /* one: see poll_set_update */
-    PAL_OBJECT_TERMINAL,   /* one: a pseudoterminal's outer side, pty(7)'s master; the call returns its number.  The host
-                              does the line discipline, but takes it for nobody's controlling terminal: no signals */
-    PAL_OBJECT_TERMINAL_INNER, /* one: the inner side of terminal `value`, opened anew.  out NULL: only tells, 0 or -EIO:
-                              the outer side has been closed by all */
+    PAL_OBJECT_TERMINAL,   /* one: a pseudoterminal's outer side, pty(7)'s master; the call returns its number.  The
+                              host does the line discipline, but takes it for nobody's controlling terminal: no
+                              signals */
+    PAL_OBJECT_TERMINAL_INNER, /* one: the inner side of terminal `value`, opened anew.  out NULL: only tells, 0 or
+                              -EIO: the outer side has been closed by all */
 };
 enum pal_object_flags { PAL_OBJ_NONBLOCK = 1, PAL_OBJ_PACKET = 2, PAL_OBJ_SEMAPHORE = 4, PAL_OBJ_SEALABLE = 8 };
 
@@ -325,7 +327,7 @@ struct pal_mutex {
     uint32_t reserved;
 };
 
-/* ---- The calls: 43 ------------------------------------------------------------------------------------------------ */
+/* ---- The calls: 43 ----------------------------------------------------------------------------------------------- */
 
 struct pal_api {
     uint32_t abi_version, count;
@@ -335,7 +337,8 @@ struct pal_api {
     int64_t (*memory_reserve)(uint64_t address, uint64_t size);
     /* Gives reservations and all they hold back to the host. */
     int64_t (*memory_release)(uint64_t address, uint64_t size);
-    /* Zero-filled pages at a reserved range, replacing what was there.  flags: pal_map_flags.  mmap(2) MAP_ANONYMOUS. */
+    /* Zero-filled pages at a reserved range, replacing what was there.  flags: pal_map_flags.
+     * mmap(2) MAP_ANONYMOUS. */
     int64_t (*memory_commit)(uint64_t address, uint64_t size, uint32_t protection, uint32_t flags);
     /* Drops contents and memory, keeps range and protection.  UNSHARE works on the shared segment, too.  madvise(2)
      * DONTNEED, FREE, REMOVE. */
@@ -344,18 +347,18 @@ struct pal_api {
     /* Maps a file or section at a reserved range, replacing what was there. */
     int64_t (*memory_map)(uint64_t address, uint64_t size, uint32_t protection, uint32_t flags, pal_handle_t handle,
                           uint64_t offset);
-    /* Moves or resizes pages, contents and sharing kept; target == source resizes in place.  mremap(2) with MAYMOVE|FIXED.
-     * source size 0 duplicates a shared mapping: also of pages of the shared segment, which keep their protection
-     * (read and write) until memory_protect. */
+    /* Moves or resizes pages, contents and sharing kept; target == source resizes in place.  mremap(2) with
+     * MAYMOVE|FIXED.  source size 0 duplicates a shared mapping: also of pages of the shared segment, which keep their
+     * protection (read and write) until memory_protect. */
     int64_t (*memory_move)(uint64_t source, uint64_t source_size, uint64_t target, uint64_t target_size);
     /* When it returns, every other thread has executed a serialising instruction: it sees code bytes changed before. */
     int64_t (*code_sync)(void);
 
-    /* Threads.  `tcb` is the new thread's block, zeroed but for libos_stack and libos[]; it begins in `entry(argument)` on
-     * tcb->libos_stack, FS base 0.  The caller owns the memory until the thread has left: see thread_exit. */
+    /* Threads.  `tcb` is the new thread's block, zeroed but for libos_stack and libos[]; it begins in `entry(argument)`
+     * on tcb->libos_stack, FS base 0.  The caller owns the memory until the thread has left: see thread_exit. */
     int64_t (*thread_create)(struct pal_tcb *tcb, void (*entry)(void *argument), void *argument, pal_handle_t *out_id);
-    /* Ends the thread.  When it no longer uses its stack, *word (if not NULL) becomes 0, and then whoever waits on the word
-     * at `wake` (if not 0; shared waiters) is woken. */
+    /* Ends the thread.  When it no longer uses its stack, *word (if not NULL) becomes 0, and then whoever waits on the
+     * word at `wake` (if not 0; shared waiters) is woken. */
     __attribute__((noreturn)) void (*thread_exit)(uint32_t *word, uint64_t wake);
     void (*thread_yield)(void);
     /* Interrupts another thread of this picoprocess: see the contract above.  `tcb` must still be alive. */
@@ -368,8 +371,8 @@ struct pal_api {
     /* Wakes up to count waiters (a host may wake more); returns how many, or 0 where it can't tell. */
     int64_t (*wake)(uint64_t word, uint32_t count, uint32_t shared);
 
-    /* A lock that survives its holder's death at any instruction: 0 taken; -EOWNERDEAD taken from a dead holder, so what
-     * it guards must be made whole.  Not recursive; a thread may hold several.  Never returns without the lock. */
+    /* A lock that survives its holder's death at any instruction: 0 taken; -EOWNERDEAD taken from a dead holder, so
+     * what it guards must be made whole.  Not recursive; a thread may hold several.  Never returns without the lock. */
     int64_t (*lock)(struct pal_mutex *mutex);
     void (*unlock)(struct pal_mutex *mutex);
 
@@ -389,8 +392,8 @@ struct pal_api {
                               struct pal_path_buffer *escape);
     int64_t (*attributes_set)(pal_handle_t handle, const struct pal_name *name, const struct pal_attributes *values,
                               uint32_t mask, struct pal_path_buffer *escape);
-    /* pal_change_op; `other` is the target of RENAME and LINK, the contents of SYMLINK.  mode: permission bits, or rename
-     * flags. */
+    /* pal_change_op; `other` is the target of RENAME and LINK, the contents of SYMLINK.
+     * mode: permission bits, or rename flags. */
     int64_t (*name_change)(uint32_t op, const struct pal_name *name, const struct pal_name *other, uint32_t mode,
                            struct pal_path_buffer *escape);
     /* A symlink's contents: returns its size.  With nofollow 0: the canonical guest path of the object instead. */
@@ -407,8 +410,8 @@ struct pal_api {
     int64_t (*local_bind)(const struct pal_local *local, pal_handle_t *out, uint64_t *out_name,
                           struct pal_path_buffer *text);
     /* *out is a connected socket, or with PAL_LOCAL_DATAGRAM the queue's other end; *text the listener's info, or the
-     * path of -EREMOTE.  -ECONNREFUSED: nobody has that name, or does not listen; -EPROTOTYPE: of another kind; -EAGAIN: the
-     * backlog is full. */
+     * path of -EREMOTE.  -ECONNREFUSED: nobody has that name, or does not listen; -EPROTOTYPE: of another kind;
+     * -EAGAIN: the backlog is full. */
     int64_t (*local_connect)(const struct pal_local *local, pal_handle_t *out, struct pal_path_buffer *text);
 
     /* [blocks] Return the number of ready entries, 0 at the deadline. */
@@ -416,7 +419,8 @@ struct pal_api {
     int64_t (*poll_set_update)(pal_handle_t set, uint32_t op, pal_handle_t handle, const struct pal_poll_event *event);
     int64_t (*poll_set_wait)(pal_handle_t set, struct pal_poll_event *events, uint32_t count, uint64_t deadline);
 
-    /* Processes.  fork: only the calling thread goes on in the child; returns 0 there and the child's name here (> 0). */
+    /* Processes.  fork: only the calling thread goes on in the child;
+     * returns 0 there and here the child's name, > 0. */
     int64_t (*process_fork)(void);
     /* The end of a child: [blocks] unless nohang.  process 0 = any.  1 = *out filled, 0 = none yet (nohang), -ECHILD.
      * status as wait(2). */

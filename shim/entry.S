@@ -6,8 +6,8 @@
  * (GS:TCB_LIBOS_STACK), lowest address first: r15 r14 r13 r12 rbp rbx r11 r10 r9 r8 rax rcx rdx rsi rdi rip rflags rsp
  * resume number how pad.  libOS code uses general registers only, so the guest's vector state stays where it is.
  *
- * An interrupt between `way_out` and `way_out_end` finds the frame still whole: shim_classify takes the guest's registers
- * from there.  One before the frame is whole finds RIP in the image: it is left to the check at `leave`.
+ * An interrupt between `way_out` and `way_out_end` finds the frame still whole: shim_classify takes the guest's
+ * registers from there.  One before the frame is whole finds RIP in the image: it is left to the check at `leave`.
  */
 #include "shim/shim.h"
 
@@ -182,8 +182,8 @@ frame_enter_guest:
     .popsection
     .endm
 
-/* int64_t shim_xsave(uint64_t address, uint64_t mask): 64-byte aligned guest memory; XSAVE so that the layout is the standard
- * one, as signal frames have it. */
+/* int64_t shim_xsave(uint64_t address, uint64_t mask): 64-byte aligned guest memory; XSAVE so that the layout is the
+ * standard one, as signal frames have it. */
     .globl shim_xsave, shim_xrstor
     .type shim_xsave, @function
 shim_xsave:
@@ -262,7 +262,8 @@ shim_zero:
     .cfi_endproc
     .size shim_zero, . - shim_zero
 
-/* int64_t shim_copy_string(char *to, const char *from, uint64_t size): length without the NUL, size if none, or -EFAULT. */
+/* int64_t shim_copy_string(char *to, const char *from, uint64_t size): length without the NUL,
+ * size if none, or -EFAULT. */
     .type shim_copy_string, @function
 shim_copy_string:
     .cfi_startproc

@@ -31,8 +31,8 @@
 
 /*
  * Lies at tcb.libos_stack - FRAME_SIZE.  On the way out every register is loaded from `regs`, and the guest goes on at
- * `resume`: the guest's own address (regs.rip) or, where that lies inside a rewritten site, the stub that stands for it.
- * Whoever changes regs.rip calls frame_set_rip.
+ * `resume`: the guest's own address (regs.rip) or, where that lies inside a rewritten site, the stub that stands for
+ * it.  Whoever changes regs.rip calls frame_set_rip.
  */
 struct frame {
     struct pal_context regs;
@@ -49,8 +49,8 @@ _Static_assert(offsetof(struct pal_tcb, saved) == TCB_SAVED, "assembly");
 
 /* In entry.S.  Leaves the libOS for the guest through the frame at the top of this thread's libOS stack. */
 void frame_enter_guest(void) __attribute__((noreturn));
-/* Address that stubs jump to: RCX = guest address after the syscall instruction, R11 = where to go on (the stub's tail),
- * EAX = number, everything else, flags included, the guest's. */
+/* Address that stubs jump to: RCX = guest address after the syscall instruction, R11 = where to go on (the stub's
+ * tail), EAX = number, everything else, flags included, the guest's. */
 extern char shim_syscall_call[];
 
 /* XSAVE area of the live vector state to / from guest memory; 0 or -EFAULT.  Size: shim_xsave_size(). */

@@ -69,7 +69,8 @@ void site_forget(uint64_t start, uint64_t end, bool restore);
 /* The address space is gone, stub areas and all, and the caller is the only thread. */
 void site_forget_all(void);
 
-/* Moves with each of these.  While it stays, and in a fork's child that has the same, an address means the same text. */
+/* Moves with each of these.  While it stays, and in a fork's child that has the same,
+ * an address means the same text. */
 uint32_t site_epoch(void);
 
 void site_lock(void);

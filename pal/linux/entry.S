@@ -72,8 +72,8 @@ linux_blocking_cancel:
     ret
 end linux_blocking
 
-/* int64_t linux_blocking3(number, a, b, c): the same for three arguments, so that its callers need no stack and leave by a
- * jump: after a host call each return is mispredicted, and costs as much as a dozen instructions. */
+/* int64_t linux_blocking3(number, a, b, c): the same for three arguments, so that its callers need no stack and leave
+ * by a jump: after a host call each return is mispredicted, and costs as much as a dozen instructions. */
 function linux_blocking3
     mov %rdi, %rax
     mov %rsi, %rdi

@@ -2,14 +2,14 @@
 /*
  * What a picoprocess of the Linux host and its monitor (loader/) say to each other, and how the first one is started.
  *
- * The channel is one AF_UNIX SOCK_SEQPACKET pair for the whole sandbox, inherited by fork.  A request is one packet; the
- * reply is one packet, with a descriptor (SCM_RIGHTS) where the reply says so.  Picoprocesses take turns under
- * `linux_shared.channel`; a reply whose sequence is not the request's is left over from a dead sender: drop it, close its
- * descriptor, read on.
+ * The channel is one AF_UNIX SOCK_SEQPACKET pair for the whole sandbox, inherited by fork.  A request is one packet;
+ * the reply is one packet, with a descriptor (SCM_RIGHTS) where the reply says so.  Picoprocesses take turns under
+ * `linux_shared.channel`; a reply whose sequence is not the request's is left over from a dead sender: drop it, close
+ * its descriptor, read on.
  *
  * Trust: the monitor takes every byte of a request as hostile, and decodes (all checks, no side effect) before it acts.
- * The sender is the pid that the kernel attached (SO_PASSCRED), never a field.  The monitor reads nothing from the shared
- * segment once the first picoprocess runs.
+ * The sender is the pid that the kernel attached (SO_PASSCRED), never a field.  The monitor reads nothing from the
+ * shared segment once the first picoprocess runs.
  */
 #ifndef PAL_LINUX_MONITOR_H
 #define PAL_LINUX_MONITOR_H
@@ -29,8 +29,8 @@ enum linux_start_fd { LINUX_FD_CHANNEL = 3, LINUX_FD_SHARED = 4, LINUX_FD_LOG = 
 enum monitor_op {
     MONITOR_OPEN = 1,  /* path; flags = pal_open_flags, mode.       reply: descriptor (unless OPEN_PATH), attributes */
     MONITOR_STAT,      /* path; flags = MONITOR_NOFOLLOW.           reply: attributes */
-    MONITOR_SET,       /* path; flags = MONITOR_NOFOLLOW, mode = pal_set_attribute mask, values; if values.inode != 0 the
-                          object must be (values.device, values.inode), else -ESTALE */
+    MONITOR_SET,       /* path; flags = MONITOR_NOFOLLOW, mode = pal_set_attribute mask, values; if values.inode != 0
+                          the object must be (values.device, values.inode), else -ESTALE */
     MONITOR_CHANGE,    /* path, other; flags = pal_change_op | MONITOR_NOFOLLOW, mode */
     MONITOR_READLINK,  /* path.                                     reply: text = contents */
     MONITOR_CANONICAL, /* path.                                     reply: text = guest path without symlinks */
@@ -43,8 +43,9 @@ enum monitor_op {
                           reply: descriptor of the queue, value = the name's number, text = an abstract name */
     MONITOR_LISTEN,    /* arguments[0] = the name's number, [1] = backlog; other = info */
     MONITOR_CONNECT,   /* path, flags as for BIND; other = info.    reply: descriptor, text = the listener's info */
-    MONITOR_PTY,       /* a pseudoterminal.                         reply: value = number, descriptor of the outer side */
-    MONITOR_PTY_INNER, /* arguments[0] = number, [1] = 1: only tell. reply: descriptor of the inner side; -EIO: hung up */
+    MONITOR_PTY,       /* a pseudoterminal.                   reply: value = number, descriptor of the outer side */
+    MONITOR_PTY_INNER, /* arguments[0] = number, [1] = 1: only tell.
+                          reply: descriptor of the inner side; -EIO: hung up */
     MONITOR_TERMINAL,  /* arguments[0] = monitor_terminal << 32 | descriptor of the sender, [1] = value */
     MONITOR_OPS
 };
@@ -81,8 +82,8 @@ struct monitor_reply {
     uint64_t value;
     struct pal_attributes attributes;
 };
-/* A reply with this result has descriptors only; the answer is the next packet, sent when the monitor has closed its own: so
- * whoever closes the last descriptor of a socket does so alone. */
+/* A reply with this result has descriptors only; the answer is the next packet, sent when the monitor has closed its
+ * own: so whoever closes the last descriptor of a socket does so alone. */
 #define MONITOR_MORE 1
 #define MONITOR_REQUEST_MAX (sizeof(struct monitor_request) + 2 * PAL_PATH_MAX)
 #define MONITOR_REPLY_MAX (sizeof(struct monitor_reply) + PAL_PATH_MAX)

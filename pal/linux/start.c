@@ -115,8 +115,8 @@ static void tell_facts(const struct pal_boot *found)
 }
 
 /*
- * pal-run starts this program before it knows what to tell it.  Its one packet says that the segment is filled, and brings the
- * descriptors of linux_ahead: they take the lowest free numbers, which are those from LINUX_FD_AHEAD on.
+ * pal-run starts this program before it knows what to tell it.  Its one packet says that the segment is filled, and
+ * brings the descriptors of linux_ahead: they take the lowest free numbers, which are those from LINUX_FD_AHEAD on.
  */
 static void wait_until_told(void)
 {
