@@ -50,7 +50,7 @@ static struct site_host host = {
     .stub_area = mm_stub_area,
     .alloc = alloc_forever,
     .yield = yield,
-    .patience = 8, /* a rewrite costs as much as a dozen traps: a site must show that it is used */
+    .patience = 16, /* a rewrite costs as much as a dozen traps: a site must show that it is used */
 };
 bool rewriting;
 

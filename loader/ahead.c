@@ -8,9 +8,10 @@
 
 #include "loader/loader.h"
 
-static bool is_there(const struct ahead *ahead, const char *path)
+/* A name may be there as often as it is opened: each descriptor serves once. */
+static bool is_there(const struct ahead *ahead, const char *path, bool opens)
 {
-    for (size_t i = 0; i < ahead->count; i++)
+    for (size_t i = 0; i < ahead->count && !opens; i++)
         if (!strcmp(ahead->entries[i].path, path))
             return true;
     return ahead->count == AHEAD_MAX;
@@ -18,7 +19,7 @@ static bool is_there(const struct ahead *ahead, const char *path)
 
 static void add(struct ahead *ahead, const char *path, const struct answer *answer)
 {
-    if (is_there(ahead, path))
+    if (is_there(ahead, path, answer->reply.descriptors))
         return;
     struct ahead_entry *entry = &ahead->entries[ahead->count++];
     *entry = (struct ahead_entry){.path = path, .result = answer->reply.result, .fd = -1};
@@ -35,7 +36,7 @@ void ahead_ask(struct ahead *ahead, struct tree *tree, const char *path, bool op
 {
     static struct answer answer;
     struct request request = {.op = MONITOR_STAT, .path = path, .path_size = strlen(path)};
-    if (is_there(ahead, path))
+    if (is_there(ahead, path, opens))
         return;
     answer.reply.descriptors = 0;
     if (opens && ahead->descriptor_count < AHEAD_DESCRIPTORS) {

@@ -23,7 +23,7 @@
 #define HEADER "pal-run profile 1\n"
 #define START_NS 2000000000ull /* a program has started after that */
 #define TEXT_MOST (64 * 1024u)
-#define NEWS_LEAST 8u /* fewer new names are not worth writing */
+#define NEWS_LEAST 3u /* fewer new names are not worth writing */
 
 static char file_name[PAL_PATH_MAX];
 static char text[TEXT_MOST + 1]; /* the profile that was read; then also what is new */
@@ -107,7 +107,8 @@ void profile_note(const struct tree *tree, const struct request *request, int re
     const uint32_t plain = PAL_OPEN_READ | PAL_OPEN_DIRECTORY | PAL_OPEN_EXECUTE;
     if (!begun || names + news >= AHEAD_MAX - AHEAD_FIRST || text_size + request->path_size + 4 > TEXT_MOST)
         return;
-    bool opens = request->op == MONITOR_OPEN && !(request->flags & ~plain);
+    uint32_t aside = request->flags & PAL_OPEN_DIRECTORY ? PAL_OPEN_NONBLOCK : 0; /* opendir's, without a meaning */
+    bool opens = request->op == MONITOR_OPEN && !(request->flags & ~(plain | aside));
     if ((!opens && (request->op != MONITOR_STAT || request->flags)) || !lasts(tree, request, result))
         return;
     if (now() - begun > START_NS) {

@@ -7,6 +7,8 @@
  * all.  A descriptor sent ahead serves one open in the whole sandbox, although fork copies it: two opens that share
  * one offset would be wrong.
  */
+#include <stdbool.h>
+
 #include "pal/linux/linux.h"
 
 #define AHEAD_NO_DESCRIPTOR (-1000)
@@ -18,14 +20,15 @@ static void names_change(void)
 }
 
 /* The answer sent ahead for what this name leads to, or NULL.  A final symlink itself is never sent ahead. */
-static struct linux_ahead *ahead_find(const struct pal_name *name)
+static struct linux_ahead *ahead_find(const struct pal_name *name, bool with_descriptor)
 {
     if (name->nofollow || __atomic_load_n(&shared->generation, __ATOMIC_ACQUIRE) != linux_start_generation ||
         __builtin_ia32_rdtsc() - linux_start_cycles > AHEAD_CYCLES)
         return NULL;
     struct linux_ahead *ahead = (struct linux_ahead *)shared->ahead;
     for (uint64_t i = 0; i < shared->ahead_count; i++)
-        if (ahead[i].path_size == name->size && !memcmp((const char *)ahead[i].path, name->path, name->size))
+        if (ahead[i].path_size == name->size && !memcmp((const char *)ahead[i].path, name->path, name->size) &&
+            !(with_descriptor && ahead[i].descriptor == AHEAD_NO_DESCRIPTOR)) /* that one is used up: the next */
             return &ahead[i];
     return NULL;
 }
@@ -34,9 +37,11 @@ static struct linux_ahead *ahead_find(const struct pal_name *name)
 static int open_ahead(const struct pal_name *name, uint32_t flags, pal_handle_t *out,
                       struct pal_attributes *out_attributes, int64_t *result)
 {
+    if (flags & PAL_OPEN_DIRECTORY)
+        flags &= ~(uint32_t)PAL_OPEN_NONBLOCK; /* opendir's, without a meaning */
     if (!(flags & PAL_OPEN_READ) || flags & ~(uint32_t)(PAL_OPEN_READ | PAL_OPEN_DIRECTORY | PAL_OPEN_EXECUTE))
         return 0;
-    struct linux_ahead *ahead = ahead_find(name);
+    struct linux_ahead *ahead = ahead_find(name, true);
     if (!ahead)
         return 0;
     int32_t descriptor = __atomic_load_n(&ahead->descriptor, __ATOMIC_RELAXED);
@@ -87,7 +92,7 @@ int64_t linux_attributes_get(pal_handle_t handle, const struct pal_name *name, s
         return stream_attributes(handle, out);
     if (!name)
         return -EINVAL;
-    const struct linux_ahead *ahead = ahead_find(name);
+    const struct linux_ahead *ahead = ahead_find(name, false);
     if (ahead) {
         int32_t descriptor = __atomic_load_n(&ahead->descriptor, __ATOMIC_RELAXED);
         if (descriptor < 0 && descriptor != AHEAD_NO_DESCRIPTOR)
