@@ -10,6 +10,7 @@
 #include "pal/pal.h"
 
 #define INBOX_SIZE 64u
+#define INBOX_QUEUED 32u /* from here on there is room for signals below SIGRTMIN only: none of those is refused */
 
 struct inbox_entry {
     int32_t tid; /* 0: to the process */

@@ -166,10 +166,30 @@ static int64_t check(int pid, int signal)
     return may_signal(process, target.uid, target.suid) || (signal == SIGCONT && same_session) ? 0 : -EPERM;
 }
 
+#define PATIENCE_NS 1000000000ul /* with a receiver that does not run */
+#define PAUSE_NS 100000ul
+
+/* Linux queues as many signals as RLIMIT_SIGPENDING allows, an inbox few: the sender waits until the receiver, which has
+ * been interrupted, has taken some.  It empties its own inbox meanwhile: the receiver may be waiting for that. */
+static int64_t send_patiently(int pid, int tid, const struct siginfo *info)
+{
+    int64_t result;
+    uint64_t deadline = 0;
+    while ((result = tid ? signal_send_remote(pid, tid, info) : signal_send_process(pid, info)) == -EBUSY) {
+        uint64_t now = time_now(PAL_CLOCK_MONOTONIC);
+        deadline = deadline ? deadline : now + PATIENCE_NS;
+        if (now >= deadline)
+            return -EAGAIN;
+        signal_receive();
+        sleep_until(now + PAUSE_NS);
+    }
+    return result;
+}
+
 static int64_t send(int pid, const struct siginfo *info)
 {
     int64_t error = check(pid, info->signo);
-    return error < 0 || !info->signo ? error : signal_send_process(pid, info);
+    return error < 0 || !info->signo ? error : send_patiently(pid, 0, info);
 }
 
 /* Pids of a group, or of all processes but the caller's where group is 0; the caller releases *out. */
@@ -252,7 +272,7 @@ static int64_t send_to_thread(int pid, int tid, const struct siginfo *info)
         return result;
     struct process *process = local_process(pid);
     if (!process)
-        return info->signo ? signal_send_remote(pid, tid, info) : 0;
+        return info->signo ? send_patiently(pid, tid, info) : 0;
     mutex_lock(&process->lock);
     struct thread *thread = thread_find(process, tid);
     result = !thread ? -ESRCH : info->signo ? signal_post(process, thread, info) : 0;

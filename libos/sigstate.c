@@ -16,13 +16,13 @@ static uint32_t state_count; /* atomic */
 static int64_t inbox_add(struct shared_signals *inbox, int tid, const struct siginfo *info)
 {
     int64_t result = 0;
-    uint32_t i = 0;
+    uint32_t i = 0, room = info->signo >= SIGRTMIN ? INBOX_QUEUED : INBOX_SIZE;
     shared_mutex_lock(&inbox->lock); /* -EOWNERDEAD: entries below count are whole */
     while (i < inbox->count && (info->signo >= SIGRTMIN || inbox->entries[i].info.signo != info->signo ||
                                 inbox->entries[i].tid != tid || info->signo == SIGCONT || BIT(info->signo) & STOPPING))
         i++;
-    if (i == INBOX_SIZE) {
-        result = -EAGAIN;
+    if (i == inbox->count && i >= room) {
+        result = -EBUSY;
     } else if (i == inbox->count) {
         inbox->entries[i] = (struct inbox_entry){.tid = tid, .info = *info};
         atomic_set(&inbox->count, i + 1);
@@ -58,6 +58,7 @@ static bool kills_outright(const struct process_target *target, int signal)
     return !target->host || !atomic_replace32(target->shares, SHARES, SHARES_ASKED_TO_END);
 }
 
+/* -EBUSY: the inbox is full. */
 int64_t signal_send_remote(int pid, int tid, const struct siginfo *info)
 {
     struct process_target target;
