@@ -1,10 +1,21 @@
 # SPDX-License-Identifier: MIT
 # 1,000 starts in a row, 200 at once, 1,000 forks in one picoprocess; an end by SIGKILL: nothing stays behind.
 . regression/cli/lib.sh.inc
-processes() { pgrep -c -f "^picoprocess" || true; }
+mkdir -m 700 "$work/run" && export XDG_RUNTIME_DIR=$work/run # private folders of the sandboxes lie here
 free_kib() { awk '/^(MemFree|Buffers|Cached|SReclaimable):/ { n += $2 } END { print n }' /proc/meminfo; }
-files() { find /tmp /dev/shm "${XDG_RUNTIME_DIR:-/nonexistent}" -maxdepth 1 -name 'pal-run*' 2>/dev/null | wc -l; }
-before_processes=$(processes) before_files=$(files)
+files() { find "$work/run" -mindepth 1 -maxdepth 1 | wc -l; }
+descendants() { # of a process: pids
+    local child
+    for child in $(cat "/proc/$1/task"/*/children 2>/dev/null); do
+        echo "$child"
+        descendants "$child"
+    done
+}
+alive() { # how many of these pids are more than zombies
+    local pid n=0
+    for pid in "$@"; do grep -qs '^State:.[^ZX]' "/proc/$pid/status" && n=$((n + 1)); done
+    echo $n
+}
 "$PAL" /bin/true
 sync
 before=$(free_kib)
@@ -18,11 +29,13 @@ for pid in "${pids[@]}"; do wait "$pid" || say "one of 200 at once failed: $?"; 
 "$PAL" /bin/sh -c 'echo x >/tmp/x; sleep 60 & sleep 60 & wait' &
 victim=$!
 sleep 0.5
+mapfile -t left < <(descendants $victim)
+[ ${#left[@]} -ge 3 ] || say "only ${#left[@]} processes below pal-run: nothing to see"
 kill -KILL $victim
 wait $victim 2>/dev/null
-for _ in $(seq 50); do [ "$(processes)" = "$before_processes" ] && [ "$(files)" = "$before_files" ] && break; sleep 0.1; done
-[ "$(processes)" = "$before_processes" ] || say "picoprocesses left: $(processes), were $before_processes"
-[ "$(files)" = "$before_files" ] || say "files left: $(files), were $before_files"
+for _ in $(seq 50); do [ "$(alive "${left[@]}")" = 0 ] && [ "$(files)" = 0 ] && break; sleep 0.1; done
+[ "$(alive "${left[@]}")" = 0 ] || say "processes left after pal-run was killed: $(alive "${left[@]}") of ${#left[@]}"
+[ "$(files)" = 0 ] || say "private folders left: $(files)"
 lost=$(((before - $(free_kib)) / 1024))
 [ $lost -lt 200 ] || say "$lost MiB of memory gone"
 exit $bad
