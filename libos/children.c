@@ -283,8 +283,13 @@ static bool reap_one(void)
     struct host_child ended;
     int64_t result;
     mutex_lock(&host_children_lock);
-    while ((result = PAL->process_wait(0, 1, &facts)) == -EINTR)
-        atomic_set(&tcb()->interrupted, 0u); /* the caller sets it again */
+    bool interrupted = false;
+    while ((result = PAL->process_wait(0, 1, &facts)) == -EINTR) {
+        interrupted = true;
+        atomic_set(&tcb()->interrupted, 0u);
+    }
+    if (interrupted)
+        atomic_set(&tcb()->interrupted, 1u); /* there is more to an interrupt than children */
     ended = host_child_take(result == 1 ? facts.process : 0);
     mutex_unlock(&host_children_lock);
     if (result == 1)
@@ -294,11 +299,8 @@ static bool reap_one(void)
 
 void process_reap_host(void)
 {
-    uint32_t interrupted = atomic_get(&tcb()->interrupted);
     while (host_child_any() && reap_one())
         ;
-    if (interrupted)
-        atomic_set(&tcb()->interrupted, 1u);
 }
 
 int64_t host_child_wait(void)

@@ -8,6 +8,7 @@
 #include "libos/abi_signal.h"
 #include "libos/calls.h"
 #include "libos/process_own.h"
+#include "libos/signals.h"
 
 #define WNOHANG 1u
 #define WUNTRACED 2u
@@ -127,8 +128,7 @@ static int64_t await(struct query *query)
         result = direct && !query->foreign ? host_child_wait() : wait_event(self, event);
         if (result != -EINTR)
             continue;
-        atomic_set(&tcb()->interrupted, 0u);
-        process_reap_host();
+        signal_settle(); /* not only children: what is in the inbox has no other interrupt to come */
         result = look(query, self, real_pid);
         if (result)
             break;
