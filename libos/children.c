@@ -11,6 +11,7 @@
 #include "libos/calls.h"
 #include "libos/ipc.h"
 #include "libos/process_own.h"
+#include "libos/signals.h"
 #include "libos/tty.h"
 #include "libos/wait.h"
 
@@ -329,8 +330,10 @@ static void report(struct process *process, uint32_t state, int status, int code
     slot->state = state;
     slot->status = status;
     slot->flags &= ~(uint32_t)(SHARED_STOP_NEWS | SHARED_CONTINUE_NEWS);
-    slot->flags |= state == SHARED_STOPPED ? SHARED_STOP_NEWS : SHARED_CONTINUE_NEWS;
-    parent = shared_find((int)slot->ppid);
+    bool over = state == SHARED_STOPPED && signal_continue_waits(slot);
+    if (!over)
+        slot->flags |= state == SHARED_STOPPED ? SHARED_STOP_NEWS : SHARED_CONTINUE_NEWS;
+    parent = over ? NULL : shared_find((int)slot->ppid);
     if (parent)
         news_fill(&news, slot, parent, code, detail);
     shared_unlock();

@@ -211,6 +211,7 @@ bool process_target_lock(int pid, struct process_target *out)
         .zombie = slot->state >= SHARED_EXITING,
         .virtual_child = slot->flags & SHARED_VIRTUAL,
         .shares = &slot->shares,
+        .flags = &slot->flags,
     };
     __atomic_store_n(&slot->inbox_used, 1, __ATOMIC_SEQ_CST); /* and only then `host` is read: see host_child_add */
     out->host = __atomic_load_n(&slot->host, __ATOMIC_SEQ_CST);

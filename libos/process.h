@@ -105,7 +105,7 @@ struct process_target {
     int session;
     bool zombie;
     bool virtual_child;           /* inside vfork: the host process is its parent's too */
-    uint32_t *shares;             /* in the slot: see signal_send_remote */
+    uint32_t *shares, *flags;     /* in the slot: see signal_send_remote */
 };
 /* False: no such process, and not locked.  True: the table is locked, so that the slot stays that process's. */
 bool process_target_lock(int pid, struct process_target *out);

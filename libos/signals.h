@@ -70,6 +70,7 @@ void signal_pass_on(struct process *process, sigset_t set);
 /* sigstate.c */
 /* Empties the inboxes of this picoprocess's processes. */
 void signal_receive(void);
+bool signal_continue_waits(struct shared_process *slot); /* a SIGCONT in its inbox */
 bool signal_inbox_is_empty(const struct signal_state *signals);
 /* To a process of another picoprocess: tid 0 = process-directed. */
 int64_t signal_send_remote(int pid, int tid, const struct siginfo *info);

@@ -58,6 +58,28 @@ static bool kills_outright(const struct process_target *target, int signal)
     return !target->host || !atomic_replace32(target->shares, SHARES, SHARES_ASKED_TO_END);
 }
 
+/* The caller has the table locked.  Once SIGCONT is sent nobody is told of the stop that it ends: not of one that the
+ * parent has not asked for yet, nor of one that is just being reported (report in children.c). */
+static int64_t leave(const struct process_target *target, int tid, const struct siginfo *info)
+{
+    if (target->zombie)
+        return 0;
+    if (info->signo == SIGCONT)
+        *target->flags &= ~(uint32_t)SHARED_STOP_NEWS;
+    return inbox_add(target->inbox, tid, info);
+}
+
+bool signal_continue_waits(struct shared_process *slot)
+{
+    struct shared_signals *inbox = shared_inbox(slot);
+    bool found = false;
+    shared_mutex_lock(&inbox->lock);
+    for (uint32_t i = 0; i < inbox->count && !found; i++)
+        found = inbox->entries[i].info.signo == SIGCONT;
+    shared_mutex_unlock(&inbox->lock);
+    return found;
+}
+
 /* -EBUSY: the inbox is full. */
 int64_t signal_send_remote(int pid, int tid, const struct siginfo *info)
 {
@@ -65,7 +87,7 @@ int64_t signal_send_remote(int pid, int tid, const struct siginfo *info)
     if (!process_target_lock(pid, &target))
         return -ESRCH;
     bool kill = kills_outright(&target, info->signo);
-    int64_t result = target.zombie || kill ? 0 : inbox_add(target.inbox, tid, info);
+    int64_t result = kill ? 0 : leave(&target, tid, info);
     if (result < 0 && info->signo == SIGKILL && !target.virtual_child) { /* no room */
         kill = true;
         result = 0;
@@ -83,8 +105,7 @@ void signal_leave_remote(int pid, const struct siginfo *info)
     struct process_target target;
     if (!process_target_lock(pid, &target))
         return;
-    if (!target.zombie)
-        inbox_add(target.inbox, 0, info);
+    leave(&target, 0, info);
     process_target_unlock();
 }
 
