@@ -5,6 +5,7 @@
  */
 #include "libos/calls.h"
 #include "libos/process.h"
+#include "libos/shared.h"
 
 enum { SCHED_OTHER, SCHED_FIFO, SCHED_RR, SCHED_BATCH, SCHED_IDLE = 5, SCHED_DEADLINE };
 #define SCHED_RESET_ON_FORK 0x40000000
@@ -39,6 +40,8 @@ static int64_t whose(int32_t pid)
     struct process_facts facts;
     if (pid == 0 || pid == process->pid || pid == current()->tid)
         return 1;
+    if (pid == SHARED_INIT_PID)
+        return 0;
     mutex_lock(&process->lock);
     bool own = thread_find(process, pid);
     mutex_unlock(&process->lock);
