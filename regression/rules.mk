@@ -4,13 +4,14 @@
 
 GUESTS := $(patsubst regression/guests/%.c,$(B)/guests/%,$(wildcard regression/guests/*.c))
 HOSTILE := $(patsubst regression/hostile/%.c,$(B)/hostile/%,$(wildcard regression/hostile/*.c))
-APPS := $(B)/hello_musl $(B)/hello_go $(B)/panic_go $(B)/unwind
+APPS := $(B)/random $(B)/hello_musl $(B)/hello_go $(B)/panic_go $(B)/unwind
 
 $(B)/guests/%: regression/guests/%.c ; @mkdir -p $(@D); $(CC) -std=gnu17 -O1 -g -D_GNU_SOURCE -Wall -Wextra -Werror $< -o $@ -lpthread -lm
 $(B)/hostile/%: regression/hostile/%.c pal/linux/hostcalls.def ; @mkdir -p $(@D); $(CC) -std=gnu17 -O1 -g -I. -D_GNU_SOURCE -Wall -Wextra -Werror -static $< -o $@
 $(B)/hello_musl: regression/apps/hello_musl.c ; musl-gcc -static -O1 $< -o $@
 $(B)/%_go: regression/apps/%_go.go ; GOCACHE=$(abspath $(B))/gocache GO111MODULE=off go build -o $@ $<
 $(B)/unwind: regression/apps/unwind.cc ; $(CXX) -O1 -g -Wall -Wextra -Werror -fnon-call-exceptions -fasynchronous-unwind-tables $< -o $@ -lpthread
+$(B)/random: regression/soak/random.c ; @mkdir -p $(@D); $(CC) -std=gnu17 -O1 -g -D_GNU_SOURCE -Wall -Wextra -Werror $< -o $@ -lpthread
 $(B)/runner: regression/runner.c ; @mkdir -p $(@D); $(CC) $(COMMON) -D_GNU_SOURCE $< -o $@
 $(B)/tests.list: regression/list $(GUESTS) $(HOSTILE) ; regression/list $(B) > $@
 
@@ -19,5 +20,6 @@ tests: all $(B)/site-test $(GUESTS) $(HOSTILE) $(APPS) $(B)/runner $(B)/unit-tes
 check: setup-check ; @$(MAKE) --no-print-directory -j2 tests && $(B)/runner -t '$(T)' $(B)/tests.list
 run: setup-run ; @$(MAKE) --no-print-directory -j2 all && regression/demo $(B)
 lint: setup-check ; regression/lint/all
+soak: setup-check ; @$(MAKE) --no-print-directory -j2 all $(B)/random && regression/soak/run $(B)
 bench: setup-bench ; @$(MAKE) --no-print-directory -j2 all bench-programs && regression/bench/run $(B)
-.PHONY: check run lint bench tests setup-%
+.PHONY: check run lint soak bench tests setup-%
