@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The arena's heap.  Small blocks come from size classes cut from 64 KiB chunks; large ones and page runs from a list
+ * The arena's heap.  Small blocks come from size classes cut from 16 KiB chunks; large ones and page runs from a list
  * of free runs ordered by address.  Memory is committed as the top moves up and stays committed: what a picoprocess
  * once needed it will need again, and fork shares untouched pages.
  */
@@ -35,17 +35,6 @@ static struct run *free_runs;
 void heap_init(uint64_t arena_end)
 {
     top = committed = PAGE_UP(arena_end);
-}
-
-/* fork copies the heap: no other thread may be inside it then. */
-void heap_lock(void)
-{
-    mutex_lock(&lock);
-}
-
-void heap_unlock(void)
-{
-    mutex_unlock(&lock);
 }
 
 static uint64_t grow(uint64_t size)
@@ -190,13 +179,4 @@ void *alloc_pages(size_t size)
     if (pages && !fresh)
         memset(pages, 0, size);
     return pages;
-}
-
-void release_pages(void *pages, size_t size)
-{
-    if (!pages)
-        return;
-    mutex_lock(&lock);
-    give_run((uint64_t)(uintptr_t)pages, PAGE_UP(size));
-    mutex_unlock(&lock);
 }

@@ -90,7 +90,6 @@ struct ipc_object *ipc_at(enum ipc_kind kind, uint32_t index); /* NULL: not live
 struct ipc_object *ipc_next(enum ipc_kind kind, const struct ipc_object *after); /* live ones; NULL starts */
 int32_t ipc_highest(enum ipc_kind kind); /* index of the last live one; 0 where there is none */
 uint64_t ipc_store(enum ipc_kind kind, uint64_t *units); /* address of the kind's store */
-uint32_t ipc_slots(enum ipc_kind kind);
 bool ipc_permits(const struct ipc_object *object, uint32_t mode); /* IPC_READ | IPC_WRITE | ... */
 bool ipc_owned(const struct ipc_object *object); /* may this process change or remove it? */
 void ipc_permissions(const struct ipc_object *object, struct ipc_guest_permissions *out);

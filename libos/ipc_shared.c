@@ -162,11 +162,6 @@ uint64_t ipc_store(enum ipc_kind kind, uint64_t *units)
     return places[kind].store;
 }
 
-uint32_t ipc_slots(enum ipc_kind kind)
-{
-    return kinds[kind]->slot_count;
-}
-
 /* The first object whose store meets [start, start + size). */
 static const struct ipc_object *in_the_way(enum ipc_kind kind, uint64_t start, uint64_t size)
 {

@@ -114,10 +114,7 @@ void *alloc_zero(size_t size);
 void *alloc_copy(const void *from, size_t size);
 void release(void *block); /* NULL is fine */
 void *alloc_pages(size_t size); /* page-aligned, zeroed, size rounded up */
-void release_pages(void *pages, size_t size);
 void heap_init(uint64_t arena_end);
-void heap_lock(void); /* around fork */
-void heap_unlock(void);
 
 /* guest.c: guest memory.  0 or -EFAULT (nothing is promised of a partly written destination). */
 int64_t copy_in(void *to, guest_t from, size_t size);

@@ -357,7 +357,7 @@ static int64_t directory_list(struct file *file, guest_t buffer, uint64_t size)
     return (int64_t)used;
 }
 
-static int64_t directory_seek(struct file *file, int64_t offset, int whence)
+int64_t own_file_seek(struct file *file, int64_t offset, int whence)
 {
     if (whence == 1)
         offset += atomic_get(&file->offset);
@@ -379,7 +379,7 @@ void own_file_destroy(struct file *file)
 
 static const struct file_ops directory_ops = {
     .kind = "directory",
-    .seek = directory_seek,
+    .seek = own_file_seek,
     .list = directory_list,
     .attributes = own_file_attributes,
     .destroy = own_file_destroy,

@@ -99,6 +99,7 @@ struct own_place {
 int64_t own_place_attributes(const struct own_place *place, struct pal_attributes *out);
 /* For the ops of what own_open makes: file->data is its place. */
 int64_t own_file_attributes(struct file *file, struct pal_attributes *out);
+int64_t own_file_seek(struct file *file, int64_t offset, int whence);
 void own_file_destroy(struct file *file);
 /* text.c: opens the text file at place. */
 int64_t text_open(const struct own_place *place, uint32_t flags, struct file **out);

@@ -151,16 +151,6 @@ static int64_t text_write(struct file *file, const struct pal_vector *vector, ui
     return (int64_t)size;
 }
 
-static int64_t text_seek(struct file *file, int64_t offset, int whence)
-{
-    if (whence == 1)
-        offset += atomic_get(&file->offset);
-    if ((whence != 0 && whence != 1) || offset < 0)
-        return -EINVAL;
-    atomic_set(&file->offset, offset);
-    return offset;
-}
-
 static int64_t text_attributes(struct file *file, struct pal_attributes *out)
 {
     struct text_file *data = file->data;
@@ -179,7 +169,7 @@ static const struct file_ops text_ops = {
     .kind = "file",
     .read = text_read,
     .write = text_write,
-    .seek = text_seek,
+    .seek = own_file_seek,
     .attributes = text_attributes,
     .destroy = text_destroy,
 };

@@ -193,6 +193,8 @@ int64_t linux_handle_import(uint64_t token, pal_handle_t *out);
  */
 int64_t monitor_call(struct monitor_request *request, const struct pal_name *name, const struct pal_name *other,
                      struct monitor_reply *reply, struct pal_path_buffer *text, pal_handle_t *descriptors);
+/* One descriptor for an argument; out NULL tells the monitor that none is wanted. */
+int64_t monitor_take(uint32_t op, uint64_t argument, pal_handle_t *out);
 
 int64_t linux_stream_open(const struct pal_name *name, uint32_t flags, uint32_t mode, pal_handle_t *out,
                           struct pal_attributes *out_attributes, struct pal_path_buffer *escape);

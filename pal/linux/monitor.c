@@ -129,3 +129,16 @@ int64_t monitor_call(struct monitor_request *request, const struct pal_name *nam
     linux_unlock(&shared->channel);
     return error;
 }
+
+int64_t monitor_take(uint32_t op, uint64_t argument, pal_handle_t *out)
+{
+    struct monitor_request request = {.op = op, .arguments = {argument, out == NULL}};
+    struct monitor_reply reply;
+    pal_handle_t handles[MONITOR_DESCRIPTORS];
+    int64_t error = monitor_call(&request, NULL, NULL, &reply, NULL, handles);
+    if (error < 0)
+        return error;
+    if (out)
+        *out = handles[0];
+    return 0;
+}

@@ -74,13 +74,5 @@ int64_t linux_handle_export(pal_handle_t handle, uint64_t *out_token)
 
 int64_t linux_handle_import(uint64_t token, pal_handle_t *out)
 {
-    struct monitor_request request = {.op = MONITOR_IMPORT, .arguments = {token, out == NULL}};
-    struct monitor_reply reply;
-    pal_handle_t handles[MONITOR_DESCRIPTORS];
-    int64_t error = monitor_call(&request, NULL, NULL, &reply, NULL, handles);
-    if (error < 0)
-        return error;
-    if (out)
-        *out = handles[0];
-    return 0;
+    return monitor_take(MONITOR_IMPORT, token, out);
 }

@@ -19,15 +19,7 @@ int64_t terminal_create(pal_handle_t *out)
 
 int64_t terminal_inner(uint64_t number, pal_handle_t *out)
 {
-    struct monitor_request request = {.op = MONITOR_PTY_INNER, .arguments = {number, out == NULL}};
-    struct monitor_reply reply;
-    pal_handle_t handles[MONITOR_DESCRIPTORS];
-    int64_t error = monitor_call(&request, NULL, NULL, &reply, NULL, handles);
-    if (error < 0)
-        return error;
-    if (out)
-        *out = handles[0];
-    return 0;
+    return monitor_take(MONITOR_PTY_INNER, number, out);
 }
 
 int64_t terminal_control(pal_handle_t handle, uint32_t what, uint64_t value, uint64_t *out_value)
