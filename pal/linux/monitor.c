@@ -133,7 +133,7 @@ int64_t monitor_call(struct monitor_request *request, const struct pal_name *nam
 int64_t monitor_take(uint32_t op, uint64_t argument, pal_handle_t *out)
 {
     struct monitor_request request = {.op = op, .arguments = {argument, out == NULL}};
-    struct monitor_reply reply;
+    struct monitor_reply reply = {.result = 0};
     pal_handle_t handles[MONITOR_DESCRIPTORS];
     int64_t error = monitor_call(&request, NULL, NULL, &reply, NULL, handles);
     if (error < 0)
