@@ -133,8 +133,8 @@ int64_t monitor_call(struct monitor_request *request, const struct pal_name *nam
 int64_t monitor_take(uint32_t op, uint64_t argument, pal_handle_t *out)
 {
     struct monitor_request request = {.op = op, .arguments = {argument, out == NULL}};
-    struct monitor_reply reply = {.result = 0};
-    pal_handle_t handles[MONITOR_DESCRIPTORS];
+    struct monitor_reply reply;
+    pal_handle_t handles[MONITOR_DESCRIPTORS] = {PAL_NO_HANDLE};
     int64_t error = monitor_call(&request, NULL, NULL, &reply, NULL, handles);
     if (error < 0)
         return error;
