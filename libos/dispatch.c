@@ -4,6 +4,7 @@
  * of an address for the PAL's handlers.
  */
 #include "libos/calls.h"
+#include "libos/files.h"
 #include "libos/process.h"
 #include "shim/site.h"
 
@@ -54,16 +55,19 @@ static bool is_special(int64_t result)
     return (uint64_t)(result + 520) <= 8;
 }
 
-static void finish(struct frame *frame, int64_t result)
+void libos_failed(struct frame *frame, int64_t result)
 {
     struct thread *thread = current();
-    while (result != FRAME_REPLACED && is_special(result)) {
-        if (!signal_work(frame, result))
+    for (;;) {
+        result = rw_settle((uint32_t)frame->number, (int32_t)frame->regs.rdi, result);
+        if (!is_special(result)) {
+            frame->regs.rax = (uint64_t)result;
+            break;
+        }
+        if (result == FRAME_REPLACED || !signal_work(frame, result))
             break;
         thread->deadline_valid = 1; /* the time that has passed counts */
         result = call(frame);
-        if (!is_special(result))
-            frame->regs.rax = (uint64_t)result;
     }
     thread->deadline_valid = 0;
 }
@@ -75,17 +79,22 @@ static void rewrite(struct frame *frame)
     frame->resume = site_resume(frame->regs.rip); /* the bytes behind the call may be the site's now */
 }
 
-void libos_syscall(struct frame *frame)
+static __attribute__((noinline)) int64_t call_slowly(struct frame *frame)
 {
     if (frame->how == FRAME_TRAPPED && rewriting)
         rewrite(frame);
     int64_t result = call(frame);
-    if (UNLIKELY(is_special(result)))
-        finish(frame, result);
-    else
-        frame->regs.rax = (uint64_t)result;
-    if (UNLIKELY(dispatch_slowly))
+    if (dispatch_slowly)
         trace_call(frame, result);
+    return result;
+}
+
+/* Left by a jump: see rw.c. */
+int64_t libos_syscall(struct frame *frame)
+{
+    if (UNLIKELY(frame->how == FRAME_TRAPPED || dispatch_slowly))
+        return call_slowly(frame);
+    return call(frame);
 }
 
 uint64_t call_deadline(uint64_t timeout_ns)

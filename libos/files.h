@@ -137,6 +137,9 @@ int64_t name_open(struct name *name, uint32_t flags, uint32_t mode, bool execute
 int64_t file_read_at(struct file *file, void *buffer, uint64_t size, uint64_t offset);
 int64_t file_read(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset);
 int64_t file_write(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset);
+/* read, write, pread, pwrite: what is left to do after their kind's function gave `result` (see rw.c); any other
+ * number's result comes back as it is. */
+int64_t rw_settle(uint32_t number, int32_t fd, int64_t result);
 /* readv's vectors: copied to few (room for FEW_VECTORS) or to the heap; ranges checked, sizes cut to MAX_RW_COUNT. */
 #define FEW_VECTORS 8
 int64_t vectors_from_guest(guest_t from, uint64_t count, struct pal_vector *few, struct pal_vector **out);

@@ -15,11 +15,6 @@ int64_t shim_exchange32(uint32_t *at, uint32_t expected, uint32_t value);
 
 #define AT(address) ((void *)(uintptr_t)(address))
 
-bool guest_range_ok(guest_t at, uint64_t size)
-{
-    return at <= PAL_GUEST_END && size <= PAL_GUEST_END - at;
-}
-
 size_t copy_in_some(void *to, guest_t from, size_t size)
 {
     return guest_range_ok(from, size) ? size - shim_copy(to, AT(from), size) : 0;

@@ -67,8 +67,9 @@ static inline struct frame *current_frame(void)
     return (struct frame *)(tcb()->libos_stack - FRAME_SIZE);
 }
 
-/* dispatch.c: called from shim/entry.S. */
-void libos_syscall(struct frame *frame);
+/* dispatch.c: called from shim/entry.S.  The result goes into the frame's RAX; one below 0, to libos_failed. */
+int64_t libos_syscall(struct frame *frame);
+void libos_failed(struct frame *frame, int64_t result);
 void libos_work(struct frame *frame);
 void libos_exception(struct frame *frame);
 void libos_interrupt(struct frame *frame);
@@ -126,7 +127,11 @@ int64_t copy_in_string(char *to, guest_t from, size_t size); /* length; -ENAMETO
 int64_t guest_load32(guest_t at);                            /* value or -EFAULT */
 int64_t guest_store32(guest_t at, uint32_t value);
 int64_t guest_exchange32(guest_t at, uint32_t expected, uint32_t value); /* old value or -EFAULT */
-bool guest_range_ok(guest_t at, uint64_t size); /* lies in the guest's space (it may still fault) */
+/* Lies in the guest's space (it may still fault). */
+static inline bool guest_range_ok(guest_t at, uint64_t size)
+{
+    return at <= PAL_GUEST_END && size <= PAL_GUEST_END - at;
+}
 
 /* lock.c: in the arena, within one picoprocess.  Zeroed = free. */
 struct mutex { uint32_t word; };

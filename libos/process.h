@@ -59,6 +59,7 @@ struct thread {
     sigset_t blocked;
     sigset_t pending;         /* thread-directed; atomic */
     sigset_t waiting_for;     /* rt_sigtimedwait's set: blocked, yet wanted */
+    struct pal_vector buffer; /* of the read or write that it is in */
     uint64_t deadline;        /* call_deadline's */
     uint32_t deadline_valid;
     uint32_t restore_mask;    /* sigsuspend, ppoll: saved_mask comes back when the call ends */

@@ -6,8 +6,10 @@
  * end early.  Here only the range is checked: a guest must not have the host write into the libOS.
  */
 #include "libos/calls.h"
-#include "libos/files.h"
+#include "libos/fd.h"
 #include "libos/process.h"
+
+enum { NUMBER_READ = 0, NUMBER_WRITE = 1, NUMBER_PREAD64 = 17, NUMBER_PWRITE64 = 18 }; /* syscalls.def's */
 
 /* Plain files can't be interrupted on Linux: a call that an interrupt met before it began is run again. */
 static inline int64_t interrupted(const struct file *file)
@@ -64,55 +66,78 @@ int64_t file_read_at(struct file *file, void *buffer, uint64_t size, uint64_t of
 
 /* ---- One buffer -------------------------------------------------------------------------------------------------- */
 
-int64_t sys_read(int32_t fd, guest_t buffer, uint64_t size)
+/*
+ * A process of one thread has nobody who could close the descriptor meanwhile: it takes no reference, and these calls
+ * end in a jump to the kind's function, so that its result goes straight to the shim.  (After a host call each return
+ * is mispredicted, and costs as much as a dozen instructions.)  What a failure then leaves to be done is rw_settle's.
+ */
+static inline int64_t move_by(struct file *file, guest_t buffer, uint64_t size, int64_t offset, bool reads)
 {
-    struct pal_vector vector = {.base = buffer, .size = MIN(size, MAX_RW_COUNT)};
-    struct file *file = file_get_io(fd);
-    if (UNLIKELY(!file))
+    if (UNLIKELY(offset != -1 && !file->ops->seek && file->type != PAL_TYPE_DIRECTORY))
+        return -ESPIPE;
+    if (UNLIKELY(!(reads ? file_readable(file) : file_writable(file))))
         return -EBADF;
-    int64_t result = LIKELY(guest_range_ok(buffer, size)) ? read_from(file, &vector, 1, -1) : -EFAULT;
+    if (UNLIKELY(!(reads ? file->ops->read : file->ops->write)))
+        return reads && file->type == PAL_TYPE_DIRECTORY ? -EISDIR : -EINVAL;
+    if (UNLIKELY(!guest_range_ok(buffer, size)))
+        return -EFAULT;
+    struct pal_vector *vector = &current()->buffer;
+    *vector = (struct pal_vector){.base = buffer, .size = MIN(size, MAX_RW_COUNT)};
+    return reads ? file->ops->read(file, vector, 1, offset) : file->ops->write(file, vector, 1, offset);
+}
+
+static __attribute__((noinline)) int64_t move_shared(int32_t fd, guest_t buffer, uint64_t size, int64_t offset, bool reads)
+{
+    struct file *file = file_get_io(fd);
+    if (!file)
+        return -EBADF;
+    int64_t result = move_by(file, buffer, size, offset, reads);
     file_put(file);
     return result;
+}
+
+static inline int64_t move_one(int32_t fd, guest_t buffer, uint64_t size, int64_t offset, bool reads)
+{
+    if (UNLIKELY(!alone()))
+        return move_shared(fd, buffer, size, offset, reads);
+    struct file *file = file_borrow(fd);
+    return LIKELY(file) ? move_by(file, buffer, size, offset, reads) : -EBADF;
+}
+
+int64_t sys_read(int32_t fd, guest_t buffer, uint64_t size)
+{
+    return move_one(fd, buffer, size, -1, true);
 }
 
 int64_t sys_write(int32_t fd, guest_t buffer, uint64_t size)
 {
-    struct pal_vector vector = {.base = buffer, .size = MIN(size, MAX_RW_COUNT)};
-    struct file *file = file_get_io(fd);
-    if (UNLIKELY(!file))
-        return -EBADF;
-    int64_t result = LIKELY(guest_range_ok(buffer, size)) ? write_to(file, &vector, 1, -1) : -EFAULT;
-    file_put(file);
-    return result;
-}
-
-typedef int64_t move_vectors(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset);
-
-static int64_t move_at(int fd, guest_t buffer, uint64_t size, int64_t offset, move_vectors *move)
-{
-    struct pal_vector vector = {.base = buffer, .size = MIN(size, MAX_RW_COUNT)};
-    if (offset < 0)
-        return -EINVAL;
-    struct file *file = file_get_io(fd);
-    if (!file)
-        return -EBADF;
-    int64_t result = -EFAULT;
-    if (!file->ops->seek && file->type != PAL_TYPE_DIRECTORY)
-        result = -ESPIPE;
-    else if (guest_range_ok(buffer, size))
-        result = move(file, &vector, 1, offset);
-    file_put(file);
-    return result;
+    return move_one(fd, buffer, size, -1, false);
 }
 
 int64_t sys_pread64(int32_t fd, guest_t buffer, uint64_t size, int64_t offset)
 {
-    return move_at(fd, buffer, size, offset, file_read);
+    return UNLIKELY(offset < 0) ? -EINVAL : move_one(fd, buffer, size, offset, true);
 }
 
 int64_t sys_pwrite64(int32_t fd, guest_t buffer, uint64_t size, int64_t offset)
 {
-    return move_at(fd, buffer, size, offset, file_write);
+    return UNLIKELY(offset < 0) ? -EINVAL : move_one(fd, buffer, size, offset, false);
+}
+
+int64_t rw_settle(uint32_t number, int32_t fd, int64_t result)
+{
+    bool reads = number == NUMBER_READ || number == NUMBER_PREAD64;
+    if ((result != -EINTR && result != -EPIPE) || !(reads || number == NUMBER_WRITE || number == NUMBER_PWRITE64))
+        return result;
+    if (result == -EINTR) {
+        struct file *file = file_get(fd);
+        result = file ? interrupted(file) : -ERESTARTSYS;
+        if (file)
+            file_put(file);
+    } else if (!reads) {
+        signal_self(SIGPIPE);
+    }
+    return result;
 }
 
 /* ---- Vectors ----------------------------------------------------------------------------------------------------- */
@@ -145,6 +170,8 @@ bad:
         release(vector);
     return result;
 }
+
+typedef int64_t move_vectors(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset);
 
 static int64_t move_all(int fd, guest_t vectors, uint64_t count, int64_t offset, move_vectors *move)
 {

@@ -19,7 +19,8 @@
      PAL_SET_MTIME_NOW)
 #define CHANGE_BITS (MONITOR_NOFOLLOW | 0xfu)
 #define LOCAL_BITS (MONITOR_ABSTRACT | 3u)
-#define PAIR_BITS (PAL_OBJ_NONBLOCK | PAL_OBJ_PACKET)
+#define CREATE_BITS (PAL_OBJ_NONBLOCK | PAL_OBJ_PACKET | PAL_OBJ_SEMAPHORE | PAL_OBJ_SEALABLE)
+#define OBJECT_BITS 0xfu
 
 enum path { PATH_NONE, PATH_ABSOLUTE, PATH_LOCAL /* or an abstract name: any bytes */ };
 enum other { OTHER_NONE, OTHER_NAME, OTHER_INFO };
@@ -40,8 +41,7 @@ static const struct rule {
     [MONITOR_INTERRUPT] = {.largest = {INT_MAX, 1}},
     [MONITOR_EXPORT] = {.largest = {INT_MAX, 0}},
     [MONITOR_IMPORT] = {.largest = {UINT64_MAX, 1}},
-    [MONITOR_SECTION] = {.largest = {INT64_MAX, 1}},
-    [MONITOR_PAIR] = {.largest = {PAL_OBJECT_PACKET_PAIR, PAIR_BITS}},
+    [MONITOR_CREATE] = {.flags = CREATE_BITS, .mode = OBJECT_BITS, .largest = {INT64_MAX, 0}},
     [MONITOR_PTY_INNER] = {.largest = {INT_MAX, 1}},
     [MONITOR_TERMINAL] = {.largest = {(uint64_t)(MONITOR_TERMINAL_OPS - 1) << 32 | INT_MAX, UINT64_MAX}},
     [MONITOR_BIND] = {.path = PATH_LOCAL, .flags = LOCAL_BITS},
@@ -89,10 +89,17 @@ static int check_change(const struct request *request)
     return error;
 }
 
-static int check_pair(const struct request *request)
+/* Pipes and terminals are made in other ways. */
+static int check_create(const struct request *request)
 {
-    uint64_t object = request->arguments[0];
-    return object == PAL_OBJECT_STREAM_PAIR || object == PAL_OBJECT_PACKET_PAIR ? 0 : -EINVAL;
+    switch (request->mode) {
+    case PAL_OBJECT_EVENT: return request->arguments[0] <= UINT32_MAX ? 0 : -EINVAL;
+    case PAL_OBJECT_SECTION: return 0;
+    case PAL_OBJECT_STREAM_PAIR:
+    case PAL_OBJECT_PACKET_PAIR:
+    case PAL_OBJECT_POLL_SET: return request->arguments[0] ? -EINVAL : 0;
+    default: return -EINVAL;
+    }
 }
 
 int request_decode(const void *packet, size_t size, struct request *out)
@@ -138,8 +145,8 @@ int request_decode(const void *packet, size_t size, struct request *out)
         error = check_local(out);
     if (!error && header.op == MONITOR_CHANGE)
         error = check_change(out);
-    if (!error && header.op == MONITOR_PAIR)
-        error = check_pair(out);
+    if (!error && header.op == MONITOR_CREATE)
+        error = check_create(out);
     if (!error && header.op == MONITOR_SET && (header.values.atime == INT64_MIN || header.values.mtime == INT64_MIN))
         error = -EINVAL; /* the one time that can't be negated */
     return error;

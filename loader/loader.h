@@ -192,8 +192,7 @@ int member_descriptor(const struct objects *objects, pid_t pid, int number);
 int serve_interrupt(const struct objects *objects, const struct request *request);
 int serve_export(struct objects *objects, const struct request *request, struct answer *answer);
 int serve_import(struct objects *objects, const struct request *request, struct answer *answer);
-int serve_section(const struct objects *objects, const struct request *request, struct answer *answer);
-int serve_pair(const struct request *request, struct answer *answer);
+int serve_create(const struct objects *objects, const struct request *request, struct answer *answer);
 
 /* local.c: names of local sockets. */
 #define LOCALS_MAX 256

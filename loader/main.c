@@ -123,9 +123,9 @@ static void print_stats(const struct monitor *monitor)
         [MONITOR_OPEN] = "open",           [MONITOR_STAT] = "stat",           [MONITOR_SET] = "set",
         [MONITOR_CHANGE] = "change",       [MONITOR_READLINK] = "readlink",   [MONITOR_CANONICAL] = "canonical",
         [MONITOR_INTERRUPT] = "interrupt", [MONITOR_EXPORT] = "export",       [MONITOR_IMPORT] = "import",
-        [MONITOR_SECTION] = "section",     [MONITOR_PAIR] = "pair",           [MONITOR_BIND] = "bind",
-        [MONITOR_LISTEN] = "listen",       [MONITOR_CONNECT] = "connect",
-        [MONITOR_PTY] = "pty",             [MONITOR_PTY_INNER] = "pty-inner", [MONITOR_TERMINAL] = "terminal",
+        [MONITOR_CREATE] = "create",       [MONITOR_BIND] = "bind",           [MONITOR_LISTEN] = "listen",
+        [MONITOR_CONNECT] = "connect",     [MONITOR_PTY] = "pty",             [MONITOR_PTY_INNER] = "pty-inner",
+        [MONITOR_TERMINAL] = "terminal",
     };
     for (int op = 1; op < MONITOR_OPS; op++)
         if (monitor->served[op])

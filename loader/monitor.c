@@ -56,8 +56,7 @@ static int dispatch(struct monitor *monitor, const struct request *request, stru
     case MONITOR_INTERRUPT: return serve_interrupt(&monitor->objects, request);
     case MONITOR_EXPORT: return serve_export(&monitor->objects, request, answer);
     case MONITOR_IMPORT: return serve_import(&monitor->objects, request, answer);
-    case MONITOR_SECTION: return serve_section(&monitor->objects, request, answer);
-    case MONITOR_PAIR: return serve_pair(request, answer);
+    case MONITOR_CREATE: return serve_create(&monitor->objects, request, answer);
     case MONITOR_BIND: return serve_bind(tree, &monitor->locals, request, answer);
     case MONITOR_LISTEN: return serve_listen(&monitor->locals, request);
     case MONITOR_CONNECT: return serve_connect(tree, &monitor->locals, request, answer);
@@ -109,10 +108,10 @@ static void drop_descriptors(void)
 }
 
 /* What an end of means something to: see MONITOR_MORE. */
-static bool is_end(uint32_t op)
+static bool is_end(uint32_t op, uint32_t descriptors)
 {
-    return op == MONITOR_PAIR || op == MONITOR_CONNECT || op == MONITOR_BIND || op == MONITOR_IMPORT ||
-           op == MONITOR_PTY || op == MONITOR_PTY_INNER;
+    return (op == MONITOR_CREATE && descriptors > 1) || op == MONITOR_CONNECT || op == MONITOR_BIND ||
+           op == MONITOR_IMPORT || op == MONITOR_PTY || op == MONITOR_PTY_INNER;
 }
 
 static void send_descriptors_first(int channel)
@@ -156,7 +155,7 @@ void monitor_serve(struct monitor *monitor, const void *packet, size_t size, pid
     last.reply.result = error;
     last.reply.sequence = request.sequence;
     last.reply.text_size = error && error != -EREMOTE ? 0 : last.text.size;
-    if (last.reply.descriptors && is_end(request.op))
+    if (last.reply.descriptors && is_end(request.op, last.reply.descriptors))
         send_descriptors_first(monitor->channel);
     send_last(monitor->channel);
     if (terminals_stop(&monitor->terminals))

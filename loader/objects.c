@@ -10,6 +10,8 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/socket.h>
@@ -102,12 +104,11 @@ int serve_import(struct objects *objects, const struct request *request, struct 
     return -ENOENT;
 }
 
-int serve_section(const struct objects *objects, const struct request *request, struct answer *answer)
+static int create_section(const struct objects *objects, uint64_t size, bool sealable)
 {
-    uint64_t size = request->arguments[0];
     if (size > objects->memory_limit)
         return -ENOMEM;
-    int fd = memfd_create("section", MFD_CLOEXEC | (request->arguments[1] ? MFD_ALLOW_SEALING : 0));
+    int fd = memfd_create("section", MFD_CLOEXEC | (sealable ? MFD_ALLOW_SEALING : 0));
     if (fd < 0)
         return -errno;
     if (ftruncate(fd, (off_t)size) < 0) {
@@ -115,18 +116,40 @@ int serve_section(const struct objects *objects, const struct request *request, 
         close(fd);
         return error;
     }
-    answer->descriptors[0] = fd;
-    answer->reply.descriptors = 1;
+    return fd;
+}
+
+static int or_error(int fd)
+{
+    return fd < 0 ? -errno : fd;
+}
+
+static int create_pair(int type, struct answer *answer)
+{
+    if (socketpair(AF_UNIX, type, 0, answer->descriptors) < 0)
+        return -errno;
+    answer->reply.descriptors = 2;
     return 0;
 }
 
-int serve_pair(const struct request *request, struct answer *answer)
+int serve_create(const struct objects *objects, const struct request *request, struct answer *answer)
 {
-    int type = request->arguments[0] == PAL_OBJECT_STREAM_PAIR ? SOCK_STREAM : SOCK_SEQPACKET;
-    if (request->arguments[1] & PAL_OBJ_NONBLOCK)
-        type |= SOCK_NONBLOCK;
-    if (socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, answer->descriptors) < 0)
-        return -errno;
-    answer->reply.descriptors = 2;
+    int nonblock = request->flags & PAL_OBJ_NONBLOCK ? O_NONBLOCK : 0, fd;
+    switch (request->mode) {
+    case PAL_OBJECT_STREAM_PAIR: return create_pair(SOCK_STREAM | SOCK_CLOEXEC | nonblock, answer);
+    case PAL_OBJECT_PACKET_PAIR: return create_pair(SOCK_SEQPACKET | SOCK_CLOEXEC | nonblock, answer);
+    case PAL_OBJECT_SECTION:
+        fd = create_section(objects, request->arguments[0], request->flags & PAL_OBJ_SEALABLE);
+        break;
+    case PAL_OBJECT_EVENT:
+        fd = or_error(eventfd((unsigned)request->arguments[0],
+                              EFD_CLOEXEC | nonblock | (request->flags & PAL_OBJ_SEMAPHORE ? EFD_SEMAPHORE : 0)));
+        break;
+    default: fd = or_error(epoll_create1(EPOLL_CLOEXEC)); break; /* request_decode lets no other object through */
+    }
+    if (fd < 0)
+        return fd;
+    answer->descriptors[0] = fd;
+    answer->reply.descriptors = 1;
     return 0;
 }

@@ -5,6 +5,7 @@
  * which the picoprocess may be reading, is written again with the same bytes.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/filter.h>
 #include <stdlib.h>
 #include <string.h>
@@ -143,6 +144,18 @@ static void fill_boot(struct builder *builder, const struct policy *policy, cons
     boot->log = LINUX_FD_LOG;
 }
 
+/* With this mitigation each return inside the kernel leaves an entry on the processor's return stack. */
+static bool returns_lost(void)
+{
+    char text[128] = "";
+    int file = open("/sys/devices/system/cpu/vulnerabilities/spec_rstack_overflow", O_RDONLY | O_CLOEXEC);
+    if (file < 0)
+        return false;
+    ssize_t size = read(file, text, sizeof text - 1);
+    close(file);
+    return size > 0 && strstr(text, "Safe RET");
+}
+
 void segment_fill(int fd, const struct policy *policy, const struct options *options, const struct ahead *ahead,
                   mode_t umask_was)
 {
@@ -150,6 +163,7 @@ void segment_fill(int fd, const struct policy *policy, const struct options *opt
     struct linux_shared shared = {.magic = PAL_IMAGE_MAGIC,
                                   .version = MONITOR_VERSION,
                                   .trap_by_seccomp = options->trap_by_seccomp,
+                                  .returns_lost = returns_lost(),
                                   .ahead_count = ahead->count};
     size_t filter_count;
     reserve(&builder, sizeof shared, sizeof(uint64_t));

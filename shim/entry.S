@@ -16,6 +16,27 @@
     .cfi_escape 0x10, \register, 3, 0x77, (\offset & 0x7f) | 0x80, \offset >> 7
     .endm
 
+    /* Changes no flags. */
+    .macro load_general
+    mov FRAME_RESUME(%rsp), %rax
+    mov %rax, %gs:TCB_RESUME
+    pop %r15
+    pop %r14
+    pop %r13
+    pop %r12
+    pop %rbp
+    pop %rbx
+    pop %r11
+    pop %r10
+    pop %r9
+    pop %r8
+    pop %rax
+    pop %rcx
+    pop %rdx
+    pop %rsi
+    pop %rdi
+    .endm
+
     .section .text.entry, "ax"
 
 /* In: EAX number, RCX address after the syscall instruction, R11 flags, RSP the guest's. */
@@ -93,35 +114,45 @@ shim_syscall_call:
     saved 16, 120
     mov %rsp, %rdi
     call libos_syscall
-leave:
+    cmp $-4095, %rax            /* an errno, or one of the libOS's own results */
+    jae 3f
+    mov %rax, FRAME_RAX(%rsp)
     cmpl $0, %gs:TCB_INTERRUPTED
     jne 2f
     .globl shim_way_out, shim_way_out_end
 shim_way_out:
-    mov FRAME_RESUME(%rsp), %rax
-    mov %rax, %gs:TCB_RESUME
-    pop %r15
-    pop %r14
-    pop %r13
-    pop %r12
-    pop %rbp
-    pop %rbx
-    pop %r11
-    pop %r10
-    pop %r9
-    pop %r8
-    pop %rax
-    pop %rcx
-    pop %rdx
-    pop %rsi
-    pop %rdi
+    /* The straight way: the flags are those of the entry, so popfq, a third of a short call's cost, can be left out
+     * where only arithmetic ones need to be put back.  sahf sets all of these but the overflow, which the addition does. */
+    mov FRAME_RFLAGS(%rsp), %eax
+    test $FLAGS_BY_POPFQ, %eax
+    jnz way_out_whole
+    mov %eax, %edx
+    shr $11, %edx
+    and $1, %edx
+    mov %al, %ah
+    mov %dl, %al
+    add $0x7f, %al
+    sahf
+    load_general
+    lea 16(%rsp), %rsp          /* rip, flags */
+    mov (%rsp), %rsp
+    jmp *%gs:TCB_RESUME
+way_out_whole:
+    load_general
     lea 8(%rsp), %rsp           /* rip */
     popfq
     mov (%rsp), %rsp
     jmp *%gs:TCB_RESUME
 shim_way_out_end:
+leave:
+    cmpl $0, %gs:TCB_INTERRUPTED
+    je way_out_whole
 2:  mov %rsp, %rdi
     call libos_work
+    jmp leave
+3:  mov %rsp, %rdi
+    mov %rax, %rsi
+    call libos_failed
     jmp leave
     .cfi_endproc
     .size shim_syscall_call, . - shim_syscall_call

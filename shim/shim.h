@@ -15,11 +15,14 @@
 #define TCB_SAVED 192
 
 #define FRAME_SIZE 176
+#define FRAME_RAX 80
+#define FRAME_RFLAGS 128
 #define FRAME_RESUME 144
 #define FRAME_NUMBER 152
 #define FRAME_HOW 160
 
 #define FLAG_TRAP 0x100 /* RFLAGS: single-stepping */
+#define FLAGS_BY_POPFQ 0x244500 /* ID, AC, NT, direction, trap: no arithmetic sets them */
 
 /* How the guest came in. */
 #define FRAME_TRAPPED 1  /* its own syscall instruction trapped: a candidate for rewriting */
@@ -43,6 +46,8 @@ struct frame {
 };
 _Static_assert(sizeof(struct frame) == FRAME_SIZE && offsetof(struct frame, resume) == FRAME_RESUME, "assembly");
 _Static_assert(offsetof(struct frame, number) == FRAME_NUMBER && offsetof(struct frame, how) == FRAME_HOW, "assembly");
+_Static_assert(offsetof(struct frame, regs.rax) == FRAME_RAX, "assembly");
+_Static_assert(offsetof(struct frame, regs.rflags) == FRAME_RFLAGS, "assembly");
 _Static_assert(offsetof(struct pal_tcb, interrupted) == TCB_INTERRUPTED, "assembly");
 _Static_assert(offsetof(struct pal_tcb, libos_stack) == TCB_LIBOS_STACK, "assembly");
 _Static_assert(offsetof(struct pal_tcb, saved) == TCB_SAVED, "assembly");

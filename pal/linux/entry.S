@@ -66,21 +66,30 @@ linux_blocking_begin:
     jne linux_blocking_cancel
     syscall
 linux_blocking_end:
+    cmpl $0, linux_returns_lost(%rip)
+    jne 1f
     ret
+1:  pop %rcx                    /* a jump is predicted where a return is not */
+    .cfi_adjust_cfa_offset -8
+    .cfi_register rip, rcx
+    jmp *%rcx
+    .cfi_adjust_cfa_offset 8
+    .cfi_offset rip, -8
 linux_blocking_cancel:
     mov $-EINTR, %rax
     ret
 end linux_blocking
 
-/* int64_t linux_blocking3(number, a, b, c): the same for three arguments, so that its callers need no stack and leave
- * by a jump: after a host call each return is mispredicted, and costs as much as a dozen instructions. */
-function linux_blocking3
+/* int64_t linux_blocking4(number, a, b, c, d): the same for four arguments, so that its callers need no stack and leave
+ * by a jump: where linux_returns_lost, each return after a host call costs as much as a dozen instructions. */
+function linux_blocking4
     mov %rdi, %rax
     mov %rsi, %rdi
     mov %rdx, %rsi
     mov %rcx, %rdx
+    mov %r8, %r10
     jmp linux_blocking_begin
-end linux_blocking3
+end linux_blocking4
 
 /*
  * int64_t linux_clone_thread(flags, tcb, tid, entry, argument)

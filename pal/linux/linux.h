@@ -58,6 +58,7 @@ void linux_start(const uint64_t *stack) __attribute__((noreturn));
 /* Syscall User Dispatch is per thread, and off in each new thread and process. */
 int64_t linux_arm_dispatch(void);
 extern uint32_t linux_dispatch;         /* the trap is Syscall User Dispatch (else a second seccomp filter) */
+extern uint32_t linux_returns_lost;     /* for entry.S: shared->returns_lost */
 extern uint32_t linux_start_generation; /* shared->generation when this sandbox began: see name.c */
 extern uint64_t linux_start_cycles;     /* and the time stamp counter then */
 

@@ -37,8 +37,8 @@ enum monitor_op {
     MONITOR_INTERRUPT, /* arguments[0] = pid, [1] = 1: kill.  The pid must belong to this sandbox, else -ESRCH */
     MONITOR_EXPORT,    /* arguments[0] = descriptor number of the sender.  reply: value = token */
     MONITOR_IMPORT,    /* arguments[0] = token, [1] = 1: drop it.   reply: descriptor */
-    MONITOR_SECTION,   /* arguments[0] = size, [1] = sealable.      reply: descriptor of a memfd */
-    MONITOR_PAIR,      /* arguments[0] = pal_object, [1] = pal_object_flags.  reply: two descriptors */
+    MONITOR_CREATE,    /* mode = pal_object (an event, section, pair or poll set), flags = pal_object_flags,
+                          arguments[0] = value.             reply: one or two descriptors */
     MONITOR_BIND,      /* path = where or what; flags = pal_local_kind | MONITOR_ABSTRACT.
                           reply: descriptor of the queue, value = the name's number, text = an abstract name */
     MONITOR_LISTEN,    /* arguments[0] = the name's number, [1] = backlog; other = info */
@@ -108,6 +108,8 @@ struct linux_shared {
     uint32_t version, trap_by_seccomp; /* 1: Syscall User Dispatch is not to be used */
     struct pal_mutex channel;          /* guards the channel: send + receive */
     uint32_t sequence;                 /* of the next request; guarded by channel */
+    uint32_t returns_lost;             /* 1: the kernel's own returns spoil the processor's prediction of ours */
+    uint32_t reserved;
     uint32_t generation;               /* moves when a name or attribute that the monitor told may have changed */
     uint64_t filter, filter_count;     /* address and length of the seccomp program (struct sock_filter) */
     uint64_t ahead, ahead_count;       /* struct linux_ahead[] */

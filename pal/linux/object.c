@@ -5,13 +5,15 @@
 
 #include "pal/linux/linux.h"
 
-#define EVENT_SEMAPHORE 1u
 #define NS_PER_MS 1000000ull
 
-/* Memory objects and socket pairs: creating them takes calls that are not admitted here (memfd_create, socketpair). */
-static int64_t create_by_monitor(uint32_t op, uint64_t a, uint64_t b, pal_handle_t *out, uint32_t count)
+/*
+ * What takes calls that are not admitted here (memfd_create, socketpair), or that are made so seldom that the filter's
+ * few places are better given to others (eventfd2, epoll_create1).
+ */
+static int64_t create_by_monitor(uint32_t object, uint32_t flags, uint64_t value, pal_handle_t *out, uint32_t count)
 {
-    struct monitor_request request = {.op = op, .arguments = {a, b}};
+    struct monitor_request request = {.op = MONITOR_CREATE, .flags = flags, .mode = object, .arguments = {value, 0}};
     struct monitor_reply reply;
     pal_handle_t handles[MONITOR_DESCRIPTORS];
     int64_t error = monitor_call(&request, NULL, NULL, &reply, NULL, handles);
@@ -24,24 +26,17 @@ static int64_t create_by_monitor(uint32_t op, uint64_t a, uint64_t b, pal_handle
 
 int64_t linux_object_create(uint32_t object, uint32_t flags, uint64_t value, pal_handle_t *out)
 {
-    uint64_t nonblock = flags & PAL_OBJ_NONBLOCK ? O_NONBLOCK : 0u;
-    int64_t result;
     switch (object) {
     case PAL_OBJECT_PIPE:
-        return host_call(pipe2, out, nonblock | (flags & PAL_OBJ_PACKET ? O_DIRECT : 0u));
+        return host_call(pipe2, out,
+                         (flags & PAL_OBJ_NONBLOCK ? O_NONBLOCK : 0u) | (flags & PAL_OBJ_PACKET ? O_DIRECT : 0u));
     case PAL_OBJECT_EVENT:
-        if (value > UINT32_MAX)
-            return -EINVAL;
-        result = host_call(eventfd2, value, nonblock | (flags & PAL_OBJ_SEMAPHORE ? EVENT_SEMAPHORE : 0u));
-        break;
     case PAL_OBJECT_POLL_SET:
-        result = host_call(epoll_create1, 0);
-        break;
     case PAL_OBJECT_SECTION:
-        return create_by_monitor(MONITOR_SECTION, value, (flags & PAL_OBJ_SEALABLE) != 0, out, 1);
+        return create_by_monitor(object, flags, value, out, 1);
     case PAL_OBJECT_STREAM_PAIR:
     case PAL_OBJECT_PACKET_PAIR:
-        return create_by_monitor(MONITOR_PAIR, object, flags, out, 2);
+        return create_by_monitor(object, flags, 0, out, 2);
     case PAL_OBJECT_TERMINAL:
         return terminal_create(out);
     case PAL_OBJECT_TERMINAL_INNER:
@@ -49,10 +44,6 @@ int64_t linux_object_create(uint32_t object, uint32_t flags, uint64_t value, pal
     default:
         return -EINVAL;
     }
-    if (result < 0)
-        return result;
-    *out = (pal_handle_t)result;
-    return 0;
 }
 
 /* What is left until a deadline, not below zero. */

@@ -14,8 +14,9 @@ int64_t linux_handle_close(pal_handle_t handle)
 
 int64_t linux_stream_read(pal_handle_t handle, const struct pal_vector *vector, uint32_t count, int64_t offset)
 {
-    if (count == 1 && offset == -1)
-        return linux_blocking3(__NR_read, (uint64_t)handle, vector->base, vector->size);
+    if (count == 1)
+        return linux_blocking4(offset == -1 ? __NR_read : __NR_pread64, (uint64_t)handle, vector->base, vector->size,
+                               (uint64_t)offset);
     if (!count || count > MOST_VECTORS)
         return -EINVAL;
     return host_blocking(preadv2, handle, vector, count, offset, 0, 0);
@@ -23,8 +24,9 @@ int64_t linux_stream_read(pal_handle_t handle, const struct pal_vector *vector, 
 
 int64_t linux_stream_write(pal_handle_t handle, const struct pal_vector *vector, uint32_t count, int64_t offset)
 {
-    if (count == 1 && offset == -1)
-        return linux_blocking3(__NR_write, (uint64_t)handle, vector->base, vector->size);
+    if (count == 1)
+        return linux_blocking4(offset == -1 ? __NR_write : __NR_pwrite64, (uint64_t)handle, vector->base, vector->size,
+                               (uint64_t)offset);
     if (!count || count > MOST_VECTORS)
         return -EINVAL;
     return host_blocking(pwritev2, handle, vector, count, offset, 0, 0);

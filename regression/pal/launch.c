@@ -11,6 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -196,17 +198,33 @@ static int connect_name(const struct monitor_request *request, struct monitor_re
     return 0;
 }
 
+static int create_object(const struct monitor_request *request, struct monitor_reply *answer, int *fds)
+{
+    int nonblock = request->flags & PAL_OBJ_NONBLOCK ? O_NONBLOCK : 0;
+    answer->descriptors = 1;
+    switch (request->mode) {
+    case PAL_OBJECT_SECTION:
+        fds[0] = memfd_create("section", MFD_CLOEXEC | (request->flags & PAL_OBJ_SEALABLE ? MFD_ALLOW_SEALING : 0));
+        return ftruncate(fds[0], (off_t)request->arguments[0]);
+    case PAL_OBJECT_EVENT:
+        fds[0] = eventfd((unsigned)request->arguments[0],
+                         nonblock | (request->flags & PAL_OBJ_SEMAPHORE ? EFD_SEMAPHORE : 0));
+        return 0;
+    case PAL_OBJECT_POLL_SET:
+        fds[0] = epoll_create1(0);
+        return 0;
+    default:
+        answer->descriptors = 2;
+        return socketpair(AF_UNIX, request->mode == PAL_OBJECT_STREAM_PAIR ? SOCK_STREAM : SOCK_SEQPACKET, 0, fds);
+    }
+}
+
 static int serve_op(const struct monitor_request *request, pid_t sender, struct monitor_reply *answer, int *fds)
 {
     const uint64_t *argument = request->arguments;
     switch (request->op) {
-    case MONITOR_SECTION:
-        fds[0] = memfd_create("section", MFD_CLOEXEC | (argument[1] ? MFD_ALLOW_SEALING : 0));
-        answer->descriptors = 1;
-        return ftruncate(fds[0], (off_t)argument[0]);
-    case MONITOR_PAIR:
-        answer->descriptors = 2;
-        return socketpair(AF_UNIX, argument[0] == PAL_OBJECT_STREAM_PAIR ? SOCK_STREAM : SOCK_SEQPACKET, 0, fds);
+    case MONITOR_CREATE:
+        return create_object(request, answer, fds);
     case MONITOR_INTERRUPT:
         return kill((pid_t)argument[0], argument[1] ? SIGKILL : LINUX_INTERRUPT_SIGNAL) < 0 ? -errno : 0;
     case MONITOR_BIND:

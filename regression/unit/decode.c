@@ -40,7 +40,7 @@ Test(decode, paths)
     cr_assert_eq(decode_path(MONITOR_OPEN, "usr", 3), -EINVAL);
     cr_assert_eq(decode_path(MONITOR_OPEN, "", 0), -ENOENT);
     cr_assert_eq(decode_path(MONITOR_OPEN, "/usr\0/x", 7), -EINVAL);
-    cr_assert_eq(decode_path(MONITOR_SECTION, "/x", 2), -EINVAL);
+    cr_assert_eq(decode_path(MONITOR_CREATE, "/x", 2), -EINVAL);
     cr_assert_eq(decode_path(MONITOR_OPS, "/x", 2), -ENOSYS);
     cr_assert_eq(decode_path(0, "/x", 2), -ENOSYS);
 }
@@ -91,9 +91,15 @@ Test(decode, bounds)
     size_t total = fill(&packet, MONITOR_INTERRUPT, "", 0, "", 0);
     packet.header.arguments[0] = 1ull << 32 | 1;
     cr_assert_eq(request_decode(&packet, total, &request), -EINVAL, "a pid that would be cut off");
-    total = fill(&packet, MONITOR_PAIR, "", 0, "", 0);
-    packet.header.arguments[0] = PAL_OBJECT_SECTION;
+    total = fill(&packet, MONITOR_CREATE, "", 0, "", 0);
+    packet.header.mode = PAL_OBJECT_PIPE;
     cr_assert_eq(request_decode(&packet, total, &request), -EINVAL);
+    packet.header.mode = PAL_OBJECT_EVENT;
+    cr_assert_eq(request_decode(&packet, total, &request), 0);
+    packet.header.arguments[0] = 1ull << 32;
+    cr_assert_eq(request_decode(&packet, total, &request), -EINVAL, "more than eventfd takes");
+    packet.header.mode = PAL_OBJECT_SECTION;
+    cr_assert_eq(request_decode(&packet, total, &request), 0);
     total = fill(&packet, MONITOR_OPEN, "/a", 2, "", 0);
     packet.header.flags = 1u << 30;
     cr_assert_eq(request_decode(&packet, total, &request), -EINVAL);
