@@ -1,8 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* Times single system calls from inside: prints `name nanoseconds`, medians over batches.  micro [NAME...] */
+/*
+ * Times single calls and pairs of calls from inside: prints `name nanoseconds`, medians over batches.
+ * micro [NAME...]: just those rows; micro --list: their names.  Each row sets up what it needs, so a process that
+ * measures one row has nothing of the others.
+ */
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <pthread.h>
 #include <signal.h>
+#include <spawn.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { BATCHES = 21 };
+enum { BATCHES = 21, MIB = 1 << 20 };
 
 static double now(void)
 {
@@ -22,8 +29,39 @@ static double now(void)
     return (double)t.tv_sec * 1e9 + (double)t.tv_nsec;
 }
 
-static int zero, null, file, ring[2], back[2];
-static char self[4096], byte;
+static void must(int good)
+{
+    if (!good) {
+        perror("micro");
+        exit(1);
+    }
+}
+
+static char byte;
+
+/* ---- Calls that never wait --------------------------------------------------------------------------------------- */
+
+static int zero, null, file;
+
+static void set_up_zero(void)
+{
+    must((zero = open("/dev/zero", O_RDONLY)) >= 0);
+}
+static void set_up_null(void)
+{
+    must((null = open("/dev/null", O_WRONLY)) >= 0);
+}
+static void set_up_read(void)
+{
+    must((file = open("/etc/os-release", O_RDONLY)) >= 0);
+}
+/* In the current folder: a host's file, not the guest's private /tmp. */
+static void set_up_write(void)
+{
+    char name[64];
+    snprintf(name, sizeof name, "micro.%d", getpid());
+    must((file = open(name, O_RDWR | O_CREAT | O_TRUNC, 0600)) >= 0 && unlink(name) == 0);
+}
 
 #define RAW(name, ...) static void do_##name(void) { syscall(__VA_ARGS__); }
 RAW(getpid, SYS_getpid)
@@ -37,6 +75,8 @@ RAW(read_zero, SYS_read, zero, &byte, 1)
 RAW(write_null, SYS_write, null, &byte, 1)
 RAW(read_file, SYS_read, file, &byte, 0 * lseek(file, 0, SEEK_SET) + 1)
 RAW(pread_file, SYS_pread64, file, &byte, 1, 0)
+RAW(write_file, SYS_write, file, &byte, 1)
+RAW(pwrite_file, SYS_pwrite64, file, &byte, 1, 0)
 
 static void do_stat(void)
 {
@@ -58,6 +98,38 @@ static void do_mmap(void)
     *p = 1;
     munmap(p, 65536);
 }
+
+static void handler(int signal)
+{
+    (void)signal;
+}
+static void set_up_signal(void)
+{
+    signal(SIGUSR1, handler);
+}
+static void do_signal(void)
+{
+    raise(SIGUSR1);
+}
+
+/* ---- Processes and threads --------------------------------------------------------------------------------------- */
+
+extern char **environ;
+
+static void touch(size_t size)
+{
+    char *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    must(p != MAP_FAILED);
+    memset(p, 1, size);
+}
+static void set_up_10_mib(void)
+{
+    touch(10 * MIB);
+}
+static void set_up_1_gib(void)
+{
+    touch(1024ul * MIB);
+}
 static void do_fork_exit(void)
 {
     pid_t pid = fork();
@@ -69,16 +141,19 @@ static void do_fork_exec(void)
 {
     pid_t pid = fork();
     if (pid == 0) {
-        execl(self, "micro", "--exit", (char *)NULL);
+        execl("/bin/true", "true", (char *)NULL);
         _exit(127);
     }
     waitpid(pid, NULL, 0);
 }
-static void do_pipe(void)
+static void do_spawn(void)
 {
-    if (write(ring[1], &byte, 1) != 1 || read(back[0], &byte, 1) != 1)
-        abort();
+    static char name[] = "true", *arguments[] = {name, NULL};
+    pid_t pid;
+    must(posix_spawn(&pid, "/bin/true", NULL, NULL, arguments, environ) == 0);
+    waitpid(pid, NULL, 0);
 }
+
 static void *thread(void *argument)
 {
     return argument;
@@ -89,27 +164,104 @@ static void do_thread(void)
     pthread_create(&t, NULL, thread, NULL);
     pthread_join(t, NULL);
 }
-static void handler(int signal)
+
+/* ---- Two that take turns ------------------------------------------------------------------------------------------ */
+
+/* The other process ends with this one: at the end of file, or by the signal. */
+static pid_t other;
+static int there[2], back[2];
+
+static void set_up_pipe(void)
 {
-    (void)signal;
+    must(pipe(there) == 0 && pipe(back) == 0 && (other = fork()) >= 0);
+    if (other == 0) {
+        close(there[1]);
+        close(back[0]);
+        while (read(there[0], &byte, 1) == 1 && write(back[1], &byte, 1) == 1)
+            continue;
+        _exit(0);
+    }
+    close(there[0]);
+    close(back[1]);
 }
-static void do_signal(void)
+static void do_pipe(void)
 {
-    raise(SIGUSR1);
+    must(write(there[1], &byte, 1) == 1 && read(back[0], &byte, 1) == 1);
 }
+
+static atomic_int *turn, own_turn;
+static int private_flag;
+
+static void pass_turn(int from, int to)
+{
+    while (atomic_load(turn) != from)
+        syscall(SYS_futex, turn, FUTEX_WAIT | private_flag, to, NULL, NULL, 0);
+    atomic_store(turn, to);
+    syscall(SYS_futex, turn, FUTEX_WAKE | private_flag, 1, NULL, NULL, 0);
+}
+static void *pass_back(void *unused)
+{
+    for (;;)
+        pass_turn(1, 0);
+    return unused;
+}
+static void set_up_futex_threads(void)
+{
+    pthread_t t;
+    turn = &own_turn;
+    private_flag = FUTEX_PRIVATE_FLAG;
+    must(pthread_create(&t, NULL, pass_back, NULL) == 0);
+}
+static void set_up_futex_processes(void)
+{
+    turn = mmap(NULL, sizeof *turn, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    must(turn != MAP_FAILED && (other = fork()) >= 0);
+    if (other == 0)
+        pass_back(NULL);
+}
+static void do_futex(void)
+{
+    pass_turn(0, 1);
+    while (atomic_load(turn) != 0)
+        syscall(SYS_futex, turn, FUTEX_WAIT | private_flag, 1, NULL, NULL, 0);
+}
+
+/* ---- The rows ------------------------------------------------------------------------------------------------------ */
 
 static const struct row {
     const char *name;
     void (*run)(void);
-    int count;
+    int count; /* in a batch */
+    void (*set_up)(void);
 } rows[] = {
-    {"getpid", do_getpid, 20000}, {"getppid", do_getppid, 20000}, {"gettid", do_gettid, 20000}, {"brk(0)", do_brk, 20000},
-    {"sigprocmask", do_sigprocmask, 20000}, {"sigaction", do_sigaction, 20000}, {"umask", do_umask, 20000},
-    {"read /dev/zero", do_read_zero, 20000}, {"write /dev/null", do_write_null, 20000}, {"pread file", do_pread_file, 10000},
-    {"lseek+read file", do_read_file, 10000}, {"stat", do_stat, 3000}, {"open+close", do_open_close, 1000},
-    {"clock_gettime", do_clock_gettime, 20000}, {"mmap+touch+munmap", do_mmap, 1000}, {"fork+exit", do_fork_exit, 20},
-    {"fork+exec", do_fork_exec, 10}, {"pipe round trip", do_pipe, 500}, {"thread create+join", do_thread, 100},
-    {"signal to self", do_signal, 2000},
+    {"getpid", do_getpid, 20000, NULL},
+    {"getppid", do_getppid, 20000, NULL},
+    {"gettid", do_gettid, 20000, NULL},
+    {"brk(0)", do_brk, 20000, NULL},
+    {"sigprocmask", do_sigprocmask, 20000, NULL},
+    {"sigaction", do_sigaction, 20000, NULL},
+    {"umask", do_umask, 20000, NULL},
+    {"read /dev/zero", do_read_zero, 20000, set_up_zero},
+    {"write /dev/null", do_write_null, 20000, set_up_null},
+    {"pread file", do_pread_file, 10000, set_up_read},
+    {"lseek+read file", do_read_file, 10000, set_up_read},
+    {"write file", do_write_file, 5000, set_up_write},
+    {"pwrite file", do_pwrite_file, 5000, set_up_write},
+    {"stat", do_stat, 3000, NULL},
+    {"open+close", do_open_close, 1000, NULL},
+    {"clock_gettime", do_clock_gettime, 20000, NULL},
+    {"mmap+touch+munmap", do_mmap, 1000, NULL},
+    {"signal to self", do_signal, 2000, set_up_signal},
+    {"fork+exit", do_fork_exit, 20, NULL},
+    {"fork+exit, 10 MiB touched", do_fork_exit, 20, set_up_10_mib},
+    {"fork+exit, 1 GiB touched", do_fork_exit, 2, set_up_1_gib},
+    {"fork+exec /bin/true", do_fork_exec, 10, NULL},
+    {"posix_spawn /bin/true", do_spawn, 10, NULL},
+    {"posix_spawn /bin/true, 1 GiB touched", do_spawn, 10, set_up_1_gib},
+    {"thread create+join", do_thread, 100, NULL},
+    {"futex turns, two threads", do_futex, 500, set_up_futex_threads},
+    {"futex turns, two processes", do_futex, 500, set_up_futex_processes},
+    {"pipe turns, two processes", do_pipe, 500, set_up_pipe},
 };
 
 static int compare(const void *a, const void *b)
@@ -121,6 +273,8 @@ static int compare(const void *a, const void *b)
 static void measure(const struct row *row)
 {
     double times[BATCHES];
+    if (row->set_up)
+        row->set_up();
     for (int i = 0; i < row->count; i++)
         row->run();
     for (int b = 0; b < BATCHES; b++) {
@@ -132,37 +286,24 @@ static void measure(const struct row *row)
     qsort(times, BATCHES, sizeof *times, compare);
     printf("%s\t%.1f\n", row->name, times[BATCHES / 2]);
     fflush(stdout);
+    if (other > 0) {
+        kill(other, SIGKILL);
+        waitpid(other, NULL, 0);
+        other = 0;
+    }
 }
 
 int main(int argc, char **argv)
 {
-    if (argc > 1 && !strcmp(argv[1], "--exit"))
-        return 0;
-    snprintf(self, sizeof self, "%s", argv[0]);
-    zero = open("/dev/zero", O_RDONLY);
-    null = open("/dev/null", O_WRONLY);
-    file = open("/etc/os-release", O_RDONLY);
-    signal(SIGUSR1, handler);
-    if (pipe(ring) || pipe(back))
-        return 1;
-    pid_t echo = fork();
-    if (echo == 0) {
-        close(ring[1]);
-        close(back[0]);
-        while (read(ring[0], &byte, 1) == 1 && write(back[1], &byte, 1) == 1)
-            continue;
-        _exit(0);
-    }
-    close(ring[0]);
-    close(back[1]);
+    int list = argc == 2 && !strcmp(argv[1], "--list");
     for (unsigned i = 0; i < sizeof rows / sizeof *rows; i++) {
         int wanted = argc == 1;
         for (int a = 1; a < argc; a++)
             wanted |= !strcmp(argv[a], rows[i].name);
-        if (wanted)
+        if (list)
+            puts(rows[i].name);
+        else if (wanted)
             measure(&rows[i]);
     }
-    close(ring[1]);
-    waitpid(echo, NULL, 0);
     return 0;
 }
