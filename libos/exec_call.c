@@ -60,7 +60,7 @@ static int64_t exec_run(struct exec_image *image)
         exec_drop(image);
         return -ERESTARTNOINTR; /* another thread was first with exec or exit: this one is about to leave */
     }
-    int64_t host = fork_host(process->shared);
+    int64_t host = fork_host(process->shared, PAL_FORK_BARE);
     if (host == 0)
         return become(image);
     exec_drop(image);

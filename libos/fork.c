@@ -76,7 +76,7 @@ void process_free(struct process *process)
 }
 
 /* In the child: `self` is the only thread, its process the only process. */
-static void child_alone(struct thread *self)
+static void child_alone(struct thread *self, bool bare)
 {
     struct process *process = self->process, *others = NULL;
     atomic_set(&fork_gate, 0ull);
@@ -111,7 +111,7 @@ static void child_alone(struct thread *self)
     host_child_reset();
     futex_fork_child();
     wait_fork_child();
-    mm_fork_child();
+    mm_fork_child(bare);
     self->tcb->libos[MUTEXES_HELD] = 0;
     files_fork_child(process->files);
     fs_fork_child(process->fs);
@@ -134,7 +134,7 @@ static bool child_born(struct shared_process *slot, int pid)
     return alive;
 }
 
-int64_t fork_host(struct shared_process *slot)
+int64_t fork_host(struct shared_process *slot, uint32_t flags)
 {
     struct thread *self = current();
     int pid = (int)slot->pid;
@@ -145,11 +145,11 @@ int64_t fork_host(struct shared_process *slot)
     gate_shut();
     mm_fork_lock();
     site_lock();
-    host = PAL->process_fork();
+    host = PAL->process_fork(flags);
     site_unlock();
     if (host == 0) {
         self->process->pid = (int)slot->pid; /* what is let go now is let go by the child */
-        child_alone(self);
+        child_alone(self, flags & PAL_FORK_BARE);
         if (!child_born(slot, pid))
             PAL->process_exit(256 + SIGKILL);
         return 0;
@@ -216,7 +216,7 @@ int64_t fork_now(const struct clone_request *request)
         return -EAGAIN;
     int pid = (int)slot->pid;
     rewrite_before_fork(process->shared);
-    int64_t host = fork_host(slot);
+    int64_t host = fork_host(slot, 0);
     if (host < 0) {
         slot_drop(slot);
         return host == -ENOMEM ? host : -EAGAIN;

@@ -401,10 +401,10 @@ static int64_t find_marked(const struct vma *vma, void *argument)
     return 1;
 }
 
-void mm_fork_child(void)
+void mm_fork_child(bool bare)
 {
     mutex_reset(&mm.lock);
-    if (LIKELY(!mm.fork_flags))
+    if (LIKELY(!mm.fork_flags) || bare)
         return;
     mm_lock();
     for (guest_t at = 0; vma_each(mm.root, find_marked, &at); at++) {

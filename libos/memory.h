@@ -53,7 +53,8 @@ int64_t mm_unmap(guest_t address, uint64_t size);
 void mm_reset(void);              /* exec: everything of the guest's goes */
 void mm_fork_lock(void);          /* around process_fork, in the parent: nobody else is halfway through a change */
 void mm_fork_unlock(void);
-void mm_fork_child(void);         /* instead of mm_fork_unlock in the child: locks anew, DONTFORK and WIPEONFORK done */
+/* Instead of mm_fork_unlock in the child: locks anew, DONTFORK and WIPEONFORK done.  bare: mm_reset follows. */
+void mm_fork_child(bool bare);
 /* Calls visit for each vma in order, under the lock: it must not touch guest memory or mm.  Nonzero stops. */
 int64_t mm_for_each(int64_t (*visit)(const struct vma *vma, void *argument), void *argument);
 bool mm_find(guest_t address, struct vma *out); /* a copy; the file pointer is only good for comparing */

@@ -87,8 +87,8 @@ void process_free(struct process *process); /* with its files, names and signals
  * which made the child returns its pid.  The slot is taken care of by the caller. */
 void vfork_return(struct process *child);
 /* Forks the host for a process of which `slot` is the table's: 0 in the child, where only the calling thread and its
- * process are left. */
-int64_t fork_host(struct shared_process *slot);
+ * process are left.  flags: PAL_FORK_BARE of a child that execs. */
+int64_t fork_host(struct shared_process *slot, uint32_t flags);
 
 /* rewrite.c */
 void rewrite_before_fork(struct shared_process *self); /* caller holds nothing */

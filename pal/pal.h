@@ -171,6 +171,10 @@ enum pal_map_flags {
     PAL_MAP_POPULATE = 8,
 };
 
+/* bare: the child releases the guest's whole range before it uses any of it, so nothing there need be copied.  Nobody
+ * else changes the parent's mappings meanwhile. */
+enum pal_fork_flags { PAL_FORK_BARE = 1 };
+
 enum pal_decommit { PAL_DECOMMIT_ZERO = 0, PAL_DECOMMIT_LAZY = 1, PAL_DECOMMIT_UNSHARE = 2 /* punch a hole */ };
 
 enum pal_file_type {
@@ -419,9 +423,9 @@ struct pal_api {
     int64_t (*poll_set_update)(pal_handle_t set, uint32_t op, pal_handle_t handle, const struct pal_poll_event *event);
     int64_t (*poll_set_wait)(pal_handle_t set, struct pal_poll_event *events, uint32_t count, uint64_t deadline);
 
-    /* Processes.  fork: only the calling thread goes on in the child;
-     * returns 0 there and here the child's name, > 0. */
-    int64_t (*process_fork)(void);
+    /* Processes.  fork: only the calling thread goes on in the child; returns 0 there and here the child's name, > 0.
+     * flags: pal_fork_flags. */
+    int64_t (*process_fork)(uint32_t flags);
     /* The end of a child: [blocks] unless nohang.  process 0 = any.  1 = *out filled, 0 = none yet (nohang), -ECHILD.
      * status as wait(2). */
     int64_t (*process_wait)(uint64_t process, uint32_t nohang, struct pal_child *out);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Picoprocesses: fork, the end of children, interrupts between them, and passing handles. */
+#include <linux/mman.h>
 #include <linux/resource.h>
 #include <linux/sched.h>
 #include <linux/wait.h>
@@ -9,10 +10,28 @@
 
 #define ANY_CHILD (-1)
 
-int64_t linux_process_fork(void)
+static int64_t advise_guest(uint32_t advice)
+{
+    int64_t result;
+    do
+        result = host_call(madvise, PAL_GUEST_BASE, PAL_GUEST_END - PAL_GUEST_BASE, advice);
+    while (result == -EAGAIN);
+    return result == -ENOMEM ? 0 : result; /* there are holes, and the rest was advised */
+}
+
+/*
+ * Without the guest's mappings a fork takes as long from a process of gigabytes as from a small one.  Huge pages' and
+ * devices' mappings can't be told afterwards that forks copy them again: where there are such, all is copied.
+ */
+int64_t linux_process_fork(uint32_t flags)
 {
     struct linux_thread *thread = thread_of(current_tcb());
+    uint32_t bare = flags & PAL_FORK_BARE && advise_guest(MADV_DOFORK) == 0;
+    if (bare)
+        advise_guest(MADV_DONTFORK);
     int64_t child = host_call(clone, LINUX_CLONE_FORK, 0, NULL, &thread->tid, 0);
+    if (bare && child)
+        advise_guest(MADV_DOFORK);
     if (child)
         return child;
     if (linux_dispatch)

@@ -228,8 +228,9 @@ static int64_t poll_set_wait(pal_handle_t set, struct pal_poll_event *events, ui
 /* ---- Processes ------------------------------------------------------------------------------------------------- */
 
 /* PAL_CAN_FORK.  Without it the libOS sends its arena, guest pages and handle table to a new picoprocess. */
-static int64_t process_fork(void)
+static int64_t process_fork(uint32_t flags)
 {
+    (void)flags;
     return REFUSED;
 }
 static int64_t process_wait(uint64_t process, uint32_t nohang, struct pal_child *out)

@@ -158,7 +158,7 @@ static int child_ends(void)
         return SKIP;
     for (int i = 0; i < 100; i++) {
         tcb()->interrupted = 0;
-        int64_t child = PAL->process_fork();
+        int64_t child = PAL->process_fork(0);
         CHECK(child >= 0);
         if (child == 0)
             PAL->process_exit(0);
@@ -173,7 +173,7 @@ static int other_process(void)
     if (!(boot->capabilities & PAL_CAN_FORK))
         return SKIP;
     uint32_t *stop = (uint32_t *)SHARED_SCRATCH;
-    int64_t child = PAL->process_fork();
+    int64_t child = PAL->process_fork(0);
     CHECK(child >= 0);
     if (child == 0) { /* the interrupt makes wait return; then it says so */
         int64_t result = PAL->wait((uint64_t)&never, 0, now() + 5000 * MS, 0);
@@ -221,7 +221,7 @@ static int in_thread_storm(void)
     if (!(boot->capabilities & PAL_CAN_FORK))
         return SKIP;
     for (int i = 0; i < 200; i++) {
-        int64_t child = PAL->process_fork();
+        int64_t child = PAL->process_fork(0);
         CHECK(child >= 0);
         if (child == 0)
             PAL->process_exit(0);

@@ -44,7 +44,7 @@ static int processes(void)
 {
     if (!(boot->capabilities & PAL_CAN_FORK))
         return SKIP;
-    int64_t child = PAL->process_fork();
+    int64_t child = PAL->process_fork(0);
     CHECK(child >= 0);
     add_many();
     if (child == 0)
@@ -74,7 +74,7 @@ static int holder_dies(void)
     if (!(boot->capabilities & PAL_CAN_FORK))
         return SKIP;
     struct guarded *g = guarded();
-    int64_t child = PAL->process_fork();
+    int64_t child = PAL->process_fork(0);
     CHECK(child >= 0);
     if (child == 0) {
         PAL->lock(&g->mutex);
@@ -122,7 +122,7 @@ static int holder_killed(void)
     struct guarded *g = guarded();
     for (int i = 0; i < 20; i++) {
         __atomic_store_n(&g->ready, 0, __ATOMIC_RELEASE);
-        int64_t child = PAL->process_fork();
+        int64_t child = PAL->process_fork(0);
         CHECK(child >= 0);
         while (child == 0) { /* taking and letting go, until it is killed at some instruction of it */
             PAL->lock(&g->second);

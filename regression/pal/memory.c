@@ -87,7 +87,7 @@ static int forked(void)
     CHECK(PAL->memory_commit(SCRATCH, PAGE, PAL_READ | PAL_WRITE, 0) == 0);
     CHECK(PAL->memory_commit(SCRATCH + PAGE, PAGE, PAL_READ | PAL_WRITE, PAL_MAP_SHARED) == 0);
     *at(SCRATCH) = 1;
-    int64_t child = PAL->process_fork();
+    int64_t child = PAL->process_fork(0);
     CHECK(child >= 0);
     if (child == 0) {
         *at(SCRATCH + PAGE) = *at(SCRATCH) + 41;
@@ -97,6 +97,34 @@ static int forked(void)
     CHECK(reap(child) == 0);
     CHECK(*at(SCRATCH) == 1 && *at(SCRATCH + PAGE) == 42);
     CHECK(PAL->memory_release(SCRATCH, 2 * PAGE) == 0);
+    return 0;
+}
+
+/* A bare child may find nothing of the guest's range; its parent keeps all, and later children find it. */
+static int forked_bare(void)
+{
+    if (!(boot->capabilities & PAL_CAN_FORK))
+        return SKIP;
+    CHECK(PAL->memory_commit(SCRATCH, PAGE, PAL_READ | PAL_WRITE, 0) == 0);
+    CHECK(PAL->memory_commit(SCRATCH + 2 * PAGE, PAGE, PAL_READ | PAL_WRITE, PAL_MAP_SHARED) == 0);
+    *at(SCRATCH) = 1;
+    int64_t child = PAL->process_fork(PAL_FORK_BARE);
+    CHECK(child >= 0);
+    if (child == 0) {
+        int fresh = PAL->memory_release(PAL_GUEST_BASE, PAL_GUEST_END - PAL_GUEST_BASE) == 0 &&
+                    PAL->memory_commit(SCRATCH, PAGE, PAL_READ | PAL_WRITE, 0) == 0 && *at(SCRATCH) == 0;
+        *at(SCRATCH) = 2;
+        PAL->process_exit(fresh ? 0 : 1);
+    }
+    CHECK(reap(child) == 0 && *at(SCRATCH) == 1);
+    child = PAL->process_fork(0);
+    CHECK(child >= 0);
+    if (child == 0) {
+        *at(SCRATCH + 2 * PAGE) = *at(SCRATCH) + 41;
+        PAL->process_exit(0);
+    }
+    CHECK(reap(child) == 0 && *at(SCRATCH + 2 * PAGE) == 42);
+    CHECK(PAL->memory_release(SCRATCH, 3 * PAGE) == 0);
     return 0;
 }
 
@@ -163,6 +191,7 @@ const struct test memory_tests[] = {
     {"move and resize", move},
     {"sections: shared and private mappings", sections},
     {"fork copies private pages and shares shared ones", forked},
+    {"a bare fork leaves the guest's pages out, that one time", forked_bare},
     {"pages of the shared segment at a second address", shared_pages},
     {"the arena's heap", arena},
     {"ranges that are not the libOS's are refused", refusals},

@@ -10,7 +10,7 @@ static int exit_status(void)
         return SKIP;
     CHECK(PAL->process_wait(0, 0, &ended) == -ECHILD && PAL->process_wait(0, 1, &ended) == -ECHILD);
     for (size_t i = 0; i < COUNT_OF(status); i++) {
-        int64_t child = PAL->process_fork();
+        int64_t child = PAL->process_fork(0);
         CHECK(child >= 0);
         if (child == 0)
             PAL->process_exit(status[i]);
@@ -28,7 +28,7 @@ static int killed(void)
     struct pal_child ended;
     if (!(boot->capabilities & PAL_CAN_FORK))
         return SKIP;
-    int64_t child = PAL->process_fork();
+    int64_t child = PAL->process_fork(0);
     CHECK(child >= 0);
     if (child == 0)
         sleep_until(PAL_FOREVER);
@@ -51,7 +51,7 @@ static int handles_are_shared(void)
     CHECK(PAL->object_create(PAL_OBJECT_SECTION, 0, 100, &section) == 0);
     CHECK(PAL->object_create(PAL_OBJECT_PIPE, 0, 0, ends) == 0);
     CHECK(put(section, "abc", 3) == 3);
-    int64_t child = PAL->process_fork();
+    int64_t child = PAL->process_fork(0);
     CHECK(child >= 0);
     if (child == 0)
         PAL->process_exit(put(section, "defg", 4) == 4 && put(ends[1], "!", 1) == 1 ? 0 : 1);
@@ -82,7 +82,7 @@ static uint32_t whole_child(void)
     if (PAL->lock((struct pal_mutex *)SHARED_SCRATCH))
         return 4;
     PAL->unlock((struct pal_mutex *)SHARED_SCRATCH);
-    int64_t child = PAL->process_fork();
+    int64_t child = PAL->process_fork(0);
     if (child == 0)
         PAL->process_exit(9);
     return reap(child) == 9 ? 0 : 5;
@@ -92,7 +92,7 @@ static int child_is_whole(void)
 {
     if (!(boot->capabilities & PAL_CAN_FORK))
         return SKIP;
-    int64_t child = PAL->process_fork();
+    int64_t child = PAL->process_fork(0);
     CHECK(child >= 0);
     if (child == 0)
         PAL->process_exit(whole_child());
@@ -106,7 +106,7 @@ static int64_t forked_result;
 static void fork_in_thread(void *argument)
 {
     (void)argument;
-    int64_t child = PAL->process_fork();
+    int64_t child = PAL->process_fork(0);
     if (child == 0)
         PAL->process_exit(whole_child());
     forked_result = child < 0 ? child : reap(child);
@@ -140,7 +140,7 @@ static int handle_passing(void)
     char byte;
     if (!(boot->capabilities & PAL_CAN_EXPORT) || !(boot->capabilities & PAL_CAN_FORK))
         return SKIP;
-    int64_t child = PAL->process_fork();
+    int64_t child = PAL->process_fork(0);
     CHECK(child >= 0);
     if (child == 0) {
         while (!__atomic_load_n(token, __ATOMIC_ACQUIRE))
@@ -169,7 +169,7 @@ static int exit_with_threads(void)
     uint32_t never = 0;
     if (!(boot->capabilities & PAL_CAN_FORK))
         return SKIP;
-    int64_t child = PAL->process_fork();
+    int64_t child = PAL->process_fork(0);
     CHECK(child >= 0);
     if (child == 0) {
         worker_start(0, idle, &never);

@@ -148,7 +148,7 @@ static int record_locks(void)
     struct pal_lock lock = {.command = 1, .type = F_WRLCK, .whence = SEEK_SET, .start = 10, .size = 5};
     CHECK(PAL->object_create(PAL_OBJECT_SECTION, 0, 100, &section) == 0);
     CHECK(PAL->stream_control(section, PAL_CTL_LOCK, &lock, sizeof lock) == 0);
-    int64_t child = PAL->process_fork();
+    int64_t child = PAL->process_fork(0);
     CHECK(child >= 0);
     if (child == 0) {
         struct pal_lock asked = {.command = 0, .type = F_WRLCK, .start = 0, .size = 0};

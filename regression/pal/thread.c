@@ -153,7 +153,7 @@ static int wait_shared(void)
     if (!(boot->capabilities & PAL_CAN_FORK))
         return SKIP;
     uint32_t *word = (uint32_t *)SHARED_SCRATCH;
-    int64_t child = PAL->process_fork();
+    int64_t child = PAL->process_fork(0);
     CHECK(child >= 0);
     if (child == 0) {
         sleep_until(now() + 10 * MS);
