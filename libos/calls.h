@@ -11,7 +11,8 @@ typedef int64_t call_LONG;
 typedef uint64_t call_SIZE;
 typedef guest_t call_PTR, call_PATH, call_STR, call_IN, call_OUT;
 
-#define NONE(number, name)
+#define NONE(number, name, why)
+#define REFUSED(number, name, error, why)
 #define CALL0(number, name, note) int64_t sys_##name(void);
 #define CALL1(number, name, note, k0, a0) int64_t sys_##name(call_##k0 a0);
 #define CALL2(number, name, note, k0, a0, k1, a1) int64_t sys_##name(call_##k0 a0, call_##k1 a1);
@@ -31,5 +32,6 @@ typedef guest_t call_PTR, call_PATH, call_STR, call_IN, call_OUT;
 #undef CALL5
 #undef CALL6
 #undef NONE
+#undef REFUSED
 
 #endif

@@ -15,6 +15,11 @@ static int64_t call_none(void)
     return -ENOSYS;
 }
 
+static int64_t refuse_EPERM(void) { return -EPERM; }
+static int64_t refuse_EACCES(void) { return -EACCES; }
+static int64_t refuse_EINVAL(void) { return -EINVAL; }
+static int64_t refuse_EOPNOTSUPP(void) { return -EOPNOTSUPP; }
+
 /* Fewer parameters than six are no matter in this calling convention: surplus registers are not looked at. */
 static const call_function calls[] = {
 #define CALL0(number, name, note) [number] = (call_function)(void (*)(void))sys_##name,
@@ -24,7 +29,8 @@ static const call_function calls[] = {
 #define CALL4(number, name, note, ...) [number] = (call_function)(void (*)(void))sys_##name,
 #define CALL5(number, name, note, ...) [number] = (call_function)(void (*)(void))sys_##name,
 #define CALL6(number, name, note, ...) [number] = (call_function)(void (*)(void))sys_##name,
-#define NONE(number, name) [number] = (call_function)(void (*)(void))call_none,
+#define NONE(number, name, why) [number] = (call_function)(void (*)(void))call_none,
+#define REFUSED(number, name, error, why) [number] = (call_function)(void (*)(void))refuse_##error,
 #include "libos/syscalls.def"
 #undef CALL0
 #undef CALL1
@@ -34,6 +40,7 @@ static const call_function calls[] = {
 #undef CALL5
 #undef CALL6
 #undef NONE
+#undef REFUSED
 };
 
 #define TRAP_DEBUG 1 /* the CPU's vector */

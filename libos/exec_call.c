@@ -34,7 +34,7 @@ static int64_t become(struct exec_image *image)
     struct process *process = self->process;
     stats_report();
     thread_robust(self);
-    self->clear_tid = self->rseq = 0;
+    self->clear_tid = 0;
     if (self->tid != process->pid)
         shared_id_free(self->tid);
     self->tid = process->pid;

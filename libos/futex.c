@@ -28,16 +28,21 @@ void futex_fork_child(void)
     for (uint32_t i = 0; i < BUCKETS; i++)
         if (waiters[i]) /* a page that is only read stays shared with the parent */
             waiters[i] = 0;
+    futex_waitv_fork_child();
+}
+
+void futex_count(guest_t word, int32_t by)
+{
+    __atomic_add_fetch(bucket_of(word), (uint32_t)by, __ATOMIC_SEQ_CST);
 }
 
 int64_t futex_wait_once(guest_t word, uint32_t expected, uint64_t deadline, bool shared)
 {
     if (shared)
         return PAL->wait(word, expected, deadline, 1);
-    uint32_t *bucket = bucket_of(word);
-    __atomic_add_fetch(bucket, 1, __ATOMIC_SEQ_CST);
+    futex_count(word, 1);
     int64_t result = PAL->wait(word, expected, deadline, 0);
-    __atomic_sub_fetch(bucket, 1, __ATOMIC_SEQ_CST);
+    futex_count(word, -1);
     return result;
 }
 
@@ -48,7 +53,8 @@ int64_t futex_wake_some(guest_t word, uint32_t count, bool shared)
         if (!__atomic_load_n(bucket_of(word), __ATOMIC_SEQ_CST))
             return 0;
     }
-    return PAL->wake(word, count, shared);
+    int64_t woken = PAL->wake(word, count, shared);
+    return woken < 0 || woken >= count ? woken : MIN(woken + futex_waitv_wake(word, shared), (int64_t)count);
 }
 
 int64_t futex_wake_shared(guest_t word, uint32_t count)

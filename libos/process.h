@@ -68,7 +68,7 @@ struct thread {
     uint64_t altstack_size;
     uint32_t altstack_flags;
     uint32_t exit_word;       /* becomes 0 when the host thread has left */
-    guest_t clear_tid, robust_list, rseq;
+    guest_t clear_tid, robust_list;
     uint64_t robust_size;
     struct thread *next;
     struct signal_queue *signal_queue; /* thread-directed siginfo: sigqueue.c */

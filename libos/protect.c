@@ -90,6 +90,12 @@ int64_t sys_mprotect(guest_t address, uint64_t size, uint32_t protection)
     return result;
 }
 
+/* No protection keys, as on processors without: pkey_alloc gives none. */
+int64_t sys_pkey_mprotect(guest_t address, uint64_t size, uint32_t protection, int32_t key)
+{
+    return key == -1 ? sys_mprotect(address, size, protection) : -EINVAL;
+}
+
 /*
  * mlock and friends: no host call pins memory (the sandbox shall not), so a lock is only written down and its range
  * checked.  What programs see of it (holes refused, limits, MADV_DONTNEED refused) is as on Linux.
@@ -121,6 +127,11 @@ static int64_t lock_range(guest_t address, uint64_t size, uint32_t locked)
 int64_t sys_mlock(guest_t address, uint64_t size)
 {
     return lock_range(address, size, MAP_LOCKED);
+}
+
+int64_t sys_mlock2(guest_t address, uint64_t size, uint32_t flags)
+{
+    return flags & ~1u /* MLOCK_ONFAULT */ ? -EINVAL : sys_mlock(address, size);
 }
 
 int64_t sys_munlock(guest_t address, uint64_t size)

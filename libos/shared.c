@@ -175,6 +175,12 @@ uint32_t *shared_ipc_used(void)
     return &table->ipc_used;
 }
 
+struct futex_events *shared_futexes(uint32_t **event)
+{
+    *event = &table->futex_event;
+    return &table->futexes;
+}
+
 struct shared_terminal *shared_terminals(void)
 {
     return table->terminals;

@@ -74,6 +74,13 @@ struct shared_terminal {
     uint32_t reserved;
 };
 
+/* Who waits for several words at once: futex_waitv.c.  All atomic. */
+#define FUTEX_BUCKETS 256u
+struct futex_events {
+    uint32_t waiting; /* threads */
+    struct { uint32_t waiting, woken; } buckets[FUTEX_BUCKETS];
+};
+
 struct shared_table {
     struct pal_mutex lock;
     uint32_t slot_count, slot_high; /* slots [slot_high, slot_count) have never been used */
@@ -84,6 +91,8 @@ struct shared_table {
     uint64_t slots, inboxes, ids;   /* addresses of the arrays */
     uint32_t hash[1024];            /* pid -> slot */
     struct shared_terminal terminals[SHARED_TERMINALS]; /* see tty.h */
+    uint32_t futex_event;
+    struct futex_events futexes;
 };
 
 /* shared.c */
@@ -107,5 +116,6 @@ void shared_reparent(struct shared_process *child, uint32_t ppid);
 struct shared_signals *shared_inbox(struct shared_process *slot);
 bool shared_group_exists(uint32_t pgid, uint32_t sid); /* sid 0 = any */
 uint32_t *shared_ipc_used(void);
+struct futex_events *shared_futexes(uint32_t **event);
 struct shared_terminal *shared_terminals(void); /* all SHARED_TERMINALS; no lock needed for this */
 #endif

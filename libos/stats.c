@@ -22,7 +22,8 @@ static const char *const call_names[NUMBERS] = {
 #define CALL4 CALL0
 #define CALL5 CALL0
 #define CALL6 CALL0
-#define NONE(number, name) [number] = #name " (not served)",
+#define NONE(number, name, why) [number] = #name " (not served)",
+#define REFUSED(number, name, error, why) [number] = #name " (" #error ")",
 #include "libos/syscalls.def"
 #undef CALL0
 #undef CALL1
@@ -32,6 +33,7 @@ static const char *const call_names[NUMBERS] = {
 #undef CALL5
 #undef CALL6
 #undef NONE
+#undef REFUSED
     [NUMBERS - 1] = "no such call",
 };
 

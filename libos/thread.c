@@ -382,10 +382,3 @@ int64_t sys_arch_prctl(int32_t option, guest_t address)
         return -EINVAL;
     }
 }
-
-/* Not kept: the host's own would hold the PAL's block.  A libc goes on without. */
-int64_t sys_rseq(guest_t area, uint32_t size, uint32_t flags, uint32_t signature)
-{
-    (void)area, (void)size, (void)flags, (void)signature;
-    return -ENOSYS;
-}

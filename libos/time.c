@@ -147,6 +147,47 @@ int64_t sys_time(guest_t time)
     return seconds;
 }
 
+/*
+ * adjtimex(2): the host keeps the clock, and says nothing of how.  So it is told as one that nobody synchronises, which
+ * is the state that Linux's begins in; nobody may change it.
+ */
+struct timex {
+    uint32_t modes, pad;
+    int64_t offset, frequency, max_error, estimated_error;
+    int32_t status, pad2;
+    int64_t constant, precision, tolerance;
+    struct timeval time;
+    int64_t tick, pps[4]; /* pps frequency, jitter; shift; stability */
+    int64_t pps_counts[4];
+    int32_t tai, unused[11];
+};
+_Static_assert(sizeof(struct timex) == 208, "ABI");
+
+int64_t sys_adjtimex(guest_t at)
+{
+    enum { STA_UNSYNC = 64, TIME_ERROR = 5, ERROR_MOST = 16000000, TOLERANCE = 500 << 16, TICK_US = 10000 };
+    enum { ADJ_OFFSET_SS_READ = 0xa001 };
+    struct timex timex;
+    if (copy_in(&timex, at, sizeof timex) < 0)
+        return -EFAULT;
+    if (timex.modes && timex.modes != ADJ_OFFSET_SS_READ)
+        return -EPERM;
+    uint64_t now = time_now(PAL_CLOCK_REALTIME);
+    timex = (struct timex){
+        .modes = timex.modes, .max_error = ERROR_MOST, .estimated_error = ERROR_MOST, .status = STA_UNSYNC,
+        .constant = 2, .precision = 1, .tolerance = TOLERANCE, .tick = TICK_US,
+        .time = {(int64_t)(now / NS), (int64_t)(now % NS / 1000)}};
+    return copy_out(at, &timex, sizeof timex) < 0 ? -EFAULT : TIME_ERROR;
+}
+
+int64_t sys_clock_adjtime(int32_t clock, guest_t at)
+{
+    uint32_t host_clock;
+    if (clock == PAL_CLOCK_REALTIME)
+        return sys_adjtimex(at);
+    return clock_from_guest(clock, &host_clock) < 0 ? -EINVAL : -EOPNOTSUPP;
+}
+
 /* The host tells one number for a process's time: it counts as user time. */
 int64_t sys_times(guest_t times)
 {

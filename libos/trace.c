@@ -26,7 +26,8 @@ static const struct row rows[] = {
     [number] = {#name, 1, {KIND_##k0, KIND_##k1, KIND_##k2, KIND_##k3, KIND_##k4}},
 #define CALL6(number, name, note, k0, a0, k1, a1, k2, a2, k3, a3, k4, a4, k5, a5)                               \
     [number] = {#name, 1, {KIND_##k0, KIND_##k1, KIND_##k2, KIND_##k3, KIND_##k4, KIND_##k5}},
-#define NONE(number, name) [number] = {#name, 0, {KIND_END}},
+#define NONE(number, name, why) [number] = {#name, 0, {KIND_END}},
+#define REFUSED(number, name, error, why) [number] = {#name, 1, {KIND_END}},
 #include "libos/syscalls.def"
 #undef CALL0
 #undef CALL1
@@ -36,6 +37,7 @@ static const struct row rows[] = {
 #undef CALL5
 #undef CALL6
 #undef NONE
+#undef REFUSED
 };
 
 static size_t put_argument(char *to, size_t size, enum kind kind, uint64_t value)

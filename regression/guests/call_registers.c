@@ -236,7 +236,8 @@ static const uint64_t failing[] = {
 };
 #define FLAGS FLAGS_ /* as the table calls it */
 static const struct { int number; uint64_t arguments[6]; } bad[] = {
-#define NONE(number, name) {number, {0x7ffffff0, 0x7ffffff0, 0x7ffffff0, 0x7ffffff0, 0x7ffffff0, 0x7ffffff0}},
+#define NONE(number, name, why) {number, {0x7ffffff0, 0x7ffffff0, 0x7ffffff0, 0x7ffffff0, 0x7ffffff0, 0x7ffffff0}},
+#define REFUSED(number, name, error, why) NONE(number, name, why)
 #define CALL0(number, name, note) {number, {0}},
 #define CALL1(number, name, note, k0, a0) {number, {k0}},
 #define CALL2(number, name, note, k0, a0, k1, a1) {number, {k0, k1}},
