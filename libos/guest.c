@@ -4,7 +4,8 @@
  * as a count.  The range check keeps a guest from having the libOS read or write its own arena for it: no boundary (the
  * guest could do so itself), but EFAULT is what Linux gives.
  */
-#include "libos/libos.h"
+#include "libos/filecopy.h"
+#include "libos/process.h"
 
 uint64_t shim_copy(void *to, const void *from, uint64_t size);
 uint64_t shim_zero(void *to, uint64_t size);
@@ -15,14 +16,27 @@ int64_t shim_exchange32(uint32_t *at, uint32_t expected, uint32_t value);
 
 #define AT(address) ((void *)(uintptr_t)(address))
 
+/* A copying call lends its buffer to the files that it reads and writes. */
+static bool is_lent(guest_t at, uint64_t size)
+{
+    const struct thread *thread = current();
+    return thread && thread->lent && at >= thread->lent && at - thread->lent <= COPY_BUFFER &&
+           size <= COPY_BUFFER - (at - thread->lent);
+}
+
+static bool reachable(guest_t at, uint64_t size)
+{
+    return LIKELY(guest_range_ok(at, size)) || is_lent(at, size);
+}
+
 size_t copy_in_some(void *to, guest_t from, size_t size)
 {
-    return guest_range_ok(from, size) ? size - shim_copy(to, AT(from), size) : 0;
+    return reachable(from, size) ? size - shim_copy(to, AT(from), size) : 0;
 }
 
 size_t copy_out_some(guest_t to, const void *from, size_t size)
 {
-    return guest_range_ok(to, size) ? size - shim_copy(AT(to), from, size) : 0;
+    return reachable(to, size) ? size - shim_copy(AT(to), from, size) : 0;
 }
 
 int64_t copy_in(void *to, guest_t from, size_t size)
@@ -37,7 +51,7 @@ int64_t copy_out(guest_t to, const void *from, size_t size)
 
 int64_t zero_out(guest_t to, size_t size)
 {
-    return guest_range_ok(to, size) && shim_zero(AT(to), size) == 0 ? 0 : -EFAULT;
+    return reachable(to, size) && shim_zero(AT(to), size) == 0 ? 0 : -EFAULT;
 }
 
 int64_t copy_in_string(char *to, guest_t from, size_t size)

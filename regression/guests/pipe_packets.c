@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* Pipes: packets, sizes, splice, tee, vmsplice. */
+/* Pipes: packets, sizes, splice, vmsplice. */
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/ioctl.h>
