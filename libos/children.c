@@ -322,31 +322,59 @@ int64_t host_child_wait(void)
 
 /* ---- Stops ------------------------------------------------------------------------------------------------------- */
 
-static void report(struct process *process, uint32_t state, int status, int code, int detail)
+static void report(struct process *process, int code, int detail)
 {
     struct shared_process *slot = process->shared, *parent;
     struct news news = {0};
     shared_lock();
-    slot->state = state;
-    slot->status = status;
-    slot->flags &= ~(uint32_t)(SHARED_STOP_NEWS | SHARED_CONTINUE_NEWS);
-    bool over = state == SHARED_STOPPED && signal_continue_waits(slot);
-    if (!over)
-        slot->flags |= state == SHARED_STOPPED ? SHARED_STOP_NEWS : SHARED_CONTINUE_NEWS;
-    parent = over ? NULL : shared_find((int)slot->ppid);
+    parent = shared_find((int)slot->ppid);
     if (parent)
         news_fill(&news, slot, parent, code, detail);
     shared_unlock();
     wait_tell(&news); /* a receiver with SA_NOCLDSTOP drops the signal */
 }
 
+/* SIGCONTs are counted under the table's lock, so nobody is told of a stop that is over. */
 void process_report_stop(int signal)
 {
-    report(current_process(), SHARED_STOPPED, signal << 8 | 0x7f, CLD_STOPPED, signal);
+    struct process *process = current_process();
+    struct shared_process *slot = process->shared;
+    shared_lock();
+    bool stops = !signal_stop_is_over(process, signal);
+    if (stops) {
+        slot->state = SHARED_STOPPED;
+        slot->status = signal << 8 | 0x7f;
+        slot->flags = (slot->flags & ~(uint32_t)SHARED_CONTINUE_NEWS) | SHARED_STOP_NEWS;
+        atomic_set(&process->signals->stop_told, 1u);
+    }
+    shared_unlock();
+    if (stops)
+        report(process, CLD_STOPPED, signal);
+}
+
+/* Caller holds the table's lock. */
+static void end_stop(struct shared_process *slot)
+{
+    if (slot->state != SHARED_STOPPED)
+        return;
+    slot->state = SHARED_RUNNING;
+    slot->status = STATUS_CONTINUED;
+    slot->flags = (slot->flags & ~(uint32_t)SHARED_STOP_NEWS) | SHARED_CONTINUE_NEWS;
+}
+
+void process_continued(struct shared_process *slot)
+{
+    atomic_add(&slot->continues, 1);
+    end_stop(slot);
 }
 
 void process_report_continue(struct process *process)
 {
-    if (atomic_get(&process->shared->state) == SHARED_STOPPED)
-        report(process, SHARED_RUNNING, STATUS_CONTINUED, CLD_CONTINUED, SIGCONT);
+    if (!atomic_swap(&process->signals->stop_told, 0u))
+        return;
+    shared_lock();
+    if (!atomic_get(&process->signals->stopped)) /* again, by another thread */
+        end_stop(process->shared); /* the SIGCONT may have come from within this picoprocess */
+    shared_unlock();
+    report(process, CLD_CONTINUED, SIGCONT);
 }

@@ -204,14 +204,12 @@ bool process_target_lock(int pid, struct process_target *out)
         return false;
     }
     *out = (struct process_target){
-        .inbox = shared_inbox(slot),
+        .slot = slot,
         .uid = slot->uid,
         .suid = slot->suid,
         .session = (int)slot->sid,
         .zombie = slot->state >= SHARED_EXITING,
         .virtual_child = slot->flags & SHARED_VIRTUAL,
-        .shares = &slot->shares,
-        .flags = &slot->flags,
     };
     __atomic_store_n(&slot->inbox_used, 1, __ATOMIC_SEQ_CST); /* and only then `host` is read: see host_child_add */
     out->host = __atomic_load_n(&slot->host, __ATOMIC_SEQ_CST);

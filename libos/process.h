@@ -99,23 +99,25 @@ void process_put(struct process *process); /* NULL is fine */
 void process_notify(struct shared_process *slot);
 
 /* process.c: what signals ask of processes and their table. */
-struct shared_signals; /* embedded in the slot: shared_signals.h */
 struct process_target {
     uint64_t host;                /* for PAL->process_interrupt */
-    struct shared_signals *inbox;
+    struct shared_process *slot;
     uint32_t uid, suid;
     int session;
     bool zombie;
     bool virtual_child;           /* inside vfork: the host process is its parent's too */
-    uint32_t *shares, *flags;     /* in the slot: see signal_send_remote */
 };
 /* False: no such process, and not locked.  True: the table is locked, so that the slot stays that process's. */
 bool process_target_lock(int pid, struct process_target *out);
 void process_target_unlock(void);
 /* children.c: children that the host says have ended; sends SIGCHLD to their parents. */
 void process_reap_host(void);
-void process_report_stop(int signal);      /* current_process(): state, the parent's SIGCHLD and waits */
+/* current_process() has stopped, or goes on: state, the parent's SIGCHLD and waits. */
+void process_report_stop(int signal);
 void process_report_continue(struct process *process);
+/* A SIGCONT is being sent: a stop is over from here on, whenever the process itself goes on.  Caller holds the table's
+ * lock. */
+void process_continued(struct shared_process *slot);
 /* The host has been told to kill it: if it has no host parent any more to notice, its slot is dealt with here. */
 void process_killed(int pid);
 bool process_group_orphaned(void);         /* of current_process(): terminal stops are then ignored */

@@ -46,6 +46,7 @@ struct shared_process {
     uint32_t event_waiters;  /* threads that wait on it.  Atomic */
     uint32_t waits_directly; /* its only thread waits for host children, not for `event`.  Atomic */
     uint32_t shares;       /* may hold robust mutexes in shared memory, which must be let go: see signal_send_remote */
+    uint32_t continues;    /* SIGCONTs sent to it.  Atomic */
     uint32_t kicked;       /* its threads are to look again: see wait_kick_process.  Atomic */
     uint64_t host;         /* the picoprocess, as process_fork named it; 0 for a moment after fork.  Atomic */
     int32_t status;        /* wait(2)'s encoding */

@@ -14,7 +14,7 @@
 
 struct inbox_entry {
     int32_t tid; /* 0: to the process */
-    int32_t pad;
+    uint32_t continues; /* the slot's, when this was sent */
     struct siginfo info;
 };
 

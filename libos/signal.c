@@ -4,6 +4,7 @@
  * kernel/signal.c's rules).  sigwork.c goes on from there.
  */
 #include "libos/memory.h"
+#include "libos/shared.h"
 #include "libos/signals.h"
 
 #define TRAP_PAGE_FAULT 14
@@ -97,7 +98,7 @@ static bool is_stop_news(const struct siginfo *info)
     return info->code == CLD_STOPPED || info->code == CLD_CONTINUED;
 }
 
-int64_t signal_post(struct process *process, struct thread *thread, const struct siginfo *info)
+int64_t signal_post_received(struct process *process, struct thread *thread, const struct siginfo *info)
 {
     struct signal_state *signals = process->signals;
     sigset_t bit = BIT(info->signo);
@@ -111,6 +112,17 @@ int64_t signal_post(struct process *process, struct thread *thread, const struct
     if (result > 0)
         signal_wake(process, thread, bit);
     return result;
+}
+
+int64_t signal_post(struct process *process, struct thread *thread, const struct siginfo *info)
+{
+    if (UNLIKELY(BIT(info->signo) & (STOPPING | BIT(SIGCONT))) && process->shared) {
+        if (info->signo == SIGCONT)
+            atomic_add(&process->shared->continues, 1);
+        else
+            process->signals->stop_continues[info->signo - SIGSTOP] = atomic_get(&process->shared->continues);
+    }
+    return signal_post_received(process, thread, info);
 }
 
 int64_t signal_send_thread(struct thread *thread, const struct siginfo *info)

@@ -18,6 +18,7 @@
 #define STOPPING (BIT(SIGSTOP) | BIT(SIGTSTP) | BIT(SIGTTIN) | BIT(SIGTTOU))
 #define IGNORED_BY_DEFAULT (BIT(SIGCHLD) | BIT(SIGCONT) | BIT(SIGURG) | BIT(SIGWINCH))
 #define SYNCHRONOUS (BIT(SIGSEGV) | BIT(SIGBUS) | BIT(SIGILL) | BIT(SIGTRAP) | BIT(SIGFPE) | BIT(SIGSYS))
+#define STOP_SIGNALS 4 /* SIGSTOP to SIGTTOU, in Linux's numbers */
 struct queued_signal {
     struct queued_signal *next;
     struct siginfo info;
@@ -36,6 +37,8 @@ struct signal_state {
     uint32_t queued;           /* real-time signals in all its queues, against RLIMIT_SIGPENDING */
     uint32_t stopped;          /* 1: threads park on this word until SIGCONT or SIGKILL.  Atomic */
     uint32_t continued;        /* a SIGCONT that the parent has not been told of.  Atomic */
+    uint32_t stop_told;        /* the parent has been told of a stop, and not of its end.  Atomic */
+    uint32_t stop_continues[STOP_SIGNALS]; /* the slot's `continues` when the signal was sent: see signal_stop_is_over */
     struct sigaction actions[SIGNAL_COUNT];
     struct signal_queue queue;
 };
@@ -59,6 +62,8 @@ void queue_flush(struct signal_state *signals, struct thread *thread, sigset_t w
 /* To a process of this picoprocess, or one of its threads.  Caller holds process->lock.  1: queued, 0: coalesced,
  * -EAGAIN, or SIGNAL_IGNORED. */
 int64_t signal_post(struct process *process, struct thread *thread, const struct siginfo *info);
+/* The same for one that has been in the inbox. */
+int64_t signal_post_received(struct process *process, struct thread *thread, const struct siginfo *info);
 bool signal_is_ignored(const struct sigaction *action, int signal);
 void signal_flush(struct process *process, sigset_t which); /* from all queues.  Caller holds process->lock */
 void signal_interrupt(struct thread *thread);
@@ -70,7 +75,6 @@ void signal_pass_on(struct process *process, sigset_t set);
 /* sigstate.c */
 /* Empties the inboxes of this picoprocess's processes. */
 void signal_receive(void);
-bool signal_continue_waits(struct shared_process *slot); /* a SIGCONT in its inbox */
 bool signal_inbox_is_empty(const struct signal_state *signals);
 /* To a process of another picoprocess: tid 0 = process-directed. */
 int64_t signal_send_remote(int pid, int tid, const struct siginfo *info);
@@ -90,6 +94,9 @@ void signal_set_blocked(sigset_t blocked);
 /* What every interrupted thread does before it looks for signals: clears the flag, leaves if it must, reaps,
  * receives. */
 void signal_settle(void);
+
+/* Has a SIGCONT been sent since this stop signal was? */
+bool signal_stop_is_over(const struct process *process, int signal);
 
 /* sigframe.c: makes the frame go on in the handler.  `saved_mask` is what sigreturn brings back.  False: no stack. */
 bool frame_push(struct frame *frame, const struct sigaction *action, const struct siginfo *info, sigset_t saved_mask);

@@ -13,7 +13,7 @@ static uint32_t state_count; /* atomic */
 
 /* ---- Between picoprocesses ------------------------------------------------------------------------------------- */
 
-static int64_t inbox_add(struct shared_signals *inbox, int tid, const struct siginfo *info)
+static int64_t inbox_add(struct shared_signals *inbox, int tid, uint32_t continues, const struct siginfo *info)
 {
     int64_t result = 0;
     uint32_t i = 0, room = info->signo >= SIGRTMIN ? INBOX_QUEUED : INBOX_SIZE;
@@ -24,7 +24,7 @@ static int64_t inbox_add(struct shared_signals *inbox, int tid, const struct sig
     if (i == inbox->count && i >= room) {
         result = -EBUSY;
     } else if (i == inbox->count) {
-        inbox->entries[i] = (struct inbox_entry){.tid = tid, .info = *info};
+        inbox->entries[i] = (struct inbox_entry){.tid = tid, .continues = continues, .info = *info};
         atomic_set(&inbox->count, i + 1);
     }
     shared_mutex_unlock(&inbox->lock);
@@ -55,29 +55,17 @@ static bool kills_outright(const struct process_target *target, int signal)
 {
     if (signal != SIGKILL || target->virtual_child)
         return false;
-    return !target->host || !atomic_replace32(target->shares, SHARES, SHARES_ASKED_TO_END);
+    return !target->host || !atomic_replace32(&target->slot->shares, SHARES, SHARES_ASKED_TO_END);
 }
 
-/* The caller has the table locked.  Once SIGCONT is sent nobody is told of the stop that it ends: not of one that the
- * parent has not asked for yet, nor of one that is just being reported (report in children.c). */
+/* The caller has the table locked. */
 static int64_t leave(const struct process_target *target, int tid, const struct siginfo *info)
 {
-    if (target->zombie)
+    if (target->slot->state >= SHARED_EXITING)
         return 0;
     if (info->signo == SIGCONT)
-        *target->flags &= ~(uint32_t)SHARED_STOP_NEWS;
-    return inbox_add(target->inbox, tid, info);
-}
-
-bool signal_continue_waits(struct shared_process *slot)
-{
-    struct shared_signals *inbox = shared_inbox(slot);
-    bool found = false;
-    shared_mutex_lock(&inbox->lock);
-    for (uint32_t i = 0; i < inbox->count && !found; i++)
-        found = inbox->entries[i].info.signo == SIGCONT;
-    shared_mutex_unlock(&inbox->lock);
-    return found;
+        process_continued(target->slot);
+    return inbox_add(shared_inbox(target->slot), tid, atomic_get(&target->slot->continues), info);
 }
 
 /* -EBUSY: the inbox is full. */
@@ -142,17 +130,26 @@ bool signal_inbox_is_empty(const struct signal_state *signals)
     return !slot || !atomic_get(&slot->inbox_used) || !atomic_get(&shared_inbox(slot)->count);
 }
 
+/* Taken and queued under one lock: threads that receive at once must not swap a stop signal and SIGCONT. */
+static bool receive_one(struct process *process)
+{
+    struct inbox_entry entry;
+    mutex_lock(&process->lock);
+    struct shared_signals *inbox = inbox_of(process->signals);
+    bool found = inbox && inbox_take(inbox, &entry);
+    struct thread *thread = found && entry.tid ? thread_find(process, entry.tid) : NULL;
+    if (found && BIT(entry.info.signo) & STOPPING)
+        process->signals->stop_continues[entry.info.signo - SIGSTOP] = entry.continues;
+    if (found && (!entry.tid || thread))
+        signal_post_received(process, thread, &entry.info);
+    mutex_unlock(&process->lock);
+    return found;
+}
+
 static void receive(struct process *process)
 {
-    struct shared_signals *inbox = inbox_of(process->signals);
-    struct inbox_entry entry;
-    while (inbox_take(inbox, &entry)) {
-        mutex_lock(&process->lock);
-        struct thread *thread = entry.tid ? thread_find(process, entry.tid) : NULL;
-        if (!entry.tid || thread)
-            signal_post(process, thread, &entry.info);
-        mutex_unlock(&process->lock);
-    }
+    while (receive_one(process))
+        ;
 }
 
 /* Empties the inboxes of this picoprocess's processes: almost always there is one, and it is empty. */
@@ -247,7 +244,7 @@ void signals_fork_child(struct process *process)
     signals->process = process;
     signals->next = NULL;
     signals->pending = thread->pending = 0;
-    signals->queued = signals->stopped = signals->continued = 0;
+    signals->queued = signals->stopped = signals->continued = signals->stop_told = 0;
     signals->queue.first = signals->queue.last = NULL;
     if (thread->signal_queue)
         thread->signal_queue->first = thread->signal_queue->last = NULL;

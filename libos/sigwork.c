@@ -114,10 +114,20 @@ void signal_settle(void)
     wait_kicked();
 }
 
+/* SIGCONT flushes stop signals from the queues, but may itself lie in the inbox yet, and the stop signal be in some
+ * thread's hands. */
+bool signal_stop_is_over(const struct process *process, int signal)
+{
+    return atomic_get(&process->shared->continues) != process->signals->stop_continues[signal - SIGSTOP];
+}
+
 static void stop(struct process *process, int signal)
 {
+    struct signal_state *signals = process->signals;
     mutex_lock(&process->lock);
-    bool first = !atomic_swap(&process->signals->stopped, 1u);
+    bool first = !signal_stop_is_over(process, signal) && !atomic_swap(&signals->stopped, 1u);
+    if (first)
+        atomic_set(&signals->continued, 0u); /* that was of an earlier stop */
     for (struct thread *thread = process->threads; first && thread; thread = thread->next)
         if (thread->tcb != tcb())
             signal_interrupt(thread);
