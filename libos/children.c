@@ -179,7 +179,6 @@ static bool orphan_one(struct shared_process *slot, struct news *news, int *dies
         return false;
     *dies = child->death_signal ? (int)child->pid : 0;
     news->signal = (int)child->death_signal;
-    child->death_signal = 0;
     shared_reparent(child, foster_parent(slot));
     if (child->state != SHARED_ZOMBIE)
         return true;
@@ -212,6 +211,14 @@ static bool disown_one(struct shared_process *slot, struct news *news)
     return false;
 }
 
+static void tell_death(const struct shared_process *slot, int child, int signal)
+{
+    struct siginfo info = {.signo = signal, .code = SI_USER};
+    info.user.pid = (int)slot->pid;
+    info.user.uid = slot->uid;
+    signal_send_process(child, &info);
+}
+
 void wait_orphans(struct shared_process *slot, bool has_host_children)
 {
     bool more = true;
@@ -222,15 +229,31 @@ void wait_orphans(struct shared_process *slot, bool has_host_children)
         shared_lock();
         more = orphan_one(slot, &news, &dies) || (has_host_children && disown_one(slot, &news));
         shared_unlock();
-        if (dies) {
-            struct siginfo info = {.signo = news.signal, .code = SI_USER};
-            info.user.pid = (int)slot->pid;
-            info.user.uid = slot->uid;
-            signal_send_process(dies, &info);
-        } else {
+        if (dies)
+            tell_death(slot, dies, news.signal);
+        else
             wait_tell(&news);
-        }
     }
+}
+
+void wait_thread_orphans(struct shared_process *slot, int from, int to, bool ends)
+{
+    struct shared_process *child;
+    do {
+        int dies = 0, signal = 0;
+        shared_lock();
+        child = NULL;
+        while ((child = shared_next_child(slot, child)) && child->parent_thread != (uint32_t)from)
+            ;
+        if (child) {
+            child->parent_thread = (uint32_t)to;
+            dies = child->state < SHARED_EXITING ? (int)child->pid : 0;
+            signal = (int)child->death_signal;
+        }
+        shared_unlock();
+        if (ends && dies && signal)
+            tell_death(slot, dies, signal);
+    } while (child);
 }
 
 void process_killed(int pid)

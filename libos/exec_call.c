@@ -35,8 +35,10 @@ static int64_t become(struct exec_image *image)
     stats_report();
     thread_robust(self);
     self->clear_tid = 0;
-    if (self->tid != process->pid)
+    if (self->tid != process->pid) {
+        wait_thread_orphans(process->shared, self->tid, process->pid, false);
         shared_id_free(self->tid);
+    }
     self->tid = process->pid;
     signal_exec(process);
     files_exec(process->files);

@@ -183,6 +183,7 @@ void thread_renew(struct thread *thread, const struct clone_request *request, in
     thread->tid = pid;
     thread->pending = 0;
     thread->robust_list = 0;
+    thread->has_children = 0;
     thread->clear_tid = request->flags & CLONE_CHILD_CLEARTID ? request->child_tid : 0;
     if (request->flags & CLONE_CHILD_SETTID)
         guest_store32(request->child_tid, (uint32_t)pid);
@@ -228,6 +229,7 @@ int64_t fork_now(const struct clone_request *request)
         thread_renew(self, request, pid);
         return 0;
     }
+    self->has_children = 1;
     if (request->flags & CLONE_PARENT_SETTID)
         guest_store32(request->parent_tid, (uint32_t)pid);
     int64_t error = clone_pidfd(request, pid);

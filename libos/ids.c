@@ -19,17 +19,6 @@ static bool is_root(const struct process *process)
     return process->euid == 0;
 }
 
-/* Other processes read the owner in the table, for kill(2). */
-static int64_t publish(struct process *process)
-{
-    shared_lock();
-    process->shared->uid = process->uid;
-    process->shared->suid = process->suid;
-    process->shared->gid = process->gid;
-    shared_unlock();
-    return 0;
-}
-
 int64_t sys_getuid(void)
 {
     return current_process()->uid;
@@ -69,6 +58,23 @@ static struct ids *groups(struct process *process)
     return (struct ids *)&process->gid;
 }
 
+/* Other processes read the owner in the table, for kill(2).  Who takes on another's rights is nobody's to watch any more:
+ * neither its memory nor, by a signal of the old owner's choice, its parent's death. */
+static int64_t publish(struct process *process, const struct ids *old, const struct ids *new)
+{
+    struct shared_process *shared = process->shared;
+    bool other = new->effective != old->effective || new->fs != old->fs;
+    shared_lock();
+    shared->uid = process->uid;
+    shared->suid = process->suid;
+    shared->gid = process->gid;
+    shared->death_signal = other ? 0 : shared->death_signal;
+    shared_unlock();
+    if (other)
+        settings()->dumpable = 0;
+    return 0;
+}
+
 static bool is_one_of(const struct ids *ids, uint32_t id)
 {
     return id == KEEP || id == ids->real || id == ids->effective || id == ids->saved;
@@ -76,6 +82,7 @@ static bool is_one_of(const struct ids *ids, uint32_t id)
 
 static int64_t set_id(struct process *process, struct ids *ids, uint32_t id)
 {
+    const struct ids old = *ids;
     if (id == KEEP)
         return -EINVAL;
     if (is_root(process))
@@ -84,7 +91,7 @@ static int64_t set_id(struct process *process, struct ids *ids, uint32_t id)
         ids->effective = ids->fs = id;
     else
         return -EPERM;
-    return publish(process);
+    return publish(process, &old, ids);
 }
 
 static int64_t set_real_effective(struct process *process, struct ids *ids, uint32_t real, uint32_t effective)
@@ -103,11 +110,12 @@ static int64_t set_real_effective(struct process *process, struct ids *ids, uint
     if (real != KEEP || (effective != KEEP && effective != old.real))
         ids->saved = ids->effective;
     ids->fs = ids->effective;
-    return publish(process);
+    return publish(process, &old, ids);
 }
 
 static int64_t set_all(struct process *process, struct ids *ids, uint32_t real, uint32_t effective, uint32_t saved)
 {
+    const struct ids old = *ids;
     if (!is_root(process) && !(is_one_of(ids, real) && is_one_of(ids, effective) && is_one_of(ids, saved)))
         return -EPERM;
     if (real != KEEP)
@@ -117,7 +125,7 @@ static int64_t set_all(struct process *process, struct ids *ids, uint32_t real, 
     if (saved != KEEP)
         ids->saved = saved;
     ids->fs = ids->effective;
-    return publish(process);
+    return publish(process, &old, ids);
 }
 
 static int64_t get_all(const struct ids *ids, guest_t real, guest_t effective, guest_t saved)
@@ -130,10 +138,11 @@ static int64_t get_all(const struct ids *ids, guest_t real, guest_t effective, g
 /* Gives the old one, whether it worked or not. */
 static int64_t set_fs(struct process *process, struct ids *ids, uint32_t id)
 {
-    uint32_t old = ids->fs;
-    if (id != KEEP && (is_root(process) || is_one_of(ids, id) || id == old))
+    const struct ids old = *ids;
+    if (id != KEEP && (is_root(process) || is_one_of(ids, id) || id == old.fs))
         ids->fs = id;
-    return old;
+    publish(process, &old, ids);
+    return old.fs;
 }
 
 int64_t sys_setuid(uint32_t uid)

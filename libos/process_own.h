@@ -106,6 +106,9 @@ void wait_tell(const struct news *news);
 void wait_ended(struct shared_process *slot, struct news *news);
 /* Children and host children of a process that ends.  Takes the table's lock. */
 void wait_orphans(struct shared_process *slot, bool has_host_children);
+/* The children of one of a process's threads are another's from here on.  ends: who have asked for a signal get it.  Takes
+ * the table's lock. */
+void wait_thread_orphans(struct shared_process *slot, int from, int to, bool ends);
 int64_t host_child_room(void);   /* -ENOMEM; to be called before a fork */
 void host_child_add(struct shared_process *slot, uint64_t host);
 void host_child_reset(void);     /* in a fork's child */

@@ -281,6 +281,7 @@ struct shared_process *shared_new(struct shared_process *parent, uint32_t reaper
         slot_fill(slot, parent, pid, sibling);
         slot->reaper = reaper;
         slot->exit_signal = sibling && parent ? parent->exit_signal : exit_signal;
+        slot->parent_thread = sibling && parent ? parent->parent_thread : parent ? (uint32_t)current()->tid : 0;
         atomic_set(&slot->pid, (uint32_t)pid);
         hash_add(slot);
         child_add(shared_find((int)slot->ppid), slot);
@@ -305,6 +306,6 @@ void shared_free(struct shared_process *slot)
 void shared_reparent(struct shared_process *child, uint32_t ppid)
 {
     child_remove(child);
-    child->ppid = ppid;
+    child->ppid = child->parent_thread = ppid;
     child_add(shared_find((int)ppid), child);
 }

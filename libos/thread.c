@@ -239,6 +239,24 @@ static void thread_unlink(struct process *process, struct thread *thread)
     process->shared->thread_count = process->thread_count;
 }
 
+/* A child's parent is a thread: another one takes its place, the first one if it lives. */
+static void thread_leave_children(struct thread *thread)
+{
+    struct process *process = thread->process;
+    struct thread *heir = NULL;
+    if (LIKELY(!thread->has_children && thread->tid != process->pid) || !atomic_get(&process->shared->first_child))
+        return;
+    mutex_lock(&process->lock);
+    for (struct thread *each = process->threads; each; each = each->next)
+        if (each != thread && (!heir || each->tid == process->pid))
+            heir = each;
+    int tid = heir ? heir->tid : process->pid;
+    if (heir)
+        heir->has_children = 1;
+    mutex_unlock(&process->lock);
+    wait_thread_orphans(process->shared, thread->tid, tid, true);
+}
+
 /* `status` is the process's if this turns out to be its last thread (since Linux 6.0; before, the first one's counted).
  * */
 static void __attribute__((noreturn)) thread_end(uint32_t status)
@@ -251,6 +269,7 @@ static void __attribute__((noreturn)) thread_end(uint32_t status)
     if (!last) {
         mutex_unlock(&process->lock);
         wake = thread_leave_guest(thread);
+        thread_leave_children(thread);
         mutex_lock(&process->lock);
         last = process->thread_count == 1;
     }

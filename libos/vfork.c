@@ -66,6 +66,7 @@ static void vfork_enter(struct thread *self, struct process *child, struct vfork
     mutex_lock(&parent->lock);
     state->thread = *self;
     state->thread.tcb = NULL;
+    state->thread.has_children = 1;
     thread_replace(parent, self, &state->thread);
     parent->vforks++;
     self->pending = 0; /* those are the parent's; from here on they gather in state->thread */
