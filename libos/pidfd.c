@@ -63,7 +63,7 @@ int64_t pidfd_new(int pid, uint32_t flags)
     shared_unlock();
     if (!slot) {
         file_put(file);
-        return -ESRCH;
+        return shared_id_process(pid) == pid ? -ESRCH : -EINVAL; /* a thread */
     }
     return fd_install(file, O_CLOEXEC, 0);
 }

@@ -304,7 +304,7 @@ int64_t sys_getpgid(int32_t pid)
     if (!pid)
         return sys_getpgrp();
     shared_lock();
-    const struct shared_process *slot = shared_find(pid);
+    const struct shared_process *slot = shared_find(shared_id_process(pid));
     int64_t result = slot ? (int64_t)slot->pgid : -ESRCH;
     shared_unlock();
     return result;
@@ -313,7 +313,7 @@ int64_t sys_getpgid(int32_t pid)
 int64_t sys_getsid(int32_t pid)
 {
     shared_lock();
-    const struct shared_process *slot = pid ? shared_find(pid) : current_process()->shared;
+    const struct shared_process *slot = pid ? shared_find(shared_id_process(pid)) : current_process()->shared;
     int64_t result = slot ? (int64_t)slot->sid : -ESRCH;
     shared_unlock();
     return result;
@@ -323,6 +323,8 @@ int64_t sys_getsid(int32_t pid)
 static int64_t set_group(struct shared_process *self, int pid, int group)
 {
     struct shared_process *slot = shared_find(pid);
+    if (!slot && shared_find(shared_id_process(pid)))
+        return -EINVAL; /* a thread */
     if (!slot || (slot != self && slot->ppid != self->pid))
         return -ESRCH;
     if (slot != self && slot->sid != self->sid)

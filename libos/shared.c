@@ -33,6 +33,13 @@ static uint32_t *hash_of(uint32_t pid)
     return &table->hash[pid % COUNT_OF(table->hash)];
 }
 
+/* The process that a number was given to a thread of, or 0.  Who was killed has given back none of its threads' numbers:
+ * they are taken back when one is wanted. */
+static uint32_t *owner_of(uint32_t id)
+{
+    return (uint32_t *)(uintptr_t)table->owners + id;
+}
+
 /* The lock and the slots that are used lie close together: fork copies no page tables of shared memory, but a host may
  * map what lies around the first page that a child touches. */
 void shared_init(void)
@@ -40,13 +47,15 @@ void shared_init(void)
     uint64_t at = PAGE_UP(PAL_SHARED_BASE + boot->shared_used), end = PAL_SHARED_BASE + boot->shared_size;
     uint64_t each = sizeof(struct shared_process) + sizeof(struct shared_signals);
     uint64_t slots = (at + sizeof *table + 63) & ~63ull, used = slots + SHARED_PID_MAX / 8 + 2 * PAGE_SIZE;
+    used += SHARED_PID_MAX * sizeof(uint32_t);
     if (used + each > end)
         panic("pal-run: a shared segment of %lu bytes can't hold a process table", (unsigned long)boot->shared_size);
     table = (struct shared_table *)(uintptr_t)at;
     table->slots = slots;
     table->slot_count = (uint32_t)MIN((end - used) / 2 / each, SLOTS_MOST); /* the other half is IPC's */
     table->ids = PAGE_UP(slots + table->slot_count * sizeof(struct shared_process));
-    table->inboxes = table->ids + SHARED_PID_MAX / 8;
+    table->owners = table->ids + SHARED_PID_MAX / 8;
+    table->inboxes = table->owners + SHARED_PID_MAX * sizeof(uint32_t);
     ipc_init(PAGE_UP(table->inboxes + table->slot_count * sizeof(struct shared_signals)), end);
     table->next_id = FIRST_ID;
     *id_word(0) = 3; /* 0 and init's */
@@ -141,9 +150,17 @@ void shared_unlock(void)
 
 /* ---- Numbers ----------------------------------------------------------------------------------------------------- */
 
-int shared_id_new(void)
+/* A thread's number, of a process that is no more.  Caller holds the lock. */
+static bool id_is_lost(uint32_t id)
 {
-    for (uint32_t tries = 0; tries < SHARED_PID_MAX; tries++) {
+    uint32_t owner = atomic_get(owner_of(id));
+    return owner && !shared_find((int)owner);
+}
+
+/* locked: the caller holds the table's lock, and there is time to look for lost ones. */
+static int id_new(bool locked)
+{
+    for (uint32_t tries = 0; tries < (locked ? SHARED_PID_MAX : 64); tries++) {
         uint32_t id = __atomic_fetch_add(&table->next_id, 1, __ATOMIC_RELAXED);
         if (id >= SHARED_PID_MAX) {
             atomic_set(&table->ids_wrapped, 1u);
@@ -151,15 +168,37 @@ int shared_id_new(void)
             continue;
         }
         uint64_t bit = 1ull << id % 64;
-        if (!(__atomic_fetch_or(id_word(id), bit, __ATOMIC_ACQ_REL) & bit))
+        if (!(__atomic_fetch_or(id_word(id), bit, __ATOMIC_ACQ_REL) & bit) || (locked && id_is_lost(id))) {
+            atomic_set(owner_of(id), 0u);
             return (int)id;
+        }
     }
     return -EAGAIN;
 }
 
+int shared_id_new(int process)
+{
+    int id = id_new(false);
+    if (id < 0) {
+        shared_lock();
+        id = id_new(true);
+        shared_unlock();
+    }
+    if (id > 0)
+        atomic_set(owner_of((uint32_t)id), (uint32_t)process);
+    return id;
+}
+
 void shared_id_free(int id)
 {
+    atomic_set(owner_of((uint32_t)id), 0u);
     atomic_and(id_word((uint32_t)id), ~(1ull << (uint32_t)id % 64));
+}
+
+int shared_id_process(int id)
+{
+    uint32_t owner = id > 0 && (uint32_t)id < SHARED_PID_MAX ? atomic_get(owner_of((uint32_t)id)) : 0;
+    return owner ? (int)owner : id;
 }
 
 bool shared_group_exists(uint32_t pgid, uint32_t sid)
@@ -200,7 +239,7 @@ static bool id_taken(uint32_t id)
 static int process_id_new(void)
 {
     int id;
-    while ((id = shared_id_new()) > 0 && id_taken((uint32_t)id))
+    while ((id = id_new(true)) > 0 && id_taken((uint32_t)id))
         shared_id_free(id);
     return id;
 }

@@ -90,7 +90,7 @@ struct shared_table {
     uint32_t next_id, ids_wrapped;  /* next_id is atomic: thread ids are taken without the lock */
     uint32_t process_count;
     uint32_t ipc_used;              /* ipc_shared.c's: here, where each process looks anyway.  Atomic */
-    uint64_t slots, inboxes, ids;   /* addresses of the arrays */
+    uint64_t slots, inboxes, ids, owners; /* addresses of the arrays */
     uint32_t hash[1024];            /* pid -> slot */
     struct shared_terminal terminals[SHARED_TERMINALS]; /* see tty.h */
     uint32_t futex_event;
@@ -101,8 +101,9 @@ struct shared_table {
 void shared_init(void);  /* the first process: makes the table */
 void shared_lock(void);
 void shared_unlock(void);
-int shared_id_new(void); /* a number for a thread; -EAGAIN when there is none */
+int shared_id_new(int process); /* a number for a thread of that process; -EAGAIN when there is none */
 void shared_id_free(int id);
+int shared_id_process(int id);  /* the process (its pid) of a thread; the number itself where it is no thread's */
 
 /* A slot for a child of `parent` (NULL: the first process), state RUNNING, with group, session, ids and name as the
  * parent's.  sibling: its parent is the parent's.  Takes the lock.  NULL: table full, or the parent is exiting. */

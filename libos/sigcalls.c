@@ -186,8 +186,10 @@ static int64_t send_patiently(int pid, int tid, const struct siginfo *info)
     return result;
 }
 
-static int64_t send(int pid, const struct siginfo *info)
+/* A thread's number stands for its process. */
+static int64_t send(int id, const struct siginfo *info)
 {
+    int pid = shared_id_process(id);
     int64_t error = check(pid, info->signo);
     return error < 0 || !info->signo ? error : send_patiently(pid, 0, info);
 }
@@ -271,6 +273,8 @@ static int64_t send_to_thread(int pid, int tid, const struct siginfo *info)
     if (result < 0)
         return result;
     struct process *process = local_process(pid);
+    if (!process && shared_id_process(tid) != pid)
+        return -ESRCH;
     if (!process)
         return info->signo ? send_patiently(pid, tid, info) : 0;
     mutex_lock(&process->lock);
@@ -287,12 +291,10 @@ int64_t sys_tgkill(int32_t pid, int32_t tid, int32_t signal)
     return send_to_thread(pid, tid, &info);
 }
 
-/* Without the process: one's own threads, else the main thread of another process. */
 int64_t sys_tkill(int32_t tid, int32_t signal)
 {
     struct siginfo info = info_from_here(signal, SI_TKILL);
-    int64_t result = send_to_thread(current_process()->pid, tid, &info);
-    return result == -ESRCH ? send_to_thread(tid, tid, &info) : result;
+    return send_to_thread(shared_id_process(tid), tid, &info);
 }
 
 /* siginfo from the guest: it may not pass for the kernel's or kill()'s unless it goes to itself. */

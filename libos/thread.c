@@ -145,7 +145,7 @@ int64_t thread_clone(const struct clone_request *request)
     struct thread *self = current();
     if (self->process->vfork_parent)
         return -EINVAL; /* a virtual child has its parent's host thread, and that only */
-    int tid = shared_id_new();
+    int tid = shared_id_new(self->process->pid);
     struct thread *thread = tid > 0 ? thread_new() : NULL;
     if (!thread) {
         if (tid > 0)
