@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: MIT
+"""For gdb on a picoprocess:  gdb -x shim/gdb.py -p PID
+
+stepi ends at one of the guest's own instructions: never in a stub, the libOS or the PAL.  Of a rewritten site all that
+its stub stands for (shim/site.h) is one step; a system call that traps is one with the instruction behind it, since gdb
+takes the trap's signal for one that came before the step.  The libOS's symbols are loaded, and the signals that the PAL
+works with pass without a word.  Only for debugging: the guest could change all that this reads.
+"""
+import os
+
+import gdb
+
+STUB_LONGEST = 64  # instructions
+
+
+def register(name):
+    return int(gdb.parse_and_eval("(unsigned long)$" + name))
+
+
+def in_stub(address):
+    count = int(gdb.parse_and_eval("'shim/area.c'::count"))
+    size = 0x10000  # AREA_SIZE
+    bases = (int(gdb.parse_and_eval("(unsigned long)'shim/area.c'::areas[%d]->base" % i)) for i in range(count))
+    return any(base <= address < base + size for base in bases)
+
+
+def stop_at(address):
+    """A breakpoint of nobody's, for this thread and once."""
+    breakpoint = gdb.Breakpoint("*%#x" % address, internal=True, temporary=True)
+    breakpoint.silent = True
+    breakpoint.thread = gdb.selected_thread().num
+
+
+def after_step():
+    """From a stub through the libOS to where the guest goes on."""
+    entry = int(gdb.parse_and_eval("(unsigned long)&shim_syscall_call"))
+    for _ in range(STUB_LONGEST):
+        at = register("pc")
+        if at == entry:
+            stop_at(register("r11"))  # the guest's own address, or the stub's tail
+            gdb.execute("continue", to_string=True)
+        elif in_stub(at):
+            gdb.execute("stepi", to_string=True)
+        else:
+            break
+
+
+gdb.execute("handle SIGSYS SIG32 nostop noprint pass", to_string=True)
+libos = os.path.join(os.path.dirname(gdb.current_progspace().filename), "libos.elf")
+gdb.execute("add-symbol-file " + libos, to_string=True)
+gdb.execute("define hookpost-stepi\npython after_step()\nend")
