@@ -98,7 +98,7 @@ int64_t sys_fcntl(int32_t fd, int32_t command, guest_t argument)
         file = file_get(fd);
         if (!file)
             return -EBADF;
-        if ((uint32_t)argument >= fd_limit) {
+        if ((uint32_t)argument >= fd_limit()) {
             file_put(file);
             return -EINVAL;
         }

@@ -6,8 +6,6 @@
 
 #define FIRST_CAPACITY 64u
 
-uint64_t fd_limit = 1024;
-
 /* ---- Descriptions ------------------------------------------------------------------------------------------------ */
 
 /* Lookups take no lock (slot_ref), so one may still look at a description that has ended: its memory stays a
@@ -159,7 +157,7 @@ static int64_t slot_take(struct files *files, uint32_t from)
         }
         at = at / 64 * 64 + 64;
     }
-    if (at >= fd_limit)
+    if (at >= fd_limit())
         return -EMFILE;
     if (at >= files->capacity && table_grow(files, at + 1) < 0)
         return -ENOMEM;
@@ -276,7 +274,7 @@ static int64_t dup_to(int32_t fd, int32_t new_fd, uint32_t flags)
 {
     struct files *files = current_process()->files;
     struct file *file = file_get(fd), *old;
-    if (!file || (uint32_t)new_fd >= fd_limit) {
+    if (!file || (uint32_t)new_fd >= fd_limit()) {
         if (file)
             file_put(file);
         return -EBADF;

@@ -21,7 +21,6 @@ struct files *files_new_boot(void)
     struct files *files = files_new();
     if (!files)
         return NULL;
-    fd_limit = MIN(boot->file_limit, 1024);
     for (uint32_t i = 0; i < PAL_STANDARD_STREAMS; i++) {
         pal_handle_t handle = boot->standard[i];
         struct pal_attributes attributes;

@@ -49,7 +49,7 @@ static inline bool file_readable(const struct file *file) { return ((file->flags
 static inline bool file_writable(const struct file *file) { return ((file->flags + 1) & 2u) != 0; } /* WRONLY or RDWR */
 
 /* fd.c */
-extern uint64_t fd_limit; /* RLIMIT_NOFILE, soft; at most boot->file_limit */
+uint64_t fd_limit(void);        /* limits.c: RLIMIT_NOFILE, soft; at most boot->file_limit */
 /* One reference.  NULL = no memory: the handle stays the caller's. */
 struct file *file_new(const struct file_ops *ops, pal_handle_t handle, uint32_t flags);
 struct file *file_get(int fd);  /* a reference, or NULL (EBADF).  O_PATH files: see file_get_io */

@@ -66,6 +66,7 @@ static int64_t publish(struct process *process, const struct ids *old, const str
     bool other = new->effective != old->effective || new->fs != old->fs;
     shared_lock();
     shared->uid = process->uid;
+    shared->euid = process->euid;
     shared->suid = process->suid;
     shared->gid = process->gid;
     shared->death_signal = other ? 0 : shared->death_signal;

@@ -34,25 +34,43 @@ struct rusage {
 };
 _Static_assert(sizeof(struct rusage) == 144, "ABI");
 
-static void set_defaults(struct settings *set)
+/* What Linux starts with. */
+static void defaults(struct shared_settings *out)
 {
+    memset(out, 0, sizeof *out);
     for (int i = 0; i < RLIMIT_COUNT; i++)
-        set->limits[i].soft = set->limits[i].hard = NONE;
-    set->limits[CPU].soft = set->limits[CPU].hard = boot->cpu_limit;
-    set->limits[STACK].soft = DEFAULT_STACK;
-    set->limits[CORE].soft = 0;
-    set->limits[NPROC].soft = set->limits[NPROC].hard = boot->process_limit;
-    set->limits[NOFILE].soft = MIN(boot->file_limit, (uint64_t)DEFAULT_NOFILE);
-    set->limits[NOFILE].hard = boot->file_limit;
-    set->limits[MEMLOCK].soft = set->limits[MEMLOCK].hard = DEFAULT_MEMLOCK;
-    set->limits[SIGPENDING].soft = set->limits[SIGPENDING].hard = DEFAULT_SIGPENDING;
-    set->limits[MSGQUEUE].soft = set->limits[MSGQUEUE].hard = DEFAULT_MSGQUEUE;
-    set->limits[NICE].soft = set->limits[NICE].hard = 0;
-    set->limits[RTPRIO].soft = set->limits[RTPRIO].hard = 0;
+        out->limits[i].soft = out->limits[i].hard = NONE;
+    out->limits[CPU].soft = out->limits[CPU].hard = boot->cpu_limit;
+    out->limits[STACK].soft = DEFAULT_STACK;
+    out->limits[CORE].soft = 0;
+    out->limits[NPROC].soft = out->limits[NPROC].hard = boot->process_limit;
+    out->limits[NOFILE].soft = MIN(boot->file_limit, (uint64_t)DEFAULT_NOFILE);
+    out->limits[NOFILE].hard = boot->file_limit;
+    out->limits[MEMLOCK].soft = out->limits[MEMLOCK].hard = DEFAULT_MEMLOCK;
+    out->limits[SIGPENDING].soft = out->limits[SIGPENDING].hard = DEFAULT_SIGPENDING;
+    out->limits[MSGQUEUE].soft = out->limits[MSGQUEUE].hard = DEFAULT_MSGQUEUE;
+    out->limits[NICE].soft = out->limits[NICE].hard = 0;
+    out->limits[RTPRIO].soft = out->limits[RTPRIO].hard = 0;
     for (uint64_t cpu = 0; cpu < MIN(boot->cpu_count, AFFINITY_WORDS * 64ull); cpu++)
-        set->affinity[cpu / 64] |= 1ull << (cpu % 64);
-    set->timer_slack = DEFAULT_TIMER_SLACK;
-    set->dumpable = 1;
+        out->affinity[cpu / 64] |= 1ull << (cpu % 64);
+}
+
+const struct shared_settings *settings_of(const struct shared_process *slot, struct shared_settings *copy)
+{
+    if (atomic_get(&slot->settings_kept))
+        return shared_settings(slot);
+    defaults(copy);
+    return copy;
+}
+
+struct shared_settings *settings_to_change(struct shared_process *slot)
+{
+    struct shared_settings *settings = shared_settings(slot);
+    if (!slot->settings_kept) {
+        defaults(settings);
+        atomic_set(&slot->settings_kept, 1u);
+    }
+    return settings;
 }
 
 struct settings *settings(void)
@@ -61,7 +79,8 @@ struct settings *settings(void)
     if (UNLIKELY(!atomic_get(&process->settings.ready))) {
         mutex_lock(&process->lock);
         if (!process->settings.ready) {
-            set_defaults(&process->settings);
+            process->settings.timer_slack = DEFAULT_TIMER_SLACK;
+            process->settings.dumpable = 1;
             atomic_set(&process->settings.ready, 1u);
         }
         mutex_unlock(&process->lock);
@@ -73,26 +92,59 @@ struct settings *settings(void)
 
 void limit_get(uint32_t resource, uint64_t *soft, uint64_t *hard)
 {
-    const struct settings *set = settings();
-    *soft = set->limits[resource].soft;
-    *hard = set->limits[resource].hard;
+    struct shared_settings copy;
+    const struct shared_settings *found = settings_of(current_process()->shared, &copy);
+    *soft = found->limits[resource].soft;
+    *hard = found->limits[resource].hard;
 }
 
-static int64_t limit_set(uint32_t resource, const struct rlimit *new)
+/* Asked at each open. */
+uint64_t fd_limit(void)
 {
-    struct settings *set = settings();
+    const struct shared_process *slot = current_process()->shared;
+    return LIKELY(!atomic_get(&slot->settings_kept)) ? MIN(boot->file_limit, (uint64_t)DEFAULT_NOFILE)
+                                                     : shared_settings(slot)->limits[NOFILE].soft;
+}
+
+/* Caller holds the table's lock. */
+static int64_t limit_change(struct shared_process *slot, uint32_t resource, const struct rlimit *new)
+{
+    struct shared_settings *set = settings_to_change(slot);
     if (new->soft > new->hard)
         return -EINVAL;
     if (new->hard > set->limits[resource].hard && current_process()->euid != 0)
         return -EPERM;
-    if (resource == NOFILE) {
-        if (new->hard > boot->file_limit)
-            return -EPERM; /* the host has no more, whoever asks */
-        fd_limit = new->soft;
-    }
+    if (resource == NOFILE && new->hard > boot->file_limit)
+        return -EPERM; /* the host has no more, whoever asks */
     set->limits[resource].soft = new->soft;
     set->limits[resource].hard = new->hard;
     return 0;
+}
+
+/* Of another process: prlimit(2), "Permission"; root in the sandbox may. */
+static bool may_limit(const struct shared_process *slot)
+{
+    const struct process *self = current_process();
+    bool same = slot->uid == self->uid && slot->euid == self->uid && slot->suid == self->uid && slot->gid == self->gid;
+    return slot == self->shared || same || self->euid == 0;
+}
+
+static int64_t limit_of(int32_t id, uint32_t resource, const struct rlimit *new, struct rlimit *old)
+{
+    if (resource >= RLIMIT_COUNT)
+        return -EINVAL;
+    struct shared_settings copy;
+    shared_lock();
+    struct shared_process *slot = id ? shared_find(shared_id_process(id)) : current_process()->shared;
+    int64_t error = !slot ? -ESRCH : may_limit(slot) ? 0 : -EPERM;
+    if (error == 0) {
+        const struct shared_settings *set = settings_of(slot, &copy);
+        *old = (struct rlimit){set->limits[resource].soft, set->limits[resource].hard};
+    }
+    if (error == 0 && new)
+        error = limit_change(slot, resource, new);
+    shared_unlock();
+    return error;
 }
 
 int64_t sys_getrlimit(uint32_t resource, guest_t limit)
@@ -106,25 +158,18 @@ int64_t sys_getrlimit(uint32_t resource, guest_t limit)
 
 int64_t sys_setrlimit(uint32_t resource, guest_t limit)
 {
-    struct rlimit new;
+    struct rlimit new, old;
     if (copy_in(&new, limit, sizeof(new)) < 0)
         return -EFAULT;
-    return resource < RLIMIT_COUNT ? limit_set(resource, &new) : -EINVAL;
+    return limit_of(0, resource, &new, &old);
 }
 
-/* Of other processes nothing is shown: their limits lie in their own memory. */
 int64_t sys_prlimit64(int32_t pid, uint32_t resource, guest_t limit, guest_t old)
 {
-    struct process_facts facts;
     struct rlimit new, before;
-    if (resource >= RLIMIT_COUNT)
-        return -EINVAL;
     if (limit && copy_in(&new, limit, sizeof(new)) < 0)
         return -EFAULT;
-    if (pid && pid != current_process()->pid && pid != current()->tid)
-        return process_facts(pid, &facts) ? -EPERM : -ESRCH;
-    limit_get(resource, &before.soft, &before.hard);
-    int64_t error = limit ? limit_set(resource, &new) : 0;
+    int64_t error = limit_of(pid, resource, limit ? &new : NULL, &before);
     return error < 0 || !old ? error : copy_out(old, &before, sizeof(before));
 }
 

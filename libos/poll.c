@@ -175,7 +175,7 @@ static int64_t poll_guest(guest_t entries, uint32_t count, uint64_t deadline)
 {
     struct poll_set set;
     struct guest_poll few[FEW], *items = few;
-    if (count > fd_limit)
+    if (count > fd_limit())
         return -EINVAL;
     int64_t result = set_init(&set, count);
     if (result)

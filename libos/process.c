@@ -83,7 +83,7 @@ void process_init(void)
         panic("pal-run: no memory for the first process");
     slot->flags = 0;
     slot->host = boot->host_process;
-    slot->uid = slot->suid = boot->uid;
+    slot->uid = slot->euid = slot->suid = boot->uid;
     slot->gid = boot->gid;
     process->references = 1;
     process->pid = (int)slot->pid;

@@ -18,17 +18,12 @@ typedef uint64_t sigset_t; /* bit n-1 = signal n */
  */
 enum process_exiting { PROCESS_STAYS, PROCESS_EXITS, PROCESS_EXECS };
 
-#define RLIMIT_COUNT 16
-#define AFFINITY_WORDS 16 /* processors / 64 */
-
-/* What programs set and read back; a fork's child has it too.  limits.c, sched.c, info.c. */
+/* What programs set and read back; a fork's child has it too.  info.c.  What other processes may set, too, lies in the
+ * shared table: struct shared_settings. */
 struct settings {
     uint32_t ready; /* the first use fills in what Linux starts with */
     uint32_t persona, dumpable, no_new_privileges, keep_capabilities, huge_pages_off, barriers;
-    int32_t nice, policy, priority, io_priority;
     uint64_t timer_slack, dropped_capabilities;
-    struct { uint64_t soft, hard; } limits[RLIMIT_COUNT];
-    uint64_t affinity[AFFINITY_WORDS];
 };
 
 struct process {
@@ -177,7 +172,7 @@ struct process_facts {
 int process_list(int *pids, int most);
 bool process_facts(int pid, struct process_facts *out);
 struct settings *settings(void); /* limits.c: of current_process() */
-/* RLIMIT_*: what getrlimit gives this process. */
+/* RLIMIT_*: what getrlimit gives this process.  Takes no lock. */
 void limit_get(uint32_t resource, uint64_t *soft, uint64_t *hard);
 /* uname's, and what sethostname set: at most 64 bytes and a NUL. */
 #define KERNEL_RELEASE "6.1.0"

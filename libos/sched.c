@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Scheduling: the host decides; priorities, policies and affinities are kept, checked as Linux checks them, and
- * read back.
+ * Scheduling: the host decides; priorities, policies and affinities are kept, checked as Linux checks them, and read
+ * back, those of other processes, too.  They are a process's: what Linux keeps for each thread its threads share here.
  */
 #include "libos/calls.h"
 #include "libos/process.h"
@@ -33,101 +33,182 @@ struct sched_attr {
 #define SCHED_ATTR_SIZE_MIN 48u
 _Static_assert(sizeof(struct sched_attr) == SCHED_ATTR_SIZE_MIN, "ABI");
 
-/* 1: one of this process's threads; 0: some other process; -ESRCH. */
-static int64_t whose(int32_t pid)
+/* ---- Whose ----------------------------------------------------------------------------------------------------- */
+
+/* Who has no place in the table: init, which keeps nothing. */
+static const struct shared_process init = {.pid = SHARED_INIT_PID};
+
+/* The process of a number, a thread's too; 0 is the caller's.  NULL: there is none.  Caller holds the table's lock. */
+static struct shared_process *find(int32_t id)
 {
-    struct process *process = current_process();
-    struct process_facts facts;
-    if (pid == 0 || pid == process->pid || pid == current()->tid)
-        return 1;
-    if (pid == SHARED_INIT_PID)
-        return 0;
-    mutex_lock(&process->lock);
-    bool own = thread_find(process, pid);
-    mutex_unlock(&process->lock);
-    return own ? 1 : process_facts(pid, &facts) ? 0 : -ESRCH;
+    return id == SHARED_INIT_PID ? (struct shared_process *)&init
+           : id                  ? shared_find(shared_id_process(id))
+                                 : current_process()->shared;
+}
+
+/* Linux's rule for what may change another's scheduling. */
+static bool may_change(const struct shared_process *slot)
+{
+    const struct process *self = current_process();
+    if (slot == &init)
+        return false;
+    return slot == self->shared || !self->euid || self->euid == slot->euid || self->euid == slot->uid;
+}
+
+/* What a process has, for reading. */
+static int64_t settings_read(int32_t id, struct shared_settings *out)
+{
+    shared_lock();
+    const struct shared_process *slot = find(id);
+    if (slot)
+        *out = *settings_of(slot, out);
+    shared_unlock();
+    return slot ? 0 : -ESRCH;
 }
 
 /* ---- Priorities ------------------------------------------------------------------------------------------------ */
 
-/* getpriority and setpriority name one process, a group, or a user: own is what includes the caller. */
-static int64_t priority_target(int32_t which, int32_t who)
+/* getpriority, setpriority and ioprio_* name a process, a group or a user; 0: the caller's. */
+static bool is_named(const struct shared_process *slot, int32_t which, uint32_t who)
 {
-    if (which < PRIO_PROCESS || which > PRIO_USER)
-        return -EINVAL;
-    if (which == PRIO_PROCESS)
-        return whose(who);
-    if (which == PRIO_USER)
-        return who == 0 || (uint32_t)who == current_process()->uid ? 1 : -ESRCH;
-    if (who == 0 || who == sys_getpgrp())
-        return 1;
-    return whose(who);
+    return which == PRIO_USER ? slot->uid == who : slot->pgid == who;
+}
+
+/* Calls `each` for all who are named, who are at least one, until it says no.  `which` is PRIO_*. */
+static int64_t for_named(int32_t which, int32_t who, int64_t (*each)(struct shared_process *slot, int64_t *value),
+                         int64_t *value)
+{
+    int64_t result = -ESRCH;
+    shared_lock();
+    if (which == PRIO_PROCESS) {
+        struct shared_process *slot = find(who);
+        result = slot ? each(slot, value) : -ESRCH;
+    } else {
+        if (!who)
+            who = which == PRIO_USER ? (int32_t)current_process()->uid : (int32_t)current_process()->shared->pgid;
+        for (struct shared_process *slot = NULL; (slot = shared_next(slot));) {
+            int64_t error = is_named(slot, which, (uint32_t)who) ? each(slot, value) : -ESRCH;
+            if (error != -ESRCH && result != -EACCES && result != -EPERM)
+                result = error;
+        }
+    }
+    shared_unlock();
+    return result;
+}
+
+/* The highest priority of all. */
+static int64_t nice_get(struct shared_process *slot, int64_t *value)
+{
+    struct shared_settings copy;
+    *value = MAX(*value, 20 - settings_of(slot, &copy)->nice);
+    return 0;
+}
+
+static int64_t nice_set(struct shared_process *slot, int64_t *value)
+{
+    if (!may_change(slot))
+        return -EPERM;
+    struct shared_settings *set = settings_to_change(slot);
+    if (*value < set->nice && current_process()->euid != 0)
+        return -EACCES;
+    set->nice = (int32_t)*value;
+    return 0;
 }
 
 int64_t sys_getpriority(int32_t which, int32_t who)
 {
-    int64_t own = priority_target(which, who);
-    return own < 0 ? own : 20 - (own ? settings()->nice : 0);
+    int64_t value = 0;
+    if (which < PRIO_PROCESS || which > PRIO_USER)
+        return -EINVAL;
+    int64_t error = for_named(which, who, nice_get, &value);
+    return error < 0 ? error : value;
 }
 
 int64_t sys_setpriority(int32_t which, int32_t who, int32_t nice)
 {
-    int64_t own = priority_target(which, who);
-    if (own <= 0)
-        return own < 0 ? own : -EPERM;
-    nice = nice < NICE_LOWEST ? NICE_LOWEST : MIN(nice, NICE_HIGHEST);
-    if (nice < settings()->nice && current_process()->euid != 0)
-        return -EACCES;
-    settings()->nice = nice;
+    int64_t value = nice < NICE_LOWEST ? NICE_LOWEST : MIN(nice, NICE_HIGHEST);
+    if (which < PRIO_PROCESS || which > PRIO_USER)
+        return -EINVAL;
+    return for_named(which, who, nice_set, &value);
+}
+
+/* The most urgent of all: the lowest class that is set. */
+static int64_t io_priority_get(struct shared_process *slot, int64_t *value)
+{
+    struct shared_settings copy;
+    int64_t own = settings_of(slot, &copy)->io_priority;
+    *value = *value && own ? MIN(*value, own) : MAX(*value, own);
+    return 0;
+}
+
+static int64_t io_priority_set(struct shared_process *slot, int64_t *value)
+{
+    if (!may_change(slot))
+        return -EPERM;
+    settings_to_change(slot)->io_priority = (int32_t)*value;
     return 0;
 }
 
 int64_t sys_ioprio_get(int32_t which, int32_t who)
 {
+    int64_t value = 0;
     if (which < IOPRIO_PROCESS || which > IOPRIO_USER)
         return -EINVAL;
-    int64_t own = which == IOPRIO_PROCESS ? whose(who) : 1;
-    return own < 0 ? own : own ? settings()->io_priority : 0;
+    int64_t error = for_named(which - IOPRIO_PROCESS, who, io_priority_get, &value);
+    return error < 0 ? error : value;
 }
 
-int64_t sys_ioprio_set(int32_t which, int32_t who, int32_t value)
+int64_t sys_ioprio_set(int32_t which, int32_t who, int32_t priority)
 {
-    int32_t class = IOPRIO_CLASS(value), level = value & ((1 << 13) - 1);
+    int32_t class = IOPRIO_CLASS(priority), level = priority & ((1 << 13) - 1);
+    int64_t value = priority;
     if (class < 0 || class > IOPRIO_IDLE || level >= IOPRIO_LEVELS || (class == 0 && level))
         return -EINVAL;
     if (class == IOPRIO_REALTIME && current_process()->euid != 0)
         return -EPERM;
     if (which < IOPRIO_PROCESS || which > IOPRIO_USER)
         return -EINVAL;
-    int64_t own = which == IOPRIO_PROCESS ? whose(who) : 1;
-    if (own <= 0)
-        return own < 0 ? own : -EPERM;
-    settings()->io_priority = value;
-    return 0;
+    return for_named(which - IOPRIO_PROCESS, who, io_priority_set, &value);
 }
 
 /* ---- Policies -------------------------------------------------------------------------------------------------- */
+
+#define KEEP (-1) /* sched_setparam: the policy as it is */
 
 static bool is_realtime(int32_t policy)
 {
     return policy == SCHED_FIFO || policy == SCHED_RR;
 }
 
+static bool is_policy(int32_t policy)
+{
+    return policy >= SCHED_OTHER && policy <= SCHED_IDLE && policy != 4;
+}
+
+/* Caller holds the table's lock. */
+static int64_t policy_change(struct shared_process *slot, int32_t policy, int32_t priority)
+{
+    struct shared_settings copy;
+    if (!slot)
+        return -ESRCH;
+    if (policy == KEEP)
+        policy = settings_of(slot, &copy)->policy;
+    if (!is_policy(policy) || (is_realtime(policy) ? priority < 1 || priority > REALTIME_MAX : priority != 0))
+        return -EINVAL;
+    if (!may_change(slot) || (is_realtime(policy) && current_process()->euid != 0))
+        return -EPERM;
+    struct shared_settings *set = settings_to_change(slot);
+    set->policy = policy;
+    set->priority = priority;
+    return 0;
+}
+
 static int64_t set_policy(int32_t pid, int32_t policy, int32_t priority)
 {
-    int64_t own = whose(pid);
-    policy &= ~SCHED_RESET_ON_FORK;
-    if (own < 0)
-        return own;
-    if (policy < SCHED_OTHER || policy > SCHED_IDLE || policy == 4)
-        return -EINVAL;
-    if (is_realtime(policy) ? priority < 1 || priority > REALTIME_MAX : priority != 0)
-        return -EINVAL;
-    if (!own || (is_realtime(policy) && current_process()->euid != 0))
-        return -EPERM;
-    settings()->policy = policy;
-    settings()->priority = priority;
-    return 0;
+    shared_lock();
+    int64_t result = policy_change(find(pid), policy == KEEP ? KEEP : policy & ~SCHED_RESET_ON_FORK, priority);
+    shared_unlock();
+    return result;
 }
 
 int64_t sys_sched_setscheduler(int32_t pid, int32_t policy, guest_t parameter)
@@ -142,8 +223,9 @@ int64_t sys_sched_setscheduler(int32_t pid, int32_t policy, guest_t parameter)
 
 int64_t sys_sched_getscheduler(int32_t pid)
 {
-    int64_t own = pid < 0 ? -EINVAL : whose(pid);
-    return own < 0 ? own : own ? settings()->policy : SCHED_OTHER;
+    struct shared_settings set;
+    int64_t error = pid < 0 ? -EINVAL : settings_read(pid, &set);
+    return error < 0 ? error : set.policy;
 }
 
 int64_t sys_sched_setparam(int32_t pid, guest_t parameter)
@@ -153,15 +235,16 @@ int64_t sys_sched_setparam(int32_t pid, guest_t parameter)
         return -EINVAL;
     if (copy_in(&priority, parameter, sizeof(priority)) < 0)
         return -EFAULT;
-    return set_policy(pid, settings()->policy, priority);
+    return set_policy(pid, KEEP, priority);
 }
 
 int64_t sys_sched_getparam(int32_t pid, guest_t parameter)
 {
+    struct shared_settings set;
     if (pid < 0 || !parameter)
         return -EINVAL;
-    int64_t own = whose(pid);
-    return own < 0 ? own : guest_store32(parameter, own ? (uint32_t)settings()->priority : 0);
+    int64_t error = settings_read(pid, &set);
+    return error < 0 ? error : guest_store32(parameter, (uint32_t)set.priority);
 }
 
 static int64_t priority_bound(int32_t policy, int32_t realtime)
@@ -184,11 +267,11 @@ int64_t sys_sched_get_priority_min(int32_t policy)
 
 int64_t sys_sched_rr_get_interval(int32_t pid, guest_t interval)
 {
-    int64_t own = pid < 0 ? -EINVAL : whose(pid);
-    if (own < 0)
-        return own;
-    int32_t policy = own ? settings()->policy : SCHED_OTHER;
-    int64_t out[2] = {0, policy == SCHED_RR ? ROUND_ROBIN_NS : policy == SCHED_FIFO ? 0 : SLICE_NS};
+    struct shared_settings set;
+    int64_t error = pid < 0 ? -EINVAL : settings_read(pid, &set);
+    if (error < 0)
+        return error;
+    int64_t out[2] = {0, set.policy == SCHED_RR ? ROUND_ROBIN_NS : set.policy == SCHED_FIFO ? 0 : SLICE_NS};
     return copy_out(interval, out, sizeof(out));
 }
 
@@ -203,23 +286,23 @@ int64_t sys_sched_setattr(int32_t pid, guest_t attributes, uint32_t flags)
         return -E2BIG;
     if (new.policy == SCHED_DEADLINE)
         return -EPERM;
+    if (!is_policy((int32_t)new.policy))
+        return -EINVAL;
     int64_t error = set_policy(pid, (int32_t)new.policy, (int32_t)new.priority);
     return error < 0 || is_realtime((int32_t)new.policy) ? error : sys_setpriority(PRIO_PROCESS, pid, new.nice);
 }
 
 int64_t sys_sched_getattr(int32_t pid, guest_t attributes, uint32_t size, uint32_t flags)
 {
+    struct shared_settings set;
     if (pid < 0 || !attributes || flags || size < SCHED_ATTR_SIZE_MIN || size > PAGE_SIZE)
         return -EINVAL;
-    int64_t own = whose(pid);
-    if (own < 0)
-        return own;
-    struct sched_attr out = {.size = sizeof(out)};
-    if (own) {
-        out.policy = (uint32_t)settings()->policy;
-        out.priority = (uint32_t)settings()->priority;
-        out.nice = settings()->nice;
-    }
+    int64_t error = settings_read(pid, &set);
+    if (error < 0)
+        return error;
+    struct sched_attr out = {.size = sizeof(out), .nice = set.nice};
+    out.policy = (uint32_t)set.policy;
+    out.priority = (uint32_t)set.priority;
     return copy_out(attributes, &out, sizeof(out));
 }
 
@@ -235,29 +318,30 @@ int64_t sys_sched_setaffinity(int32_t pid, uint64_t size, guest_t mask)
     uint64_t new[AFFINITY_WORDS] = {0}, some = 0;
     if (copy_in(new, mask, MIN(size, mask_size())) < 0)
         return -EFAULT;
-    int64_t own = pid < 0 ? -ESRCH : whose(pid);
-    if (own <= 0)
-        return own < 0 ? own : -EPERM;
     for (uint64_t cpu = 0; cpu < AFFINITY_WORDS * 64ull; cpu++)
         if (cpu >= boot->cpu_count)
             new[cpu / 64] &= ~(1ull << (cpu % 64));
     for (int i = 0; i < AFFINITY_WORDS; i++)
         some |= new[i];
-    if (!some)
-        return -EINVAL;
-    memcpy(settings()->affinity, new, sizeof(new));
-    return 0;
+    shared_lock();
+    struct shared_process *slot = pid < 0 ? NULL : find(pid);
+    int64_t result = !slot ? -ESRCH : !may_change(slot) ? -EPERM : !some ? -EINVAL : 0;
+    if (result == 0)
+        memcpy(settings_to_change(slot)->affinity, new, sizeof(new));
+    shared_unlock();
+    return result;
 }
 
 int64_t sys_sched_getaffinity(int32_t pid, uint64_t size, guest_t mask)
 {
+    struct shared_settings set;
     if (size * 8 < boot->cpu_count || size % 8)
         return -EINVAL;
-    int64_t own = pid < 0 ? -ESRCH : whose(pid);
-    if (own < 0)
-        return own;
+    int64_t error = pid < 0 ? -ESRCH : settings_read(pid, &set);
+    if (error < 0)
+        return error;
     size = MIN(size, mask_size());
-    return copy_out(mask, settings()->affinity, size) < 0 ? -EFAULT : (int64_t)size;
+    return copy_out(mask, set.affinity, size) < 0 ? -EFAULT : (int64_t)size;
 }
 
 /* Where it runs is the host's to know; the vDSO asks it.  The answer is old when it arrives, here as on Linux. */

@@ -45,7 +45,7 @@ static uint32_t *owner_of(uint32_t id)
 void shared_init(void)
 {
     uint64_t at = PAGE_UP(PAL_SHARED_BASE + boot->shared_used), end = PAL_SHARED_BASE + boot->shared_size;
-    uint64_t each = sizeof(struct shared_process) + sizeof(struct shared_signals);
+    uint64_t each = sizeof(struct shared_process) + sizeof(struct shared_signals) + sizeof(struct shared_settings);
     uint64_t slots = (at + sizeof *table + 63) & ~63ull, used = slots + SHARED_PID_MAX / 8 + 2 * PAGE_SIZE;
     used += SHARED_PID_MAX * sizeof(uint32_t);
     if (used + each > end)
@@ -56,7 +56,8 @@ void shared_init(void)
     table->ids = PAGE_UP(slots + table->slot_count * sizeof(struct shared_process));
     table->owners = table->ids + SHARED_PID_MAX / 8;
     table->inboxes = table->owners + SHARED_PID_MAX * sizeof(uint32_t);
-    ipc_init(PAGE_UP(table->inboxes + table->slot_count * sizeof(struct shared_signals)), end);
+    table->settings = table->inboxes + table->slot_count * sizeof(struct shared_signals);
+    ipc_init(PAGE_UP(table->settings + table->slot_count * sizeof(struct shared_settings)), end);
     table->next_id = FIRST_ID;
     *id_word(0) = 3; /* 0 and init's */
 }
@@ -274,6 +275,11 @@ struct shared_signals *shared_inbox(struct shared_process *slot)
     return (struct shared_signals *)(uintptr_t)table->inboxes + (link_of(slot) - 1);
 }
 
+struct shared_settings *shared_settings(const struct shared_process *slot)
+{
+    return (struct shared_settings *)(uintptr_t)table->settings + (link_of(slot) - 1);
+}
+
 static struct shared_process *slot_take(void)
 {
     struct shared_process *slot = slot_at(table->free_slots);
@@ -297,10 +303,14 @@ static void slot_fill(struct shared_process *slot, const struct shared_process *
     slot->thread_count = 1;
     if (parent) {
         slot->uid = parent->uid;
+        slot->euid = parent->euid;
         slot->suid = parent->suid;
         slot->gid = parent->gid;
         slot->shares = parent->shares != 0;
         memcpy(slot->name, parent->name, sizeof slot->name);
+        slot->settings_kept = parent->settings_kept;
+        if (slot->settings_kept)
+            *shared_settings(slot) = *shared_settings(parent);
     }
     PAL->clock_get(PAL_CLOCK_BOOT, &slot->start_ns);
 }

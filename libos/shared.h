@@ -51,8 +51,9 @@ struct shared_process {
     uint64_t host;         /* the picoprocess, as process_fork named it; 0 for a moment after fork.  Atomic */
     int32_t status;        /* wait(2)'s encoding */
     uint32_t exit_signal;
-    uint32_t uid, suid, gid;
+    uint32_t uid, euid, suid, gid;
     uint32_t thread_count; /* for /proc */
+    uint32_t settings_kept; /* it has settings of its own: else they are what Linux starts with.  Atomic */
     uint32_t death_signal; /* PR_SET_PDEATHSIG */
     uint32_t parent_thread; /* whose end it is that sends it: the one that made the process, then another of its parent's */
     uint32_t inbox_used;   /* somebody has sent it a signal.  Atomic; kept while the slot is free: the inbox is emptied
@@ -62,6 +63,17 @@ struct shared_process {
     uint64_t children_user_ns, children_system_ns, children_max_rss; /* of the children that it has waited for */
     uint64_t told_site;    /* a call site that children trapped at: rewrite.c.  Atomic */
     char name[16];
+};
+
+#define RLIMIT_COUNT 16
+#define AFFINITY_WORDS 16 /* processors / 64 */
+
+/* What a process and others set and read back: limits.c, sched.c.  Guarded by the table's lock for writing; who reads
+ * a word of it without gets what was there before or after. */
+struct shared_settings {
+    struct { uint64_t soft, hard; } limits[RLIMIT_COUNT];
+    uint64_t affinity[AFFINITY_WORDS];
+    int32_t nice, policy, priority, io_priority;
 };
 
 #define SHARED_TERMINALS 256u
@@ -90,7 +102,7 @@ struct shared_table {
     uint32_t next_id, ids_wrapped;  /* next_id is atomic: thread ids are taken without the lock */
     uint32_t process_count;
     uint32_t ipc_used;              /* ipc_shared.c's: here, where each process looks anyway.  Atomic */
-    uint64_t slots, inboxes, ids, owners; /* addresses of the arrays */
+    uint64_t slots, inboxes, ids, owners, settings; /* addresses of the arrays */
     uint32_t hash[1024];            /* pid -> slot */
     struct shared_terminal terminals[SHARED_TERMINALS]; /* see tty.h */
     uint32_t futex_event;
@@ -117,8 +129,13 @@ struct shared_process *shared_next_child(struct shared_process *parent, struct s
 struct shared_process *shared_next(struct shared_process *after); /* all in use; NULL starts */
 void shared_reparent(struct shared_process *child, uint32_t ppid);
 struct shared_signals *shared_inbox(struct shared_process *slot);
+struct shared_settings *shared_settings(const struct shared_process *slot);
 bool shared_group_exists(uint32_t pgid, uint32_t sid); /* sid 0 = any */
 uint32_t *shared_ipc_used(void);
 struct futex_events *shared_futexes(uint32_t **event);
 struct shared_terminal *shared_terminals(void); /* all SHARED_TERMINALS; no lock needed for this */
+
+/* limits.c.  For reading; `copy` serves those that keep none.  And for changing, with the lock. */
+const struct shared_settings *settings_of(const struct shared_process *slot, struct shared_settings *copy);
+struct shared_settings *settings_to_change(struct shared_process *slot);
 #endif
