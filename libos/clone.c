@@ -35,6 +35,8 @@ static int64_t clone_run(const struct clone_request *request)
     int64_t error = clone_check(request);
     if (error < 0)
         return error;
+    if (!limit_processes())
+        return -EAGAIN;
     if (flags & CLONE_THREAD) {
         if (flags & CLONE_PIDFD)
             return -EINVAL;

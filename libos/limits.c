@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Resource limits and what a process has used.  Enforced are: NOFILE (fd.c), FSIZE (writes), STACK, AS and DATA (mm),
- * SIGPENDING (sigqueue.c).  The others are kept and shown; the sandbox's own limits are the monitor's business.
+ * Resource limits and what a process has used.  Enforced are: NOFILE (fd.c), STACK, AS, DATA and MEMLOCK (mm),
+ * SIGPENDING (sigqueue.c), MSGQUEUE (mqueue.c), NPROC (clone.c).  The others are kept and shown; the sandbox's own limits are the monitor's business.
  */
 #include "libos/calls.h"
 #include "libos/files.h"
@@ -26,7 +26,6 @@ _Static_assert(RTTIME + 1 == RLIMIT_COUNT, "asm-generic/resource.h");
 #define RUSAGE_CHILDREN (-1)
 #define RUSAGE_THREAD 1
 
-struct rlimit { uint64_t soft, hard; };
 struct rusage {
     struct { int64_t seconds, microseconds; } user, system;
     int64_t max_rss, unused[3], minor_faults, major_faults, swaps, blocks_in, blocks_out, sent, received, signals;
@@ -35,22 +34,38 @@ struct rusage {
 _Static_assert(sizeof(struct rusage) == 144, "ABI");
 
 /* What Linux starts with. */
+static struct rlimit default_limit(uint32_t resource)
+{
+    switch (resource) {
+    case CPU:
+        return (struct rlimit){boot->cpu_limit, boot->cpu_limit};
+    case STACK:
+        return (struct rlimit){DEFAULT_STACK, NONE};
+    case CORE:
+        return (struct rlimit){0, NONE};
+    case NPROC:
+        return (struct rlimit){boot->process_limit, boot->process_limit};
+    case NOFILE:
+        return (struct rlimit){MIN(boot->file_limit, (uint64_t)DEFAULT_NOFILE), boot->file_limit};
+    case MEMLOCK:
+        return (struct rlimit){DEFAULT_MEMLOCK, DEFAULT_MEMLOCK};
+    case SIGPENDING:
+        return (struct rlimit){DEFAULT_SIGPENDING, DEFAULT_SIGPENDING};
+    case MSGQUEUE:
+        return (struct rlimit){DEFAULT_MSGQUEUE, DEFAULT_MSGQUEUE};
+    case NICE:
+    case RTPRIO:
+        return (struct rlimit){0, 0};
+    default:
+        return (struct rlimit){NONE, NONE};
+    }
+}
+
 static void defaults(struct shared_settings *out)
 {
     memset(out, 0, sizeof *out);
-    for (int i = 0; i < RLIMIT_COUNT; i++)
-        out->limits[i].soft = out->limits[i].hard = NONE;
-    out->limits[CPU].soft = out->limits[CPU].hard = boot->cpu_limit;
-    out->limits[STACK].soft = DEFAULT_STACK;
-    out->limits[CORE].soft = 0;
-    out->limits[NPROC].soft = out->limits[NPROC].hard = boot->process_limit;
-    out->limits[NOFILE].soft = MIN(boot->file_limit, (uint64_t)DEFAULT_NOFILE);
-    out->limits[NOFILE].hard = boot->file_limit;
-    out->limits[MEMLOCK].soft = out->limits[MEMLOCK].hard = DEFAULT_MEMLOCK;
-    out->limits[SIGPENDING].soft = out->limits[SIGPENDING].hard = DEFAULT_SIGPENDING;
-    out->limits[MSGQUEUE].soft = out->limits[MSGQUEUE].hard = DEFAULT_MSGQUEUE;
-    out->limits[NICE].soft = out->limits[NICE].hard = 0;
-    out->limits[RTPRIO].soft = out->limits[RTPRIO].hard = 0;
+    for (uint32_t i = 0; i < RLIMIT_COUNT; i++)
+        out->limits[i] = default_limit(i);
     for (uint64_t cpu = 0; cpu < MIN(boot->cpu_count, AFFINITY_WORDS * 64ull); cpu++)
         out->affinity[cpu / 64] |= 1ull << (cpu % 64);
 }
@@ -92,18 +107,32 @@ struct settings *settings(void)
 
 void limit_get(uint32_t resource, uint64_t *soft, uint64_t *hard)
 {
-    struct shared_settings copy;
-    const struct shared_settings *found = settings_of(current_process()->shared, &copy);
-    *soft = found->limits[resource].soft;
-    *hard = found->limits[resource].hard;
+    const struct shared_process *slot = current_process()->shared;
+    struct rlimit limit = atomic_get(&slot->settings_kept) ? shared_settings(slot)->limits[resource]
+                                                           : default_limit(resource);
+    *soft = limit.soft;
+    *hard = limit.hard;
 }
 
-/* Asked at each open. */
 uint64_t fd_limit(void)
 {
-    const struct shared_process *slot = current_process()->shared;
-    return LIKELY(!atomic_get(&slot->settings_kept)) ? MIN(boot->file_limit, (uint64_t)DEFAULT_NOFILE)
-                                                     : shared_settings(slot)->limits[NOFILE].soft;
+    uint64_t soft, hard;
+    limit_get(NOFILE, &soft, &hard);
+    return soft;
+}
+
+bool limit_processes(void)
+{
+    const struct process *self = current_process();
+    uint64_t soft, hard, count = 0;
+    limit_get(NPROC, &soft, &hard);
+    if (LIKELY(soft >= boot->process_limit) || !self->uid)
+        return true;
+    shared_lock();
+    for (struct shared_process *slot = NULL; (slot = shared_next(slot));)
+        count += slot->uid == self->uid ? slot->thread_count : 0;
+    shared_unlock();
+    return count < soft;
 }
 
 /* Caller holds the table's lock. */
@@ -116,8 +145,7 @@ static int64_t limit_change(struct shared_process *slot, uint32_t resource, cons
         return -EPERM;
     if (resource == NOFILE && new->hard > boot->file_limit)
         return -EPERM; /* the host has no more, whoever asks */
-    set->limits[resource].soft = new->soft;
-    set->limits[resource].hard = new->hard;
+    set->limits[resource] = *new;
     return 0;
 }
 
@@ -139,7 +167,7 @@ static int64_t limit_of(int32_t id, uint32_t resource, const struct rlimit *new,
     int64_t error = !slot ? -ESRCH : may_limit(slot) ? 0 : -EPERM;
     if (error == 0) {
         const struct shared_settings *set = settings_of(slot, &copy);
-        *old = (struct rlimit){set->limits[resource].soft, set->limits[resource].hard};
+        *old = set->limits[resource];
     }
     if (error == 0 && new)
         error = limit_change(slot, resource, new);

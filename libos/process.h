@@ -174,6 +174,7 @@ bool process_facts(int pid, struct process_facts *out);
 struct settings *settings(void); /* limits.c: of current_process() */
 /* RLIMIT_*: what getrlimit gives this process.  Takes no lock. */
 void limit_get(uint32_t resource, uint64_t *soft, uint64_t *hard);
+bool limit_processes(void); /* may this process's user have one process or thread more (RLIMIT_NPROC)? */
 /* uname's, and what sethostname set: at most 64 bytes and a NUL. */
 #define KERNEL_RELEASE "6.1.0"
 #define KERNEL_VERSION "#1 SMP PREEMPT_DYNAMIC"

@@ -71,7 +71,7 @@ struct shared_process {
 /* What a process and others set and read back: limits.c, sched.c.  Guarded by the table's lock for writing; who reads
  * a word of it without gets what was there before or after. */
 struct shared_settings {
-    struct { uint64_t soft, hard; } limits[RLIMIT_COUNT];
+    struct rlimit { uint64_t soft, hard; } limits[RLIMIT_COUNT];
     uint64_t affinity[AFFINITY_WORDS];
     int32_t nice, policy, priority, io_priority;
 };

@@ -96,6 +96,25 @@ static void not_allowed(pid_t pid)
         CHECK_FAILS(setpriority(PRIO_PROCESS, (id_t)pid, 6), EACCES);
 }
 
+/* RLIMIT_NPROC counts threads, and not for root. */
+static void no_more_processes(void)
+{
+    pid_t pid = fork();
+    if (!pid) {
+        CHECK(geteuid() || !setuid(23456));
+        CHECK(!setrlimit(RLIMIT_NPROC, &(struct rlimit){2, 2}));
+        pid = fork();
+        if (!pid)
+            _exit(fork() == -1 && errno == EAGAIN ? 0 : 1);
+        int status = 0;
+        if (pid > 0) /* else this user has others */
+            CHECK(waitpid(pid, &status, 0) == pid);
+        _exit(status != 0);
+    }
+    int status;
+    CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+}
+
 int main(void)
 {
     struct rlimit limit = {0, 4096};
@@ -119,6 +138,7 @@ int main(void)
     CHECK_FAILS(sched_getscheduler(3999999), ESRCH);
     CHECK_FAILS(sched_setaffinity(3999999, 8, &(cpu_set_t){{1}}), ESRCH);
     say(to_child);
+    no_more_processes();
     int status;
     CHECK(waitpid(pid, &status, 0) == pid && status == 0);
     return 0;
