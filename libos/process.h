@@ -116,6 +116,7 @@ void process_report_continue(struct process *process);
 void process_continued(struct shared_process *slot);
 /* The host has been told to kill it: if it has no host parent any more to notice, its slot is dealt with here. */
 void process_killed(int pid);
+void process_find_killed(void); /* those that have no host parent to notice: the host is asked */
 bool process_group_orphaned(void);         /* of current_process(): terminal stops are then ignored */
 struct thread *thread_find(struct process *process, int tid); /* caller holds process->lock */
 void thread_leave_if_exiting(void);        /* another thread called exit_group or exec: does not return then */

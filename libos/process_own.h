@@ -104,11 +104,6 @@ struct news { /* of a process's end or change, to be told when the table's lock 
 void wait_tell(const struct news *news);
 /* Caller holds the table's lock.  The process has ended: a zombie, or nothing, where nobody wants to know. */
 void wait_ended(struct shared_process *slot, struct news *news);
-/* Children and host children of a process that ends.  Takes the table's lock. */
-void wait_orphans(struct shared_process *slot, bool has_host_children);
-/* The children of one of a process's threads are another's from here on.  ends: who have asked for a signal get it.  Takes
- * the table's lock. */
-void wait_thread_orphans(struct shared_process *slot, int from, int to, bool ends);
 int64_t host_child_room(void);   /* -ENOMEM; to be called before a fork */
 void host_child_add(struct shared_process *slot, uint64_t host);
 void host_child_reset(void);     /* in a fork's child */
@@ -116,6 +111,13 @@ bool host_child_any(void);
 int64_t host_child_wait(void);   /* [blocks] till one ends, of a process that is alone here: 0 look again, or -EINTR */
 int wait_code(int status);       /* CLD_* of an end */
 #define STATUS_CONTINUED 0xffff
+
+/* orphans.c.  Children and host children of a process that ends.  Take the table's lock. */
+void wait_orphans(struct shared_process *slot, bool has_host_children);
+void process_orphans_killed(struct shared_process *slot); /* the same of one that was killed */
+/* The children of one of a process's threads are another's from here on.  ends: who have asked for a signal get it.  Takes
+ * the table's lock. */
+void wait_thread_orphans(struct shared_process *slot, int from, int to, bool ends);
 
 /* pidfd.c */
 int64_t pidfd_new(int pid, uint32_t flags);          /* a descriptor, or -errno */

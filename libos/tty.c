@@ -375,7 +375,9 @@ void tty_host_signals(void)
     for (uint64_t set = atomic_swap(word, 0ull); set; set &= set - 1) {
         uint32_t bit = (uint32_t)__builtin_ctzll(set);
         struct siginfo info = {.signo = (int32_t)(bit % 32 + 1), .code = bit < 32 ? SI_KERNEL : SI_USER};
-        if (bit < 32 && terminal)
+        if (set & -set & PAL_HOST_KILLED)
+            process_find_killed();
+        else if (bit < 32 && terminal)
             tty_signal(terminal, info.signo);
         else
             signal_send_process(first_pid, &info);

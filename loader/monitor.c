@@ -318,6 +318,8 @@ static void collect(struct loop *loop)
         if (!info.si_pid || info.si_pid == loop->monitor->first)
             break;
         waitpid(info.si_pid, NULL, WNOHANG);
+        if (info.si_code != CLD_EXITED) /* so it can't have told anybody */
+            forward(loop, LINUX_NUMBER_KILLED);
     }
     int status = end_all(loop->monitor);
     if (!loop->ended)

@@ -156,9 +156,11 @@ struct pal_boot {
     pal_handle_t standard[PAL_STANDARD_STREAMS];
     pal_handle_t log;                 /* for trace, statistics and the libOS's own errors */
     /* Address of a word of this picoprocess (0 = none), to be exchanged with 0 after an interrupt: bit n-1: the user's
-     * terminal sent signal n to the sandbox; bit n+31: somebody sent it to the first process. */
+     * terminal sent signal n to the sandbox; bit n+31: somebody sent it to the first process; or PAL_HOST_KILLED. */
     uint64_t host_signals;
 };
+/* A picoprocess whose host parent has gone was killed, not by us: process_interrupt of it gives -ESRCH. */
+#define PAL_HOST_KILLED (1ull << 31)
 
 /* ---- Types of the calls ------------------------------------------------------------------------------------------ */
 
@@ -431,7 +433,7 @@ struct pal_api {
     int64_t (*process_wait)(uint64_t process, uint32_t nohang, struct pal_child *out);
     /* Ends the picoprocess, all threads.  status 0..255, or 256 + N to die as by signal N. */
     __attribute__((noreturn)) void (*process_exit)(uint32_t status);
-    /* Interrupts some thread of another picoprocess of this sandbox, or kills it outright. */
+    /* Interrupts some thread of another picoprocess of this sandbox, or kills it outright.  -ESRCH: it has ended. */
     int64_t (*process_interrupt)(uint64_t process, uint32_t kill);
 
     /* Handle passing: a token is good for one import by any picoprocess of the sandbox, or for a drop (out NULL). */

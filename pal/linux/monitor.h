@@ -24,6 +24,7 @@ enum linux_start_fd { LINUX_FD_CHANNEL = 3, LINUX_FD_SHARED = 4, LINUX_FD_LOG = 
 /* The host signal that interrupts a thread.  SIGRTMIN of the kernel (32): free in a process without a libc.  Queued by
  * pal-run with a value n of 1..64 (bit n-1 of pal_boot.host_signals) it brings a signal for the guest. */
 #define LINUX_INTERRUPT_SIGNAL 32
+#define LINUX_NUMBER_KILLED 32 /* the value for PAL_HOST_KILLED: as a signal it is none of the terminal's */
 
 /* Syscall numbers of the op field. */
 enum monitor_op {
