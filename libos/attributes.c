@@ -47,21 +47,16 @@ static int64_t name_set(struct name *name, const struct pal_attributes *values, 
     return -ELOOP;
 }
 
-/* By descriptor.  The host goes by the name that the file was opened by, and checks that it still means this file. */
+/* By descriptor: what the file is called by now, if it still has a name, is no matter. */
 static int64_t file_set(struct file *file, const struct pal_attributes *values, uint32_t mask)
 {
     struct name name;
-    if (!file->path)
+    if (file->handle != PAL_NO_HANDLE)
         return PAL->attributes_set(file->handle, NULL, values, mask, NULL);
+    if (!file->path)
+        return -EPERM;
     int64_t result = name_from_path(file->path, true, &name);
-    if (result < 0)
-        return result;
-    if (name_is_own(&name) || file->handle == PAL_NO_HANDLE)
-        return name_set(&name, values, mask);
-    name.nofollow = false;
-    struct pal_name asked = name_asked(&name);
-    result = PAL->attributes_set(file->handle, &asked, values, mask, NULL);
-    return result == -ENOTUNIQ ? -EROFS : result;
+    return result < 0 ? result : name_set(&name, values, mask);
 }
 
 static int64_t fd_set(int fd, bool path_ok, const struct pal_attributes *values, uint32_t mask)

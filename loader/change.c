@@ -82,8 +82,6 @@ static int set_checked(struct tree *tree, const struct place *place, const struc
     if (fstat(place->object, &status) < 0)
         return -errno;
     const struct pal_attributes *values = &request->values;
-    if (values->inode && (values->inode != status.st_ino || values->device != status.st_dev))
-        return -ESTALE;
     /* A set-uid file that a guest leaves behind would act with the host's rights: there is no way to make one. */
     if (request->mode & PAL_SET_MODE && values->mode & (S_ISUID | S_ISGID) & ~(status.st_mode & 07777))
         return -EPERM;
@@ -105,6 +103,19 @@ int serve_set(struct tree *tree, const struct request *request, struct answer *a
         return error;
     error = set_checked(tree, &place, request);
     place_close(&place);
+    return error;
+}
+
+int serve_set_opened(struct tree *tree, const struct objects *objects, const struct request *request)
+{
+    struct place place = {.parent = -1};
+    place.object = member_descriptor(objects, request->sender, (int)request->arguments[0]);
+    if (place.object < 0)
+        return place.object;
+    ssize_t size = tree_locate(tree, place.object, &place.mount, place.guest);
+    place.guest_size = size < 0 ? 0 : (size_t)size;
+    int error = size < 0 ? -EPERM : set_checked(tree, &place, request);
+    close(place.object);
     return error;
 }
 

@@ -44,6 +44,7 @@ static const struct rule {
     [MONITOR_CREATE] = {.flags = CREATE_BITS, .mode = OBJECT_BITS, .largest = {INT64_MAX, 0}},
     [MONITOR_PTY_INNER] = {.largest = {INT_MAX, 1}},
     [MONITOR_TERMINAL] = {.largest = {(uint64_t)(MONITOR_TERMINAL_OPS - 1) << 32 | INT_MAX, UINT64_MAX}},
+    [MONITOR_SET_OPENED] = {.mode = SET_BITS, .largest = {INT_MAX, 0}},
     [MONITOR_BIND] = {.path = PATH_LOCAL, .flags = LOCAL_BITS},
     [MONITOR_LISTEN] = {.other = OTHER_INFO, .largest = {UINT64_MAX, INT_MAX}},
     [MONITOR_CONNECT] = {.path = PATH_LOCAL, .other = OTHER_INFO, .flags = LOCAL_BITS},
@@ -147,7 +148,7 @@ int request_decode(const void *packet, size_t size, struct request *out)
         error = check_change(out);
     if (!error && header.op == MONITOR_CREATE)
         error = check_create(out);
-    if (!error && header.op == MONITOR_SET && (header.values.atime == INT64_MIN || header.values.mtime == INT64_MIN))
+    if (!error && (header.values.atime == INT64_MIN || header.values.mtime == INT64_MIN))
         error = -EINVAL; /* the one time that can't be negated */
     return error;
 }

@@ -92,6 +92,11 @@ bool tree_is_above_mount(const struct tree *tree, const char *path, size_t size)
 bool tree_is_libos_own(const struct tree *tree, const char *path, size_t size);
 /* O_PATH descriptor of the mount's root, which stays the tree's; or a negative errno. */
 int mount_root(struct tree *tree, struct mount *mount);
+/*
+ * Where an open object lies: its guest path in `guest` (size returned) and its mount, of those whose root is open.
+ * -ENOENT: in none.  One whose name is gone lies where it was.
+ */
+ssize_t tree_locate(const struct tree *tree, int fd, struct mount **mount, char guest[PAL_PATH_MAX]);
 /* Opens the root itself, of a mount whose root is open: it may be one file. */
 int mount_open(const struct mount *mount, const struct open_how *how);
 
@@ -175,6 +180,8 @@ int serve_readlink(struct tree *tree, const struct request *request, struct answ
 int serve_canonical(struct tree *tree, const struct request *request, struct answer *answer);
 int serve_set(struct tree *tree, const struct request *request, struct answer *answer);
 int serve_change(struct tree *tree, const struct request *request, struct answer *answer);
+struct objects;
+int serve_set_opened(struct tree *tree, const struct objects *objects, const struct request *request);
 int attributes_read(int fd, struct pal_attributes *out);
 
 #define TOKENS_MAX 256

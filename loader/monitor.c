@@ -50,6 +50,7 @@ static int dispatch(struct monitor *monitor, const struct request *request, stru
     case MONITOR_OPEN: return serve_open(tree, request, answer);
     case MONITOR_STAT: return serve_stat(tree, request, answer);
     case MONITOR_SET: return serve_set(tree, request, answer);
+    case MONITOR_SET_OPENED: return serve_set_opened(tree, &monitor->objects, request);
     case MONITOR_CHANGE: return serve_change(tree, request, answer);
     case MONITOR_READLINK: return serve_readlink(tree, request, answer);
     case MONITOR_CANONICAL: return serve_canonical(tree, request, answer);

@@ -2,8 +2,10 @@
 /* The table of mounts, and where in it a guest path lies.  Nothing here follows a symlink but mount_root. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "loader/loader.h"
 
@@ -88,6 +90,43 @@ int mount_root(struct tree *tree, struct mount *mount)
         return -errno;
     mount->directory = S_ISDIR(status.st_mode);
     return mount->root = fd;
+}
+
+/* The kernel's own idea of where a descriptor leads; "" where that is not known.  Returns the size. */
+static size_t host_path(int fd, char path[PAL_PATH_MAX])
+{
+    char name[32];
+    snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
+    ssize_t size = readlink(name, path, PAL_PATH_MAX - 1);
+    size_t used = size < 0 || size == PAL_PATH_MAX - 1 ? 0 : (size_t)size;
+    path[used] = 0;
+    return used;
+}
+
+/* The deepest root counts: a mount inside another's host directory has its own rules.  Of two at one place, either may
+ * be used by name: so what one of them allows is allowed. */
+ssize_t tree_locate(const struct tree *tree, int fd, struct mount **mount, char guest[PAL_PATH_MAX])
+{
+    char path[PAL_PATH_MAX], root[PAL_PATH_MAX];
+    size_t size = host_path(fd, path), best = 0;
+    *mount = NULL;
+    for (size_t i = 0; i < tree->count && size; i++) {
+        const struct mount *candidate = &tree->mounts[i];
+        size_t root_size = candidate->root >= 0 ? host_path(candidate->root, root) : 0;
+        if (!root_size || root_size < best || !path_is_within(path, size, root, root_size))
+            continue;
+        if (root_size > best || !*mount || candidate->writable)
+            *mount = (struct mount *)candidate;
+        best = root_size;
+    }
+    if (!*mount)
+        return -ENOENT;
+    size_t base = (*mount)->at_size == 1 ? 0 : (*mount)->at_size, rest = best == 1 ? 0 : best;
+    if (base + size - rest >= PAL_PATH_MAX)
+        return -ENAMETOOLONG;
+    memcpy(guest, (*mount)->at, base);
+    memcpy(guest + base, path + rest, size - rest + 1);
+    return (ssize_t)(base + size - rest);
 }
 
 ssize_t path_clean(char *out, size_t room, const char *path, size_t size, bool *trailing_slash)

@@ -393,7 +393,7 @@ struct pal_api {
     /* Directory entries as getdents64(2) lays them out; 0 at the end.  Returns bytes. */
     int64_t (*stream_list)(pal_handle_t handle, uint64_t buffer, uint64_t size);
     int64_t (*stream_control)(pal_handle_t handle, uint32_t op, void *argument, uint64_t size); /* pal_control */
-    /* By handle, or by name where handle is PAL_NO_HANDLE.  set: a file's name must still be what it was opened by. */
+    /* By handle, or by name where handle is PAL_NO_HANDLE.  set: -EPERM where an object without a name has no such. */
     int64_t (*attributes_get)(pal_handle_t handle, const struct pal_name *name, struct pal_attributes *out,
                               struct pal_path_buffer *escape);
     int64_t (*attributes_set)(pal_handle_t handle, const struct pal_name *name, const struct pal_attributes *values,

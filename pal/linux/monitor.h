@@ -30,8 +30,7 @@ enum linux_start_fd { LINUX_FD_CHANNEL = 3, LINUX_FD_SHARED = 4, LINUX_FD_LOG = 
 enum monitor_op {
     MONITOR_OPEN = 1,  /* path; flags = pal_open_flags, mode.       reply: descriptor (unless OPEN_PATH), attributes */
     MONITOR_STAT,      /* path; flags = MONITOR_NOFOLLOW.           reply: attributes */
-    MONITOR_SET,       /* path; flags = MONITOR_NOFOLLOW, mode = pal_set_attribute mask, values; if values.inode != 0
-                          the object must be (values.device, values.inode), else -ESTALE */
+    MONITOR_SET,       /* path; flags = MONITOR_NOFOLLOW, mode = pal_set_attribute mask, values */
     MONITOR_CHANGE,    /* path, other; flags = pal_change_op | MONITOR_NOFOLLOW, mode */
     MONITOR_READLINK,  /* path.                                     reply: text = contents */
     MONITOR_CANONICAL, /* path.                                     reply: text = guest path without symlinks */
@@ -48,6 +47,8 @@ enum monitor_op {
     MONITOR_PTY_INNER, /* arguments[0] = number, [1] = 1: only tell.
                           reply: descriptor of the inner side; -EIO: hung up */
     MONITOR_TERMINAL,  /* arguments[0] = monitor_terminal << 32 | descriptor of the sender, [1] = value */
+    MONITOR_SET_OPENED, /* arguments[0] = descriptor of the sender; mode, values as for SET.  Policy goes by where the
+                          object lies now, or lay when its last name went */
     MONITOR_OPS
 };
 
@@ -71,7 +72,7 @@ struct monitor_request {
     uint32_t op, sequence, flags, mode;
     uint32_t path_size, other_size; /* each < PAL_PATH_MAX */
     uint64_t arguments[2];
-    struct pal_attributes values;   /* MONITOR_SET only */
+    struct pal_attributes values;   /* MONITOR_SET, MONITOR_SET_OPENED */
 };
 
 /* `text` follows: for -EREMOTE the path to go on with; for an opened directory its path without symlinks where that is

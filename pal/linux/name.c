@@ -109,34 +109,27 @@ int64_t linux_attributes_get(pal_handle_t handle, const struct pal_name *name, s
     return 0;
 }
 
-/* By handle only the size can be set; the rest needs the name, and the monitor checks that it still is the same
- * object. */
 int64_t linux_attributes_set(pal_handle_t handle, const struct pal_name *name, const struct pal_attributes *values,
                              uint32_t mask, struct pal_path_buffer *escape)
 {
     struct monitor_request request = {.op = MONITOR_SET, .values = *values};
     struct monitor_reply reply;
     int64_t error = 0;
-    request.values.device = request.values.inode = 0;
     if (handle != PAL_NO_HANDLE) {
         if (mask & PAL_SET_SIZE)
             error = host_call(ftruncate, handle, values->size);
         mask &= ~(uint32_t)PAL_SET_SIZE;
         if (error < 0 || !mask)
             return error;
-        struct pal_attributes object;
-        error = stream_attributes(handle, &object);
-        if (error < 0)
-            return error;
-        request.values.device = object.device;
-        request.values.inode = object.inode;
-    }
-    if (!name)
+        request.op = MONITOR_SET_OPENED;
+        request.arguments[0] = (uint64_t)handle;
+    } else if (!name) {
         return -EINVAL;
+    }
     names_change();
-    request.flags = name->nofollow ? MONITOR_NOFOLLOW : 0;
+    request.flags = handle == PAL_NO_HANDLE && name->nofollow ? MONITOR_NOFOLLOW : 0;
     request.mode = mask;
-    return monitor_call(&request, name, NULL, &reply, escape, NULL);
+    return monitor_call(&request, handle == PAL_NO_HANDLE ? name : NULL, NULL, &reply, escape, NULL);
 }
 
 int64_t linux_name_change(uint32_t op, const struct pal_name *name, const struct pal_name *other, uint32_t mode,

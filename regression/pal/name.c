@@ -46,10 +46,12 @@ static int files(void)
     CHECK(get(again, bytes, 8) == 5 && !memcmp(bytes, "hello", 5) && put(again, "x", 1) == -EBADF);
     CHECK(PAL->handle_close(again) == 0);
     struct pal_attributes values = {.mode = 0600, .mtime = 1000000000};
-    CHECK(PAL->attributes_set(handle, &file, &values, PAL_SET_MODE | PAL_SET_MTIME, &text) == 0);
+    CHECK(PAL->attributes_set(handle, NULL, &values, PAL_SET_MODE | PAL_SET_MTIME, NULL) == 0);
     CHECK(PAL->attributes_get(handle, NULL, &b, NULL) == 0 && (b.mode & 07777) == 0600 && b.mtime == 1000000000);
     CHECK(PAL->name_change(PAL_UNLINK, &file, NULL, 0, &text) == 0);
-    CHECK(PAL->attributes_set(handle, &file, &values, PAL_SET_MODE, &text) < 0);
+    values.mode = 0400;
+    CHECK(PAL->attributes_set(handle, NULL, &values, PAL_SET_MODE, NULL) == 0);
+    CHECK(PAL->attributes_get(handle, NULL, &b, NULL) == 0 && (b.mode & 07777) == 0400);
     CHECK(PAL->attributes_get(PAL_NO_HANDLE, &file, &a, &text) == -ENOENT);
     CHECK(PAL->handle_close(handle) == 0);
     return 0;

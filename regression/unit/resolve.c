@@ -246,13 +246,43 @@ Test(resolve, changes)
         .op = MONITOR_SET, .path = "/work/mine", .path_size = 10, .mode = PAL_SET_MODE, .values.mode = 04755};
     cr_assert_eq(serve_set(&tree, &set, &answer), -EPERM);
     set.values.mode = 0600;
-    set.values.inode = 1;
-    cr_assert_eq(serve_set(&tree, &set, &answer), -ESTALE);
-    set.values.inode = 0;
     cr_assert_eq(serve_set(&tree, &set, &answer), 0);
     struct stat status;
     cr_assert(stat(at("rw/mine"), &status) == 0 && status.st_mode == (S_IFREG | 0600));
     cr_assert_eq(access(secret, F_OK), 0);
+}
+
+/* The guest path where a host file lies, and whether it may be changed there. */
+static const char *located(const char *host, bool *writable)
+{
+    static char guest[PAL_PATH_MAX];
+    struct mount *mount;
+    int fd = open(host, O_PATH | O_CLOEXEC);
+    cr_assert(fd >= 0);
+    ssize_t size = tree_locate(&tree, fd, &mount, guest);
+    *writable = size >= 0 && mount->writable;
+    close(fd);
+    return size < 0 ? "nowhere" : guest;
+}
+
+Test(resolve, locates)
+{
+    bool writable;
+    struct mount *mount;
+    char guest[PAL_PATH_MAX];
+    cr_assert_eq(stat_of("/work/mine", 0), 0);
+    cr_assert_eq(stat_of("/data/file", 0), 0);
+    cr_assert_str_eq(located(at("rw/mine"), &writable), "/work/mine");
+    cr_assert(writable);
+    cr_assert_str_eq(located(at("rw"), &writable), "/work");
+    cr_assert_str_eq(located(at("ro/file"), &writable), "/data/file");
+    cr_assert(!writable);
+    cr_assert_str_eq(located("/proc/self", &writable), "nowhere");
+    cr_assert_str_eq(located(secret, &writable), "nowhere");
+    int fd = open(at("rw/gone"), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    cr_assert(fd >= 0 && unlink(at("rw/gone")) == 0);
+    cr_assert(tree_locate(&tree, fd, &mount, guest) > 0 && mount->writable);
+    close(fd);
 }
 
 Test(resolve, public_only)
