@@ -20,6 +20,7 @@
 #define AHEAD_RIGHTS 64u          /* words: room for all descriptors that pal-run sends */
 #define TOLD_CYCLES 2000000u      /* about 1 ms: to be woken up costs more than to look that long */
 #define MESSAGE_DONTWAIT 0x40u
+#define STACK_BELOW (1ull << 20)  /* what the kernel may have mapped of its stack beyond what it filled */
 
 extern const uint64_t linux_arena_data_end; /* host.ld: of the image's .data */
 
@@ -183,6 +184,16 @@ static void confine(void)
         install_filter((const struct sock_filter *)shared->filter, shared->filter_count);
 }
 
+/* The kernel's stack has served when the image begins: no fork need copy it, with page tables of its own.  The name of
+ * this program is the last thing on it. */
+static void keep_stack_from_forks(const uint64_t *stack, const char *name)
+{
+    uint64_t start = ((uint64_t)stack & ~(uint64_t)(PAL_PAGE_SIZE - 1)) - STACK_BELOW;
+    while (*name++)
+        ;
+    host_call(madvise, start, PAGE_UP(name) - start, MADV_DONTFORK);
+}
+
 void linux_start(const uint64_t *stack)
 {
     struct facts facts = {0};
@@ -198,6 +209,7 @@ void linux_start(const uint64_t *stack)
     struct pal_boot found = {.abi_version = 0};
     find_facts(&found, &facts, shared_size, thread_of(&first_tcb)->tid);
     signal_init();
+    keep_stack_from_forks(stack, (const char *)facts.value[AT_EXECFN]);
     confine();
     if (stack[0] > 1) /* "wait" */
         wait_until_told();
