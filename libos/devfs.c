@@ -121,7 +121,7 @@ static int64_t shm_link(const struct own_node *node, struct pal_path_buffer *out
         int64_t result = link_text(out, "%s/.dev-shm", mount->at[1] ? mount->at : "");
         if (result)
             return result;
-        struct pal_name name = {out->bytes, out->size, 1};
+        struct pal_name name = {.path = out->bytes, .size = out->size, .nofollow = 1};
         result = PAL->name_change(PAL_MKDIR, &name, NULL, 0777, NULL);
         return result == -EEXIST ? 0 : result;
     }

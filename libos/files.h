@@ -120,6 +120,12 @@ int64_t name_canonical(struct name *name);       /* becomes the object's path wi
 /* The mount that answers for an absolute path without symlinks, or NULL. */
 const struct pal_mount *mount_of(const char *path);
 
+/* kept.c: what the host says of a name that is not the libOS's own, kept for as long as that is right.  As
+ * PAL->attributes_get and PAL->name_read. */
+int64_t host_name_attributes(const struct name *name, struct pal_attributes *out, struct pal_path_buffer *escape);
+int64_t host_name_read(const struct name *name, struct pal_path_buffer *out);
+void kept_mapped(void); /* a file was mapped so that memory writes change it: see PAL_LASTING_WRITABLE */
+
 /* names.c: a socket's name, for bind(2); -EEXIST.  `name` becomes the place where it is. */
 int64_t name_make_socket(struct name *name, uint32_t mode);
 

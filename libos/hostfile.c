@@ -39,6 +39,8 @@ static int64_t host_attributes(struct file *file, struct pal_attributes *out)
 static int64_t host_map(struct file *file, guest_t address, uint64_t size, uint32_t protection, uint32_t flags,
                         uint64_t offset)
 {
+    if (flags & PAL_MAP_SHARED && file_writable(file))
+        kept_mapped();
     return PAL->memory_map(address, size, protection, flags, file->handle, offset);
 }
 

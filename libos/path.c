@@ -253,8 +253,7 @@ int64_t name_canonical(struct name *name)
             if (result == 0)
                 return 0;
         } else {
-            struct pal_name asked = name_asked(name);
-            result = PAL->name_read(&asked, &to);
+            result = host_name_read(name, &to);
             if (result >= 0)
                 return name_follow(name, &to);
         }

@@ -57,7 +57,8 @@ void shared_init(void)
     table->owners = table->ids + SHARED_PID_MAX / 8;
     table->inboxes = table->owners + SHARED_PID_MAX * sizeof(uint32_t);
     table->settings = table->inboxes + table->slot_count * sizeof(struct shared_signals);
-    ipc_init(PAGE_UP(table->settings + table->slot_count * sizeof(struct shared_settings)), end);
+    uint64_t kept = PAGE_UP(table->settings + table->slot_count * sizeof(struct shared_settings));
+    ipc_init(PAGE_UP(kept_init(kept, &table->kept)), end);
     table->next_id = FIRST_ID;
     *id_word(0) = 3; /* 0 and init's */
 }

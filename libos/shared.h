@@ -95,6 +95,12 @@ struct futex_events {
     struct { uint32_t waiting, woken; } buckets[FUTEX_BUCKETS];
 };
 
+#define KEPT_ASKED 2048u
+struct kept_state { /* kept.c */
+    uint32_t turn, mapped;     /* mapped: some file was mapped to be written.  Atomic */
+    uint8_t asked[KEPT_ASKED]; /* how often, by hash */
+};
+
 struct shared_table {
     struct pal_mutex lock;
     uint32_t slot_count, slot_high; /* slots [slot_high, slot_count) have never been used */
@@ -103,6 +109,7 @@ struct shared_table {
     uint32_t process_count;
     uint32_t ipc_used;              /* ipc_shared.c's: here, where each process looks anyway.  Atomic */
     uint64_t slots, inboxes, ids, owners, settings; /* addresses of the arrays */
+    struct kept_state kept;
     uint32_t hash[1024];            /* pid -> slot */
     struct shared_terminal terminals[SHARED_TERMINALS]; /* see tty.h */
     uint32_t futex_event;
@@ -133,6 +140,8 @@ struct shared_settings *shared_settings(const struct shared_process *slot);
 bool shared_group_exists(uint32_t pgid, uint32_t sid); /* sid 0 = any */
 uint32_t *shared_ipc_used(void);
 struct futex_events *shared_futexes(uint32_t **event);
+/* kept.c: the first process makes room at `at`; returns its end. */
+uint64_t kept_init(uint64_t at, struct kept_state *state);
 struct shared_terminal *shared_terminals(void); /* all SHARED_TERMINALS; no lock needed for this */
 
 /* limits.c.  For reading; `copy` serves those that keep none.  And for changing, with the lock. */

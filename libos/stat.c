@@ -17,8 +17,7 @@ int64_t name_attributes(struct name *name, struct pal_attributes *out)
         if (name_is_own(name)) {
             result = own_attributes(name->path.bytes, name->nofollow, out, &escape);
         } else {
-            struct pal_name asked = name_asked(name);
-            result = PAL->attributes_get(PAL_NO_HANDLE, &asked, out, &escape);
+            result = host_name_attributes(name, out, &escape);
         }
         if (LIKELY(result == 0))
             return name->directory && out->type != PAL_TYPE_DIRECTORY ? -ENOTDIR : 0;
@@ -254,8 +253,7 @@ static int64_t link_contents(struct name *name, struct pal_path_buffer *out)
     }
     name->nofollow = true;
     for (uint32_t hops = 0; hops < NAME_HOPS; hops++) {
-        struct pal_name asked = name_asked(name);
-        int64_t result = name_is_own(name) ? own_readlink(name->path.bytes, out) : PAL->name_read(&asked, out);
+        int64_t result = name_is_own(name) ? own_readlink(name->path.bytes, out) : host_name_read(name, out);
         if (result != -EREMOTE)
             return result == -ENOTUNIQ ? -EINVAL : result; /* an ancestor of mounts is a folder */
         result = name_follow(name, out);

@@ -3,7 +3,7 @@
  * pal-run, as its files see each other.  Reading order: main.c, options.c, policy.c and manifest.c (what the sandbox
  * may see), program.c and elf.c (is this a program?), tree.c and resolve.c (guest paths to host objects), segment.c,
  * ahead.c and start.c (the first picoprocess), then monitor.c, decode.c, names.c, change.c, objects.c, local.c,
- * terminal.c (what it is served), scratch.c, end.c.
+ * terminal.c (what it is served), watch.c (for how long answers hold), scratch.c, end.c.
  *
  * Errors: functions return 0 or a count, or a negative errno; what ends pal-run says so in one line by fail().  Memory
  * of the set-up (options, policy, mounts) lives as long as the process and is not freed.
@@ -23,6 +23,8 @@
 #define EXIT_NOT_FOUND 127
 
 struct open_how;
+struct request;
+struct answer;
 
 /* ---- report.c ---------------------------------------------------------------------------------------------------- */
 
@@ -72,12 +74,25 @@ struct scratch {
     pid_t janitor;
 };
 
+/* watch.c: what the sandbox's kept answers depend on, watched by one inotify instance. */
+#define WATCHES_MAX 4096
+struct watcher {
+    int fd;      /* -1: not made yet, or it can't be */
+    int mounts;  /* tells when the host's mounts change; -1: likewise */
+    bool failed;
+    int last;    /* the newest watch; numbers only grow */
+    size_t count, most;
+    int watches[WATCHES_MAX]; /* some may have ended by themselves */
+    uint64_t parts; /* what the answer that is being made depends on; 0: it can't be kept */
+};
+
 #define MOUNTS_MAX 128
 struct tree {
     struct mount mounts[MOUNTS_MAX];
     size_t count;
     struct scratch scratch;
     struct denials denials;
+    struct watcher watcher;
 };
 
 void tree_init(struct tree *tree);
@@ -108,11 +123,24 @@ bool path_is_within(const char *path, size_t size, const char *prefix, size_t pr
  */
 ssize_t path_clean(char *out, size_t room, const char *path, size_t size, bool *trailing_slash);
 
+/* ---- watch.c ----------------------------------------------------------------------------------------------------- */
+
+/* From here on, PLACE_WATCH and watch_add collect what an answer about this path depends on.  False: it can't be kept. */
+bool watch_begin(struct tree *tree, const struct request *request);
+/* A directory in which a name is about to be looked up, or an object whose attributes are about to be read. */
+void watch_add(struct tree *tree, const struct mount *mount, int fd);
+/* What the reply tells: the parts, where this result can be kept. */
+uint64_t watch_end(struct tree *tree, const struct mount *mount, int result);
+/* All kept answers end: a mount may have covered or bared what they depend on. */
+void watch_forget(struct watcher *watcher);
+int serve_watcher(const struct watcher *watcher, struct answer *answer);
+
 /* ---- resolve.c --------------------------------------------------------------------------------------------------- */
 
 enum {
     PLACE_NOFOLLOW = 1, /* a final symlink is the object itself */
     PLACE_CHANGES = 2,  /* resolve_open: may create, or needs a writable mount: RESOLVE_WALK where there is none */
+    PLACE_WATCH = 4,    /* each directory is given to watch_add before a name is looked up in it */
 };
 
 /* What a guest path leads to. */

@@ -49,6 +49,7 @@ static int dispatch(struct monitor *monitor, const struct request *request, stru
     switch ((enum monitor_op)request->op) {
     case MONITOR_OPEN: return serve_open(tree, request, answer);
     case MONITOR_STAT: return serve_stat(tree, request, answer);
+    case MONITOR_WATCHER: return serve_watcher(&tree->watcher, answer);
     case MONITOR_SET: return serve_set(tree, request, answer);
     case MONITOR_SET_OPENED: return serve_set_opened(tree, &monitor->objects, request);
     case MONITOR_CHANGE: return serve_change(tree, request, answer);
@@ -219,10 +220,41 @@ static void spin_settle(int served)
     spin.last = now_ns();
 }
 
+struct loop {
+    struct monitor *monitor;
+    uv_loop_t uv;
+    uv_poll_t channel, signals, mounts;
+    uv_timer_t wall, settle;
+    uint64_t waiting; /* signals that came before the picoprocess could take them, by bit */
+    int64_t started;
+    int terminations, status;
+    bool ended, mounts_watched;
+};
+
+static void on_mounts(uv_poll_t *poll, int status, int events)
+{
+    struct monitor *monitor = poll->data;
+    (void)status, (void)events;
+    watch_forget(&monitor->policy->tree.watcher);
+}
+
+/* The first answer that is kept needs this; most short programs never have one. */
+static void watch_mounts(struct loop *loop)
+{
+    int fd = loop->monitor->policy->tree.watcher.mounts;
+    if (fd < 0 || loop->mounts_watched)
+        return;
+    loop->mounts_watched = true;
+    loop->mounts.data = loop->monitor;
+    if (uv_poll_init(&loop->uv, &loop->mounts, fd) == 0)
+        uv_poll_start(&loop->mounts, UV_PRIORITIZED, on_mounts);
+}
+
 static void on_request(uv_poll_t *poll, int status, int events)
 {
     static int watched = UV_READABLE;
-    struct monitor *monitor = poll->data;
+    struct loop *loop = poll->data;
+    struct monitor *monitor = loop->monitor;
     int64_t most = patience();
     int got = 1, served = 0;
     (void)status, (void)events;
@@ -241,6 +273,7 @@ static void on_request(uv_poll_t *poll, int status, int events)
             __builtin_ia32_pause();
     }
     spin_settle(served);
+    watch_mounts(loop);
     int wanted = UV_READABLE | (last_waits ? UV_WRITABLE : 0);
     if (got < 0)
         uv_poll_stop(poll);
@@ -266,17 +299,6 @@ void monitor_block_signals(void)
     signal(SIGCHLD, SIG_DFL); /* ignored, as pal-run's caller may have it, children would leave no status */
     sigprocmask(SIG_BLOCK, &set, NULL);
 }
-
-struct loop {
-    struct monitor *monitor;
-    uv_loop_t uv;
-    uv_poll_t channel, signals;
-    uv_timer_t wall, settle;
-    uint64_t waiting; /* signals that came before the picoprocess could take them, by bit */
-    int64_t started;
-    int terminations, status;
-    bool ended;
-};
 
 static void on_settled(uv_timer_t *timer)
 {
@@ -372,7 +394,7 @@ int monitor_run(struct monitor *monitor)
     handled_signals(&set);
     if (uv_loop_init(&loop.uv) < 0)
         fail(EXIT_OWN_FAILURE, "can't make an event loop: raise the limit of open files");
-    watch(&loop, &loop.channel, monitor->channel, on_request, monitor);
+    watch(&loop, &loop.channel, monitor->channel, on_request, &loop);
     watch(&loop, &loop.signals, signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC), on_signal, &loop);
     uint64_t seconds = monitor->policy->limits.wall_seconds;
     if (seconds < UINT64_MAX / 1000) {

@@ -86,49 +86,74 @@ static int attributes_of(const struct place *place, struct pal_attributes *out)
     return 0;
 }
 
+/* Where an answer is to be kept, what it depends on is watched before it is looked at. */
+static unsigned look_flags(struct tree *tree, const struct request *request)
+{
+    return request->flags & MONITOR_LASTING && watch_begin(tree, request) ? PLACE_WATCH : 0;
+}
+
+static void look_end(struct tree *tree, unsigned flags, const struct place *place, int result, struct answer *answer)
+{
+    if (flags & PLACE_WATCH)
+        answer->reply.value = watch_end(tree, place->mount, result);
+}
+
 int serve_stat(struct tree *tree, const struct request *request, struct answer *answer)
 {
     struct place place;
-    unsigned flags = request->flags & MONITOR_NOFOLLOW ? PLACE_NOFOLLOW : 0;
+    unsigned flags = look_flags(tree, request) | (request->flags & MONITOR_NOFOLLOW ? PLACE_NOFOLLOW : 0);
     int error = resolve(tree, request->path, request->path_size, flags, &place, &answer->text);
-    if (error)
-        return error;
-    error = attributes_of(&place, &answer->reply.attributes);
-    place_close(&place);
+    if (!error) {
+        if (flags & PLACE_WATCH && place.object >= 0)
+            watch_add(tree, place.mount, place.object);
+        error = attributes_of(&place, &answer->reply.attributes);
+        place_close(&place);
+    }
+    look_end(tree, flags, &place, error, answer);
     return error;
+}
+
+static int read_link(struct place *place, struct answer *answer)
+{
+    if (place->object < 0) {
+        if (!place->mount)
+            return -EINVAL;
+        answer->text.size = (uint32_t)strlen(place->mount->from);
+        memcpy(answer->text.bytes, place->mount->from, answer->text.size);
+        return 0;
+    }
+    ssize_t size = readlinkat(place->object, "", answer->text.bytes, PAL_PATH_MAX - 1);
+    if (size < 0)
+        return errno == ENOENT ? -EINVAL : -errno; /* readlinkat(2): "" of what is no link is ENOENT */
+    answer->text.size = (uint32_t)size;
+    return 0;
 }
 
 int serve_readlink(struct tree *tree, const struct request *request, struct answer *answer)
 {
     struct place place;
-    int error = resolve(tree, request->path, request->path_size, PLACE_NOFOLLOW, &place, &answer->text);
-    if (error)
-        return error;
-    if (place.object < 0) {
-        if (!place.mount)
-            return -EINVAL;
-        answer->text.size = (uint32_t)strlen(place.mount->from);
-        memcpy(answer->text.bytes, place.mount->from, answer->text.size);
-        return 0;
+    unsigned flags = look_flags(tree, request) | PLACE_NOFOLLOW;
+    int error = resolve(tree, request->path, request->path_size, flags, &place, &answer->text);
+    if (!error) {
+        error = read_link(&place, answer);
+        place_close(&place);
     }
-    ssize_t size = readlinkat(place.object, "", answer->text.bytes, PAL_PATH_MAX - 1);
-    error = size < 0 ? (errno == ENOENT ? -EINVAL : -errno) : 0; /* readlinkat(2): "" of what is no link is ENOENT */
-    if (!error)
-        answer->text.size = (uint32_t)size;
-    place_close(&place);
+    look_end(tree, flags, &place, error, answer);
     return error;
 }
 
 int serve_canonical(struct tree *tree, const struct request *request, struct answer *answer)
 {
     struct place place;
-    int error = resolve(tree, request->path, request->path_size, 0, &place, &answer->text);
-    if (error)
-        return error;
-    answer->text.size = (uint32_t)place.guest_size;
-    memcpy(answer->text.bytes, place.guest, place.guest_size);
-    place_close(&place);
-    return 0;
+    unsigned flags = look_flags(tree, request);
+    int error = resolve(tree, request->path, request->path_size, flags, &place, &answer->text);
+    if (!error) {
+        answer->text.size = (uint32_t)place.guest_size;
+        memcpy(answer->text.bytes, place.guest, place.guest_size);
+        place_close(&place);
+    }
+    look_end(tree, flags, &place, error, answer);
+    return error;
 }
 
 /* ---- Open -------------------------------------------------------------------------------------------------------- */

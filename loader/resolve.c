@@ -173,7 +173,7 @@ int resolve(struct tree *tree, const char *path, size_t size, unsigned flags, st
             struct pal_path_buffer *escape)
 {
     const struct open_how how = {.flags = O_PATH};
-    int fd = resolve_open(tree, path, size, flags & PLACE_NOFOLLOW, &how, out);
+    int fd = flags & PLACE_WATCH ? RESOLVE_WALK : resolve_open(tree, path, size, flags & PLACE_NOFOLLOW, &how, out);
     if (fd != RESOLVE_WALK) {
         out->object = fd;
         return fd < 0 ? fd : 0;
@@ -339,6 +339,8 @@ static int step_into(struct walk *walk, const char *name, bool last, bool slash)
     int parent = place->object, error;
     bool nofollow = last && !slash && walk->flags & PLACE_NOFOLLOW;
     struct stat status;
+    if (walk->flags & PLACE_WATCH)
+        watch_add(walk->tree, place->mount, parent);
     int fd = openat(parent, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return step_absent(walk, parent, -errno, last);

@@ -14,6 +14,8 @@ void tree_init(struct tree *tree)
     tree->count = 0;
     tree->scratch = (struct scratch){.fd = -1, .pipe = -1};
     tree->denials = (struct denials){.count = 0};
+    tree->watcher.fd = tree->watcher.mounts = -1;
+    tree->watcher.failed = false;
 }
 
 bool path_is_within(const char *path, size_t size, const char *prefix, size_t prefix_size)
@@ -83,8 +85,10 @@ int mount_root(struct tree *tree, struct mount *mount)
     if (mount->kind == MOUNT_LINK)
         return -ENOENT;
     int fd = mount->kind == MOUNT_SCRATCH ? scratch_root(tree, mount) : open(mount->from, O_PATH | O_CLOEXEC);
-    if (fd < 0)
+    if (fd < 0) {
+        tree->watcher.parts = 0; /* it may come to be there: nothing would tell */
         return mount->kind == MOUNT_SCRATCH ? fd : -errno;
+    }
     struct stat status;
     if (fstat(fd, &status) < 0)
         return -errno;

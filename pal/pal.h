@@ -212,6 +212,20 @@ struct pal_name {
     const char *path;
     uint32_t size;     /* without a NUL; at most PAL_PATH_MAX - 1 */
     uint32_t nofollow; /* a final symlink is the object itself */
+    struct pal_lasting *lasting; /* attributes_get, name_read: not NULL asks that the answer can be kept */
+};
+/*
+ * What an answer about a name depends on.  It is written with the answer, errors included; name_lasts then tells, at
+ * any time and in any picoprocess, whether the host would still give that answer.
+ */
+struct pal_lasting {
+    uint64_t epoch; /* the host's own */
+    uint64_t parts; /* the host's own, and pal_lasting_parts.  0: the answer can't be kept */
+};
+enum pal_lasting_parts {
+    PAL_LASTING = 1ull << 63,
+    PAL_LASTING_WRITABLE = 1ull << 62, /* a file that the sandbox may write: what it writes through a shared mapping
+                                          changes times and blocks, and name_lasts doesn't tell of it */
 };
 #define PAL_PATH_MAX 4096u
 struct pal_path_buffer { uint32_t size; char bytes[PAL_PATH_MAX]; };
@@ -336,7 +350,7 @@ struct pal_mutex {
     uint32_t reserved;
 };
 
-/* ---- The calls: 43 ----------------------------------------------------------------------------------------------- */
+/* ---- The calls: 44 ----------------------------------------------------------------------------------------------- */
 
 struct pal_api {
     uint32_t abi_version, count;
@@ -407,6 +421,9 @@ struct pal_api {
                            struct pal_path_buffer *escape);
     /* A symlink's contents: returns its size.  With nofollow 0: the canonical guest path of the object instead. */
     int64_t (*name_read)(const struct pal_name *name, struct pal_path_buffer *out);
+    /* 1: a kept answer is right: nothing that it depends on was changed by a call, of anybody on the host, that has
+     * returned.  0: ask again.  What it can't tell of: see docs/architecture.md. */
+    int64_t (*name_lasts)(const struct pal_lasting *lasting);
 
     /* Pipes, events, sections, local sockets, poll sets.  out has room for two. */
     int64_t (*object_create)(uint32_t object, uint32_t flags, uint64_t value, pal_handle_t *out);

@@ -32,6 +32,7 @@ const struct pal_api linux_api = {
     .attributes_set = linux_attributes_set,
     .name_change = linux_name_change,
     .name_read = linux_name_read,
+    .name_lasts = linux_name_lasts,
     .object_create = linux_object_create,
     .socket_send = linux_socket_send,
     .socket_receive = linux_socket_receive,

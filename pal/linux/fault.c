@@ -24,6 +24,7 @@ static const uint8_t errors[CALL(random) + 1] = {
     [CALL(attributes_set)] = EIO,
     [CALL(name_change)] = EIO,
     [CALL(name_read)] = EIO,
+    [CALL(name_lasts)] = EIO,
     [CALL(object_create)] = ENOMEM,
     [CALL(socket_send)] = ENOMEM,
     [CALL(socket_receive)] = ENOMEM,

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The PAL's Linux host half, as its files see each other.  Reading order: entry.S and start.c (how a picoprocess
- * begins), signal.c (upcalls), thread.c, lock.c, memory.c, stream.c, object.c, local.c, process.c, monitor.c and name.c
- * (what is asked of the monitor), api.c (the table).
+ * begins), signal.c (upcalls), thread.c, lock.c, memory.c, stream.c, object.c, local.c, process.c, monitor.c, name.c and
+ * watch.c (what is asked of the monitor), api.c (the table).
  *
  * Rules: no libc; nothing here waits for another thread of this picoprocess (a thread may be anywhere at a fork, so
  * there are no private locks); mutable state is only what this header names, and starts out zero (.bss).
@@ -206,6 +206,13 @@ int64_t linux_attributes_set(pal_handle_t handle, const struct pal_name *name, c
 int64_t linux_name_change(uint32_t op, const struct pal_name *name, const struct pal_name *other, uint32_t mode,
                           struct pal_path_buffer *escape);
 int64_t linux_name_read(const struct pal_name *name, struct pal_path_buffer *out);
+
+/* ---- watch.c ---------------------------------------------------------------------------------------------------- */
+
+/* Around a request with MONITOR_LASTING: `begin` before it is sent, `end` with the parts that the reply told. */
+void lasting_begin(struct pal_lasting *out);
+void lasting_end(struct pal_lasting *out, uint64_t parts);
+int64_t linux_name_lasts(const struct pal_lasting *lasting);
 
 /* ---- api.c, fault.c -------------------------------------------------------------------------------------------- */
 

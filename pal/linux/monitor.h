@@ -30,6 +30,7 @@ enum linux_start_fd { LINUX_FD_CHANNEL = 3, LINUX_FD_SHARED = 4, LINUX_FD_LOG = 
 enum monitor_op {
     MONITOR_OPEN = 1,  /* path; flags = pal_open_flags, mode.       reply: descriptor (unless OPEN_PATH), attributes */
     MONITOR_STAT,      /* path; flags = MONITOR_NOFOLLOW.           reply: attributes */
+    MONITOR_WATCHER,   /* reply: descriptor of the watch, see below */
     MONITOR_SET,       /* path; flags = MONITOR_NOFOLLOW, mode = pal_set_attribute mask, values */
     MONITOR_CHANGE,    /* path, other; flags = pal_change_op | MONITOR_NOFOLLOW, mode */
     MONITOR_READLINK,  /* path.                                     reply: text = contents */
@@ -65,6 +66,7 @@ enum monitor_terminal {
 };
 
 #define MONITOR_NOFOLLOW 0x80000000u
+#define MONITOR_LASTING 0x40000000u /* STAT, READLINK, CANONICAL: reply.value = parts, or 0 */
 #define MONITOR_ABSTRACT 0x80000000u
 
 /* Packed by hand: no padding.  `path` then `other` follow, without NULs; the packet ends there. */
@@ -102,6 +104,22 @@ struct linux_ahead {
 };
 
 /*
+ * The watch: one inotify instance for the sandbox, to which the monitor adds what kept answers depend on, and which
+ * only picoprocesses read.  The kernel queues an event before the call that changed something returns; so whoever finds
+ * the queue empty knows that all kept answers are right, but for those that events read before have ended.  Watch
+ * descriptor n is part n % LINUX_WATCH_PARTS; changed[part] is the epoch of its last event.  An odd epoch: events have
+ * been read, and not all told yet.
+ *
+ * A guest that reads events away, or forges epochs, deceives its own sandbox alone: the monitor reads neither.
+ */
+#define LINUX_WATCH_PARTS 62u
+struct linux_watch {
+    struct pal_mutex lock; /* guards reading, and the following but for looking at it */
+    uint64_t epoch;
+    uint64_t changed[LINUX_WATCH_PARTS];
+};
+
+/*
  * Offset 0 of the shared segment, mapped at PAL_SHARED_BASE.  The loader fills it before the first picoprocess starts:
  * boot's pointers are addresses in the segment; the PAL fills in boot's host facts (clocks, cpu_count, hwcap, ...).
  */
@@ -116,6 +134,7 @@ struct linux_shared {
     uint64_t filter, filter_count;     /* address and length of the seccomp program (struct sock_filter) */
     uint64_t ahead, ahead_count;       /* struct linux_ahead[] */
     struct pal_boot boot;
+    struct linux_watch watch;
 };
 
 #endif

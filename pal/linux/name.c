@@ -85,6 +85,20 @@ int64_t linux_stream_open(const struct pal_name *name, uint32_t flags, uint32_t 
     return 0;
 }
 
+/* A request that only looks: its answer may be kept, if the caller wants that. */
+static int64_t call_lasting(struct monitor_request *request, const struct pal_name *name, struct monitor_reply *reply,
+                            struct pal_path_buffer *text)
+{
+    if (!name->lasting)
+        return monitor_call(request, name, NULL, reply, text, NULL);
+    request->flags |= MONITOR_LASTING;
+    reply->value = 0; /* should no reply come */
+    lasting_begin(name->lasting);
+    int64_t result = monitor_call(request, name, NULL, reply, text, NULL);
+    lasting_end(name->lasting, reply->value);
+    return result;
+}
+
 int64_t linux_attributes_get(pal_handle_t handle, const struct pal_name *name, struct pal_attributes *out,
                              struct pal_path_buffer *escape)
 {
@@ -94,6 +108,8 @@ int64_t linux_attributes_get(pal_handle_t handle, const struct pal_name *name, s
         return -EINVAL;
     const struct linux_ahead *ahead = ahead_find(name, false);
     if (ahead) {
+        if (name->lasting)
+            name->lasting->parts = 0;
         int32_t descriptor = __atomic_load_n(&ahead->descriptor, __ATOMIC_RELAXED);
         if (descriptor < 0 && descriptor != AHEAD_NO_DESCRIPTOR)
             return descriptor;
@@ -102,7 +118,7 @@ int64_t linux_attributes_get(pal_handle_t handle, const struct pal_name *name, s
     }
     struct monitor_request request = {.op = MONITOR_STAT, .flags = name->nofollow ? MONITOR_NOFOLLOW : 0};
     struct monitor_reply reply;
-    int64_t error = monitor_call(&request, name, NULL, &reply, escape, NULL);
+    int64_t error = call_lasting(&request, name, &reply, escape);
     if (error < 0)
         return error;
     *out = reply.attributes;
@@ -151,6 +167,6 @@ int64_t linux_name_read(const struct pal_name *name, struct pal_path_buffer *out
 {
     struct monitor_request request = {.op = name->nofollow ? MONITOR_READLINK : MONITOR_CANONICAL};
     struct monitor_reply reply;
-    int64_t error = monitor_call(&request, name, NULL, &reply, out, NULL);
+    int64_t error = call_lasting(&request, name, &reply, out);
     return error < 0 ? error : out->size;
 }
