@@ -81,7 +81,10 @@ static bool find_child(const struct own_node *from, const char *name, size_t siz
             return true;
         }
     }
-    int n = entry->number ? parse_number(name, size) : -1;
+    size_t prefix = entry->prefix ? strlen(entry->prefix) : 0;
+    if (size < prefix || memcmp(name, entry->prefix ? entry->prefix : "", prefix))
+        return false;
+    int n = entry->number ? parse_number(name + prefix, size - prefix) : -1;
     return n >= 0 && entry->number(out, n);
 }
 
@@ -325,7 +328,7 @@ static bool next_entry(const struct own_place *place, int64_t *position, struct 
         struct own_node numbered = *node;
         if (node->entry->number(&numbered, n))
             mode = numbered.entry->mode;
-        format(out->name, sizeof out->name, "%d", n);
+        format(out->name, sizeof out->name, "%s%d", node->entry->prefix ? node->entry->prefix : "", n);
         *position = FIRST_NUMBER + n + 1;
     }
     char path[sizeof place->path + sizeof out->name];

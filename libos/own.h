@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The libOS's own file systems: /dev, /proc and /sys as one tree of constant tables.  own.c walks it; devfs.c,
- * procfs.c and proc{self,maps,fd}.c fill it; text.c serves the files whose contents are made when they are read.
+ * procfs.c, proc{sys,self,maps,fd}.c and sysfs.c fill it; text.c serves the files whose contents are made when they are
+ * read.
  *
  * Callers outside (path.c, open.c, stat.c) use own_change and what files.h declares.  No function here may be called
  * with a lock held.
@@ -39,7 +40,9 @@ struct own_entry {
     uint32_t mode;                    /* S_IF* and permissions */
     uint32_t device;                  /* st_rdev of a character device */
     const struct own_entry *children; /* a directory's, up to a NULL name */
-    /* A directory of numbers: does n exist (then node becomes it), and which one comes after `after` (-1: none). */
+    /* A directory of numbers (behind a prefix, if there is one): does n exist (then node becomes it), and which one
+     * comes after `after` (-1: none). */
+    const char *prefix;
     bool (*number)(struct own_node *node, int n);
     int (*number_after)(const struct own_node *node, int after);
     /* A text file: its contents, and what writing to it does (bytes end with a NUL; 0 or -errno). */
@@ -57,8 +60,9 @@ struct own_entry {
 #define OWN_DIRECTORY (S_IFDIR | 0555u)
 #define OWN_TEXT (S_IFREG | 0444u)
 #define OWN_LINK (S_IFLNK | 0777u)
+#define OWN_FOLDER(entry_name, entries) {.name = entry_name, .mode = OWN_DIRECTORY, .children = entries}
 
-extern const struct own_entry devfs_entries[], procfs_entries[], sysfs_entries[]; /* devfs.c, procfs.c */
+extern const struct own_entry devfs_entries[], procfs_entries[], procsys_entries[], sysfs_entries[];
 
 /* procself.c: /proc/N. */
 bool procself_number(struct own_node *node, int n);
@@ -74,6 +78,7 @@ struct memory_facts proc_memory_facts(void);
 void proc_status_memory(struct text *text);
 void proc_maps_text(struct text *text, const struct own_node *node);
 void proc_smaps_text(struct text *text, const struct own_node *node);
+void proc_smaps_rollup_text(struct text *text, const struct own_node *node);
 void proc_statm_text(struct text *text, const struct own_node *node);
 void proc_cmdline_text(struct text *text, const struct own_node *node);
 void proc_environ_text(struct text *text, const struct own_node *node);

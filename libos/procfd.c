@@ -30,9 +30,11 @@ static int64_t fd_link(const struct own_node *node, struct pal_path_buffer *out)
     struct file *file = file_get(node->number);
     if (!file)
         return -ENOENT;
-    int64_t result = file->path ? 0 : file_attributes(file, &attributes);
+    bool asks = !file->path || (file->handle != PAL_NO_HANDLE && !own_path(file->path));
+    int64_t result = asks ? file_attributes(file, &attributes) : 0;
+    bool gone = file->path && asks && !result && !attributes.links && strncmp(file->path, "/memfd:", 7) != 0;
     if (file->path)
-        result = link_text(out, "%s", file->path);
+        result = link_text(out, gone ? "%s (deleted)" : "%s", file->path);
     else if (!result && file->type == PAL_TYPE_FIFO)
         result = link_text(out, "pipe:[%lu]", attributes.inode);
     else if (!result && file->type == PAL_TYPE_SOCKET)
@@ -105,18 +107,20 @@ void proc_mounts_text(struct text *text, const struct own_node *node)
     static const char own[][3][12] = {
         {"/proc", "proc", "proc"}, {"/sys", "sysfs", "sysfs"}, {"/dev", "devtmpfs", "dev"},
     };
+    if (!mount_of("/")) /* it only holds the others */
+        text_add(text, details ? "20 1 0:20 / / ro,relatime - tmpfs none ro\n" : "none / tmpfs ro,relatime 0 0\n");
     for (uint32_t i = 0; i < boot->mount_count; i++) {
         const struct pal_mount *mount = &boot->mounts[i];
         const char *access = mount->writable ? "rw" : "ro", *kind = mount->scratch ? "tmpfs" : "ext4";
         if (details)
-            text_add(text, "%u %d 0:%u / %s %s,relatime - %s %s %s\n", 20 + i, i ? 20 : 1, 30 + i, mount->at, access,
-                     kind, mount->scratch ? "tmpfs" : "files", access);
+            text_add(text, "%u %d 0:%u / %s %s,relatime - %s %s %s\n", 21 + i, mount->at[1] ? 20 : 1, 31 + i,
+                     mount->at, access, kind, mount->scratch ? "tmpfs" : "files", access);
         else
             text_add(text, "%s %s %s %s,relatime 0 0\n", mount->scratch ? "tmpfs" : "files", mount->at, kind, access);
     }
     for (uint32_t i = 0; i < COUNT_OF(own); i++) {
         if (details)
-            text_add(text, "%u 20 0:%u / %s rw,relatime - %s %s rw\n", 20 + boot->mount_count + i, 21 + i, own[i][0],
+            text_add(text, "%u 20 0:%u / %s rw,relatime - %s %s rw\n", 21 + boot->mount_count + i, 21 + i, own[i][0],
                      own[i][1], own[i][2]);
         else
             text_add(text, "%s %s %s rw,relatime 0 0\n", own[i][2], own[i][0], own[i][1]);

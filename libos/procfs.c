@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * /proc's files about the whole system, and the few of /sys that C libraries and runtimes look for.  They describe the
- * sandbox: its limits, the processor as CPUID tells every program, and no more of the host than a program needs.
+ * /proc's files about the whole system.  They describe the sandbox: its limits, the processor as CPUID tells every
+ * program, and no more of the host than a program needs.
  */
 #include "libos/memory.h"
 #include "libos/own.h"
@@ -113,17 +113,22 @@ static void meminfo_text(struct text *text, const struct own_node *node)
     (void)node;
     mm_facts_get(&mm);
     uint64_t left = mm.total_bytes < total / 2 ? total - mm.total_bytes : total / 2; /* address space is not memory */
-    const struct { char name[16]; uint64_t bytes; } rows[] = {
-        {"MemTotal:", total},     {"MemFree:", left},     {"MemAvailable:", left},     {"Buffers:", 0},
-        {"Cached:", 0},           {"SwapCached:", 0},     {"Active:", total - left},   {"Inactive:", 0},
-        {"SwapTotal:", 0},        {"SwapFree:", 0},       {"Dirty:", 0},               {"Writeback:", 0},
-        {"AnonPages:", total - left}, {"Mapped:", 0},     {"Shmem:", 0},               {"Slab:", 0},
-        {"SReclaimable:", 0},     {"CommitLimit:", total}, {"Committed_AS:", total - left},
+    uint64_t used = total - left;
+    const struct { char name[18]; uint64_t bytes; } rows[] = {
+        {"MemTotal:", total}, {"MemFree:", left}, {"MemAvailable:", left}, {"Buffers:", 0}, {"Cached:", 0},
+        {"SwapCached:", 0}, {"Active:", used}, {"Inactive:", 0}, {"Active(anon):", used}, {"Inactive(anon):", 0},
+        {"Active(file):", 0}, {"Inactive(file):", 0}, {"Unevictable:", 0}, {"Mlocked:", 0}, {"SwapTotal:", 0},
+        {"SwapFree:", 0}, {"Dirty:", 0}, {"Writeback:", 0}, {"AnonPages:", used}, {"Mapped:", 0}, {"Shmem:", 0},
+        {"KReclaimable:", 0}, {"Slab:", 0}, {"SReclaimable:", 0}, {"SUnreclaim:", 0}, {"KernelStack:", 0},
+        {"PageTables:", 0}, {"NFS_Unstable:", 0}, {"Bounce:", 0}, {"WritebackTmp:", 0}, {"CommitLimit:", total},
+        {"Committed_AS:", used},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++)
         text_add(text, "%-16s%8lu kB\n", rows[i].name, rows[i].bytes >> 10);
-    text_add(text, "VmallocTotal:   34359738367 kB\nHugePages_Total:       0\nHugePages_Free:        0\n"
-                   "Hugepagesize:       2048 kB\n");
+    text_add(text, "VmallocTotal:   34359738367 kB\nVmallocUsed:           0 kB\nVmallocChunk:          0 kB\n"
+                   "Percpu:                0 kB\nAnonHugePages:         0 kB\nHugePages_Total:       0\n"
+                   "HugePages_Free:        0\nHugePages_Rsvd:        0\nHugePages_Surp:        0\n"
+                   "Hugepagesize:       2048 kB\nHugetlb:               0 kB\n");
 }
 
 static void stat_text(struct text *text, const struct own_node *node)
@@ -165,85 +170,31 @@ static void filesystems_text(struct text *text, const struct own_node *node)
     text_add(text, "nodev\tsysfs\nnodev\ttmpfs\nnodev\tproc\nnodev\tdevtmpfs\n\text4\n");
 }
 
-/* ---- sys/ -------------------------------------------------------------------------------------------------------- */
-
-static void uuid_add(struct text *text, uint64_t high, uint64_t low)
+/* Of memory, in pages, and of what has been moved: nothing by the sandbox. */
+static void vmstat_text(struct text *text, const struct own_node *node)
 {
-    high = (high & ~0xf000ull) | 0x4000;                 /* version 4 */
-    low = (low & ~(3ull << 62)) | 2ull << 62;            /* the usual variant */
-    text_add(text, "%08x-%04x-%04x-%04x-%04x%08x\n", (uint32_t)(high >> 32), (uint32_t)(high >> 16 & 0xffff),
-             (uint32_t)(high & 0xffff), (uint32_t)(low >> 48), (uint32_t)(low >> 32 & 0xffff), (uint32_t)low);
-}
-
-static void uuid_text(struct text *text, const struct own_node *node)
-{
-    uint64_t bits[2] = {0};
+    static const char names[][16] = {"pgpgin", "pgpgout", "pswpin", "pswpout", "pgfault", "pgmajfault", "oom_kill"};
+    struct mm_facts mm;
+    uint64_t total = boot->memory_limit == UINT64_MAX ? DEFAULT_MEMORY : boot->memory_limit;
     (void)node;
-    PAL->random((uint64_t)(uintptr_t)bits, sizeof bits);
-    uuid_add(text, bits[0], bits[1]);
+    mm_facts_get(&mm);
+    text_add(text, "nr_free_pages %lu\n", (mm.total_bytes < total / 2 ? total - mm.total_bytes : total / 2) >> 12);
+    for (size_t i = 0; i < COUNT_OF(names); i++)
+        text_add(text, "%s 0\n", names[i]);
 }
 
-static uint64_t mix(uint64_t x) /* splitmix64 */
+/* There are none of these: only what stands above them. */
+static void heading_text(struct text *text, const struct own_node *node)
 {
-    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9ull;
-    x = (x ^ x >> 27) * 0x94d049bb133111ebull;
-    return x ^ x >> 31;
-}
-
-/* The same in every process of the sandbox, since all share the boot facts; another in the next sandbox. */
-static void boot_id_text(struct text *text, const struct own_node *node)
-{
-    uint64_t seed = boot->host_process * 0x9e3779b97f4a7c15ull + (uint64_t)boot->standard[0];
-    (void)node;
-    uuid_add(text, mix(seed), mix(seed + 1));
-}
-
-static void hostname_text(struct text *text, const struct own_node *node)
-{
-    (void)node;
-    text_add(text, "%s\n", host_name());
-}
-
-struct constant { char name[20], value[40]; };
-static const struct constant constants[] = {
-    {"osrelease", KERNEL_RELEASE "\n"},
-    {"ostype", "Linux\n"},
-    {"version", KERNEL_VERSION "\n"},
-    {"domainname", "(none)\n"},
-    {"pid_max", "4194304\n"},
-    {"threads-max", "127000\n"},
-    {"cap_last_cap", "40\n"},
-    {"ngroups_max", "65536\n"},
-    {"core_pattern", "core\n"},
-    {"randomize_va_space", "2\n"},
-    {"msgmax", "8192\n"},
-    {"shmmax", "18446744073692774399\n"},
-    {"entropy_avail", "256\n"},
-    {"poolsize", "256\n"},
-    {"overcommit_memory", "0\n"},
-    {"max_map_count", "65530\n"},
-    {"mmap_min_addr", "65536\n"},
-    {"swappiness", "60\n"},
-    {"file-max", "9223372036854775807\n"},
-    {"nr_open", "1048576\n"},
-    {"pipe-max-size", "1048576\n"},
-    {"somaxconn", "4096\n"},
-};
-
-static void constant_text(struct text *text, const struct own_node *node)
-{
-    for (size_t i = 0; i < COUNT_OF(constants); i++)
-        if (!strcmp(constants[i].name, node->entry->name))
-            text_add(text, "%s", constants[i].value);
-}
-
-static void cpus_text(struct text *text, const struct own_node *node)
-{
-    (void)node;
-    if (boot->cpu_count > 1)
-        text_add(text, "0-%lu\n", boot->cpu_count - 1);
-    else
-        text_add(text, "0\n");
+    static const struct { char name[12], line[64]; } rows[] = {
+        {"cgroups", "#subsys_name\thierarchy\tnum_cgroups\tenabled\n"},
+        {"cmdline", "\n"},
+        {"partitions", "major minor  #blocks  name\n\n"},
+        {"swaps", "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++)
+        if (!strcmp(rows[i].name, node->entry->name))
+            text_add(text, "%s", rows[i].line);
 }
 
 /* ---- Links and tables -------------------------------------------------------------------------------------------- */
@@ -266,68 +217,23 @@ static int64_t thread_self_link(const struct own_node *node, struct pal_path_buf
     return link_text(out, "%d/task/%d", current_process()->pid, current()->tid);
 }
 
-#define CONSTANT(entry_name) {.name = entry_name, .mode = OWN_TEXT, .text = constant_text}
-#define DIRECTORY(entry_name, entries) {.name = entry_name, .mode = OWN_DIRECTORY, .children = entries}
-
-static const struct own_entry random_entries[] = {
-    {.name = "boot_id", .mode = OWN_TEXT, .text = boot_id_text},
-    CONSTANT("entropy_avail"),
-    CONSTANT("poolsize"),
-    {.name = "uuid", .mode = OWN_TEXT, .text = uuid_text},
-    {.name = NULL},
-};
-static const struct own_entry kernel_entries[] = {
-    CONSTANT("cap_last_cap"),
-    CONSTANT("core_pattern"),
-    CONSTANT("domainname"),
-    {.name = "hostname", .mode = OWN_TEXT, .text = hostname_text},
-    CONSTANT("msgmax"),
-    CONSTANT("ngroups_max"),
-    CONSTANT("osrelease"),
-    CONSTANT("ostype"),
-    CONSTANT("pid_max"),
-    DIRECTORY("random", random_entries),
-    CONSTANT("randomize_va_space"),
-    CONSTANT("shmmax"),
-    CONSTANT("threads-max"),
-    CONSTANT("version"),
-    {.name = NULL},
-};
-static const struct own_entry vm_entries[] = {
-    CONSTANT("max_map_count"), CONSTANT("mmap_min_addr"), CONSTANT("overcommit_memory"), CONSTANT("swappiness"),
-    {.name = NULL},
-};
-static const struct own_entry fs_entries[] = {
-    CONSTANT("file-max"), CONSTANT("nr_open"), CONSTANT("pipe-max-size"), {.name = NULL},
-};
-static const struct own_entry net_core_entries[] = {CONSTANT("somaxconn"), {.name = NULL}};
-static const struct own_entry net_entries[] = {DIRECTORY("core", net_core_entries), {.name = NULL}};
-static const struct own_entry sys_entries[] = {
-    DIRECTORY("fs", fs_entries), DIRECTORY("kernel", kernel_entries), DIRECTORY("net", net_entries),
-    DIRECTORY("vm", vm_entries), {.name = NULL},
-};
 
 const struct own_entry procfs_entries[] = {
+    {.name = "cgroups", .mode = OWN_TEXT, .text = heading_text},
+    {.name = "cmdline", .mode = OWN_TEXT, .text = heading_text},
     {.name = "cpuinfo", .mode = OWN_TEXT, .text = cpuinfo_text},
     {.name = "filesystems", .mode = OWN_TEXT, .text = filesystems_text},
     {.name = "loadavg", .mode = OWN_TEXT, .text = loadavg_text},
     {.name = "meminfo", .mode = OWN_TEXT, .text = meminfo_text},
     {.name = "mounts", .mode = OWN_LINK, .link = mounts_link},
+    {.name = "partitions", .mode = OWN_TEXT, .text = heading_text},
     {.name = "self", .mode = OWN_LINK, .link = self_link},
     {.name = "stat", .mode = OWN_TEXT, .text = stat_text},
-    DIRECTORY("sys", sys_entries),
+    {.name = "swaps", .mode = OWN_TEXT, .text = heading_text},
+    OWN_FOLDER("sys", procsys_entries),
     {.name = "thread-self", .mode = OWN_LINK, .link = thread_self_link},
     {.name = "uptime", .mode = OWN_TEXT, .text = uptime_text},
     {.name = "version", .mode = OWN_TEXT, .text = version_text},
+    {.name = "vmstat", .mode = OWN_TEXT, .text = vmstat_text},
     {.name = NULL},
 };
-
-static const struct own_entry cpu_entries[] = {
-    {.name = "online", .mode = OWN_TEXT, .text = cpus_text},
-    {.name = "possible", .mode = OWN_TEXT, .text = cpus_text},
-    {.name = "present", .mode = OWN_TEXT, .text = cpus_text},
-    {.name = NULL},
-};
-static const struct own_entry system_entries[] = {DIRECTORY("cpu", cpu_entries), {.name = NULL}};
-static const struct own_entry devices_entries[] = {DIRECTORY("system", system_entries), {.name = NULL}};
-const struct own_entry sysfs_entries[] = {DIRECTORY("devices", devices_entries), {.name = NULL}};

@@ -51,7 +51,9 @@ void proc_status_memory(struct text *text)
              KIB(memory.shared));
     text_add(text, "VmData:\t%8lu kB\nVmStk:\t%8lu kB\nVmExe:\t%8lu kB\nVmLib:\t       0 kB\n", KIB(memory.data),
              KIB(memory.stack), KIB(memory.code));
-    text_add(text, "VmPTE:\t%8lu kB\nVmSwap:\t       0 kB\n", KIB(memory.total / 512));
+    text_add(text, "VmPTE:\t%8lu kB\nVmSwap:\t       0 kB\nHugetlbPages:\t       0 kB\nCoreDumping:\t0\n"
+                   "THP_enabled:\t1\n",
+             KIB(memory.total / 512));
 }
 
 struct maps_walk {
@@ -116,6 +118,50 @@ void proc_smaps_text(struct text *text, const struct own_node *node)
     (void)node;
     struct maps_walk walk = {.text = text, .details = true};
     mm_for_each(maps_vma, &walk);
+}
+
+/* Sums of smaps. */
+struct rollup {
+    guest_t start, end;
+    uint64_t all, anonymous, shared;
+};
+
+static int64_t rollup_vma(const struct vma *vma, void *argument)
+{
+    struct rollup *sum = argument;
+    uint64_t size = KIB(vma->end - vma->start);
+    sum->start = sum->all ? sum->start : vma->start;
+    sum->end = vma->end;
+    sum->all += size;
+    if ((vma->flags & MAP_TYPE) == MAP_SHARED)
+        sum->shared += size;
+    else if (!vma->file)
+        sum->anonymous += size;
+    return 0;
+}
+
+void proc_smaps_rollup_text(struct text *text, const struct own_node *node)
+{
+    struct rollup sum = {0};
+    (void)node;
+    mm_for_each(rollup_vma, &sum);
+    size_t begin = text->size;
+    text_add(text, "%08lx-%08lx ---p 00000000 00:00 0 ", sum.start, sum.end);
+    while (text->size - begin < 73 && !text->failed)
+        text_add(text, " ");
+    uint64_t files = sum.all - sum.anonymous - sum.shared;
+    const struct { char name[18]; uint64_t value; } rows[] = {
+        {"Rss:", sum.all},        {"Pss:", sum.all},           {"Pss_Dirty:", sum.anonymous},
+        {"Pss_Anon:", sum.anonymous}, {"Pss_File:", files},    {"Pss_Shmem:", sum.shared},
+        {"Shared_Clean:", sum.shared}, {"Shared_Dirty:", 0},   {"Private_Clean:", files},
+        {"Private_Dirty:", sum.anonymous}, {"Referenced:", sum.all}, {"Anonymous:", sum.anonymous},
+        {"LazyFree:", 0},         {"AnonHugePages:", 0},       {"ShmemPmdMapped:", 0},
+        {"FilePmdMapped:", 0},    {"Shared_Hugetlb:", 0},      {"Private_Hugetlb:", 0},
+        {"Swap:", 0},             {"SwapPss:", 0},             {"Locked:", 0},
+    };
+    text_add(text, "[rollup]\n");
+    for (size_t i = 0; i < COUNT_OF(rows); i++)
+        text_add(text, "%-16s%8lu kB\n", rows[i].name, rows[i].value);
 }
 
 static void guest_text(struct text *text, guest_t start, guest_t end)

@@ -147,8 +147,9 @@ static void status_ids(struct text *text, const struct own_node *node, const str
              self->gid, self->egid, self->sgid, self->fsgid);
     text_add(text, "FDSize:\t%d\nGroups:\t", MAX(64, files_highest(self->files) + 1));
     for (uint32_t i = 0; i < self->group_count && i < COUNT_OF(self->groups); i++)
-        text_add(text, "%u ", self->groups[i]);
-    text_add(text, "\n");
+        text_add(text, i ? " %u" : "%u", self->groups[i]);
+    text_add(text, " \nNStgid:\t%d\nNSpid:\t%d\nNSpgid:\t%d\nNSsid:\t%d\n", facts->pid,
+             node->tid ? node->tid : facts->pid, facts->group, facts->session);
 }
 
 static void status_signals(struct text *text, const struct thread_facts *thread)
@@ -158,6 +159,28 @@ static void status_signals(struct text *text, const struct thread_facts *thread)
     text_add(text, "SigQ:\t0/16384\nSigPnd:\t%016lx\nShdPnd:\t%016lx\nSigBlk:\t%016lx\n", thread->pending,
              signals.shared_pending, thread->blocked);
     text_add(text, "SigIgn:\t%016lx\nSigCgt:\t%016lx\n", signals.ignored, signals.caught);
+}
+
+/* Those that it may use. */
+static void status_processors(struct text *text)
+{
+    const uint64_t *mask = settings()->affinity;
+    uint32_t words = (uint32_t)MIN((boot->cpu_count + 31) / 32, 2 * AFFINITY_WORDS), cpus = words * 32;
+    text_add(text, "Cpus_allowed:\t");
+    for (uint32_t word = words; word-- > 0;)
+        text_add(text, words > 1 ? "%08x%s" : "%x%s", (uint32_t)(mask[word / 2] >> word % 2 * 32), word ? "," : "\n");
+    text_add(text, "Cpus_allowed_list:\t");
+    const char *comma = "";
+    for (uint32_t cpu = 0, end; cpu < cpus; cpu = end + 1) {
+        for (end = cpu; end < cpus && mask[end / 64] >> end % 64 & 1; end++)
+            ;
+        if (end - cpu > 1)
+            text_add(text, "%s%u-%u", comma, cpu, end - 1);
+        else if (end > cpu)
+            text_add(text, "%s%u", comma, cpu);
+        comma = end > cpu ? "," : comma;
+    }
+    text_add(text, "\n");
 }
 
 static void status_text(struct text *text, const struct own_node *node)
@@ -188,8 +211,9 @@ static void status_text(struct text *text, const struct own_node *node)
     uint64_t full = facts.uid ? 0 : 0x1fffffffffful;
     text_add(text, "CapInh:\t%016lx\nCapPrm:\t%016lx\nCapEff:\t%016lx\nCapBnd:\t%016lx\nCapAmb:\t%016lx\n", 0ul,
              full, full, 0x1fffffffffful, 0ul);
-    text_add(text, "NoNewPrivs:\t0\nSeccomp:\t0\nSeccomp_filters:\t0\nCpus_allowed:\t%lx\nCpus_allowed_list:\t0-%lu\n",
-             boot->cpu_count >= 64 ? ~0ul : (1ul << boot->cpu_count) - 1, boot->cpu_count - 1);
+    text_add(text, "NoNewPrivs:\t%u\nSeccomp:\t0\nSeccomp_filters:\t0\n",
+             proc_is_self(node) ? settings()->no_new_privileges : 0);
+    status_processors(text);
     text_add(text, "Mems_allowed:\t1\nMems_allowed_list:\t0\nvoluntary_ctxt_switches:\t0\n"
                    "nonvoluntary_ctxt_switches:\t0\n");
 }
@@ -218,14 +242,8 @@ static void limits_text(struct text *text, const struct own_node *node)
             else
                 text_add(text, " %-20lu", limits[k]);
         }
-        text_add(text, " %-10s\n", rows[i].unit);
+        text_add(text, *rows[i].unit ? " %-10s\n" : " %s\n", rows[i].unit);
     }
-}
-
-static void cgroup_text(struct text *text, const struct own_node *node)
-{
-    (void)node;
-    text_add(text, "0::/\n");
 }
 
 static int oom_score_adjustment; /* recorded only: there is nobody to obey it */
@@ -256,10 +274,29 @@ static int64_t oom_store(const struct own_node *node, const char *bytes, size_t 
     return 0;
 }
 
-static void wchan_text(struct text *text, const struct own_node *node)
+static void personality_text(struct text *text, const struct own_node *node)
 {
     (void)node;
-    text_add(text, "0");
+    text_add(text, "%08x\n", settings()->persona);
+}
+
+static void timer_slack_text(struct text *text, const struct own_node *node)
+{
+    (void)node;
+    text_add(text, "%lu\n", settings()->timer_slack);
+}
+
+static void fixed_text(struct text *text, const struct own_node *node)
+{
+    static const struct { char name[16], value[40]; } rows[] = {
+        {"cgroup", "0::/\n"}, {"coredump_filter", "00000033\n"}, {"cpuset", "/\n"}, {"wchan", "0"},
+        {"gid_map", "         0          0 4294967295\n"}, {"loginuid", "4294967295"}, {"oom_adj", "0\n"},
+        {"sessionid", "4294967295"}, {"setgroups", "allow\n"}, {"syscall", "running\n"},
+        {"uid_map", "         0          0 4294967295\n"},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++)
+        if (!strncmp(rows[i].name, node->entry->name, sizeof rows[i].name))
+            text_add(text, "%s", rows[i].value);
 }
 
 /* ---- Tables ------------------------------------------------------------------------------------------------------ */
@@ -269,24 +306,36 @@ static void wchan_text(struct text *text, const struct own_node *node)
     {.name = "fdinfo", .mode = OWN_DIRECTORY, .number = proc_fdinfo_number, .number_after = proc_fd_after}
 #define COMMON_ENTRIES                                                                                                 \
     {.name = "auxv", .mode = S_IFREG | 0400, .text = proc_auxv_text},                                                  \
-    {.name = "cgroup", .mode = OWN_TEXT, .text = cgroup_text},                                                         \
+    {.name = "cgroup", .mode = OWN_TEXT, .text = fixed_text},                                                          \
     {.name = "cmdline", .mode = OWN_TEXT, .text = proc_cmdline_text},                                                  \
     {.name = "comm", .mode = S_IFREG | 0644, .text = comm_text, .store = comm_store},                                  \
+    {.name = "coredump_filter", .mode = OWN_TEXT, .text = fixed_text},                                                 \
+    {.name = "cpuset", .mode = OWN_TEXT, .text = fixed_text},                                                          \
     {.name = "cwd", .mode = OWN_LINK, .link = proc_cwd_link},                                                          \
     {.name = "environ", .mode = S_IFREG | 0400, .text = proc_environ_text},                                            \
     {.name = "exe", .mode = OWN_LINK, .link = proc_exe_link},                                                          \
+    {.name = "gid_map", .mode = OWN_TEXT, .text = fixed_text},                                                         \
     {.name = "limits", .mode = OWN_TEXT, .text = limits_text},                                                         \
+    {.name = "loginuid", .mode = OWN_TEXT, .text = fixed_text},                                                        \
     {.name = "maps", .mode = OWN_TEXT, .text = proc_maps_text},                                                        \
     {.name = "mountinfo", .mode = OWN_TEXT, .text = proc_mounts_text},                                                 \
     {.name = "mounts", .mode = OWN_TEXT, .text = proc_mounts_text},                                                    \
     {.name = "oom_score", .mode = OWN_TEXT, .text = oom_text},                                                         \
     {.name = "oom_score_adj", .mode = S_IFREG | 0644, .text = oom_text, .store = oom_store},                           \
+    {.name = "oom_adj", .mode = OWN_TEXT, .text = fixed_text},                                                         \
+    {.name = "personality", .mode = S_IFREG | 0400, .text = personality_text},                                         \
     {.name = "root", .mode = OWN_LINK, .link = proc_root_link},                                                        \
+    {.name = "sessionid", .mode = OWN_TEXT, .text = fixed_text},                                                       \
+    {.name = "setgroups", .mode = OWN_TEXT, .text = fixed_text},                                                       \
     {.name = "smaps", .mode = OWN_TEXT, .text = proc_smaps_text},                                                      \
+    {.name = "smaps_rollup", .mode = OWN_TEXT, .text = proc_smaps_rollup_text},                                        \
     {.name = "stat", .mode = OWN_TEXT, .text = stat_text},                                                             \
     {.name = "statm", .mode = OWN_TEXT, .text = proc_statm_text},                                                      \
     {.name = "status", .mode = OWN_TEXT, .text = status_text},                                                         \
-    {.name = "wchan", .mode = OWN_TEXT, .text = wchan_text}
+    {.name = "syscall", .mode = S_IFREG | 0400, .text = fixed_text},                                                   \
+    {.name = "timerslack_ns", .mode = OWN_TEXT, .text = timer_slack_text},                                             \
+    {.name = "uid_map", .mode = OWN_TEXT, .text = fixed_text},                                                         \
+    {.name = "wchan", .mode = OWN_TEXT, .text = fixed_text}
 
 static const struct own_entry task_entries[] = {FD_DIRECTORIES, COMMON_ENTRIES, {.name = NULL}};
 static const struct own_entry task_entry = {.mode = OWN_DIRECTORY, .children = task_entries};
@@ -306,7 +355,7 @@ static const struct own_entry self_entries[] = {
     {.name = NULL},
 };
 static const struct own_entry other_entries[] = {
-    {.name = "cgroup", .mode = OWN_TEXT, .text = cgroup_text},
+    {.name = "cgroup", .mode = OWN_TEXT, .text = fixed_text},
     {.name = "cmdline", .mode = OWN_TEXT, .text = proc_cmdline_text},
     {.name = "comm", .mode = OWN_TEXT, .text = comm_text},
     {.name = "stat", .mode = OWN_TEXT, .text = stat_text},
