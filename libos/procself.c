@@ -164,7 +164,8 @@ static void status_signals(struct text *text, const struct thread_facts *thread)
 /* Those that it may use. */
 static void status_processors(struct text *text)
 {
-    const uint64_t *mask = settings()->affinity;
+    struct shared_settings copy;
+    const uint64_t *mask = settings_of(current_process()->shared, &copy)->affinity;
     uint32_t words = (uint32_t)MIN((boot->cpu_count + 31) / 32, 2 * AFFINITY_WORDS), cpus = words * 32;
     text_add(text, "Cpus_allowed:\t");
     for (uint32_t word = words; word-- > 0;)
