@@ -90,7 +90,7 @@ static void news_fill(struct news *news, struct shared_process *slot, struct sha
     *news = (struct news){
         .parent = parent,
         .parent_pid = (int)parent->pid,
-        .signal = slot->state == SHARED_ZOMBIE ? (int)slot->exit_signal : SIGCHLD,
+        .signal = slot->state != SHARED_ZOMBIE ? SIGCHLD : slot->exit_signal <= SIGNAL_COUNT ? (int)slot->exit_signal : 0,
         .pid = (int)slot->pid,
         .status = status,
         .code = code,

@@ -4,11 +4,15 @@
 #include "libos/process_own.h"
 
 #define SIGNAL_BITS 0xffull
+#define CLONE_KNOWN (UINT32_MAX | CLONE_CLEAR_SIGHAND | CLONE_INTO_CGROUP)
+#define PID_LEVELS 32 /* of namespaces */
 
 static int64_t clone_check(const struct clone_request *request)
 {
     uint64_t flags = request->flags;
-    if (request->exit_signal > SIGNAL_COUNT)
+    if (flags & (CLONE_NEWNS | CLONE_NEWUSER) && flags & CLONE_FS)
+        return -EINVAL;
+    if (flags & CLONE_THREAD && flags & (CLONE_NEWUSER | CLONE_NEWPID))
         return -EINVAL;
     if (flags & CLONE_THREAD && !(flags & CLONE_SIGHAND))
         return -EINVAL;
@@ -48,7 +52,9 @@ static int64_t clone_run(const struct clone_request *request)
         return unsupported(flags);
     if ((flags & (CLONE_VM | CLONE_VFORK)) == (CLONE_VM | CLONE_VFORK))
         return vfork_now(request);
-    if (flags & (CLONE_VM | CLONE_VFORK | CLONE_FILES | CLONE_FS))
+    if (flags & CLONE_VM)
+        return clone_vm_now(request);
+    if (flags & (CLONE_VFORK | CLONE_FILES | CLONE_FS))
         return unsupported(flags);
     return fork_now(request);
 }
@@ -100,14 +106,18 @@ int64_t sys_clone3(guest_t arguments, uint64_t size)
         if (byte)
             return -E2BIG;
     }
-    if (args.exit_signal & ~SIGNAL_BITS || !args.stack != !args.stack_size)
+    if (args.exit_signal > SIGNAL_COUNT || !args.stack != !args.stack_size)
+        return -EINVAL;
+    if (args.flags & ~CLONE_KNOWN || (args.flags & CLONE_INTO_CGROUP && (args.cgroup > INT32_MAX || size < sizeof args)))
         return -EINVAL;
     if (args.flags & (CLONE_DETACHED | (SIGNAL_BITS & ~CLONE_NEWTIME)))
         return -EINVAL;
     if (args.flags & (CLONE_THREAD | CLONE_PARENT) && args.exit_signal)
         return -EINVAL;
+    if (args.set_tid_size > PID_LEVELS || !args.set_tid != !args.set_tid_size)
+        return -EINVAL;
     if (args.set_tid_size)
-        return -EPERM;
+        return -EPERM; /* numbers are not chosen here */
     const struct clone_request request = {
         .flags = args.flags,
         .exit_signal = (uint32_t)args.exit_signal,

@@ -57,8 +57,10 @@ static int64_t exec_run(struct exec_image *image)
 {
     struct process *process = current_process();
     if (!process->vfork_parent) {
-        if (process_make_single() == 0)
+        if (process_make_single() == 0) {
+            process_await_virtual(process); /* they need the memory that is about to go */
             return become(image);
+        }
         exec_drop(image);
         return -ERESTARTNOINTR; /* another thread was first with exec or exit: this one is about to leave */
     }
@@ -68,6 +70,8 @@ static int64_t exec_run(struct exec_image *image)
     exec_drop(image);
     if (host < 0)
         return host == -ENOMEM ? host : -EAGAIN;
+    if (process->own_thread)
+        clone_vm_end(process);
     vfork_return(process);
     return FRAME_REPLACED;
 }

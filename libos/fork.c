@@ -104,6 +104,7 @@ static void child_alone(struct thread *self, bool bare)
     process->thread_count = 1;
     process->vforks = 0;
     process->vfork_parent = NULL;
+    process->own_thread = 0;
     process->exec_thread = NULL;
     process->exiting = PROCESS_STAYS;
     if (UNLIKELY(boot->stats))

@@ -33,9 +33,9 @@ static bool orphan_one(struct shared_process *slot, struct news *news, int *dies
     *dies = child->death_signal ? (int)child->pid : 0;
     news->signal = (int)child->death_signal;
     shared_reparent(child, foster_parent(slot));
+    child->exit_signal = SIGCHLD;
     if (child->state != SHARED_ZOMBIE)
         return true;
-    child->exit_signal = SIGCHLD;
     *dies = 0;
     wait_ended(child, news);
     return true;

@@ -2,8 +2,10 @@
 /* A process: its beginning and end, its place in the table, groups and sessions. */
 #include "libos/calls.h"
 #include "libos/files.h"
+#include "libos/futex.h"
 #include "libos/ipc.h"
 #include "libos/process_own.h"
+#include "libos/signals.h"
 #include "libos/tty.h"
 #include "libos/stats.h"
 
@@ -118,13 +120,17 @@ uint64_t process_host_id(void)
 
 /* ---- End --------------------------------------------------------------------------------------------------------- */
 
-/* A thread inside vfork is needed by its child; when it is back it finds `exiting` set and leaves. */
-static void await_vforks(struct process *process)
+/* A thread inside vfork is needed by its child; when it is back it finds `exiting` set and leaves.  Signals for the
+ * children may interrupt this thread. */
+void process_await_virtual(struct process *process)
 {
     uint32_t count;
     while ((count = atomic_get(&process->vforks)) != 0)
-        if (PAL->wait((uint64_t)(uintptr_t)&process->vforks, count, PAL_FOREVER, 0) == -EINTR)
+        if (PAL->wait((uint64_t)(uintptr_t)&process->vforks, count, PAL_FOREVER, 0) == -EINTR) {
             atomic_set(&tcb()->interrupted, 0u);
+            process_reap_host();
+            signal_receive();
+        }
 }
 
 /* Nobody else will end it in the table: the host's parent of ours has gone. */
@@ -145,7 +151,7 @@ static void end_in_table(struct shared_process *slot, uint32_t status)
 void process_end(struct thread *thread, uint32_t status)
 {
     struct process *process = thread->process;
-    await_vforks(process);
+    process_await_virtual(process);
     mutex_lock(&process->lock);
     for (struct thread *each = process->threads; each; each = each->next)
         thread_robust(each);
@@ -159,11 +165,18 @@ void process_end(struct thread *thread, uint32_t status)
         end_in_table(process->shared, status);
         PAL->process_exit(WAIT_SIGNALED(status) ? 256 + (status & 0x7f) : status >> 8 & 0xff);
     }
+    guest_t word = process->own_thread ? thread_leave_guest(thread) : 0; /* before its parent may free its stack */
+    if (word)
+        futex_wake_shared(word, 1);
     struct news news = {0};
     shared_lock();
     process->shared->status = (int32_t)status;
     wait_ended(process->shared, &news);
     shared_unlock();
+    if (process->own_thread) {
+        wait_tell(&news);
+        clone_vm_end(process);
+    }
     vfork_return(process);
     wait_tell(&news);
     frame_enter_guest();

@@ -13,8 +13,8 @@ struct signal_state;   /* dispositions and what is pending: signal.c */
 typedef uint64_t sigset_t; /* bit n-1 = signal n */
 
 /*
- * A guest process.  A picoprocess has one, and for each thread inside vfork a virtual child more, which shares mm with
- * its parent until it execs (then the host forks) or exits.
+ * A guest process.  A picoprocess has one, and for each thread inside vfork, and each clone with CLONE_VM, a virtual
+ * child more, which shares mm with its parent until it execs (then the host forks) or exits.
  */
 enum process_exiting { PROCESS_STAYS, PROCESS_EXITS, PROCESS_EXECS };
 
@@ -40,7 +40,8 @@ struct process {
     struct process *vfork_parent; /* this is a virtual child */
     struct process *next;         /* of this picoprocess: process.c's list */
     struct thread *exec_thread;   /* exiting is PROCESS_EXECS: the one that stays */
-    uint32_t vforks;              /* threads that play a virtual child at the moment */
+    uint32_t vforks;              /* virtual children at the moment */
+    uint32_t own_thread;          /* a virtual child that has a thread of its own: clone_vm.c */
     uint32_t uid, euid, suid, fsuid, gid, egid, sgid, fsgid;
     uint32_t group_count, groups[32];
     struct settings settings;
@@ -80,7 +81,6 @@ struct thread {
 void process_init(void); /* the first process and thread; current() works from here on */
 static inline struct process *current_process(void) { return current()->process; }
 uint64_t process_host_id(void);
-void thread_start(void *thread); /* entry given to PAL->thread_create */
 /* exec: the other threads of the process leave before this returns;
  * 0 or -EAGAIN when another exec or exit came first. */
 int64_t process_make_single(void);

@@ -66,6 +66,13 @@ void process_set_name(struct thread *thread, const char *path); /* comm, from a 
 /* thread.c */
 struct thread *thread_new(void);           /* with a libOS stack and a block; NULL = no memory */
 void thread_drop(struct thread *thread);   /* one that is in no list and has no host thread */
+/* As `from` is, but for what the request says; it returns 0 from the call that `from` is in. */
+void thread_fill(struct thread *thread, const struct thread *from, const struct clone_request *request);
+int64_t thread_begin(struct thread *thread); /* one that is filled: it runs */
+/* A thread on its way out of all lists: no fork finds it there now, but waits for it, and lets it take locks. */
+void thread_leaves(void);
+/* The last thing: `wake`: who waits for this word is woken. */
+void thread_gone(struct thread *thread, guest_t wake) __attribute__((noreturn));
 int64_t thread_clone(const struct clone_request *request);
 /* Robust list, clear_tid: as when a thread leaves an mm on Linux.  Returns the word whose waiters are to be woken, or
  * 0. */
@@ -78,6 +85,11 @@ void thread_fork_child(struct thread *thread); /* it does not exist in this pico
 /* clone.c reads flags; then fork.c or vfork.c: the child's pid in the parent, 0 in the child. */
 int64_t fork_now(const struct clone_request *request);
 int64_t vfork_now(const struct clone_request *request);
+int64_t clone_vm_now(const struct clone_request *request); /* clone_vm.c: the child's pid, in the parent only */
+void clone_vm_end(struct process *child) __attribute__((noreturn));
+/* For a virtual child: with files and names of its own unless CLONE_FILES, CLONE_FS; no thread yet.  NULL = no memory. */
+struct process *process_copy(const struct process *parent, struct shared_process *slot, uint64_t flags);
+void process_await_virtual(struct process *process); /* till it has no virtual children any more */
 void slot_drop(struct shared_process *slot);
 /* What a new process's first thread has of its own. */
 void thread_renew(struct thread *thread, const struct clone_request *request, int pid);

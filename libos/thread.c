@@ -94,7 +94,7 @@ void thread_fork_child(struct thread *thread)
 /* ---- Beginning --------------------------------------------------------------------------------------------------- */
 
 /* Entered below the frame: thread_clone lowered libos_stack, so that this function does not run on top of it. */
-void thread_start(void *argument)
+static void thread_start(void *argument)
 {
     struct thread *thread = argument;
     thread->tcb->libos_stack = thread_top(thread);
@@ -102,7 +102,13 @@ void thread_start(void *argument)
     frame_enter_guest();
 }
 
-static void thread_fill(struct thread *thread, const struct thread *from, const struct clone_request *request)
+int64_t thread_begin(struct thread *thread)
+{
+    pal_handle_t id;
+    return PAL->thread_create(thread->tcb, thread_start, thread, &id);
+}
+
+void thread_fill(struct thread *thread, const struct thread *from, const struct clone_request *request)
 {
     thread->process = from->process;
     thread->blocked = from->blocked;
@@ -121,14 +127,13 @@ static void thread_fill(struct thread *thread, const struct thread *from, const 
 static int64_t thread_launch(struct thread *thread)
 {
     struct process *process = thread->process;
-    pal_handle_t id;
     mutex_lock(&process->lock);
     if (process->exiting) {
         mutex_unlock(&process->lock);
         return -ERESTARTNOINTR; /* the caller is about to leave */
     }
     process->thread_count++; /* before it runs: some code is simpler while there is one thread only */
-    int64_t error = PAL->thread_create(thread->tcb, thread_start, thread, &id);
+    int64_t error = thread_begin(thread);
     if (error < 0) {
         process->thread_count--;
     } else {
@@ -257,6 +262,21 @@ static void thread_leave_children(struct thread *thread)
     wait_thread_orphans(process->shared, thread->tid, tid, true);
 }
 
+void thread_leaves(void)
+{
+    tcb()->libos[MUTEXES_HELD]++;
+    atomic_add(&threads_leaving, 1);
+}
+
+void thread_gone(struct thread *thread, guest_t wake)
+{
+    uint32_t *exit_word = &thread->exit_word;
+    thread->exit_word = 1;
+    thread_drop(thread);
+    atomic_add(&threads_leaving, -1u);
+    PAL->thread_exit(exit_word, wake); /* waking a joiner is the last thing: it need not wait for this processor */
+}
+
 /* `status` is the process's if this turns out to be its last thread (since Linux 6.0; before, the first one's counted).
  * */
 static void __attribute__((noreturn)) thread_end(uint32_t status)
@@ -278,23 +298,16 @@ static void __attribute__((noreturn)) thread_end(uint32_t status)
         mutex_unlock(&process->lock);
         process_end(thread, status);
     }
-    /* A fork finds this thread in no list now.  It waits for threads_leaving, and the gate lets pass who holds
-     * something. */
-    tcb()->libos[MUTEXES_HELD]++;
-    atomic_add(&threads_leaving, 1);
+    thread_leaves();
     thread_unlink(process, thread);
     bool awaited = process->exiting == PROCESS_EXECS;
     mutex_unlock(&process->lock);
     signals_thread_exit(thread);
     if (thread->tid != process->pid)
         shared_id_free(thread->tid);
-    thread->exit_word = 1;
-    thread_drop(thread);
     if (awaited)
         PAL->wake((uint64_t)(uintptr_t)&process->thread_count, 1, 0);
-    uint32_t *exit_word = &thread->exit_word;
-    atomic_add(&threads_leaving, -1u);
-    PAL->thread_exit(exit_word, wake); /* waking a joiner is the last thing: it need not wait for this processor */
+    thread_gone(thread, wake);
 }
 
 int64_t sys_exit(int32_t status)

@@ -18,7 +18,7 @@ struct vfork {
     uint64_t fs_base;
 };
 
-static struct process *child_new(const struct process *parent, struct shared_process *slot, uint64_t flags)
+struct process *process_copy(const struct process *parent, struct shared_process *slot, uint64_t flags)
 {
     struct process *child = alloc_copy(parent, sizeof *parent);
     if (!child)
@@ -31,7 +31,7 @@ static struct process *child_new(const struct process *parent, struct shared_pro
     child->thread_count = 1;
     child->exiting = PROCESS_STAYS;
     child->exec_thread = NULL;
-    child->vforks = 0;
+    child->vforks = child->own_thread = 0;
     child->files = flags & CLONE_FILES ? files_ref(parent->files) : files_copy(parent->files);
     child->fs = flags & CLONE_FS ? fs_ref(parent->fs) : fs_copy(parent->fs);
     child->signals = signals_copy(parent->signals, child);
@@ -88,11 +88,11 @@ int64_t vfork_now(const struct clone_request *request)
         shared_new(parent->shared, process_real_pid(), request->exit_signal, request->flags & CLONE_PARENT);
     if (!slot)
         return -EAGAIN;
-    slot->flags = SHARED_VIRTUAL;
+    slot->flags = (slot->flags & SHARED_NO_TTY) | SHARED_VIRTUAL;
     atomic_set(&slot->host, process_host_id());
     int pid = (int)slot->pid;
     struct vfork *state = alloc(sizeof *state);
-    struct process *child = state ? child_new(parent, slot, request->flags) : NULL;
+    struct process *child = state ? process_copy(parent, slot, request->flags) : NULL;
     int64_t error = child ? clone_pidfd(request, pid) : -ENOMEM;
     if (error < 0) {
         if (child)
