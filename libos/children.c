@@ -188,13 +188,7 @@ static bool reap_one(void)
     struct host_child ended;
     int64_t result;
     mutex_lock(&host_children_lock);
-    bool interrupted = false;
-    while ((result = PAL->process_wait(0, 1, &facts)) == -EINTR) {
-        interrupted = true;
-        atomic_set(&tcb()->interrupted, 0u);
-    }
-    if (interrupted)
-        atomic_set(&tcb()->interrupted, 1u); /* there is more to an interrupt than children */
+    result = DEFER_INTERRUPT(PAL->process_wait(0, 1, &facts)); /* there is more to an interrupt than children */
     ended = host_child_take(result == 1 ? facts.process : 0);
     mutex_unlock(&host_children_lock);
     if (result == 1)

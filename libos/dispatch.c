@@ -77,6 +77,7 @@ void libos_failed(struct frame *frame, int64_t result)
         result = call(frame);
     }
     thread->deadline_valid = 0;
+    signal_mask_done(result); /* of a call that failed before it got to its mask a second time */
 }
 
 /* Between the trap and the call, so that a call which changes the text or forks finds the sites at rest. */

@@ -153,6 +153,18 @@ extern uint32_t fork_gate_waiters;
 #define atomic_and(p, v) __atomic_and_fetch((p), (v), __ATOMIC_ACQ_REL)
 #define atomic_swap(p, v) __atomic_exchange_n((p), (v), __ATOMIC_ACQ_REL)
 
+/* A call marked [blocks] that waits for nobody: an interrupt waits for it. */
+#define DEFER_INTERRUPT(call)                                                                                          \
+    ({                                                                                                                 \
+        uint32_t noted_ = 0;                                                                                           \
+        int64_t result_;                                                                                               \
+        while ((result_ = (call)) == -EINTR)                                                                           \
+            noted_ |= atomic_swap(&tcb()->interrupted, 0u);                                                            \
+        if (noted_)                                                                                                    \
+            atomic_set(&tcb()->interrupted, 1u);                                                                       \
+        result_;                                                                                                       \
+    })
+
 static inline bool atomic_replace32(uint32_t *at, uint32_t from, uint32_t to)
 {
     return __atomic_compare_exchange_n(at, &from, to, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);

@@ -102,8 +102,9 @@ bool signal_stop_is_over(const struct process *process, int signal);
 bool frame_push(struct frame *frame, const struct sigaction *action, const struct siginfo *info, sigset_t saved_mask);
 
 /* timers.c.  A siginfo that a timer made carries the timer's generation in words[2] until it is taken. */
-/* A timer's signal leaves the queue: fills in the overrun and arms it again.  Caller holds process->lock. */
-void timer_delivered(struct process *process, struct siginfo *info);
+/* A timer's signal leaves the queue: fills in the overrun and arms it again.  Caller holds process->lock.  False: the
+ * timer has been deleted or set anew since; as on Linux since 6.13 nobody gets that signal. */
+bool timer_delivered(struct process *process, struct siginfo *info);
 void timers_exec(struct process *process); /* those of timer_create go, setitimer's stay */
 void timers_free(struct process *process);
 void timers_fork_child(void);

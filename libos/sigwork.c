@@ -17,11 +17,12 @@ int signal_next(sigset_t wanted, struct siginfo *out, struct sigaction *action)
     if (!((atomic_get(&thread->pending) | atomic_get(&signals->pending)) & wanted))
         return 0;
     mutex_lock(&process->lock);
-    int signal = queue_take(signals, thread, wanted, out);
-    if (!signal)
-        signal = queue_take(signals, NULL, wanted, out);
-    if (signal && (signal == SIGALRM || out->code == SI_TIMER))
-        timer_delivered(process, out);
+    int signal;
+    do {
+        signal = queue_take(signals, thread, wanted, out);
+        if (!signal)
+            signal = queue_take(signals, NULL, wanted, out);
+    } while (signal && (signal == SIGALRM || out->code == SI_TIMER) && !timer_delivered(process, out));
     if (signal && action) {
         struct sigaction *installed = &signals->actions[signal - 1];
         *action = *installed;
@@ -80,8 +81,10 @@ int64_t signal_mask_for_call(guest_t mask, uint64_t size)
         return -EINVAL;
     if (copy_in(&set, mask, sizeof(set)) < 0)
         return -EFAULT;
-    thread->saved_mask = thread->blocked;
-    thread->restore_mask = 1;
+    if (!thread->restore_mask) { /* it is not made again */
+        thread->saved_mask = thread->blocked;
+        thread->restore_mask = 1;
+    }
     signal_set_blocked(set);
     return 0;
 }
@@ -209,6 +212,9 @@ bool signal_work(struct frame *frame, int64_t restart)
         handled = true;
         deliver(frame, &action, &info);
     }
-    restore_mask(thread);
-    return restart && !handled;
+    /* A call that is made again keeps its mask: what that blocks would end it at once, again and again. */
+    bool again = restart && !handled;
+    if (!again)
+        restore_mask(thread);
+    return again;
 }

@@ -300,12 +300,13 @@ void timer_wait_soon(uint64_t soon)
 
 /* ---- From the rest of the libOS -------------------------------------------------------------------------------- */
 
-void timer_delivered(struct process *process, struct siginfo *info)
+bool timer_delivered(struct process *process, struct siginfo *info)
 {
+    uint64_t generation = info->code == SI_TIMER ? info->words[2] : 0;
     mutex_lock(&timers_lock);
     struct timer *timer = NULL;
     if (info->code == SI_TIMER)
-        timer = info->words[2] ? find_generation(info->words[2]) : NULL;
+        timer = generation ? find_generation(generation) : NULL;
     else
         timer = timer_find(process, ITIMER_ID(0)); /* whoever sent it: Linux does so as well */
     if (timer && timer->queued) {
@@ -320,6 +321,7 @@ void timer_delivered(struct process *process, struct siginfo *info)
     mutex_unlock(&timers_lock);
     if (info->code == SI_TIMER)
         info->words[2] = 0;
+    return timer || !generation;
 }
 
 void timers_exec(struct process *process)

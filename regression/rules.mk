@@ -11,7 +11,7 @@ $(B)/hostile/%: regression/hostile/%.c pal/linux/hostcalls.def ; @mkdir -p $(@D)
 $(B)/hello_musl: regression/apps/hello_musl.c ; musl-gcc -static -O1 $< -o $@
 $(B)/%_go: regression/apps/%_go.go ; GOCACHE=$(abspath $(B))/gocache GO111MODULE=off go build -o $@ $<
 $(B)/unwind: regression/apps/unwind.cc ; $(CXX) -O1 -g -Wall -Wextra -Werror -fnon-call-exceptions -fasynchronous-unwind-tables $< -o $@ -lpthread
-$(B)/random: regression/soak/random.c ; @mkdir -p $(@D); $(CC) -std=gnu17 -O1 -g -D_GNU_SOURCE -Wall -Wextra -Werror $< -o $@ -lpthread
+$(B)/random: $(wildcard regression/soak/random/*) ; @mkdir -p $(@D); $(CC) -std=gnu17 -O1 -g -D_GNU_SOURCE -Wall -Wextra -Werror $(filter %.c,$^) -o $@ -lpthread -lrt
 $(B)/runner: regression/runner.c ; @mkdir -p $(@D); $(CC) $(COMMON) -D_GNU_SOURCE $< -o $@
 $(B)/tests.list: regression/list $(GUESTS) $(HOSTILE) ; regression/list $(B) > $@
 
