@@ -79,15 +79,9 @@ int64_t sys_pause(void)
 
 int64_t sys_rt_sigsuspend(guest_t set, uint64_t size)
 {
-    struct thread *thread = current();
-    sigset_t blocked;
-    if (size != sizeof(blocked))
-        return -EINVAL;
-    if (copy_in(&blocked, set, sizeof(blocked)) < 0)
-        return -EFAULT;
-    thread->saved_mask = thread->blocked;
-    thread->restore_mask = 1;
-    signal_set_blocked(blocked);
+    int64_t result = set ? signal_mask_for_call(set, size) : size == sizeof(sigset_t) ? -EFAULT : -EINVAL;
+    if (result)
+        return result;
     sleep_until(PAL_FOREVER);
     return -ERESTARTNOHAND;
 }

@@ -63,6 +63,25 @@ static void masked_poll(void)
     close(ends[1]);
 }
 
+/* sigsuspend that goes on after a signal without effect brings back the mask of before. */
+static void suspended(void)
+{
+    sigset_t mask, open, now;
+    sigemptyset(&mask);
+    sigaddset(&mask, SIGUSR1);
+    CHECK(sigprocmask(SIG_BLOCK, &mask, &open) == 0);
+    for (int i = 0; i < ROUNDS / 8; i++) {
+        for (int j = 0; j < 3; j++)
+            if (fork() == 0)
+                _exit(0); /* SIGCHLD is ignored */
+        CHECK(sigsuspend(&open) == -1 && errno == EINTR);
+        CHECK(sigprocmask(SIG_BLOCK, NULL, &now) == 0 && sigismember(&now, SIGUSR1));
+        while (waitpid(0, NULL, WNOHANG) > 0)
+            ;
+    }
+    CHECK(sigprocmask(SIG_SETMASK, &open, NULL) == 0);
+}
+
 /* A descriptor that travels arrives as what it is. */
 static void rights(void)
 {
@@ -125,6 +144,7 @@ int main(void)
     alarm(40); /* a call that never ends */
     pid_t child = hitter();
     masked_poll();
+    suspended();
     rights();
     spliced();
     end(child);
