@@ -4,7 +4,7 @@
 
 GUESTS := $(patsubst regression/guests/%.c,$(B)/guests/%,$(wildcard regression/guests/*.c))
 HOSTILE := $(patsubst regression/hostile/%.c,$(B)/hostile/%,$(wildcard regression/hostile/*.c))
-APPS := $(B)/random $(B)/hello_musl $(B)/hello_go $(B)/panic_go $(B)/unwind
+APPS := $(B)/random $(B)/hello_musl $(B)/hello_go $(B)/panic_go $(B)/preempt_go $(B)/unwind
 
 $(B)/guests/%: regression/guests/%.c ; @mkdir -p $(@D); $(CC) -std=gnu17 -O1 -g -D_GNU_SOURCE -Wall -Wextra -Werror $< -o $@ -lpthread -lm
 $(B)/hostile/%: regression/hostile/%.c pal/linux/hostcalls.def ; @mkdir -p $(@D); $(CC) -std=gnu17 -O1 -g -I. -D_GNU_SOURCE -Wall -Wextra -Werror -static $< -o $@
