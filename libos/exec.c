@@ -220,9 +220,10 @@ static int64_t absolute(const char *name, char **out)
     return 0;
 }
 
-static int64_t open_program(const char *path, struct file **out)
+/* hint: PAL_OPEN_START or 0. */
+static int64_t open_program(const char *path, uint32_t hint, struct file **out)
 {
-    int64_t error = file_open(path, O_RDONLY, 0, true, out);
+    int64_t error = file_open(path, O_RDONLY, 0, PAL_OPEN_EXECUTE | hint, out);
     if (error < 0)
         return error;
     if ((*out)->type == PAL_TYPE_FILE)
@@ -238,7 +239,7 @@ static int64_t load_interpreter(struct exec_image *image, const char *name, char
     int64_t error = absolute(name, &path);
     if (error < 0)
         return error;
-    error = open_program(path, &file);
+    error = open_program(path, 0, &file);
     release(path);
     if (error < 0)
         return error;
@@ -275,7 +276,7 @@ static int64_t follow_script(struct exec_image *image, char *head, uint64_t size
     image->path = path;
     file_put(image->opened);
     image->opened = NULL;
-    error = open_program(image->path, &image->opened);
+    error = open_program(image->path, 0, &image->opened);
     return error < 0 ? error : 1;
 }
 
@@ -349,7 +350,8 @@ int64_t exec_prepare(const char *path, const char *given, guest_t argv, guest_t 
     struct exec_image *image = image_new(path, given);
     if (!image)
         return -ENOMEM;
-    int64_t error = open_program(path, &image->opened); /* that it is there comes before bad arguments */
+    /* That it is there comes before bad arguments. */
+    int64_t error = open_program(path, PAL_OPEN_START, &image->opened);
     if (error == 0)
         error = add_guest_strings(image, argv, &image->arg_count);
     if (error == 0 && image->arg_count == 0) { /* since Linux 5.18 */
@@ -372,7 +374,7 @@ int64_t exec_prepare_boot(struct exec_image **out)
     struct exec_image *image = image_new(boot->program, boot->program);
     if (!image)
         return -ENOMEM;
-    int64_t error = open_program(boot->program, &image->opened);
+    int64_t error = open_program(boot->program, PAL_OPEN_START, &image->opened);
     if (error == 0)
         error = add_strings(image, boot->argv, &image->arg_count);
     if (error == 0 && image->arg_count == 0) {

@@ -135,9 +135,10 @@ int64_t file_attributes(struct file *file, struct pal_attributes *out);
 /* access(2) on attributes, for these ids: 0 or -EACCES. */
 int64_t attributes_allow(const struct pal_attributes *attributes, uint32_t mode, uint32_t uid, uint32_t gid);
 
-/* open.c: absolute path inside the libOS (exec, /proc/self/exe).  flags: O_*; PAL_OPEN_EXECUTE by `execute`. */
-int64_t file_open(const char *path, uint32_t flags, uint32_t mode, bool execute, struct file **out);
-int64_t name_open(struct name *name, uint32_t flags, uint32_t mode, bool execute, struct file **out);
+/* open.c: absolute path inside the libOS (exec, /proc/self/exe).  flags: O_*; purpose: 0, or
+ * PAL_OPEN_EXECUTE and perhaps PAL_OPEN_START. */
+int64_t file_open(const char *path, uint32_t flags, uint32_t mode, uint32_t purpose, struct file **out);
+int64_t name_open(struct name *name, uint32_t flags, uint32_t mode, uint32_t purpose, struct file **out);
 
 /* rw.c: kernel-buffer read at an offset; short only at the end of the file. */
 int64_t file_read_at(struct file *file, void *buffer, uint64_t size, uint64_t offset);

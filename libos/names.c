@@ -108,7 +108,7 @@ int64_t sys_mknodat(int32_t directory, guest_t path, uint32_t mode, uint32_t dev
     case 0: case S_IFREG:
         result = name_to_change(directory, path, &name);
         if (result == 0)
-            result = name_open(&name, O_CREAT | O_EXCL | O_WRONLY, masked, false, &file);
+            result = name_open(&name, O_CREAT | O_EXCL | O_WRONLY, masked, 0, &file);
         if (result == 0)
             file_put(file);
         return result;

@@ -12,14 +12,14 @@
 /* Not kept for F_GETFL: what only opening needs, and what is not done (O_ASYNC, O_DIRECT, O_NOATIME). */
 #define FORGOTTEN (O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC | O_ASYNC | O_DIRECT | O_NOATIME)
 
-static uint32_t pal_open_flags(uint32_t flags, bool execute)
+static uint32_t pal_open_flags(uint32_t flags, uint32_t purpose)
 {
     static const struct { uint32_t ours, pal; } map[] = {
         {O_CREAT, PAL_OPEN_CREATE}, {O_EXCL, PAL_OPEN_EXCLUSIVE}, {O_TRUNC, PAL_OPEN_TRUNCATE},
         {O_APPEND, PAL_OPEN_APPEND}, {O_NONBLOCK, PAL_OPEN_NONBLOCK}, {O_DSYNC, PAL_OPEN_SYNC},
         {O_NOFOLLOW, PAL_OPEN_NOFOLLOW},
     };
-    uint32_t result = execute ? PAL_OPEN_EXECUTE : 0;
+    uint32_t result = purpose;
     if (flags & O_PATH)
         return result | PAL_OPEN_PATH | (flags & O_DIRECTORY ? PAL_OPEN_DIRECTORY : 0) |
                (flags & O_NOFOLLOW ? PAL_OPEN_NOFOLLOW : 0);
@@ -73,13 +73,13 @@ static int64_t open_when_read(const struct pal_name *name, uint32_t flags, pal_h
     }
 }
 
-static int64_t open_host(struct name *name, uint32_t flags, uint32_t mode, bool execute, struct pal_path_buffer *escape,
-                         struct file **out)
+static int64_t open_host(struct name *name, uint32_t flags, uint32_t mode, uint32_t purpose,
+                         struct pal_path_buffer *escape, struct file **out)
 {
     struct pal_attributes attributes;
     struct pal_name asked = name_asked(name);
     pal_handle_t handle = PAL_NO_HANDLE;
-    uint32_t pal_flags = pal_open_flags(flags, execute) | (name->directory ? PAL_OPEN_DIRECTORY : 0);
+    uint32_t pal_flags = pal_open_flags(flags, purpose) | (name->directory ? PAL_OPEN_DIRECTORY : 0);
     if (name->directory && flags & O_CREAT)
         return -EISDIR;
     int64_t result = PAL->stream_open(&asked, pal_flags, mode, &handle, &attributes, escape);
@@ -100,7 +100,7 @@ static int64_t open_host(struct name *name, uint32_t flags, uint32_t mode, bool 
                          named ? path : NULL, out);
 }
 
-int64_t name_open(struct name *name, uint32_t flags, uint32_t mode, bool execute, struct file **out)
+int64_t name_open(struct name *name, uint32_t flags, uint32_t mode, uint32_t purpose, struct file **out)
 {
     struct pal_path_buffer escape;
     int64_t result = check_flags(&flags);
@@ -110,7 +110,7 @@ int64_t name_open(struct name *name, uint32_t flags, uint32_t mode, bool execute
         name->nofollow = !name->directory;
     for (uint32_t hops = 0; hops < NAME_HOPS; hops++) {
         result = name_is_own(name) ? open_own(name, flags, mode, out)
-                                   : open_host(name, flags, mode, execute, &escape, out);
+                                   : open_host(name, flags, mode, purpose, &escape, out);
         if (result != -EREMOTE)
             return result;
         result = name_follow(name, &escape);
@@ -120,11 +120,11 @@ int64_t name_open(struct name *name, uint32_t flags, uint32_t mode, bool execute
     return -ELOOP;
 }
 
-int64_t file_open(const char *path, uint32_t flags, uint32_t mode, bool execute, struct file **out)
+int64_t file_open(const char *path, uint32_t flags, uint32_t mode, uint32_t purpose, struct file **out)
 {
     struct name name;
     int64_t result = name_from_path(path, flags & O_NOFOLLOW, &name);
-    return result < 0 ? result : name_open(&name, flags, mode, execute, out);
+    return result < 0 ? result : name_open(&name, flags, mode, purpose, out);
 }
 
 static int64_t open_at(int directory, guest_t path, uint32_t flags, uint32_t mode)
@@ -135,7 +135,7 @@ static int64_t open_at(int directory, guest_t path, uint32_t flags, uint32_t mod
     if (result < 0)
         return result;
     mode = flags & (O_CREAT | (O_TMPFILE & ~O_DIRECTORY)) ? mode & S_IALLUGO & ~fs_umask(current_process()->fs) : 0;
-    result = name_open(&name, flags, mode, false, &file);
+    result = name_open(&name, flags, mode, 0, &file);
     return result < 0 ? result : fd_install(file, flags, 0);
 }
 

@@ -409,7 +409,7 @@ static int64_t open_target(const struct own_node *node, uint32_t flags, uint32_t
     bool named = file->path && file->path[0] == '/' &&
                  (file->type == PAL_TYPE_FILE || file->type == PAL_TYPE_DIRECTORY || own_path(file->path));
     if (named) {
-        result = file_open(file->path, flags & ~(O_CREAT | O_EXCL | O_NOFOLLOW), mode, false, out);
+        result = file_open(file->path, flags & ~(O_CREAT | O_EXCL | O_NOFOLLOW), mode, 0, out);
         if (result != -ENOENT) {
             file_put(file);
             return result;
@@ -478,7 +478,7 @@ int64_t own_open(const char *path, uint32_t flags, uint32_t mode, struct file **
     bool exclusive = (flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL);
     int64_t result = resolve(path, exclusive || flags & O_NOFOLLOW, &place, follow);
     if (result == -EREMOTE) {
-        result = file_open(follow->bytes, flags, mode, false, out);
+        result = file_open(follow->bytes, flags, mode, 0, out);
         release(follow);
         return result;
     }

@@ -285,7 +285,7 @@ static int64_t unpack_file(const struct parcel_file *from, const char *path_at, 
         path[from->path_size] = 0;
     }
     if (!result && from->reopened)
-        result = path ? file_open(path, from->flags, 0, false, out) : -EINVAL;
+        result = path ? file_open(path, from->flags, 0, 0, out) : -EINVAL;
     else if (!result)
         result = unpack_plain(from, handle, path, out);
     release(path);

@@ -27,14 +27,15 @@ int64_t vma_prepare(void)
 
 static struct vma_node *node_new(const struct vma *vma)
 {
-    static uint64_t seed = 0x9e3779b97f4a7c15;
+    static uint64_t count; /* of .bss, whose page is written anyway */
+    uint64_t priority = ++count * 0x9e3779b97f4a7c15;
     struct vma_node *node = mm.spare;
     mm.spare = node->right;
     mm.spare_count--;
-    seed ^= seed << 13;
-    seed ^= seed >> 7;
-    seed ^= seed << 17;
-    *node = (struct vma_node){.vma = *vma, .low = vma->start, .high = vma->end, .priority = seed};
+    priority ^= priority >> 32; /* splitmix64's, but for its last step */
+    priority *= 0xbf58476d1ce4e5b9;
+    priority ^= priority >> 29;
+    *node = (struct vma_node){.vma = *vma, .low = vma->start, .high = vma->end, .priority = priority};
     return node;
 }
 

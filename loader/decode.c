@@ -23,7 +23,7 @@
 #define OBJECT_BITS 0xfu
 
 enum path { PATH_NONE, PATH_ABSOLUTE, PATH_LOCAL /* or an abstract name: any bytes */ };
-enum other { OTHER_NONE, OTHER_NAME, OTHER_INFO };
+enum other { OTHER_NONE, OTHER_NAME, OTHER_INFO, OTHER_COMPANY };
 
 /* What each operation may carry. */
 static const struct rule {
@@ -47,6 +47,7 @@ static const struct rule {
     [MONITOR_SET_OPENED] = {.mode = SET_BITS, .largest = {INT_MAX, 0}},
     [MONITOR_BIND] = {.path = PATH_LOCAL, .flags = LOCAL_BITS},
     [MONITOR_LISTEN] = {.other = OTHER_INFO, .largest = {UINT64_MAX, INT_MAX}},
+    [MONITOR_START] = {.path = PATH_ABSOLUTE, .other = OTHER_COMPANY, .flags = PAL_OPEN_READ | PAL_OPEN_EXECUTE},
     [MONITOR_CONNECT] = {.path = PATH_LOCAL, .other = OTHER_INFO, .flags = LOCAL_BITS},
 };
 
@@ -103,6 +104,21 @@ static int check_create(const struct request *request)
     }
 }
 
+/* Kinds and absolute paths, each with its NUL. */
+static int check_company(const char *list, size_t size)
+{
+    size_t count = 0;
+    while (size) {
+        const char *end = memchr(list, 0, size);
+        bool known = *list == MONITOR_READS || *list == MONITOR_EXECUTES;
+        if (!known || !end || list[1] != '/' || ++count > MONITOR_COMPANY_MOST)
+            return -EINVAL;
+        size -= (size_t)(end + 1 - list);
+        list = end + 1;
+    }
+    return 0;
+}
+
 int request_decode(const void *packet, size_t size, struct request *out)
 {
     struct monitor_request header;
@@ -142,6 +158,8 @@ int request_decode(const void *packet, size_t size, struct request *out)
     int error = text ? check_path(out->path, out->path_size) : 0;
     if (!error && text && out->path[0] != '/')
         error = -EINVAL;
+    if (!error && rule->other == OTHER_COMPANY)
+        error = check_company(out->other, out->other_size);
     if (!error && rule->path == PATH_LOCAL)
         error = check_local(out);
     if (!error && header.op == MONITOR_CHANGE)

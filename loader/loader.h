@@ -194,9 +194,10 @@ int request_decode(const void *packet, size_t size, struct request *out);
 
 /* ---- names.c, change.c, objects.c: requests, served -------------------------------------------------------------- */
 
-#define ANSWER_DESCRIPTORS 2
+#define ANSWER_DESCRIPTORS (1 + MONITOR_COMPANY_MOST)
 struct answer {
     struct monitor_reply reply;
+    const struct mount *mount; /* serve_open: of what the name led to; NULL: it is not known */
     int descriptors[ANSWER_DESCRIPTORS]; /* closed after the reply, unless kept */
     struct pal_path_buffer text;
 };
@@ -204,6 +205,7 @@ struct answer {
 /* Each returns the reply's result. */
 int serve_open(struct tree *tree, const struct request *request, struct answer *answer);
 int serve_stat(struct tree *tree, const struct request *request, struct answer *answer);
+int serve_start(struct tree *tree, const struct request *request, struct answer *answer); /* company.c */
 int serve_readlink(struct tree *tree, const struct request *request, struct answer *answer);
 int serve_canonical(struct tree *tree, const struct request *request, struct answer *answer);
 int serve_set(struct tree *tree, const struct request *request, struct answer *answer);

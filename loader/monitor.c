@@ -65,6 +65,7 @@ static int dispatch(struct monitor *monitor, const struct request *request, stru
     case MONITOR_PTY: return serve_pty(&monitor->terminals, answer);
     case MONITOR_PTY_INNER: return serve_pty_inner(&monitor->terminals, request, answer);
     case MONITOR_TERMINAL: return serve_terminal(&monitor->terminals, &monitor->objects, request, answer);
+    case MONITOR_START: return serve_start(tree, request, answer);
     case MONITOR_OPS: break;
     }
     return -ENOSYS;

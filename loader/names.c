@@ -309,6 +309,7 @@ int serve_open(struct tree *tree, const struct request *request, struct answer *
         return -EPERM;
     struct open_how how;
     struct place place;
+    place.mount = NULL;
     how_of(request->flags, request->mode & 01777, &how);
     unsigned flags = request->flags & PAL_OPEN_NOFOLLOW ? PLACE_NOFOLLOW : 0;
     if (request->flags & CHANGING)
@@ -316,6 +317,7 @@ int serve_open(struct tree *tree, const struct request *request, struct answer *
     int fd = resolve_open(tree, request->path, request->path_size, flags, &how, &place);
     if (fd == RESOLVE_WALK)
         fd = open_by_walk(tree, request, &how, &place, &answer->text);
+    answer->mount = place.mount;
     if (fd < 0)
         return fd;
     int error = attributes_read(fd, &answer->reply.attributes);

@@ -173,7 +173,9 @@ void segment_fill(int fd, const struct policy *policy, const struct options *opt
     shared.ahead = put_ahead(&builder, ahead);
     fill_boot(&builder, policy, options, umask_was, &shared.boot);
     shared.boot.shared_size = SEGMENT_SIZE;
-    shared.boot.shared_used = (builder.used + PAL_PAGE_SIZE - 1) & ~(uint64_t)(PAL_PAGE_SIZE - 1);
+    size_t starts = (builder.used + PAL_PAGE_SIZE - 1) & ~(size_t)(PAL_PAGE_SIZE - 1); /* behind what is written */
+    shared.starts = address(starts);
+    shared.boot.shared_used = starts + LINUX_STARTS * sizeof(struct linux_start);
     if (shared.boot.shared_used > BOOT_MOST)
         fail(EXIT_OWN_FAILURE, "arguments and environment are too large: %zu bytes", builder.used);
     memcpy(builder.bytes, &shared, sizeof shared);

@@ -200,7 +200,8 @@ enum pal_open_flags {
     PAL_OPEN_APPEND = 32, PAL_OPEN_DIRECTORY = 64, PAL_OPEN_NOFOLLOW = 128, PAL_OPEN_NONBLOCK = 256,
     PAL_OPEN_PATH = 512,     /* a name, not the bytes: the handle serves attributes only (may be PAL_NO_HANDLE) */
     PAL_OPEN_TEMPORARY = 1024, /* O_TMPFILE in the directory */
-    PAL_OPEN_SYNC = 2048, PAL_OPEN_EXECUTE = 4096 /* for exec: x permission is required */
+    PAL_OPEN_SYNC = 2048, PAL_OPEN_EXECUTE = 4096, /* for exec: x permission is required */
+    PAL_OPEN_START = 8192    /* a hint: with EXECUTE, this thread is about to become the program, or fork it bare */
 };
 
 /*

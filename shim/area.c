@@ -176,7 +176,8 @@ void area_forget_all(void)
 {
     for (uint32_t i = 0; i < count; i++)
         for (uint32_t g = 0; g < GRANULES; g++)
-            areas[i]->owner[g] = 0;
+            if (areas[i]->owner[g]) /* a page that need not be written need not be copied after a fork */
+                areas[i]->owner[g] = 0;
     __atomic_store_n(&count, 0, __ATOMIC_RELEASE);
 }
 

@@ -6,7 +6,7 @@
 
 #define CHUNK 64u
 #define CHUNKS 512u
-#define FIRST_SLOTS 512u
+#define FIRST_SLOTS 128u
 #define READ_TRIES 1000 /* a writer is a handful of instructions; a record that never settles has no key */
 
 /* Keys stay when their record goes, so that probing never misses: a larger table sheds them. */
@@ -154,7 +154,8 @@ void record_forget_all(void)
         if (record_at(i))
             record_free(record_at(i));
     for (uint32_t i = 0; table && i < table->slots; i++)
-        table->slot[i] = (struct slot){0};
+        if (table->slot[i].address) /* see area_forget_all */
+            table->slot[i] = (struct slot){0};
     if (table)
         table->used = 0;
 }

@@ -187,7 +187,7 @@ int64_t linux_handle_import(uint64_t token, pal_handle_t *out);
 
 /* ---- monitor.c, name.c ----------------------------------------------------------------------------------------- */
 
-#define MONITOR_DESCRIPTORS 2
+#define MONITOR_DESCRIPTORS (1 + MONITOR_COMPANY_MOST)
 /*
  * One round trip.  `name` and `other` may be NULL; `text`, if given, receives the reply's text; `descriptors` has room
  * for MONITOR_DESCRIPTORS and holds PAL_NO_HANDLE where none came.  Returns the monitor's result.  Not interruptible.
@@ -213,6 +213,20 @@ int64_t linux_name_read(const struct pal_name *name, struct pal_path_buffer *out
 void lasting_begin(struct pal_lasting *out);
 void lasting_end(struct pal_lasting *out, uint64_t parts);
 int64_t linux_name_lasts(const struct pal_lasting *lasting);
+
+/* ---- company.c: answers that come with a program --------------------------------------------------------------- */
+
+/* Opens a program about to be started. */
+int64_t company_open(const struct pal_name *name, uint32_t flags, pal_handle_t *out,
+                     struct pal_attributes *out_attributes, struct pal_path_buffer *escape);
+/* 1: served, with 0 or an error in *result. */
+int company_take(const struct pal_name *name, uint32_t kind, pal_handle_t *out, struct pal_attributes *out_attributes,
+                 int64_t *result);
+/* What company_take did not serve had this result. */
+void company_note(const struct pal_name *name, uint32_t kind, int64_t result);
+/* The calling thread starts nothing any more; bare: it is a child of its, just forked, that does. */
+void company_leave(uint32_t bare);
+void company_fork_child(void);
 
 /* ---- api.c, fault.c -------------------------------------------------------------------------------------------- */
 

@@ -50,6 +50,9 @@ enum monitor_op {
     MONITOR_TERMINAL,  /* arguments[0] = monitor_terminal << 32 | descriptor of the sender, [1] = value */
     MONITOR_SET_OPENED, /* arguments[0] = descriptor of the sender; mode, values as for SET.  Policy goes by where the
                           object lies now, or lay when its last name went */
+    MONITOR_START,     /* path = a program's; flags as for OPEN; other = its company: what it is known to ask first,
+                          each one a monitor_kind and an absolute path with its NUL.
+                          reply: as for OPEN; of a file, text = struct monitor_company[], their descriptors follow */
     MONITOR_OPS
 };
 
@@ -69,6 +72,15 @@ enum monitor_terminal {
 #define MONITOR_LASTING 0x40000000u /* STAT, READLINK, CANONICAL: reply.value = parts, or 0 */
 #define MONITOR_ABSTRACT 0x80000000u
 
+enum monitor_kind { MONITOR_READS = 'r', MONITOR_EXECUTES = 'x' }; /* OPEN with READ, and with EXECUTE */
+#define MONITOR_COMPANY_MOST 12
+struct monitor_company {
+    int32_t result; /* 0: a descriptor has come; -ENOENT; MONITOR_NOT_AHEAD: ask when it is wanted */
+    uint32_t reserved;
+    struct pal_attributes attributes;
+};
+#define MONITOR_NOT_AHEAD 1
+
 /* Packed by hand: no padding.  `path` then `other` follow, without NULs; the packet ends there. */
 struct monitor_request {
     uint32_t op, sequence, flags, mode;
@@ -82,7 +94,7 @@ struct monitor_request {
 struct monitor_reply {
     uint32_t sequence;
     int32_t result; /* 0 or a negative errno */
-    uint32_t text_size, descriptors; /* SCM_RIGHTS entries that come with it: 0..2 */
+    uint32_t text_size, descriptors; /* SCM_RIGHTS entries that come with it */
     uint64_t value;
     struct pal_attributes attributes;
 };
@@ -120,6 +132,18 @@ struct linux_watch {
 };
 
 /*
+ * What a program asked when it was first started in this sandbox: what its later starts are told with it.  Guarded by
+ * `channel`, which is nobody's but the guest's: a forged list asks the monitor for what could be asked anyway.
+ */
+#define LINUX_STARTS 32
+struct linux_start {
+    uint64_t program;      /* a hash of its path; 0: nothing is known */
+    uint32_t size, learnt; /* bytes in `company`; learnt: it has been started again, only what is not wanted goes */
+    char company[1008];    /* as in MONITOR_START */
+};
+_Static_assert(LINUX_STARTS * sizeof(struct linux_start) % PAL_PAGE_SIZE == 0, "whole pages of the segment");
+
+/*
  * Offset 0 of the shared segment, mapped at PAL_SHARED_BASE.  The loader fills it before the first picoprocess starts:
  * boot's pointers are addresses in the segment; the PAL fills in boot's host facts (clocks, cpu_count, hwcap, ...).
  */
@@ -133,6 +157,7 @@ struct linux_shared {
     uint32_t generation;               /* moves when a name or attribute that the monitor told may have changed */
     uint64_t filter, filter_count;     /* address and length of the seccomp program (struct sock_filter) */
     uint64_t ahead, ahead_count;       /* struct linux_ahead[] */
+    uint64_t starts;                   /* address of struct linux_start[LINUX_STARTS], at first zero */
     struct pal_boot boot;
     struct linux_watch watch;
 };

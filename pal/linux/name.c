@@ -62,13 +62,29 @@ static int open_ahead(const struct pal_name *name, uint32_t flags, pal_handle_t 
     return 1;
 }
 
+/* What a program may have asked to have answered with it; 0: not this. */
+static uint32_t company_kind(const struct pal_name *name, uint32_t flags)
+{
+    if (name->nofollow)
+        return 0;
+    return flags == PAL_OPEN_READ ? MONITOR_READS : flags == (PAL_OPEN_READ | PAL_OPEN_EXECUTE) ? MONITOR_EXECUTES : 0;
+}
+
 int64_t linux_stream_open(const struct pal_name *name, uint32_t flags, uint32_t mode, pal_handle_t *out,
                           struct pal_attributes *out_attributes, struct pal_path_buffer *escape)
 {
     int64_t result;
+    uint32_t start = flags & PAL_OPEN_START, kind = company_kind(name, flags &= ~(uint32_t)PAL_OPEN_START);
     if (escape)
         escape->size = 0;
-    if (open_ahead(name, flags, out, out_attributes, &result))
+    if (open_ahead(name, flags, out, out_attributes, &result)) {
+        if (kind)
+            company_note(name, kind, result);
+        return result;
+    }
+    if (start && escape)
+        return company_open(name, flags, out, out_attributes, escape);
+    if (kind && company_take(name, kind, out, out_attributes, &result))
         return result;
     if (flags & (PAL_OPEN_WRITE | PAL_OPEN_CREATE | PAL_OPEN_TRUNCATE | PAL_OPEN_TEMPORARY))
         names_change();
@@ -77,6 +93,8 @@ int64_t linux_stream_open(const struct pal_name *name, uint32_t flags, uint32_t 
     struct monitor_reply reply;
     pal_handle_t handles[MONITOR_DESCRIPTORS];
     result = monitor_call(&request, name, NULL, &reply, escape, handles);
+    if (kind)
+        company_note(name, kind, result);
     if (result < 0)
         return result;
     *out = handles[0];

@@ -26,17 +26,22 @@ static int64_t advise_guest(uint32_t advice)
 int64_t linux_process_fork(uint32_t flags)
 {
     struct linux_thread *thread = thread_of(current_tcb());
-    uint32_t bare = flags & PAL_FORK_BARE && advise_guest(MADV_DOFORK) == 0;
+    uint32_t starts = flags & PAL_FORK_BARE, bare = starts && advise_guest(MADV_DOFORK) == 0;
+    if (!starts)
+        company_leave(0);
     if (bare)
         advise_guest(MADV_DONTFORK);
     int64_t child = host_call(clone, LINUX_CLONE_FORK, 0, NULL, &thread->tid, 0);
     if (bare && child)
         advise_guest(MADV_DOFORK);
     if (child)
+        company_leave(starts);
+    if (child)
         return child;
     if (linux_dispatch)
         linux_arm_dispatch();
     linux_host_signals = 0; /* the parent has them */
+    company_fork_child();
     thread_after_fork();
     return 0;
 }

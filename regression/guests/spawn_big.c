@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Programs started from a process with much memory and other threads: they find none of it, it keeps all of it, and what
- * madvise said of forks still holds. */
+/* Programs started from a process with much memory and other threads: they find none of it, it keeps all of it, and
+ * what madvise said of forks still holds. */
 #include "check.h"
 #include <pthread.h>
 #include <signal.h>

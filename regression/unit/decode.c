@@ -108,6 +108,28 @@ Test(decode, bounds)
     cr_assert_eq(request_decode(&packet, total, &request), -EINVAL);
 }
 
+Test(decode, company)
+{
+    static const struct { const char *list; size_t size; int result; } cases[] = {
+        {"r/a\0x/b\0r/c", 12, 0}, {"", 0, 0},          {"r/a", 3, -EINVAL},     {"ra", 3, -EINVAL},
+        {"s/a", 4, -EINVAL},       {"r/a\0", 5, -EINVAL}, {"\0r/a", 5, -EINVAL}, {"r", 1, -EINVAL},
+    };
+    struct packet packet;
+    struct request request;
+    char many[(MONITOR_COMPANY_MOST + 1) * 4];
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        size_t total = fill(&packet, MONITOR_START, "/p", 2, cases[i].list, cases[i].size);
+        cr_assert_eq(request_decode(&packet, total, &request), cases[i].result, "case %zu", i);
+    }
+    for (size_t i = 0; i < sizeof many; i += 4)
+        memcpy(many + i, "r/a", 4);
+    cr_assert_eq(request_decode(&packet, fill(&packet, MONITOR_START, "/p", 2, many, sizeof many - 4), &request), 0);
+    cr_assert_eq(request_decode(&packet, fill(&packet, MONITOR_START, "/p", 2, many, sizeof many), &request), -EINVAL);
+    size_t total = fill(&packet, MONITOR_START, "/p", 2, "", 0);
+    packet.header.flags = PAL_OPEN_WRITE;
+    cr_assert_eq(request_decode(&packet, total, &request), -EINVAL);
+}
+
 Test(decode, local_names)
 {
     struct packet packet;

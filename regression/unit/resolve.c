@@ -298,6 +298,37 @@ Test(resolve, public_only)
     cr_assert_str_eq(contents("/public/closed/x"), "error 13");
 }
 
+/* What comes along with a program: by the same policy, only what the sandbox can't change, and nothing is denied. */
+Test(resolve, company)
+{
+    static const char list[] = "r/data/file\0r/data/none\0r/work/mine\0r/public/private\0r/data/dir";
+    const struct request request = {.op = MONITOR_START, .path = "/data/dir/deep", .path_size = 14,
+                                    .flags = PAL_OPEN_READ, .other = list, .other_size = sizeof list};
+    struct monitor_company told[5];
+    cr_assert_eq(symlink("/work/mine", at("ro/away")), 0);
+    answer.reply.descriptors = 0;
+    cr_assert_eq(serve_start(&tree, &request, &answer), 0);
+    cr_assert_eq(answer.text.size, sizeof told);
+    memcpy(told, answer.text.bytes, sizeof told);
+    cr_assert(told[0].result == 0 && told[0].attributes.size == 4 && told[1].result == -ENOENT);
+    cr_assert(told[2].result == MONITOR_NOT_AHEAD && told[3].result == MONITOR_NOT_AHEAD);
+    cr_assert_eq(told[4].result, MONITOR_NOT_AHEAD);
+    cr_assert_eq(answer.reply.descriptors, 2);
+    char bytes[8];
+    cr_assert(read(answer.descriptors[0], bytes, 8) == 4 && !memcmp(bytes, "deep", 4));
+    cr_assert(read(answer.descriptors[1], bytes, 8) == 4 && !memcmp(bytes, "file", 4));
+    close(answer.descriptors[0]);
+    close(answer.descriptors[1]);
+    cr_assert(tree.denials.count == 0 && tree.denials.kept == 0);
+    const struct request away = {.op = MONITOR_START, .path = "/data/file", .path_size = 10, .flags = PAL_OPEN_READ,
+                                 .other = "r/data/away", .other_size = 12};
+    answer.reply.descriptors = 0;
+    cr_assert(serve_start(&tree, &away, &answer) == 0 && answer.reply.descriptors == 1);
+    memcpy(told, answer.text.bytes, sizeof *told);
+    cr_assert_eq(told->result, MONITOR_NOT_AHEAD, "a symlink to where the sandbox may write");
+    close(answer.descriptors[0]);
+}
+
 Test(resolve, scratch)
 {
     cr_assert_eq(stat_of("/tmp/none", 0), -ENOENT);

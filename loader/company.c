@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A program about to be started, and answers to what its earlier starts asked first: one round trip in place of one
+ * each.  Every answer is what serve_open would have said, by the same policy; which names come along is
+ * the picoprocess's to say, and gains it nothing that it could not ask for.
+ *
+ * An answer that comes before its question must still be right when that is asked, some milliseconds later.  So only
+ * names come along that the sandbox can't change.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "loader/loader.h"
+
+static bool is_fixed(const struct mount *mount)
+{
+    return mount && !mount->writable && mount->kind != MOUNT_SCRATCH;
+}
+
+/* Adds its descriptor to the program's answer. */
+static void bring(struct tree *tree, const char *item, struct answer *program, struct monitor_company *out)
+{
+    static struct answer answer;
+    const struct request request = {.op = MONITOR_OPEN,
+                                    .path = item + 1,
+                                    .path_size = strlen(item + 1),
+                                    .flags = PAL_OPEN_READ | (*item == MONITOR_EXECUTES ? PAL_OPEN_EXECUTE : 0u)};
+    answer.reply.descriptors = 0;
+    answer.mount = NULL;
+    *out = (struct monitor_company){.result = serve_open(tree, &request, &answer)};
+    bool fixed = is_fixed(answer.mount) && is_fixed(tree_mount_of(tree, request.path, request.path_size));
+    bool plain = out->result == -ENOENT || (!out->result && answer.reply.attributes.type == PAL_TYPE_FILE);
+    if (!fixed || !plain) {
+        out->result = MONITOR_NOT_AHEAD;
+        if (answer.reply.descriptors)
+            close(answer.descriptors[0]);
+        return;
+    }
+    if (out->result)
+        return;
+    out->attributes = answer.reply.attributes;
+    program->descriptors[program->reply.descriptors++] = answer.descriptors[0];
+}
+
+int serve_start(struct tree *tree, const struct request *request, struct answer *answer)
+{
+    int error = serve_open(tree, request, answer);
+    if (error || answer->reply.attributes.type != PAL_TYPE_FILE)
+        return error;
+    struct denials *denials = &tree->denials;
+    const size_t count = denials->count, kept = denials->kept;
+    const char *item = request->other, *end = item + request->other_size;
+    answer->text.size = 0;
+    for (; item < end; item += strlen(item) + 1) {
+        struct monitor_company one;
+        bring(tree, item, answer, &one);
+        memcpy(answer->text.bytes + answer->text.size, &one, sizeof one);
+        answer->text.size += (uint32_t)sizeof one;
+    }
+    while (denials->kept > kept) /* nobody has asked yet */
+        free(denials->first[--denials->kept].path);
+    denials->count = count;
+    return 0;
+}

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a program asks first when it starts is nearly always the same: its ld.so, the cache of libraries, the libraries.
+ * shared->starts remembers it for the sandbox's programs, and each later start has the answers come with the program
+ * (MONITOR_START).
+ *
+ * They belong to the thread that starts the program: nobody else may take one, as a fork in between would leave two
+ * with one descriptor.  A bare fork gives them to the child; whatever the thread does next ends them.  They hold for a
+ * short time only: the sandbox can't change what they tell, but the host can.
+ */
+#include <stdbool.h>
+
+#include "pal/linux/linux.h"
+
+#define COMPANY_CYCLES 250000000u /* about a tenth of a second */
+
+struct answer {
+    const char *item; /* in company.items; NULL: taken, and the handle is somebody's own now */
+    pal_handle_t handle;
+    int32_t result;
+    struct pal_attributes attributes;
+};
+
+static struct {
+    struct pal_tcb *owner; /* NULL: nobody starts a program.  Only who owns this looks at the rest */
+    uint64_t program, begun;
+    bool learns; /* what is asked now is remembered for later starts */
+    uint32_t count;
+    struct answer answers[MONITOR_COMPANY_MOST];
+    char items[sizeof((struct linux_start *)0)->company];
+} company;
+
+static uint64_t hash(const char *bytes, uint32_t size) /* FNV-1a */
+{
+    uint64_t value = 0xcbf29ce484222325u;
+    while (size--)
+        value = (value ^ (uint8_t)*bytes++) * 0x100000001b3u;
+    return value ? value : 1;
+}
+
+static uint32_t text_size(const char *text)
+{
+    uint32_t size = 0;
+    while (text[size])
+        size++;
+    return size;
+}
+
+static struct linux_start *start_of(uint64_t program)
+{
+    return (struct linux_start *)shared->starts + program % LINUX_STARTS;
+}
+
+static bool is_item(const char *item, uint32_t kind, const struct pal_name *name)
+{
+    return item[0] == (char)kind && text_size(item + 1) == name->size && !memcmp(item + 1, name->path, name->size);
+}
+
+/* ---- What is known of a program ---------------------------------------------------------------------------------- */
+
+/* Copies its list: returns the size, 0 where nothing is known. */
+static uint32_t read_list(uint64_t program)
+{
+    struct linux_start *start = start_of(program);
+    uint32_t size = 0;
+    linux_lock(&shared->channel);
+    if (start->program == program && start->size && start->size <= sizeof company.items) {
+        size = start->size;
+        start->learnt = 1;
+        memcpy(company.items, start->company, size);
+        company.items[size - 1] = 0;
+    }
+    linux_unlock(&shared->channel);
+    return size;
+}
+
+/* True at a program's first start.  Another program's place is taken over. */
+static bool begin_list(uint64_t program)
+{
+    struct linux_start *start = start_of(program);
+    linux_lock(&shared->channel);
+    if (start->program != program) {
+        start->program = program;
+        start->size = start->learnt = 0;
+    }
+    bool first = !start->learnt;
+    linux_unlock(&shared->channel);
+    return first;
+}
+
+/* Where the list has the item, or the list's end. */
+static uint32_t find(const struct linux_start *start, uint32_t kind, const struct pal_name *name, uint32_t *count)
+{
+    uint32_t at = 0;
+    for (*count = 0; at < start->size && !is_item(start->company + at, kind, name); ++*count)
+        at += text_size(start->company + at) + 1;
+    return at;
+}
+
+static void learn(uint32_t kind, const struct pal_name *name)
+{
+    struct linux_start *start = start_of(company.program);
+    uint32_t count, size = name->size + 2;
+    linux_lock(&shared->channel);
+    if (start->program == company.program && !start->learnt && start->size <= sizeof start->company) {
+        uint32_t at = find(start, kind, name, &count);
+        if (at == start->size && count < MONITOR_COMPANY_MOST && size <= sizeof start->company - at) {
+            start->company[at] = (char)kind;
+            memcpy(start->company + at + 1, name->path, name->size);
+            start->company[at + size - 1] = 0;
+            start->size = at + size;
+        }
+    }
+    linux_unlock(&shared->channel);
+}
+
+static void unlearn(const char *item)
+{
+    struct linux_start *start = start_of(company.program);
+    const struct pal_name name = {.path = item + 1, .size = text_size(item + 1)};
+    uint32_t count, size = name.size + 2;
+    linux_lock(&shared->channel);
+    if (start->program == company.program && start->size <= sizeof start->company) {
+        uint32_t at = find(start, (uint32_t)item[0], &name, &count);
+        for (uint32_t i = at; i + size < start->size; i++)
+            start->company[i] = start->company[i + size];
+        if (at < start->size)
+            start->size -= size;
+    }
+    linux_unlock(&shared->channel);
+}
+
+/* ---- Whose answers ----------------------------------------------------------------------------------------------- */
+
+static bool is_mine(void)
+{
+    return __atomic_load_n(&company.owner, __ATOMIC_RELAXED) == current_tcb();
+}
+
+static bool in_time(void)
+{
+    return __builtin_ia32_rdtsc() - company.begun < COMPANY_CYCLES;
+}
+
+/* What is left is closed, and if it was to be wanted by now, not to come again. */
+static void drop(bool unwanted)
+{
+    for (uint32_t i = 0; i < company.count; i++) {
+        const struct answer *answer = &company.answers[i];
+        if (!answer->item || answer->handle < 0)
+            continue;
+        host_call(close, answer->handle);
+        if (unwanted && in_time())
+            unlearn(answer->item);
+    }
+    company.count = 0;
+    __atomic_store_n(&company.owner, NULL, __ATOMIC_RELEASE);
+}
+
+static bool begin(void)
+{
+    struct pal_tcb *nobody = NULL;
+    if (is_mine())
+        drop(true);
+    return __atomic_compare_exchange_n(&company.owner, &nobody, current_tcb(), 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+}
+
+void company_leave(uint32_t bare)
+{
+    if (is_mine())
+        drop(!bare);
+}
+
+void company_fork_child(void)
+{
+    if (company.owner && !is_mine())
+        drop(false); /* another thread's, which is not here */
+}
+
+/* ---- The answers ------------------------------------------------------------------------------------------------- */
+
+static void keep(const struct pal_path_buffer *text, const pal_handle_t *handles)
+{
+    struct monitor_company told;
+    const char *item = company.items;
+    for (uint32_t at = 0; at + sizeof told <= text->size; at += sizeof told, item += text_size(item) + 1) {
+        memcpy(&told, text->bytes + at, sizeof told);
+        if (told.result == MONITOR_NOT_AHEAD)
+            unlearn(item);
+        else
+            company.answers[company.count++] = (struct answer){
+                .item = item,
+                .handle = told.result ? PAL_NO_HANDLE : *handles++,
+                .result = told.result,
+                .attributes = told.attributes};
+    }
+}
+
+int64_t company_open(const struct pal_name *name, uint32_t flags, pal_handle_t *out,
+                     struct pal_attributes *out_attributes, struct pal_path_buffer *escape)
+{
+    struct monitor_request request = {.flags = flags};
+    struct monitor_reply reply;
+    pal_handle_t handles[MONITOR_DESCRIPTORS];
+    struct pal_name list = {.path = company.items};
+    bool mine = begin();
+    if (mine) {
+        company.program = hash(name->path, name->size);
+        company.begun = __builtin_ia32_rdtsc();
+        list.size = read_list(company.program);
+        company.learns = false;
+    }
+    int64_t result = -EMFILE;
+    if (list.size) {
+        request.op = MONITOR_START;
+        result = monitor_call(&request, name, &list, &reply, escape, handles);
+    }
+    if (result == -EMFILE) { /* perhaps there is room for the program */
+        list.size = request.other_size = 0;
+        request.op = MONITOR_OPEN;
+        result = monitor_call(&request, name, NULL, &reply, escape, handles);
+    }
+    if (result < 0) {
+        company_leave(0);
+        return result;
+    }
+    if (list.size && reply.attributes.type == PAL_TYPE_FILE) {
+        keep(escape, handles + 1);
+        escape->size = 0;
+    } else if (mine) {
+        company.learns = begin_list(company.program);
+    }
+    *out = handles[0];
+    if (out_attributes)
+        *out_attributes = reply.attributes;
+    return 0;
+}
+
+int company_take(const struct pal_name *name, uint32_t kind, pal_handle_t *out, struct pal_attributes *out_attributes,
+                 int64_t *result)
+{
+    if (!is_mine() || !company.count)
+        return 0;
+    if (!in_time()) {
+        drop(false);
+        return 0;
+    }
+    for (uint32_t i = 0; i < company.count; i++) {
+        struct answer *answer = &company.answers[i];
+        if (!answer->item || !is_item(answer->item, kind, name))
+            continue;
+        __atomic_store_n(&answer->item, NULL, __ATOMIC_RELEASE); /* a fork by another thread must not close it */
+        if (!answer->result)
+            *out = answer->handle;
+        if (out_attributes && !answer->result)
+            *out_attributes = answer->attributes;
+        *result = answer->result;
+        return 1;
+    }
+    return 0;
+}
+
+void company_note(const struct pal_name *name, uint32_t kind, int64_t result)
+{
+    if (is_mine() && company.learns && in_time() && (result == 0 || result == -ENOENT))
+        learn(kind, name);
+}
