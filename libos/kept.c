@@ -13,7 +13,6 @@
 #include "libos/files.h"
 #include "libos/shared.h"
 
-#define SETS 1024u
 #define WAYS 4u
 #define NOT_KEPT (-4096) /* no errno */
 #define WORTH 3u
@@ -22,12 +21,13 @@
 
 struct kept {
     uint32_t sequence, hash;
+    uint32_t waits; /* requests until it is worth keeping again */
     uint16_t path_size, text_size;
-    uint8_t kind, lost; /* lost: how often it turned out not to hold */
     int16_t result;
+    uint8_t kind, lost; /* lost: how often it turned out not to hold */
     struct pal_lasting lasting;
     struct pal_attributes attributes;
-    char bytes[512 - 16 - sizeof(struct pal_lasting) - sizeof(struct pal_attributes)]; /* path, text */
+    char bytes[512 - 24 - sizeof(struct pal_lasting) - sizeof(struct pal_attributes)]; /* path, text */
 };
 _Static_assert(sizeof(struct kept) == 512, "entries don't share cache lines");
 
@@ -38,14 +38,14 @@ struct question {
     uint32_t kind, hash;
 };
 
-static struct kept *entries; /* SETS * WAYS */
+static struct kept *entries; /* KEPT_SETS * WAYS */
 static struct kept_state *state;
 
 uint64_t kept_init(uint64_t at, struct kept_state *shared_state)
 {
     entries = (struct kept *)(uintptr_t)at;
     state = shared_state;
-    return at + SETS * WAYS * sizeof *entries;
+    return at + KEPT_SETS * WAYS * sizeof *entries;
 }
 
 void kept_mapped(void)
@@ -80,7 +80,18 @@ static struct question question_of(const struct name *name, bool reads)
 
 static struct kept *set_of(const struct question *question)
 {
-    return &entries[question->hash % SETS * WAYS];
+    return &entries[question->hash % KEPT_SETS * WAYS];
+}
+
+/* Most programs keep little: so the entries' pages are touched only where there is something. */
+static uint64_t *used_word(const struct question *question)
+{
+    return &state->used[question->hash % KEPT_SETS / 64];
+}
+
+static uint64_t used_bit(const struct question *question)
+{
+    return 1ull << question->hash % 64;
 }
 
 static bool is_same(const struct kept *entry, const struct question *question)
@@ -110,21 +121,23 @@ static bool still_holds(const struct pal_lasting *lasting, uint32_t type)
 }
 
 /* It didn't hold: it is not asked about again until it is kept anew. */
-static void lose(struct kept *entry, const struct question *question, uint32_t sequence)
+static void lose(struct kept *entry, uint32_t sequence)
 {
     if (!atomic_replace32(&entry->sequence, sequence, sequence + 1))
         return;
     if (entry->lasting.parts && entry->lost < LOST_MOST)
         entry->lost++;
     entry->lasting.parts = 0;
+    entry->waits = WORTH << entry->lost;
     atomic_set(&entry->sequence, sequence + 2);
-    state->asked[question->hash % KEPT_ASKED] = 0;
 }
 
 /* The answer's result, copied out whole, or NOT_KEPT. */
 static int64_t look_up(const struct question *question, struct pal_attributes *attributes, struct pal_path_buffer *text)
 {
     struct kept *set = set_of(question);
+    if (!(atomic_get(used_word(question)) & used_bit(question)))
+        return NOT_KEPT;
     for (uint32_t way = 0; way < WAYS; way++) {
         struct kept *entry = &set[way];
         uint32_t sequence = atomic_get(&entry->sequence);
@@ -144,7 +157,7 @@ static int64_t look_up(const struct question *question, struct pal_attributes *a
             return NOT_KEPT;
         if (LIKELY(still_holds(&lasting, attributes && !result ? attributes->type : 0)))
             return result;
-        lose(entry, question, sequence);
+        lose(entry, sequence);
         break;
     }
     return NOT_KEPT;
@@ -152,22 +165,34 @@ static int64_t look_up(const struct question *question, struct pal_attributes *a
 
 /* ---- Keeping ----------------------------------------------------------------------------------------------------- */
 
+/* Counts a request for a name.  One that comes between takes the place of another: so a long round of names, each looked
+ * at now and then, costs no more than the requests. */
+static uint32_t count_request(const struct question *question)
+{
+    uint16_t *cell = &state->asked[question->hash % KEPT_ASKED], tag = (uint16_t)(question->hash >> 16 & 0xfff0);
+    uint16_t was = __atomic_load_n(cell, __ATOMIC_RELAXED), count = 1;
+    if ((was & 0xfff0) == tag)
+        count = (uint16_t)MIN((was & 0xf) + 1, 0xf);
+    __atomic_store_n(cell, (uint16_t)(tag | count), __ATOMIC_RELAXED); /* a lost update does no harm */
+    return count;
+}
+
 /* Where an answer could be kept, once it has been asked for often enough; else NULL. */
 static struct kept *room_for(const struct question *question)
 {
     struct kept *set = set_of(question), *free = NULL;
-    uint8_t *asked = &state->asked[question->hash % KEPT_ASKED];
-    uint8_t count = *asked;
-    if (count < UINT8_MAX)
-        *asked = ++count; /* a lost update does no harm */
-    if (LIKELY(count < WORTH) || question->name->path.size > sizeof set->bytes)
+    if (LIKELY(count_request(question) < WORTH) || question->name->path.size > sizeof set->bytes)
         return NULL;
     for (uint32_t way = 0; way < WAYS; way++) {
         struct kept *entry = &set[way];
         if (atomic_get(&entry->sequence) & 1)
             continue;
-        if (is_same(entry, question))
-            return count < WORTH << entry->lost ? NULL : entry;
+        if (is_same(entry, question)) {
+            if (!entry->waits)
+                return entry;
+            entry->waits--;
+            return NULL;
+        }
         if (!entry->lasting.parts)
             free = entry;
     }
@@ -175,7 +200,7 @@ static struct kept *room_for(const struct question *question)
         if (!(atomic_get(&set[way].sequence) & 1) && PAL->name_lasts(&set[way].lasting) != 1)
             free = &set[way];
     if (!free && __atomic_fetch_add(&state->turn, 1, __ATOMIC_RELAXED) % ADMITTED == 0)
-        free = &set[question->hash / SETS % WAYS];
+        free = &set[question->hash / KEPT_SETS % WAYS];
     return free;
 }
 
@@ -189,6 +214,7 @@ static void keep(struct kept *entry, const struct question *question, int64_t re
         return;
     if (!is_same(entry, question))
         entry->lost = 0;
+    entry->waits = 0;
     entry->hash = question->hash;
     entry->kind = (uint8_t)question->kind;
     entry->path_size = (uint16_t)path_size;
@@ -201,6 +227,8 @@ static void keep(struct kept *entry, const struct question *question, int64_t re
     if (text_size)
         memcpy(entry->bytes + path_size, text->bytes, text_size);
     atomic_set(&entry->sequence, sequence + 2);
+    if (!(atomic_get(used_word(question)) & used_bit(question)))
+        atomic_or(used_word(question), used_bit(question));
 }
 
 /* ---- What others ask --------------------------------------------------------------------------------------------- */

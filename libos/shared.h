@@ -95,10 +95,12 @@ struct futex_events {
     struct { uint32_t waiting, woken; } buckets[FUTEX_BUCKETS];
 };
 
-#define KEPT_ASKED 2048u
+#define KEPT_SETS 1024u
+#define KEPT_ASKED 1024u
 struct kept_state { /* kept.c */
-    uint32_t turn, mapped;     /* mapped: some file was mapped to be written.  Atomic */
-    uint8_t asked[KEPT_ASKED]; /* how often, by hash */
+    uint32_t turn, mapped;      /* mapped: some file was mapped to be written.  Atomic */
+    uint64_t used[KEPT_SETS / 64]; /* bit set: something was kept there.  Atomic */
+    uint16_t asked[KEPT_ASKED]; /* by hash: a name's tag, and how often it was asked for */
 };
 
 struct shared_table {
