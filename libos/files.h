@@ -124,7 +124,24 @@ const struct pal_mount *mount_of(const char *path);
  * PAL->attributes_get and PAL->name_read. */
 int64_t host_name_attributes(const struct name *name, struct pal_attributes *out, struct pal_path_buffer *escape);
 int64_t host_name_read(const struct name *name, struct pal_path_buffer *out);
+/* Attributes if they are kept, without asking; or KEPT_NOTHING.  `ask` counts as a request, and may well ask. */
+#define KEPT_NOTHING (-4096) /* no errno */
+int64_t kept_attributes(const struct name *name, struct pal_attributes *out);
+int64_t kept_attributes_ask(const struct name *name, struct pal_attributes *out);
 void kept_mapped(void); /* a file was mapped so that memory writes change it: see PAL_LASTING_WRITABLE */
+
+/* spare.c: handles of plain files opened for reading, kept from a close to the next open. */
+extern const struct file_ops spare_ops; /* hostfile.c */
+bool spare_allowed(uint32_t flags);     /* O_*: may a file that is opened so have one? */
+/* A file at offset 0, or NULL.  path: as it was opened by.  kept: what the name means now, by an answer that holds. */
+struct file *spare_take(const char *path, const struct pal_attributes *kept, uint32_t flags);
+/* A file that was just opened: from now on its handle becomes a spare when it ends, unless it is spoiled before. */
+void spare_prepare(struct file *file, const struct pal_attributes *opened, const struct pal_attributes *kept);
+void spare_give(struct file *file);     /* file_ops.destroy */
+void file_spoil(const struct file *file);   /* its description is no longer as open(2) makes it, or not this process's alone */
+void spare_end_all(void);               /* before the first record lock */
+void spare_fork(void);                  /* just before the host forks; in the child: */
+void spare_fork_child(void);
 
 /* names.c: a socket's name, for bind(2); -EEXIST.  `name` becomes the place where it is. */
 int64_t name_make_socket(struct name *name, uint32_t mode);

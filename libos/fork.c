@@ -115,6 +115,7 @@ static void child_alone(struct thread *self, bool bare)
     mm_fork_child(bare);
     self->tcb->libos[MUTEXES_HELD] = 0;
     files_fork_child(process->files);
+    spare_fork_child();
     fs_fork_child(process->fs);
     signals_fork_child(process);
     for (struct process *next; others; others = next) {
@@ -146,6 +147,7 @@ int64_t fork_host(struct shared_process *slot, uint32_t flags)
     gate_shut();
     mm_fork_lock();
     site_lock();
+    spare_fork();
     host = PAL->process_fork(flags);
     site_unlock();
     if (host == 0) {

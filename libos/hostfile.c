@@ -58,6 +58,11 @@ static const struct file_ops plain_ops = {
     .kind = "file", .read = host_read, .write = host_write, .seek = host_seek, .attributes = host_attributes,
     .control = plain_ioctl, .map = host_map,
 };
+/* The same, of a file whose handle may outlive it: see spare.c. */
+const struct file_ops spare_ops = {
+    .kind = "file", .read = host_read, .write = host_write, .seek = host_seek, .attributes = host_attributes,
+    .control = plain_ioctl, .map = host_map, .destroy = spare_give,
+};
 static const struct file_ops directory_ops = {
     .kind = "file", .seek = host_seek, .list = host_list, .attributes = host_attributes,
 };

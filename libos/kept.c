@@ -14,8 +14,8 @@
 #include "libos/shared.h"
 
 #define WAYS 4u
-#define NOT_KEPT (-4096) /* no errno */
 #define WORTH 3u
+#define REFUSED 15u    /* asked for in vain: it can't be kept */
 #define LOST_MOST 4u   /* then an answer is worth keeping after WORTH << LOST_MOST requests */
 #define ADMITTED 8u    /* one in so many replaces an answer that still is right: else a long round would keep none */
 
@@ -132,12 +132,12 @@ static void lose(struct kept *entry, uint32_t sequence)
     atomic_set(&entry->sequence, sequence + 2);
 }
 
-/* The answer's result, copied out whole, or NOT_KEPT. */
+/* The answer's result, copied out whole, or KEPT_NOTHING. */
 static int64_t look_up(const struct question *question, struct pal_attributes *attributes, struct pal_path_buffer *text)
 {
     struct kept *set = set_of(question);
     if (!(atomic_get(used_word(question)) & used_bit(question)))
-        return NOT_KEPT;
+        return KEPT_NOTHING;
     for (uint32_t way = 0; way < WAYS; way++) {
         struct kept *entry = &set[way];
         uint32_t sequence = atomic_get(&entry->sequence);
@@ -154,27 +154,42 @@ static int64_t look_up(const struct question *question, struct pal_attributes *a
         }
         __atomic_thread_fence(__ATOMIC_ACQUIRE);
         if (atomic_get(&entry->sequence) != sequence || !lasting.parts)
-            return NOT_KEPT;
+            return KEPT_NOTHING;
         if (LIKELY(still_holds(&lasting, attributes && !result ? attributes->type : 0)))
             return result;
         lose(entry, sequence);
         break;
     }
-    return NOT_KEPT;
+    return KEPT_NOTHING;
 }
 
 /* ---- Keeping ----------------------------------------------------------------------------------------------------- */
 
-/* Counts a request for a name.  One that comes between takes the place of another: so a long round of names, each looked
- * at now and then, costs no more than the requests. */
+/*
+ * Counts requests for a name.  One that comes between takes the place of another: so a long round of names, each looked
+ * at now and then, costs no more than the requests.
+ */
+static uint16_t *cell_of(const struct question *question, uint16_t *tag)
+{
+    *tag = (uint16_t)(question->hash >> 16 & 0xfff0);
+    return &state->asked[question->hash % KEPT_ASKED];
+}
+
 static uint32_t count_request(const struct question *question)
 {
-    uint16_t *cell = &state->asked[question->hash % KEPT_ASKED], tag = (uint16_t)(question->hash >> 16 & 0xfff0);
-    uint16_t was = __atomic_load_n(cell, __ATOMIC_RELAXED), count = 1;
-    if ((was & 0xfff0) == tag)
-        count = (uint16_t)MIN((was & 0xf) + 1, 0xf);
+    uint16_t tag, *cell = cell_of(question, &tag), was = __atomic_load_n(cell, __ATOMIC_RELAXED);
+    uint32_t count = (was & 0xfff0) == tag ? was & 0xf : 0;
+    if (count == REFUSED)
+        return 0;
+    count = MIN(count + 1, REFUSED - 1);
     __atomic_store_n(cell, (uint16_t)(tag | count), __ATOMIC_RELAXED); /* a lost update does no harm */
     return count;
+}
+
+static void refuse(const struct question *question)
+{
+    uint16_t tag, *cell = cell_of(question, &tag);
+    __atomic_store_n(cell, (uint16_t)(tag | REFUSED), __ATOMIC_RELAXED);
 }
 
 /* Where an answer could be kept, once it has been asked for often enough; else NULL. */
@@ -209,8 +224,13 @@ static void keep(struct kept *entry, const struct question *question, int64_t re
 {
     uint32_t path_size = question->name->path.size, text_size = text && result >= 0 ? text->size : 0;
     uint32_t sequence = atomic_get(&entry->sequence);
-    if (!lasting->parts || path_size + text_size > sizeof entry->bytes || sequence & 1 ||
-        !atomic_replace32(&entry->sequence, sequence, sequence + 1))
+    if (lasting->parts == PAL_LASTING_LATER)
+        return;
+    if (!(lasting->parts & PAL_LASTING) || path_size + text_size > sizeof entry->bytes) {
+        refuse(question);
+        return;
+    }
+    if (sequence & 1 || !atomic_replace32(&entry->sequence, sequence, sequence + 1))
         return;
     if (!is_same(entry, question))
         entry->lost = 0;
@@ -233,27 +253,43 @@ static void keep(struct kept *entry, const struct question *question, int64_t re
 
 /* ---- What others ask --------------------------------------------------------------------------------------------- */
 
+static int64_t ask_attributes(const struct question *question, struct kept *room, struct pal_attributes *out,
+                              struct pal_path_buffer *escape)
+{
+    struct pal_lasting lasting = {.parts = 0};
+    struct pal_name asked = name_asked(question->name);
+    asked.lasting = room ? &lasting : NULL;
+    int64_t result = PAL->attributes_get(PAL_NO_HANDLE, &asked, out, escape);
+    if (room)
+        keep(room, question, result, &lasting, out, NULL);
+    return result;
+}
+
 int64_t host_name_attributes(const struct name *name, struct pal_attributes *out, struct pal_path_buffer *escape)
 {
     struct question question = question_of(name, false);
     int64_t result = look_up(&question, out, NULL);
-    if (LIKELY(result != NOT_KEPT))
-        return result;
-    struct pal_lasting lasting = {.parts = 0};
+    return LIKELY(result != KEPT_NOTHING) ? result : ask_attributes(&question, room_for(&question), out, escape);
+}
+
+int64_t kept_attributes(const struct name *name, struct pal_attributes *out)
+{
+    struct question question = question_of(name, false);
+    return look_up(&question, out, NULL);
+}
+
+int64_t kept_attributes_ask(const struct name *name, struct pal_attributes *out)
+{
+    struct question question = question_of(name, false);
     struct kept *room = room_for(&question);
-    struct pal_name asked = name_asked(name);
-    asked.lasting = room ? &lasting : NULL;
-    result = PAL->attributes_get(PAL_NO_HANDLE, &asked, out, escape);
-    if (room)
-        keep(room, &question, result, &lasting, out, NULL);
-    return result;
+    return room ? ask_attributes(&question, room, out, NULL) : KEPT_NOTHING;
 }
 
 int64_t host_name_read(const struct name *name, struct pal_path_buffer *out)
 {
     struct question question = question_of(name, true);
     int64_t result = look_up(&question, NULL, out);
-    if (result != NOT_KEPT)
+    if (result != KEPT_NOTHING)
         return result;
     struct pal_lasting lasting = {.parts = 0};
     struct kept *room = room_for(&question);

@@ -73,6 +73,42 @@ static int64_t open_when_read(const struct pal_name *name, uint32_t flags, pal_h
     }
 }
 
+/* What is kept of a name: KEPT_NOTHING, or the result and attributes. */
+struct known {
+    int64_t result;
+    struct pal_attributes attributes;
+};
+
+static bool may_create(uint32_t flags) { return flags & (O_CREAT | (O_TMPFILE & ~O_DIRECTORY)); }
+
+/* An open that asks nobody: of what is known not to be there, or of a file whose handle is there still. */
+static bool open_known(const struct name *name, uint32_t flags, uint32_t purpose, struct known *known,
+                       struct file **out)
+{
+    known->result = KEPT_NOTHING;
+    if (may_create(flags))
+        return false;
+    known->result = kept_attributes(name, &known->attributes);
+    if (known->result == -ENOENT || known->result == -ENOTDIR)
+        return true;
+    if (known->result || purpose || name->directory || !spare_allowed(flags))
+        return false;
+    *out = spare_take(name->path.bytes, &known->attributes, (flags & ~FORGOTTEN) | O_LARGEFILE);
+    return *out != NULL;
+}
+
+/* What is opened again and again is worth knowing.  file: NULL where there is none. */
+static void note_opened(const struct name *name, uint32_t flags, struct known *known, struct file *file,
+                        const struct pal_attributes *opened)
+{
+    if (may_create(flags) || (file && (file->type != PAL_TYPE_FILE || name->directory || !spare_allowed(flags))))
+        return;
+    if (known->result == KEPT_NOTHING)
+        known->result = kept_attributes_ask(name, &known->attributes);
+    if (file && known->result == 0)
+        spare_prepare(file, opened, &known->attributes);
+}
+
 static int64_t open_host(struct name *name, uint32_t flags, uint32_t mode, uint32_t purpose,
                          struct pal_path_buffer *escape, struct file **out)
 {
@@ -80,8 +116,11 @@ static int64_t open_host(struct name *name, uint32_t flags, uint32_t mode, uint3
     struct pal_name asked = name_asked(name);
     pal_handle_t handle = PAL_NO_HANDLE;
     uint32_t pal_flags = pal_open_flags(flags, purpose) | (name->directory ? PAL_OPEN_DIRECTORY : 0);
+    struct known known;
     if (name->directory && flags & O_CREAT)
         return -EISDIR;
+    if (open_known(name, flags, purpose, &known, out))
+        return known.result;
     int64_t result = PAL->stream_open(&asked, pal_flags, mode, &handle, &attributes, escape);
     if (UNLIKELY(result == -ENXIO) && !(flags & O_NONBLOCK))
         result = open_when_read(&asked, pal_flags, &handle, &attributes, escape);
@@ -91,13 +130,18 @@ static int64_t open_host(struct name *name, uint32_t flags, uint32_t mode, uint3
             return result;
         return name_is_own(name) ? open_own(name, flags, mode, out) : rootdir_open(name, flags, out);
     }
+    if (result == -ENOENT)
+        note_opened(name, flags, &known, NULL, NULL);
     if (result < 0)
         return result;
     /* O_TMPFILE's file has no name: "directory/#inode (deleted)" would name another's. */
     bool named = (flags & O_TMPFILE) != O_TMPFILE, moved = escape->size && escape->size < PAL_PATH_MAX;
     const char *path = moved ? escape->bytes : name->path.bytes;
-    return host_file_new(handle, (flags & ~FORGOTTEN) | (flags & O_PATH ? 0 : O_LARGEFILE), attributes.type,
-                         named ? path : NULL, out);
+    result = host_file_new(handle, (flags & ~FORGOTTEN) | (flags & O_PATH ? 0 : O_LARGEFILE), attributes.type,
+                           named ? path : NULL, out);
+    if (result == 0 && !purpose)
+        note_opened(name, flags, &known, *out, &attributes);
+    return result;
 }
 
 int64_t name_open(struct name *name, uint32_t flags, uint32_t mode, uint32_t purpose, struct file **out)

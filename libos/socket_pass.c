@@ -142,6 +142,11 @@ static int64_t pack_file(const struct file *file, struct parcel_file *out, struc
 {
     bool is_socket = file->ops == &socket_ops || file->ops == &socket_new_ops;
     *out = (struct parcel_file){.ops = file->ops, .private = file->private, .flags = file->flags, .type = file->type};
+    if (file->ops == &spare_ops) { /* the sender's own matter, and that's over */
+        file_spoil(file);
+        out->ops = host_ops(PAL_TYPE_FILE);
+        out->private = 0;
+    }
     out->path_size = file->path ? (uint32_t)strlen(file->path) : 0;
     out->reopened = !is_socket && (file->data || file->handle == PAL_NO_HANDLE);
     if (out->reopened && (!out->path_size || file->path[0] != '/')) {

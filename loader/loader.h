@@ -125,7 +125,8 @@ ssize_t path_clean(char *out, size_t room, const char *path, size_t size, bool *
 
 /* ---- watch.c ----------------------------------------------------------------------------------------------------- */
 
-/* From here on, PLACE_WATCH and watch_add collect what an answer about this path depends on.  False: it can't be kept. */
+/* From here on, PLACE_WATCH and watch_add collect what an answer about this path depends on.  False: it can't be kept,
+ * and watcher.parts is what to tell of it. */
 bool watch_begin(struct tree *tree, const struct request *request);
 /* A directory in which a name is about to be looked up, or an object whose attributes are about to be read. */
 void watch_add(struct tree *tree, const struct mount *mount, int fd);

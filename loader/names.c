@@ -87,9 +87,14 @@ static int attributes_of(const struct place *place, struct pal_attributes *out)
 }
 
 /* Where an answer is to be kept, what it depends on is watched before it is looked at. */
-static unsigned look_flags(struct tree *tree, const struct request *request)
+static unsigned look_flags(struct tree *tree, const struct request *request, struct answer *answer)
 {
-    return request->flags & MONITOR_LASTING && watch_begin(tree, request) ? PLACE_WATCH : 0;
+    if (!(request->flags & MONITOR_LASTING))
+        return 0;
+    if (watch_begin(tree, request))
+        return PLACE_WATCH;
+    answer->reply.value = tree->watcher.parts;
+    return 0;
 }
 
 static void look_end(struct tree *tree, unsigned flags, const struct place *place, int result, struct answer *answer)
@@ -101,7 +106,7 @@ static void look_end(struct tree *tree, unsigned flags, const struct place *plac
 int serve_stat(struct tree *tree, const struct request *request, struct answer *answer)
 {
     struct place place;
-    unsigned flags = look_flags(tree, request) | (request->flags & MONITOR_NOFOLLOW ? PLACE_NOFOLLOW : 0);
+    unsigned flags = look_flags(tree, request, answer) | (request->flags & MONITOR_NOFOLLOW ? PLACE_NOFOLLOW : 0);
     int error = resolve(tree, request->path, request->path_size, flags, &place, &answer->text);
     if (!error) {
         if (flags & PLACE_WATCH && place.object >= 0)
@@ -132,7 +137,7 @@ static int read_link(struct place *place, struct answer *answer)
 int serve_readlink(struct tree *tree, const struct request *request, struct answer *answer)
 {
     struct place place;
-    unsigned flags = look_flags(tree, request) | PLACE_NOFOLLOW;
+    unsigned flags = look_flags(tree, request, answer) | PLACE_NOFOLLOW;
     int error = resolve(tree, request->path, request->path_size, flags, &place, &answer->text);
     if (!error) {
         error = read_link(&place, answer);
@@ -145,7 +150,7 @@ int serve_readlink(struct tree *tree, const struct request *request, struct answ
 int serve_canonical(struct tree *tree, const struct request *request, struct answer *answer)
 {
     struct place place;
-    unsigned flags = look_flags(tree, request);
+    unsigned flags = look_flags(tree, request, answer);
     int error = resolve(tree, request->path, request->path_size, flags, &place, &answer->text);
     if (!error) {
         answer->text.size = (uint32_t)place.guest_size;

@@ -77,8 +77,8 @@ static bool is_unmade(const struct tree *tree, const struct request *request)
 bool watch_begin(struct tree *tree, const struct request *request)
 {
     struct watcher *watcher = &tree->watcher;
-    watcher->parts = 0;
-    if (is_unmade(tree, request) || watcher->last > NUMBER_MOST)
+    watcher->parts = is_unmade(tree, request) ? PAL_LASTING_LATER : 0;
+    if (watcher->parts || watcher->last > NUMBER_MOST)
         return false;
     if (watcher->fd < 0 && (watcher->failed || !make_instance(watcher)))
         return false;

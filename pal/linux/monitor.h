@@ -124,7 +124,8 @@ struct linux_ahead {
  *
  * A guest that reads events away, or forges epochs, deceives its own sandbox alone: the monitor reads neither.
  */
-#define LINUX_WATCH_PARTS 62u
+#define LINUX_WATCH_PARTS 61u
+#define LINUX_WATCH_MASK ((1ull << LINUX_WATCH_PARTS) - 1)
 struct linux_watch {
     struct pal_mutex lock; /* guards reading, and the following but for looking at it */
     uint64_t epoch;

@@ -127,7 +127,7 @@ int64_t linux_attributes_get(pal_handle_t handle, const struct pal_name *name, s
     const struct linux_ahead *ahead = ahead_find(name, false);
     if (ahead) {
         if (name->lasting)
-            name->lasting->parts = 0;
+            name->lasting->parts = PAL_LASTING_LATER;
         int32_t descriptor = __atomic_load_n(&ahead->descriptor, __ATOMIC_RELAXED);
         if (descriptor < 0 && descriptor != AHEAD_NO_DESCRIPTOR)
             return descriptor;

@@ -80,14 +80,14 @@ void lasting_begin(struct pal_lasting *out)
 
 void lasting_end(struct pal_lasting *out, uint64_t parts)
 {
-    if (!(parts & (PAL_LASTING_WRITABLE - 1)) || take_watcher())
+    if (!(parts & LINUX_WATCH_MASK) || take_watcher())
         out->parts = parts;
 }
 
 int64_t linux_name_lasts(const struct pal_lasting *lasting)
 {
     struct linux_watch *watch = &shared->watch;
-    uint64_t parts = lasting->parts & (PAL_LASTING_WRITABLE - 1);
+    uint64_t parts = lasting->parts & LINUX_WATCH_MASK;
     if (!(lasting->parts & PAL_LASTING))
         return 0;
     if (!parts)
