@@ -95,8 +95,8 @@ static void news_fill(struct news *news, struct shared_process *slot, struct sha
         .status = status,
         .code = code,
         .uid = slot->uid,
-        .user_ns = slot->user_ns,
-        .system_ns = slot->system_ns,
+        .user_ns = slot->used.user_ns,
+        .system_ns = slot->used.system_ns,
     };
     atomic_add(&parent->event, 1);
 }
@@ -171,9 +171,9 @@ static void host_child_ended(const struct host_child *ended, const struct pal_ch
         process_orphans_killed(slot);
     }
     shared_lock();
-    slot->user_ns = facts->user_ns;
-    slot->system_ns = facts->system_ns;
-    slot->max_rss = facts->max_rss;
+    slot->used = facts->used;
+    usage_subtract(&slot->used, &slot->reaped);
+    usage_add(&process_real()->shared->reaped, &facts->used);
     wait_ended(slot, &news);
     shared_unlock();
     wait_tell(&news);

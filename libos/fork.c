@@ -105,6 +105,7 @@ static void child_alone(struct thread *self, bool bare)
     process->vforks = 0;
     process->vfork_parent = NULL;
     process->own_thread = 0;
+    process->user_ns = process->system_ns = 0;
     process->exec_thread = NULL;
     process->exiting = PROCESS_STAYS;
     if (UNLIKELY(boot->stats))

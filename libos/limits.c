@@ -203,37 +203,87 @@ int64_t sys_prlimit64(int32_t pid, uint32_t resource, guest_t limit, guest_t old
 
 /* ---- What was used --------------------------------------------------------------------------------------------- */
 
-static void set_times(struct rusage *usage, uint64_t user, uint64_t system)
+void usage_add(struct pal_usage *to, const struct pal_usage *more)
 {
-    usage->user.seconds = (int64_t)(user / NS);
-    usage->user.microseconds = (int64_t)(user % NS / 1000);
-    usage->system.seconds = (int64_t)(system / NS);
-    usage->system.microseconds = (int64_t)(system % NS / 1000);
+    to->user_ns += more->user_ns;
+    to->system_ns += more->system_ns;
+    to->max_rss = MAX(to->max_rss, more->max_rss);
+    to->minor_faults += more->minor_faults;
+    to->major_faults += more->major_faults;
+    to->blocks_in += more->blocks_in;
+    to->blocks_out += more->blocks_out;
+    to->voluntary_switches += more->voluntary_switches;
+    to->involuntary_switches += more->involuntary_switches;
 }
 
-/* The host tells one number for a process's or thread's time: it counts as user time. */
+static void subtract(uint64_t *from, uint64_t less)
+{
+    *from -= MIN(*from, less);
+}
+
+void usage_subtract(struct pal_usage *from, const struct pal_usage *less)
+{
+    subtract(&from->user_ns, less->user_ns);
+    subtract(&from->system_ns, less->system_ns);
+    subtract(&from->minor_faults, less->minor_faults);
+    subtract(&from->major_faults, less->major_faults);
+    subtract(&from->blocks_in, less->blocks_in);
+    subtract(&from->blocks_out, less->blocks_out);
+    subtract(&from->voluntary_switches, less->voluntary_switches);
+    subtract(&from->involuntary_switches, less->involuntary_switches);
+}
+
+int64_t usage_out(guest_t at, const struct pal_usage *used)
+{
+    const struct rusage out = {
+        .user = {(int64_t)(used->user_ns / NS), (int64_t)(used->user_ns % NS / 1000)},
+        .system = {(int64_t)(used->system_ns / NS), (int64_t)(used->system_ns % NS / 1000)},
+        .max_rss = (int64_t)used->max_rss,
+        .minor_faults = (int64_t)used->minor_faults,
+        .major_faults = (int64_t)used->major_faults,
+        .blocks_in = (int64_t)used->blocks_in,
+        .blocks_out = (int64_t)used->blocks_out,
+        .voluntary_switches = (int64_t)used->voluntary_switches,
+        .involuntary_switches = (int64_t)used->involuntary_switches,
+    };
+    return copy_out(at, &out, sizeof out);
+}
+
+/* User time is all that is not the host's own, so what the libOS does for the program, too.  Of a process neither part
+ * ever shrinks, though the host samples how the sum divides. */
+void cpu_times(bool thread, uint64_t *user, uint64_t *system)
+{
+    struct process *process = current_process();
+    uint64_t own, all = time_now(thread ? PAL_CLOCK_THREAD_CPU : PAL_CLOCK_PROCESS_CPU);
+    if (PAL->clock_get(thread ? PAL_CLOCK_THREAD_USER : PAL_CLOCK_PROCESS_USER, &own) < 0)
+        own = all;
+    own = MIN(own, all);
+    if (!thread) {
+        mutex_lock(&process->lock);
+        own = MIN(MAX(own, process->user_ns), all - MIN(all, process->system_ns));
+        process->user_ns = own;
+        process->system_ns = all - own;
+        mutex_unlock(&process->lock);
+    }
+    *user = own;
+    *system = all - own;
+}
+
+/* Of the caller itself the host tells times only. */
 int64_t sys_getrusage(int32_t who, guest_t usage)
 {
-    const struct shared_process *shared = current_process()->shared;
-    struct rusage out = {.max_rss = 0};
+    struct pal_usage used = {0};
     struct mm_facts mm;
-    switch (who) {
-    case RUSAGE_SELF:
-        set_times(&out, time_now(PAL_CLOCK_PROCESS_CPU), 0);
-        break;
-    case RUSAGE_THREAD:
-        set_times(&out, time_now(PAL_CLOCK_THREAD_CPU), 0);
-        break;
-    case RUSAGE_CHILDREN:
-        set_times(&out, atomic_get(&shared->children_user_ns), atomic_get(&shared->children_system_ns));
-        out.max_rss = (int64_t)(atomic_get(&shared->children_max_rss) / 1024);
-        break;
-    default:
+    if (who == RUSAGE_CHILDREN) {
+        shared_lock();
+        used = current_process()->shared->children;
+        shared_unlock();
+    } else if (who == RUSAGE_SELF || who == RUSAGE_THREAD) {
+        cpu_times(who == RUSAGE_THREAD, &used.user_ns, &used.system_ns);
+        mm_facts_get(&mm);
+        used.max_rss = mm.total_bytes / 1024; /* what is mapped: an upper bound */
+    } else {
         return -EINVAL;
     }
-    if (who != RUSAGE_CHILDREN) {
-        mm_facts_get(&mm);
-        out.max_rss = (int64_t)(mm.total_bytes / 1024); /* what is mapped: an upper bound */
-    }
-    return copy_out(usage, &out, sizeof(out));
+    return usage_out(usage, &used);
 }

@@ -57,12 +57,17 @@ struct process *process_local_get(int pid)
     return process;
 }
 
-uint32_t process_real_pid(void)
+struct process *process_real(void)
 {
     struct process *process = current_process();
     while (process->vfork_parent)
         process = process->vfork_parent;
-    return (uint32_t)process->pid;
+    return process;
+}
+
+uint32_t process_real_pid(void)
+{
+    return (uint32_t)process_real()->pid;
 }
 
 /* ---- Beginning --------------------------------------------------------------------------------------------------- */
@@ -288,6 +293,8 @@ bool process_facts(int pid, struct process_facts *out)
             .threads = slot->thread_count,
             .state = states[slot->state],
             .start_ns = slot->start_ns,
+            .used = slot->used,
+            .children = slot->children,
         };
         memcpy(out->name, slot->name, sizeof out->name);
     }

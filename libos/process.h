@@ -44,6 +44,7 @@ struct process {
     uint32_t own_thread;          /* a virtual child that has a thread of its own: clone_vm.c */
     uint32_t uid, euid, suid, fsuid, gid, egid, sgid, fsgid;
     uint32_t group_count, groups[32];
+    uint64_t user_ns, system_ns;  /* what it was last told to have used: cpu_times */
     struct settings settings;
 };
 
@@ -169,10 +170,16 @@ struct process_facts {
     char state; /* R S T Z, as /proc has it */
     char name[16];
     uint64_t start_ns; /* PAL_CLOCK_BOOT */
+    struct pal_usage used, children; /* used: once it has ended */
 };
 int process_list(int *pids, int most);
 bool process_facts(int pid, struct process_facts *out);
-struct settings *settings(void); /* limits.c: of current_process() */
+/* limits.c */
+struct settings *settings(void); /* of current_process() */
+void cpu_times(bool thread, uint64_t *user, uint64_t *system); /* of the calling thread, or of its process; ns */
+void usage_add(struct pal_usage *to, const struct pal_usage *more);
+void usage_subtract(struct pal_usage *from, const struct pal_usage *less);
+int64_t usage_out(guest_t at, const struct pal_usage *used); /* as struct rusage */
 /* RLIMIT_*: what getrlimit gives this process.  Takes no lock. */
 void limit_get(uint32_t resource, uint64_t *soft, uint64_t *hard);
 bool limit_processes(void); /* may this process's user have one process or thread more (RLIMIT_NPROC)? */

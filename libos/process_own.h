@@ -59,7 +59,8 @@ extern struct process *processes;     /* of this picoprocess, guarded by process
 extern struct mutex processes_lock;
 void process_link(struct process *process);
 void process_unlink(struct process *process);
-uint32_t process_real_pid(void);      /* of the one that is no virtual child: the host's children are its */
+struct process *process_real(void);   /* the one that is no virtual child: the host's children are its */
+uint32_t process_real_pid(void);
 void process_end(struct thread *thread, uint32_t status) __attribute__((noreturn));
 void process_set_name(struct thread *thread, const char *path); /* comm, from a path's last name */
 

@@ -57,11 +57,6 @@ static int thread_after(const struct own_node *node, int after)
     return best;
 }
 
-static uint64_t cpu_ticks(void)
-{
-    return time_now(PAL_CLOCK_PROCESS_CPU) / TICK_NS;
-}
-
 /* ---- comm, stat, status, statm ----------------------------------------------------------------------------------- */
 
 void proc_name_of(const struct own_node *node, char out[16])
@@ -110,10 +105,12 @@ static void stat_text(struct text *text, const struct own_node *node)
     struct signal_masks signals = {0};
     struct thread_facts thread = {0};
     char name[16];
-    uint64_t ticks = 0;
+    uint64_t user = 0, system = 0;
     if (!process_facts(node->pid, &facts))
         return;
     proc_name_of(node, name);
+    user = facts.used.user_ns;
+    system = facts.used.system_ns;
     if (proc_is_self(node)) {
         facts.state = 'R';
         facts.threads = current_process()->thread_count;
@@ -121,12 +118,14 @@ static void stat_text(struct text *text, const struct own_node *node)
         memory = proc_memory_facts();
         signal_masks_get(&signals);
         thread_facts(node->tid, &thread);
-        ticks = cpu_ticks();
+        cpu_times(false, &user, &system);
     }
     const struct shared_terminal *terminal = tty_of_session((uint32_t)facts.session);
-    text_add(text, "%d (%s) %c %d %d %d %u %d 4194304 0 0 0 0 %lu 0 0 0 20 0 %u 0 %lu %lu %lu 18446744073709551615 ",
+    text_add(text, "%d (%s) %c %d %d %d %u %d 4194304 %lu %lu %lu %lu %lu %lu %lu %lu 20 0 %u 0 %lu %lu %lu 18446744073709551615 ",
              node->tid ? node->tid : node->pid, name, facts.state, facts.parent, facts.group, facts.session,
-             terminal ? terminal->device : 0, terminal ? (int)terminal->group : -1, ticks, facts.threads,
+             terminal ? terminal->device : 0, terminal ? (int)terminal->group : -1, facts.used.minor_faults,
+             facts.children.minor_faults, facts.used.major_faults, facts.children.major_faults, user / TICK_NS,
+             system / TICK_NS, facts.children.user_ns / TICK_NS, facts.children.system_ns / TICK_NS, facts.threads,
              facts.start_ns / TICK_NS, memory.total, PAGES(memory.total));
     /* Signal sets are cut to 31 bits: this file is older than real-time signals. */
     text_add(text, "%lu %lu %lu 0 0 %lu %lu %lu %lu 0 0 0 17 0 0 0 0 0 0 %lu %lu %lu %lu %lu %lu %lu 0\n",

@@ -59,8 +59,9 @@ struct shared_process {
     uint32_t inbox_used;   /* somebody has sent it a signal.  Atomic; kept while the slot is free: the inbox is emptied
                               before the next process has it */
     uint64_t start_ns;     /* on PAL_CLOCK_BOOT */
-    uint64_t user_ns, system_ns, max_rss; /* from the host, once it has ended */
-    uint64_t children_user_ns, children_system_ns, children_max_rss; /* of the children that it has waited for */
+    struct pal_usage used; /* by itself alone, once it has ended */
+    struct pal_usage children; /* by the children that it has waited for, and theirs */
+    struct pal_usage reaped; /* by its host children that have ended: the host adds these to its own */
     uint64_t told_site;    /* a call site that children trapped at: rewrite.c.  Atomic */
     char name[16];
 };

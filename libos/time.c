@@ -188,13 +188,19 @@ int64_t sys_clock_adjtime(int32_t clock, guest_t at)
     return clock_from_guest(clock, &host_clock) < 0 ? -EINVAL : -EOPNOTSUPP;
 }
 
-/* The host tells one number for a process's time: it counts as user time. */
 int64_t sys_times(guest_t times)
 {
-    struct shared_process *shared = current_process()->shared;
-    struct tms value = {.user = (int64_t)(time_now(PAL_CLOCK_PROCESS_CPU) / TICK_NS),
-                        .children_user = (int64_t)(atomic_get(&shared->children_user_ns) / TICK_NS),
-                        .children_system = (int64_t)(atomic_get(&shared->children_system_ns) / TICK_NS)};
+    uint64_t user, system;
+    cpu_times(false, &user, &system);
+    shared_lock();
+    const struct pal_usage children = current_process()->shared->children;
+    shared_unlock();
+    const struct tms value = {
+        .user = (int64_t)(user / TICK_NS),
+        .system = (int64_t)(system / TICK_NS),
+        .children_user = (int64_t)(children.user_ns / TICK_NS),
+        .children_system = (int64_t)(children.system_ns / TICK_NS),
+    };
     if (times && copy_out(times, &value, sizeof(value)) < 0)
         return -EFAULT;
     return (int64_t)(time_now(PAL_CLOCK_BOOT) / TICK_NS);

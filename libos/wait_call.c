@@ -29,7 +29,7 @@ struct query {
     /* filled in: */
     int pid, status;
     uint32_t uid;
-    uint64_t user_ns, system_ns, max_rss;
+    struct pal_usage used;
     bool any, foreign; /* children that match; one that is no host child of ours */
 };
 
@@ -44,9 +44,8 @@ static bool eligible(const struct query *query, const struct shared_process *chi
 
 static void take_zombie(struct shared_process *self, struct shared_process *child)
 {
-    self->children_user_ns += child->user_ns + child->children_user_ns;
-    self->children_system_ns += child->system_ns + child->children_system_ns;
-    self->children_max_rss = MAX(self->children_max_rss, MAX(child->max_rss, child->children_max_rss));
+    usage_add(&self->children, &child->used);
+    usage_add(&self->children, &child->children);
     shared_free(child);
 }
 
@@ -65,9 +64,8 @@ static bool ready(struct query *query, struct shared_process *self, struct share
     query->pid = (int)child->pid;
     query->uid = child->uid;
     query->status = child->status;
-    query->user_ns = child->user_ns;
-    query->system_ns = child->system_ns;
-    query->max_rss = child->max_rss;
+    query->used = child->used;
+    usage_add(&query->used, &child->children);
     if (query->options & WNOWAIT)
         return true;
     if (child->state == SHARED_ZOMBIE)
@@ -143,25 +141,6 @@ static int64_t await(struct query *query)
 
 /* ---- Calls ------------------------------------------------------------------------------------------------------- */
 
-struct rusage {
-    int64_t user_seconds, user_microseconds, system_seconds, system_microseconds, max_rss, rest[13];
-};
-_Static_assert(sizeof(struct rusage) == 144, "ABI");
-
-static int64_t usage_out(guest_t at, const struct query *query)
-{
-    if (!at)
-        return 0;
-    struct rusage usage = {
-        .user_seconds = (int64_t)(query->user_ns / 1000000000),
-        .user_microseconds = (int64_t)(query->user_ns % 1000000000 / 1000),
-        .system_seconds = (int64_t)(query->system_ns / 1000000000),
-        .system_microseconds = (int64_t)(query->system_ns % 1000000000 / 1000),
-        .max_rss = (int64_t)query->max_rss,
-    };
-    return copy_out(at, &usage, sizeof usage);
-}
-
 int64_t sys_wait4(int32_t pid, guest_t status, uint32_t options, guest_t usage)
 {
     struct query query = {.which = P_ALL, .id = pid, .options = options | WEXITED};
@@ -180,7 +159,7 @@ int64_t sys_wait4(int32_t pid, guest_t status, uint32_t options, guest_t usage)
         return result;
     if (status && guest_store32(status, (uint32_t)query.status) < 0)
         return -EFAULT;
-    return usage_out(usage, &query) < 0 ? -EFAULT : query.pid;
+    return usage && usage_out(usage, &query.used) < 0 ? -EFAULT : query.pid;
 }
 
 /* waitid's siginfo: only these fields are written. */
@@ -246,7 +225,7 @@ int64_t sys_waitid(int32_t which, int32_t id, guest_t info, uint32_t options, gu
         return result;
     if (result == 0 && !(options & WNOHANG))
         return -EAGAIN; /* a non-blocking pidfd */
-    if (result == 1 && usage_out(usage, &query) < 0)
+    if (result == 1 && usage && usage_out(usage, &query.used) < 0)
         return -EFAULT;
     return info_out(info, &query, result == 1);
 }

@@ -340,10 +340,15 @@ enum pal_clock { /* clock_gettime(2)'s ids */
     PAL_CLOCK_REALTIME = 0, PAL_CLOCK_MONOTONIC = 1, PAL_CLOCK_PROCESS_CPU = 2, PAL_CLOCK_THREAD_CPU = 3,
     PAL_CLOCK_MONOTONIC_RAW = 4, PAL_CLOCK_REALTIME_COARSE = 5, PAL_CLOCK_MONOTONIC_COARSE = 6, PAL_CLOCK_BOOT = 7,
     PAL_CLOCK_TAI = 11,
+    PAL_CLOCK_PROCESS_USER = 32, PAL_CLOCK_THREAD_USER = 33, /* the part of the CPU clocks that was not the host's own */
 };
 
-/* A child that ended. */
-struct pal_child { uint64_t process; int32_t status; int32_t reserved; uint64_t user_ns, system_ns, max_rss; };
+/* A child that ended, and what it has used, with its own children that it waited for; max_rss in KiB. */
+struct pal_usage {
+    uint64_t user_ns, system_ns, max_rss, minor_faults, major_faults, blocks_in, blocks_out, voluntary_switches,
+        involuntary_switches;
+};
+struct pal_child { uint64_t process; int32_t status; int32_t reserved; struct pal_usage used; };
 
 /* A lock in memory shared between picoprocesses: see lock.  Zeroed = free.  16 bytes, 8-byte aligned. */
 struct pal_mutex {

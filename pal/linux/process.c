@@ -63,9 +63,17 @@ int64_t linux_process_wait(uint64_t process, uint32_t nohang, struct pal_child *
     *out = (struct pal_child){
         .process = (uint64_t)child,
         .status = status,
-        .user_ns = nanoseconds(&used.ru_utime),
-        .system_ns = nanoseconds(&used.ru_stime),
-        .max_rss = (uint64_t)used.ru_maxrss,
+        .used = {
+            .user_ns = nanoseconds(&used.ru_utime),
+            .system_ns = nanoseconds(&used.ru_stime),
+            .max_rss = (uint64_t)used.ru_maxrss,
+            .minor_faults = (uint64_t)used.ru_minflt,
+            .major_faults = (uint64_t)used.ru_majflt,
+            .blocks_in = (uint64_t)used.ru_inblock,
+            .blocks_out = (uint64_t)used.ru_oublock,
+            .voluntary_switches = (uint64_t)used.ru_nvcsw,
+            .involuntary_switches = (uint64_t)used.ru_nivcsw,
+        },
     };
     return 1;
 }

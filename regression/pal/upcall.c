@@ -95,7 +95,8 @@ static int clocks(void)
 {
     static const uint32_t ids[] = {PAL_CLOCK_REALTIME,        PAL_CLOCK_MONOTONIC,       PAL_CLOCK_PROCESS_CPU,
                                    PAL_CLOCK_THREAD_CPU,      PAL_CLOCK_MONOTONIC_RAW,   PAL_CLOCK_REALTIME_COARSE,
-                                   PAL_CLOCK_MONOTONIC_COARSE, PAL_CLOCK_BOOT,           PAL_CLOCK_TAI};
+                                   PAL_CLOCK_MONOTONIC_COARSE, PAL_CLOCK_BOOT,           PAL_CLOCK_TAI,
+                                   PAL_CLOCK_PROCESS_USER,     PAL_CLOCK_THREAD_USER};
     uint64_t first, second;
     for (size_t i = 0; i < COUNT_OF(ids); i++) {
         CHECK(PAL->clock_get(ids[i], &first) == 0);
