@@ -25,7 +25,8 @@ async function inWorker() {
     let text = '';
     child.stdout.on('data', (chunk) => { text += chunk; });
     child.stdin.end('by a worker\n');
-    parentPort.postMessage([await ended(child), text.trim(), spawnSync('/bin/echo', ['also']).stdout.toString().trim()]);
+    const status = await ended(child);
+    parentPort.postMessage([status, text.trim(), spawnSync('/bin/echo', ['also']).stdout.toString().trim()]);
 }
 
 async function messages() {
@@ -60,7 +61,8 @@ async function main() {
     const signals = killed.map(ended);
     killed.forEach((child, i) => child.kill(i & 1 ? 'SIGKILL' : 'SIGTERM'));
     console.log('killed:', (await Promise.all(signals)).join(' '));
-    console.log('missing:', await new Promise((resolve) => spawn('/no/such/program').on('error', (e) => resolve(e.code))));
+    const missing = spawn('/no/such/program');
+    console.log('missing:', await new Promise((resolve) => missing.on('error', (error) => resolve(error.code))));
     await messages();
 }
 

@@ -12,7 +12,7 @@
 enum { MOST = 8 };
 static const int ends[] = {SIGKILL, SIGTERM, SIGINT, SIGHUP, SIGALRM};
 
-/* ---- Beginnings --------------------------------------------------------------------------------------------------- */
+/* ---- Beginnings -------------------------------------------------------------------------------------------------- */
 
 static void *end_process(void *code)
 {
@@ -103,7 +103,7 @@ static pid_t begin(int *expected)
     return pid;
 }
 
-/* ---- Waits: each gives a pid and its status, sooner or later ------------------------------------------------------ */
+/* ---- Waits: each gives a pid and its status, sooner or later ----------------------------------------------------- */
 
 static sigset_t child_signal;
 static volatile sig_atomic_t news;
@@ -227,7 +227,7 @@ void game_children(void)
     MUST(!sigprocmask(SIG_UNBLOCK, &child_signal, NULL));
 }
 
-/* ---- Orphans come to the subreaper --------------------------------------------------------------------------------- */
+/* ---- Orphans come to the subreaper ------------------------------------------------------------------------------- */
 
 void game_orphans(void)
 {
@@ -261,7 +261,7 @@ void game_orphans(void)
     MUST(!prctl(PR_SET_CHILD_SUBREAPER, 0));
 }
 
-/* ---- Stop, go on, stop ... ----------------------------------------------------------------------------------------- */
+/* ---- Stop, go on, stop ... --------------------------------------------------------------------------------------- */
 
 static void await_change(pid_t pid, int option, int code, int signal)
 {
@@ -310,7 +310,7 @@ void game_stops(void)
     reap(pid, SIGKILL);
 }
 
-/* ---- exec amid threads and signals: what is pending and blocked goes along ------------------------------------------- */
+/* ---- exec amid threads and signals: what is pending and blocked goes along --------------------------------------- */
 
 static void *spin(void *argument)
 {

@@ -40,7 +40,7 @@ void game_killed_writer(void)
 
 /* ---- A lock's holder is killed ----------------------------------------------------------------------------------- */
 
-enum way { ROBUST, UNDO, FLOCK, RECORD, OPEN_RECORD, WAYS };
+enum way { ROBUST, ROBUST_INHERITS, UNDO, FLOCK, RECORD, OPEN_RECORD, WAYS };
 
 static enum way way;
 static int lock_id;
@@ -50,11 +50,13 @@ static void lock(int fd)
 {
     struct sembuf down = {0, -1, SEM_UNDO};
     struct flock all = {.l_type = F_WRLCK};
+    pthread_mutex_t *mutex = &family->mutexes[way == ROBUST_INHERITS];
     int error;
     switch (way) {
     case ROBUST:
-        MUST(!(error = pthread_mutex_lock(&family->mutex)) || error == EOWNERDEAD);
-        MUST(!error || !pthread_mutex_consistent(&family->mutex));
+    case ROBUST_INHERITS:
+        MUST(!(error = pthread_mutex_lock(mutex)) || error == EOWNERDEAD);
+        MUST(!error || !pthread_mutex_consistent(mutex));
         break;
     case UNDO: MUST(!RETRY(semop(lock_id, &down, 1))); break;
     case FLOCK: MUST(!RETRY(flock(fd, LOCK_EX))); break;
@@ -67,7 +69,8 @@ static void unlock(int fd)
     struct sembuf up = {0, 1, SEM_UNDO};
     struct flock all = {.l_type = F_UNLCK};
     switch (way) {
-    case ROBUST: MUST(!pthread_mutex_unlock(&family->mutex)); break;
+    case ROBUST:
+    case ROBUST_INHERITS: MUST(!pthread_mutex_unlock(&family->mutexes[way == ROBUST_INHERITS])); break;
     case UNDO: MUST(!RETRY(semop(lock_id, &up, 1))); break;
     case FLOCK: MUST(!RETRY(flock(fd, LOCK_UN))); break;
     default: MUST(!RETRY(fcntl(fd, way == RECORD ? F_SETLK : F_OFD_SETLK, &all))); break;
@@ -128,7 +131,7 @@ void game_killed_holder(void)
     MUST(!close(fd) && !unlink(lock_name));
 }
 
-/* ---- Killed within calls that concern the whole sandbox -------------------------------------------------------------- */
+/* ---- Killed within calls that concern the whole sandbox ---------------------------------------------------------- */
 
 static struct { int semaphores, messages, segment; mqd_t queue; } ids;
 

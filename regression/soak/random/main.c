@@ -19,6 +19,7 @@ static const struct game { const char *name; void (*play)(void); } games[] = {
     {"ring", game_ring},
     {"pool", game_pool},
     {"requeue", game_requeue},
+    {"cancel", game_cancel},
     {"children", game_children},
     {"orphans", game_orphans},
     {"stops", game_stops},
@@ -32,6 +33,7 @@ static const struct game { const char *name; void (*play)(void); } games[] = {
     {"messages", game_messages},
     {"spliced", game_spliced},
     {"rights", game_rights},
+    {"connect", game_connect},
     {"crowd", game_crowd},
     {"ticks", game_ticks},
 };
@@ -151,7 +153,11 @@ static void shared_init(void)
     for (int i = 0; i < FAMILIES; i++) {
         sem_init(&families[i].semaphores[0], 1, 0);
         sem_init(&families[i].semaphores[1], 1, 0);
-        pthread_mutex_init(&families[i].mutex, &attributes);
+    }
+    for (int protocol = 0; protocol < 2; protocol++) {
+        pthread_mutexattr_setprotocol(&attributes, protocol ? PTHREAD_PRIO_INHERIT : PTHREAD_PRIO_NONE);
+        for (int i = 0; i < FAMILIES; i++)
+            pthread_mutex_init(&families[i].mutexes[protocol], &attributes);
     }
 }
 

@@ -108,7 +108,7 @@ void game_messages(void)
     close_channel();
 }
 
-/* ---- A stream that is moved on by others ------------------------------------------------------------------------------ */
+/* ---- A stream that is moved on by others ------------------------------------------------------------------------- */
 
 enum { STREAM = 50000 };
 
@@ -157,7 +157,7 @@ void game_spliced(void)
     reap(mover, 0);
 }
 
-/* ---- Descriptors that travel ----------------------------------------------------------------------------------------- */
+/* ---- Descriptors that travel ------------------------------------------------------------------------------------- */
 
 union control { struct cmsghdr header; char bytes[CMSG_SPACE(2 * sizeof(int))]; };
 

@@ -36,7 +36,7 @@ struct family {
     _Atomic unsigned words[4];   /* futexes */
     _Atomic long counters[8];
     sem_t semaphores[2];
-    pthread_mutex_t mutex;
+    pthread_mutex_t mutexes[2]; /* robust; the second one inherits priorities */
 };
 
 extern struct family *family;
@@ -81,6 +81,7 @@ void game_token(void);    /* token.c */
 void game_ring(void);     /* threads.c */
 void game_pool(void);
 void game_requeue(void);
+void game_cancel(void);
 void game_children(void); /* children.c */
 void game_orphans(void);
 void game_stops(void);
@@ -94,6 +95,7 @@ void game_killed_caller(void);
 void game_messages(void); /* messages.c */
 void game_spliced(void);
 void game_rights(void);
+void game_connect(void); /* connect.c */
 void game_crowd(void); /* waiting.c */
 void game_ticks(void);
 #endif

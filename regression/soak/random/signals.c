@@ -10,7 +10,7 @@
 
 enum { SENDERS = 3, MOST = 60, THREADS = 4 };
 
-/* ---- From processes to a process: each sender's in order ------------------------------------------------------------- */
+/* ---- From processes to a process: each sender's in order --------------------------------------------------------- */
 
 static struct { int next[SENDERS]; volatile sig_atomic_t bad, count; } got;
 
@@ -100,7 +100,7 @@ void game_queued(void)
         MUST(!sigismember(&pending, QUEUED_FIRST + i));
 }
 
-/* ---- From thread to thread ------------------------------------------------------------------------------------------ */
+/* ---- From thread to thread --------------------------------------------------------------------------------------- */
 
 static struct { pthread_t id; _Atomic int got, sent; _Atomic bool ready; } threads[THREADS];
 static _Thread_local int self;
@@ -154,7 +154,8 @@ void game_threads_hit(void)
     rounds = (int)below(80);
     got.bad = 0;
     MUST(!pthread_barrier_init(&all_sent, NULL, THREADS));
-    MUST(!sigaction(QUEUED_LAST, &(struct sigaction){.sa_sigaction = on_hit, .sa_flags = SA_SIGINFO | SA_RESTART}, NULL));
+    struct sigaction action = {.sa_sigaction = on_hit, .sa_flags = SA_SIGINFO | SA_RESTART};
+    MUST(!sigaction(QUEUED_LAST, &action, NULL));
     for (int i = 0; i < THREADS; i++) {
         threads[i].got = threads[i].sent = 0;
         threads[i].ready = false;
@@ -168,7 +169,7 @@ void game_threads_hit(void)
     MUST(!got.bad && !pthread_barrier_destroy(&all_sent));
 }
 
-/* ---- Timers ---------------------------------------------------------------------------------------------------------- */
+/* ---- Timers ------------------------------------------------------------------------------------------------------ */
 
 static _Atomic int expiries, timer_number; /* a deleted timer's last word may come late */
 

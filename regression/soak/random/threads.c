@@ -57,7 +57,7 @@ void game_ring(void)
     MUST(!pthread_mutex_destroy(&ring.mutex) && !pthread_cond_destroy(&ring.changed));
 }
 
-/* ---- Work handed out by a semaphore, done under locks, gathered at a barrier -------------------------------------- */
+/* ---- Work handed out by a semaphore, done under locks, gathered at a barrier ------------------------------------- */
 
 static struct {
     pthread_rwlock_t readers;
@@ -120,7 +120,7 @@ void game_pool(void)
     MUST(!pthread_barrier_destroy(&pool.end) && !pthread_rwlock_destroy(&pool.readers));
 }
 
-/* ---- Waiters are moved from one word to another ------------------------------------------------------------------- */
+/* ---- Waiters are moved from one word to another ------------------------------------------------------------------ */
 
 static struct { _Atomic unsigned gate, exit; int private, threads; } queue;
 
@@ -158,4 +158,64 @@ void game_requeue(void)
     }
     for (long i = 0; i < queue.threads; i++)
         MUST(!pthread_join(threads[i], NULL));
+}
+
+/* ---- Threads are ended by others, wherever they wait ------------------------------------------------------------- */
+
+static struct {
+    int ends[2];
+    sem_t semaphore;
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    _Atomic int ended;
+} cancel;
+
+static void on_end(void *mutex)
+{
+    if (mutex)
+        MUST(!pthread_mutex_unlock(mutex));
+    cancel.ended++;
+}
+
+static void *canceled_thread(void *way)
+{
+    char byte;
+    bool locks = (long)way == 0;
+    appear();
+    if (locks)
+        MUST(!pthread_mutex_lock(&cancel.mutex));
+    pthread_cleanup_push(on_end, locks ? &cancel.mutex : NULL);
+    for (;;) {
+        AT();
+        if (locks)
+            pthread_cond_wait(&cancel.changed, &cancel.mutex);
+        else if ((long)way == 1)
+            RETRY(read(cancel.ends[0], &byte, 1));
+        else if ((long)way == 2)
+            RETRY(sem_wait(&cancel.semaphore));
+        else
+            pause();
+    }
+    pthread_cleanup_pop(1);
+    return NULL;
+}
+
+void game_cancel(void)
+{
+    pthread_t threads[MOST];
+    int count = 1 + (int)below(MOST);
+    cancel.ended = 0;
+    MUST(!pipe(cancel.ends) && !sem_init(&cancel.semaphore, 0, 0));
+    MUST(!pthread_mutex_init(&cancel.mutex, NULL) && !pthread_cond_init(&cancel.changed, NULL));
+    for (int i = 0; i < count; i++)
+        MUST(!pthread_create(&threads[i], NULL, canceled_thread, (void *)(long)below(4)));
+    nap();
+    for (int i = 0; i < count; i++)
+        MUST(!pthread_cancel(threads[i]));
+    for (int i = 0; i < count; i++) {
+        void *result;
+        MUST(!pthread_join(threads[i], &result) && result == PTHREAD_CANCELED);
+    }
+    MUST(cancel.ended <= count && !pthread_mutex_destroy(&cancel.mutex));
+    MUST(!close(cancel.ends[0]) && !close(cancel.ends[1]));
 }

@@ -126,7 +126,9 @@ static void open_pair(int side)
         MUST(!mkfifo(name, 0600) && (pair[0] = open(name, O_RDWR)) >= 0 && (pair[1] = open(name, O_WRONLY)) >= 0);
         MUST(!unlink(name));
         break;
-    case EVENTS: MUST((pair[0] = eventfd(0, below(2) ? EFD_SEMAPHORE : 0)) >= 0 && (pair[1] = dup(pair[0])) >= 0); break;
+    case EVENTS:
+        MUST((pair[0] = eventfd(0, below(2) ? EFD_SEMAPHORE : 0)) >= 0 && (pair[1] = dup(pair[0])) >= 0);
+        break;
     default:
         MUST(!socketpair(AF_UNIX, channel.kind == STREAM ? SOCK_STREAM :
                                   channel.kind == PACKETS ? SOCK_SEQPACKET : SOCK_DGRAM, 0, pair));
