@@ -54,7 +54,14 @@ static int set_times(int object, uint32_t mask, const struct pal_attributes *val
     return -errno;
 }
 
-static int set_all(int object, uint32_t mask, const struct pal_attributes *values)
+/* A set-uid or set-gid file that a guest leaves behind would act with the host's rights: there is no way to make one.
+ * Of a directory S_ISGID only says which group its files get. */
+static mode_t bits_not_given(mode_t type)
+{
+    return S_ISDIR(type) ? S_ISUID : S_ISUID | S_ISGID;
+}
+
+static int set_all(int object, mode_t type, uint32_t mask, const struct pal_attributes *values)
 {
     struct fd_name name = name_of(object);
     if (mask & PAL_SET_SIZE) {
@@ -67,7 +74,7 @@ static int set_all(int object, uint32_t mask, const struct pal_attributes *value
     gid_t gid = mask & PAL_SET_GROUP ? values->gid : (gid_t)-1;
     if (mask & (PAL_SET_OWNER | PAL_SET_GROUP) && fchownat(object, "", uid, gid, AT_EMPTY_PATH) < 0)
         return -errno;
-    if (mask & PAL_SET_MODE && chmod(name.path, values->mode & 01777) < 0)
+    if (mask & PAL_SET_MODE && chmod(name.path, values->mode & 07777 & ~bits_not_given(type)) < 0)
         return -errno;
     if (mask & (PAL_SET_ATIME | PAL_SET_MTIME | PAL_SET_ATIME_NOW | PAL_SET_MTIME_NOW))
         return set_times(object, mask, values);
@@ -82,8 +89,7 @@ static int set_checked(struct tree *tree, const struct place *place, const struc
     if (fstat(place->object, &status) < 0)
         return -errno;
     const struct pal_attributes *values = &request->values;
-    /* A set-uid file that a guest leaves behind would act with the host's rights: there is no way to make one. */
-    if (request->mode & PAL_SET_MODE && values->mode & (S_ISUID | S_ISGID) & ~(status.st_mode & 07777))
+    if (request->mode & PAL_SET_MODE && values->mode & bits_not_given(status.st_mode) & ~(status.st_mode & 07777))
         return -EPERM;
     if (S_ISLNK(status.st_mode) && request->mode & (PAL_SET_MODE | PAL_SET_SIZE))
         return request->mode & PAL_SET_SIZE ? -EINVAL : -EOPNOTSUPP;
@@ -91,7 +97,7 @@ static int set_checked(struct tree *tree, const struct place *place, const struc
         return -EISDIR;
     if (!S_ISREG(status.st_mode) && request->mode & PAL_SET_SIZE)
         return -EINVAL;
-    return set_all(place->object, request->mode, values);
+    return set_all(place->object, status.st_mode, request->mode, values);
 }
 
 int serve_set(struct tree *tree, const struct request *request, struct answer *answer)
