@@ -84,20 +84,26 @@ static struct host_child host_child_take(uint64_t host)
 
 /* ---- News for a parent ------------------------------------------------------------------------------------------- */
 
+/* Caller holds the table's lock.  The signal is there before a wait of the parent can have the news: for a parent in
+ * another picoprocess it lies in its inbox then. */
 static void news_fill(struct news *news, struct shared_process *slot, struct shared_process *parent, int code,
                       int status)
 {
-    *news = (struct news){
-        .parent = parent,
-        .parent_pid = (int)parent->pid,
-        .signal = slot->state != SHARED_ZOMBIE ? SIGCHLD : slot->exit_signal <= SIGNAL_COUNT ? (int)slot->exit_signal : 0,
-        .pid = (int)slot->pid,
-        .status = status,
-        .code = code,
-        .uid = slot->uid,
-        .user_ns = slot->used.user_ns,
-        .system_ns = slot->used.system_ns,
-    };
+    uint32_t signal = slot->state == SHARED_ZOMBIE ? slot->exit_signal : SIGCHLD;
+    *news = (struct news){.parent = parent, .parent_pid = (int)parent->pid};
+    if (signal && signal <= SIGNAL_COUNT) {
+        news->info = (struct siginfo){.signo = (int)signal, .code = code};
+        news->info.child.pid = (int)slot->pid;
+        news->info.child.uid = slot->uid;
+        news->info.child.status = status;
+        news->info.child.utime = (int64_t)(slot->used.user_ns / NS_PER_TICK);
+        news->info.child.stime = (int64_t)(slot->used.system_ns / NS_PER_TICK);
+        struct process *local = process_local_get(news->parent_pid);
+        if (!local)
+            signal_leave(parent, &news->info);
+        news->left = !local;
+        process_put(local);
+    }
     atomic_add(&parent->event, 1);
 }
 
@@ -135,17 +141,11 @@ void wait_tell(const struct news *news)
         return;
     if (atomic_get(&news->parent->event_waiters))
         PAL->wake((uint64_t)(uintptr_t)&news->parent->event, INT32_MAX, 1);
-    if (atomic_get(&news->parent->waits_directly) && news->parent_pid != current_process()->pid)
+    bool direct = atomic_get(&news->parent->waits_directly) && news->parent_pid != current_process()->pid;
+    if (news->left || direct)
         process_notify(news->parent);
-    if (!news->signal)
-        return;
-    struct siginfo info = {.signo = news->signal, .code = news->code};
-    info.child.pid = news->pid;
-    info.child.uid = news->uid;
-    info.child.status = news->status;
-    info.child.utime = (int64_t)(news->user_ns / NS_PER_TICK);
-    info.child.stime = (int64_t)(news->system_ns / NS_PER_TICK);
-    signal_send_process(news->parent_pid, &info);
+    if (news->info.signo && !news->left)
+        signal_send_process(news->parent_pid, &news->info);
 }
 
 void process_notify(struct shared_process *slot)

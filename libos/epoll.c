@@ -407,6 +407,16 @@ int64_t sys_epoll_ctl(int32_t set_fd, int32_t operation, int32_t fd, guest_t fro
 
 /* ---- Waiting ----------------------------------------------------------------------------------------------------- */
 
+/* What is ready is told though a signal is pending: see poll.c's host_wait. */
+static int64_t host_wait(pal_handle_t set, struct pal_poll_event *events, uint32_t most, uint64_t deadline)
+{
+    int64_t result = atomic_get(&tcb()->interrupted) ? -EINTR : 0;
+    if (deadline && (result = PAL->poll_set_wait(set, events, most, deadline)) != -EINTR)
+        return result;
+    int64_t found = PAL->poll_set_wait(set, events, most, 0);
+    return found ? found : result;
+}
+
 /* Events found, or a negative code: -EINTR where nothing was found. */
 static int64_t wait_both(struct file *set, struct pal_poll_event *events, uint32_t most, uint64_t deadline)
 {
@@ -414,7 +424,7 @@ static int64_t wait_both(struct file *set, struct pal_poll_event *events, uint32
         uint64_t next = epoll_deadline(set); /* asked before we look: see mqueue_deadline */
         uint32_t own = collect(set->data, events, most);
         uint64_t until = own ? 0 : MIN(deadline, next);
-        int64_t found = own < most ? PAL->poll_set_wait(set->handle, events + own, most - own, until) : 0;
+        int64_t found = own < most ? host_wait(set->handle, events + own, most - own, until) : 0;
         if (found == -EINTR && !own)
             own = collect(set->data, events, most); /* perhaps a signal that a signalfd of ours reads */
         if (found == -EINTR && own)
@@ -448,7 +458,7 @@ static int64_t wait_events(int32_t fd, guest_t to, int32_t count, uint64_t deadl
             if (found > 0 && copy_out(to, events, (size_t)found * sizeof *events))
                 found = -EFAULT;
         } else {
-            found = PAL->poll_set_wait(set->handle, (struct pal_poll_event *)to, (uint32_t)count, deadline);
+            found = host_wait(set->handle, (struct pal_poll_event *)to, (uint32_t)count, deadline);
         }
     }
     file_put(set);

@@ -118,13 +118,16 @@ enum {
     PR_SET_PDEATHSIG = 1, PR_GET_PDEATHSIG = 2, PR_GET_DUMPABLE = 3, PR_SET_DUMPABLE = 4, PR_GET_KEEPCAPS = 7,
     PR_SET_KEEPCAPS = 8, PR_GET_TIMING = 13, PR_SET_TIMING = 14, PR_SET_NAME = 15, PR_GET_NAME = 16,
     PR_GET_SECCOMP = 21, PR_CAPBSET_READ = 23, PR_CAPBSET_DROP = 24, PR_GET_SECUREBITS = 27, PR_SET_TIMERSLACK = 29,
-    PR_GET_TIMERSLACK = 30, PR_SET_CHILD_SUBREAPER = 36, PR_GET_CHILD_SUBREAPER = 37, PR_SET_NO_NEW_PRIVS = 38,
+    PR_GET_TSC = 25, PR_SET_TSC = 26, PR_GET_TIMERSLACK = 30, PR_TASK_PERF_EVENTS_DISABLE = 31,
+    PR_TASK_PERF_EVENTS_ENABLE = 32, PR_MCE_KILL_GET = 34, PR_SET_CHILD_SUBREAPER = 36, PR_GET_CHILD_SUBREAPER = 37, PR_SET_NO_NEW_PRIVS = 38,
     PR_GET_NO_NEW_PRIVS = 39, PR_GET_TID_ADDRESS = 40, PR_SET_THP_DISABLE = 41, PR_GET_THP_DISABLE = 42,
     PR_CAP_AMBIENT = 47,
 };
 #define CAP_LAST 40
 #define COMM_SIZE 16u
 #define AMBIENT_RAISE 2
+#define TSC_ENABLE 1
+#define MCE_KILL_DEFAULT 2
 
 static int64_t set_name(guest_t from)
 {
@@ -202,6 +205,15 @@ int64_t sys_prctl(int32_t option, guest_t a2, guest_t a3, guest_t a4, guest_t a5
     case PR_GET_SECCOMP:
     case PR_GET_SECUREBITS:
         return 0;
+    case PR_TASK_PERF_EVENTS_DISABLE: /* it has none */
+    case PR_TASK_PERF_EVENTS_ENABLE:
+        return 0;
+    case PR_GET_TSC:
+        return guest_store32(a2, TSC_ENABLE);
+    case PR_SET_TSC:
+        return a2 == TSC_ENABLE ? 0 : -EINVAL;
+    case PR_MCE_KILL_GET:
+        return a2 || a3 || a4 || a5 ? -EINVAL : MCE_KILL_DEFAULT;
     case PR_SET_TIMING:
         return a2 ? -EINVAL : 0;
     case PR_CAPBSET_READ:

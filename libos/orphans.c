@@ -25,13 +25,13 @@ static uint32_t foster_parent(const struct shared_process *slot)
 }
 
 /* Deals with one child; true if there was one.  Caller holds the lock. */
-static bool orphan_one(struct shared_process *slot, struct news *news, int *dies)
+static bool orphan_one(struct shared_process *slot, struct news *news, int *dies, int *signal)
 {
     struct shared_process *child = shared_next_child(slot, NULL);
     if (!child)
         return false;
     *dies = child->death_signal ? (int)child->pid : 0;
-    news->signal = (int)child->death_signal;
+    *signal = (int)child->death_signal;
     shared_reparent(child, foster_parent(slot));
     child->exit_signal = SIGCHLD;
     if (child->state != SHARED_ZOMBIE)
@@ -50,8 +50,8 @@ static bool disown_one(struct shared_process *slot, struct news *news)
         if (child->reaper != slot->pid)
             continue;
         if (child->flags & (SHARED_VIRTUAL | SHARED_UNBORN)) {
-            int dies;
-            if (orphan_one(child, news, &dies))
+            int dies, signal;
+            if (orphan_one(child, news, &dies, &signal))
                 return true;
             child->status = slot->status;
             child->state = SHARED_EXITING;
@@ -78,12 +78,12 @@ void wait_orphans(struct shared_process *slot, bool has_host_children)
     tty_process_ends(slot);
     while (more) {
         struct news news = {0};
-        int dies = 0;
+        int dies = 0, signal = 0;
         shared_lock();
-        more = orphan_one(slot, &news, &dies) || (has_host_children && disown_one(slot, &news));
+        more = orphan_one(slot, &news, &dies, &signal) || (has_host_children && disown_one(slot, &news));
         shared_unlock();
         if (dies)
-            tell_death(slot, dies, news.signal);
+            tell_death(slot, dies, signal);
         else
             wait_tell(&news);
     }

@@ -87,6 +87,17 @@ static uint32_t merge_ready(struct poll_set *set)
     return ready;
 }
 
+/* What is ready is told though a signal is pending: a mask that is for the call only may let it through, and what it
+ * lets through then is left pending. */
+static int64_t host_wait(struct poll_set *set, uint64_t deadline)
+{
+    int64_t result = atomic_get(&tcb()->interrupted) ? -EINTR : 0;
+    if (deadline && (result = PAL->poll(set->entries, set->count, deadline)) != -EINTR)
+        return result;
+    int64_t ready = PAL->poll(set->entries, set->count, 0);
+    return ready ? ready : result;
+}
+
 /* The number of entries with revents; -EINTR.  revents are set. */
 static int64_t set_wait(struct poll_set *set, uint64_t deadline)
 {
@@ -97,7 +108,7 @@ static int64_t set_wait(struct poll_set *set, uint64_t deadline)
                 until = MIN(until, wait_deadline(set->files[i]));
         if (any_ready(set))
             until = 0;
-        int64_t result = PAL->poll(set->entries, set->count, until);
+        int64_t result = host_wait(set, until);
         if (result < 0 && (result != -EINTR || !set->own || !any_ready(set)))
             return result;
         for (uint32_t i = 0; result == -EINTR && i < set->count; i++)

@@ -5,6 +5,7 @@
 #define LIBOS_PROCESS_OWN_H
 
 #include "libos/abi_process.h"
+#include "libos/abi_signal.h"
 #include "libos/process.h"
 #include "libos/shared.h"
 
@@ -110,9 +111,9 @@ void rewrite_fork_child(struct shared_process *parent_slot);
 /* children.c; wait_call.c is built on it */
 struct news { /* of a process's end or change, to be told when the table's lock is free */
     struct shared_process *parent;
-    int parent_pid, signal, pid, status, code;
-    uint32_t uid;
-    uint64_t user_ns, system_ns;
+    int parent_pid;
+    bool left; /* the signal lies in the parent's inbox: its picoprocess is to be interrupted */
+    struct siginfo info; /* signo 0: nothing is sent */
 };
 void wait_tell(const struct news *news);
 /* Caller holds the table's lock.  The process has ended: a zombie, or nothing, where nobody wants to know. */

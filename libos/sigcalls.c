@@ -153,6 +153,8 @@ static int64_t check(int pid, int signal)
     struct process_target target;
     if (pid == process->pid)
         return 0;
+    if (pid == SHARED_INIT_PID)
+        return process->euid ? -EPERM : 0;
     if (!process_target_lock(pid, &target))
         return -ESRCH;
     bool same_session = target.session == (int)process->shared->sid;
@@ -185,6 +187,8 @@ static int64_t send(int id, const struct siginfo *info)
 {
     int pid = shared_id_process(id);
     int64_t error = check(pid, info->signo);
+    if (pid == SHARED_INIT_PID)
+        return error; /* init ignores all signals */
     return error < 0 || !info->signo ? error : send_patiently(pid, 0, info);
 }
 

@@ -80,6 +80,7 @@ bool signal_inbox_is_empty(const struct signal_state *signals);
 int64_t signal_send_remote(int pid, int tid, const struct siginfo *info);
 /* The same in two steps, process-directed and not for SIGKILL: a group's members all have a signal before the
  * first of them acts on it. */
+void signal_leave(struct shared_process *slot, const struct siginfo *info); /* caller holds the table's lock */
 void signal_leave_remote(int pid, const struct siginfo *info);
 void signal_interrupt_remote(int pid);
 /* For the timers' helper thread, which an interrupt may hit: a guest thread does the rest. */

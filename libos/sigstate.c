@@ -68,6 +68,13 @@ static int64_t leave(const struct process_target *target, int tid, const struct 
     return inbox_add(shared_inbox(target->slot), tid, atomic_get(&target->slot->continues), info);
 }
 
+/* The flag comes first: see host_child_add. */
+void signal_leave(struct shared_process *slot, const struct siginfo *info)
+{
+    __atomic_store_n(&slot->inbox_used, 1, __ATOMIC_SEQ_CST);
+    inbox_add(shared_inbox(slot), 0, atomic_get(&slot->continues), info);
+}
+
 /* -EBUSY: the inbox is full. */
 int64_t signal_send_remote(int pid, int tid, const struct siginfo *info)
 {

@@ -83,7 +83,7 @@ static int64_t look(struct query *query, struct shared_process *self, uint32_t r
     shared_lock();
     for (struct shared_process *child = NULL; !found && (child = shared_next_child(self, child));) {
         query->foreign |= child->reaper != real_pid;
-        if (!eligible(query, child))
+        if (!eligible(query, child) || (child->state == SHARED_ZOMBIE && !(query->options & WEXITED)))
             continue;
         query->any = true;
         found = ready(query, self, child);
@@ -136,6 +136,8 @@ static int64_t await(struct query *query)
         }
     }
     atomic_set(&self->waits_directly, 0u);
+    if (result == 1)
+        signal_receive(); /* SIGCHLD comes no later than what it tells of */
     return result;
 }
 
@@ -187,45 +189,52 @@ static int64_t info_out(guest_t at, const struct query *query, bool found)
     return copy_out(at, &info, 12) < 0 ? -EFAULT : copy_out(at + 16, &info.pid, 12);
 }
 
-int64_t sys_waitid(int32_t which, int32_t id, guest_t info, uint32_t options, guest_t usage)
+/* 1 found, 0 none, or -errno. */
+static int64_t waitid_query(struct query *query)
 {
-    struct query query = {.which = which, .id = id, .options = options};
+    const uint32_t options = query->options;
     uint32_t file_flags = 0;
     int64_t pid;
     if (options & ~(WNOHANG | WNOWAIT | WEXITED | WUNTRACED | WCONTINUED | WNOTHREAD | WALL | WCLONE))
         return -EINVAL;
     if (!(options & (WEXITED | WUNTRACED | WCONTINUED)))
         return -EINVAL;
-    switch (which) {
+    switch (query->which) {
     case P_ALL:
         break;
     case P_PID:
-        if (id <= 0)
+        if (query->id <= 0)
             return -EINVAL;
         break;
     case P_PGID:
-        if (id < 0)
+        if (query->id < 0)
             return -EINVAL;
-        query.id = id ? id : (int)sys_getpgrp();
+        query->id = query->id ? query->id : (int)sys_getpgrp();
         break;
     case P_PIDFD:
-        pid = id < 0 ? -EINVAL : pidfd_target(id, &file_flags);
+        pid = query->id < 0 ? -EINVAL : pidfd_target(query->id, &file_flags);
         if (pid < 0)
             return pid == -ESRCH ? -ECHILD : pid;
-        query.which = P_PID;
-        query.id = (int)pid;
+        query->which = P_PID;
+        query->id = (int)pid;
         if (file_flags & O_NONBLOCK)
-            query.options |= WNOHANG;
+            query->options |= WNOHANG;
         break;
     default:
         return -EINVAL;
     }
-    int64_t result = await(&query);
-    if (result < 0)
-        return result;
-    if (result == 0 && !(options & WNOHANG))
-        return -EAGAIN; /* a non-blocking pidfd */
+    int64_t result = await(query);
+    return result == 0 && !(options & WNOHANG) ? -EAGAIN : result; /* a non-blocking pidfd */
+}
+
+/* The information is written whatever comes of it: zeros where there is none. */
+int64_t sys_waitid(int32_t which, int32_t id, guest_t info, uint32_t options, guest_t usage)
+{
+    struct query query = {.which = which, .id = id, .options = options};
+    int64_t result = waitid_query(&query);
     if (result == 1 && usage && usage_out(usage, &query.used) < 0)
         return -EFAULT;
-    return info_out(info, &query, result == 1);
+    if (info_out(info, &query, result == 1) < 0)
+        return -EFAULT;
+    return MIN(result, 0);
 }

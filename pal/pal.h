@@ -447,7 +447,8 @@ struct pal_api {
      * -EAGAIN: the backlog is full. */
     int64_t (*local_connect)(const struct pal_local *local, pal_handle_t *out, struct pal_path_buffer *text);
 
-    /* [blocks] Return the number of ready entries, 0 at the deadline. */
+    /* [blocks] Return the number of ready entries, 0 at the deadline.  With deadline 0 they only look, and do so while
+     * interrupts are noted, too. */
     int64_t (*poll)(struct pal_poll *entries, uint32_t count, uint64_t deadline);
     int64_t (*poll_set_update)(pal_handle_t set, uint32_t op, pal_handle_t handle, const struct pal_poll_event *event);
     int64_t (*poll_set_wait)(pal_handle_t set, struct pal_poll_event *events, uint32_t count, uint64_t deadline);

@@ -59,6 +59,8 @@ int64_t linux_poll(struct pal_poll *entries, uint32_t count, uint64_t deadline)
         return host_blocking(ppoll, entries, count, NULL, NULL, 0);
     uint64_t left = deadline ? time_left(deadline) : 0;
     struct host_timespec timeout = {(int64_t)(left / NS_PER_SECOND), (int64_t)(left % NS_PER_SECOND)};
+    if (!deadline)
+        return host_call(ppoll, entries, count, &timeout, NULL, 0);
     return host_blocking(ppoll, entries, count, &timeout, NULL, 0);
 }
 
@@ -75,8 +77,10 @@ int64_t linux_poll_set_wait(pal_handle_t set, struct pal_poll_event *events, uin
 {
     if (deadline == PAL_FOREVER)
         return host_blocking(epoll_pwait, set, events, count, -1, NULL, 8);
+    if (!deadline)
+        return host_call(epoll_pwait, set, events, count, 0, NULL, 8);
     for (;;) {
-        uint64_t left = deadline ? (time_left(deadline) + NS_PER_MS - 1) / NS_PER_MS : 0;
+        uint64_t left = (time_left(deadline) + NS_PER_MS - 1) / NS_PER_MS;
         uint64_t wait = left > INT32_MAX ? INT32_MAX : left;
         int64_t ready = host_blocking(epoll_pwait, set, events, count, wait, NULL, 8);
         if (ready || wait == left)

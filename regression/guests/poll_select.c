@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/select.h>
 #include <sys/time.h>
 #include <time.h>
@@ -134,11 +135,43 @@ static void interrupted(void)
     CHECK(poll(NULL, 0, 80) == 0 && now_ms() - start >= 79); /* an ignored signal interrupts nothing */
 }
 
+/* What is ready counts more than a signal that the call's mask would let through: that stays pending. */
+static void ready_and_signalled(void)
+{
+    sigset_t none, block, pending;
+    int ends[2], before = signals;
+    struct epoll_event event = {.events = EPOLLIN};
+    sigemptyset(&none);
+    sigemptyset(&block);
+    sigaddset(&block, SIGUSR1);
+    signal(SIGUSR1, on_signal);
+    sigprocmask(SIG_BLOCK, &block, NULL);
+    CHECK(pipe(ends) == 0 && write(ends[1], "x", 1) == 1);
+    int epoll = epoll_create1(0);
+    CHECK(epoll >= 0 && epoll_ctl(epoll, EPOLL_CTL_ADD, ends[0], &event) == 0);
+    raise(SIGUSR1);
+    struct pollfd entry = {.fd = ends[0], .events = POLLIN};
+    struct timespec no_time = {0, 0};
+    fd_set set;
+    FD_ZERO(&set);
+    FD_SET(ends[0], &set);
+    CHECK(ppoll(&entry, 1, NULL, &none) == 1);
+    CHECK(pselect(ends[0] + 1, &set, NULL, NULL, NULL, &none) == 1);
+    CHECK(epoll_pwait(epoll, &event, 1, -1, &none) == 1);
+    CHECK(sigpending(&pending) == 0 && sigismember(&pending, SIGUSR1) == 1 && signals == before);
+    CHECK(ppoll(NULL, 0, &no_time, &none) == -1 && errno == EINTR && signals == before + 1);
+    sigprocmask(SIG_UNBLOCK, &block, NULL);
+    close(epoll);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 int main(void)
 {
     polling();
     many();
     selecting();
     interrupted();
+    ready_and_signalled();
     return 0;
 }

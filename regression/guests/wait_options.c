@@ -110,11 +110,44 @@ static void pidfds(void)
     CHECK_FAILS(syscall(SYS_pidfd_open, -1, 0), EINVAL);
 }
 
+static volatile sig_atomic_t told;
+
+static void count_one(int signal)
+{
+    (void)signal;
+    told++;
+}
+
+/* SIGCHLD comes no later than what it tells of, and who has ended is no child of a wait for stops. */
+static void in_order(void)
+{
+    struct sigaction action = {.sa_handler = count_one, .sa_flags = SA_RESTART};
+    siginfo_t info;
+    int status;
+    CHECK(sigaction(SIGCHLD, &action, NULL) == 0);
+    for (int i = 0; i < 100; i++) {
+        told = 0;
+        pid_t child = fork();
+        if (!child)
+            for (;;)
+                pause();
+        kill(child, SIGSTOP);
+        CHECK(waitpid(child, &status, WUNTRACED) == child && told == 1);
+        kill(child, SIGKILL);
+        CHECK(waitid(P_PID, (id_t)child, &info, WEXITED | WNOWAIT) == 0 && told == 2);
+        CHECK_FAILS(waitid(P_PID, (id_t)child, &info, WSTOPPED | WNOHANG), ECHILD);
+        CHECK(info.si_pid == 0 && info.si_signo == 0);
+        CHECK(waitpid(child, &status, 0) == child);
+    }
+    signal(SIGCHLD, SIG_DFL);
+}
+
 int main(void)
 {
     looks();
     stops();
     signals();
     pidfds();
+    in_order();
     return 0;
 }
