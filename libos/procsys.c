@@ -49,6 +49,9 @@ static const struct constant constants[] = {
     {"aio-nr", "0\n"},
     {"file-max", "9223372036854775807\n"},
     {"file-nr", "0\t0\t9223372036854775807\n"},
+    {"max_queued_events", "16384\n"},
+    {"max_user_instances", "128\n"},
+    {"max_user_watches", "65536\n"},
     {"lease-break-time", "45\n"},
     {"nr_open", "1048576\n"},
     {"pipe-max-size", "1048576\n"},
@@ -135,9 +138,13 @@ static const struct own_entry mqueue_entries[] = {
     CONSTANT("msg_default"), CONSTANT("msg_max"), CONSTANT("msgsize_default"), CONSTANT("msgsize_max"),
     CONSTANT("queues_max"),  {.name = NULL},
 };
+static const struct own_entry inotify_entries[] = {
+    CONSTANT("max_queued_events"), CONSTANT("max_user_instances"), CONSTANT("max_user_watches"), {.name = NULL},
+};
 static const struct own_entry fs_entries[] = {
     CONSTANT("aio-max-nr"),           CONSTANT("aio-nr"),
     CONSTANT("file-max"),             CONSTANT("file-nr"),
+    OWN_FOLDER("inotify", inotify_entries),
     CONSTANT("lease-break-time"),     OWN_FOLDER("mqueue", mqueue_entries),
     CONSTANT("nr_open"),              CONSTANT("pipe-max-size"),
     CONSTANT("pipe-user-pages-hard"), CONSTANT("pipe-user-pages-soft"),

@@ -45,6 +45,8 @@ static const struct rule {
     [MONITOR_PTY_INNER] = {.largest = {INT_MAX, 1}},
     [MONITOR_TERMINAL] = {.largest = {(uint64_t)(MONITOR_TERMINAL_OPS - 1) << 32 | INT_MAX, UINT64_MAX}},
     [MONITOR_SET_OPENED] = {.mode = SET_BITS, .largest = {INT_MAX, 0}},
+    [MONITOR_NOTIFY] = {.path = PATH_ABSOLUTE, .flags = MONITOR_NOFOLLOW},
+    [MONITOR_NOTIFY_END] = {.largest = {INT_MAX, INT_MAX}},
     [MONITOR_BIND] = {.path = PATH_LOCAL, .flags = LOCAL_BITS},
     [MONITOR_LISTEN] = {.other = OTHER_INFO, .largest = {UINT64_MAX, INT_MAX}},
     [MONITOR_START] = {.path = PATH_ABSOLUTE, .other = OTHER_COMPANY, .flags = PAL_OPEN_READ | PAL_OPEN_EXECUTE},
@@ -99,6 +101,7 @@ static int check_create(const struct request *request)
     case PAL_OBJECT_SECTION: return 0;
     case PAL_OBJECT_STREAM_PAIR:
     case PAL_OBJECT_PACKET_PAIR:
+    case PAL_OBJECT_NOTIFY:
     case PAL_OBJECT_POLL_SET: return request->arguments[0] ? -EINVAL : 0;
     default: return -EINVAL;
     }
@@ -166,6 +169,8 @@ int request_decode(const void *packet, size_t size, struct request *out)
         error = check_change(out);
     if (!error && header.op == MONITOR_CREATE)
         error = check_create(out);
+    if (!error && header.op == MONITOR_NOTIFY && (out->arguments[0] > INT_MAX || out->arguments[1] > UINT32_MAX))
+        error = -EINVAL;
     if (!error && (header.values.atime == INT64_MIN || header.values.mtime == INT64_MIN))
         error = -EINVAL; /* the one time that can't be negated */
     return error;

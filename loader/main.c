@@ -126,6 +126,7 @@ static void print_stats(const struct monitor *monitor)
         [MONITOR_CREATE] = "create",       [MONITOR_BIND] = "bind",           [MONITOR_LISTEN] = "listen",
         [MONITOR_CONNECT] = "connect",     [MONITOR_PTY] = "pty",             [MONITOR_PTY_INNER] = "pty-inner",
         [MONITOR_TERMINAL] = "terminal",   [MONITOR_SET_OPENED] = "set-opened", [MONITOR_WATCHER] = "watcher",
+        [MONITOR_NOTIFY] = "notify",       [MONITOR_NOTIFY_END] = "notify-end",
     };
     for (int op = 1; op < MONITOR_OPS; op++)
         if (monitor->served[op])

@@ -272,6 +272,9 @@ enum pal_control {
     /* Of the user's own terminal. */
     PAL_CTL_TERMINAL_FRONT,  /* uint32_t: is the sandbox in its foreground, as the host sees it? */
     PAL_CTL_TERMINAL_STOP,   /* uint32_t: the first process stopped by this signal: the user may have the terminal */
+    /* Of PAL_OBJECT_NOTIFY. */
+    PAL_CTL_NOTIFY_ADD,      /* struct pal_notify */
+    PAL_CTL_NOTIFY_END,      /* uint32_t: a number that it told */
 };
 struct pal_seek { int64_t offset; uint32_t whence, reserved; };
 struct pal_allocate { uint64_t offset, size; uint32_t mode, reserved; };
@@ -280,6 +283,12 @@ struct pal_lock { /* struct flock, with the command: 0 get, 1 set, 2 set and wai
     int32_t type, whence; /* F_RDLCK, F_WRLCK, F_UNLCK; SEEK_* */
     int64_t start, size;
     uint64_t owner;       /* get: the host process that holds it, UINT64_MAX for a description lock */
+};
+/* Adds a name to what an object tells of; `number` becomes what its events bear.  mask: inotify(7)'s. */
+struct pal_notify {
+    const struct pal_name *name;
+    struct pal_path_buffer *escape;
+    uint32_t mask, number;
 };
 /* when: 0 now, 1 drain, 2 flush */
 struct pal_terminal { uint32_t iflag, oflag, cflag, lflag, when; uint8_t line, cc[19]; };
@@ -328,6 +337,7 @@ enum pal_object {
                               signals */
     PAL_OBJECT_TERMINAL_INNER, /* one: the inner side of terminal `value`, opened anew.  out NULL: only tells, 0 or
                               -EIO: the outer side has been closed by all */
+    PAL_OBJECT_NOTIFY,      /* one: tells of changes of files; read as inotify(7) has it */
 };
 enum pal_object_flags { PAL_OBJ_NONBLOCK = 1, PAL_OBJ_PACKET = 2, PAL_OBJ_SEMAPHORE = 4, PAL_OBJ_SEALABLE = 8 };
 

@@ -229,6 +229,8 @@ static const struct {
     [PAL_CTL_TERMINAL_PACKET] = {terminal_packet, sizeof(uint32_t)},
     [PAL_CTL_TERMINAL_FRONT] = {terminal_front, sizeof(uint32_t)},
     [PAL_CTL_TERMINAL_STOP] = {terminal_stop, sizeof(uint32_t)},
+    [PAL_CTL_NOTIFY_ADD] = {object_notify_add, sizeof(struct pal_notify)},
+    [PAL_CTL_NOTIFY_END] = {object_notify_end, sizeof(uint32_t)},
 };
 
 int64_t linux_stream_control(pal_handle_t handle, uint32_t op, void *argument, uint64_t size)

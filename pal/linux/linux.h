@@ -149,6 +149,8 @@ int64_t linux_stream_control(pal_handle_t handle, uint32_t op, void *argument, u
 /* ---- object.c -------------------------------------------------------------------------------------------------- */
 
 int64_t linux_object_create(uint32_t object, uint32_t flags, uint64_t value, pal_handle_t *out);
+int64_t object_notify_add(pal_handle_t handle, void *argument); /* PAL_CTL_NOTIFY_ADD, _END */
+int64_t object_notify_end(pal_handle_t handle, void *argument);
 int64_t linux_poll(struct pal_poll *entries, uint32_t count, uint64_t deadline);
 int64_t linux_poll_set_update(pal_handle_t set, uint32_t op, pal_handle_t handle, const struct pal_poll_event *event);
 int64_t linux_poll_set_wait(pal_handle_t set, struct pal_poll_event *events, uint32_t count, uint64_t deadline);

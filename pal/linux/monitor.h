@@ -38,7 +38,7 @@ enum monitor_op {
     MONITOR_INTERRUPT, /* arguments[0] = pid, [1] = 1: kill.  The pid must belong to this sandbox, else -ESRCH */
     MONITOR_EXPORT,    /* arguments[0] = descriptor number of the sender.  reply: value = token */
     MONITOR_IMPORT,    /* arguments[0] = token, [1] = 1: drop it.   reply: descriptor */
-    MONITOR_CREATE,    /* mode = pal_object (an event, section, pair or poll set), flags = pal_object_flags,
+    MONITOR_CREATE,    /* mode = pal_object (an event, section, pair, poll set or watch), flags = pal_object_flags,
                           arguments[0] = value.             reply: one or two descriptors */
     MONITOR_BIND,      /* path = where or what; flags = pal_local_kind | MONITOR_ABSTRACT.
                           reply: descriptor of the queue, value = the name's number, text = an abstract name */
@@ -53,6 +53,9 @@ enum monitor_op {
     MONITOR_START,     /* path = a program's; flags as for OPEN; other = its company: what it is known to ask first,
                           each one a monitor_kind and an absolute path with its NUL.
                           reply: as for OPEN; of a file, text = struct monitor_company[], their descriptors follow */
+    MONITOR_NOTIFY,     /* path, flags = MONITOR_NOFOLLOW; arguments[0] = descriptor of the sender, of
+                          PAL_OBJECT_NOTIFY, [1] = inotify(7)'s mask.  reply: value = watch descriptor */
+    MONITOR_NOTIFY_END,   /* arguments[0] = descriptor of the sender, [1] = watch descriptor */
     MONITOR_OPS
 };
 

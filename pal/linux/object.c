@@ -33,6 +33,7 @@ int64_t linux_object_create(uint32_t object, uint32_t flags, uint64_t value, pal
     case PAL_OBJECT_EVENT:
     case PAL_OBJECT_POLL_SET:
     case PAL_OBJECT_SECTION:
+    case PAL_OBJECT_NOTIFY:
         return create_by_monitor(object, flags, value, out, 1);
     case PAL_OBJECT_STREAM_PAIR:
     case PAL_OBJECT_PACKET_PAIR:
@@ -44,6 +45,26 @@ int64_t linux_object_create(uint32_t object, uint32_t flags, uint64_t value, pal
     default:
         return -EINVAL;
     }
+}
+
+int64_t object_notify_add(pal_handle_t handle, void *argument)
+{
+    struct pal_notify *notify = argument;
+    struct monitor_request request = {.op = MONITOR_NOTIFY, .flags = notify->name->nofollow ? MONITOR_NOFOLLOW : 0,
+                                      .arguments = {(uint64_t)handle, notify->mask}};
+    struct monitor_reply reply;
+    int64_t error = monitor_call(&request, notify->name, NULL, &reply, notify->escape, NULL);
+    if (error == 0)
+        notify->number = (uint32_t)reply.value;
+    return error;
+}
+
+int64_t object_notify_end(pal_handle_t handle, void *argument)
+{
+    struct monitor_request request = {
+        .op = MONITOR_NOTIFY_END, .arguments = {(uint64_t)handle, *(uint32_t *)argument}};
+    struct monitor_reply reply;
+    return monitor_call(&request, NULL, NULL, &reply, NULL, NULL);
 }
 
 /* What is left until a deadline, not below zero. */

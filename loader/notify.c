@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * inotify(7) for guests.  An instance is the host's own and the guest reads it directly, so it tells of what happens in
+ * the sandbox and on the host alike, as Linux does.  What it watches is added here, by policy: what may be watched is
+ * what may be opened for reading.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "loader/loader.h"
+
+#define READING (IN_ACCESS | IN_OPEN | IN_CLOSE_NOWRITE)
+
+/* Who reads /usr on the host is none of a guest's business: of host directories that it may not write, it is told of
+ * changes only.  (IN_UNMOUNT is always told.) */
+static uint32_t allowed(const struct mount *mount, uint32_t mask)
+{
+    bool only_changes = mount->kind == MOUNT_HOST && !mount->writable;
+    return only_changes ? (mask & ~(uint32_t)READING) | IN_UNMOUNT : mask;
+}
+
+static int check(struct tree *tree, const struct place *place)
+{
+    struct stat status;
+    if (place->object < 0)
+        return -EACCES; /* there only because mounts lie beneath it: nothing changes in it */
+    if (fstat(place->object, &status) < 0)
+        return -errno;
+    if (!place->mount->public_only || status.st_mode & S_IROTH)
+        return 0;
+    denials_add(&tree->denials, place->guest, place->guest_size, "not public on the host");
+    return -EACCES;
+}
+
+/* By the kernel's own name of the object: nothing that a guest can swap. */
+static int add(int instance, const struct place *place, uint32_t mask)
+{
+    char path[32];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", place->object);
+    int watch = inotify_add_watch(instance, path, allowed(place->mount, mask) & ~(uint32_t)IN_DONT_FOLLOW);
+    return watch < 0 ? -errno : watch;
+}
+
+int serve_notify(struct tree *tree, const struct objects *objects, const struct request *request, struct answer *answer)
+{
+    struct place place;
+    unsigned flags = request->flags & MONITOR_NOFOLLOW ? PLACE_NOFOLLOW : 0;
+    int result = resolve(tree, request->path, request->path_size, flags, &place, &answer->text);
+    if (result)
+        return result;
+    result = check(tree, &place);
+    int instance = result < 0 ? result : member_descriptor(objects, request->sender, (int)request->arguments[0]);
+    if (instance >= 0) {
+        result = add(instance, &place, (uint32_t)request->arguments[1]); /* EINVAL where it is none */
+        close(instance);
+    } else {
+        result = instance;
+    }
+    place_close(&place);
+    if (result < 0)
+        return result;
+    answer->reply.value = (uint64_t)result;
+    return 0;
+}
+
+int serve_notify_end(const struct objects *objects, const struct request *request)
+{
+    int instance = member_descriptor(objects, request->sender, (int)request->arguments[0]);
+    if (instance < 0)
+        return instance;
+    int error = inotify_rm_watch(instance, (int)request->arguments[1]) < 0 ? -errno : 0;
+    close(instance);
+    return error;
+}
