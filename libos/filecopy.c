@@ -154,7 +154,7 @@ int64_t sys_sendfile(int32_t out, int32_t in, guest_t offset, uint64_t size)
 /* What is as on Linux with files of one file system: others give EXDEV. */
 static int64_t range_files(struct file *in, struct file *out)
 {
-    struct pal_attributes of_in, of_out;
+    struct pal_attributes of_in = {0}, of_out = {0};
     if (in->type == PAL_TYPE_DIRECTORY || out->type == PAL_TYPE_DIRECTORY)
         return -EISDIR;
     if (in->type != PAL_TYPE_FILE || out->type != PAL_TYPE_FILE)

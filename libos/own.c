@@ -82,7 +82,7 @@ static bool find_child(const struct own_node *from, const char *name, size_t siz
         }
     }
     size_t prefix = entry->prefix ? strlen(entry->prefix) : 0;
-    if (size < prefix || memcmp(name, entry->prefix ? entry->prefix : "", prefix))
+    if (size < prefix || memcmp(name, entry->prefix ? entry->prefix : "", prefix) != 0)
         return false;
     int n = entry->number ? parse_number(name + prefix, size - prefix) : -1;
     return n >= 0 && entry->number(out, n);

@@ -22,8 +22,8 @@
 #define CREATE_BITS (PAL_OBJ_NONBLOCK | PAL_OBJ_PACKET | PAL_OBJ_SEMAPHORE | PAL_OBJ_SEALABLE)
 #define OBJECT_BITS 0xfu
 
-enum path { PATH_NONE, PATH_ABSOLUTE, PATH_LOCAL /* or an abstract name: any bytes */ };
-enum other { OTHER_NONE, OTHER_NAME, OTHER_INFO, OTHER_COMPANY };
+enum path { PATH_NONE, PATH_ABSOLUTE, PATH_MAYBE, PATH_LOCAL /* or an abstract name: any bytes */ };
+enum other { OTHER_NONE, OTHER_NAME, OTHER_INFO, OTHER_BYTES, OTHER_COMPANY };
 
 /* What each operation may carry. */
 static const struct rule {
@@ -47,6 +47,7 @@ static const struct rule {
     [MONITOR_SET_OPENED] = {.mode = SET_BITS, .largest = {INT_MAX, 0}},
     [MONITOR_NOTIFY] = {.path = PATH_ABSOLUTE, .flags = MONITOR_NOFOLLOW},
     [MONITOR_NOTIFY_END] = {.largest = {INT_MAX, INT_MAX}},
+    [MONITOR_EXTENDED] = {.path = PATH_MAYBE, .other = OTHER_BYTES, .flags = MONITOR_NOFOLLOW, .mode = 0x33},
     [MONITOR_BIND] = {.path = PATH_LOCAL, .flags = LOCAL_BITS},
     [MONITOR_LISTEN] = {.other = OTHER_INFO, .largest = {UINT64_MAX, INT_MAX}},
     [MONITOR_START] = {.path = PATH_ABSOLUTE, .other = OTHER_COMPANY, .flags = PAL_OPEN_READ | PAL_OPEN_EXECUTE},
@@ -154,7 +155,7 @@ int request_decode(const void *packet, size_t size, struct request *out)
         if (!rule->path && header.arguments[i] > rule->largest[i])
             return -EINVAL;
     }
-    bool text = rule->path == PATH_ABSOLUTE || (rule->path == PATH_LOCAL && !(header.flags & MONITOR_ABSTRACT));
+    bool text = rule->path == PATH_ABSOLUTE || (rule->path == PATH_MAYBE && out->path_size) || (rule->path == PATH_LOCAL && !(header.flags & MONITOR_ABSTRACT));
     if ((rule->path == PATH_NONE && out->path_size) || (rule->other == OTHER_NONE && out->other_size) ||
         (rule->other == OTHER_INFO && out->other_size > PAL_LOCAL_INFO))
         return -EINVAL;
@@ -169,6 +170,8 @@ int request_decode(const void *packet, size_t size, struct request *out)
         error = check_change(out);
     if (!error && header.op == MONITOR_CREATE)
         error = check_create(out);
+    if (!error && header.op == MONITOR_EXTENDED && out->arguments[0] > INT_MAX)
+        error = -EINVAL;
     if (!error && header.op == MONITOR_NOTIFY && (out->arguments[0] > INT_MAX || out->arguments[1] > UINT32_MAX))
         error = -EINVAL;
     if (!error && (header.values.atime == INT64_MIN || header.values.mtime == INT64_MIN))

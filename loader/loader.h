@@ -2,7 +2,7 @@
 /*
  * pal-run, as its files see each other.  Reading order: main.c, options.c, policy.c and manifest.c (what the sandbox
  * may see), program.c and elf.c (is this a program?), tree.c and resolve.c (guest paths to host objects), segment.c,
- * ahead.c and start.c (the first picoprocess), then monitor.c, decode.c, names.c, change.c, objects.c, notify.c,
+ * ahead.c and start.c (the first picoprocess), then monitor.c, decode.c, names.c, change.c, objects.c, notify.c, extended.c,
  * local.c, terminal.c (what it is served), watch.c (for how long answers hold), scratch.c, end.c.
  *
  * Errors: functions return 0 or a count, or a negative errno; what ends pal-run says so in one line by fail().  Memory
@@ -231,6 +231,10 @@ int serve_interrupt(const struct objects *objects, const struct request *request
 int serve_export(struct objects *objects, const struct request *request, struct answer *answer);
 int serve_import(struct objects *objects, const struct request *request, struct answer *answer);
 int serve_create(const struct objects *objects, const struct request *request, struct answer *answer);
+
+/* extended.c */
+int serve_extended(struct tree *tree, const struct objects *objects, const struct request *request,
+                   struct answer *answer);
 
 /* notify.c: inotify for guests. */
 int serve_notify(struct tree *tree, const struct objects *objects, const struct request *request,

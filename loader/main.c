@@ -127,6 +127,7 @@ static void print_stats(const struct monitor *monitor)
         [MONITOR_CONNECT] = "connect",     [MONITOR_PTY] = "pty",             [MONITOR_PTY_INNER] = "pty-inner",
         [MONITOR_TERMINAL] = "terminal",   [MONITOR_SET_OPENED] = "set-opened", [MONITOR_WATCHER] = "watcher",
         [MONITOR_NOTIFY] = "notify",       [MONITOR_NOTIFY_END] = "notify-end",
+        [MONITOR_EXTENDED] = "extended",
     };
     for (int op = 1; op < MONITOR_OPS; op++)
         if (monitor->served[op])

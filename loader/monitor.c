@@ -54,6 +54,7 @@ static int dispatch(struct monitor *monitor, const struct request *request, stru
     case MONITOR_SET_OPENED: return serve_set_opened(tree, &monitor->objects, request);
     case MONITOR_NOTIFY: return serve_notify(tree, &monitor->objects, request, answer);
     case MONITOR_NOTIFY_END: return serve_notify_end(&monitor->objects, request);
+    case MONITOR_EXTENDED: return serve_extended(tree, &monitor->objects, request, answer);
     case MONITOR_CHANGE: return serve_change(tree, request, answer);
     case MONITOR_READLINK: return serve_readlink(tree, request, answer);
     case MONITOR_CANONICAL: return serve_canonical(tree, request, answer);

@@ -275,6 +275,7 @@ enum pal_control {
     /* Of PAL_OBJECT_NOTIFY. */
     PAL_CTL_NOTIFY_ADD,      /* struct pal_notify */
     PAL_CTL_NOTIFY_END,      /* uint32_t: a number that it told */
+    PAL_CTL_EXTENDED,        /* struct pal_extended: also of a name, with PAL_NO_HANDLE */
 };
 struct pal_seek { int64_t offset; uint32_t whence, reserved; };
 struct pal_allocate { uint64_t offset, size; uint32_t mode, reserved; };
@@ -283,6 +284,16 @@ struct pal_lock { /* struct flock, with the command: 0 get, 1 set, 2 set and wai
     int32_t type, whence; /* F_RDLCK, F_WRLCK, F_UNLCK; SEEK_* */
     int64_t start, size;
     uint64_t owner;       /* get: the host process that holds it, UINT64_MAX for a description lock */
+};
+/* A file's extended attributes, xattr(7): those in the namespace "user." */
+enum pal_extended_op { PAL_EXTENDED_GET, PAL_EXTENDED_SET, PAL_EXTENDED_REMOVE, PAL_EXTENDED_LIST };
+struct pal_extended {
+    const struct pal_name *name;  /* NULL: the handle's file */
+    struct pal_path_buffer *text; /* GET: the value; LIST: names, a NUL behind each; else, as for all, -EREMOTE's path */
+    const char *attribute;        /* not for LIST */
+    const void *value;            /* SET */
+    uint32_t op, flags;           /* flags: XATTR_CREATE, XATTR_REPLACE */
+    uint32_t attribute_size, value_size;
 };
 /* Adds a name to what an object tells of; `number` becomes what its events bear.  mask: inotify(7)'s. */
 struct pal_notify {

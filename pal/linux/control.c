@@ -230,6 +230,7 @@ static const struct {
     [PAL_CTL_TERMINAL_FRONT] = {terminal_front, sizeof(uint32_t)},
     [PAL_CTL_TERMINAL_STOP] = {terminal_stop, sizeof(uint32_t)},
     [PAL_CTL_NOTIFY_ADD] = {object_notify_add, sizeof(struct pal_notify)},
+    [PAL_CTL_EXTENDED] = {name_extended, sizeof(struct pal_extended)},
     [PAL_CTL_NOTIFY_END] = {object_notify_end, sizeof(uint32_t)},
 };
 

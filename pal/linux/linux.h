@@ -207,6 +207,7 @@ int64_t linux_attributes_set(pal_handle_t handle, const struct pal_name *name, c
                              uint32_t mask, struct pal_path_buffer *escape);
 int64_t linux_name_change(uint32_t op, const struct pal_name *name, const struct pal_name *other, uint32_t mode,
                           struct pal_path_buffer *escape);
+int64_t name_extended(pal_handle_t handle, void *argument); /* PAL_CTL_EXTENDED */
 int64_t linux_name_read(const struct pal_name *name, struct pal_path_buffer *out);
 
 /* ---- watch.c ---------------------------------------------------------------------------------------------------- */

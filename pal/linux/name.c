@@ -188,3 +188,28 @@ int64_t linux_name_read(const struct pal_name *name, struct pal_path_buffer *out
     int64_t error = call_lasting(&request, name, &reply, out);
     return error < 0 ? error : out->size;
 }
+
+int64_t name_extended(pal_handle_t handle, void *argument)
+{
+    const struct pal_extended *extended = argument;
+    struct monitor_request request = {.op = MONITOR_EXTENDED,
+                                      .flags = extended->name && extended->name->nofollow ? MONITOR_NOFOLLOW : 0,
+                                      .mode = extended->op | extended->flags << 4};
+    struct monitor_reply reply;
+    char bytes[PAL_PATH_MAX];
+    struct pal_name other = {.path = bytes, .size = extended->attribute_size};
+    bool sets = extended->op == PAL_EXTENDED_SET;
+    if (sets)
+        other.size += 1 + extended->value_size;
+    if (other.size >= sizeof bytes)
+        return -ENOSPC; /* as a file system with a block for all of them */
+    memcpy(bytes, extended->attribute, extended->attribute_size);
+    bytes[extended->attribute_size] = 0;
+    if (sets)
+        memcpy(bytes + extended->attribute_size + 1, extended->value, extended->value_size);
+    if (!extended->name)
+        request.arguments[0] = (uint64_t)handle;
+    if (sets || extended->op == PAL_EXTENDED_REMOVE)
+        names_change();
+    return monitor_call(&request, extended->name, other.size ? &other : NULL, &reply, extended->text, NULL);
+}
