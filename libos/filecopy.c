@@ -162,9 +162,11 @@ static int64_t range_files(struct file *in, struct file *out)
     if (!file_readable(in) || !file_writable(out) || file_appends(out))
         return -EBADF;
     int64_t result = file_attributes(in, &of_in);
-    if (result == 0)
+    if (result >= 0)
         result = file_attributes(out, &of_out);
-    return result < 0 ? result : of_in.device != of_out.device ? -EXDEV : !file_takes(out) ? -EINVAL : 0;
+    if (result < 0)
+        return result;
+    return of_in.device != of_out.device ? -EXDEV : !file_takes(out) ? -EINVAL : 0;
 }
 
 static int64_t copy_range(struct file *in, guest_t in_offset, struct file *out, guest_t out_offset, uint64_t size)

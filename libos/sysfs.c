@@ -106,8 +106,7 @@ static bool cpu_number(struct own_node *node, int n)
 static int cpu_after(const struct own_node *node, int after)
 {
     (void)node;
-    int next = after + 1;
-    return (uint64_t)next < boot->cpu_count ? next : -1;
+    return (uint64_t)((int64_t)after + 1) < boot->cpu_count ? after + 1 : -1;
 }
 
 static const struct own_entry cpu_entries[] = {

@@ -59,15 +59,16 @@ static int64_t ask_name(struct name *name, struct pal_extended *asked)
         return found < 0 ? found : -EOPNOTSUPP;
     }
     for (uint32_t hops = 0; hops < NAME_HOPS; hops++) {
-        struct pal_name of = name_asked(name);
         int64_t result;
         if (name_is_own(name)) {
             result = own_attributes(name->path.bytes, name->nofollow, &attributes, asked->text);
             if (result == 0)
                 return asked->op == PAL_EXTENDED_LIST ? 0 : -EOPNOTSUPP;
         } else {
-            asked->name = &of;
-            result = PAL->stream_control(PAL_NO_HANDLE, PAL_CTL_EXTENDED, asked, sizeof *asked);
+            struct pal_extended by_name = *asked;
+            struct pal_name of = name_asked(name);
+            by_name.name = &of;
+            result = PAL->stream_control(PAL_NO_HANDLE, PAL_CTL_EXTENDED, &by_name, sizeof by_name);
         }
         if (result == -EREMOTE)
             result = name_follow(name, asked->text);
