@@ -454,6 +454,10 @@ int monitor_run(struct monitor *monitor);
 /* One packet; answers it. */
 void monitor_serve(struct monitor *monitor, const void *packet, size_t size, pid_t sender);
 
+/* idle.c: a timer's callback. */
+struct uv_timer_s;
+void idle_drop_text(struct uv_timer_s *timer);
+
 /* ---- guardian.c: kills what is left of the sandbox when pal-run ends, by SIGKILL too ----------------------------- */
 
 void guardian_start(pid_t first);

@@ -23,6 +23,7 @@
 #define SPIN_MOST_NS 150000
 #define SPIN_LEAST_NS 2000
 #define CREDIT_MOST 16
+#define STARTED_MS 250 /* what was needed for the start is not any more */
 #define SETTLE_MS 50 /* until the picoprocess can surely be interrupted */
 #define SIGNAL_STATUS 128
 #define ALONE 32 /* see LINUX_INTERRUPT_SIGNAL */
@@ -228,7 +229,7 @@ struct loop {
     struct monitor *monitor;
     uv_loop_t uv;
     uv_poll_t channel, signals, mounts;
-    uv_timer_t wall, settle;
+    uv_timer_t wall, settle, start;
     uint64_t waiting; /* signals that came before the picoprocess could take them, by bit */
     int64_t started;
     int terminations, status;
@@ -400,6 +401,8 @@ int monitor_run(struct monitor *monitor)
         fail(EXIT_OWN_FAILURE, "can't make an event loop: raise the limit of open files");
     watch(&loop, &loop.channel, monitor->channel, on_request, &loop);
     watch(&loop, &loop.signals, signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC), on_signal, &loop);
+    uv_timer_init(&loop.uv, &loop.start);
+    uv_timer_start(&loop.start, idle_drop_text, STARTED_MS, 0);
     uint64_t seconds = monitor->policy->limits.wall_seconds;
     if (seconds < UINT64_MAX / 1000) {
         loop.wall.data = &loop;
