@@ -16,11 +16,12 @@ static bool known(int32_t advice)
     return (advice >= MADV_NORMAL && advice <= MADV_DONTNEED) || (advice >= MADV_FREE && advice <= MADV_PAGEOUT);
 }
 
-/* Does something happen to the mapping, or is it a hint? */
+/* Does something happen to the mapping, or is it a hint that may be ignored? */
 static bool acts(int32_t advice)
 {
     return advice == MADV_DONTNEED || advice == MADV_FREE || advice == MADV_REMOVE || advice == MADV_DONTFORK ||
-           advice == MADV_DOFORK || advice == MADV_WIPEONFORK || advice == MADV_KEEPONFORK;
+           advice == MADV_DOFORK || advice == MADV_WIPEONFORK || advice == MADV_KEEPONFORK ||
+           advice == MADV_HUGEPAGE || advice == MADV_NOHUGEPAGE;
 }
 
 static bool is_private_anonymous(const struct vma *vma)
@@ -79,11 +80,19 @@ static int64_t act(guest_t start, guest_t end, int32_t advice)
     case MADV_KEEPONFORK:
         change.clear = VMA_WIPEONFORK;
         break;
+    case MADV_HUGEPAGE:
+        change = (struct flag_change){.clear = VMA_SMALL, .set = VMA_HUGE};
+        break;
+    case MADV_NOHUGEPAGE:
+        change = (struct flag_change){.clear = VMA_HUGE, .set = VMA_SMALL};
+        break;
     }
     int64_t error = vma_prepare();
+    if (error == 0 && change.set & (VMA_HUGE | VMA_SMALL))
+        error = PAL->memory_decommit(start, end - start, change.set & VMA_HUGE ? PAL_PREFER_HUGE : PAL_PREFER_SMALL);
     if (error == 0) {
         vma_take(start, end, change_flags, &change);
-        mm.fork_flags |= change.set;
+        mm.fork_flags |= change.set & (VMA_DONTFORK | VMA_WIPEONFORK);
     }
     return error;
 }

@@ -35,6 +35,8 @@
 #define VMA_HIDDEN 0x80000000u
 #define VMA_DONTFORK 0x40000000u
 #define VMA_WIPEONFORK 0x20000000u
+#define VMA_HUGE 0x10000000u  /* MADV_HUGEPAGE, MADV_NOHUGEPAGE: they part mappings, as on Linux */
+#define VMA_SMALL 0x08000000u
 
 struct vma {
     guest_t start, end;

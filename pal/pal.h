@@ -180,7 +180,10 @@ enum pal_map_flags {
  * else changes the parent's mappings meanwhile. */
 enum pal_fork_flags { PAL_FORK_BARE = 1 };
 
-enum pal_decommit { PAL_DECOMMIT_ZERO = 0, PAL_DECOMMIT_LAZY = 1, PAL_DECOMMIT_UNSHARE = 2 /* punch a hole */ };
+enum pal_decommit {
+    PAL_DECOMMIT_ZERO = 0, PAL_DECOMMIT_LAZY = 1, PAL_DECOMMIT_UNSHARE = 2, /* punch a hole */
+    PAL_PREFER_HUGE = 3, PAL_PREFER_SMALL = 4 /* drop nothing: what pages to use.  -EINVAL: there is no choice */
+};
 
 enum pal_file_type {
     PAL_TYPE_FILE = 1, PAL_TYPE_DIRECTORY, PAL_TYPE_SYMLINK, PAL_TYPE_CHARACTER, PAL_TYPE_BLOCK, PAL_TYPE_FIFO,
@@ -392,7 +395,7 @@ struct pal_api {
      * mmap(2) MAP_ANONYMOUS. */
     int64_t (*memory_commit)(uint64_t address, uint64_t size, uint32_t protection, uint32_t flags);
     /* Drops contents and memory, keeps range and protection.  UNSHARE works on the shared segment, too.  madvise(2)
-     * DONTNEED, FREE, REMOVE. */
+     * DONTNEED, FREE, REMOVE, HUGEPAGE, NOHUGEPAGE. */
     int64_t (*memory_decommit)(uint64_t address, uint64_t size, uint32_t how);
     int64_t (*memory_protect)(uint64_t address, uint64_t size, uint32_t protection);
     /* Maps a file or section at a reserved range, replacing what was there. */

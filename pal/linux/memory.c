@@ -76,7 +76,8 @@ int64_t linux_memory_map(uint64_t address, uint64_t size, uint32_t protection, u
 int64_t linux_memory_decommit(uint64_t address, uint64_t size, uint32_t how)
 {
     static const uint8_t advice[] = {
-        [PAL_DECOMMIT_ZERO] = MADV_DONTNEED, [PAL_DECOMMIT_LAZY] = MADV_FREE, [PAL_DECOMMIT_UNSHARE] = MADV_REMOVE};
+        [PAL_DECOMMIT_ZERO] = MADV_DONTNEED, [PAL_DECOMMIT_LAZY] = MADV_FREE, [PAL_DECOMMIT_UNSHARE] = MADV_REMOVE,
+        [PAL_PREFER_HUGE] = MADV_HUGEPAGE,   [PAL_PREFER_SMALL] = MADV_NOHUGEPAGE};
     if (how >= sizeof advice ||
         !(range_ok(address, size) || (how == PAL_DECOMMIT_UNSHARE && in_shared(address, size))))
         return -EINVAL;

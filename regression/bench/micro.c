@@ -116,19 +116,25 @@ static void do_signal(void)
 
 extern char **environ;
 
-static void touch(size_t size)
+static void touch(size_t size, int huge)
 {
     char *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     must(p != MAP_FAILED);
+    if (huge)
+        madvise(p, size, MADV_HUGEPAGE); /* where the host has such */
     memset(p, 1, size);
 }
 static void set_up_10_mib(void)
 {
-    touch(10 * MIB);
+    touch(10 * MIB, 0);
 }
 static void set_up_1_gib(void)
 {
-    touch(1024ul * MIB);
+    touch(1024ul * MIB, 0);
+}
+static void set_up_huge(void)
+{
+    touch(1024ul * MIB, 1);
 }
 static void do_fork_exit(void)
 {
@@ -255,6 +261,7 @@ static const struct row {
     {"fork+exit", do_fork_exit, 20, NULL},
     {"fork+exit, 10 MiB touched", do_fork_exit, 20, set_up_10_mib},
     {"fork+exit, 1 GiB touched", do_fork_exit, 2, set_up_1_gib},
+    {"fork+exit, 1 GiB in huge pages", do_fork_exit, 20, set_up_huge},
     {"fork+exec /bin/true", do_fork_exec, 10, NULL},
     {"posix_spawn /bin/true", do_spawn, 10, NULL},
     {"posix_spawn /bin/true, 1 GiB touched", do_spawn, 10, set_up_1_gib},
