@@ -253,10 +253,10 @@ static void keep(struct kept *entry, const struct question *question, int64_t re
 
 /* ---- What others ask --------------------------------------------------------------------------------------------- */
 
-static int64_t ask_attributes(const struct question *question, struct kept *room, struct pal_attributes *out,
-                              struct pal_path_buffer *escape)
+static int64_t ask_attributes(const struct question *question, struct kept *room, uint64_t later,
+                              struct pal_attributes *out, struct pal_path_buffer *escape)
 {
-    struct pal_lasting lasting = {.parts = 0};
+    struct pal_lasting lasting = {.parts = later};
     struct pal_name asked = name_asked(question->name);
     asked.lasting = room ? &lasting : NULL;
     int64_t result = PAL->attributes_get(PAL_NO_HANDLE, &asked, out, escape);
@@ -269,7 +269,9 @@ int64_t host_name_attributes(const struct name *name, struct pal_attributes *out
 {
     struct question question = question_of(name, false);
     int64_t result = look_up(&question, out, NULL);
-    return LIKELY(result != KEPT_NOTHING) ? result : ask_attributes(&question, room_for(&question), out, escape);
+    if (LIKELY(result != KEPT_NOTHING))
+        return result;
+    return ask_attributes(&question, room_for(&question), PAL_LASTING_LATER, out, escape);
 }
 
 int64_t kept_attributes(const struct name *name, struct pal_attributes *out)
@@ -282,7 +284,7 @@ int64_t kept_attributes_ask(const struct name *name, struct pal_attributes *out)
 {
     struct question question = question_of(name, false);
     struct kept *room = room_for(&question);
-    return room ? ask_attributes(&question, room, out, NULL) : KEPT_NOTHING;
+    return room ? ask_attributes(&question, room, 0, out, NULL) : KEPT_NOTHING;
 }
 
 int64_t host_name_read(const struct name *name, struct pal_path_buffer *out)

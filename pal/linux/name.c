@@ -124,10 +124,9 @@ int64_t linux_attributes_get(pal_handle_t handle, const struct pal_name *name, s
         return stream_attributes(handle, out);
     if (!name)
         return -EINVAL;
-    const struct linux_ahead *ahead = ahead_find(name, false);
+    bool to_keep = name->lasting && !(name->lasting->parts & PAL_LASTING_LATER);
+    const struct linux_ahead *ahead = to_keep ? NULL : ahead_find(name, false);
     if (ahead) {
-        if (name->lasting)
-            name->lasting->parts = PAL_LASTING_LATER;
         int32_t descriptor = __atomic_load_n(&ahead->descriptor, __ATOMIC_RELAXED);
         if (descriptor < 0 && descriptor != AHEAD_NO_DESCRIPTOR)
             return descriptor;

@@ -83,6 +83,25 @@ static void do_stat(void)
     struct stat st;
     stat("/usr/bin/env", &st);
 }
+static void do_stat_absent(void)
+{
+    struct stat st;
+    stat("/usr/bin/no-such-program", &st);
+}
+static void do_readlink(void)
+{
+    char text[256];
+    if (readlink("/etc/os-release", text, sizeof text) < 0)
+        return;
+}
+static void do_access(void)
+{
+    access("/usr/bin/env", X_OK);
+}
+static void do_open_absent(void)
+{
+    open("/etc/no-such-file", O_RDONLY);
+}
 static void do_open_close(void)
 {
     close(open("/etc/os-release", O_RDONLY));
@@ -254,7 +273,11 @@ static const struct row {
     {"write file", do_write_file, 5000, set_up_write},
     {"pwrite file", do_pwrite_file, 5000, set_up_write},
     {"stat", do_stat, 3000, NULL},
+    {"stat, absent", do_stat_absent, 3000, NULL},
+    {"access", do_access, 3000, NULL},
+    {"readlink", do_readlink, 3000, NULL},
     {"open+close", do_open_close, 1000, NULL},
+    {"open, absent", do_open_absent, 1000, NULL},
     {"clock_gettime", do_clock_gettime, 20000, NULL},
     {"mmap+touch+munmap", do_mmap, 1000, NULL},
     {"signal to self", do_signal, 2000, set_up_signal},

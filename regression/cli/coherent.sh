@@ -16,13 +16,24 @@ def link(path):
         return os.readlink(path)
     except OSError as e:
         return e.strerror
+def text(path):
+    try:
+        with open(path) as f:
+            return f.read(20).replace("\0", "").strip().replace("\n", " ") or "empty"
+    except OSError as e:
+        return "none"
 for line in sys.stdin:  # PATH: told what is there, 60 times alike, so that it is kept
     path = line.rstrip("\n")
-    seen = {(look(path), link(path)) for i in range(60)}
+    seen = {(look(path), link(path), text(path)) for i in range(60)}
     print(len(seen), *seen.pop(), flush=True)
 EOF
 stat_of() { stat -L -c '%a %s %h %Y' "$1" 2>/dev/null || echo 'No such file or directory'; }
 link_of() { readlink "$1" || { [ -e "$1" ] && echo 'Invalid argument' || echo 'No such file or directory'; }; }
+text_of() {
+    local text=none
+    [ ! -f "$1" ] || text=$(head -c 20 "$1" | tr -d '\0' | paste -sd' ')
+    echo "${text:-empty}"
+}
 try() { # MOUNT-OPTION ROUNDS
     local path change
     coproc LOOK { exec timeout 100 "$PAL" --stats "$1" "$tree" --ro "$work/look.py" -- /usr/bin/python3 "$work/look.py" 2>"$work/err"; }
@@ -30,7 +41,8 @@ try() { # MOUNT-OPTION ROUNDS
         local said
         echo "$1" >&"${LOOK[1]}"
         read -r -t 20 said <&"${LOOK[0]}"
-        [ "$said" = "1 $(stat_of "$1") $(link_of "$1")" ] || say "$2, then $1: guest: $said; host: $(stat_of "$1") $(link_of "$1")"
+        local is="1 $(stat_of "$1") $(link_of "$1") $(text_of "$1")"
+        [ "$said" = "$is" ] || say "$2, then $1: guest: $said; host: $is"
     }
     for _ in $(seq "$2"); do
         for change in 'echo 22 >>a/b/f' 'chmod 600 a/b/f' 'chmod 644 a/b/f' 'touch -d @1000 a/b/f' 'ln a/b/f other' 'rm other' \
