@@ -138,7 +138,7 @@ struct file *spare_take(const char *path, const struct pal_attributes *kept, uin
 /* A file that was just opened: from now on its handle becomes a spare when it ends, unless it is spoiled before. */
 void spare_prepare(struct file *file, const struct pal_attributes *opened, const struct pal_attributes *kept);
 void spare_give(struct file *file);     /* file_ops.destroy */
-void file_spoil(const struct file *file);   /* its description is no longer as open(2) makes it, or not this process's alone */
+void file_spoil(const struct file *file);   /* its description isn't as open(2) makes it, or not this process's alone */
 void spare_end_all(void);               /* before the first record lock */
 void spare_fork(void);                  /* just before the host forks; in the child: */
 void spare_fork_child(void);

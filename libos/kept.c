@@ -6,8 +6,8 @@
  * host is told to watch what it depends on, which costs several plain requests; one that didn't hold needs more the
  * next time.  At each use the host says whether the answer still is right: nothing here goes by time or by trust.
  *
- * No locks: an entry's sequence is odd while it is written, and a reader looks twice.  A writer that dies leaves its entry
- * odd for ever, which costs that entry.
+ * No locks: an entry's sequence is odd while it is written, and a reader looks twice.  A writer that dies leaves its
+ * entry odd for ever, which costs that entry.
  */
 #include "libos/calls.h"
 #include "libos/files.h"

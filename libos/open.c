@@ -105,7 +105,7 @@ static void note_opened(const struct name *name, uint32_t flags, struct known *k
         return;
     if (known->result == KEPT_NOTHING)
         known->result = kept_attributes_ask(name, &known->attributes);
-    if (file && known->result == 0)
+    if (file && opened && known->result == 0)
         spare_prepare(file, opened, &known->attributes);
 }
 

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Spare handles: a plain file that was opened for reading again and again keeps its handle for a while when it is closed,
- * and its next open asks nobody.
+ * Spare handles: a plain file that was opened for reading again and again keeps its handle for a while when it is
+ * closed, and its next open asks nobody.
  *
  * The next open must not see a difference.  So a spare serves only where the name, by an answer that is kept and holds,
  * means the very file, with nothing of its inode changed since the handle was opened (st_ctime: contents, mode,
- * owner); its offset goes back to 0; and a handle is no spare once anything else of its description may have been changed,
- * or somebody else may have it: locks, flags, advice, a message, a fork while it was open.  A fork's child leaves the
- * spares alone that it inherits: they are its parent's.
+ * owner); its offset goes back to 0; and a handle is no spare once anything else of its description may have been
+ * changed, or somebody else may have it: locks, flags, advice, a message, a fork while it was open.  A fork's child
+ * leaves the spares alone that it inherits: they are its parent's.
  *
  * Any close of a file drops all record locks that its process has on it (fcntl(2)), and closing a spare later must not.
  * So a process that takes record locks has no more spares.
@@ -101,7 +101,7 @@ struct file *spare_take(const char *path, const struct pal_attributes *kept, uin
     struct spare *spare = atomic_swap(place, none);
     if (!spare)
         return NULL;
-    if (strcmp(spare->path, path) || spare->forks < inherited) {
+    if (strcmp(spare->path, path) != 0 || spare->forks < inherited) {
         if (spare->forks < inherited || !__atomic_compare_exchange_n(place, &none, spare, false, __ATOMIC_ACQ_REL,
                                                                      __ATOMIC_ACQUIRE))
             spare_drop(spare);

@@ -132,8 +132,10 @@ bool watch_begin(struct tree *tree, const struct request *request);
 void watch_add(struct tree *tree, const struct mount *mount, int fd);
 /* What the reply tells: the parts, where this result can be kept. */
 uint64_t watch_end(struct tree *tree, const struct mount *mount, int result);
-/* All kept answers end: a mount may have covered or bared what they depend on. */
-void watch_forget(struct watcher *watcher);
+/* To be called after requests: once something is watched, a change of the host's mounts ends all kept answers, for it
+ * may have covered or bared what they depend on. */
+struct uv_loop_s;
+void watch_mounts(struct watcher *watcher, struct uv_loop_s *loop);
 int serve_watcher(const struct watcher *watcher, struct answer *answer);
 
 /* ---- resolve.c --------------------------------------------------------------------------------------------------- */

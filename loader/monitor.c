@@ -228,32 +228,13 @@ static void spin_settle(int served)
 struct loop {
     struct monitor *monitor;
     uv_loop_t uv;
-    uv_poll_t channel, signals, mounts;
+    uv_poll_t channel, signals;
     uv_timer_t wall, settle, start;
     uint64_t waiting; /* signals that came before the picoprocess could take them, by bit */
     int64_t started;
     int terminations, status;
-    bool ended, mounts_watched;
+    bool ended;
 };
-
-static void on_mounts(uv_poll_t *poll, int status, int events)
-{
-    struct monitor *monitor = poll->data;
-    (void)status, (void)events;
-    watch_forget(&monitor->policy->tree.watcher);
-}
-
-/* The first answer that is kept needs this; most short programs never have one. */
-static void watch_mounts(struct loop *loop)
-{
-    int fd = loop->monitor->policy->tree.watcher.mounts;
-    if (fd < 0 || loop->mounts_watched)
-        return;
-    loop->mounts_watched = true;
-    loop->mounts.data = loop->monitor;
-    if (uv_poll_init(&loop->uv, &loop->mounts, fd) == 0)
-        uv_poll_start(&loop->mounts, UV_PRIORITIZED, on_mounts);
-}
 
 static void on_request(uv_poll_t *poll, int status, int events)
 {
@@ -278,7 +259,7 @@ static void on_request(uv_poll_t *poll, int status, int events)
             __builtin_ia32_pause();
     }
     spin_settle(served);
-    watch_mounts(loop);
+    watch_mounts(&monitor->policy->tree.watcher, &loop->uv);
     int wanted = UV_READABLE | (last_waits ? UV_WRITABLE : 0);
     if (got < 0)
         uv_poll_stop(poll);

@@ -21,6 +21,7 @@
 #include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
+#include <uv.h>
 
 #include "loader/loader.h"
 
@@ -61,10 +62,26 @@ static bool make_instance(struct watcher *watcher)
     return false;
 }
 
-void watch_forget(struct watcher *watcher)
+static void forget(struct watcher *watcher)
 {
     while (watcher->count)
         inotify_rm_watch(watcher->fd, watcher->watches[--watcher->count]); /* its IN_IGNORED ends what depends on it */
+}
+
+static void on_mounts(uv_poll_t *poll, int status, int events)
+{
+    (void)status, (void)events;
+    forget(poll->data);
+}
+
+void watch_mounts(struct watcher *watcher, struct uv_loop_s *loop)
+{
+    static uv_poll_t poll;
+    if (watcher->mounts < 0 || poll.data)
+        return;
+    poll.data = watcher;
+    if (uv_poll_init(loop, &poll, watcher->mounts) == 0)
+        uv_poll_start(&poll, UV_PRIORITIZED, on_mounts);
 }
 
 /* A scratch directory that was not made yet is not made for this. */
@@ -83,7 +100,7 @@ bool watch_begin(struct tree *tree, const struct request *request)
     if (watcher->fd < 0 && (watcher->failed || !make_instance(watcher)))
         return false;
     if (watcher->count + DEPTH_MOST > watcher->most)
-        watch_forget(watcher);
+        forget(watcher);
     watcher->parts = PAL_LASTING;
     return true;
 }

@@ -224,14 +224,15 @@ struct pal_name {
  */
 struct pal_lasting {
     uint64_t epoch; /* the host's own */
-    uint64_t parts; /* in: PAL_LASTING_LATER or 0.  Out: the host's own, and pal_lasting_parts.  Without PAL_LASTING: the
-                       answer can't be kept */
+    uint64_t parts; /* in: PAL_LASTING_LATER or 0.  Out: the host's own, and pal_lasting_parts.  Without
+                       PAL_LASTING: the answer can't be kept */
 };
 enum pal_lasting_parts {
     PAL_LASTING = 1ull << 63,
     PAL_LASTING_WRITABLE = 1ull << 62, /* a file that the sandbox may write: what it writes through a shared mapping
                                           changes times and blocks, and name_lasts doesn't tell of it */
-    PAL_LASTING_LATER = 1ull << 61,    /* in: an answer that costs little now, but can't be kept, will do.  Out: it did */
+    PAL_LASTING_LATER = 1ull << 61,    /* in: an answer that can't be kept, but costs little now, will do.
+                                          Out: it did */
 };
 #define PAL_PATH_MAX 4096u
 struct pal_path_buffer { uint32_t size; char bytes[PAL_PATH_MAX]; };

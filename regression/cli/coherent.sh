@@ -38,10 +38,10 @@ try() { # MOUNT-OPTION ROUNDS
     local path change
     coproc LOOK { exec timeout 100 "$PAL" --stats "$1" "$tree" --ro "$work/look.py" -- /usr/bin/python3 "$work/look.py" 2>"$work/err"; }
     look() {
-        local said
+        local said is
         echo "$1" >&"${LOOK[1]}"
         read -r -t 20 said <&"${LOOK[0]}"
-        local is="1 $(stat_of "$1") $(link_of "$1") $(text_of "$1")"
+        is="1 $(stat_of "$1") $(link_of "$1") $(text_of "$1")"
         [ "$said" = "$is" ] || say "$2, then $1: guest: $said; host: $is"
     }
     for _ in $(seq "$2"); do
