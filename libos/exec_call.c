@@ -50,6 +50,8 @@ static int64_t become(struct exec_image *image)
     process->shared->exit_signal = SIGCHLD;
     memcpy(process->shared->name, self->name, sizeof self->name);
     shared_unlock();
+    if (UNLIKELY(process->shared->settings_kept))
+        timers_limit_cpu();
     return FRAME_REPLACED;
 }
 

@@ -230,6 +230,8 @@ int64_t fork_now(const struct clone_request *request)
         process->pid = pid;
         rewrite_fork_child(process->shared);
         process->shared = slot;
+        if (UNLIKELY(slot->settings_kept))
+            timers_limit_cpu();
         thread_renew(self, request, pid);
         return 0;
     }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Resource limits and what a process has used.  Enforced are: NOFILE (fd.c), STACK, AS, DATA and MEMLOCK (mm),
- * SIGPENDING (sigqueue.c), MSGQUEUE (mqueue.c), NPROC (clone.c).  The others are kept and shown; the sandbox's own limits are the monitor's business.
+ * SIGPENDING (sigqueue.c), MSGQUEUE (mqueue.c), NPROC (clone.c), CPU (timercalls.c).  The others are kept and shown; the sandbox's own
+ * limits are the monitor's business.
  */
 #include "libos/calls.h"
 #include "libos/files.h"
@@ -172,6 +173,8 @@ static int64_t limit_of(int32_t id, uint32_t resource, const struct rlimit *new,
     if (error == 0 && new)
         error = limit_change(slot, resource, new);
     shared_unlock();
+    if (error == 0 && new && resource == CPU && slot == current_process()->shared)
+        timers_limit_cpu(); /* another process's counts from its next fork or exec on */
     return error;
 }
 

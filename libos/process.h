@@ -182,6 +182,8 @@ void usage_subtract(struct pal_usage *from, const struct pal_usage *less);
 int64_t usage_out(guest_t at, const struct pal_usage *used); /* as struct rusage */
 /* RLIMIT_*: what getrlimit gives this process.  Takes no lock. */
 void limit_get(uint32_t resource, uint64_t *soft, uint64_t *hard);
+/* timercalls.c: RLIMIT_CPU of this process has changed, or its processor time has begun anew. */
+void timers_limit_cpu(void);
 bool limit_processes(void); /* may this process's user have one process or thread more (RLIMIT_NPROC)? */
 /* uname's, and what sethostname set: at most 64 bytes and a NUL. */
 #define KERNEL_RELEASE "6.1.0"

@@ -89,7 +89,7 @@ int64_t fork_now(const struct clone_request *request);
 int64_t vfork_now(const struct clone_request *request);
 int64_t clone_vm_now(const struct clone_request *request); /* clone_vm.c: the child's pid, in the parent only */
 void clone_vm_end(struct process *child) __attribute__((noreturn));
-/* For a virtual child: with files and names of its own unless CLONE_FILES, CLONE_FS; no thread yet.  NULL = no memory. */
+/* For a virtual child: its own files and names unless CLONE_FILES, CLONE_FS; no thread yet.  NULL = no memory. */
 struct process *process_copy(const struct process *parent, struct shared_process *slot, uint64_t flags);
 void process_await_virtual(struct process *process); /* till it has no virtual children any more */
 void slot_drop(struct shared_process *slot);
@@ -129,8 +129,7 @@ int wait_code(int status);       /* CLD_* of an end */
 /* orphans.c.  Children and host children of a process that ends.  Take the table's lock. */
 void wait_orphans(struct shared_process *slot, bool has_host_children);
 void process_orphans_killed(struct shared_process *slot); /* the same of one that was killed */
-/* The children of one of a process's threads are another's from here on.  ends: who have asked for a signal get it.  Takes
- * the table's lock. */
+/* The children of one of a process's threads are another's from here on.  ends: who have asked for a signal get it. */
 void wait_thread_orphans(struct shared_process *slot, int from, int to, bool ends);
 
 /* pidfd.c */

@@ -121,7 +121,8 @@ static void stat_text(struct text *text, const struct own_node *node)
         cpu_times(false, &user, &system);
     }
     const struct shared_terminal *terminal = tty_of_session((uint32_t)facts.session);
-    text_add(text, "%d (%s) %c %d %d %d %u %d 4194304 %lu %lu %lu %lu %lu %lu %lu %lu 20 0 %u 0 %lu %lu %lu 18446744073709551615 ",
+    text_add(text, "%d (%s) %c %d %d %d %u %d 4194304 %lu %lu %lu %lu %lu %lu %lu %lu 20 0 %u 0 %lu %lu %lu "
+             "18446744073709551615 ",
              node->tid ? node->tid : node->pid, name, facts.state, facts.parent, facts.group, facts.session,
              terminal ? terminal->device : 0, terminal ? (int)terminal->group : -1, facts.used.minor_faults,
              facts.children.minor_faults, facts.used.major_faults, facts.children.major_faults, user / TICK_NS,

@@ -55,7 +55,7 @@ struct shared_process {
     uint32_t thread_count; /* for /proc */
     uint32_t settings_kept; /* it has settings of its own: else they are what Linux starts with.  Atomic */
     uint32_t death_signal; /* PR_SET_PDEATHSIG */
-    uint32_t parent_thread; /* whose end it is that sends it: the one that made the process, then another of its parent's */
+    uint32_t parent_thread; /* whose end sends it: the one that made the process, then another of its parent's */
     uint32_t inbox_used;   /* somebody has sent it a signal.  Atomic; kept while the slot is free: the inbox is emptied
                               before the next process has it */
     uint64_t start_ns;     /* on PAL_CLOCK_BOOT */

@@ -165,8 +165,8 @@ static int64_t check(int pid, int signal)
 #define PATIENCE_NS 1000000000ul /* with a receiver that does not run */
 #define PAUSE_NS 100000ul
 
-/* Linux queues as many signals as RLIMIT_SIGPENDING allows, an inbox few: the sender waits until the receiver, which has
- * been interrupted, has taken some.  It empties its own inbox meanwhile: the receiver may be waiting for that. */
+/* Linux queues as many signals as RLIMIT_SIGPENDING allows, an inbox few: the sender waits until the receiver, which
+ * has been interrupted, has taken some.  It empties its own inbox meanwhile: the receiver may be waiting for that. */
 static int64_t send_patiently(int pid, int tid, const struct siginfo *info)
 {
     int64_t result;

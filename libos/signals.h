@@ -38,7 +38,7 @@ struct signal_state {
     uint32_t stopped;          /* 1: threads park on this word until SIGCONT or SIGKILL.  Atomic */
     uint32_t continued;        /* a SIGCONT that the parent has not been told of.  Atomic */
     uint32_t stop_told;        /* the parent has been told of a stop, and not of its end.  Atomic */
-    uint32_t stop_continues[STOP_SIGNALS]; /* the slot's `continues` when the signal was sent: see signal_stop_is_over */
+    uint32_t stop_continues[STOP_SIGNALS]; /* the slot's `continues` when the signal was sent: signal_stop_is_over */
     struct sigaction actions[SIGNAL_COUNT];
     struct signal_queue queue;
 };

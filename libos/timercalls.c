@@ -7,6 +7,7 @@
 #define TIMER_ABSTIME 1u
 #define ITIMER_COUNT 3
 #define TIMER_ID_MAX 65536
+#define RLIMIT_CPU 0
 
 struct itimer { struct { int64_t seconds, microseconds; } interval, value; };
 struct itimerspec { struct { int64_t seconds, nanoseconds; } interval, value; };
@@ -80,6 +81,32 @@ int64_t sys_alarm(uint32_t seconds)
     if (error < 0)
         return error;
     return left && left < NS / 2 ? 1 : (int64_t)((left + NS / 2) / NS);
+}
+
+/* ---- RLIMIT_CPU: two more interval timers ------------------------------------------------------------------------ */
+
+static void arm_limit(int which, int signal, uint64_t seconds, uint64_t interval)
+{
+    struct process *process = current_process();
+    uint64_t soon, at = seconds < boot->cpu_limit ? MAX(seconds, 1ul) : 0; /* what the host enforces is its business */
+    mutex_lock(&timers_lock);
+    struct timer *timer = timer_find(process, ITIMER_ID(which));
+    if (!timer && at)
+        timer = timer_new(process, ITIMER_ID(which));
+    if (timer) {
+        timer->signal = signal;
+        timer->clock = PAL_CLOCK_PROCESS_CPU;
+        timer_arm(timer, at > UINT64_MAX / NS ? UINT64_MAX : at * NS, interval, true, &soon);
+    }
+    mutex_unlock(&timers_lock);
+}
+
+void timers_limit_cpu(void)
+{
+    uint64_t soft, hard;
+    limit_get(RLIMIT_CPU, &soft, &hard);
+    arm_limit(ITIMER_COUNT, SIGXCPU, soft, NS);
+    arm_limit(ITIMER_COUNT + 1, SIGKILL, hard, 0);
 }
 
 /* ---- timer_create ---------------------------------------------------------------------------------------------- */

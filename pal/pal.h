@@ -366,7 +366,7 @@ enum pal_clock { /* clock_gettime(2)'s ids */
     PAL_CLOCK_REALTIME = 0, PAL_CLOCK_MONOTONIC = 1, PAL_CLOCK_PROCESS_CPU = 2, PAL_CLOCK_THREAD_CPU = 3,
     PAL_CLOCK_MONOTONIC_RAW = 4, PAL_CLOCK_REALTIME_COARSE = 5, PAL_CLOCK_MONOTONIC_COARSE = 6, PAL_CLOCK_BOOT = 7,
     PAL_CLOCK_TAI = 11,
-    PAL_CLOCK_PROCESS_USER = 32, PAL_CLOCK_THREAD_USER = 33, /* the part of the CPU clocks that was not the host's own */
+    PAL_CLOCK_PROCESS_USER = 32, PAL_CLOCK_THREAD_USER = 33, /* the part of the CPU clocks that is not the host's */
 };
 
 /* A child that ended, and what it has used, with its own children that it waited for; max_rss in KiB. */

@@ -16,7 +16,7 @@ static int64_t vdso_clock(uint32_t clock, struct host_timespec *now)
     return error;
 }
 
-/* Own CPU clocks that have no small number: the kernel's, by ticks.  A process is named by the complement of its pid. */
+/* Own CPU clocks that have no small number: the kernel's, by ticks.  A process is named by its pid's complement. */
 #define OWN_CLOCK 0xfffffff8u
 #define OWN_THREAD 4u
 #define BOTH_TIMES 0u
@@ -48,7 +48,8 @@ static int64_t user_time(uint32_t clock, uint64_t *out_ns)
 {
     uint32_t own = OWN_CLOCK | (clock == PAL_CLOCK_THREAD_USER ? OWN_THREAD : 0);
     uint64_t both = 0, user = 0, exact; /* the sum is read after its part */
-    int64_t error = linux_clock_get(clock == PAL_CLOCK_THREAD_USER ? PAL_CLOCK_THREAD_CPU : PAL_CLOCK_PROCESS_CPU, &exact);
+    uint32_t whole = clock == PAL_CLOCK_THREAD_USER ? PAL_CLOCK_THREAD_CPU : PAL_CLOCK_PROCESS_CPU;
+    int64_t error = linux_clock_get(whole, &exact);
     if (error == 0)
         error = own_clock(own | USER_TIME, &user);
     if (error == 0)

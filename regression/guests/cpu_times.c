@@ -2,6 +2,7 @@
 /* Processor time: of the process, a thread, children and their children; each is counted once. */
 #include "check.h"
 #include <pthread.h>
+#include <signal.h>
 #include <stdint.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -123,10 +124,43 @@ static void system_time(void)
     CHECK(usage.ru_stime.tv_sec || usage.ru_stime.tv_usec);
 }
 
+static volatile sig_atomic_t warned;
+
+static void on_limit(int signal)
+{
+    (void)signal;
+    warned++;
+}
+
+/* RLIMIT_CPU: a signal at the soft limit, and death at the hard one, inherited by fork. */
+static void limited(void)
+{
+    int status;
+    pid_t child = fork();
+    if (!child) {
+        CHECK(!setrlimit(RLIMIT_CPU, &(struct rlimit){1, 2}));
+        signal(SIGXCPU, on_limit);
+        child = fork();
+        if (child) {
+            CHECK(waitpid(child, &status, 0) == child);
+            CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+            _exit(0);
+        }
+        burn(900);
+        CHECK(!warned);
+        burn(400);
+        CHECK(warned == 1);
+        burn(5000);
+        _exit(0);
+    }
+    CHECK(waitpid(child, &status, 0) == child && status == 0);
+}
+
 int main(void)
 {
     own();
     children();
     system_time();
+    limited();
     return 0;
 }
