@@ -82,7 +82,10 @@ struct watcher {
     bool failed;
     int last;    /* the newest watch; numbers only grow */
     size_t count, most;
-    int watches[WATCHES_MAX]; /* some may have ended by themselves */
+    struct watch { /* some may have ended by themselves */
+        int number;
+        uint64_t device, inode; /* of a file; 0: of a directory or symlink */
+    } watches[WATCHES_MAX];
     uint64_t parts; /* what the answer that is being made depends on; 0: it can't be kept */
 };
 
@@ -130,6 +133,8 @@ ssize_t path_clean(char *out, size_t room, const char *path, size_t size, bool *
 bool watch_begin(struct tree *tree, const struct request *request);
 /* A directory in which a name is about to be looked up, or an object whose attributes are about to be read. */
 void watch_add(struct tree *tree, const struct mount *mount, int fd);
+/* A file is about to be written: no event for each write. */
+void watch_drop(struct watcher *watcher, const struct pal_attributes *file);
 /* What the reply tells: the parts, where this result can be kept. */
 uint64_t watch_end(struct tree *tree, const struct mount *mount, int result);
 /* To be called after requests: once something is watched, a change of the host's mounts ends all kept answers, for it

@@ -332,6 +332,8 @@ int serve_open(struct tree *tree, const struct request *request, struct answer *
         close(fd);
         return error;
     }
+    if (request->flags & PAL_OPEN_WRITE)
+        watch_drop(&tree->watcher, &answer->reply.attributes);
     tell_path(&place, request, answer);
     answer->descriptors[0] = fd;
     answer->reply.descriptors = 1;

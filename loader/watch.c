@@ -62,10 +62,11 @@ static bool make_instance(struct watcher *watcher)
     return false;
 }
 
+/* IN_IGNORED, which the kernel queues for each, ends what depends on it. */
 static void forget(struct watcher *watcher)
 {
     while (watcher->count)
-        inotify_rm_watch(watcher->fd, watcher->watches[--watcher->count]); /* its IN_IGNORED ends what depends on it */
+        inotify_rm_watch(watcher->fd, watcher->watches[--watcher->count].number);
 }
 
 static void on_mounts(uv_poll_t *poll, int status, int events)
@@ -150,9 +151,24 @@ void watch_add(struct tree *tree, const struct mount *mount, int fd)
         watcher->parts = 0;
         return;
     }
-    if (watch > watcher->last)
-        watcher->watches[watcher->count++] = watcher->last = watch;
+    if (watch > watcher->last) {
+        watcher->last = watch;
+        watcher->watches[watcher->count++] = (struct watch){
+            .number = watch, .device = status.st_dev, .inode = S_ISREG(status.st_mode) ? status.st_ino : 0};
+    }
     watcher->parts |= 1ull << ((unsigned)watch % LINUX_WATCH_PARTS);
+}
+
+void watch_drop(struct watcher *watcher, const struct pal_attributes *file)
+{
+    for (size_t i = 0; i < watcher->count; i++) {
+        const struct watch *watch = &watcher->watches[i];
+        if (watch->inode != file->inode || watch->device != file->device || !watch->inode)
+            continue;
+        inotify_rm_watch(watcher->fd, watch->number);
+        watcher->watches[i] = watcher->watches[--watcher->count];
+        return;
+    }
 }
 
 uint64_t watch_end(struct tree *tree, const struct mount *mount, int result)
