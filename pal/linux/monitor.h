@@ -53,9 +53,9 @@ enum monitor_op {
     MONITOR_START,     /* path = a program's; flags as for OPEN; other = its company: what it is known to ask first,
                           each one a monitor_kind and an absolute path with its NUL.
                           reply: as for OPEN; of a file, text = struct monitor_company[], their descriptors follow */
-    MONITOR_NOTIFY,     /* path, flags = MONITOR_NOFOLLOW; arguments[0] = descriptor of the sender, of
+    MONITOR_NOTIFY,    /* path, flags = MONITOR_NOFOLLOW; arguments[0] = descriptor of the sender, of
                           PAL_OBJECT_NOTIFY, [1] = inotify(7)'s mask.  reply: value = watch descriptor */
-    MONITOR_NOTIFY_END,   /* arguments[0] = descriptor of the sender, [1] = watch descriptor */
+    MONITOR_NOTIFY_END, /* arguments[0] = descriptor of the sender, [1] = watch descriptor */
     MONITOR_EXTENDED,  /* path, or (where it is empty) arguments[0] = descriptor of the sender; mode = pal_extended_op |
                           flags << 4, flags = MONITOR_NOFOLLOW; other = attribute, for SET a NUL and the value behind.
                           reply: text */
