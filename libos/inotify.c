@@ -6,6 +6,7 @@
 #include "libos/calls.h"
 #include "libos/files.h"
 #include "libos/ioctl.h"
+#include "libos/shared.h"
 #include "libos/wait.h"
 
 #define IN_EVENTS 0xfffu
@@ -32,6 +33,8 @@ int64_t sys_inotify_init1(uint32_t flags)
     int64_t result = PAL->object_create(PAL_OBJECT_NOTIFY, flags & O_NONBLOCK ? PAL_OBJ_NONBLOCK : 0, 0, &handle);
     if (result < 0)
         return result;
+    atomic_set(shared_files_watched(), 1u);
+    spare_end_all();
     struct file *file = file_new(&inotify_ops, handle, O_RDONLY);
     if (!file) {
         PAL->handle_close(handle);

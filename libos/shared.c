@@ -216,6 +216,11 @@ uint32_t *shared_ipc_used(void)
     return &table->ipc_used;
 }
 
+uint32_t *shared_files_watched(void)
+{
+    return &table->files_watched;
+}
+
 struct futex_events *shared_futexes(uint32_t **event)
 {
     *event = &table->futex_event;

@@ -115,6 +115,7 @@ struct shared_table {
     struct kept_state kept;
     uint32_t hash[1024];            /* pid -> slot */
     struct shared_terminal terminals[SHARED_TERMINALS]; /* see tty.h */
+    uint32_t files_watched; /* some process has had an inotify instance.  Atomic */
     uint32_t futex_event;
     struct futex_events futexes;
 };
@@ -142,6 +143,7 @@ struct shared_signals *shared_inbox(struct shared_process *slot);
 struct shared_settings *shared_settings(const struct shared_process *slot);
 bool shared_group_exists(uint32_t pgid, uint32_t sid); /* sid 0 = any */
 uint32_t *shared_ipc_used(void);
+uint32_t *shared_files_watched(void);
 struct futex_events *shared_futexes(uint32_t **event);
 /* kept.c: the first process makes room at `at`; returns its end. */
 uint64_t kept_init(uint64_t at, struct kept_state *state);

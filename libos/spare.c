@@ -10,10 +10,12 @@
  * leaves the spares alone that it inherits: they are its parent's.
  *
  * Any close of a file drops all record locks that its process has on it (fcntl(2)), and closing a spare later must not.
- * So a process that takes record locks has no more spares.
+ * So a process that takes record locks has no more spares.  Nor has any process of a sandbox where inotify(7) is in use,
+ * which tells of each open and close.
  */
 #include "libos/calls.h"
 #include "libos/files.h"
+#include "libos/shared.h"
 
 #define SPARES 8u
 
@@ -34,6 +36,11 @@ static uint32_t over;                /* record locks.  Atomic */
 
 void spare_fork(void) { atomic_add(&forks, 1u); }
 void spare_fork_child(void) { inherited = forks; }
+
+static bool is_over(void)
+{
+    return atomic_get(&over) || atomic_get(shared_files_watched());
+}
 
 static struct spare **place_of(const char *path)
 {
@@ -73,7 +80,7 @@ void file_spoil(const struct file *file)
 
 bool spare_allowed(uint32_t flags)
 {
-    return !(flags & ~(uint32_t)(O_CLOEXEC | O_LARGEFILE | O_NOCTTY | O_NOFOLLOW)) && !atomic_get(&over);
+    return !(flags & ~(uint32_t)(O_CLOEXEC | O_LARGEFILE | O_NOCTTY | O_NOFOLLOW)) && !is_over();
 }
 
 static bool is_same(const struct spare *spare, const struct pal_attributes *now)
@@ -125,7 +132,7 @@ struct file *spare_take(const char *path, const struct pal_attributes *kept, uin
 void spare_give(struct file *file)
 {
     struct spare *spare = spare_of(file);
-    if (spare->spoiled || spare->forks != atomic_get(&forks) || !file->path || atomic_get(&over)) {
+    if (spare->spoiled || spare->forks != atomic_get(&forks) || !file->path || is_over()) {
         release(spare);
         return;
     }

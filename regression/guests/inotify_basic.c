@@ -102,6 +102,24 @@ static void file(void)
     CHECK(unlink("f") == 0 && close(fd) == 0);
 }
 
+/* Each open and close is told, also of what is opened again and again. */
+static void opens(void)
+{
+    int fd = inotify_init(), file, watch;
+    close(open("o", O_CREAT | O_RDWR, 0644));
+    for (int i = 0; i < 3; i++)
+        close(open("o", O_RDONLY));
+    CHECK((watch = inotify_add_watch(fd, "o", IN_OPEN | IN_CLOSE)) > 0);
+    for (int i = 0; i < 5; i++) {
+        CHECK((file = open("o", O_RDONLY)) >= 0);
+        expect(fd, watch, IN_OPEN, "");
+        CHECK(close(file) == 0);
+        expect(fd, watch, IN_CLOSE_NOWRITE, "");
+    }
+    CHECK(unlink("o") == 0 && close(fd) == 0);
+    held = 0;
+}
+
 /* A child changes; the instance is shared, too. */
 static void waiting(void)
 {
@@ -163,6 +181,7 @@ int main(void)
     errors();
     folder();
     file();
+    opens();
     waiting();
     CHECK(chdir("/") == 0 && rmdir(folder_name) == 0);
     return 0;
