@@ -118,7 +118,8 @@ static bool is_local(const struct statfs *system)
     return false;
 }
 
-/* Would reading it move st_atime?  With relatime: once a day, and once after each change. */
+/* Would reading it move st_atime?  With relatime: once a day, and once after each change.  That one reading is told, as
+ * st_atime tells it; others on the host are none of a guest's business, so the watch ends with it. */
 static bool reading_shows(const struct stat *status, const struct statfs *system)
 {
     if (system->f_flags & (ST_RDONLY | ST_NOATIME))
@@ -141,7 +142,7 @@ void watch_add(struct tree *tree, const struct mount *mount, int fd)
     if (known && S_ISDIR(status.st_mode))
         events = IN_NAMES;
     else if (known && S_ISREG(status.st_mode))
-        events = IN_OBJECT | (reading_shows(&status, &system) ? IN_ACCESS : 0);
+        events = IN_OBJECT | (reading_shows(&status, &system) ? IN_ACCESS | IN_ONESHOT : 0);
     else if (known && S_ISLNK(status.st_mode))
         events = IN_OBJECT;
     char path[32];

@@ -2,8 +2,7 @@
 # SPDX-License-Identifier: MIT
 # python_tests.sh TEST...: Python's own tests, natively and under pal-run: the tests that fail must be the same, and none
 # skipped that runs natively.  Excused are those to whom the built-in policy refuses a network socket, the one that asks
-# for F_NOTIFY, which is not implemented, and those that want trusted attributes or the setgid bit, which nobody gets in a
-# sandbox.
+# for F_NOTIFY, which is not implemented, and those that want trusted attributes, which nobody gets in a sandbox.
 set -u
 python=/usr/bin/python3
 $python -c 'import test.test_signal' 2>/dev/null || { echo "libpython3-testsuite is not installed"; exit 77; }
