@@ -108,7 +108,9 @@ int64_t sys_clone3(guest_t arguments, uint64_t size)
     }
     if (args.exit_signal > SIGNAL_COUNT || !args.stack != !args.stack_size)
         return -EINVAL;
-    if (args.flags & ~CLONE_KNOWN || (args.flags & CLONE_INTO_CGROUP && (args.cgroup > INT32_MAX || size < sizeof args)))
+    if (args.flags & ~CLONE_KNOWN)
+        return -EINVAL;
+    if (args.flags & CLONE_INTO_CGROUP && (args.cgroup > INT32_MAX || size < sizeof args))
         return -EINVAL;
     if (args.flags & (CLONE_DETACHED | (SIGNAL_BITS & ~CLONE_NEWTIME)))
         return -EINVAL;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * clone with CLONE_VM, but neither CLONE_VFORK nor CLONE_THREAD: a process that runs beside its parent in the same memory.
- * Like vfork's child it is a virtual one of its parent's picoprocess, but has a thread of its own there.
+ * clone with CLONE_VM, but neither CLONE_VFORK nor CLONE_THREAD: a process that runs beside its parent in the same
+ * memory. Like vfork's child it is a virtual one of its parent's picoprocess, but has a thread of its own there.
  *
  * One memory is one picoprocess.  So its parent's exit, and its parent's exec, wait until it has ended or called exec;
  * SIGKILL for its parent takes it along; and it has one thread.
@@ -85,7 +85,8 @@ int64_t clone_vm_now(const struct clone_request *request)
     return error;
 }
 
-/* The slot is taken care of by the caller.  The parent's lists are left before its count goes down: it may exit then. */
+/* The slot is taken care of by the caller.  The parent's lists are left before its count goes down: it may exit
+ * then. */
 void clone_vm_end(struct process *child)
 {
     struct thread *self = current();

@@ -14,7 +14,8 @@ struct end {
 };
 
 /* filecopy.c */
-/* The buffer is lent: the libOS's own files may move bytes to and from it as if it were the guest's.  NULL: no memory. */
+/* The buffer is lent: the libOS's own files may move bytes to and from it as if it were the guest's.  NULL: no
+ * memory. */
 char *copy_buffer_new(void);
 void copy_buffer_free(char *buffer);
 bool file_gives(const struct file *file); /* Linux could splice from, to it.  Pipes and sockets aside */

@@ -71,9 +71,9 @@ static const struct file_ops pipe_ops = {
 };
 
 /*
- * A FIFO by name.  The monitor opens it without waiting, so its reader may be there before the first writer, and would read an end
- * of file: it waits for that writer's first bytes, or its end, before its first read.  (Linux waits in open; here programs that
- * open two FIFOs crosswise would then wait for each other's bytes.)
+ * A FIFO by name.  The monitor opens it without waiting, so its reader may be there before the first writer, and would
+ * read an end of file: it waits for that writer's first bytes, or its end, before its first read.  (Linux waits in
+ * open; here programs that open two FIFOs crosswise would then wait for each other's bytes.)
  */
 static int64_t fifo_read(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Resource limits and what a process has used.  Enforced are: NOFILE (fd.c), STACK, AS, DATA and MEMLOCK (mm),
- * SIGPENDING (sigqueue.c), MSGQUEUE (mqueue.c), NPROC (clone.c), CPU (timercalls.c).  The others are kept and shown; the sandbox's own
- * limits are the monitor's business.
+ * SIGPENDING (sigqueue.c), MSGQUEUE (mqueue.c), NPROC (clone.c), CPU (timercalls.c).  The others are kept and shown;
+ * the sandbox's own limits are the monitor's business.
  */
 #include "libos/calls.h"
 #include "libos/files.h"

@@ -86,7 +86,8 @@ static inline int64_t move_by(struct file *file, guest_t buffer, uint64_t size, 
     return reads ? file->ops->read(file, vector, 1, offset) : file->ops->write(file, vector, 1, offset);
 }
 
-static __attribute__((noinline)) int64_t move_shared(int32_t fd, guest_t buffer, uint64_t size, int64_t offset, bool reads)
+static __attribute__((noinline)) int64_t move_shared(int32_t fd, guest_t buffer, uint64_t size, int64_t offset,
+                                                    bool reads)
 {
     struct file *file = file_get_io(fd);
     if (!file)

@@ -10,8 +10,8 @@
  * leaves the spares alone that it inherits: they are its parent's.
  *
  * Any close of a file drops all record locks that its process has on it (fcntl(2)), and closing a spare later must not.
- * So a process that takes record locks has no more spares.  Nor has any process of a sandbox where inotify(7) is in use,
- * which tells of each open and close.
+ * So a process that takes record locks has no more spares.  Nor has any process of a sandbox where inotify(7) is in
+ * use, which tells of each open and close.
  */
 #include "libos/calls.h"
 #include "libos/files.h"

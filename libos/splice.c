@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * splice(2), vmsplice(2): bytes are copied, as pages can't be lent to the host's pipes.  A pipe is never given more than it
- * has room for, so that who splices into a pipe and then out of it does not wait for himself.
+ * splice(2), vmsplice(2): bytes are copied, as pages can't be lent to the host's pipes.  A pipe is never given more
+ * than it has room for, so that who splices into a pipe and then out of it does not wait for himself.
  *
  * There is no tee(2): the host's pipes can't be read without taking what was read.
  */

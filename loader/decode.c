@@ -155,7 +155,8 @@ int request_decode(const void *packet, size_t size, struct request *out)
         if (!rule->path && header.arguments[i] > rule->largest[i])
             return -EINVAL;
     }
-    bool text = rule->path == PATH_ABSOLUTE || (rule->path == PATH_MAYBE && out->path_size) || (rule->path == PATH_LOCAL && !(header.flags & MONITOR_ABSTRACT));
+    bool text = rule->path == PATH_ABSOLUTE || (rule->path == PATH_MAYBE && out->path_size) ||
+                (rule->path == PATH_LOCAL && !(header.flags & MONITOR_ABSTRACT));
     if ((rule->path == PATH_NONE && out->path_size) || (rule->other == OTHER_NONE && out->other_size) ||
         (rule->other == OTHER_INFO && out->other_size > PAL_LOCAL_INFO))
         return -EINVAL;

@@ -2,8 +2,8 @@
 /*
  * pal-run, as its files see each other.  Reading order: main.c, options.c, policy.c and manifest.c (what the sandbox
  * may see), program.c and elf.c (is this a program?), tree.c and resolve.c (guest paths to host objects), segment.c,
- * ahead.c and start.c (the first picoprocess), then monitor.c, decode.c, names.c, change.c, objects.c, notify.c, extended.c,
- * local.c, terminal.c (what it is served), watch.c (for how long answers hold), scratch.c, end.c.
+ * ahead.c and start.c (the first picoprocess), then monitor.c, decode.c, names.c, change.c, objects.c, notify.c,
+ * extended.c, local.c, terminal.c (what it is served), watch.c (for how long answers hold), scratch.c, end.c.
  *
  * Errors: functions return 0 or a count, or a negative errno; what ends pal-run says so in one line by fail().  Memory
  * of the set-up (options, policy, mounts) lives as long as the process and is not freed.

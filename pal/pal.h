@@ -294,7 +294,7 @@ struct pal_lock { /* struct flock, with the command: 0 get, 1 set, 2 set and wai
 enum pal_extended_op { PAL_EXTENDED_GET, PAL_EXTENDED_SET, PAL_EXTENDED_REMOVE, PAL_EXTENDED_LIST };
 struct pal_extended {
     const struct pal_name *name;  /* NULL: the handle's file */
-    struct pal_path_buffer *text; /* GET: the value; LIST: names, a NUL behind each; else, as for all, -EREMOTE's path */
+    struct pal_path_buffer *text; /* GET: the value; LIST: names, a NUL behind each; else -EREMOTE's path */
     const char *attribute;        /* not for LIST */
     const void *value;            /* SET */
     uint32_t op, flags;           /* flags: XATTR_CREATE, XATTR_REPLACE */

@@ -122,7 +122,8 @@ shim_syscall_call:
     .globl shim_way_out, shim_way_out_end
 shim_way_out:
     /* The straight way: the flags are those of the entry, so popfq, a third of a short call's cost, can be left out
-     * where only arithmetic ones need to be put back.  sahf sets all of these but the overflow, which the addition does. */
+     * where only arithmetic ones need to be put back.  sahf sets all of these but the overflow, which the addition
+     * does. */
     mov FRAME_RFLAGS(%rsp), %eax
     test $FLAGS_BY_POPFQ, %eax
     jnz way_out_whole

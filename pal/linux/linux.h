@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The PAL's Linux host half, as its files see each other.  Reading order: entry.S and start.c (how a picoprocess
- * begins), signal.c (upcalls), thread.c, lock.c, memory.c, stream.c, object.c, local.c, process.c, monitor.c, name.c and
- * watch.c (what is asked of the monitor), api.c (the table).
+ * begins), signal.c (upcalls), thread.c, lock.c, memory.c, stream.c, object.c, local.c, process.c, monitor.c, name.c
+ * and watch.c (what is asked of the monitor), api.c (the table).
  *
  * Rules: no libc; nothing here waits for another thread of this picoprocess (a thread may be anywhere at a fork, so
  * there are no private locks); mutable state is only what this header names, and starts out zero (.bss).
