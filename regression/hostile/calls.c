@@ -44,12 +44,9 @@ typedef long (*raw_call)(long number, long a, long b, long c, long d, long e, lo
 
 /* Loads the registers as the kernel wants them and calls `instruction`, which holds `syscall; ret`. */
 __attribute__((used)) static uint64_t instruction;
-__attribute__((naked)) static long through(long number, long a, long b, long c, long d, long e, long f)
-{
-    (void)number, (void)a, (void)b, (void)c, (void)d, (void)e, (void)f;
-    __asm__("mov %rdi, %rax\n mov %rsi, %rdi\n mov %rdx, %rsi\n mov %rcx, %rdx\n mov %r8, %r10\n mov %r9, %r8\n"
-            "mov 8(%rsp), %r9\n jmp *instruction(%rip)\n");
-}
+long through(long number, long a, long b, long c, long d, long e, long f);
+__asm__("through: mov %rdi, %rax\n mov %rsi, %rdi\n mov %rdx, %rsi\n mov %rcx, %rdx\n mov %r8, %r10\n mov %r9, %r8\n"
+        "mov 8(%rsp), %r9\n jmp *instruction(%rip)\n");
 
 static uint64_t find_pal_instruction(void)
 {

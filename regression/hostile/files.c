@@ -119,11 +119,8 @@ static void swapped(void)
 }
 
 __attribute__((used)) static uint64_t instruction;
-__attribute__((naked)) static long through(long number, long a, const void *b, long c)
-{
-    (void)number, (void)a, (void)b, (void)c;
-    __asm__("mov %rdi, %rax\n mov %rsi, %rdi\n mov %rdx, %rsi\n mov %rcx, %rdx\n jmp *instruction(%rip)\n");
-}
+long through(long number, long a, const void *b, long c);
+__asm__("through: mov %rdi, %rax\n mov %rsi, %rdi\n mov %rdx, %rsi\n mov %rcx, %rdx\n jmp *instruction(%rip)\n");
 
 /* Requests that no PAL would send. */
 static void forged(void)
