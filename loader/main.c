@@ -125,7 +125,8 @@ static void print_stats(const struct monitor *monitor)
         [MONITOR_INTERRUPT] = "interrupt", [MONITOR_EXPORT] = "export",       [MONITOR_IMPORT] = "import",
         [MONITOR_CREATE] = "create",       [MONITOR_BIND] = "bind",           [MONITOR_LISTEN] = "listen",
         [MONITOR_CONNECT] = "connect",     [MONITOR_PTY] = "pty",             [MONITOR_PTY_INNER] = "pty-inner",
-        [MONITOR_TERMINAL] = "terminal",   [MONITOR_SET_OPENED] = "set-opened", [MONITOR_WATCHER] = "watcher",
+        [MONITOR_TERMINAL] = "terminal",   [MONITOR_START] = "start",         [MONITOR_SET_OPENED] = "set-opened",
+        [MONITOR_WATCHER] = "watcher",
         [MONITOR_NOTIFY] = "notify",       [MONITOR_NOTIFY_END] = "notify-end",
         [MONITOR_EXTENDED] = "extended",
     };

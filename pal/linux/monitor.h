@@ -79,13 +79,14 @@ enum monitor_terminal {
 #define MONITOR_ABSTRACT 0x80000000u
 
 enum monitor_kind { MONITOR_READS = 'r', MONITOR_EXECUTES = 'x' }; /* OPEN with READ, and with EXECUTE */
-#define MONITOR_COMPANY_MOST 12
+#define MONITOR_COMPANY_MOST 32
 struct monitor_company {
     int32_t result; /* 0: a descriptor has come; -ENOENT; MONITOR_NOT_AHEAD: ask when it is wanted */
     uint32_t reserved;
     struct pal_attributes attributes;
 };
 #define MONITOR_NOT_AHEAD 1
+_Static_assert(MONITOR_COMPANY_MOST * sizeof(struct monitor_company) < PAL_PATH_MAX, "they fit into a reply");
 
 /* Packed by hand: no padding.  `path` then `other` follow, without NULs; the packet ends there. */
 struct monitor_request {
@@ -146,7 +147,7 @@ struct linux_watch {
 struct linux_start {
     uint64_t program;      /* a hash of its path; 0: nothing is known */
     uint32_t size, learnt; /* bytes in `company`; learnt: it has been started again, only what is not wanted goes */
-    char company[1008];    /* as in MONITOR_START */
+    char company[2032];    /* as in MONITOR_START */
 };
 _Static_assert(LINUX_STARTS * sizeof(struct linux_start) % PAL_PAGE_SIZE == 0, "whole pages of the segment");
 
