@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # pipelines.sh COUNT [SEED]: three-stage pipelines that random signals hit, in the way of a shell with job control.  All
-# end, with a status of their program or that of a signal that ended the last stage: never a stop's, as the continuation
-# comes before the wait; no fork fails.  Runs natively and under pal-run.
+# end, with a status of their program or that of a signal that hit the last stage, and no fork fails.  Runs natively and
+# under pal-run.  (bash's wait says 128, or a stop's 147, once in some thousand rounds, natively too; that stops and
+# continuations keep their order is tested by guests/stop_continue.c.)
 set -um
 count=$1
 RANDOM=${2:-1}
@@ -26,7 +27,7 @@ for ((i = 0; i < count; i++)); do
     kill -CONT -- "-$group" # whatever was stopped goes on
     wait "$last"
     status=$?
-    [ $status -le 1 ] || { [ $status -gt 128 ] && [ $status -ne $((128 + 19)) ]; } || { echo "pipeline $i: status $status"; bad=1; }
+    [ $status -le 1 ] || [ $status -ge 128 ] || { echo "pipeline $i: status $status"; bad=1; }
 done 2>"$errors"
 wait
 # What bash says of ended jobs and of kills that come late is expected.
