@@ -8,13 +8,19 @@
 #include "libos/calls.h"
 #include "libos/fd.h"
 #include "libos/process.h"
+#include "libos/wait.h"
 
 enum { NUMBER_READ = 0, NUMBER_WRITE = 1, NUMBER_PREAD64 = 17, NUMBER_PWRITE64 = 18 }; /* syscalls.def's */
 
-/* Plain files can't be interrupted on Linux: a call that an interrupt met before it began is run again. */
-static inline int64_t interrupted(const struct file *file)
+/* On Linux plain files can't be interrupted, nor can who finds bytes, or room for some: here an interrupt that a call
+ * met before it began ends it, too, and then it is run again. */
+static __attribute__((noinline)) int64_t interrupted(const struct file *file, bool reads)
 {
-    return file->type == PAL_TYPE_FILE ? -ERESTARTNOINTR : -ERESTARTSYS;
+    struct pal_poll entry = {.handle = file->handle, .events = reads ? POLLIN : POLLOUT};
+    if (file->type == PAL_TYPE_FILE)
+        return -ERESTARTNOINTR;
+    bool waits = file->handle == PAL_NO_HANDLE || DEFER_INTERRUPT(PAL->poll(&entry, 1, 0)) == 0;
+    return waits ? -ERESTARTSYS : -ERESTARTNOINTR;
 }
 
 static inline int64_t read_from(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset)
@@ -24,7 +30,7 @@ static inline int64_t read_from(struct file *file, const struct pal_vector *vect
     if (UNLIKELY(!file->ops->read))
         return file->type == PAL_TYPE_DIRECTORY ? -EISDIR : -EINVAL;
     int64_t result = file->ops->read(file, vector, count, offset);
-    return UNLIKELY(result == -EINTR) ? interrupted(file) : result;
+    return UNLIKELY(result == -EINTR) ? interrupted(file, true) : result;
 }
 
 int64_t file_read(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset)
@@ -41,7 +47,7 @@ static inline int64_t write_to(struct file *file, const struct pal_vector *vecto
     int64_t result = file->ops->write(file, vector, count, offset);
     if (UNLIKELY(result == -EPIPE))
         signal_self(SIGPIPE);
-    return UNLIKELY(result == -EINTR) ? interrupted(file) : result;
+    return UNLIKELY(result == -EINTR) ? interrupted(file, false) : result;
 }
 
 int64_t file_write(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset)
@@ -132,7 +138,7 @@ int64_t rw_settle(uint32_t number, int32_t fd, int64_t result)
         return result;
     if (result == -EINTR) {
         struct file *file = file_get(fd);
-        result = file ? interrupted(file) : -ERESTARTSYS;
+        result = file ? interrupted(file, reads) : -ERESTARTSYS;
         if (file)
             file_put(file);
     } else if (!reads) {
