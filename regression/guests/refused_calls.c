@@ -52,9 +52,9 @@ static void refused(void)
     CHECK_FAILS(umount2("/tmp", 0), EPERM);
     CHECK_FAILS(reboot(RB_DISABLE_CAD), EPERM);
     CHECK_FAILS(syscall(SYS_pivot_root, "/tmp", "/tmp"), EPERM);
-    CHECK_FAILS(syscall(SYS_iopl, 3), EPERM);
     CHECK_FAILS(setdomainname("x", 1), EPERM);
-    CHECK_FAILS(syscall(SYS_delete_module, "none", 0), EPERM);
+    CHECK(syscall(SYS_iopl, 3) == -1 && (errno == EPERM || errno == ENOSYS)); /* a kernel may be built without */
+    CHECK(syscall(SYS_delete_module, "none", 0) == -1 && (errno == EPERM || errno == ENOSYS));
 }
 
 int main(void)
