@@ -165,6 +165,8 @@ struct linux_dirent { uint64_t ino; int64_t off; uint16_t reclen; char name[]; /
 #define F_NOTIFY 1026
 #define F_DUPFD_CLOEXEC 1030
 #define F_SETPIPE_SZ 1031
+#define F_NOTIFY 1026
+#define DN_MULTISHOT 0x80000000u
 #define F_GETPIPE_SZ 1032
 #define F_ADD_SEALS 1033
 #define F_GET_SEALS 1034

@@ -77,6 +77,8 @@ static int64_t file_control(struct file *file, int command, uint64_t argument)
         return 0;
     case F_GETLEASE:
         return F_UNLCK;
+    case F_NOTIFY: /* no events: takes back what was asked for, and nothing can be (inotify(7) is there) */
+        return (uint32_t)argument & ~DN_MULTISHOT ? -EINVAL : 0;
     case F_GETPIPE_SZ: case F_SETPIPE_SZ:
         return pipe_size(file, command, argument);
     case F_GET_SEALS:

@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # python_tests.sh TEST...: Python's own tests, natively and under pal-run: the tests that fail must be the same, and none
-# skipped that runs natively.  Excused are those to whom the built-in policy refuses a network socket, the one that asks
-# for F_NOTIFY, which is not implemented, and those that want trusted attributes, which nobody gets in a sandbox.
+# skipped that runs natively.  Excused are those to whom the built-in policy refuses a network socket, and those that want
+# trusted attributes, which nobody gets in a sandbox.
 set -u
 python=/usr/bin/python3
 $python -c 'import test.test_signal' 2>/dev/null || { echo "libpython3-testsuite is not installed"; exit 77; }
@@ -12,7 +12,7 @@ names() { sed 's/ (\(.*\))$/ \1/' | sort -u; }
 failures() { grep -aE '^(FAIL|ERROR): |^test .* (failed|crashed)|^Timeout \(' "$1" | names; }
 skipped() { grep -aE '^test.* \.\.\. skipped ' "$1" | sed 's/ \.\.\. skipped .*/: skipped/' | grep -vE 'xattr|ExtendedAttribute' | sort -u; }
 excused() { # the last lines of their traces tell; asyncio, refused its sockets, makes a server without any
-    awk -v RS='======+\n' '/_socket\.socket\.__init__[^\n]*\nPermissionError/ || /server\.sockets\[0\]|TestRemoteManager|test_fcntl_64_bit/ {
+    awk -v RS='======+\n' '/_socket\.socket\.__init__[^\n]*\nPermissionError/ || /server\.sockets\[0\]|TestRemoteManager/ {
         sub(/\n.*/, "")
         print
     }' "$1" | names
