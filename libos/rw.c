@@ -16,43 +16,43 @@ enum { NUMBER_READ = 0, NUMBER_WRITE = 1, NUMBER_PREAD64 = 17, NUMBER_PWRITE64 =
  * met before it began ends it, too, and then it is run again. */
 static __attribute__((noinline)) int64_t interrupted(const struct file *file, bool reads)
 {
-    struct pal_poll entry = {.handle = file->handle, .events = reads ? POLLIN : POLLOUT};
+    if (!file)
+        return -ERESTARTSYS;
     if (file->type == PAL_TYPE_FILE)
         return -ERESTARTNOINTR;
+    struct pal_poll entry = {.handle = file->handle, .events = reads ? POLLIN : POLLOUT};
     bool waits = file->handle == PAL_NO_HANDLE || DEFER_INTERRUPT(PAL->poll(&entry, 1, 0)) == 0;
     return waits ? -ERESTARTSYS : -ERESTARTNOINTR;
 }
 
-static inline int64_t read_from(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset)
+/* May it be read, or written, at all? */
+static inline __attribute__((always_inline)) int64_t check(const struct file *file, bool reads)
 {
-    if (UNLIKELY(!file_readable(file)))
+    if (UNLIKELY(!(reads ? file_readable(file) : file_writable(file))))
         return -EBADF;
-    if (UNLIKELY(!file->ops->read))
-        return file->type == PAL_TYPE_DIRECTORY ? -EISDIR : -EINVAL;
-    int64_t result = file->ops->read(file, vector, count, offset);
-    return UNLIKELY(result == -EINTR) ? interrupted(file, true) : result;
+    if (UNLIKELY(!(reads ? file->ops->read : file->ops->write)))
+        return reads && file->type == PAL_TYPE_DIRECTORY ? -EISDIR : -EINVAL;
+    return 0;
+}
+
+/* What is left to do after the kind's function. */
+static inline int64_t settle(const struct file *file, int64_t result, bool reads)
+{
+    if (UNLIKELY(result == -EPIPE && !reads))
+        signal_self(SIGPIPE);
+    return UNLIKELY(result == -EINTR) ? interrupted(file, reads) : result;
 }
 
 int64_t file_read(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset)
 {
-    return read_from(file, vector, count, offset);
-}
-
-static inline int64_t write_to(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset)
-{
-    if (UNLIKELY(!file_writable(file)))
-        return -EBADF;
-    if (UNLIKELY(!file->ops->write))
-        return -EINVAL;
-    int64_t result = file->ops->write(file, vector, count, offset);
-    if (UNLIKELY(result == -EPIPE))
-        signal_self(SIGPIPE);
-    return UNLIKELY(result == -EINTR) ? interrupted(file, false) : result;
+    int64_t error = check(file, true);
+    return error ? error : settle(file, file->ops->read(file, vector, count, offset), true);
 }
 
 int64_t file_write(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset)
 {
-    return write_to(file, vector, count, offset);
+    int64_t error = check(file, false);
+    return error ? error : settle(file, file->ops->write(file, vector, count, offset), false);
 }
 
 int64_t file_read_at(struct file *file, void *buffer, uint64_t size, uint64_t offset)
@@ -76,15 +76,16 @@ int64_t file_read_at(struct file *file, void *buffer, uint64_t size, uint64_t of
  * A process of one thread has nobody who could close the descriptor meanwhile: it takes no reference, and these calls
  * end in a jump to the kind's function, so that its result goes straight to the shim.  (After a host call each return
  * is mispredicted, and costs as much as a dozen instructions.)  What a failure then leaves to be done is rw_settle's.
+ * Inlined into each of the four, however large a compiler finds that.
  */
-static inline int64_t move_by(struct file *file, guest_t buffer, uint64_t size, int64_t offset, bool reads)
+static inline __attribute__((always_inline)) int64_t move_by(struct file *file, guest_t buffer, uint64_t size,
+                                                            int64_t offset, bool reads)
 {
     if (UNLIKELY(offset != -1 && !file->ops->seek && file->type != PAL_TYPE_DIRECTORY))
         return -ESPIPE;
-    if (UNLIKELY(!(reads ? file_readable(file) : file_writable(file))))
-        return -EBADF;
-    if (UNLIKELY(!(reads ? file->ops->read : file->ops->write)))
-        return reads && file->type == PAL_TYPE_DIRECTORY ? -EISDIR : -EINVAL;
+    int64_t error = check(file, reads);
+    if (UNLIKELY(error))
+        return error;
     if (UNLIKELY(!guest_range_ok(buffer, size)))
         return -EFAULT;
     struct pal_vector *vector = &current()->buffer;
@@ -103,7 +104,8 @@ static __attribute__((noinline)) int64_t move_shared(int32_t fd, guest_t buffer,
     return result;
 }
 
-static inline int64_t move_one(int32_t fd, guest_t buffer, uint64_t size, int64_t offset, bool reads)
+static inline __attribute__((always_inline)) int64_t move_one(int32_t fd, guest_t buffer, uint64_t size,
+                                                             int64_t offset, bool reads)
 {
     if (UNLIKELY(!alone()))
         return move_shared(fd, buffer, size, offset, reads);
@@ -136,14 +138,10 @@ int64_t rw_settle(uint32_t number, int32_t fd, int64_t result)
     bool reads = number == NUMBER_READ || number == NUMBER_PREAD64;
     if ((result != -EINTR && result != -EPIPE) || !(reads || number == NUMBER_WRITE || number == NUMBER_PWRITE64))
         return result;
-    if (result == -EINTR) {
-        struct file *file = file_get(fd);
-        result = file ? interrupted(file, reads) : -ERESTARTSYS;
-        if (file)
-            file_put(file);
-    } else if (!reads) {
-        signal_self(SIGPIPE);
-    }
+    struct file *file = file_get(fd); /* NULL: another thread has closed it */
+    result = settle(file, result, reads);
+    if (file)
+        file_put(file);
     return result;
 }
 

@@ -16,7 +16,17 @@
     .cfi_escape 0x10, \register, 3, 0x77, (\offset & 0x7f) | 0x80, \offset >> 7
     .endm
 
-    /* Changes no flags. */
+    /* Neither changes flags. */
+    .macro begin_frame how, resume
+    mov %rsp, %gs:TCB_GUEST_RSP
+    mov %gs:TCB_LIBOS_STACK, %rsp
+    push $0
+    push $\how
+    push %rax
+    push \resume
+    push %gs:TCB_GUEST_RSP
+    .endm
+
     .macro load_general
     mov FRAME_RESUME(%rsp), %rax
     mov %rax, %gs:TCB_RESUME
@@ -46,13 +56,7 @@ shim_syscall_trap:
     .cfi_startproc
     .cfi_def_cfa rsp, 0
     .cfi_register rip, rcx
-    mov %rsp, %gs:TCB_GUEST_RSP
-    mov %gs:TCB_LIBOS_STACK, %rsp
-    push $0
-    push $FRAME_TRAPPED
-    push %rax
-    push %rcx                   /* resume: the guest's own address */
-    push %gs:TCB_GUEST_RSP
+    begin_frame FRAME_TRAPPED, %rcx /* the guest's own address */
     push %r11
     push %rcx
     jmp 1f
@@ -68,13 +72,7 @@ shim_syscall_call:
     .cfi_signal_frame           /* the stacks' order says nothing */
     .cfi_def_cfa rsp, 0
     .cfi_register rip, rcx
-    mov %rsp, %gs:TCB_GUEST_RSP
-    mov %gs:TCB_LIBOS_STACK, %rsp
-    push $0
-    push $FRAME_CALLED
-    push %rax
-    push %r11
-    push %gs:TCB_GUEST_RSP
+    begin_frame FRAME_CALLED, %r11
     pushfq
     push %rcx
 0:  mov 8(%rsp), %r11           /* as `syscall` leaves it */
@@ -164,13 +162,7 @@ leave:
 shim_syscall_stepped:
     .cfi_startproc
     .cfi_undefined rip
-    mov %rsp, %gs:TCB_GUEST_RSP
-    mov %gs:TCB_LIBOS_STACK, %rsp
-    push $0
-    push $FRAME_CALLED
-    push %rax
-    push %r11
-    push %gs:TCB_GUEST_RSP
+    begin_frame FRAME_CALLED, %r11
     pushfq
     orq $FLAG_TRAP, (%rsp)
     push %rcx
