@@ -220,16 +220,13 @@ int64_t host_child_wait(void)
 
 /* ---- Stops ------------------------------------------------------------------------------------------------------- */
 
-static void report(struct process *process, int code, int detail)
+/* Caller holds the table's lock, in which it has changed the state: a wait that sees the one finds the other.
+ * wait_tell follows; a receiver with SA_NOCLDSTOP drops the signal. */
+static void stop_news(struct shared_process *slot, int code, int detail, struct news *news)
 {
-    struct shared_process *slot = process->shared, *parent;
-    struct news news = {0};
-    shared_lock();
-    parent = shared_find((int)slot->ppid);
+    struct shared_process *parent = shared_find((int)slot->ppid);
     if (parent)
-        news_fill(&news, slot, parent, code, detail);
-    shared_unlock();
-    wait_tell(&news); /* a receiver with SA_NOCLDSTOP drops the signal */
+        news_fill(news, slot, parent, code, detail);
 }
 
 /* SIGCONTs are counted under the table's lock, so nobody is told of a stop that is over. */
@@ -237,17 +234,17 @@ void process_report_stop(int signal)
 {
     struct process *process = current_process();
     struct shared_process *slot = process->shared;
+    struct news news = {0};
     shared_lock();
-    bool stops = !signal_stop_is_over(process, signal);
-    if (stops) {
+    if (!signal_stop_is_over(process, signal)) {
         slot->state = SHARED_STOPPED;
         slot->status = signal << 8 | 0x7f;
         slot->flags = (slot->flags & ~(uint32_t)SHARED_CONTINUE_NEWS) | SHARED_STOP_NEWS;
         atomic_set(&process->signals->stop_told, 1u);
+        stop_news(slot, CLD_STOPPED, signal, &news);
     }
     shared_unlock();
-    if (stops)
-        report(process, CLD_STOPPED, signal);
+    wait_tell(&news);
 }
 
 /* Caller holds the table's lock. */
@@ -268,11 +265,13 @@ void process_continued(struct shared_process *slot)
 
 void process_report_continue(struct process *process)
 {
+    struct news news = {0};
     if (!atomic_swap(&process->signals->stop_told, 0u))
         return;
     shared_lock();
     if (!atomic_get(&process->signals->stopped)) /* again, by another thread */
         end_stop(process->shared); /* the SIGCONT may have come from within this picoprocess */
+    stop_news(process->shared, CLD_CONTINUED, SIGCONT, &news);
     shared_unlock();
-    report(process, CLD_CONTINUED, SIGCONT);
+    wait_tell(&news);
 }
