@@ -93,9 +93,9 @@ static void futexes(void)
     volatile int *turn = shared_pages(4096);
     pid_t child = fork();
     for (int i = 0; i < 1000; i++) {
-        int mine = child == 0;
-        while (__atomic_load_n(turn, __ATOMIC_ACQUIRE) % 2 != mine)
-            futex(turn, FUTEX_WAIT, *turn % 2 != mine ? *turn : -1, NULL);
+        int mine = child == 0, seen;
+        while ((seen = __atomic_load_n(turn, __ATOMIC_ACQUIRE)) % 2 != mine)
+            futex(turn, FUTEX_WAIT, seen, NULL);
         __atomic_add_fetch(turn, 1, __ATOMIC_RELEASE);
         futex(turn, FUTEX_WAKE, 1, NULL);
     }
