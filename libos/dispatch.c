@@ -21,7 +21,7 @@ static int64_t refuse_EINVAL(void) { return -EINVAL; }
 static int64_t refuse_EOPNOTSUPP(void) { return -EOPNOTSUPP; }
 
 /* Fewer parameters than six are no matter in this calling convention: surplus registers are not looked at. */
-static const call_function calls[] = {
+const call_function libos_calls[] = {
 #define CALL0(number, name, note) [number] = (call_function)(void (*)(void))sys_##name,
 #define CALL1(number, name, note, ...) [number] = (call_function)(void (*)(void))sys_##name,
 #define CALL2(number, name, note, ...) [number] = (call_function)(void (*)(void))sys_##name,
@@ -45,15 +45,16 @@ static const call_function calls[] = {
 
 #define TRAP_DEBUG 1 /* the CPU's vector */
 
-bool dispatch_slowly; /* --trace or --stats */
+const uint32_t libos_calls_count = COUNT_OF(libos_calls);
+bool libos_dispatch_slowly; /* --trace or --stats */
 
 static int64_t call(const struct frame *frame)
 {
     uint32_t number = (uint32_t)frame->number;
-    if (UNLIKELY(number >= COUNT_OF(calls) || !calls[number]))
+    if (UNLIKELY(number >= COUNT_OF(libos_calls) || !libos_calls[number]))
         return -ENOSYS;
     const struct pal_context *regs = &frame->regs;
-    return calls[number](regs->rdi, regs->rsi, regs->rdx, regs->r10, regs->r8, regs->r9);
+    return libos_calls[number](regs->rdi, regs->rsi, regs->rdx, regs->r10, regs->r8, regs->r9);
 }
 
 /* Results from -520 to -512 are no errno: the call was interrupted, or has replaced the registers. */
@@ -87,22 +88,15 @@ static void rewrite(struct frame *frame)
     frame->resume = site_resume(frame->regs.rip); /* the bytes behind the call may be the site's now */
 }
 
-static __attribute__((noinline)) int64_t call_slowly(struct frame *frame)
+/* The calls that entry.S does not send straight to their functions: --trace, --stats, a trap, a number without one. */
+int64_t libos_syscall(struct frame *frame)
 {
     if (frame->how == FRAME_TRAPPED && rewriting)
         rewrite(frame);
     int64_t result = call(frame);
-    if (dispatch_slowly)
+    if (libos_dispatch_slowly)
         trace_call(frame, result);
     return result;
-}
-
-/* Left by a jump: see rw.c. */
-int64_t libos_syscall(struct frame *frame)
-{
-    if (UNLIKELY(frame->how == FRAME_TRAPPED || dispatch_slowly))
-        return call_slowly(frame);
-    return call(frame);
 }
 
 uint64_t call_deadline(uint64_t timeout_ns)

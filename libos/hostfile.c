@@ -9,12 +9,12 @@
 #include "libos/tty.h"
 #include "libos/socket.h"
 
-static int64_t host_read(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset)
+HOT static int64_t host_read(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset)
 {
     return PAL->stream_read(file->handle, vector, count, offset);
 }
 
-static int64_t host_write(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset)
+HOT static int64_t host_write(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset)
 {
     return PAL->stream_write(file->handle, vector, count, offset);
 }

@@ -7,7 +7,7 @@
 
 const struct pal_api *PAL;
 const struct pal_boot *boot;
-extern bool dispatch_slowly;
+extern bool libos_dispatch_slowly;
 
 static void start(const struct pal_api *api, const struct pal_boot *from) __attribute__((noreturn));
 
@@ -46,7 +46,7 @@ static void start(const struct pal_api *api, const struct pal_boot *from)
     boot = from;
     PAL = stats_wrap(api);
     heap_init(header.arena_end);
-    dispatch_slowly = boot->trace || boot->stats;
+    libos_dispatch_slowly = boot->trace || boot->stats;
     mm_init();
     rewrite_init();
     process_init();

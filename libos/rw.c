@@ -113,22 +113,22 @@ static inline __attribute__((always_inline)) int64_t move_one(int32_t fd, guest_
     return LIKELY(file) ? move_by(file, buffer, size, offset, reads) : -EBADF;
 }
 
-int64_t sys_read(int32_t fd, guest_t buffer, uint64_t size)
+HOT int64_t sys_read(int32_t fd, guest_t buffer, uint64_t size)
 {
     return move_one(fd, buffer, size, -1, true);
 }
 
-int64_t sys_write(int32_t fd, guest_t buffer, uint64_t size)
+HOT int64_t sys_write(int32_t fd, guest_t buffer, uint64_t size)
 {
     return move_one(fd, buffer, size, -1, false);
 }
 
-int64_t sys_pread64(int32_t fd, guest_t buffer, uint64_t size, int64_t offset)
+HOT int64_t sys_pread64(int32_t fd, guest_t buffer, uint64_t size, int64_t offset)
 {
     return UNLIKELY(offset < 0) ? -EINVAL : move_one(fd, buffer, size, offset, true);
 }
 
-int64_t sys_pwrite64(int32_t fd, guest_t buffer, uint64_t size, int64_t offset)
+HOT int64_t sys_pwrite64(int32_t fd, guest_t buffer, uint64_t size, int64_t offset)
 {
     return UNLIKELY(offset < 0) ? -EINVAL : move_one(fd, buffer, size, offset, false);
 }

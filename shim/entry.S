@@ -110,9 +110,20 @@ shim_syscall_call:
     saved 14, 8
     saved 15, 0
     saved 16, 120
-    mov %rsp, %rdi
-    call libos_syscall
-    cmp $-4095, %rax            /* an errno, or one of the libOS's own results */
+    cmpq $FRAME_TRAPPED, FRAME_HOW(%rsp)
+    je 4f
+    cmpb $0, libos_dispatch_slowly(%rip)
+    jne 4f
+    mov %eax, %eax
+    cmp libos_calls_count(%rip), %eax
+    jae 4f
+    lea libos_calls(%rip), %rcx
+    mov (%rcx,%rax,8), %rax
+    test %rax, %rax
+    jz 4f
+    mov %r10, %rcx              /* where C has its fourth argument; the others are in their places */
+    call *%rax
+5:  cmp $-4095, %rax            /* an errno, or one of the libOS's own results */
     jae 3f
     mov %rax, FRAME_RAX(%rsp)
     cmpl $0, %gs:TCB_INTERRUPTED
@@ -153,6 +164,9 @@ leave:
     mov %rax, %rsi
     call libos_failed
     jmp leave
+4:  mov %rsp, %rdi
+    call libos_syscall
+    jmp 5b
     .cfi_endproc
     .size shim_syscall_call, . - shim_syscall_call
 

@@ -45,12 +45,14 @@ function linux_enter_image
 end linux_enter_image
 
 /*
- * int64_t linux_blocking(number, a, b, c, d, e, f), f at 8(%rsp).
+ * The interruptible host calls.
  *
  * An interrupt that is handled while RIP is in [linux_blocking_begin, linux_blocking_end) came after the check or just
  * before it, and before the call: its handler sets RIP to linux_blocking_cancel.  At linux_blocking_end the kernel has
  * given the call's result, -EINTR where the signal cut it short.
  */
+
+/* int64_t linux_blocking(number, a, b, c, d, e, f), f at 8(%rsp). */
 function linux_blocking
     mov %rdi, %rax
     mov %rsi, %rdi
@@ -59,17 +61,47 @@ function linux_blocking
     mov %r8, %r10
     mov %r9, %r8
     mov 8(%rsp), %r9
+    jmp linux_blocking_begin
+end linux_blocking
+
+/*
+ * int64_t linux_stream_read(handle, vector, count, offset), linux_stream_write: of pal.h.  With one buffer, as nearly
+ * always, nothing is between the caller and the kernel that need not be: what these two cost, each read and write does.
+ */
+function linux_stream_read
+    cmp $1, %edx
+    jne linux_read_vectors
+    xor %eax, %eax              /* __NR_read */
+    mov $__NR_pread64, %r8d
+    jmp 1f
+end linux_stream_read
+
+function linux_stream_write
+    cmp $1, %edx
+    jne linux_write_vectors
+    mov $__NR_write, %eax
+    mov $__NR_pwrite64, %r8d
+1:  mov %rcx, %r10
+    cmp $-1, %rcx
+    cmovne %r8d, %eax
+    movslq %edi, %rdi
+    mov 8(%rsi), %rdx
+    mov (%rsi), %rsi
+    .cfi_endproc                /* goes on into the next */
+    .size linux_stream_write, . - linux_stream_write
+
     .globl linux_blocking_begin, linux_blocking_end, linux_blocking_cancel
     .hidden linux_blocking_begin, linux_blocking_end, linux_blocking_cancel
+    .type linux_blocking_begin, @function
 linux_blocking_begin:
+    .cfi_startproc
     cmpl $0, %gs:TCB_INTERRUPTED
     jne linux_blocking_cancel
     syscall
 linux_blocking_end:
     cmpl $0, linux_returns_lost(%rip)
-    jne 1f
-    ret
-1:  pop %rcx                    /* a jump is predicted where a return is not */
+    je 1f
+    pop %rcx                    /* a jump is predicted where a return is not: that costs as much as a dozen others */
     .cfi_adjust_cfa_offset -8
     .cfi_register rip, rcx
     jmp *%rcx
@@ -77,19 +109,8 @@ linux_blocking_end:
     .cfi_offset rip, -8
 linux_blocking_cancel:
     mov $-EINTR, %rax
-    ret
-end linux_blocking
-
-/* int64_t linux_blocking4(number, a, b, c, d): the same for four arguments, so that its callers need no stack and leave
- * by a jump: where linux_returns_lost, each return after a host call costs as much as a dozen instructions. */
-function linux_blocking4
-    mov %rdi, %rax
-    mov %rsi, %rdi
-    mov %rdx, %rsi
-    mov %rcx, %rdx
-    mov %r8, %r10
-    jmp linux_blocking_begin
-end linux_blocking4
+1:  ret
+end linux_blocking_begin
 
 /*
  * int64_t linux_clone_thread(flags, tcb, tid, entry, argument)

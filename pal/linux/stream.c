@@ -12,21 +12,16 @@ int64_t linux_handle_close(pal_handle_t handle)
     return host_call(close, handle);
 }
 
-int64_t linux_stream_read(pal_handle_t handle, const struct pal_vector *vector, uint32_t count, int64_t offset)
+/* What entry.S leaves of stream_read and stream_write. */
+int64_t linux_read_vectors(pal_handle_t handle, const struct pal_vector *vector, uint32_t count, int64_t offset)
 {
-    if (count == 1)
-        return linux_blocking4(offset == -1 ? __NR_read : __NR_pread64, (uint64_t)handle, vector->base, vector->size,
-                               (uint64_t)offset);
     if (!count || count > MOST_VECTORS)
         return -EINVAL;
     return host_blocking(preadv2, handle, vector, count, offset, 0, 0);
 }
 
-int64_t linux_stream_write(pal_handle_t handle, const struct pal_vector *vector, uint32_t count, int64_t offset)
+int64_t linux_write_vectors(pal_handle_t handle, const struct pal_vector *vector, uint32_t count, int64_t offset)
 {
-    if (count == 1)
-        return linux_blocking4(offset == -1 ? __NR_write : __NR_pwrite64, (uint64_t)handle, vector->base, vector->size,
-                               (uint64_t)offset);
     if (!count || count > MOST_VECTORS)
         return -EINVAL;
     return host_blocking(pwritev2, handle, vector, count, offset, 0, 0);

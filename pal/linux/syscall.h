@@ -40,7 +40,6 @@ static inline int64_t host_call6(uint64_t number, uint64_t a, uint64_t b, uint64
  * interrupts makes check and call one step (signal.c).
  */
 int64_t linux_blocking(uint64_t number, uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f);
-int64_t linux_blocking4(uint64_t number, uint64_t a, uint64_t b, uint64_t c, uint64_t d);
 #define HOST_BLOCKING_(nr, a, b, c, d, e, f, ...) \
     linux_blocking(nr, HOST_ARG(a), HOST_ARG(b), HOST_ARG(c), HOST_ARG(d), HOST_ARG(e), HOST_ARG(f))
 #define host_blocking(name, ...) HOST_BLOCKING_(__NR_##name, ##__VA_ARGS__, 0, 0, 0, 0, 0, 0)

@@ -63,6 +63,13 @@ static void set_up_write(void)
     must((file = open(name, O_RDWR | O_CREAT | O_TRUNC, 0600)) >= 0 && unlink(name) == 0);
 }
 
+/* Long enough for each byte to be read once. */
+static void set_up_read_on(void)
+{
+    set_up_write();
+    must(ftruncate(file, 10000 * (BATCHES + 1)) == 0);
+}
+
 /* Answers that pal-run sent ahead of the start hold for a few seconds.  What counts is after those. */
 static void set_up_names(void)
 {
@@ -81,7 +88,8 @@ RAW(sigaction, SYS_rt_sigaction, SIGUSR2, NULL, NULL, 8)
 RAW(umask, SYS_umask, 022)
 RAW(read_zero, SYS_read, zero, &byte, 1)
 RAW(write_null, SYS_write, null, &byte, 1)
-RAW(read_file, SYS_read, file, &byte, 0 * lseek(file, 0, SEEK_SET) + 1)
+RAW(read_file, SYS_read, file, &byte, 1)
+RAW(seek_read_file, SYS_read, file, &byte, 0 * lseek(file, 0, SEEK_SET) + 1)
 RAW(pread_file, SYS_pread64, file, &byte, 1, 0)
 RAW(write_file, SYS_write, file, &byte, 1)
 RAW(pwrite_file, SYS_pwrite64, file, &byte, 1, 0)
@@ -277,7 +285,8 @@ static const struct row {
     {"read /dev/zero", do_read_zero, 20000, set_up_zero},
     {"write /dev/null", do_write_null, 20000, set_up_null},
     {"pread file", do_pread_file, 10000, set_up_read},
-    {"lseek+read file", do_read_file, 10000, set_up_read},
+    {"read file", do_read_file, 10000, set_up_read_on},
+    {"lseek+read file", do_seek_read_file, 10000, set_up_read},
     {"write file", do_write_file, 5000, set_up_write},
     {"pwrite file", do_pwrite_file, 5000, set_up_write},
     {"stat", do_stat, 3000, set_up_names},
