@@ -21,7 +21,7 @@ static int64_t refuse_EINVAL(void) { return -EINVAL; }
 static int64_t refuse_EOPNOTSUPP(void) { return -EOPNOTSUPP; }
 
 /* Fewer parameters than six are no matter in this calling convention: surplus registers are not looked at. */
-const call_function libos_calls[] = {
+const call_function libos_calls[LIBOS_CALLS] = {
 #define CALL0(number, name, note) [number] = (call_function)(void (*)(void))sys_##name,
 #define CALL1(number, name, note, ...) [number] = (call_function)(void (*)(void))sys_##name,
 #define CALL2(number, name, note, ...) [number] = (call_function)(void (*)(void))sys_##name,
@@ -45,13 +45,12 @@ const call_function libos_calls[] = {
 
 #define TRAP_DEBUG 1 /* the CPU's vector */
 
-const uint32_t libos_calls_count = COUNT_OF(libos_calls);
 bool libos_dispatch_slowly; /* --trace or --stats */
 
 static int64_t call(const struct frame *frame)
 {
     uint32_t number = (uint32_t)frame->number;
-    if (UNLIKELY(number >= COUNT_OF(libos_calls) || !libos_calls[number]))
+    if (UNLIKELY(number >= LIBOS_CALLS || !libos_calls[number]))
         return -ENOSYS;
     const struct pal_context *regs = &frame->regs;
     return libos_calls[number](regs->rdi, regs->rsi, regs->rdx, regs->r10, regs->r8, regs->r9);

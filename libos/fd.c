@@ -13,6 +13,16 @@
 static struct mutex free_lock;
 static struct file *free_files; /* linked by data */
 
+void file_ops_set(struct file *file, const struct file_ops *ops)
+{
+    bool direct = ops->direct && !(file->flags & O_PATH);
+    uint32_t reads = direct && file_readable(file), writes = direct && file_writable(file);
+    file->ops = ops;
+    file->direct = reads * DIRECT_READ | writes * DIRECT_WRITE;
+    if (ops->seek)
+        file->direct |= reads * DIRECT_PREAD | writes * DIRECT_PWRITE;
+}
+
 struct file *file_new(const struct file_ops *ops, pal_handle_t handle, uint32_t flags)
 {
     mutex_lock(&free_lock);
@@ -22,7 +32,8 @@ struct file *file_new(const struct file_ops *ops, pal_handle_t handle, uint32_t 
     mutex_unlock(&free_lock);
     if (!file && !(file = alloc(sizeof(*file))))
         return NULL;
-    *file = (struct file){.ops = ops, .handle = handle, .flags = flags, .type = PAL_TYPE_OTHER};
+    *file = (struct file){.handle = handle, .flags = flags, .type = PAL_TYPE_OTHER};
+    file_ops_set(file, ops);
     atomic_set(&file->references, 1u);
     return file;
 }

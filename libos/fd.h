@@ -27,7 +27,7 @@ struct files {
 static inline bool alone(void)
 {
     const struct process *process = current_process();
-    return process->thread_count == 1 && !process->vfork_parent;
+    return LIKELY(process->thread_count == 1 && !process->vfork_parent);
 }
 
 static inline void table_lock(struct files *files)
@@ -46,11 +46,15 @@ static inline void bit_set(uint64_t *bits, uint32_t at) { bits[at / 64] |= 1ull 
 static inline void bit_clear(uint64_t *bits, uint32_t at) { bits[at / 64] &= ~(1ull << at % 64); }
 static inline bool bit_test(const uint64_t *bits, uint32_t at) { return bits[at / 64] >> at % 64 & 1; }
 
-/* For a process that is alone: as file_get_io, without a reference. */
-static inline struct file *file_borrow(int fd)
+/* For a process that is alone: as file_get and file_get_io, without a reference. */
+static inline struct file *file_at(int fd)
 {
     struct files *files = current_process()->files;
-    struct file *file = (uint32_t)fd < files->capacity ? files->slots[fd] : NULL;
+    return (uint32_t)fd < files->capacity ? files->slots[fd] : NULL;
+}
+static inline struct file *file_borrow(int fd)
+{
+    struct file *file = file_at(fd);
     return file && !(file->flags & O_PATH) ? file : NULL;
 }
 

@@ -14,6 +14,7 @@ struct file_ops {
     /* Data move between the object and vectors of guest memory; offset -1 = the description's own. */
     int64_t (*read)(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset);
     int64_t (*write)(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset);
+    bool direct; /* read and write are PAL->stream_read and stream_write on the handle, and nothing else */
     int64_t (*seek)(struct file *file, int64_t offset, int whence); /* the new offset; NULL: pread gives ESPIPE too */
     int64_t (*list)(struct file *file, guest_t buffer, uint64_t size); /* getdents64 */
     int64_t (*attributes)(struct file *file, struct pal_attributes *out);
@@ -39,11 +40,14 @@ struct file {
     uint32_t record_locked; /* a POSIX record lock was taken: the next close of any descriptor drops them all */
     int32_t owner;    /* F_SETOWN: kept and told; nothing is sent to it */
     uint32_t watched; /* an epoll's list has it: its end is told to epoll_forget */
+    uint32_t direct;  /* enum file_direct: calls that rw.c hands to the host as they are; others look more closely */
     int64_t offset;   /* objects without a handle */
     uint64_t private; /* the kind's own */
     void *data;       /* the kind's own */
     char *path;       /* absolute guest path it was opened by, or NULL.  Stale once it, or a folder above, is renamed */
 };
+
+enum file_direct { DIRECT_READ = 1, DIRECT_WRITE = 2, DIRECT_PREAD = 4, DIRECT_PWRITE = 8 };
 
 static inline bool file_readable(const struct file *file) { return ((file->flags + 1) & 1u) != 0; } /* RDONLY or RDWR */
 static inline bool file_writable(const struct file *file) { return ((file->flags + 1) & 2u) != 0; } /* WRONLY or RDWR */
@@ -52,6 +56,7 @@ static inline bool file_writable(const struct file *file) { return ((file->flags
 uint64_t fd_limit(void);        /* limits.c: RLIMIT_NOFILE, soft; at most boot->file_limit */
 /* One reference.  NULL = no memory: the handle stays the caller's. */
 struct file *file_new(const struct file_ops *ops, pal_handle_t handle, uint32_t flags);
+void file_ops_set(struct file *file, const struct file_ops *ops); /* of a file that nobody else has yet, or alone */
 struct file *file_get(int fd);  /* a reference, or NULL (EBADF).  O_PATH files: see file_get_io */
 struct file *file_get_io(int fd); /* as file_get, NULL for O_PATH */
 struct file *file_ref(struct file *file);

@@ -9,12 +9,12 @@
 #include "libos/tty.h"
 #include "libos/socket.h"
 
-HOT static int64_t host_read(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset)
+static int64_t host_read(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset)
 {
     return PAL->stream_read(file->handle, vector, count, offset);
 }
 
-HOT static int64_t host_write(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset)
+static int64_t host_write(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset)
 {
     return PAL->stream_write(file->handle, vector, count, offset);
 }
@@ -54,20 +54,22 @@ static int64_t path_attributes(struct file *file, struct pal_attributes *out)
     return result < 0 ? result : name_attributes(&name, out);
 }
 
+#define HOST_BYTES .read = host_read, .write = host_write, .direct = true
+
 static const struct file_ops plain_ops = {
-    .kind = "file", .read = host_read, .write = host_write, .seek = host_seek, .attributes = host_attributes,
+    .kind = "file", HOST_BYTES, .seek = host_seek, .attributes = host_attributes,
     .control = plain_ioctl, .map = host_map,
 };
 /* The same, of a file whose handle may outlive it: see spare.c. */
 const struct file_ops spare_ops = {
-    .kind = "file", .read = host_read, .write = host_write, .seek = host_seek, .attributes = host_attributes,
+    .kind = "file", HOST_BYTES, .seek = host_seek, .attributes = host_attributes,
     .control = plain_ioctl, .map = host_map, .destroy = spare_give,
 };
 static const struct file_ops directory_ops = {
     .kind = "file", .seek = host_seek, .list = host_list, .attributes = host_attributes,
 };
 static const struct file_ops pipe_ops = {
-    .kind = "pipe", .read = host_read, .write = host_write, .attributes = host_attributes, .control = plain_ioctl,
+    .kind = "pipe", HOST_BYTES, .attributes = host_attributes, .control = plain_ioctl,
 };
 
 /*
@@ -91,7 +93,7 @@ static const struct file_ops fifo_ops = {
     .kind = "pipe", .read = fifo_read, .write = host_write, .attributes = host_attributes, .control = plain_ioctl,
 };
 static const struct file_ops character_ops = {
-    .kind = "file", .read = host_read, .write = host_write, .seek = host_seek, .attributes = host_attributes,
+    .kind = "file", HOST_BYTES, .seek = host_seek, .attributes = host_attributes,
     .control = plain_ioctl, .map = host_map,
 };
 const struct file_ops host_path_ops = {.kind = "file", .attributes = path_attributes};
@@ -122,7 +124,7 @@ int64_t host_file_new(pal_handle_t handle, uint32_t flags, uint32_t type, const 
     file->type = type;
     file->path = copy;
     if (type == PAL_TYPE_FIFO && path && !(flags & (O_PATH | O_NONBLOCK)) && (flags & O_ACCMODE) == O_RDONLY) {
-        file->ops = &fifo_ops;
+        file_ops_set(file, &fifo_ops);
         file->private = 1;
     }
     if (type == PAL_TYPE_CHARACTER && handle != PAL_NO_HANDLE && !(flags & O_PATH))

@@ -100,7 +100,7 @@ void tty_adopt(struct file *file)
         PAL->attributes_get(file->handle, NULL, &attributes, NULL) < 0)
         return;
     struct shared_terminal *terminal = tty_by_device((uint32_t)attributes.rdevice);
-    file->ops = &inner_ops;
+    file_ops_set(file, &inner_ops);
     if (!terminal)
         return;
     file->private = tty_id(terminal);

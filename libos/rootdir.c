@@ -136,6 +136,6 @@ int64_t rootdir_open(const struct name *name, uint32_t flags, struct file **out)
     int64_t result = host_file_new(PAL_NO_HANDLE, (flags & (O_PATH | O_DIRECTORY)) | O_LARGEFILE, PAL_TYPE_DIRECTORY,
                                    name->path.bytes, out);
     if (result == 0 && !(flags & O_PATH))
-        (*out)->ops = &rootdir_ops;
+        file_ops_set(*out, &rootdir_ops);
     return result;
 }

@@ -72,12 +72,7 @@ int64_t file_read_at(struct file *file, void *buffer, uint64_t size, uint64_t of
 
 /* ---- One buffer -------------------------------------------------------------------------------------------------- */
 
-/*
- * A process of one thread has nobody who could close the descriptor meanwhile: it takes no reference, and these calls
- * end in a jump to the kind's function, so that its result goes straight to the shim.  (After a host call each return
- * is mispredicted, and costs as much as a dozen instructions.)  What a failure then leaves to be done is rw_settle's.
- * Inlined into each of the four, however large a compiler finds that.
- */
+/* Any kind of file, any failure. */
 static inline __attribute__((always_inline)) int64_t move_by(struct file *file, guest_t buffer, uint64_t size,
                                                             int64_t offset, bool reads)
 {
@@ -104,8 +99,7 @@ static __attribute__((noinline)) int64_t move_shared(int32_t fd, guest_t buffer,
     return result;
 }
 
-static inline __attribute__((always_inline)) int64_t move_one(int32_t fd, guest_t buffer, uint64_t size,
-                                                             int64_t offset, bool reads)
+static __attribute__((noinline)) int64_t move_one(int32_t fd, guest_t buffer, uint64_t size, int64_t offset, bool reads)
 {
     if (UNLIKELY(!alone()))
         return move_shared(fd, buffer, size, offset, reads);
@@ -113,24 +107,44 @@ static inline __attribute__((always_inline)) int64_t move_one(int32_t fd, guest_
     return LIKELY(file) ? move_by(file, buffer, size, offset, reads) : -EBADF;
 }
 
+/*
+ * A process of one thread has nobody who could close the descriptor meanwhile: it takes no reference, and these calls
+ * end in a jump to the kind's function, or to the host's call, so that its result goes straight to the shim.  (After a
+ * host call each return is mispredicted, and costs as much as a dozen instructions.)  What a failure then leaves to be
+ * done is rw_settle's.  Inlined into each of the four: they are short, for each line of them that the kernel's own work
+ * has pushed out of the caches shows in every read and write.
+ */
+static inline __attribute__((always_inline)) int64_t transfer(int32_t fd, guest_t buffer, uint64_t size, int64_t offset,
+                                                         uint32_t how)
+{
+    bool reads = how & (DIRECT_READ | DIRECT_PREAD);
+    struct file *file = LIKELY(alone()) ? file_at(fd) : NULL;
+    if (LIKELY(file && file->direct & how && guest_range_ok(buffer, size))) {
+        struct pal_vector *vector = &current()->buffer;
+        *vector = (struct pal_vector){.base = buffer, .size = MIN(size, MAX_RW_COUNT)};
+        return (reads ? PAL->stream_read : PAL->stream_write)(file->handle, vector, 1, offset);
+    }
+    return move_one(fd, buffer, size, offset, reads);
+}
+
 HOT int64_t sys_read(int32_t fd, guest_t buffer, uint64_t size)
 {
-    return move_one(fd, buffer, size, -1, true);
+    return transfer(fd, buffer, size, -1, DIRECT_READ);
 }
 
 HOT int64_t sys_write(int32_t fd, guest_t buffer, uint64_t size)
 {
-    return move_one(fd, buffer, size, -1, false);
+    return transfer(fd, buffer, size, -1, DIRECT_WRITE);
 }
 
 HOT int64_t sys_pread64(int32_t fd, guest_t buffer, uint64_t size, int64_t offset)
 {
-    return UNLIKELY(offset < 0) ? -EINVAL : move_one(fd, buffer, size, offset, true);
+    return UNLIKELY(offset < 0) ? -EINVAL : transfer(fd, buffer, size, offset, DIRECT_PREAD);
 }
 
 HOT int64_t sys_pwrite64(int32_t fd, guest_t buffer, uint64_t size, int64_t offset)
 {
-    return UNLIKELY(offset < 0) ? -EINVAL : move_one(fd, buffer, size, offset, false);
+    return UNLIKELY(offset < 0) ? -EINVAL : transfer(fd, buffer, size, offset, DIRECT_PWRITE);
 }
 
 int64_t rw_settle(uint32_t number, int32_t fd, int64_t result)

@@ -85,7 +85,7 @@ void socket_take_handle(struct file *file, pal_handle_t handle)
     if (file->flags & O_NONBLOCK)
         PAL->stream_control(handle, PAL_CTL_FLAGS_SET, &nonblock, sizeof nonblock);
     file->handle = handle;
-    file->ops = &socket_ops;
+    file_ops_set(file, &socket_ops);
 }
 
 static void socket_destroy(struct file *file)

@@ -97,7 +97,7 @@ void spare_prepare(struct file *file, const struct pal_attributes *opened, const
     if (!spare)
         return;
     file->private = (uint64_t)(uintptr_t)spare;
-    file->ops = &spare_ops;
+    file_ops_set(file, &spare_ops);
 }
 
 struct file *spare_take(const char *path, const struct pal_attributes *kept, uint32_t flags)

@@ -115,7 +115,7 @@ shim_syscall_call:
     cmpb $0, libos_dispatch_slowly(%rip)
     jne 4f
     mov %eax, %eax
-    cmp libos_calls_count(%rip), %eax
+    cmp $LIBOS_CALLS, %eax
     jae 4f
     lea libos_calls(%rip), %rcx
     mov (%rcx,%rax,8), %rax

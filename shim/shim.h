@@ -29,6 +29,8 @@
 #define FRAME_CALLED 2   /* through a stub */
 #define FRAME_UPCALL 3   /* exception or interrupt: there is no call */
 
+#define LIBOS_CALLS 512 /* entries of libos_calls: from here on numbers are x32's */
+
 #ifndef __ASSEMBLER__
 #include "pal/pal.h"
 

@@ -9,6 +9,7 @@
 #define FUTEX_WAKE 1 /* linux/futex.h is for C only */
 #define TCB_INTERRUPTED 8
 #define TCB_LIBOS_STACK 16
+#define TCB_RETURNS_LOST 32 /* host[HOST_RETURNS_LOST] */
 
     .macro function name
     .globl \name
@@ -68,6 +69,7 @@ end linux_blocking
  * int64_t linux_stream_read(handle, vector, count, offset), linux_stream_write: of pal.h.  With one buffer, as nearly
  * always, nothing is between the caller and the kernel that need not be: what these two cost, each read and write does.
  */
+    .balign 64
 function linux_stream_read
     cmp $1, %edx
     jne linux_read_vectors
@@ -99,7 +101,7 @@ linux_blocking_begin:
     jne linux_blocking_cancel
     syscall
 linux_blocking_end:
-    cmpl $0, linux_returns_lost(%rip)
+    cmpl $0, %gs:TCB_RETURNS_LOST
     je 1f
     pop %rcx                    /* a jump is predicted where a return is not: that costs as much as a dozen others */
     .cfi_adjust_cfa_offset -8

@@ -58,7 +58,6 @@ void linux_start(const uint64_t *stack) __attribute__((noreturn));
 /* Syscall User Dispatch is per thread, and off in each new thread and process. */
 int64_t linux_arm_dispatch(void);
 extern uint32_t linux_dispatch;         /* the trap is Syscall User Dispatch (else a second seccomp filter) */
-extern uint32_t linux_returns_lost;     /* for entry.S: shared->returns_lost */
 extern uint32_t linux_start_generation; /* shared->generation when this sandbox began: see name.c */
 extern uint64_t linux_start_cycles;     /* and the time stamp counter then */
 
@@ -101,9 +100,15 @@ static inline struct pal_tcb *current_tcb(void)
     __asm__ volatile("mov %%gs:0, %0" : "=r"(tcb));
     return tcb;
 }
+/* The PAL's own words of the block. */
+enum {
+    HOST_THREAD,      /* struct linux_thread * */
+    HOST_RETURNS_LOST /* for entry.S, on the line that it has just read: shared->returns_lost */
+};
+_Static_assert(offsetof(struct pal_tcb, host[HOST_RETURNS_LOST]) == 32, "entry.S: TCB_RETURNS_LOST");
 static inline struct linux_thread *thread_of(const struct pal_tcb *tcb)
 {
-    return (struct linux_thread *)tcb->host[0];
+    return (struct linux_thread *)tcb->host[HOST_THREAD];
 }
 
 /* The first thread, once signal stack sizes are known; the thread that is left after a fork. */

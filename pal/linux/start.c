@@ -26,7 +26,6 @@ extern const uint64_t linux_arena_data_end; /* host.ld: of the image's .data */
 
 static struct pal_tcb first_tcb;
 uint32_t linux_dispatch, linux_start_generation;
-uint32_t linux_returns_lost;
 uint64_t linux_start_cycles;
 
 /* The entries of the auxiliary vector that matter, by type. */
@@ -214,7 +213,7 @@ void linux_start(const uint64_t *stack)
     if (stack[0] > 1) /* "wait" */
         wait_until_told();
     host_call(close, LINUX_FD_SHARED);
-    linux_returns_lost = shared->returns_lost;
+    first_tcb.host[HOST_RETURNS_LOST] = shared->returns_lost;
     tell_facts(&found);
     const struct pal_api *api = &linux_api;
     if (shared->boot.fault_nth)

@@ -99,7 +99,7 @@ void thread_start_first(struct pal_tcb *tcb, uint64_t minimum_signal_stack)
         die(LINUX_EXIT_BROKEN, "no memory for the first thread", 0, 0);
     thread->tid = (uint32_t)host_call(set_tid_address, &thread->tid);
     tcb->self = (uint64_t)tcb;
-    tcb->host[0] = (uint64_t)thread;
+    tcb->host[HOST_THREAD] = (uint64_t)thread;
     __asm__ volatile("wrgsbase %0" : : "r"(tcb));
     block_enter(thread);
 }
@@ -117,7 +117,8 @@ int64_t linux_thread_create(struct pal_tcb *tcb, void (*entry)(void *), void *ar
     if (!thread)
         return -ENOMEM;
     tcb->self = (uint64_t)tcb;
-    tcb->host[0] = (uint64_t)thread;
+    tcb->host[HOST_THREAD] = (uint64_t)thread;
+    tcb->host[HOST_RETURNS_LOST] = current_tcb()->host[HOST_RETURNS_LOST];
     int64_t id = linux_clone_thread(LINUX_CLONE_THREAD, tcb, &thread->tid, entry, argument);
     if (id < 0) {
         block_push(thread, thread);
