@@ -9,14 +9,14 @@ static int64_t event_read(struct file *file, const struct pal_vector *vector, ui
 {
     if (offset >= 0)
         return -ESPIPE;
-    return PAL->stream_read(file->handle, vector, count, -1);
+    return handle_read(file->handle, vector, count, -1);
 }
 
 static int64_t event_write(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset)
 {
     if (offset >= 0)
         return -ESPIPE;
-    return PAL->stream_write(file->handle, vector, count, -1);
+    return handle_write(file->handle, vector, count, -1);
 }
 
 static const struct file_ops event_ops = {

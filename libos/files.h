@@ -14,7 +14,7 @@ struct file_ops {
     /* Data move between the object and vectors of guest memory; offset -1 = the description's own. */
     int64_t (*read)(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset);
     int64_t (*write)(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset);
-    bool direct; /* read and write are PAL->stream_read and stream_write on the handle, and nothing else */
+    bool direct; /* read and write are handle_read and handle_write, and nothing else */
     int64_t (*seek)(struct file *file, int64_t offset, int whence); /* the new offset; NULL: pread gives ESPIPE too */
     int64_t (*list)(struct file *file, guest_t buffer, uint64_t size); /* getdents64 */
     int64_t (*attributes)(struct file *file, struct pal_attributes *out);
@@ -81,6 +81,8 @@ int64_t file_status_flags(struct file *file);
 int64_t file_set_status_flags(struct file *file, uint32_t flags, uint32_t mask); /* O_APPEND, O_NONBLOCK of mask */
 
 /* hostfile.c: files of the host behind a handle. */
+int64_t handle_read(pal_handle_t handle, const struct pal_vector *vector, uint32_t count, int64_t offset);
+int64_t handle_write(pal_handle_t handle, const struct pal_vector *vector, uint32_t count, int64_t offset);
 const struct file_ops *host_ops(uint32_t type); /* by pal_file_type */
 extern const struct file_ops host_path_ops;     /* O_PATH */
 /* As file_new, with a copy of path (which may be NULL) and the type's operations.  The handle is closed on failure. */

@@ -9,14 +9,28 @@
 #include "libos/tty.h"
 #include "libos/socket.h"
 
+int64_t handle_read(pal_handle_t handle, const struct pal_vector *vector, uint32_t count, int64_t offset)
+{
+    if (LIKELY(count == 1))
+        return PAL->stream_read(handle, vector->base, vector->size, offset);
+    return PAL->stream_vectors(handle, vector, count, offset, PAL_VECTORS_READ);
+}
+
+int64_t handle_write(pal_handle_t handle, const struct pal_vector *vector, uint32_t count, int64_t offset)
+{
+    if (LIKELY(count == 1))
+        return PAL->stream_write(handle, vector->base, vector->size, offset);
+    return PAL->stream_vectors(handle, vector, count, offset, PAL_VECTORS_WRITE);
+}
+
 static int64_t host_read(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset)
 {
-    return PAL->stream_read(file->handle, vector, count, offset);
+    return handle_read(file->handle, vector, count, offset);
 }
 
 static int64_t host_write(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset)
 {
-    return PAL->stream_write(file->handle, vector, count, offset);
+    return handle_write(file->handle, vector, count, offset);
 }
 
 static int64_t host_seek(struct file *file, int64_t offset, int whence)

@@ -17,7 +17,7 @@
 
 static int64_t inotify_read(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset)
 {
-    return offset >= 0 ? -ESPIPE : PAL->stream_read(file->handle, vector, count, -1);
+    return offset >= 0 ? -ESPIPE : handle_read(file->handle, vector, count, -1);
 }
 
 static const struct file_ops inotify_ops = {

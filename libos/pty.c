@@ -42,7 +42,7 @@ static bool is_pts(const struct shared_terminal *terminal)
 static int64_t inner_read(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset)
 {
     int64_t result = tty_check(tty_of(file), SIGTTIN);
-    return result < 0 ? result : PAL->stream_read(file->handle, vector, count, offset);
+    return result < 0 ? result : handle_read(file->handle, vector, count, offset);
 }
 
 static bool stops_writers(struct file *file)
@@ -59,7 +59,7 @@ static int64_t inner_write(struct file *file, const struct pal_vector *vector, u
         if (result < 0)
             return result;
     }
-    return PAL->stream_write(file->handle, vector, count, offset);
+    return handle_write(file->handle, vector, count, offset);
 }
 
 /* What fstat of it and stat of its name both say: the host's device numbers are not the guest's business. */
@@ -139,7 +139,7 @@ static int64_t outer_write(struct file *file, const struct pal_vector *vector, u
     struct pal_terminal modes;
     struct shared_terminal *terminal = tty_of(file);
     bool known = terminal && PAL->stream_control(file->handle, PAL_CTL_TERMINAL_GET, &modes, sizeof(modes)) >= 0;
-    int64_t result = PAL->stream_write(file->handle, vector, count, offset);
+    int64_t result = handle_write(file->handle, vector, count, offset);
     if (result > 0 && known)
         typed(terminal, &modes, vector, (uint64_t)result);
     return result;
@@ -147,7 +147,7 @@ static int64_t outer_write(struct file *file, const struct pal_vector *vector, u
 
 static int64_t outer_read(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset)
 {
-    return PAL->stream_read(file->handle, vector, count, offset);
+    return handle_read(file->handle, vector, count, offset);
 }
 
 static int64_t outer_attributes(struct file *file, struct pal_attributes *out)

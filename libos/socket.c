@@ -141,7 +141,7 @@ static int64_t socket_read(struct file *file, const struct pal_vector *vector, u
     if (offset >= 0)
         return -ESPIPE;
     if (is_plain(file, SOCKET_RECEIVES))
-        return PAL->stream_read(file->handle, vector, count, -1);
+        return handle_read(file->handle, vector, count, -1);
     return socket_receive(file, vector, count, 0, &received);
 }
 
@@ -150,7 +150,7 @@ static int64_t socket_write(struct file *file, const struct pal_vector *vector, 
     if (offset >= 0)
         return -ESPIPE;
     if (is_plain(file, SOCKET_SENDS))
-        return PAL->stream_write(file->handle, vector, count, -1);
+        return handle_write(file->handle, vector, count, -1);
     return socket_send(file, vector, count, NULL, NULL, 0);
 }
 

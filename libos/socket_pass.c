@@ -195,8 +195,7 @@ int64_t parcel_pack(const struct parcel *parcel, pal_handle_t *handles, uint32_t
     if (!result)
         result = PAL->object_create(PAL_OBJECT_SECTION, 0, size, handles);
     if (!result) {
-        struct pal_vector vector = {(uint64_t)(uintptr_t)bytes, size};
-        result = DEFER_INTERRUPT(PAL->stream_write(handles[0], &vector, 1, 0));
+        result = DEFER_INTERRUPT(PAL->stream_write(handles[0], (uint64_t)(uintptr_t)bytes, size, 0));
         if (result < 0)
             PAL->handle_close(handles[0]);
         result = MIN(result, 0);
@@ -220,10 +219,9 @@ static char *read_section(pal_handle_t section, uint32_t handle_count)
 {
     struct parcel_head head;
     struct pal_attributes attributes;
-    struct pal_vector vector = {(uint64_t)(uintptr_t)&head, sizeof head};
     if (PAL->attributes_get(section, NULL, &attributes, NULL) < 0 || attributes.type != PAL_TYPE_FILE)
         return NULL;
-    if (DEFER_INTERRUPT(PAL->stream_read(section, &vector, 1, 0)) != sizeof head || head.magic != PARCEL_MAGIC)
+    if (DEFER_INTERRUPT(PAL->stream_read(section, (uint64_t)(uintptr_t)&head, sizeof head, 0)) != sizeof head || head.magic != PARCEL_MAGIC)
         return NULL;
     uint64_t least = sizeof head + head.count * sizeof(struct parcel_file);
     if (head.size != attributes.size || head.size < least)
@@ -231,8 +229,7 @@ static char *read_section(pal_handle_t section, uint32_t handle_count)
     if (head.count > FILES_MOST || head.handle_count != handle_count)
         return NULL;
     char *bytes = alloc(head.size);
-    vector = (struct pal_vector){(uint64_t)(uintptr_t)bytes, head.size};
-    if (bytes && DEFER_INTERRUPT(PAL->stream_read(section, &vector, 1, 0)) != head.size) {
+    if (bytes && DEFER_INTERRUPT(PAL->stream_read(section, (uint64_t)(uintptr_t)bytes, head.size, 0)) != head.size) {
         release(bytes);
         return NULL;
     }

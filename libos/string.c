@@ -197,8 +197,7 @@ static void log_list(const char *pattern, va_list list)
     char line[512];
     size_t wanted = (size_t)format_list(line, sizeof line - 1, pattern, list), n = MIN(wanted, sizeof line - 2);
     line[n++] = '\n';
-    struct pal_vector vector = {(uint64_t)(uintptr_t)line, n};
-    PAL->stream_write(boot->log, &vector, 1, -1);
+    PAL->stream_write(boot->log, (uint64_t)(uintptr_t)line, n, -1);
 }
 
 void log_line(const char *pattern, ...)

@@ -248,6 +248,7 @@ enum pal_set_attribute {
 };
 
 struct pal_vector { uint64_t base, size; }; /* struct iovec */
+enum pal_vectors { PAL_VECTORS_READ, PAL_VECTORS_WRITE };
 
 /* stream_control's operations: argument and meaning. */
 enum pal_control {
@@ -383,7 +384,7 @@ struct pal_mutex {
     uint32_t reserved;
 };
 
-/* ---- The calls: 44 ----------------------------------------------------------------------------------------------- */
+/* ---- The calls: 45 ----------------------------------------------------------------------------------------------- */
 
 struct pal_api {
     uint32_t abi_version, count;
@@ -437,9 +438,12 @@ struct pal_api {
     int64_t (*stream_open)(const struct pal_name *name, uint32_t flags, uint32_t mode, pal_handle_t *out,
                            struct pal_attributes *out_attributes, struct pal_path_buffer *escape);
     int64_t (*handle_close)(pal_handle_t handle);
-    /* [blocks] Return bytes moved; offset -1 uses and moves the object's own.  count 1..1024 vectors. */
-    int64_t (*stream_read)(pal_handle_t handle, const struct pal_vector *vector, uint32_t count, int64_t offset);
-    int64_t (*stream_write)(pal_handle_t handle, const struct pal_vector *vector, uint32_t count, int64_t offset);
+    /* [blocks] Return bytes moved, at most 0x7ffff000; offset -1 uses and moves the object's own.  vectors: 1 to 1024
+     * of them, all read or (PAL_VECTORS_WRITE) all written. */
+    int64_t (*stream_read)(pal_handle_t handle, uint64_t buffer, uint64_t size, int64_t offset);
+    int64_t (*stream_write)(pal_handle_t handle, uint64_t buffer, uint64_t size, int64_t offset);
+    int64_t (*stream_vectors)(pal_handle_t handle, const struct pal_vector *vectors, uint32_t count, int64_t offset,
+                              uint32_t direction);
     /* Directory entries as getdents64(2) lays them out; 0 at the end.  Returns bytes. */
     int64_t (*stream_list)(pal_handle_t handle, uint64_t buffer, uint64_t size);
     int64_t (*stream_control)(pal_handle_t handle, uint32_t op, void *argument, uint64_t size); /* pal_control */

@@ -27,6 +27,24 @@
     push %gs:TCB_GUEST_RSP
     .endm
 
+    .macro save_general
+    push %rdi
+    push %rsi
+    push %rdx
+    push %rcx
+    push %rax
+    push %r8
+    push %r9
+    push %r10
+    push %r11
+    push %rbx
+    push %rbp
+    push %r12
+    push %r13
+    push %r14
+    push %r15
+    .endm
+
     .macro load_general
     mov FRAME_RESUME(%rsp), %rax
     mov %rax, %gs:TCB_RESUME
@@ -59,7 +77,8 @@ shim_syscall_trap:
     begin_frame FRAME_TRAPPED, %rcx /* the guest's own address */
     push %r11
     push %rcx
-    jmp 1f
+    save_general
+    jmp 4f
     .cfi_endproc
     .size shim_syscall_trap, . - shim_syscall_trap
 
@@ -77,21 +96,7 @@ shim_syscall_call:
     push %rcx
 0:  mov 8(%rsp), %r11           /* as `syscall` leaves it */
     cld
-1:  push %rdi
-    push %rsi
-    push %rdx
-    push %rcx
-    push %rax
-    push %r8
-    push %r9
-    push %r10
-    push %r11
-    push %rbx
-    push %rbp
-    push %r12
-    push %r13
-    push %r14
-    push %r15
+    save_general
     /* RSP = frame, 16-byte aligned; the canonical frame address is the guest's, found in the frame. */
     .cfi_escape 0x0f, 4, 0x77, 0x88, 0x01, 0x06   /* CFA = *(rsp + 136) */
     saved 0, 80                 /* rax rdx rcx rbx rsi rdi rbp, by their DWARF numbers */
@@ -110,8 +115,6 @@ shim_syscall_call:
     saved 14, 8
     saved 15, 0
     saved 16, 120
-    cmpq $FRAME_TRAPPED, FRAME_HOW(%rsp)
-    je 4f
     cmpb $0, libos_dispatch_slowly(%rip)
     jne 4f
     mov %eax, %eax

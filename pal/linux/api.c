@@ -26,6 +26,7 @@ const struct pal_api linux_api = {
     .handle_close = linux_handle_close,
     .stream_read = linux_stream_read,
     .stream_write = linux_stream_write,
+    .stream_vectors = linux_stream_vectors,
     .stream_list = linux_stream_list,
     .stream_control = linux_stream_control,
     .attributes_get = linux_attributes_get,

@@ -66,29 +66,23 @@ function linux_blocking
 end linux_blocking
 
 /*
- * int64_t linux_stream_read(handle, vector, count, offset), linux_stream_write: of pal.h.  With one buffer, as nearly
- * always, nothing is between the caller and the kernel that need not be: what these two cost, each read and write does.
+ * int64_t linux_stream_read(handle, buffer, size, offset), linux_stream_write: of pal.h.  Nothing is between the caller
+ * and the kernel that need not be: what these two cost, each read and write of the guest does.
  */
     .balign 64
 function linux_stream_read
-    cmp $1, %edx
-    jne linux_read_vectors
     xor %eax, %eax              /* __NR_read */
     mov $__NR_pread64, %r8d
     jmp 1f
 end linux_stream_read
 
 function linux_stream_write
-    cmp $1, %edx
-    jne linux_write_vectors
     mov $__NR_write, %eax
     mov $__NR_pwrite64, %r8d
 1:  mov %rcx, %r10
     cmp $-1, %rcx
     cmovne %r8d, %eax
     movslq %edi, %rdi
-    mov 8(%rsi), %rdx
-    mov (%rsi), %rsi
     .cfi_endproc                /* goes on into the next */
     .size linux_stream_write, . - linux_stream_write
 

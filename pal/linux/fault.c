@@ -18,6 +18,7 @@ static const uint8_t errors[CALL(random) + 1] = {
     [CALL(stream_open)] = ENOMEM,
     [CALL(stream_read)] = EIO,
     [CALL(stream_write)] = EIO,
+    [CALL(stream_vectors)] = EIO,
     [CALL(stream_list)] = EIO,
     [CALL(stream_control)] = EIO,
     [CALL(attributes_get)] = EIO,

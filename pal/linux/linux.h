@@ -145,10 +145,10 @@ int64_t linux_code_sync(void);
 /* ---- stream.c, control.c --------------------------------------------------------------------------------------- */
 
 int64_t linux_handle_close(pal_handle_t handle);
-int64_t linux_stream_read(pal_handle_t handle, const struct pal_vector *vector, uint32_t count, int64_t offset);
-int64_t linux_stream_write(pal_handle_t handle, const struct pal_vector *vector, uint32_t count, int64_t offset);
-int64_t linux_read_vectors(pal_handle_t handle, const struct pal_vector *vector, uint32_t count, int64_t offset);
-int64_t linux_write_vectors(pal_handle_t handle, const struct pal_vector *vector, uint32_t count, int64_t offset);
+int64_t linux_stream_read(pal_handle_t handle, uint64_t buffer, uint64_t size, int64_t offset);  /* entry.S */
+int64_t linux_stream_write(pal_handle_t handle, uint64_t buffer, uint64_t size, int64_t offset); /* entry.S */
+int64_t linux_stream_vectors(pal_handle_t handle, const struct pal_vector *vectors, uint32_t count, int64_t offset,
+                             uint32_t direction);
 int64_t linux_stream_list(pal_handle_t handle, uint64_t buffer, uint64_t size);
 int64_t stream_attributes(pal_handle_t handle, struct pal_attributes *out);
 int64_t linux_stream_control(pal_handle_t handle, uint32_t op, void *argument, uint64_t size);

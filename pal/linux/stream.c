@@ -12,19 +12,13 @@ int64_t linux_handle_close(pal_handle_t handle)
     return host_call(close, handle);
 }
 
-/* What entry.S leaves of stream_read and stream_write. */
-int64_t linux_read_vectors(pal_handle_t handle, const struct pal_vector *vector, uint32_t count, int64_t offset)
+int64_t linux_stream_vectors(pal_handle_t handle, const struct pal_vector *vectors, uint32_t count, int64_t offset,
+                             uint32_t direction)
 {
     if (!count || count > MOST_VECTORS)
         return -EINVAL;
-    return host_blocking(preadv2, handle, vector, count, offset, 0, 0);
-}
-
-int64_t linux_write_vectors(pal_handle_t handle, const struct pal_vector *vector, uint32_t count, int64_t offset)
-{
-    if (!count || count > MOST_VECTORS)
-        return -EINVAL;
-    return host_blocking(pwritev2, handle, vector, count, offset, 0, 0);
+    return linux_blocking(direction == PAL_VECTORS_WRITE ? __NR_pwritev2 : __NR_preadv2, (uint64_t)handle,
+                          (uint64_t)vectors, count, (uint64_t)offset, 0, 0);
 }
 
 int64_t linux_stream_list(pal_handle_t handle, uint64_t buffer, uint64_t size)

@@ -133,14 +133,20 @@ static int64_t handle_close(pal_handle_t handle)
     (void)handle;
     return REFUSED;
 }
-static int64_t stream_read(pal_handle_t handle, const struct pal_vector *vector, uint32_t count, int64_t offset)
+static int64_t stream_read(pal_handle_t handle, uint64_t buffer, uint64_t size, int64_t offset)
 {
-    (void)handle, (void)vector, (void)count, (void)offset;
+    (void)handle, (void)buffer, (void)size, (void)offset;
     return REFUSED;
 }
-static int64_t stream_write(pal_handle_t handle, const struct pal_vector *vector, uint32_t count, int64_t offset)
+static int64_t stream_write(pal_handle_t handle, uint64_t buffer, uint64_t size, int64_t offset)
 {
-    (void)handle, (void)vector, (void)count, (void)offset;
+    (void)handle, (void)buffer, (void)size, (void)offset;
+    return REFUSED;
+}
+static int64_t stream_vectors(pal_handle_t handle, const struct pal_vector *vectors, uint32_t count, int64_t offset,
+                              uint32_t direction)
+{
+    (void)handle, (void)vectors, (void)count, (void)offset, (void)direction;
     return REFUSED;
 }
 static int64_t stream_list(pal_handle_t handle, uint64_t buffer, uint64_t size)
@@ -304,6 +310,7 @@ const struct pal_api null_api = {
     .handle_close = handle_close,
     .stream_read = stream_read,
     .stream_write = stream_write,
+    .stream_vectors = stream_vectors,
     .stream_list = stream_list,
     .stream_control = stream_control,
     .attributes_get = attributes_get,

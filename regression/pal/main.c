@@ -26,14 +26,12 @@ void sleep_until(uint64_t deadline)
 
 int64_t put(pal_handle_t handle, const void *bytes, uint64_t size)
 {
-    const struct pal_vector vector = {(uint64_t)bytes, size};
-    return PAL->stream_write(handle, &vector, 1, -1);
+    return PAL->stream_write(handle, (uint64_t)bytes, size, -1);
 }
 
 int64_t get(pal_handle_t handle, void *bytes, uint64_t size)
 {
-    const struct pal_vector vector = {(uint64_t)bytes, size};
-    return PAL->stream_read(handle, &vector, 1, -1);
+    return PAL->stream_read(handle, (uint64_t)bytes, size, -1);
 }
 
 int64_t reap(int64_t child)

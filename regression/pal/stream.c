@@ -15,6 +15,11 @@ static int64_t control(pal_handle_t handle, uint32_t op, uint32_t *value)
     return PAL->stream_control(handle, op, value, sizeof *value);
 }
 
+static int64_t vectors_in(pal_handle_t handle, const struct pal_vector *vectors, uint32_t count, int64_t offset)
+{
+    return PAL->stream_vectors(handle, vectors, count, offset, PAL_VECTORS_READ);
+}
+
 static int pipes(void)
 {
     pal_handle_t ends[2];
@@ -24,10 +29,10 @@ static int pipes(void)
     CHECK(put(ends[1], "hello", 5) == 5);
     CHECK(control(ends[0], PAL_CTL_AVAILABLE, &value) == 0 && value == 5);
     const struct pal_vector parts[] = {{(uint64_t)a, 3}, {(uint64_t)b, 8}};
-    CHECK(PAL->stream_read(ends[0], parts, 2, -1) == 5 && !memcmp(a, "hel", 3) && !memcmp(b, "lo", 2));
+    CHECK(vectors_in(ends[0], parts, 2, -1) == 5 && !memcmp(a, "hel", 3) && !memcmp(b, "lo", 2));
     const struct pal_vector out[] = {{(uint64_t) "ab", 2}, {(uint64_t) "cde", 3}};
-    CHECK(PAL->stream_write(ends[1], out, 2, -1) == 5 && get(ends[0], b, 8) == 5 && !memcmp(b, "abcde", 5));
-    CHECK(PAL->stream_read(ends[0], parts, 2, 0) == -ESPIPE);
+    CHECK(PAL->stream_vectors(ends[1], out, 2, -1, PAL_VECTORS_WRITE) == 5 && get(ends[0], b, 8) == 5 && !memcmp(b, "abcde", 5));
+    CHECK(vectors_in(ends[0], parts, 2, 0) == -ESPIPE);
     CHECK(control(ends[0], PAL_CTL_PIPE_SIZE_GET, &value) == 0 && value >= 4096);
     value = 8192;
     CHECK(control(ends[0], PAL_CTL_PIPE_SIZE_SET, &value) == 0 && value >= 8192);
@@ -65,10 +70,11 @@ static int buffers_that_fault(void)
     pal_handle_t ends[2];
     const struct pal_vector bad = {0x1000, 8};
     CHECK(PAL->object_create(PAL_OBJECT_PIPE, 0, 0, ends) == 0);
-    CHECK(PAL->stream_write(ends[1], &bad, 1, -1) == -EFAULT);
+    CHECK(PAL->stream_write(ends[1], bad.base, bad.size, -1) == -EFAULT);
+    CHECK(PAL->stream_vectors(ends[1], &bad, 1, -1, PAL_VECTORS_WRITE) == -EFAULT);
     CHECK(put(ends[1], "12345678", 8) == 8);
-    CHECK(PAL->stream_read(ends[0], &bad, 1, -1) == -EFAULT);
-    CHECK(PAL->stream_read(ends[0], &bad, 0, -1) == -EINVAL && PAL->stream_read(ends[0], &bad, 1025, -1) == -EINVAL);
+    CHECK(PAL->stream_read(ends[0], bad.base, bad.size, -1) == -EFAULT && vectors_in(ends[0], &bad, 1, -1) == -EFAULT);
+    CHECK(vectors_in(ends[0], &bad, 0, -1) == -EINVAL && vectors_in(ends[0], &bad, 1025, -1) == -EINVAL);
     CHECK(PAL->stream_list(ends[0], 0x1000, 64) < 0);
     CHECK(PAL->handle_close(ends[0]) == 0 && PAL->handle_close(ends[1]) == 0);
     return 0;
@@ -79,18 +85,17 @@ static int section_bytes(void)
     pal_handle_t section;
     char bytes[8] = "";
     struct pal_seek seek = {.offset = 2, .whence = SEEK_SET};
-    const struct pal_vector vector = {(uint64_t)bytes, 4};
     CHECK(PAL->object_create(PAL_OBJECT_SECTION, 0, 100, &section) == 0);
     CHECK(put(section, "abcdef", 6) == 6);
     CHECK(PAL->stream_control(section, PAL_CTL_SEEK, &seek, sizeof seek) == 0 && seek.offset == 2);
     CHECK(get(section, bytes, 2) == 2 && !memcmp(bytes, "cd", 2));
-    CHECK(PAL->stream_read(section, &vector, 1, 1) == 4 && !memcmp(bytes, "bcde", 4));
+    CHECK(PAL->stream_read(section, (uint64_t)bytes, 4, 1) == 4 && !memcmp(bytes, "bcde", 4));
     CHECK(get(section, bytes, 1) == 1 && bytes[0] == 'e'); /* its own offset did not move */
     seek = (struct pal_seek){.offset = 0, .whence = SEEK_END};
     CHECK(PAL->stream_control(section, PAL_CTL_SEEK, &seek, sizeof seek) == 0 && seek.offset == 100);
     seek = (struct pal_seek){.offset = -1, .whence = SEEK_SET};
     CHECK(PAL->stream_control(section, PAL_CTL_SEEK, &seek, sizeof seek) == -EINVAL);
-    CHECK(PAL->stream_read(section, &vector, 1, -2) == -EINVAL);
+    CHECK(PAL->stream_read(section, (uint64_t)bytes, 4, -2) == -EINVAL);
     CHECK(PAL->handle_close(section) == 0);
     return 0;
 }
