@@ -112,6 +112,7 @@ void process_init(void)
     process->fs = fs_new_boot();
     if (!process->signals || !process->files || !process->fs)
         panic("pal-run: no memory for the first process");
+    signals_inherit(thread);
 }
 
 uint64_t process_host_id(void)

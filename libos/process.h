@@ -145,6 +145,7 @@ void signal_exec(struct process *process); /* handlers go, ignored ones stay; ti
 /* Dispositions and queues of a process.  new and copy give NULL without memory; copy is for a vfork child: the same
  * dispositions, nothing pending.  fork_child: in a fork child, process is the only one; its threads list is set. */
 struct signal_state *signals_new(struct process *process);
+void signals_inherit(struct thread *thread); /* the first: what the sandbox was started with */
 struct signal_state *signals_copy(const struct signal_state *from, struct process *process);
 void signals_free(struct signal_state *signals);
 void signals_default(struct process *process); /* handlers go, ignored ones stay: exec, CLONE_CLEAR_SIGHAND */

@@ -216,6 +216,15 @@ struct signal_state *signals_new(struct process *process)
     return signals;
 }
 
+void signals_inherit(struct thread *thread)
+{
+    struct sigaction *actions = thread->process->signals->actions;
+    for (int i = 0; i < SIGNAL_COUNT; i++)
+        if (boot->signals_ignored >> i & 1)
+            actions[i].handler = SIG_IGN;
+    thread->blocked = boot->signals_blocked & ~UNBLOCKABLE;
+}
+
 struct signal_state *signals_copy(const struct signal_state *from, struct process *process)
 {
     struct signal_state *signals = signals_new(process);

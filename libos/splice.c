@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * splice(2), vmsplice(2): bytes are copied, as pages can't be lent to the host's pipes.  A pipe is never given more
- * than it has room for, so that who splices into a pipe and then out of it does not wait for himself.
- *
- * There is no tee(2): the host's pipes can't be read without taking what was read.
+ * than it has room for, so that who splices into a pipe and then out of it does not wait for himself.  tee(2) is the
+ * host's: its pipes can't be read here without taking what was read.
  */
 #include "libos/calls.h"
 #include "libos/filecopy.h"
@@ -198,5 +197,42 @@ int64_t sys_vmsplice(int32_t fd, guest_t vectors, uint64_t count, uint32_t flags
         release(vector);
     if (file)
         file_put(file);
+    return result;
+}
+
+static int64_t tee(struct file *in, struct file *out, uint64_t size, bool nonblock)
+{
+    if (!file_readable(in) || !file_writable(out))
+        return -EBADF;
+    if (in->type != PAL_TYPE_FIFO || out->type != PAL_TYPE_FIFO || file_same_object(in, out))
+        return -EINVAL;
+    bool wait = waits(in, nonblock) && waits(out, nonblock);
+    for (;;) {
+        struct pal_tee request = {.size = MIN(size, MAX_RW_COUNT), .to = out->handle};
+        int64_t result = await_bytes(in, wait);
+        if (result == 0)
+            result = await_room(out, wait);
+        if (result >= 0)
+            result = PAL->stream_control(in->handle, PAL_CTL_TEE, &request, sizeof request);
+        if (result == 0)
+            return (int64_t)request.size;
+        if (result != -EAGAIN || !wait) /* others may have taken the bytes, or the room */
+            return result;
+    }
+}
+
+int64_t sys_tee(int32_t in, int32_t out, uint64_t size, uint32_t flags)
+{
+    struct file *from, *to;
+    if (flags & ~SPLICE_F_KNOWN)
+        return -EINVAL;
+    if (!size)
+        return 0;
+    int64_t result = both_files(in, out, &from, &to);
+    if (result < 0)
+        return result;
+    result = tee(from, to, size, flags & SPLICE_F_NONBLOCK);
+    file_put(from);
+    file_put(to);
     return result;
 }

@@ -68,6 +68,25 @@ int member_descriptor(const struct objects *objects, pid_t pid, int number)
     return error ? error : fd;
 }
 
+int serve_tee(const struct objects *objects, const struct request *request, struct answer *answer)
+{
+    int from = member_descriptor(objects, request->sender, (int)(request->arguments[0] >> 32)), to = -1;
+    if (from < 0)
+        return from;
+    ssize_t result = to = member_descriptor(objects, request->sender, (int)(uint32_t)request->arguments[0]);
+    if (to >= 0) {
+        result = tee(from, to, request->arguments[1], SPLICE_F_NONBLOCK);
+        if (result < 0)
+            result = -errno;
+        close(to);
+    }
+    close(from);
+    if (result < 0)
+        return (int)result;
+    answer->reply.value = (uint64_t)result;
+    return 0;
+}
+
 int serve_export(struct objects *objects, const struct request *request, struct answer *answer)
 {
     int fd = member_descriptor(objects, request->sender, (int)request->arguments[0]);

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -112,6 +113,21 @@ static uint64_t file_limit(const struct policy *policy)
     return policy->limits.files < most ? policy->limits.files : most;
 }
 
+/* What an exec leaves in force, for the program: pal-run's own are still its caller's. */
+static void inherited_signals(struct pal_boot *boot)
+{
+    sigset_t blocked;
+    struct sigaction action;
+    sigprocmask(SIG_SETMASK, NULL, &blocked);
+    for (int number = 1; number < NSIG; number++) {
+        uint64_t bit = 1ull << (number - 1);
+        if (sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN)
+            boot->signals_ignored |= bit;
+        if (sigismember(&blocked, number) == 1)
+            boot->signals_blocked |= bit;
+    }
+}
+
 static void fill_boot(struct builder *builder, const struct policy *policy, const struct options *options,
                       mode_t umask_was, struct pal_boot *boot)
 {
@@ -125,6 +141,7 @@ static void fill_boot(struct builder *builder, const struct policy *policy, cons
     boot->uid = policy->uid;
     boot->gid = policy->gid;
     boot->umask = umask_was;
+    inherited_signals(boot);
     boot->trace = options->trace;
     boot->stats = options->stats;
     boot->fault_nth = options->fault;

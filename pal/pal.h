@@ -151,6 +151,7 @@ struct pal_boot {
     uint32_t uid, gid, umask, trace;  /* the guest's ids; trace: nonzero logs each call to `log` */
     uint32_t stats, fault_nth;        /* --stats; test builds: the n-th PAL call fails (0 = none) */
     uint32_t no_rewrite, mount_count; /* no_rewrite: leave every site on the trap */
+    uint64_t signals_ignored, signals_blocked; /* as whoever started the sandbox left them, bit n-1: signal n */
     uint32_t argc, envc;
     const char *program;              /* guest path of the program */
     const char *cwd, *home, *hostname;
@@ -282,7 +283,9 @@ enum pal_control {
     PAL_CTL_NOTIFY_ADD,      /* struct pal_notify */
     PAL_CTL_NOTIFY_END,      /* uint32_t: a number that it told */
     PAL_CTL_EXTENDED,        /* struct pal_extended: also of a name, with PAL_NO_HANDLE */
+    PAL_CTL_TEE,             /* struct pal_tee, of two pipes: tee(2) without waiting */
 };
+struct pal_tee { uint64_t size; pal_handle_t to; uint32_t reserved; }; /* size: at most; then how many bytes it was */
 struct pal_seek { int64_t offset; uint32_t whence, reserved; };
 struct pal_allocate { uint64_t offset, size; uint32_t mode, reserved; };
 struct pal_lock { /* struct flock, with the command: 0 get, 1 set, 2 set and wait; ofd: owned by the description */

@@ -58,6 +58,8 @@ static void start(struct test *test)
     test->pid = fork();
     if (test->pid == 0) {
         int null = open("/dev/null", O_RDONLY);
+        for (int each = 1; each < NSIG; each++)
+            signal(each, SIG_DFL); /* a shell's background jobs ignore some */
         setsid(); /* what it leaves behind is known by its session */
         dup2(null, 0);
         dup2(fileno(test->output), 1);

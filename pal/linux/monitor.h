@@ -59,6 +59,8 @@ enum monitor_op {
     MONITOR_EXTENDED,  /* path, or (where it is empty) arguments[0] = descriptor of the sender; mode = pal_extended_op |
                           flags << 4, flags = MONITOR_NOFOLLOW; other = attribute, for SET a NUL and the value behind.
                           reply: text */
+    MONITOR_TEE,       /* arguments[0] = descriptors of the sender, of two pipes: from << 32 | to, [1] = bytes, at most.
+                          reply: value = bytes */
     MONITOR_OPS
 };
 

@@ -16,4 +16,10 @@ expect 125 'PROGRAM|usage' "$PAL"
 [ "$("$PAL" /bin/echo -- -m x)" = "-- -m x" ] || say "the program's own options are not left alone"
 [ "$(echo in | "$PAL" /bin/cat)" = in ] || say "standard input is not passed through"
 [ "$(SECRET=1 LANG=C "$PAL" /usr/bin/env | grep -cE '^(SECRET|LANG)=')" = 1 ] || say "the environment is not reduced"
+"$PAL" /bin/sh -c 'kill -USR1 $$; exit 3' 2>/dev/null
+[ $? = 138 ] || say "a signal of the default disposition is not fatal"
+(trap '' USR1; "$PAL" /bin/sh -c 'kill -USR1 $$; exit 3')
+[ $? = 3 ] || say "an ignored signal does not stay ignored"
+env --block-signal=USR1 "$PAL" /bin/sh -c 'kill -USR1 $$; exit 3'
+[ $? = 3 ] || say "a blocked signal does not stay blocked"
 exit $bad

@@ -41,6 +41,25 @@ static int pipes(void)
     return 0;
 }
 
+static int pipes_teed(void)
+{
+    pal_handle_t from[2], to[2];
+    char bytes[8];
+    CHECK(PAL->object_create(PAL_OBJECT_PIPE, 0, 0, from) == 0 && PAL->object_create(PAL_OBJECT_PIPE, 0, 0, to) == 0);
+    struct pal_tee tee = {.size = 3, .to = to[1]};
+    CHECK(PAL->stream_control(from[0], PAL_CTL_TEE, &tee, sizeof tee) == -EAGAIN);
+    CHECK(put(from[1], "hello", 5) == 5);
+    CHECK(PAL->stream_control(from[0], PAL_CTL_TEE, &tee, sizeof tee) == 0 && tee.size == 3);
+    CHECK(get(to[0], bytes, 8) == 3 && !memcmp(bytes, "hel", 3));
+    CHECK(get(from[0], bytes, 8) == 5 && !memcmp(bytes, "hello", 5));
+    tee.to = from[1];
+    CHECK(PAL->stream_control(from[0], PAL_CTL_TEE, &tee, sizeof tee) == -EINVAL);
+    for (int i = 0; i < 2; i++)
+        CHECK(PAL->handle_close(from[i]) == 0 && PAL->handle_close(to[i]) == 0);
+    CHECK(PAL->stream_control(from[0], PAL_CTL_TEE, &tee, sizeof tee) == -EBADF);
+    return 0;
+}
+
 static int pipe_flags(void)
 {
     pal_handle_t ends[2];
@@ -176,6 +195,7 @@ static int record_locks(void)
 
 const struct test stream_tests[] = {
     {"pipes carry bytes", pipes},
+    {"tee", pipes_teed},
     {"flags of a description; the reader is gone", pipe_flags},
     {"buffers that fault give -EFAULT", buffers_that_fault},
     {"a section is a stream too", section_bytes},
