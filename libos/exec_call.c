@@ -42,7 +42,8 @@ static int64_t become(struct exec_image *image)
     self->tid = process->pid;
     signal_exec(process);
     files_exec(process->files);
-    PAL->thread_pointer_set(0);
+    thread_sequences_end(self);
+    PAL->thread_set(PAL_THREAD_POINTER, 0, 0, 0);
     vector_reset();
     exec_commit(image, current_frame());
     shared_lock();

@@ -111,6 +111,8 @@ static void child_alone(struct thread *self, bool bare)
     if (UNLIKELY(boot->stats))
         stats_begin();
     host_child_reset();
+    if (!self->sequences.size) /* forked by a virtual child: what the host has is its parent's */
+        PAL->thread_set(PAL_THREAD_SEQUENCES, 0, 0, 0);
     futex_fork_child();
     wait_fork_child();
     mm_fork_child(bare);
@@ -192,7 +194,7 @@ void thread_renew(struct thread *thread, const struct clone_request *request, in
     if (request->flags & CLONE_CHILD_SETTID)
         guest_store32(request->child_tid, (uint32_t)pid);
     if (request->flags & CLONE_SETTLS)
-        PAL->thread_pointer_set(request->tls);
+        PAL->thread_set(PAL_THREAD_POINTER, request->tls, 0, 0);
     if (request->stack)
         current_frame()->regs.rsp = request->stack;
     if (request->flags & CLONE_CLEAR_SIGHAND)

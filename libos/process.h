@@ -75,6 +75,10 @@ struct thread {
     void *stack;              /* libOS stack's lowest address */
     guest_t lent;             /* a buffer of this call's: filecopy.h */
     guest_t start_fs;         /* FS base that it begins with */
+    struct {
+        guest_t address;
+        uint32_t size, signature; /* size 0 = none */
+    } sequences;              /* rseq(2)'s area */
     struct thread *vfork_thread; /* see fork.c */
 };
 

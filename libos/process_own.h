@@ -79,6 +79,7 @@ int64_t thread_clone(const struct clone_request *request);
 /* Robust list, clear_tid: as when a thread leaves an mm on Linux.  Returns the word whose waiters are to be woken, or
  * 0. */
 guest_t thread_leave_guest(struct thread *thread);
+void thread_sequences_end(struct thread *thread); /* rseq(2)'s area is about to go */
 void thread_robust(struct thread *thread); /* the robust list alone */
 uint64_t thread_top(struct thread *thread); /* of its libOS stack */
 extern uint32_t threads_leaving;           /* they are in no list any more, but still run here.  Atomic */

@@ -213,7 +213,7 @@ static const uint8_t initial_state[FP_LEGACY_SIZE + FP_HEADER_SIZE] __attribute_
 static void reset_registers(struct frame *frame, guest_t entry, guest_t stack_pointer)
 {
     shim_xrstor((uint64_t)(uintptr_t)initial_state, ~XFEATURE_PKRU);
-    PAL->thread_pointer_set(0);
+    PAL->thread_set(PAL_THREAD_POINTER, 0, 0, 0);
     frame->regs = (struct pal_context){.rflags = 0x202, .rsp = stack_pointer};
     frame_set_rip(frame, entry);
 }

@@ -41,7 +41,7 @@ static const char *const pal_names[] = {
 #define NAME(call) [PAL_INDEX(call)] = #call,
     NAME(memory_reserve) NAME(memory_release) NAME(memory_commit) NAME(memory_decommit) NAME(memory_protect)
     NAME(memory_map) NAME(memory_move) NAME(code_sync) NAME(thread_create) NAME(thread_exit) NAME(thread_yield)
-    NAME(thread_interrupt) NAME(thread_pointer_set) NAME(wait) NAME(wake) NAME(lock) NAME(unlock) NAME(stream_open)
+    NAME(thread_interrupt) NAME(thread_set) NAME(wait) NAME(wake) NAME(lock) NAME(unlock) NAME(stream_open)
     NAME(handle_close) NAME(stream_read) NAME(stream_write) NAME(stream_vectors) NAME(stream_list) NAME(stream_control) NAME(attributes_get)
     NAME(attributes_set) NAME(name_change) NAME(name_read) NAME(name_lasts) NAME(object_create) NAME(socket_send)
     NAME(socket_receive) NAME(local_bind) NAME(local_connect) NAME(poll) NAME(poll_set_update) NAME(poll_set_wait)

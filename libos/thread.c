@@ -98,7 +98,7 @@ static void thread_start(void *argument)
 {
     struct thread *thread = argument;
     thread->tcb->libos_stack = thread_top(thread);
-    PAL->thread_pointer_set(thread->start_fs);
+    PAL->thread_set(PAL_THREAD_POINTER, thread->start_fs, 0, 0);
     frame_enter_guest();
 }
 
@@ -227,6 +227,7 @@ void thread_robust(struct thread *thread)
 guest_t thread_leave_guest(struct thread *thread)
 {
     thread_robust(thread);
+    thread_sequences_end(thread); /* whoever sees the word's end may take the area away */
     guest_t word = thread->clear_tid;
     thread->clear_tid = 0;
     return word && guest_store32(word, 0) == 0 ? word : 0;
@@ -400,7 +401,7 @@ int64_t sys_arch_prctl(int32_t option, guest_t address)
     uint64_t base;
     switch (option) {
     case ARCH_SET_FS:
-        return address >= PAL_GUEST_END ? -EPERM : PAL->thread_pointer_set(address);
+        return address >= PAL_GUEST_END ? -EPERM : PAL->thread_set(PAL_THREAD_POINTER, address, 0, 0);
     case ARCH_GET_FS:
         base = fs_base();
         return copy_out(address, &base, sizeof base);

@@ -105,6 +105,7 @@ int64_t vfork_now(const struct clone_request *request)
         guest_store32(request->parent_tid, (uint32_t)pid);
     vfork_enter(self, child, state);
     thread_renew(self, request, pid);
+    self->sequences.size = 0; /* the host's are its parent's */
     return 0;
 }
 
@@ -136,7 +137,7 @@ void vfork_return(struct process *child)
     *current_frame() = state->frame;
     current_frame()->regs.rax = (uint64_t)pid;
     self->deadline_valid = 0;
-    PAL->thread_pointer_set(state->fs_base);
+    PAL->thread_set(PAL_THREAD_POINTER, state->fs_base, 0, 0);
     release(state);
     process_free(child);
     atomic_set(&tcb()->interrupted, 1u); /* signals, or the process's end, may have come for the parent meanwhile */

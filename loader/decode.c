@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "loader/loader.h"
 
@@ -47,6 +48,7 @@ static const struct rule {
     [MONITOR_SET_OPENED] = {.mode = SET_BITS, .largest = {INT_MAX, 0}},
     [MONITOR_NOTIFY] = {.path = PATH_ABSOLUTE, .flags = MONITOR_NOFOLLOW},
     [MONITOR_NOTIFY_END] = {.largest = {INT_MAX, INT_MAX}},
+    [MONITOR_SHUTDOWN] = {.largest = {INT_MAX, SHUT_RDWR}},
     [MONITOR_TEE] = {.largest = {(uint64_t)INT_MAX << 32 | INT_MAX, INT_MAX}},
     [MONITOR_EXTENDED] = {.path = PATH_MAYBE, .other = OTHER_BYTES, .flags = MONITOR_NOFOLLOW, .mode = 0x33},
     [MONITOR_BIND] = {.path = PATH_LOCAL, .flags = LOCAL_BITS},

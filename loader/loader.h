@@ -235,6 +235,7 @@ struct objects { /* starts zeroed but for the first two */
 /* A duplicate of a member's descriptor, or a negative errno. */
 int member_descriptor(const struct objects *objects, pid_t pid, int number);
 int serve_interrupt(const struct objects *objects, const struct request *request);
+int serve_shutdown(const struct objects *objects, const struct request *request);
 int serve_tee(const struct objects *objects, const struct request *request, struct answer *answer);
 int serve_export(struct objects *objects, const struct request *request, struct answer *answer);
 int serve_import(struct objects *objects, const struct request *request, struct answer *answer);

@@ -128,7 +128,7 @@ static void print_stats(const struct monitor *monitor)
         [MONITOR_TERMINAL] = "terminal",   [MONITOR_START] = "start",         [MONITOR_SET_OPENED] = "set-opened",
         [MONITOR_WATCHER] = "watcher",
         [MONITOR_NOTIFY] = "notify",       [MONITOR_NOTIFY_END] = "notify-end",
-        [MONITOR_EXTENDED] = "extended",   [MONITOR_TEE] = "tee",
+        [MONITOR_EXTENDED] = "extended",   [MONITOR_TEE] = "tee",               [MONITOR_SHUTDOWN] = "shutdown",
     };
     for (int op = 1; op < MONITOR_OPS; op++)
         if (monitor->served[op])

@@ -64,6 +64,7 @@ static int dispatch(struct monitor *monitor, const struct request *request, stru
     case MONITOR_IMPORT: return serve_import(&monitor->objects, request, answer);
     case MONITOR_CREATE: return serve_create(&monitor->objects, request, answer);
     case MONITOR_TEE: return serve_tee(&monitor->objects, request, answer);
+    case MONITOR_SHUTDOWN: return serve_shutdown(&monitor->objects, request);
     case MONITOR_BIND: return serve_bind(tree, &monitor->locals, request, answer);
     case MONITOR_LISTEN: return serve_listen(&monitor->locals, request);
     case MONITOR_CONNECT: return serve_connect(tree, &monitor->locals, request, answer);

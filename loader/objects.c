@@ -87,6 +87,16 @@ int serve_tee(const struct objects *objects, const struct request *request, stru
     return 0;
 }
 
+int serve_shutdown(const struct objects *objects, const struct request *request)
+{
+    int fd = member_descriptor(objects, request->sender, (int)request->arguments[0]);
+    if (fd < 0)
+        return fd;
+    int error = shutdown(fd, (int)request->arguments[1]) < 0 ? -errno : 0;
+    close(fd);
+    return error;
+}
+
 int serve_export(struct objects *objects, const struct request *request, struct answer *answer)
 {
     int fd = member_descriptor(objects, request->sender, (int)request->arguments[0]);

@@ -251,6 +251,14 @@ enum pal_set_attribute {
 struct pal_vector { uint64_t base, size; }; /* struct iovec */
 enum pal_vectors { PAL_VECTORS_READ, PAL_VECTORS_WRITE };
 
+/* What the calling thread has of its own with the host. */
+enum pal_thread_setting {
+    PAL_THREAD_POINTER,   /* address: the FS base */
+    PAL_THREAD_SEQUENCES, /* rseq(2): the host keeps the area at `address` and watches the critical sections that it
+                             names, until size 0 ends that, or a fork that is bare, in its child; a thread ends it
+                             before the area goes.  A fork's child has it as well.  -ENOSYS: the host can't */
+};
+
 /* stream_control's operations: argument and meaning. */
 enum pal_control {
     PAL_CTL_SEEK,          /* struct pal_seek: lseek(2); returns 0, new offset in it */
@@ -423,7 +431,7 @@ struct pal_api {
     void (*thread_yield)(void);
     /* Interrupts another thread of this picoprocess: see the contract above.  `tcb` must still be alive. */
     int64_t (*thread_interrupt)(struct pal_tcb *tcb);
-    int64_t (*thread_pointer_set)(uint64_t fs_base);
+    int64_t (*thread_set)(uint32_t what, uint64_t address, uint32_t size, uint32_t signature); /* pal_thread_setting */
 
     /* Waits while *word == expected.  [blocks]  0 woken (or spuriously), -EAGAIN value differed, -ETIMEDOUT.  The word
      * may lie in memory shared between picoprocesses: shared tells.  futex(2). */

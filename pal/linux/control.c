@@ -190,12 +190,15 @@ static int64_t seals_add(pal_handle_t handle, void *argument)
     return host_call(fcntl, handle, F_ADD_SEALS, *(uint32_t *)argument);
 }
 
+/* The filter's room is for what programs do often: the monitor makes this call, and tee(2). */
 static int64_t shut_down(pal_handle_t handle, void *argument)
 {
-    return host_call(shutdown, handle, *(uint32_t *)argument);
+    struct monitor_request request = {
+        .op = MONITOR_SHUTDOWN, .arguments = {(uint64_t)handle, *(uint32_t *)argument}};
+    struct monitor_reply reply;
+    return monitor_call(&request, NULL, NULL, &reply, NULL, NULL);
 }
 
-/* The filter's room is for what every program does: the monitor makes this call. */
 static int64_t tee(pal_handle_t handle, void *argument)
 {
     struct pal_tee *tee = argument;

@@ -92,6 +92,10 @@ struct linux_thread {
     int32_t timer;             /* interrupt timer's id + 1, 0 = none yet */
     struct linux_thread *next; /* among the unused */
     uint64_t stack;            /* lowest address of the alternate stack; 0 = the block is not to be used again */
+    struct {
+        uint64_t address;
+        uint32_t size, signature; /* size 0 = none */
+    } sequences;               /* PAL_THREAD_SEQUENCES, as the kernel has them */
 };
 
 static inline struct pal_tcb *current_tcb(void)
@@ -120,7 +124,10 @@ int64_t linux_thread_create(struct pal_tcb *tcb, void (*entry)(void *), void *ar
 void linux_thread_exit(uint32_t *word, uint64_t wake) __attribute__((noreturn));
 void linux_thread_yield(void);
 int64_t linux_thread_interrupt(struct pal_tcb *tcb);
-int64_t linux_thread_pointer_set(uint64_t fs_base);
+int64_t linux_thread_set(uint32_t what, uint64_t address, uint32_t size, uint32_t signature);
+/* Around a fork whose child has nothing of the guest's memory. */
+void sequences_pause(struct linux_thread *thread);
+void sequences_resume(struct linux_thread *thread);
 
 /* ---- lock.c ---------------------------------------------------------------------------------------------------- */
 

@@ -61,6 +61,7 @@ enum monitor_op {
                           reply: text */
     MONITOR_TEE,       /* arguments[0] = descriptors of the sender, of two pipes: from << 32 | to, [1] = bytes, at most.
                           reply: value = bytes */
+    MONITOR_SHUTDOWN,  /* arguments[0] = descriptor of the sender, [1] = shutdown(2)'s how */
     MONITOR_OPS
 };
 

@@ -31,15 +31,21 @@ int64_t linux_process_fork(uint32_t flags)
         company_leave(0);
     if (bare)
         advise_guest(MADV_DONTFORK);
+    if (bare)
+        sequences_pause(thread);
     int64_t child = host_call(clone, LINUX_CLONE_FORK, 0, NULL, &thread->tid, 0);
-    if (bare && child)
+    if (bare && child) {
+        sequences_resume(thread);
         advise_guest(MADV_DOFORK);
+    }
     if (child)
         company_leave(starts);
     if (child)
         return child;
     if (linux_dispatch)
         linux_arm_dispatch();
+    if (bare)
+        thread->sequences.size = 0;
     linux_host_signals = 0; /* the parent has them */
     company_fork_child();
     thread_after_fork();

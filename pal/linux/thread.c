@@ -7,6 +7,7 @@
  * A block is free for use when the kernel has cleared its `tid`, which it does when the thread can run no more.
  */
 #include <linux/mman.h>
+#include <linux/rseq.h>
 #include <linux/sched.h>
 #include <linux/signal.h>
 
@@ -208,10 +209,48 @@ void linux_thread_yield(void)
     host_call(sched_yield);
 }
 
-int64_t linux_thread_pointer_set(uint64_t fs_base)
+static int64_t pointer_set(uint64_t fs_base)
 {
     if (fs_base >= USER_ADDRESS_END)
         return -EPERM;
     __asm__ volatile("wrfsbase %0" : : "r"(fs_base));
     return 0;
+}
+
+void sequences_pause(struct linux_thread *thread)
+{
+    if (thread->sequences.size)
+        host_call(rseq, thread->sequences.address, thread->sequences.size, RSEQ_FLAG_UNREGISTER,
+                  thread->sequences.signature);
+}
+
+void sequences_resume(struct linux_thread *thread)
+{
+    if (thread->sequences.size)
+        host_call(rseq, thread->sequences.address, thread->sequences.size, 0, thread->sequences.signature);
+}
+
+static int64_t sequences_set(uint64_t address, uint32_t size, uint32_t signature)
+{
+    struct linux_thread *thread = thread_of(current_tcb());
+    if (size) {
+        int64_t error = host_call(rseq, address, size, 0, signature);
+        if (error < 0)
+            return error;
+    } else {
+        sequences_pause(thread);
+    }
+    thread->sequences.address = address;
+    thread->sequences.size = size;
+    thread->sequences.signature = signature;
+    return 0;
+}
+
+int64_t linux_thread_set(uint32_t what, uint64_t address, uint32_t size, uint32_t signature)
+{
+    switch (what) {
+    case PAL_THREAD_POINTER: return pointer_set(address);
+    case PAL_THREAD_SEQUENCES: return sequences_set(address, size, signature);
+    }
+    return -EINVAL;
 }

@@ -88,9 +88,9 @@ static int64_t thread_interrupt(struct pal_tcb *tcb)
     return REFUSED;
 }
 /* Hosts that lose FS at a context switch have to set it again on the way to the guest. */
-static int64_t thread_pointer_set(uint64_t fs_base)
+static int64_t thread_set(uint32_t what, uint64_t address, uint32_t size, uint32_t signature)
 {
-    (void)fs_base;
+    (void)what, (void)address, (void)size, (void)signature;
     return REFUSED;
 }
 
@@ -301,7 +301,7 @@ const struct pal_api null_api = {
     .thread_exit = thread_exit,
     .thread_yield = thread_yield,
     .thread_interrupt = thread_interrupt,
-    .thread_pointer_set = thread_pointer_set,
+    .thread_set = thread_set,
     .wait = wait_word,
     .wake = wake_word,
     .lock = lock,

@@ -70,6 +70,11 @@ static void names(void)
     close(peer);
     close(inner);
     close(outer);
+    int again;
+    for (int i = 0; i < 500 && (again = open(name, O_RDWR | O_NOCTTY)) >= 0; i++) { /* some other program's, now */
+        close(again);
+        usleep(10000);
+    }
     CHECK_FAILS(open(name, O_RDWR | O_NOCTTY), ENOENT);
 }
 

@@ -106,10 +106,16 @@ static void ends(int id)
     sigaction(SIGALRM, &action, NULL);
     ualarm(20000, 0);
     CHECK_FAILS(msgrcv(id, &message, 10, 0, 0), EINTR);
+    int ready[2];
+    char byte;
+    CHECK(pipe(ready) == 0);
     pid_t child = fork();
-    if (child == 0)
+    if (child == 0) {
+        CHECK(write(ready[1], "", 1) == 1);
         _exit(msgrcv(id, &message, 10, 0, 0) == -1 && errno == EIDRM ? 0 : 1);
-    usleep(20000);
+    }
+    CHECK(read(ready[0], &byte, 1) == 1);
+    usleep(100000); /* it waits by now */
     CHECK(msgctl(id, IPC_RMID, NULL) == 0);
     ended(child, 0);
     CHECK_FAILS(msgctl(id, IPC_RMID, NULL), EINVAL);

@@ -60,12 +60,32 @@ static void look_around(void *argument)
 static int beginning(void)
 {
     uint64_t argument = 0;
-    CHECK(PAL->thread_pointer_set(0x1000) == 0);
+    CHECK(PAL->thread_set(PAL_THREAD_POINTER, 0x1000, 0, 0) == 0);
     CHECK(worker_start(0, look_around, &argument) == 0);
     CHECK(worker_join(0) == 0);
     CHECK(argument == 77 && seen_fs == 0 && seen_tcb == (uint64_t)&workers[0].tcb);
     CHECK(seen_stack < workers[0].tcb.libos_stack && seen_stack > workers[0].tcb.libos_stack - 512);
-    CHECK(PAL->thread_pointer_set(0) == 0);
+    CHECK(PAL->thread_set(PAL_THREAD_POINTER, 0, 0, 0) == 0);
+    return 0;
+}
+
+static uint32_t sequences[8] __attribute__((aligned(32))); /* struct rseq: the second word is the processor */
+
+static int restartable(void)
+{
+    const uint64_t area = (uint64_t)sequences;
+    CHECK(PAL->thread_set(PAL_THREAD_SEQUENCES, area + 4, sizeof sequences, 1) == -EINVAL);
+    CHECK(PAL->thread_set(PAL_THREAD_SEQUENCES, area, sizeof sequences, 1) == 0);
+    CHECK(((volatile uint32_t *)sequences)[1] < boot->cpu_count);
+    CHECK(PAL->thread_set(PAL_THREAD_SEQUENCES, area, sizeof sequences, 1) == -EBUSY);
+    int64_t forked = PAL->process_fork(PAL_FORK_BARE);
+    if (forked == 0) /* it has none */
+        PAL->process_exit(PAL->thread_set(PAL_THREAD_SEQUENCES, area, sizeof sequences, 1) != 0);
+    CHECK(forked > 0 && reap(forked) == 0);
+    CHECK(PAL->thread_set(PAL_THREAD_SEQUENCES, area, sizeof sequences, 1) == -EBUSY);
+    CHECK(PAL->thread_set(PAL_THREAD_SEQUENCES, 0, 0, 0) == 0 && sequences[1] == UINT32_MAX);
+    CHECK(PAL->thread_set(PAL_THREAD_SEQUENCES, 0, 0, 0) == 0);
+    CHECK(PAL->thread_set(99, 0, 0, 0) == -EINVAL);
     return 0;
 }
 
@@ -177,6 +197,7 @@ static int yield(void)
 
 const struct test thread_tests[] = {
     {"a thread begins with its block, its stack and no thread pointer", beginning},
+    {"restartable sequences", restartable},
     {"upcalls in a created thread", upcalls},
     {"threads come and go", storm},
     {"wait and wake", wait_wake},

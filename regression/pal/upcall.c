@@ -83,11 +83,11 @@ static int exception_fixed(void)
 static int thread_pointer(void)
 {
     uint64_t word = 0x5a5a, seen;
-    CHECK(PAL->thread_pointer_set((uint64_t)&word) == 0);
+    CHECK(PAL->thread_set(PAL_THREAD_POINTER, (uint64_t)&word, 0, 0) == 0);
     __asm__ volatile("mov %%fs:0, %0" : "=r"(seen));
     CHECK(seen == word);
-    CHECK(PAL->thread_pointer_set(1ull << 63) == -EPERM);
-    CHECK(PAL->thread_pointer_set(0) == 0);
+    CHECK(PAL->thread_set(PAL_THREAD_POINTER, 1ull << 63, 0, 0) == -EPERM);
+    CHECK(PAL->thread_set(PAL_THREAD_POINTER, 0, 0, 0) == 0);
     return 0;
 }
 
