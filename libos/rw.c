@@ -119,9 +119,8 @@ static inline __attribute__((always_inline)) int64_t transfer(int32_t fd, guest_
 {
     bool reads = how & (DIRECT_READ | DIRECT_PREAD);
     struct file *file = LIKELY(alone()) ? file_at(fd) : NULL;
-    if (LIKELY(file && file->direct & how && guest_range_ok(buffer, size))) {
+    if (LIKELY(file && file->direct & how && guest_range_ok(buffer, size)))
         return (reads ? PAL->stream_read : PAL->stream_write)(file->handle, buffer, size, offset);
-    }
     return move_one(fd, buffer, size, offset, reads);
 }
 

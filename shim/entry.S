@@ -16,7 +16,7 @@
     .cfi_escape 0x10, \register, 3, 0x77, (\offset & 0x7f) | 0x80, \offset >> 7
     .endm
 
-    /* Neither changes flags. */
+    /* None of these changes flags. */
     .macro begin_frame how, resume
     mov %rsp, %gs:TCB_GUEST_RSP
     mov %gs:TCB_LIBOS_STACK, %rsp

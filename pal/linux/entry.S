@@ -70,6 +70,7 @@ end linux_blocking
  * and the kernel that need not be: what these two cost, each read and write of the guest does.
  */
     .balign 64
+    .skip 48                    /* what follows linux_stream_read is one line of the processor's cache */
 function linux_stream_read
     xor %eax, %eax              /* __NR_read */
     mov $__NR_pread64, %r8d
