@@ -211,11 +211,11 @@ void slot_closed(struct file *file)
 int64_t fd_install(struct file *file, uint32_t flags, int lowest)
 {
     struct files *files = current_process()->files;
-    table_lock(files);
+    bool locked = table_lock(files);
     int64_t fd = slot_take(files, (uint32_t)lowest);
     if (fd >= 0)
         slot_fill(files, (uint32_t)fd, file, flags);
-    table_unlock(files);
+    table_unlock(files, locked);
     if (fd < 0)
         file_put(file);
     return fd;
@@ -247,9 +247,9 @@ int64_t fd_install_pair(struct file *const file[2], uint32_t flags, guest_t out)
 int64_t sys_close(int32_t fd)
 {
     struct files *files = current_process()->files;
-    table_lock(files);
+    bool locked = table_lock(files);
     struct file *file = slot_empty(files, (uint32_t)fd);
-    table_unlock(files);
+    table_unlock(files, locked);
     if (!file)
         return -EBADF;
     slot_closed(file);
@@ -263,12 +263,12 @@ int64_t sys_close_range(uint32_t first, uint32_t last, uint32_t flags)
         return -EINVAL; /* UNSHARE: no table is shared by two processes */
     for (uint32_t at = first; at <= last && at < files->capacity; at++) {
         struct file *file = NULL;
-        table_lock(files);
+        bool locked = table_lock(files);
         if (!(flags & CLOSE_RANGE_CLOEXEC))
             file = slot_empty(files, at);
         else if (files->slots[at])
             bit_set(files->cloexec, at);
-        table_unlock(files);
+        table_unlock(files, locked);
         if (file)
             slot_closed(file);
     }
@@ -290,16 +290,16 @@ static int64_t dup_to(int32_t fd, int32_t new_fd, uint32_t flags)
             file_put(file);
         return -EBADF;
     }
-    table_lock(files);
+    bool locked = table_lock(files);
     if ((uint32_t)new_fd >= files->capacity && table_grow(files, (uint32_t)new_fd + 1) < 0) {
-        table_unlock(files);
+        table_unlock(files, locked);
         file_put(file);
         return -ENOMEM;
     }
     old = slot_empty(files, (uint32_t)new_fd);
     bit_set(files->used, (uint32_t)new_fd);
     slot_fill(files, (uint32_t)new_fd, file, flags);
-    table_unlock(files);
+    table_unlock(files, locked);
     if (old)
         slot_closed(old);
     return new_fd;
@@ -325,12 +325,12 @@ int64_t fd_flags(int fd, bool change, uint32_t flags)
 {
     struct files *files = current_process()->files;
     int64_t result = -EBADF;
-    table_lock(files);
+    bool locked = table_lock(files);
     if ((uint32_t)fd < files->capacity && files->slots[fd]) {
         result = change ? 0 : bit_test(files->cloexec, (uint32_t)fd) ? FD_CLOEXEC : 0;
         if (change)
             slot_fill(files, (uint32_t)fd, files->slots[fd], flags & FD_CLOEXEC ? O_CLOEXEC : 0);
     }
-    table_unlock(files);
+    table_unlock(files, locked);
     return result;
 }

@@ -23,22 +23,23 @@ struct files {
     uint64_t *cloexec;
 };
 
-/* A virtual (vfork) child shares descriptions with its parent's process, whose other threads run. */
 static inline bool alone(void)
 {
-    const struct process *process = current_process();
-    return LIKELY(process->thread_count == 1 && !process->vfork_parent);
+    return process_is_alone(current_process());
 }
 
-static inline void table_lock(struct files *files)
+/* True: table_unlock has to be called with that.  (Whoever is alone then may not have been when it took the lock.) */
+static inline bool table_lock(struct files *files)
 {
-    if (!alone())
+    bool needed = !alone();
+    if (needed)
         mutex_lock(&files->lock);
+    return needed;
 }
 
-static inline void table_unlock(struct files *files)
+static inline void table_unlock(struct files *files, bool locked)
 {
-    if (!alone())
+    if (locked)
         mutex_unlock(&files->lock);
 }
 

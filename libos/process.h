@@ -35,12 +35,17 @@ struct process {
     struct signal_state *signals;
     struct mutex lock;      /* threads, exit */
     struct thread *threads; /* guarded by lock */
-    uint32_t thread_count;
-    uint32_t exiting;       /* exit_group or exec has begun: other threads leave.  Atomic */
+    union {
+        struct {
+            uint32_t thread_count;
+            uint32_t vforks;      /* virtual children at the moment */
+        };
+        uint64_t runners;         /* both at once: 1 = one thread, and nobody of its own beside it */
+    };
     struct process *vfork_parent; /* this is a virtual child */
     struct process *next;         /* of this picoprocess: process.c's list */
     struct thread *exec_thread;   /* exiting is PROCESS_EXECS: the one that stays */
-    uint32_t vforks;              /* virtual children at the moment */
+    uint32_t exiting;             /* exit_group or exec has begun: other threads leave.  Atomic */
     uint32_t own_thread;          /* a virtual child that has a thread of its own: clone_vm.c */
     uint32_t uid, euid, suid, fsuid, gid, egid, sgid, fsgid;
     uint32_t group_count, groups[32];
@@ -85,6 +90,11 @@ struct thread {
 /* process.c, thread.c */
 void process_init(void); /* the first process and thread; current() works from here on */
 static inline struct process *current_process(void) { return current()->process; }
+/* Nobody else runs in this memory.  A virtual child shares descriptions with its parent's process, whose threads run. */
+static inline bool process_is_alone(const struct process *process)
+{
+    return LIKELY(process->runners == 1 && !process->vfork_parent);
+}
 uint64_t process_host_id(void);
 /* exec: the other threads of the process leave before this returns;
  * 0 or -EAGAIN when another exec or exit came first. */

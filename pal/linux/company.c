@@ -146,12 +146,14 @@ static bool in_time(void)
 static void drop(bool unwanted)
 {
     for (uint32_t i = 0; i < company.count; i++) {
-        const struct answer *answer = &company.answers[i];
-        if (!answer->item || answer->handle < 0)
+        struct answer *answer = &company.answers[i];
+        const char *item = answer->item;
+        if (!item || answer->handle < 0)
             continue;
+        __atomic_store_n(&answer->item, NULL, __ATOMIC_RELEASE); /* the number may be another's before a fork is done */
         host_call(close, answer->handle);
         if (unwanted && in_time())
-            unlearn(answer->item);
+            unlearn(item);
     }
     company.count = 0;
     __atomic_store_n(&company.owner, NULL, __ATOMIC_RELEASE);

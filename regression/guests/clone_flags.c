@@ -87,6 +87,32 @@ static void shares_files_and_names(void)
     }
 }
 
+/* The same descriptions, at the same time; errno is shared, too. */
+static int uses_files(void *ends)
+{
+    const int *pipe_ends = ends;
+    char byte;
+    for (int i = 0; i < 3000; i++) {
+        long copy = syscall(SYS_dup, pipe_ends[0]);
+        if (copy < 0 || syscall(SYS_write, pipe_ends[1], "x", 1) != 1 || syscall(SYS_read, copy, &byte, 1) != 1 ||
+            syscall(SYS_close, copy))
+            return 1;
+    }
+    return 0;
+}
+
+static void uses_files_at_once(void)
+{
+    for (int shared = 0; shared < 2; shared++) {
+        int ends[2];
+        CHECK(!pipe(ends));
+        pid_t pid = start(uses_files, CLONE_VM | SIGCHLD | (shared ? CLONE_FILES : 0), ends);
+        CHECK(uses_files(ends) == 0);
+        expect_exit(pid, 0);
+        CHECK(!close(ends[1]) && read(ends[0], ends + 1, 1) == 0 && !close(ends[0]));
+    }
+}
+
 static int execs(void *argument)
 {
     char *const arguments[] = {"clone_flags", "exit", NULL};
@@ -270,6 +296,7 @@ int main(int argc, char **argv)
     alarm(50);
     runs_beside();
     shares_files_and_names();
+    uses_files_at_once();
     for (int i = 0; i < 20; i++) {
         expect_exit(start(execs, CLONE_VM | SIGCHLD, NULL), 8);
         expect_exit(start(forks, CLONE_VM | SIGCHLD, NULL), 4);
