@@ -106,10 +106,12 @@ static size_t count_strings(char *const *strings)
     return count;
 }
 
+/* What the host allows, less what the libOS and the PAL need for themselves. */
 static uint64_t file_limit(const struct policy *policy)
 {
+    const uint64_t own = 64;
     struct rlimit limit;
-    uint64_t most = getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_max : 1024;
+    uint64_t most = (getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_max : 1024) - own;
     return policy->limits.files < most ? policy->limits.files : most;
 }
 
