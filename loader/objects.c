@@ -70,10 +70,11 @@ int member_descriptor(const struct objects *objects, pid_t pid, int number)
 
 int serve_tee(const struct objects *objects, const struct request *request, struct answer *answer)
 {
-    int from = member_descriptor(objects, request->sender, (int)(request->arguments[0] >> 32)), to = -1;
+    int from = member_descriptor(objects, request->sender, (int)(request->arguments[0] >> 32));
     if (from < 0)
         return from;
-    ssize_t result = to = member_descriptor(objects, request->sender, (int)(uint32_t)request->arguments[0]);
+    int to = member_descriptor(objects, request->sender, (int)(uint32_t)request->arguments[0]);
+    ssize_t result = to;
     if (to >= 0) {
         result = tee(from, to, request->arguments[1], SPLICE_F_NONBLOCK);
         if (result < 0)

@@ -111,7 +111,8 @@ static uint64_t file_limit(const struct policy *policy)
 {
     const uint64_t own = 64;
     struct rlimit limit;
-    uint64_t most = (getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_max : 1024) - own;
+    uint64_t most = getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_max : 1024;
+    most -= most > own ? own : 0;
     return policy->limits.files < most ? policy->limits.files : most;
 }
 
