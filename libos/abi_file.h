@@ -93,6 +93,7 @@ struct linux_statfs {
 _Static_assert(sizeof(struct linux_statfs) == 120, "struct statfs");
 #define ST_RDONLY 1
 #define ST_VALID 0x20
+#define ST_NOATIME 0x400
 #define PROC_SUPER_MAGIC 0x9fa0
 #define SYSFS_MAGIC 0x62656572
 #define TMPFS_MAGIC 0x01021994

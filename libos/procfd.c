@@ -108,15 +108,15 @@ void proc_mounts_text(struct text *text, const struct own_node *node)
         {"/proc", "proc", "proc"}, {"/sys", "sysfs", "sysfs"}, {"/dev", "devtmpfs", "dev"},
     };
     if (!mount_of("/")) /* it only holds the others */
-        text_add(text, details ? "20 1 0:20 / / ro,relatime - tmpfs none ro\n" : "none / tmpfs ro,relatime 0 0\n");
+        text_add(text, details ? "20 1 0:20 / / ro,noatime - tmpfs none ro\n" : "none / tmpfs ro,noatime 0 0\n");
     for (uint32_t i = 0; i < boot->mount_count; i++) {
         const struct pal_mount *mount = &boot->mounts[i];
         const char *access = mount->writable ? "rw" : "ro", *kind = mount->scratch ? "tmpfs" : "ext4";
         if (details)
-            text_add(text, "%u %d 0:%u / %s %s,relatime - %s %s %s\n", 21 + i, mount->at[1] ? 20 : 1, 31 + i,
+            text_add(text, "%u %d 0:%u / %s %s,noatime - %s %s %s\n", 21 + i, mount->at[1] ? 20 : 1, 31 + i,
                      mount->at, access, kind, mount->scratch ? "tmpfs" : "files", access);
         else
-            text_add(text, "%s %s %s %s,relatime 0 0\n", mount->scratch ? "tmpfs" : "files", mount->at, kind, access);
+            text_add(text, "%s %s %s %s,noatime 0 0\n", mount->scratch ? "tmpfs" : "files", mount->at, kind, access);
     }
     for (uint32_t i = 0; i < COUNT_OF(own); i++) {
         if (details)

@@ -200,7 +200,7 @@ int64_t sys_faccessat2(int32_t directory, guest_t path, uint32_t mode, uint32_t 
 static int64_t statfs_to_guest(const char *path, const struct pal_attributes *attributes, guest_t to)
 {
     struct linux_statfs statfs = {
-        .type = EXT4_SUPER_MAGIC, .bsize = PAGE_SIZE, .frsize = PAGE_SIZE, .namelen = 255, .flags = ST_VALID,
+        .type = EXT4_SUPER_MAGIC, .bsize = PAGE_SIZE, .frsize = PAGE_SIZE, .namelen = 255, .flags = ST_VALID | ST_NOATIME,
         .blocks = 1u << 29, .bfree = 1u << 28, .bavail = 1u << 28, .files = 1u << 28, .ffree = 1u << 28,
         .fsid = {(int32_t)attributes->device, (int32_t)(attributes->device >> 32)},
     };
