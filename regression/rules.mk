@@ -13,7 +13,7 @@ $(B)/%_go: regression/apps/%_go.go ; GOCACHE=$(abspath $(B))/gocache GO111MODULE
 $(B)/unwind: regression/apps/unwind.cc ; $(CXX) -O1 -g -Wall -Wextra -Werror -fnon-call-exceptions -fasynchronous-unwind-tables $< -o $@ -lpthread
 $(B)/random: $(wildcard regression/soak/random/*) ; @mkdir -p $(@D); $(CC) -std=gnu17 -O1 -g -D_GNU_SOURCE -Wall -Wextra -Werror $(filter %.c,$^) -o $@ -lpthread -lrt
 $(B)/runner: regression/runner.c ; @mkdir -p $(@D); $(CC) $(COMMON) -D_GNU_SOURCE $< -o $@
-$(B)/tests.list: regression/list $(GUESTS) $(HOSTILE) ; regression/list $(B) > $@
+$(B)/tests.list: regression/list $(wildcard regression/cli/*.sh) $(GUESTS) $(HOSTILE) ; regression/list $(B) > $@
 
 setup-%: ; @regression/setup $*
 tests: all $(B)/site-test $(GUESTS) $(HOSTILE) $(APPS) $(B)/runner $(B)/unit-tests $(B)/pal-conformance $(B)/tests.list
