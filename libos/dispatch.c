@@ -46,6 +46,7 @@ const call_function libos_calls[LIBOS_CALLS] = {
 #define TRAP_DEBUG 1 /* the CPU's vector */
 
 bool libos_dispatch_slowly; /* --trace or --stats */
+bool libos_direct;          /* reads and writes that need nothing of the libOS go straight to the host */
 
 static int64_t call(const struct frame *frame)
 {
@@ -156,15 +157,41 @@ void libos_exception(struct frame *frame)
         signal_exception(&exception);
 }
 
+static bool is_between(uint64_t rip, const char *start, const char *end)
+{
+    return rip >= (uint64_t)(uintptr_t)start && rip < (uint64_t)(uintptr_t)end;
+}
+
+/* entry.S's direct calls leave in the frame what a function may change.  The rest is still the guest's. */
+static void frame_complete(struct frame *frame, const struct pal_context *now)
+{
+    struct pal_context *regs = &frame->regs;
+    regs->r15 = now->r15;
+    regs->r14 = now->r14;
+    regs->r13 = now->r13;
+    regs->r12 = now->r12;
+    regs->rbp = now->rbp;
+    regs->rbx = now->rbx;
+    regs->rcx = regs->rip;
+    regs->rflags = (now->rflags & ~(uint64_t)FLAGS_ARITHMETIC) | (frame->arithmetic >> 8 & 0xff & FLAGS_ARITHMETIC) |
+                   (frame->arithmetic & 1) << 11;
+    regs->r11 = regs->rflags;
+    frame->resume = tcb()->libos[2];
+}
+
 /* In the PAL's handlers: no locks, no calls. */
 uint32_t libos_classify(struct pal_context *context, uint32_t is_exception)
 {
     extern const char image_text_end[], shim_way_out[], shim_way_out_end[], shim_syscall_stepped[];
+    extern const char shim_plain_out[], shim_plain_out_end[], shim_at_out[], shim_at_out_end[];
     extern const uint64_t image_fixups[][2], image_fixups_end[][2];
     uint64_t rip = context->rip;
     if (rip < PAL_IMAGE_BASE || rip >= (uint64_t)(uintptr_t)image_text_end)
         return PAL_IN_GUEST;
-    if (rip >= (uint64_t)(uintptr_t)shim_way_out && rip < (uint64_t)(uintptr_t)shim_way_out_end) {
+    bool direct = is_between(rip, shim_plain_out, shim_plain_out_end) || is_between(rip, shim_at_out, shim_at_out_end);
+    if (direct)
+        frame_complete(current_frame(), context);
+    if (direct || is_between(rip, shim_way_out, shim_way_out_end)) {
         *context = current_frame()->regs; /* whole until the very end: the guest is as good as there */
         if (!is_exception)
             return PAL_IN_GUEST;

@@ -40,14 +40,14 @@ struct file {
     uint32_t record_locked; /* a POSIX record lock was taken: the next close of any descriptor drops them all */
     int32_t owner;    /* F_SETOWN: kept and told; nothing is sent to it */
     uint32_t watched; /* an epoll's list has it: its end is told to epoll_forget */
-    uint32_t direct;  /* enum file_direct: calls that rw.c hands to the host as they are; others look more closely */
+    uint32_t direct;  /* enum file_direct: calls that entry.S hands to the host as they are */
     int64_t offset;   /* objects without a handle */
     uint64_t private; /* the kind's own */
     void *data;       /* the kind's own */
     char *path;       /* absolute guest path it was opened by, or NULL.  Stale once it, or a folder above, is renamed */
 };
 
-enum file_direct { DIRECT_READ = 1, DIRECT_WRITE = 2, DIRECT_PREAD = 4, DIRECT_PWRITE = 8 };
+enum file_direct { DIRECT_READ = 1, DIRECT_WRITE = 2, DIRECT_PREAD = 4, DIRECT_PWRITE = 8 }; /* entry.S knows them */
 
 static inline bool file_readable(const struct file *file) { return ((file->flags + 1) & 1u) != 0; } /* RDONLY or RDWR */
 static inline bool file_writable(const struct file *file) { return ((file->flags + 1) & 2u) != 0; } /* WRONLY or RDWR */

@@ -37,7 +37,6 @@ typedef uint64_t guest_t;
 #define MAX(a, b) ((a) > (b) ? (a) : (b))
 #define LIKELY(x) __builtin_expect(!!(x), 1)
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
-#define HOT __attribute__((hot, aligned(64))) /* of the straight ways of calls, which lie side by side (shim/image.ld) */
 #define container_of(p, type, member) ((type *)((char *)(p) - offsetof(type, member)))
 
 struct thread;

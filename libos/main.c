@@ -7,7 +7,7 @@
 
 const struct pal_api *PAL;
 const struct pal_boot *boot;
-extern bool libos_dispatch_slowly;
+extern bool libos_dispatch_slowly, libos_direct;
 
 static void start(const struct pal_api *api, const struct pal_boot *from) __attribute__((noreturn));
 
@@ -47,6 +47,7 @@ static void start(const struct pal_api *api, const struct pal_boot *from)
     PAL = stats_wrap(api);
     heap_init(header.arena_end);
     libos_dispatch_slowly = boot->trace || boot->stats;
+    libos_direct = !libos_dispatch_slowly && boot->capabilities & PAL_KEEPS_FLAGS;
     mm_init();
     rewrite_init();
     process_init();

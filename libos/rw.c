@@ -6,11 +6,12 @@
  * end early.  Here only the range is checked: a guest must not have the host write into the libOS.
  */
 #include "libos/calls.h"
+#include "libos/direct.h"
 #include "libos/fd.h"
 #include "libos/process.h"
 #include "libos/wait.h"
 
-enum { NUMBER_READ = 0, NUMBER_WRITE = 1, NUMBER_PREAD64 = 17, NUMBER_PWRITE64 = 18 }; /* syscalls.def's */
+enum { NUMBER_READ = 0, NUMBER_WRITE = 1, NUMBER_PWRITE64 = 18 }; /* syscalls.def's */
 
 /* On Linux plain files can't be interrupted, nor can who finds bytes, or room for some: here an interrupt that a call
  * met before it began ends it, too, and then it is run again. */
@@ -72,6 +73,16 @@ int64_t file_read_at(struct file *file, void *buffer, uint64_t size, uint64_t of
 
 /* ---- One buffer -------------------------------------------------------------------------------------------------- */
 
+/* Where the process is alone and file->direct has it, entry.S does all this by itself. */
+_Static_assert(offsetof(struct thread, process) == THREAD_PROCESS && offsetof(struct process, files) == PROCESS_FILES &&
+                   offsetof(struct process, runners) == PROCESS_RUNNERS &&
+                   offsetof(struct process, vfork_parent) == PROCESS_VFORK_PARENT &&
+                   offsetof(struct files, capacity) == FILES_CAPACITY && offsetof(struct files, slots) == FILES_SLOTS &&
+                   offsetof(struct file, handle) == FILE_HANDLE && offsetof(struct file, direct) == FILE_DIRECT &&
+                   offsetof(struct pal_api, stream_read) == API_STREAM_READ &&
+                   offsetof(struct pal_api, stream_write) == API_STREAM_READ + 8 && GUEST_END == PAL_GUEST_END,
+               "assembly");
+
 /* Any kind of file, any failure. */
 static inline __attribute__((always_inline)) int64_t move_by(struct file *file, guest_t buffer, uint64_t size,
                                                             int64_t offset, bool reads)
@@ -99,7 +110,7 @@ static __attribute__((noinline)) int64_t move_shared(int32_t fd, guest_t buffer,
     return result;
 }
 
-static __attribute__((noinline)) int64_t move_one(int32_t fd, guest_t buffer, uint64_t size, int64_t offset, bool reads)
+static int64_t move_one(int32_t fd, guest_t buffer, uint64_t size, int64_t offset, bool reads)
 {
     if (UNLIKELY(!alone()))
         return move_shared(fd, buffer, size, offset, reads);
@@ -107,41 +118,24 @@ static __attribute__((noinline)) int64_t move_one(int32_t fd, guest_t buffer, ui
     return LIKELY(file) ? move_by(file, buffer, size, offset, reads) : -EBADF;
 }
 
-/*
- * A process of one thread has nobody who could close the descriptor meanwhile: it takes no reference, and these calls
- * end in a jump to the kind's function, or to the host's call, so that its result goes straight to the shim.  (After a
- * host call each return is mispredicted, and costs as much as a dozen instructions.)  What a failure then leaves to be
- * done is rw_settle's.  Inlined into each of the four: they are short, for each line of them that the kernel's own work
- * has pushed out of the caches shows in every read and write.
- */
-static inline __attribute__((always_inline)) int64_t transfer(int32_t fd, guest_t buffer, uint64_t size, int64_t offset,
-                                                         uint32_t how)
+int64_t sys_read(int32_t fd, guest_t buffer, uint64_t size)
 {
-    bool reads = how & (DIRECT_READ | DIRECT_PREAD);
-    struct file *file = LIKELY(alone()) ? file_at(fd) : NULL;
-    if (LIKELY(file && file->direct & how && guest_range_ok(buffer, size)))
-        return (reads ? PAL->stream_read : PAL->stream_write)(file->handle, buffer, size, offset);
-    return move_one(fd, buffer, size, offset, reads);
+    return move_one(fd, buffer, size, -1, true);
 }
 
-HOT int64_t sys_read(int32_t fd, guest_t buffer, uint64_t size)
+int64_t sys_write(int32_t fd, guest_t buffer, uint64_t size)
 {
-    return transfer(fd, buffer, size, -1, DIRECT_READ);
+    return move_one(fd, buffer, size, -1, false);
 }
 
-HOT int64_t sys_write(int32_t fd, guest_t buffer, uint64_t size)
+int64_t sys_pread64(int32_t fd, guest_t buffer, uint64_t size, int64_t offset)
 {
-    return transfer(fd, buffer, size, -1, DIRECT_WRITE);
+    return offset < 0 ? -EINVAL : move_one(fd, buffer, size, offset, true);
 }
 
-HOT int64_t sys_pread64(int32_t fd, guest_t buffer, uint64_t size, int64_t offset)
+int64_t sys_pwrite64(int32_t fd, guest_t buffer, uint64_t size, int64_t offset)
 {
-    return UNLIKELY(offset < 0) ? -EINVAL : transfer(fd, buffer, size, offset, DIRECT_PREAD);
-}
-
-HOT int64_t sys_pwrite64(int32_t fd, guest_t buffer, uint64_t size, int64_t offset)
-{
-    return UNLIKELY(offset < 0) ? -EINVAL : transfer(fd, buffer, size, offset, DIRECT_PWRITE);
+    return offset < 0 ? -EINVAL : move_one(fd, buffer, size, offset, false);
 }
 
 int64_t rw_settle(uint32_t number, int32_t fd, int64_t result)

@@ -123,6 +123,9 @@ enum pal_capability {
     PAL_CAN_TRAP = 1u << 2,          /* a guest's own syscall instruction reaches syscall_trap */
     PAL_CAN_EXPORT = 1u << 3,        /* handle_export / handle_import */
     PAL_CAN_SYNC_CODE = 1u << 4,     /* code_sync */
+    /* stream_read and stream_write can be called with any flags, and return with the caller's in R11, all but those that
+     * arithmetic sets: what Linux's `syscall` does.  -EINTR may leave R11 undefined. */
+    PAL_KEEPS_FLAGS = 1u << 5,
 };
 
 enum pal_standard_stream { PAL_STDIN, PAL_STDOUT, PAL_STDERR, PAL_STANDARD_STREAMS };

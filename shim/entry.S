@@ -4,11 +4,13 @@
  *
  * The guest's stack is never touched: below its RSP may lie a red zone.  The frame is built on the thread's libOS stack
  * (GS:TCB_LIBOS_STACK), lowest address first: r15 r14 r13 r12 rbp rbx r11 r10 r9 r8 rax rcx rdx rsi rdi rip rflags rsp
- * resume number how pad.  libOS code uses general registers only, so the guest's vector state stays where it is.
+ * resume number how arithmetic.  libOS code uses general registers only, so the guest's vector state stays where it is.
  *
- * An interrupt between `way_out` and `way_out_end` finds the frame still whole: shim_classify takes the guest's
- * registers from there.  One before the frame is whole finds RIP in the image: it is left to the check at `leave`.
+ * An interrupt between `way_out` and `way_out_end` finds the frame still whole, one between a direct call's `out` and
+ * `out_end` what a function may change: libos_classify takes the guest's registers from there.  One before that finds
+ * RIP in the image: it is left to the check at `leave`, or behind the direct call.
  */
+#include "libos/direct.h"
 #include "shim/shim.h"
 
     .cfi_sections .debug_frame /* for debuggers: nothing unwinds at run time */
@@ -82,7 +84,139 @@ shim_syscall_trap:
     .cfi_endproc
     .size shim_syscall_trap, . - shim_syscall_trap
 
-/* In: EAX number, RCX guest address after the syscall instruction, R11 where to go on, flags live, RSP the guest's. */
+/*
+ * In: EAX number, RCX guest address after the syscall instruction, R11 where to go on, flags live, RSP the guest's.
+ *
+ * First only what a function call may change is put into the frame, and of the flags those that arithmetic sets: that
+ * does for reads and writes which the host takes as they are.  For all else the frame is made whole.
+ */
+    .macro begin_call
+    mov %rsp, %gs:TCB_GUEST_RSP
+    mov %gs:TCB_LIBOS_STACK, %rsp
+    lea -FRAME_SIZE(%rsp), %rsp
+    mov %r11, %gs:TCB_RESUME
+    mov %gs:TCB_GUEST_RSP, %r11
+    mov %r11, FRAME_RSP(%rsp)
+    mov %rcx, FRAME_RIP(%rsp)
+    mov %rdi, FRAME_RDI(%rsp)
+    mov %rsi, FRAME_RSI(%rsp)
+    mov %rdx, FRAME_RDX(%rsp)
+    mov %r8, FRAME_R8(%rsp)
+    mov %r9, FRAME_R9(%rsp)
+    mov %r10, FRAME_R10(%rsp)
+    mov %rax, FRAME_NUMBER(%rsp)
+    mov %eax, %ecx
+    lahf
+    seto %al
+    mov %eax, FRAME_ARITHMETIC(%rsp)
+    .endm
+
+    /* AL, AH: FRAME_ARITHMETIC's.  The addition sets the overflow flag, sahf the others. */
+    .macro load_arithmetic
+    add $0x7f, %al
+    sahf
+    .endm
+
+    /* Changes RAX, and leaves it the number. */
+    .macro make_whole
+    mov FRAME_ARITHMETIC(%rsp), %eax
+    load_arithmetic
+    pushfq
+    pop %rax
+    mov %rax, FRAME_RFLAGS(%rsp)
+    mov %rax, FRAME_R11(%rsp)   /* as `syscall` leaves it */
+    mov FRAME_RIP(%rsp), %rax
+    mov %rax, FRAME_RCX(%rsp)
+    mov %gs:TCB_RESUME, %rax
+    mov %rax, FRAME_RESUME(%rsp)
+    movq $FRAME_CALLED, FRAME_HOW(%rsp)
+    mov %rbx, FRAME_RBX(%rsp)
+    mov %rbp, FRAME_RBP(%rsp)
+    mov %r12, FRAME_R12(%rsp)
+    mov %r13, FRAME_R13(%rsp)
+    mov %r14, FRAME_R14(%rsp)
+    mov %r15, FRAME_R15(%rsp)
+    mov FRAME_NUMBER(%rsp), %rax
+    mov %rax, FRAME_RAX(%rsp)
+    cld
+    .endm
+
+    /*
+     * ECX = 0 to read, 1 to write.  A process of one thread has nobody who could close the descriptor meanwhile: it takes
+     * no reference.  Nothing is between the guest and the kernel that need not be, and no jump is taken that need not be:
+     * after a host call each costs as much as a dozen instructions.  PAL_KEEPS_FLAGS: the host's call leaves the guest's
+     * flags in R11, but for the arithmetic ones.
+     */
+    .macro direct at:req, name:req, pad:req
+    .nops \pad
+    mov %gs:TCB_THREAD, %r11
+    mov THREAD_PROCESS(%r11), %r11
+    cmpq $1, PROCESS_RUNNERS(%r11)
+    jne whole
+    cmpq $0, PROCESS_VFORK_PARENT(%r11)
+    jne whole
+    mov PROCESS_FILES(%r11), %r11
+    cmp FILES_CAPACITY(%r11), %edi
+    jae whole
+    mov FILES_SLOTS(%r11), %r11
+    mov %edi, %eax
+    mov (%r11,%rax,8), %r11
+    test %r11, %r11
+    jz whole
+    mov FILE_DIRECT(%r11), %eax
+    .if \at
+    shr $2, %eax
+    .endif
+    bt %ecx, %eax
+    jnc whole
+    .if \at
+    test %r10, %r10
+    js whole
+    .endif
+    mov $GUEST_END, %rax
+    sub %rsi, %rax
+    jb whole
+    cmp %rdx, %rax
+    jb whole
+    mov PAL(%rip), %rax
+    mov API_STREAM_READ(%rax,%rcx,8), %rax
+    mov FILE_HANDLE(%r11), %edi
+    .if \at
+    mov %r10, %rcx
+    .else
+    mov $-1, %rcx
+    .endif
+    call *%rax
+    .globl shim_\name\()_result
+shim_\name\()_result:
+    cmp $-4095, %rax            /* an errno */
+    jae whole_after
+    mov %rax, FRAME_RAX(%rsp)
+    cmpl $0, %gs:TCB_INTERRUPTED
+    jne whole_after
+    .globl shim_\name\()_out, shim_\name\()_out_end
+shim_\name\()_out:
+    movzwl FRAME_ARITHMETIC(%rsp), %eax
+    and $~FLAGS_ARITHMETIC, %r11
+    movzbl %ah, %edx
+    movzbl %al, %ecx
+    shl $11, %ecx
+    or %rdx, %r11
+    or %rcx, %r11               /* as `syscall` leaves it */
+    load_arithmetic
+    mov FRAME_RAX(%rsp), %rax
+    mov FRAME_RIP(%rsp), %rcx
+    mov FRAME_RDI(%rsp), %rdi
+    mov FRAME_RSI(%rsp), %rsi
+    mov FRAME_RDX(%rsp), %rdx
+    mov FRAME_R8(%rsp), %r8
+    mov FRAME_R9(%rsp), %r9
+    mov FRAME_R10(%rsp), %r10
+    mov FRAME_RSP(%rsp), %rsp
+    jmp *%gs:TCB_RESUME
+shim_\name\()_out_end:
+    .endm
+
     .globl shim_syscall_call
     .type shim_syscall_call, @function
     .balign 64
@@ -91,30 +225,43 @@ shim_syscall_call:
     .cfi_signal_frame           /* the stacks' order says nothing */
     .cfi_def_cfa rsp, 0
     .cfi_register rip, rcx
-    begin_frame FRAME_CALLED, %r11
-    pushfq
-    push %rcx
-0:  mov 8(%rsp), %r11           /* as `syscall` leaves it */
-    cld
-    save_general
+    begin_call
     /* RSP = frame, 16-byte aligned; the canonical frame address is the guest's, found in the frame. */
     .cfi_escape 0x0f, 4, 0x77, 0x88, 0x01, 0x06   /* CFA = *(rsp + 136) */
-    saved 0, 80                 /* rax rdx rcx rbx rsi rdi rbp, by their DWARF numbers */
-    saved 1, 96
-    saved 2, 88
-    saved 3, 40
-    saved 4, 104
-    saved 5, 112
-    saved 6, 32
-    saved 8, 72                 /* r8 to r15, rip */
-    saved 9, 64
-    saved 10, 56
-    saved 11, 48
-    saved 12, 24
-    saved 13, 16
-    saved 14, 8
-    saved 15, 0
-    saved 16, 120
+    saved 0, FRAME_NUMBER       /* rax rdx rcx rsi rdi, by their DWARF numbers */
+    saved 1, FRAME_RDX
+    saved 2, FRAME_RIP
+    saved 4, FRAME_RSI
+    saved 5, FRAME_RDI
+    saved 8, FRAME_R8
+    saved 9, FRAME_R9
+    saved 10, FRAME_R10
+    saved 16, FRAME_RIP
+    cmpb $0, libos_direct(%rip)
+    je whole
+    cmp $1, %ecx
+    ja 1f
+    direct 0, plain, 54
+    .balign 64
+1:  sub $NUMBER_PREAD64, %ecx
+    cmp $1, %ecx
+    ja whole
+    direct 1, at, 36
+    .balign 64
+whole_after:                    /* RAX: the call's result */
+    mov %rax, %rdi
+    make_whole
+    mov %rdi, %rax
+    jmp 5f
+whole:
+    make_whole
+0:  saved 3, FRAME_RBX
+    saved 6, FRAME_RBP
+    saved 11, FRAME_R11
+    saved 12, FRAME_R12
+    saved 13, FRAME_R13
+    saved 14, FRAME_R14
+    saved 15, FRAME_R15
     cmpb $0, libos_dispatch_slowly(%rip)
     jne 4f
     mov %eax, %eax
@@ -144,8 +291,7 @@ shim_way_out:
     and $1, %edx
     mov %al, %ah
     mov %dl, %al
-    add $0x7f, %al
-    sahf
+    load_arithmetic
     load_general
     lea 16(%rsp), %rsp          /* rip, flags */
     mov (%rsp), %rsp
@@ -179,10 +325,10 @@ leave:
 shim_syscall_stepped:
     .cfi_startproc
     .cfi_undefined rip
-    begin_frame FRAME_CALLED, %r11
-    pushfq
-    orq $FLAG_TRAP, (%rsp)
-    push %rcx
+    begin_call
+    make_whole
+    orq $FLAG_TRAP, FRAME_RFLAGS(%rsp)
+    orq $FLAG_TRAP, FRAME_R11(%rsp)
     jmp 0b
     .cfi_endproc
     .size shim_syscall_stepped, . - shim_syscall_stepped

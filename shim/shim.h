@@ -15,13 +15,31 @@
 #define TCB_SAVED 192
 
 #define FRAME_SIZE 176
+#define FRAME_R15 0 /* as in struct pal_context */
+#define FRAME_R14 8
+#define FRAME_R13 16
+#define FRAME_R12 24
+#define FRAME_RBP 32
+#define FRAME_RBX 40
+#define FRAME_R11 48
+#define FRAME_R10 56
+#define FRAME_R9 64
+#define FRAME_R8 72
 #define FRAME_RAX 80
+#define FRAME_RCX 88
+#define FRAME_RDX 96
+#define FRAME_RSI 104
+#define FRAME_RDI 112
+#define FRAME_RIP 120
 #define FRAME_RFLAGS 128
+#define FRAME_RSP 136
 #define FRAME_RESUME 144
 #define FRAME_NUMBER 152
 #define FRAME_HOW 160
+#define FRAME_ARITHMETIC 168
 
 #define FLAG_TRAP 0x100 /* RFLAGS: single-stepping */
+#define FLAGS_ARITHMETIC 0x8d5 /* CF PF AF ZF SF OF */
 #define FLAGS_BY_POPFQ 0x244500 /* ID, AC, NT, direction, trap: no arithmetic sets them */
 
 /* How the guest came in. */
@@ -44,12 +62,21 @@ struct frame {
     uint64_t resume;
     uint64_t number; /* RAX as the guest passed it */
     uint64_t how;
-    uint64_t pad;
+    uint64_t arithmetic; /* entry.S's: AH and AL as LAHF and SETO give them */
 };
 _Static_assert(sizeof(struct frame) == FRAME_SIZE && offsetof(struct frame, resume) == FRAME_RESUME, "assembly");
 _Static_assert(offsetof(struct frame, number) == FRAME_NUMBER && offsetof(struct frame, how) == FRAME_HOW, "assembly");
-_Static_assert(offsetof(struct frame, regs.rax) == FRAME_RAX, "assembly");
-_Static_assert(offsetof(struct frame, regs.rflags) == FRAME_RFLAGS, "assembly");
+_Static_assert(offsetof(struct frame, regs.r15) == FRAME_R15 && offsetof(struct frame, regs.r14) == FRAME_R14 &&
+                   offsetof(struct frame, regs.r13) == FRAME_R13 && offsetof(struct frame, regs.r12) == FRAME_R12 &&
+                   offsetof(struct frame, regs.rbp) == FRAME_RBP && offsetof(struct frame, regs.rbx) == FRAME_RBX &&
+                   offsetof(struct frame, regs.r11) == FRAME_R11 && offsetof(struct frame, regs.r10) == FRAME_R10 &&
+                   offsetof(struct frame, regs.r9) == FRAME_R9 && offsetof(struct frame, regs.r8) == FRAME_R8 &&
+                   offsetof(struct frame, regs.rax) == FRAME_RAX && offsetof(struct frame, regs.rcx) == FRAME_RCX &&
+                   offsetof(struct frame, regs.rdx) == FRAME_RDX && offsetof(struct frame, regs.rsi) == FRAME_RSI &&
+                   offsetof(struct frame, regs.rdi) == FRAME_RDI && offsetof(struct frame, regs.rip) == FRAME_RIP &&
+                   offsetof(struct frame, regs.rflags) == FRAME_RFLAGS && offsetof(struct frame, regs.rsp) == FRAME_RSP &&
+                   offsetof(struct frame, arithmetic) == FRAME_ARITHMETIC,
+               "assembly");
 _Static_assert(offsetof(struct pal_tcb, interrupted) == TCB_INTERRUPTED, "assembly");
 _Static_assert(offsetof(struct pal_tcb, libos_stack) == TCB_LIBOS_STACK, "assembly");
 _Static_assert(offsetof(struct pal_tcb, saved) == TCB_SAVED, "assembly");

@@ -87,7 +87,7 @@ static uint64_t count_processors(void)
 
 static void find_facts(struct pal_boot *boot, const struct facts *facts, uint64_t shared_size, uint64_t process)
 {
-    boot->capabilities = PAL_CAN_FORK | PAL_CAN_MOVE | PAL_CAN_TRAP | PAL_CAN_EXPORT;
+    boot->capabilities = PAL_CAN_FORK | PAL_CAN_MOVE | PAL_CAN_TRAP | PAL_CAN_EXPORT | PAL_KEEPS_FLAGS;
     /* Registered while there is one thread: later it would wait for every processor, milliseconds. */
     if (host_call(membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0) == 0)
         boot->capabilities |= PAL_CAN_SYNC_CODE;

@@ -119,6 +119,41 @@ static int section_bytes(void)
     return 0;
 }
 
+/* RFLAGS in R11 after a call with `flags`. */
+static uint64_t flags_after(int64_t (*call)(pal_handle_t, uint64_t, uint64_t, int64_t), pal_handle_t handle,
+                            int64_t offset, uint64_t flags)
+{
+    char byte = 0;
+    int64_t result = (int64_t)(uintptr_t)call;
+    uint64_t rdi = (uint64_t)handle, rsi = (uint64_t)&byte, rdx = 1, rcx = (uint64_t)offset;
+    register uint64_t r11 __asm__("r11") = flags;
+    __asm__ volatile("lea -128(%%rsp), %%rsp\n\tpush %%r11\n\tpopfq\n\tcall *%%rax\n\t" /* past the red zone */
+                     "push $0x202\n\tpopfq\n\tlea 128(%%rsp), %%rsp"
+                     : "+a"(result), "+D"(rdi), "+S"(rsi), "+d"(rdx), "+c"(rcx), "+r"(r11)
+                     :
+                     : "r8", "r9", "r10", "memory", "cc");
+    return result == 1 ? r11 : 0;
+}
+
+#define FLAGS_OF_ARITHMETIC 0x8d5ull
+#define SOME_FLAGS 0x240e97ull /* ID, AC, OF, DF, IF, SF, AF, PF, CF */
+#define FEW_FLAGS 0x202ull     /* IF */
+static int flags_kept(void)
+{
+    if (!(boot->capabilities & PAL_KEEPS_FLAGS))
+        return SKIP;
+    pal_handle_t section;
+    CHECK(PAL->object_create(PAL_OBJECT_SECTION, 0, 100, &section) == 0);
+    for (int64_t offset = -1; offset <= 0; offset++)
+        for (int i = 0; i < 2; i++) {
+            uint64_t flags = i ? SOME_FLAGS : FEW_FLAGS;
+            CHECK(((flags_after(PAL->stream_write, section, offset, flags) ^ flags) & ~FLAGS_OF_ARITHMETIC) == 0);
+            CHECK(((flags_after(PAL->stream_read, section, offset, flags) ^ flags) & ~FLAGS_OF_ARITHMETIC) == 0);
+        }
+    CHECK(PAL->handle_close(section) == 0);
+    return 0;
+}
+
 static int attributes(void)
 {
     pal_handle_t section, ends[2];
@@ -199,6 +234,7 @@ const struct test stream_tests[] = {
     {"flags of a description; the reader is gone", pipe_flags},
     {"buffers that fault give -EFAULT", buffers_that_fault},
     {"a section is a stream too", section_bytes},
+    {"the caller's flags are kept", flags_kept},
     {"attributes by handle", attributes},
     {"controls", controls},
     {"record locks", record_locks},

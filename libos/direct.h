@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What shim/entry.S knows of the libOS, so that a read or write which the host takes as it is goes from the guest's
+ * registers straight to the PAL: offsets from a thread's block to a descriptor's handle.  rw.c asserts them.
+ */
+#ifndef LIBOS_DIRECT_H
+#define LIBOS_DIRECT_H
+
+#define THREAD_PROCESS 0
+#define PROCESS_FILES 16
+#define PROCESS_RUNNERS 56
+#define PROCESS_VFORK_PARENT 64
+#define FILES_CAPACITY 8
+#define FILES_SLOTS 16
+#define FILE_HANDLE 12
+#define FILE_DIRECT 40
+#define API_STREAM_READ 160 /* stream_write follows it */
+#define GUEST_END 0x6ff000000000
+#define NUMBER_PREAD64 17   /* pwrite64 follows it; read and write are 0 and 1 */
+
+#endif
