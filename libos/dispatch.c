@@ -46,7 +46,7 @@ const call_function libos_calls[LIBOS_CALLS] = {
 #define TRAP_DEBUG 1 /* the CPU's vector */
 
 bool libos_dispatch_slowly; /* --trace or --stats */
-bool libos_direct;          /* reads and writes that need nothing of the libOS go straight to the host */
+bool libos_direct;          /* --trace and --stats want to see every call, and a host must be up to it */
 
 static int64_t call(const struct frame *frame)
 {

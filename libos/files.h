@@ -47,6 +47,7 @@ struct file {
     char *path;       /* absolute guest path it was opened by, or NULL.  Stale once it, or a folder above, is renamed */
 };
 
+extern bool libos_direct; /* reads and writes that need nothing of the libOS may go straight to the host */
 enum file_direct { DIRECT_READ = 1, DIRECT_WRITE = 2, DIRECT_PREAD = 4, DIRECT_PWRITE = 8 }; /* entry.S knows them */
 
 static inline bool file_readable(const struct file *file) { return ((file->flags + 1) & 1u) != 0; } /* RDONLY or RDWR */

@@ -7,7 +7,7 @@
 
 const struct pal_api *PAL;
 const struct pal_boot *boot;
-extern bool libos_dispatch_slowly, libos_direct;
+extern bool libos_dispatch_slowly;
 
 static void start(const struct pal_api *api, const struct pal_boot *from) __attribute__((noreturn));
 

@@ -237,11 +237,9 @@ shim_syscall_call:
     saved 9, FRAME_R9
     saved 10, FRAME_R10
     saved 16, FRAME_RIP
-    cmpb $0, libos_direct(%rip)
-    je whole
     cmp $1, %ecx
     ja 1f
-    direct 0, plain, 54
+    direct 0, plain, 3
     .balign 64
 1:  sub $NUMBER_PREAD64, %ecx
     cmp $1, %ecx
