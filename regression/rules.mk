@@ -16,7 +16,7 @@ $(B)/runner: regression/runner.c ; @mkdir -p $(@D); $(CC) $(COMMON) -D_GNU_SOURC
 $(B)/tests.list: regression/list $(wildcard regression/cli/*.sh) $(GUESTS) $(HOSTILE) ; regression/list $(B) > $@
 
 setup-%: ; @regression/setup $*
-tests: all $(B)/site-test $(GUESTS) $(HOSTILE) $(APPS) $(B)/runner $(B)/unit-tests $(B)/pal-conformance $(B)/tests.list
+tests: all $(FUZZ) $(GUESTS) $(HOSTILE) $(APPS) $(B)/runner $(B)/unit-tests $(B)/pal-conformance $(B)/tests.list
 check: setup-check ; @$(MAKE) --no-print-directory -j2 tests && $(B)/runner -t '$(T)' $(B)/tests.list
 run: setup-run ; @$(MAKE) --no-print-directory -j2 all && regression/demo $(B)
 lint: setup-check ; regression/lint/all

@@ -8,12 +8,12 @@
 #include "shim/decode.h"
 #include "shim/plan.h"
 #include "shim/relocate.h"
+#include "shim/site.h"
 
 #include <capstone/capstone.h>
 #include <stdlib.h>
 
 static const char *const kinds[SITE_KINDS] = {"trap", "mov", "single", "hole", "forward", "backward"};
-static const char *const refusals[SITE_REFUSALS] = {"-", "text", "sigreturn", "unknown", "entered", "room", "host"};
 static bool verbose;
 static unsigned long wrong;
 
@@ -81,7 +81,7 @@ static void survey_site(csh handle, const struct elf_file *file, const struct co
     for (uint32_t i = 0; i < count; i++)
         check(&plans[i], address, starts, code);
     if (verbose || count == 0)
-        printf("  %#lx %s trap bytes %x\n", address, count ? kinds[plans[0].kind] : refusals[planner.refusal],
+        printf("  %#lx %s trap bytes %x\n", address, count ? kinds[plans[0].kind] : site_refusal_names[planner.refusal],
                count ? plans[0].trap_bytes : 0);
     if (count == 0)
         print_around(handle, &text);
@@ -133,7 +133,7 @@ int main(int argc, char **argv)
         printf(" (hard %lu); refused:", survey.hard);
         for (int r = 1; r < SITE_REFUSALS; r++)
             if (survey.by_refusal[r])
-                printf(" %s %lu", refusals[r], survey.by_refusal[r]);
+                printf(" %s %lu", site_refusal_names[r], survey.by_refusal[r]);
         printf("\n");
         munmap((void *)file.bytes, file.size);
     }
