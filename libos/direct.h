@@ -16,6 +16,9 @@
 #define FILE_DIRECT 40
 #define API_STREAM_READ 160 /* stream_write follows it */
 #define GUEST_END 0x6ff000000000
-#define NUMBER_PREAD64 17   /* pwrite64 follows it; read and write are 0 and 1 */
+#define NUMBER_READ 0       /* the calls' numbers: syscalls.def's */
+#define NUMBER_WRITE 1
+#define NUMBER_PREAD64 17
+#define NUMBER_PWRITE64 18
 
 #endif

@@ -11,8 +11,6 @@
 #include "libos/process.h"
 #include "libos/wait.h"
 
-enum { NUMBER_READ = 0, NUMBER_WRITE = 1, NUMBER_PWRITE64 = 18 }; /* syscalls.def's */
-
 /* On Linux plain files can't be interrupted, nor can who finds bytes, or room for some: here an interrupt that a call
  * met before it began ends it, too, and then it is run again. */
 static __attribute__((noinline)) int64_t interrupted(const struct file *file, bool reads)

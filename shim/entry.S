@@ -18,35 +18,6 @@
     .cfi_escape 0x10, \register, 3, 0x77, (\offset & 0x7f) | 0x80, \offset >> 7
     .endm
 
-    /* None of these changes flags. */
-    .macro begin_frame how, resume
-    mov %rsp, %gs:TCB_GUEST_RSP
-    mov %gs:TCB_LIBOS_STACK, %rsp
-    push $0
-    push $\how
-    push %rax
-    push \resume
-    push %gs:TCB_GUEST_RSP
-    .endm
-
-    .macro save_general
-    push %rdi
-    push %rsi
-    push %rdx
-    push %rcx
-    push %rax
-    push %r8
-    push %r9
-    push %r10
-    push %r11
-    push %rbx
-    push %rbp
-    push %r12
-    push %r13
-    push %r14
-    push %r15
-    .endm
-
     .macro load_general
     mov FRAME_RESUME(%rsp), %rax
     mov %rax, %gs:TCB_RESUME
@@ -67,37 +38,18 @@
     pop %rdi
     .endm
 
-    .section .text.entry, "ax"
-
-/* In: EAX number, RCX address after the syscall instruction, R11 flags, RSP the guest's. */
-    .globl shim_syscall_trap
-    .type shim_syscall_trap, @function
-shim_syscall_trap:
-    .cfi_startproc
-    .cfi_def_cfa rsp, 0
-    .cfi_register rip, rcx
-    begin_frame FRAME_TRAPPED, %rcx /* the guest's own address */
-    push %r11
-    push %rcx
-    save_general
-    jmp 4f
-    .cfi_endproc
-    .size shim_syscall_trap, . - shim_syscall_trap
-
-/*
- * In: EAX number, RCX guest address after the syscall instruction, R11 where to go on, flags live, RSP the guest's.
- *
- * First only what a function call may change is put into the frame, and of the flags those that arithmetic sets: that
- * does for reads and writes which the host takes as they are.  For all else the frame is made whole.
- */
-    .macro begin_call
+    /*
+     * A call, RCX = the guest's address after it.  What a function may change goes into the frame, and of the flags those
+     * that arithmetic sets.  Leaves ECX the number, and changes RAX.
+     */
+    .macro begin_call resume:req
     mov %rsp, %gs:TCB_GUEST_RSP
     mov %gs:TCB_LIBOS_STACK, %rsp
     lea -FRAME_SIZE(%rsp), %rsp
-    mov %r11, %gs:TCB_RESUME
-    mov %gs:TCB_GUEST_RSP, %r11
-    mov %r11, FRAME_RSP(%rsp)
+    mov \resume, %gs:TCB_RESUME
     mov %rcx, FRAME_RIP(%rsp)
+    mov %gs:TCB_GUEST_RSP, %rcx
+    mov %rcx, FRAME_RSP(%rsp)
     mov %rdi, FRAME_RDI(%rsp)
     mov %rsi, FRAME_RSI(%rsp)
     mov %rdx, FRAME_RDX(%rsp)
@@ -117,8 +69,8 @@ shim_syscall_trap:
     sahf
     .endm
 
-    /* Changes RAX, and leaves it the number. */
-    .macro make_whole
+    /* All the rest.  Leaves RAX the number. */
+    .macro make_whole how:req
     mov FRAME_ARITHMETIC(%rsp), %eax
     load_arithmetic
     pushfq
@@ -129,7 +81,7 @@ shim_syscall_trap:
     mov %rax, FRAME_RCX(%rsp)
     mov %gs:TCB_RESUME, %rax
     mov %rax, FRAME_RESUME(%rsp)
-    movq $FRAME_CALLED, FRAME_HOW(%rsp)
+    movq $\how, FRAME_HOW(%rsp)
     mov %rbx, FRAME_RBX(%rsp)
     mov %rbp, FRAME_RBP(%rsp)
     mov %r12, FRAME_R12(%rsp)
@@ -217,6 +169,29 @@ shim_\name\()_out:
 shim_\name\()_out_end:
     .endm
 
+    .section .text.entry, "ax"
+
+/* In: EAX number, RCX address after the syscall instruction, R11 flags, RSP the guest's. */
+    .globl shim_syscall_trap
+    .type shim_syscall_trap, @function
+shim_syscall_trap:
+    .cfi_startproc
+    .cfi_def_cfa rsp, 0
+    .cfi_register rip, rcx
+    begin_call %rcx             /* the guest's own address */
+    make_whole FRAME_TRAPPED
+    mov %r11, FRAME_RFLAGS(%rsp)
+    mov %r11, FRAME_R11(%rsp)
+    jmp 4f
+    .cfi_endproc
+    .size shim_syscall_trap, . - shim_syscall_trap
+
+/*
+ * In: EAX number, RCX guest address after the syscall instruction, R11 where to go on, flags live, RSP the guest's.
+ *
+ * What begin_call saves does for reads and writes which the host takes as they are.  For all else the frame is made
+ * whole.
+ */
     .globl shim_syscall_call
     .type shim_syscall_call, @function
     .balign 64
@@ -225,7 +200,7 @@ shim_syscall_call:
     .cfi_signal_frame           /* the stacks' order says nothing */
     .cfi_def_cfa rsp, 0
     .cfi_register rip, rcx
-    begin_call
+    begin_call %r11
     /* RSP = frame, 16-byte aligned; the canonical frame address is the guest's, found in the frame. */
     .cfi_escape 0x0f, 4, 0x77, 0x88, 0x01, 0x06   /* CFA = *(rsp + 136) */
     saved 0, FRAME_NUMBER       /* rax rdx rcx rsi rdi, by their DWARF numbers */
@@ -248,11 +223,11 @@ shim_syscall_call:
     .balign 64
 whole_after:                    /* RAX: the call's result */
     mov %rax, %rdi
-    make_whole
+    make_whole FRAME_CALLED
     mov %rdi, %rax
     jmp 5f
 whole:
-    make_whole
+    make_whole FRAME_CALLED
 0:  saved 3, FRAME_RBX
     saved 6, FRAME_RBP
     saved 11, FRAME_R11
@@ -323,8 +298,8 @@ leave:
 shim_syscall_stepped:
     .cfi_startproc
     .cfi_undefined rip
-    begin_call
-    make_whole
+    begin_call %r11
+    make_whole FRAME_CALLED
     orq $FLAG_TRAP, FRAME_RFLAGS(%rsp)
     orq $FLAG_TRAP, FRAME_R11(%rsp)
     jmp 0b
