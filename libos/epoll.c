@@ -449,7 +449,7 @@ static int64_t wait_events(int32_t fd, guest_t to, int32_t count, uint64_t deadl
     int64_t found = -EINVAL;
     if (set->ops == &epoll_ops) {
         const struct epoll *epoll = set->data;
-        bool others = deadline && !process_is_alone(current_process()); /* they might add such members meanwhile */
+        bool others = deadline && !alone(); /* they might add such members meanwhile */
         if (others || epoll->own_count) {
             struct waiter waiter;
             wait_begin(&waiter, epoll_signals(set));

@@ -23,11 +23,6 @@ struct files {
     uint64_t *cloexec;
 };
 
-static inline bool alone(void)
-{
-    return process_is_alone(current_process());
-}
-
 /* True: table_unlock has to be called with that.  (Whoever is alone then may not have been when it took the lock.) */
 static inline bool table_lock(struct files *files)
 {
@@ -47,15 +42,11 @@ static inline void bit_set(uint64_t *bits, uint32_t at) { bits[at / 64] |= 1ull 
 static inline void bit_clear(uint64_t *bits, uint32_t at) { bits[at / 64] &= ~(1ull << at % 64); }
 static inline bool bit_test(const uint64_t *bits, uint32_t at) { return bits[at / 64] >> at % 64 & 1; }
 
-/* For a process that is alone: as file_get and file_get_io, without a reference. */
-static inline struct file *file_at(int fd)
-{
-    struct files *files = current_process()->files;
-    return (uint32_t)fd < files->capacity ? files->slots[fd] : NULL;
-}
+/* For a process that is alone: as file_get_io, without a reference. */
 static inline struct file *file_borrow(int fd)
 {
-    struct file *file = file_at(fd);
+    struct files *files = current_process()->files;
+    struct file *file = (uint32_t)fd < files->capacity ? files->slots[fd] : NULL;
     return file && !(file->flags & O_PATH) ? file : NULL;
 }
 

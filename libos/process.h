@@ -91,8 +91,9 @@ struct thread {
 void process_init(void); /* the first process and thread; current() works from here on */
 static inline struct process *current_process(void) { return current()->process; }
 /* Nobody else runs in this memory.  A virtual child shares descriptions with its parent's process, whose threads run. */
-static inline bool process_is_alone(const struct process *process)
+static inline bool alone(void)
 {
+    const struct process *process = current_process();
     return LIKELY(process->runners == 1 && !process->vfork_parent);
 }
 uint64_t process_host_id(void);

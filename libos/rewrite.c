@@ -28,7 +28,7 @@ static int64_t code_writable(uint64_t page, uint64_t size, int on)
 
 static void sync_cores(void)
 {
-    if (!process_is_alone(current_process()))
+    if (!alone())
         PAL->code_sync();
 }
 

@@ -103,7 +103,7 @@ static int64_t wait_event(struct shared_process *self, uint32_t event)
     return result;
 }
 
-static bool alone(const struct process *process)
+static bool is_only_process(const struct process *process)
 {
     return process->thread_count == 1 && processes == process && !process->next;
 }
@@ -116,7 +116,7 @@ static int64_t await(struct query *query)
     int64_t result;
     for (;;) {
         uint32_t event = atomic_get(&self->event);
-        bool direct = alone(process) && host_child_any() && !(query->options & WNOHANG);
+        bool direct = is_only_process(process) && host_child_any() && !(query->options & WNOHANG);
         __atomic_store_n(&self->waits_directly, direct, __ATOMIC_SEQ_CST);
         if (!direct)
             process_reap_host();
