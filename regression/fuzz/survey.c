@@ -13,7 +13,6 @@
 #include <capstone/capstone.h>
 #include <stdlib.h>
 
-static const char *const kinds[SITE_KINDS] = {"trap", "mov", "single", "hole", "forward", "backward"};
 static bool verbose;
 static unsigned long wrong;
 
@@ -56,7 +55,7 @@ static void check(const struct plan *plan, uint64_t syscall, const uint8_t *star
                starts_at(starts, code, syscall + (uint64_t)(int64_t)(plan->insns[i].offset + plan->insns[i].size));
     if (good)
         return;
-    printf("  WRONG: %#lx %s patch %d hole %d\n", syscall, kinds[plan->kind], plan->patch, plan->hole);
+    printf("  WRONG: %#lx %s patch %d hole %d\n", syscall, site_kind_names[plan->kind], plan->patch, plan->hole);
     wrong++;
 }
 
@@ -81,7 +80,8 @@ static void survey_site(csh handle, const struct elf_file *file, const struct co
     for (uint32_t i = 0; i < count; i++)
         check(&plans[i], address, starts, code);
     if (verbose || count == 0)
-        printf("  %#lx %s trap bytes %x\n", address, count ? kinds[plans[0].kind] : site_refusal_names[planner.refusal],
+        printf("  %#lx %s trap bytes %x\n", address,
+               count ? site_kind_names[plans[0].kind] : site_refusal_names[planner.refusal],
                count ? plans[0].trap_bytes : 0);
     if (count == 0)
         print_around(handle, &text);
@@ -129,7 +129,7 @@ int main(int argc, char **argv)
         printf("%s: %lu sites, %.1f %% covered:", argv[i], survey.sites,
                survey.sites ? 100.0 - 100.0 * (double)survey.by_kind[SITE_TRAP] / (double)survey.sites : 100.0);
         for (int k = 1; k < SITE_KINDS; k++)
-            printf(" %s %lu", kinds[k], survey.by_kind[k]);
+            printf(" %s %lu", site_kind_names[k], survey.by_kind[k]);
         printf(" (hard %lu); refused:", survey.hard);
         for (int r = 1; r < SITE_REFUSALS; r++)
             if (survey.by_refusal[r])
