@@ -118,8 +118,8 @@ static bool is_local(const struct statfs *system)
     return false;
 }
 
-/* Would reading it on the host move st_atime?  With relatime: once a day, and once after each change.  That one reading is told, as
- * st_atime tells it; others on the host are none of a guest's business, so the watch ends with it. */
+/* Would reading it on the host move st_atime?  With relatime: once a day, and once after each change.  That one reading
+ * is told, as st_atime tells it; others on the host are none of a guest's business, so the watch ends with it. */
 static bool reading_shows(const struct stat *status, const struct statfs *system)
 {
     if (system->f_flags & (ST_RDONLY | ST_NOATIME))

@@ -2,8 +2,8 @@
 /*
  * Times single calls and pairs of calls from inside: prints `name nanoseconds`, medians over batches.
  * micro [--armed] [NAME...]: just those rows; micro --list: their names.  --armed: under Syscall User Dispatch and a
- * filter, both of which let everything through: what the kernel takes for the wall, whoever builds it.  Each row sets up what it needs, so a process that
- * measures one row has nothing of the others.
+ * filter, both of which let everything through: what the kernel takes for the wall, whoever builds it.  Each row sets up
+ * what it needs, so a process that measures one row has nothing of the others.
  */
 #include <fcntl.h>
 #include <linux/filter.h>

@@ -4,7 +4,11 @@
 tree=$work/tree
 mkdir "$tree" && echo text >"$tree/file" && echo text >"$tree/control"
 old() { touch -a -d @1000 "$tree/file" "$tree/control" "$tree"; }
-kept() { [ "$(stat -c %X "$tree/file" "$tree" | paste -sd' ')" = "1000 1000" ] || say "$*: st_atime: $(stat -c %X "$tree/file" "$tree")"; }
+kept() {
+    local times
+    times=$(stat -c %X "$tree/file" "$tree" | paste -sd' ')
+    [ "$times" = "1000 1000" ] || say "$*: st_atime: $times"
+}
 cat >"$work/read.py" <<'EOF'
 import fcntl, mmap, os, sys
 file = os.open(sys.argv[1] + "/file", os.O_RDONLY)

@@ -45,7 +45,7 @@ volatile uint32_t storm_over;
             "  xor %eax, %eax; jmp 10f\n"                                                                           \
             "2: mov $2, %eax; jmp 10f\n3: mov $3, %eax; jmp 10f\n4: mov $4, %eax; jmp 10f\n"                        \
             "5: mov $5, %eax; jmp 10f\n7: mov $7, %eax; jmp 10f\n8: mov $8, %eax; jmp 10f\n"                        \
-            "11: mov $11, %eax; jmp 10f\n9: neg %rax\n"           \
+            "11: mov $11, %eax; jmp 10f\n9: neg %rax\n"                                                            \
             "10: pop %r15; pop %r14; pop %r13; pop %r12; pop %rbp; pop %rbx\n  ret\n");
 STORM(read, 0)
 STORM(write, 1)
@@ -53,7 +53,7 @@ STORM(pread64, 17)
 STORM(pwrite64, 18)
 
 static uint64_t loop_start, loop_end, fd_in, buffer_in, offset_in;
-static volatile int signals, inside, wrong, after_call;
+static volatile int inside, wrong, after_call;
 static volatile double end;
 
 static double now(void)
@@ -67,7 +67,6 @@ static void handler(int number, siginfo_t *info, void *context)
 {
     (void)number, (void)info;
     const greg_t *regs = ((const ucontext_t *)context)->uc_mcontext.gregs;
-    signals++;
     storm_over = now() > end;
     if ((uint64_t)regs[REG_RIP] < loop_start || (uint64_t)regs[REG_RIP] >= loop_end) {
         wrong += (uint64_t)regs[REG_RIP] >> 32 == 0x7000; /* nothing of the program's lies there */
@@ -97,7 +96,7 @@ static void run(const char *name, uint64_t (*storm)(int, void *, int64_t), const
     fd_in = (uint64_t)file;
     buffer_in = (uint64_t)buffer;
     offset_in = (uint64_t)offset;
-    signals = inside = after_call = 0;
+    inside = after_call = 0;
     storm_over = 0;
     end = now() + SECONDS;
     const struct itimerval often = {{0, 20}, {0, 20}}, never = {{0, 0}, {0, 0}};
