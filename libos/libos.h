@@ -22,7 +22,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "libos/abi_errno.h"
+#include "libos/abi/errno.h"
 #include "pal/pal.h"
 #include "shim/shim.h"
 

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
 # Included by the Makefile.
 # The boundary filter is compiled from the table of host calls when pal-run is built.
-$(B)/filter-gen: loader/gen/filter.c pal/linux/hostcalls.def ; @mkdir -p $(@D); $(CC) $(HOSTED) $< -o $@ -lseccomp
+$(B)/filter-gen: loader/launch/gen/filter.c pal/linux/hostcalls.def ; @mkdir -p $(@D); $(CC) $(HOSTED) $< -o $@ -lseccomp
 $(B)/include/loader/filter.inc: $(B)/filter-gen ; @mkdir -p $(@D); $< > $@.new && mv $@.new $@
-$(B)/loader/filter.o: HOSTED += -I$(B)/include
-$(B)/loader/filter.o: $(B)/include/loader/filter.inc
+$(B)/loader/launch/filter.o: HOSTED += -I$(B)/include
+$(B)/loader/launch/filter.o: $(B)/include/loader/filter.inc
 docs/hostcalls.md: $(B)/filter-gen ; $< table > $@
 # Runs before libc's own start: no TLS, no libc functions.
-$(B)/loader/start.o $(B)/loader/filter.o: HOSTED += -ffreestanding -fno-stack-protector $(if $(findstring clang,$(CC)),,-fno-tree-loop-distribute-patterns) -mgeneral-regs-only -U_FORTIFY_SOURCE
+$(B)/loader/launch/picoprocess.o $(B)/loader/launch/filter.o: HOSTED += -ffreestanding -fno-stack-protector $(if $(findstring clang,$(CC)),,-fno-tree-loop-distribute-patterns) -mgeneral-regs-only -U_FORTIFY_SOURCE
 $(B)/loader/%.o: loader/%.S ; @mkdir -p $(@D); $(CC) $(HOSTED) -c $< -o $@

@@ -10,7 +10,7 @@
  * `out_end` what a function may change: libos_classify takes the guest's registers from there.  One before that finds
  * RIP in the image: it is left to the check at `leave`, or behind the direct call.
  */
-#include "libos/direct.h"
+#include "libos/entry/fastpath.h"
 #include "shim/shim.h"
 
     .cfi_sections .debug_frame /* for debuggers: nothing unwinds at run time */

@@ -2,7 +2,7 @@
 """For gdb on a picoprocess:  gdb -x shim/gdb.py -p PID
 
 stepi ends at one of the guest's own instructions: never in a stub, the libOS or the PAL.  Of a rewritten site all that
-its stub stands for (shim/site.h) is one step; a system call that traps is one with the instruction behind it, since gdb
+its stub stands for (shim/rewrite/rewrite.h) is one step; a system call that traps is one with the instruction behind it, since gdb
 takes the trap's signal for one that came before the step.  The libOS's symbols are loaded, and the signals that the PAL
 works with pass without a word.  Only for debugging: the guest could change all that this reads.
 """
@@ -18,9 +18,9 @@ def register(name):
 
 
 def in_stub(address):
-    count = int(gdb.parse_and_eval("'shim/area.c'::count"))
+    count = int(gdb.parse_and_eval("'shim/rewrite/trampoline_pool.c'::count"))
     size = 0x10000  # AREA_SIZE
-    bases = (int(gdb.parse_and_eval("(unsigned long)'shim/area.c'::areas[%d]->base" % i)) for i in range(count))
+    bases = (int(gdb.parse_and_eval("(unsigned long)'shim/rewrite/trampoline_pool.c'::areas[%d]->base" % i)) for i in range(count))
     return any(base <= address < base + size for base in bases)
 
 

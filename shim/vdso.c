@@ -4,8 +4,8 @@
  * guest finds this image, which jumps there.  Slots hold host addresses, so whoever moves a process to another
  * host makes the page anew.
  */
-#include "libos/calls.h"
-#include "libos/memory.h"
+#include "libos/syscalls.h"
+#include "libos/mm/mm.h"
 
 extern const char vdso_image[], vdso_image_end[], vdso_slots[];
 

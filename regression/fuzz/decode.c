@@ -7,8 +7,8 @@
  * fuzz-decode -r COUNT SEED: the same over random bytes, where a refusal is expected.
  */
 #include "regression/fuzz/text.h"
-#include "shim/decode.h"
-#include "shim/relocate.h"
+#include "shim/rewrite/decode.h"
+#include "shim/rewrite/trampoline.h"
 
 #include <capstone/capstone.h>
 #include <inttypes.h>

@@ -6,7 +6,7 @@
  * threads while it is being rewritten, under a shower of signals whose handler sends the thread back to the guest
  * address that its place stands for.  Registers and flags must come out as they do when nothing is rewritten.
  */
-#include "shim/site.h"
+#include "shim/rewrite/rewrite.h"
 
 #include <errno.h>
 #include <linux/membarrier.h>

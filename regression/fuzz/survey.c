@@ -5,10 +5,10 @@
  * boundaries.
  */
 #include "regression/fuzz/text.h"
-#include "shim/decode.h"
-#include "shim/plan.h"
-#include "shim/relocate.h"
-#include "shim/site.h"
+#include "shim/rewrite/decode.h"
+#include "shim/rewrite/plan.h"
+#include "shim/rewrite/trampoline.h"
+#include "shim/rewrite/rewrite.h"
 
 #include <capstone/capstone.h>
 #include <stdlib.h>

@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A system call from the frame to its function and back, and the other ways in: interrupts, exceptions, classification
+ * of an address for the PAL's handlers.
+ */
+#include "libos/syscalls.h"
+#include "libos/fs/vfs.h"
+#include "libos/task/task.h"
+#include "shim/rewrite/rewrite.h"
+
+typedef int64_t (*call_function)(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t);
+
+static int64_t call_none(void)
+{
+    return -ENOSYS;
+}
+
+static int64_t refuse_EPERM(void) { return -EPERM; }
+static int64_t refuse_EACCES(void) { return -EACCES; }
+static int64_t refuse_EINVAL(void) { return -EINVAL; }
+static int64_t refuse_EOPNOTSUPP(void) { return -EOPNOTSUPP; }
+
+/* Fewer parameters than six are no matter in this calling convention: surplus registers are not looked at. */
+const call_function libos_calls[LIBOS_CALLS] = {
+#define CALL0(number, name, note) [number] = (call_function)(void (*)(void))sys_##name,
+#define CALL1(number, name, note, ...) [number] = (call_function)(void (*)(void))sys_##name,
+#define CALL2(number, name, note, ...) [number] = (call_function)(void (*)(void))sys_##name,
+#define CALL3(number, name, note, ...) [number] = (call_function)(void (*)(void))sys_##name,
+#define CALL4(number, name, note, ...) [number] = (call_function)(void (*)(void))sys_##name,
+#define CALL5(number, name, note, ...) [number] = (call_function)(void (*)(void))sys_##name,
+#define CALL6(number, name, note, ...) [number] = (call_function)(void (*)(void))sys_##name,
+#define NONE(number, name, why) [number] = (call_function)(void (*)(void))call_none,
+#define REFUSED(number, name, error, why) [number] = (call_function)(void (*)(void))refuse_##error,
+#include "libos/syscalls.def"
+#undef CALL0
+#undef CALL1
+#undef CALL2
+#undef CALL3
+#undef CALL4
+#undef CALL5
+#undef CALL6
+#undef NONE
+#undef REFUSED
+};
+
+#define TRAP_DEBUG 1 /* the CPU's vector */
+
+bool libos_dispatch_slowly; /* --trace or --stats */
+bool libos_direct;          /* --trace and --stats want to see every call, and a host must be up to it */
+
+static int64_t call(const struct frame *frame)
+{
+    uint32_t number = (uint32_t)frame->number;
+    if (UNLIKELY(number >= LIBOS_CALLS || !libos_calls[number]))
+        return -ENOSYS;
+    const struct pal_context *regs = &frame->regs;
+    return libos_calls[number](regs->rdi, regs->rsi, regs->rdx, regs->r10, regs->r8, regs->r9);
+}
+
+/* Results from -520 to -512 are no errno: the call was interrupted, or has replaced the registers. */
+static bool is_special(int64_t result)
+{
+    return (uint64_t)(result + 520) <= 8;
+}
+
+void libos_failed(struct frame *frame, int64_t result)
+{
+    struct thread *thread = current();
+    for (;;) {
+        result = rw_settle((uint32_t)frame->number, (int32_t)frame->regs.rdi, result);
+        if (!is_special(result)) {
+            frame->regs.rax = (uint64_t)result;
+            break;
+        }
+        if (result == FRAME_REPLACED || !signal_work(frame, result))
+            break;
+        thread->deadline_valid = 1; /* the time that has passed counts */
+        result = call(frame);
+    }
+    thread->deadline_valid = 0;
+    signal_mask_done(result); /* of a call that failed before it got to its mask a second time */
+}
+
+/* Between the trap and the call, so that a call which changes the text or forks finds the sites at rest. */
+static void rewrite(struct frame *frame)
+{
+    rewrite_trapped(frame->regs.rip);
+    frame->resume = site_resume(frame->regs.rip); /* the bytes behind the call may be the site's now */
+}
+
+/* The calls that entry.S does not send straight to their functions: --trace, --stats, a trap, a number without one. */
+int64_t libos_syscall(struct frame *frame)
+{
+    if (frame->how == FRAME_TRAPPED && rewriting)
+        rewrite(frame);
+    int64_t result = call(frame);
+    if (libos_dispatch_slowly)
+        trace_call(frame, result);
+    return result;
+}
+
+uint64_t call_deadline(uint64_t timeout_ns)
+{
+    struct thread *thread = current();
+    if (timeout_ns == UINT64_MAX)
+        return PAL_FOREVER;
+    if (!thread->deadline_valid) {
+        uint64_t now = 0;
+        PAL->clock_get(PAL_CLOCK_MONOTONIC, &now);
+        thread->deadline = timeout_ns > PAL_FOREVER - 1 - now ? PAL_FOREVER - 1 : now + timeout_ns;
+    }
+    return thread->deadline;
+}
+
+/* No call of the libOS leaves the guest a restart block: a restart without a handler happens in finish(). */
+int64_t sys_restart_syscall(void)
+{
+    return -EINTR;
+}
+
+void frame_set_rip(struct frame *frame, guest_t rip)
+{
+    frame->regs.rip = rip;
+    frame->resume = site_resume(rip);
+}
+
+static void frame_from_saved(struct frame *frame)
+{
+    frame->regs = tcb()->saved;
+    frame->number = UINT64_MAX;
+    frame->how = FRAME_UPCALL;
+    frame_set_rip(frame, site_guest(frame->regs.rip));
+}
+
+void libos_work(struct frame *frame)
+{
+    signal_work(frame, 0);
+}
+
+void libos_interrupt(struct frame *frame)
+{
+    frame_from_saved(frame);
+    signal_work(frame, 0);
+}
+
+void libos_exception(struct frame *frame)
+{
+    struct pal_exception exception = tcb()->exception;
+    uint64_t rip = tcb()->saved.rip;
+    bool stepped = exception.trap == TRAP_DEBUG;
+    /* The guest met a site that is being, or has been, rewritten; or it steps, but not yet past an instruction. */
+    uint64_t retry = !stepped ? site_fault(rip) : site_between(rip) ? rip : 0;
+    frame_from_saved(frame);
+    if (retry)
+        frame->resume = retry;
+    else
+        signal_exception(&exception);
+}
+
+static bool is_between(uint64_t rip, const char *start, const char *end)
+{
+    return rip >= (uint64_t)(uintptr_t)start && rip < (uint64_t)(uintptr_t)end;
+}
+
+/* entry.S's direct calls leave in the frame what a function may change.  The rest is still the guest's. */
+static void frame_complete(struct frame *frame, const struct pal_context *now)
+{
+    struct pal_context *regs = &frame->regs;
+    regs->r15 = now->r15;
+    regs->r14 = now->r14;
+    regs->r13 = now->r13;
+    regs->r12 = now->r12;
+    regs->rbp = now->rbp;
+    regs->rbx = now->rbx;
+    regs->rcx = regs->rip;
+    regs->rflags = (now->rflags & ~(uint64_t)FLAGS_ARITHMETIC) | (frame->arithmetic >> 8 & 0xff & FLAGS_ARITHMETIC) |
+                   (frame->arithmetic & 1) << 11;
+    regs->r11 = regs->rflags;
+    frame->resume = tcb()->libos[2];
+}
+
+/* In the PAL's handlers: no locks, no calls. */
+uint32_t libos_classify(struct pal_context *context, uint32_t is_exception)
+{
+    extern const char image_text_end[], shim_way_out[], shim_way_out_end[], shim_syscall_stepped[];
+    extern const char shim_plain_out[], shim_plain_out_end[], shim_at_out[], shim_at_out_end[];
+    extern const uint64_t image_fixups[][2], image_fixups_end[][2];
+    uint64_t rip = context->rip;
+    if (rip < PAL_IMAGE_BASE || rip >= (uint64_t)(uintptr_t)image_text_end)
+        return PAL_IN_GUEST;
+    bool direct = is_between(rip, shim_plain_out, shim_plain_out_end) || is_between(rip, shim_at_out, shim_at_out_end);
+    if (direct)
+        frame_complete(current_frame(), context);
+    if (direct || is_between(rip, shim_way_out, shim_way_out_end)) {
+        *context = current_frame()->regs; /* whole until the very end: the guest is as good as there */
+        if (!is_exception)
+            return PAL_IN_GUEST;
+        context->rip = current_frame()->resume; /* it single-steps, but has made no step yet: the host resumes it */
+        return PAL_FIXED;
+    }
+    if (is_exception && rip == (uint64_t)(uintptr_t)shim_syscall_call) { /* a step out of a stub */
+        context->rip = (uint64_t)(uintptr_t)shim_syscall_stepped;
+        context->rflags &= ~(uint64_t)FLAG_TRAP;
+        return PAL_FIXED;
+    }
+    if (is_exception) {
+        for (const uint64_t(*fixup)[2] = image_fixups; fixup < image_fixups_end; fixup++) {
+            if ((*fixup)[0] == rip) {
+                context->rip = (*fixup)[1];
+                return PAL_FIXED;
+            }
+        }
+    }
+    return PAL_IN_LIBOS;
+}

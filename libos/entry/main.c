@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: MIT */
+/* The image's header, and the start of the first process. */
+#include "libos/fs/vfs.h"
+#include "libos/mm/mm.h"
+#include "libos/task/task.h"
+#include "libos/lib/stats.h"
+
+const struct pal_api *PAL;
+const struct pal_boot *boot;
+extern bool libos_dispatch_slowly;
+
+static void start(const struct pal_api *api, const struct pal_boot *from) __attribute__((noreturn));
+
+extern char image_text_end[], image_arena_end[], shim_syscall_trap[], shim_exception[], shim_interrupt[];
+
+__attribute__((used, section(".image_header"))) static const struct pal_image_header header = {
+    .magic = PAL_IMAGE_MAGIC,
+    .abi_version = PAL_ABI_VERSION,
+    .text_end = (uint64_t)image_text_end,
+    .arena_end = (uint64_t)image_arena_end,
+    .start = start,
+    .syscall_trap = (uint64_t)shim_syscall_trap,
+    .exception = (uint64_t)shim_exception,
+    .interrupt = (uint64_t)shim_interrupt,
+    .classify = libos_classify,
+};
+
+static const char *why(int64_t error)
+{
+    switch (-error) {
+    case ENOENT:
+        return "not found, or its interpreter is not: check the path, and that a mount covers it";
+    case EACCES:
+        return "permission denied: it must be an executable file that the policy shows";
+    case ENOEXEC:
+        return "not a program for this machine: it must be x86-64 ELF, or a script with #!";
+    case ENOMEM:
+        return "no memory: raise limits.memory";
+    default:
+        return "cannot be started";
+    }
+}
+
+static void start(const struct pal_api *api, const struct pal_boot *from)
+{
+    boot = from;
+    PAL = stats_wrap(api);
+    heap_init(header.arena_end);
+    libos_dispatch_slowly = boot->trace || boot->stats;
+    libos_direct = !libos_dispatch_slowly && boot->capabilities & PAL_KEEPS_FLAGS;
+    mm_init();
+    rewrite_init();
+    process_init();
+    struct exec_image *image;
+    int64_t error = exec_prepare_boot(&image);
+    if (error < 0) {
+        log_line("pal-run: %s: %s (errno %d)", boot->program, why(error), (int)-error);
+        PAL->process_exit(error == -ENOENT ? 127 : 126);
+    }
+    exec_commit(image, current_frame());
+    frame_enter_guest();
+}

@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Answers about names that are kept: attributes, "no such file", contents of symlinks, paths without symlinks.
+ *
+ * They lie in the shared segment, for all processes of the sandbox.  An answer is asked for `WORTH` times before the
+ * host is told to watch what it depends on, which costs several plain requests; one that didn't hold needs more the
+ * next time.  At each use the host says whether the answer still is right: nothing here goes by time or by trust.
+ *
+ * No locks: an entry's sequence is odd while it is written, and a reader looks twice.  A writer that dies leaves its
+ * entry odd for ever, which costs that entry.
+ */
+#include "libos/syscalls.h"
+#include "libos/fs/vfs.h"
+#include "libos/task/table.h"
+
+#define WAYS 4u
+#define WORTH 3u
+#define REFUSED 15u    /* asked for in vain: it can't be kept */
+#define LOST_MOST 4u   /* then an answer is worth keeping after WORTH << LOST_MOST requests */
+#define ADMITTED 8u    /* one in so many replaces an answer that still is right: else a long round would keep none */
+
+struct kept {
+    uint32_t sequence, hash;
+    uint32_t waits; /* requests until it is worth keeping again */
+    uint16_t path_size, text_size;
+    int16_t result;
+    uint8_t kind, lost; /* lost: how often it turned out not to hold */
+    struct pal_lasting lasting;
+    struct pal_attributes attributes;
+    char bytes[512 - 24 - sizeof(struct pal_lasting) - sizeof(struct pal_attributes)]; /* path, text */
+};
+_Static_assert(sizeof(struct kept) == 512, "entries don't share cache lines");
+
+/* What was asked. */
+enum { KIND_NOFOLLOW = 1, KIND_READ = 2 };
+struct question {
+    const struct name *name;
+    uint32_t kind, hash;
+};
+
+static struct kept *entries; /* KEPT_SETS * WAYS */
+static struct kept_state *state;
+
+uint64_t kept_init(uint64_t at, struct kept_state *shared_state)
+{
+    entries = (struct kept *)(uintptr_t)at;
+    state = shared_state;
+    return at + KEPT_SETS * WAYS * sizeof *entries;
+}
+
+void kept_mapped(void)
+{
+    if (!atomic_get(&state->mapped))
+        atomic_set(&state->mapped, 1u);
+}
+
+/* ---- Questions --------------------------------------------------------------------------------------------------- */
+
+static uint32_t hash_of(const char *bytes, size_t size, uint32_t kind)
+{
+    uint64_t hash = kind + 1, word = 0;
+    for (; size >= 8; size -= 8, bytes += 8) {
+        __builtin_memcpy(&word, bytes, 8);
+        hash = (hash ^ word) * 0x9e3779b97f4a7c15u;
+        hash ^= hash >> 32;
+    }
+    for (word = 0; size; size--)
+        word = word << 8 | (uint8_t)bytes[size - 1];
+    hash = (hash ^ word) * 0x9e3779b97f4a7c15u;
+    return (uint32_t)(hash >> 32);
+}
+
+static struct question question_of(const struct name *name, bool reads)
+{
+    struct question question = {.name = name,
+                                .kind = (name->nofollow ? KIND_NOFOLLOW : 0) | (reads ? KIND_READ : 0)};
+    question.hash = hash_of(name->path.bytes, name->path.size, question.kind);
+    return question;
+}
+
+static struct kept *set_of(const struct question *question)
+{
+    return &entries[question->hash % KEPT_SETS * WAYS];
+}
+
+/* Most programs keep little: so the entries' pages are touched only where there is something. */
+static uint64_t *used_word(const struct question *question)
+{
+    return &state->used[question->hash % KEPT_SETS / 64];
+}
+
+static uint64_t used_bit(const struct question *question)
+{
+    return 1ull << question->hash % 64;
+}
+
+static bool is_same(const struct kept *entry, const struct question *question)
+{
+    const char *a = entry->bytes, *b = question->name->path.bytes;
+    uint32_t size = question->name->path.size;
+    if (entry->hash != question->hash || entry->kind != question->kind || entry->path_size != size ||
+        size > sizeof entry->bytes)
+        return false;
+    for (; size >= 8; size -= 8, a += 8, b += 8) {
+        uint64_t x, y;
+        __builtin_memcpy(&x, a, 8);
+        __builtin_memcpy(&y, b, 8);
+        if (x != y)
+            return false;
+    }
+    return memcmp(a, b, size) == 0;
+}
+
+/* ---- Looking up -------------------------------------------------------------------------------------------------- */
+
+static bool still_holds(const struct pal_lasting *lasting, uint32_t type)
+{
+    if (lasting->parts & PAL_LASTING_WRITABLE && type == PAL_TYPE_FILE && atomic_get(&state->mapped))
+        return false;
+    return lasting->parts && PAL->name_lasts(lasting) == 1;
+}
+
+/* It didn't hold: it is not asked about again until it is kept anew. */
+static void lose(struct kept *entry, uint32_t sequence)
+{
+    if (!atomic_replace32(&entry->sequence, sequence, sequence + 1))
+        return;
+    if (entry->lasting.parts && entry->lost < LOST_MOST)
+        entry->lost++;
+    entry->lasting.parts = 0;
+    entry->waits = WORTH << entry->lost;
+    atomic_set(&entry->sequence, sequence + 2);
+}
+
+/* The answer's result, copied out whole, or KEPT_NOTHING. */
+static int64_t look_up(const struct question *question, struct pal_attributes *attributes, struct pal_path_buffer *text)
+{
+    struct kept *set = set_of(question);
+    if (!(atomic_get(used_word(question)) & used_bit(question)))
+        return KEPT_NOTHING;
+    for (uint32_t way = 0; way < WAYS; way++) {
+        struct kept *entry = &set[way];
+        uint32_t sequence = atomic_get(&entry->sequence);
+        if (sequence & 1 || !is_same(entry, question))
+            continue;
+        struct pal_lasting lasting = entry->lasting;
+        int64_t result = entry->result;
+        if (attributes)
+            *attributes = entry->attributes;
+        if (text) {
+            text->size = MIN(entry->text_size, sizeof entry->bytes - question->name->path.size);
+            memcpy(text->bytes, entry->bytes + question->name->path.size, text->size);
+            text->bytes[text->size] = 0;
+        }
+        __atomic_thread_fence(__ATOMIC_ACQUIRE);
+        if (atomic_get(&entry->sequence) != sequence || !lasting.parts)
+            return KEPT_NOTHING;
+        if (LIKELY(still_holds(&lasting, attributes && !result ? attributes->type : 0)))
+            return result;
+        lose(entry, sequence);
+        break;
+    }
+    return KEPT_NOTHING;
+}
+
+/* ---- Keeping ----------------------------------------------------------------------------------------------------- */
+
+/*
+ * Counts requests for a name.  One that comes between takes the place of another: so a long round of names, each looked
+ * at now and then, costs no more than the requests.
+ */
+static uint16_t *cell_of(const struct question *question, uint16_t *tag)
+{
+    *tag = (uint16_t)(question->hash >> 16 & 0xfff0);
+    return &state->asked[question->hash % KEPT_ASKED];
+}
+
+static uint32_t count_request(const struct question *question)
+{
+    uint16_t tag, *cell = cell_of(question, &tag), was = __atomic_load_n(cell, __ATOMIC_RELAXED);
+    uint32_t count = (was & 0xfff0) == tag ? was & 0xf : 0;
+    if (count == REFUSED)
+        return 0;
+    count = MIN(count + 1, REFUSED - 1);
+    __atomic_store_n(cell, (uint16_t)(tag | count), __ATOMIC_RELAXED); /* a lost update does no harm */
+    return count;
+}
+
+static void refuse(const struct question *question)
+{
+    uint16_t tag, *cell = cell_of(question, &tag);
+    __atomic_store_n(cell, (uint16_t)(tag | REFUSED), __ATOMIC_RELAXED);
+}
+
+/* Where an answer could be kept, once it has been asked for often enough; else NULL. */
+static struct kept *room_for(const struct question *question)
+{
+    struct kept *set = set_of(question), *free = NULL;
+    if (LIKELY(count_request(question) < WORTH) || question->name->path.size > sizeof set->bytes)
+        return NULL;
+    for (uint32_t way = 0; way < WAYS; way++) {
+        struct kept *entry = &set[way];
+        if (atomic_get(&entry->sequence) & 1)
+            continue;
+        if (is_same(entry, question)) {
+            if (!entry->waits)
+                return entry;
+            entry->waits--;
+            return NULL;
+        }
+        if (!entry->lasting.parts)
+            free = entry;
+    }
+    for (uint32_t way = 0; way < WAYS && !free; way++)
+        if (!(atomic_get(&set[way].sequence) & 1) && PAL->name_lasts(&set[way].lasting) != 1)
+            free = &set[way];
+    if (!free && __atomic_fetch_add(&state->turn, 1, __ATOMIC_RELAXED) % ADMITTED == 0)
+        free = &set[question->hash / KEPT_SETS % WAYS];
+    return free;
+}
+
+static void keep(struct kept *entry, const struct question *question, int64_t result, const struct pal_lasting *lasting,
+                 const struct pal_attributes *attributes, const struct pal_path_buffer *text)
+{
+    uint32_t path_size = question->name->path.size, text_size = text && result >= 0 ? text->size : 0;
+    uint32_t sequence = atomic_get(&entry->sequence);
+    if (lasting->parts == PAL_LASTING_LATER)
+        return;
+    if (!(lasting->parts & PAL_LASTING) || path_size + text_size > sizeof entry->bytes) {
+        refuse(question);
+        return;
+    }
+    if (sequence & 1 || !atomic_replace32(&entry->sequence, sequence, sequence + 1))
+        return;
+    if (!is_same(entry, question))
+        entry->lost = 0;
+    entry->waits = 0;
+    entry->hash = question->hash;
+    entry->kind = (uint8_t)question->kind;
+    entry->path_size = (uint16_t)path_size;
+    entry->text_size = (uint16_t)text_size;
+    entry->result = (int16_t)result;
+    entry->lasting = *lasting;
+    if (attributes && result >= 0)
+        entry->attributes = *attributes;
+    memcpy(entry->bytes, question->name->path.bytes, path_size);
+    if (text_size)
+        memcpy(entry->bytes + path_size, text->bytes, text_size);
+    atomic_set(&entry->sequence, sequence + 2);
+    if (!(atomic_get(used_word(question)) & used_bit(question)))
+        atomic_or(used_word(question), used_bit(question));
+}
+
+/* ---- What others ask --------------------------------------------------------------------------------------------- */
+
+static int64_t ask_attributes(const struct question *question, struct kept *room, uint64_t later,
+                              struct pal_attributes *out, struct pal_path_buffer *escape)
+{
+    struct pal_lasting lasting = {.parts = later};
+    struct pal_name asked = name_asked(question->name);
+    asked.lasting = room ? &lasting : NULL;
+    int64_t result = PAL->attributes_get(PAL_NO_HANDLE, &asked, out, escape);
+    if (room)
+        keep(room, question, result, &lasting, out, NULL);
+    return result;
+}
+
+int64_t host_name_attributes(const struct name *name, struct pal_attributes *out, struct pal_path_buffer *escape)
+{
+    struct question question = question_of(name, false);
+    int64_t result = look_up(&question, out, NULL);
+    if (LIKELY(result != KEPT_NOTHING))
+        return result;
+    return ask_attributes(&question, room_for(&question), PAL_LASTING_LATER, out, escape);
+}
+
+int64_t kept_attributes(const struct name *name, struct pal_attributes *out)
+{
+    struct question question = question_of(name, false);
+    return look_up(&question, out, NULL);
+}
+
+int64_t kept_attributes_ask(const struct name *name, struct pal_attributes *out)
+{
+    struct question question = question_of(name, false);
+    struct kept *room = room_for(&question);
+    return room ? ask_attributes(&question, room, 0, out, NULL) : KEPT_NOTHING;
+}
+
+int64_t host_name_read(const struct name *name, struct pal_path_buffer *out)
+{
+    struct question question = question_of(name, true);
+    int64_t result = look_up(&question, NULL, out);
+    if (result != KEPT_NOTHING)
+        return result;
+    struct pal_lasting lasting = {.parts = 0};
+    struct kept *room = room_for(&question);
+    struct pal_name asked = name_asked(name);
+    asked.lasting = room ? &lasting : NULL;
+    result = PAL->name_read(&asked, out);
+    if (room)
+        keep(room, &question, result, &lasting, NULL, out);
+    return result;
+}

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Files whose bytes are the host's: plain files, directories, pipes, terminals, sections.  Data moves directly between
+ * the host's object and guest memory; offset and status flags live in the host's object, so fork shares them as Linux
+ * does.
+ */
+#include "libos/fs/vfs.h"
+#include "libos/tty/termios.h"
+#include "libos/tty/job_control.h"
+#include "libos/net/socket.h"
+
+int64_t handle_read(pal_handle_t handle, const struct pal_vector *vector, uint32_t count, int64_t offset)
+{
+    if (LIKELY(count == 1))
+        return PAL->stream_read(handle, vector->base, vector->size, offset);
+    return PAL->stream_vectors(handle, vector, count, offset, PAL_VECTORS_READ);
+}
+
+int64_t handle_write(pal_handle_t handle, const struct pal_vector *vector, uint32_t count, int64_t offset)
+{
+    if (LIKELY(count == 1))
+        return PAL->stream_write(handle, vector->base, vector->size, offset);
+    return PAL->stream_vectors(handle, vector, count, offset, PAL_VECTORS_WRITE);
+}
+
+static int64_t host_read(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset)
+{
+    return handle_read(file->handle, vector, count, offset);
+}
+
+static int64_t host_write(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset)
+{
+    return handle_write(file->handle, vector, count, offset);
+}
+
+static int64_t host_seek(struct file *file, int64_t offset, int whence)
+{
+    struct pal_seek seek = {.offset = offset, .whence = (uint32_t)whence};
+    int64_t result = PAL->stream_control(file->handle, PAL_CTL_SEEK, &seek, sizeof(seek));
+    return result < 0 ? result : seek.offset;
+}
+
+static int64_t host_list(struct file *file, guest_t buffer, uint64_t size)
+{
+    return PAL->stream_list(file->handle, buffer, size);
+}
+
+static int64_t host_attributes(struct file *file, struct pal_attributes *out)
+{
+    return PAL->attributes_get(file->handle, NULL, out, NULL);
+}
+
+static int64_t host_map(struct file *file, guest_t address, uint64_t size, uint32_t protection, uint32_t flags,
+                        uint64_t offset)
+{
+    if (flags & PAL_MAP_SHARED && file_writable(file))
+        kept_mapped();
+    return PAL->memory_map(address, size, protection, flags, file->handle, offset);
+}
+
+/* O_PATH: a place, not the bytes.  The host may have given no handle: then the name says what is there now. */
+static int64_t path_attributes(struct file *file, struct pal_attributes *out)
+{
+    struct name name;
+    if (file->handle != PAL_NO_HANDLE)
+        return PAL->attributes_get(file->handle, NULL, out, NULL);
+    int64_t result = name_from_path(file->path, file->flags & O_NOFOLLOW, &name);
+    return result < 0 ? result : name_attributes(&name, out);
+}
+
+#define HOST_BYTES .read = host_read, .write = host_write, .direct = true
+
+static const struct file_ops plain_ops = {
+    .kind = "file", HOST_BYTES, .seek = host_seek, .attributes = host_attributes,
+    .control = plain_ioctl, .map = host_map,
+};
+/* The same, of a file whose handle may outlive it: see spare.c. */
+const struct file_ops spare_ops = {
+    .kind = "file", HOST_BYTES, .seek = host_seek, .attributes = host_attributes,
+    .control = plain_ioctl, .map = host_map, .destroy = spare_give,
+};
+static const struct file_ops directory_ops = {
+    .kind = "file", .seek = host_seek, .list = host_list, .attributes = host_attributes,
+};
+static const struct file_ops pipe_ops = {
+    .kind = "pipe", HOST_BYTES, .attributes = host_attributes, .control = plain_ioctl,
+};
+
+/*
+ * A FIFO by name.  The monitor opens it without waiting, so its reader may be there before the first writer, and would
+ * read an end of file: it waits for that writer's first bytes, or its end, before its first read.  (Linux waits in
+ * open; here programs that open two FIFOs crosswise would then wait for each other's bytes.)
+ */
+static int64_t fifo_read(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset)
+{
+    if (UNLIKELY(file->private)) {
+        struct pal_poll entry = {.handle = file->handle, .events = 1 /* POLLIN */};
+        int64_t result = PAL->poll(&entry, 1, PAL_FOREVER);
+        if (result < 0)
+            return result == -EINTR ? -ERESTARTSYS : result;
+        file->private = 0;
+    }
+    return host_read(file, vector, count, offset);
+}
+
+static const struct file_ops fifo_ops = {
+    .kind = "pipe", .read = fifo_read, .write = host_write, .attributes = host_attributes, .control = plain_ioctl,
+};
+static const struct file_ops character_ops = {
+    .kind = "file", HOST_BYTES, .seek = host_seek, .attributes = host_attributes,
+    .control = plain_ioctl, .map = host_map,
+};
+const struct file_ops host_path_ops = {.kind = "file", .attributes = path_attributes};
+
+const struct file_ops *host_ops(uint32_t type)
+{
+    switch (type) {
+    case PAL_TYPE_DIRECTORY: return &directory_ops;
+    case PAL_TYPE_FIFO: return &pipe_ops;
+    case PAL_TYPE_SOCKET: return &socket_ops;
+    case PAL_TYPE_CHARACTER: return &character_ops;
+    default: return &plain_ops;
+    }
+}
+
+int64_t host_file_new(pal_handle_t handle, uint32_t flags, uint32_t type, const char *path, struct file **out)
+{
+    char *copy = path ? alloc_copy(path, strlen(path) + 1) : NULL;
+    struct file *file = NULL;
+    if (!path || copy)
+        file = file_new(flags & O_PATH ? &host_path_ops : host_ops(type), handle, flags);
+    if (!file) {
+        release(copy);
+        if (handle != PAL_NO_HANDLE)
+            PAL->handle_close(handle);
+        return -ENOMEM;
+    }
+    file->type = type;
+    file->path = copy;
+    if (type == PAL_TYPE_FIFO && path && !(flags & (O_PATH | O_NONBLOCK)) && (flags & O_ACCMODE) == O_RDONLY) {
+        file_ops_set(file, &fifo_ops);
+        file->private = 1;
+    }
+    if (type == PAL_TYPE_CHARACTER && handle != PAL_NO_HANDLE && !(flags & O_PATH))
+        tty_adopt(file);
+    *out = file;
+    return 0;
+}

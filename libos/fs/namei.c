@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Calls that change names: mkdir, rmdir, unlink, rename, link, symlink, mknod.
+ *
+ * The monitor does them.  Here: what depends on how the path was written (final "." and ".."), umask, and that nothing
+ * changes in the libOS's own file systems or among the ancestors of mounts.
+ */
+#include "libos/syscalls.h"
+#include "libos/fs/vfs.h"
+#include "libos/task/task.h"
+
+/* An ancestor of mounts, or a name in one: nothing changes there. */
+static int64_t refuse(uint32_t op, struct name *name)
+{
+    struct pal_attributes attributes;
+    name->nofollow = true;
+    int64_t found = name_attributes(name, &attributes);
+    if (op == PAL_MKDIR || op == PAL_SYMLINK || op == PAL_MKFIFO || op == PAL_MKSOCKET)
+        return found == 0 ? -EEXIST : found == -ENOENT ? -EROFS : found;
+    return found < 0 ? found : op == PAL_UNLINK ? -EISDIR : -EBUSY;
+}
+
+static int64_t change(uint32_t op, struct name *name, const struct pal_name *other, uint32_t mode)
+{
+    struct pal_path_buffer escape;
+    for (uint32_t hops = 0; hops < NAME_HOPS; hops++) {
+        int64_t result;
+        if (name_is_own(name)) {
+            result = own_change(op, name->path.bytes, &escape);
+        } else {
+            struct pal_name asked = name_asked(name);
+            result = PAL->name_change(op, &asked, other, mode, &escape);
+        }
+        if (result == -ENOTUNIQ)
+            return refuse(op, name);
+        if (result != -EREMOTE)
+            return result;
+        result = name_follow(name, &escape);
+        if (result < 0)
+            return result;
+    }
+    return -ELOOP;
+}
+
+/* A plain name with a slash after it: what is there must be a directory. */
+static int64_t check_slash(struct name *name)
+{
+    struct pal_attributes attributes;
+    if (!name->directory || name->last != NAME_NORMAL)
+        return 0;
+    name->nofollow = false;
+    int64_t result = name_attributes(name, &attributes);
+    name->nofollow = true;
+    return result;
+}
+
+static int64_t name_to_change(int directory, guest_t path, struct name *out)
+{
+    int64_t result = name_from_guest(directory, path, 0, out);
+    out->nofollow = true;
+    return result;
+}
+
+/* ---- Make -------------------------------------------------------------------------------------------------------- */
+
+static int64_t make_at(uint32_t op, int directory, guest_t path, uint32_t mode)
+{
+    struct name name;
+    int64_t result = name_to_change(directory, path, &name);
+    if (result < 0)
+        return result;
+    if (name.last != NAME_NORMAL)
+        return -EEXIST;
+    if (op != PAL_MKDIR && name.directory) {
+        result = check_slash(&name);
+        return result == 0 ? -EEXIST : result;
+    }
+    return change(op, &name, NULL, mode & ~fs_umask(current_process()->fs));
+}
+
+int64_t name_make_socket(struct name *name, uint32_t mode)
+{
+    name->nofollow = true;
+    if (name->last != NAME_NORMAL || name->directory)
+        return name->last == NAME_NORMAL ? -ENOENT : -EEXIST;
+    return change(PAL_MKSOCKET, name, NULL, mode);
+}
+
+int64_t sys_mkdirat(int32_t directory, guest_t path, uint32_t mode)
+{
+    return make_at(PAL_MKDIR, directory, path, mode & (S_IRWXUGO | S_ISVTX));
+}
+
+int64_t sys_mkdir(guest_t path, uint32_t mode) { return sys_mkdirat(AT_FDCWD, path, mode); }
+
+int64_t sys_mknodat(int32_t directory, guest_t path, uint32_t mode, uint32_t device)
+{
+    (void)device;
+    uint32_t permissions = mode & S_IALLUGO, masked = permissions & ~fs_umask(current_process()->fs);
+    int64_t result;
+    struct name name;
+    struct file *file;
+    switch (mode & S_IFMT) {
+    case S_IFIFO:
+        return make_at(PAL_MKFIFO, directory, path, permissions);
+    case S_IFSOCK:
+        return make_at(PAL_MKSOCKET, directory, path, permissions);
+    case 0: case S_IFREG:
+        result = name_to_change(directory, path, &name);
+        if (result == 0)
+            result = name_open(&name, O_CREAT | O_EXCL | O_WRONLY, masked, 0, &file);
+        if (result == 0)
+            file_put(file);
+        return result;
+    case S_IFCHR: case S_IFBLK:
+        return -EPERM; /* no devices for guests */
+    case S_IFDIR:
+        return -EPERM;
+    default:
+        return -EINVAL;
+    }
+}
+
+int64_t sys_mknod(guest_t path, uint32_t mode, uint32_t device) { return sys_mknodat(AT_FDCWD, path, mode, device); }
+
+int64_t sys_symlinkat(guest_t target, int32_t directory, guest_t path)
+{
+    struct name name;
+    char contents[PAL_PATH_MAX];
+    int64_t size = copy_in_string(contents, target, sizeof(contents));
+    if (size <= 0)
+        return size < 0 ? size : -ENOENT;
+    int64_t result = name_to_change(directory, path, &name);
+    if (result < 0)
+        return result;
+    if (name.last != NAME_NORMAL)
+        return -EEXIST;
+    if (name.directory) {
+        result = check_slash(&name);
+        return result == 0 ? -EEXIST : result;
+    }
+    struct pal_name other = {.path = contents, .size = (uint32_t)size};
+    return change(PAL_SYMLINK, &name, &other, S_IRWXUGO);
+}
+
+int64_t sys_symlink(guest_t target, guest_t path) { return sys_symlinkat(target, AT_FDCWD, path); }
+
+/* ---- Remove ------------------------------------------------------------------------------------------------------ */
+
+static int64_t remove_directory(int directory, guest_t path)
+{
+    static const int16_t refused[] = {
+        [NAME_NORMAL] = 0, [NAME_DOT] = -EINVAL, [NAME_DOTDOT] = -ENOTEMPTY, [NAME_ROOT] = -EBUSY};
+    struct name name;
+    int64_t result = name_to_change(directory, path, &name);
+    if (result < 0)
+        return result;
+    return refused[name.last] ? refused[name.last] : change(PAL_RMDIR, &name, NULL, 0);
+}
+
+static int64_t remove_file(int directory, guest_t path)
+{
+    struct name name;
+    int64_t result = name_to_change(directory, path, &name);
+    if (result < 0)
+        return result;
+    if (name.last != NAME_NORMAL)
+        return -EISDIR;
+    if (name.directory) {
+        result = check_slash(&name);
+        return result == 0 ? -EISDIR : result;
+    }
+    return change(PAL_UNLINK, &name, NULL, 0);
+}
+
+int64_t sys_unlinkat(int32_t directory, guest_t path, uint32_t flags)
+{
+    if (flags & ~AT_REMOVEDIR)
+        return -EINVAL;
+    return flags ? remove_directory(directory, path) : remove_file(directory, path);
+}
+
+int64_t sys_rmdir(guest_t path) { return remove_directory(AT_FDCWD, path); }
+int64_t sys_unlink(guest_t path) { return remove_file(AT_FDCWD, path); }
+
+/* ---- Rename and link --------------------------------------------------------------------------------------------- */
+
+/* A name of the libOS's own becomes the place that it really means (/dev/shm), or is refused. */
+static int64_t leave_own(uint32_t op, struct name *name)
+{
+    struct pal_path_buffer follow;
+    for (uint32_t hops = 0; hops < NAME_HOPS && name_is_own(name); hops++) {
+        int64_t result = own_change(op, name->path.bytes, &follow);
+        if (result == -EREMOTE)
+            result = name_follow(name, &follow);
+        if (result < 0)
+            return result;
+    }
+    return 0;
+}
+
+/* Both names go to the monitor at once.  A symlink on the way that leads to the libOS's own leads to another mount. */
+static int64_t change_two(uint32_t op, struct name *from, struct name *to, uint32_t mode)
+{
+    int64_t result = leave_own(PAL_UNLINK, from);
+    if (result == 0)
+        result = leave_own(op == PAL_LINK ? PAL_LINK : PAL_UNLINK, to);
+    if (result < 0)
+        return result == -ENOENT || result == -EEXIST ? result : -EXDEV;
+    struct pal_name asked = name_asked(from), other = name_asked(to);
+    result = PAL->name_change(op, &asked, &other, mode, NULL);
+    return result == -EREMOTE ? -EXDEV : result == -ENOTUNIQ ? -EBUSY : result;
+}
+
+int64_t sys_renameat2(int32_t old_directory, guest_t old, int32_t new_directory, guest_t new, uint32_t flags)
+{
+    struct name from, to;
+    if (flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE) || flags == (RENAME_NOREPLACE | RENAME_EXCHANGE))
+        return -EINVAL;
+    int64_t result = name_to_change(old_directory, old, &from);
+    if (result == 0)
+        result = name_to_change(new_directory, new, &to);
+    if (result != 0)
+        return result;
+    if (from.last != NAME_NORMAL)
+        return -EBUSY;
+    if (to.last != NAME_NORMAL)
+        return flags & RENAME_NOREPLACE ? -EEXIST : -EBUSY;
+    struct pal_attributes attributes;
+    if (from.directory || to.directory) { /* a slash after either: what moves must be a directory */
+        result = name_attributes(&from, &attributes);
+        if (result == 0 && attributes.type != PAL_TYPE_DIRECTORY)
+            result = -ENOTDIR;
+    }
+    return result < 0 ? result : change_two(PAL_RENAME, &from, &to, flags);
+}
+
+int64_t sys_renameat(int32_t old_directory, guest_t old, int32_t new_directory, guest_t new)
+{
+    return sys_renameat2(old_directory, old, new_directory, new, 0);
+}
+
+int64_t sys_rename(guest_t old, guest_t new) { return sys_renameat2(AT_FDCWD, old, AT_FDCWD, new, 0); }
+
+int64_t sys_linkat(int32_t old_directory, guest_t old, int32_t new_directory, guest_t new, uint32_t flags)
+{
+    struct name from, to;
+    if (flags & ~(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH))
+        return -EINVAL;
+    /* AT_EMPTY_PATH needs CAP_DAC_READ_SEARCH, which nobody has here: as if it weren't given */
+    int64_t result = name_from_guest(old_directory, old, flags & AT_SYMLINK_FOLLOW ? 0 : AT_SYMLINK_NOFOLLOW, &from);
+    if (result == 0)
+        result = check_slash(&from);
+    if (result == 0)
+        result = name_to_change(new_directory, new, &to);
+    if (result != 0)
+        return result;
+    if (to.last != NAME_NORMAL)
+        return -EEXIST;
+    if (to.directory) {
+        result = check_slash(&to);
+        return result == 0 ? -EEXIST : result;
+    }
+    from.nofollow = !(flags & AT_SYMLINK_FOLLOW) && !from.directory;
+    return change_two(PAL_LINK, &from, &to, 0);
+}
+
+int64_t sys_link(guest_t old, guest_t new) { return sys_linkat(AT_FDCWD, old, AT_FDCWD, new, 0); }

@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a file is: stat(2), statx(2), access(2), statfs(2), readlink(2).
+ *
+ * name_attributes is the only way to ask for the attributes of a name.  Devices, inodes and times are the host's, so
+ * that listings look the same inside and outside.
+ */
+#include "libos/syscalls.h"
+#include "libos/fs/vfs.h"
+#include "libos/task/task.h"
+
+int64_t name_attributes(struct name *name, struct pal_attributes *out)
+{
+    struct pal_path_buffer escape;
+    for (uint32_t hops = 0; hops < NAME_HOPS; hops++) {
+        int64_t result;
+        if (name_is_own(name)) {
+            result = own_attributes(name->path.bytes, name->nofollow, out, &escape);
+        } else {
+            result = host_name_attributes(name, out, &escape);
+        }
+        if (LIKELY(result == 0))
+            return name->directory && out->type != PAL_TYPE_DIRECTORY ? -ENOTDIR : 0;
+        if (result != -EREMOTE)
+            return result;
+        result = name_follow(name, &escape);
+        if (result < 0)
+            return result;
+    }
+    return -ELOOP;
+}
+
+int64_t file_attributes(struct file *file, struct pal_attributes *out)
+{
+    if (file->ops->attributes)
+        return file->ops->attributes(file, out);
+    return file->handle == PAL_NO_HANDLE ? -EBADF : PAL->attributes_get(file->handle, NULL, out, NULL);
+}
+
+/* As the *at calls with AT_EMPTY_PATH have it: of a name, or of the descriptor itself. */
+static int64_t attributes_at(int directory, guest_t path, uint32_t flags, struct pal_attributes *out)
+{
+    struct name name;
+    int64_t result = name_from_guest(directory, path, flags, &name);
+    if (result <= 0)
+        return result < 0 ? result : name_attributes(&name, out);
+    struct file *file = file_get(directory);
+    if (!file)
+        return -EBADF;
+    result = file_attributes(file, out);
+    file_put(file);
+    return result;
+}
+
+/* ---- stat -------------------------------------------------------------------------------------------------------- */
+
+/* Seconds and nanoseconds of a time that may lie before 1970. */
+static struct linux_timespec split_time(int64_t ns)
+{
+    struct linux_timespec time = {.seconds = ns / 1000000000, .nanoseconds = ns % 1000000000};
+    if (time.nanoseconds < 0) {
+        time.seconds--;
+        time.nanoseconds += 1000000000;
+    }
+    return time;
+}
+
+static int64_t stat_to_guest(const struct pal_attributes *from, guest_t to)
+{
+    struct linux_stat stat = {
+        .dev = from->device, .ino = from->inode, .nlink = from->links, .mode = from->mode, .uid = from->uid,
+        .gid = from->gid, .rdev = from->rdevice, .size = (int64_t)from->size, .blksize = from->block_size,
+        .blocks = (int64_t)from->blocks, .atime = split_time(from->atime), .mtime = split_time(from->mtime),
+        .ctime = split_time(from->ctime),
+    };
+    return copy_out(to, &stat, sizeof(stat));
+}
+
+static int64_t stat_at(int directory, guest_t path, uint32_t flags, guest_t to)
+{
+    struct pal_attributes attributes;
+    int64_t result = attributes_at(directory, path, flags, &attributes);
+    return result < 0 ? result : stat_to_guest(&attributes, to);
+}
+
+int64_t sys_stat(guest_t path, guest_t stat) { return stat_at(AT_FDCWD, path, 0, stat); }
+int64_t sys_lstat(guest_t path, guest_t stat) { return stat_at(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, stat); }
+
+int64_t sys_newfstatat(int32_t directory, guest_t path, guest_t stat, uint32_t flags)
+{
+    if (flags & ~(AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH))
+        return -EINVAL;
+    return stat_at(directory, path, flags, stat);
+}
+
+int64_t sys_fstat(int32_t fd, guest_t stat)
+{
+    struct pal_attributes attributes;
+    struct file *file = file_get(fd);
+    if (!file)
+        return -EBADF;
+    int64_t result = file_attributes(file, &attributes);
+    file_put(file);
+    return result < 0 ? result : stat_to_guest(&attributes, stat);
+}
+
+static struct linux_statx_time statx_time(int64_t ns)
+{
+    struct linux_timespec time = split_time(ns);
+    return (struct linux_statx_time){.seconds = time.seconds, .nanoseconds = (uint32_t)time.nanoseconds};
+}
+
+static uint32_t device_major(uint64_t device) { return (uint32_t)((device >> 8 & 0xfff) | (device >> 32 & ~0xfffull)); }
+static uint32_t device_minor(uint64_t device) { return (uint32_t)((device & 0xff) | (device >> 12 & ~0xffull)); }
+
+int64_t sys_statx(int32_t directory, guest_t path, uint32_t flags, uint32_t mask, guest_t stat)
+{
+    struct pal_attributes from;
+    if (flags & ~(AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH | AT_STATX_SYNC_TYPE) ||
+        (flags & AT_STATX_SYNC_TYPE) == AT_STATX_SYNC_TYPE || mask & STATX_RESERVED)
+        return -EINVAL;
+    int64_t result = attributes_at(directory, path, flags, &from);
+    if (result < 0)
+        return result;
+    struct linux_statx to = {
+        .mask = STATX_BASIC_STATS | (from.btime ? STATX_BTIME : 0), .blksize = from.block_size, .nlink = from.links,
+        .uid = from.uid, .gid = from.gid, .mode = (uint16_t)from.mode, .ino = from.inode, .size = from.size,
+        .blocks = from.blocks, .atime = statx_time(from.atime), .ctime = statx_time(from.ctime),
+        .mtime = statx_time(from.mtime), .rdev_major = device_major(from.rdevice),
+        .rdev_minor = device_minor(from.rdevice), .dev_major = device_major(from.device),
+        .dev_minor = device_minor(from.device),
+    };
+    if (from.btime)
+        to.btime = statx_time(from.btime);
+    return copy_out(stat, &to, sizeof(to));
+}
+
+/* ---- access ------------------------------------------------------------------------------------------------------ */
+
+static bool in_group(const struct process *process, uint32_t own, uint32_t gid)
+{
+    bool found = own == gid;
+    for (uint32_t i = 0; i < process->group_count && !found; i++)
+        found = process->groups[i] == gid;
+    return found;
+}
+
+int64_t attributes_allow(const struct pal_attributes *attributes, uint32_t mode, uint32_t uid, uint32_t gid)
+{
+    uint32_t bits = attributes->mode;
+    if (uid == 0) /* CAP_DAC_OVERRIDE: all, but execution of what nobody may execute */
+        return mode & X_OK && attributes->type != PAL_TYPE_DIRECTORY && !(bits & 0111) ? -EACCES : 0;
+    if (attributes->uid == uid)
+        bits >>= 6;
+    else if (in_group(current_process(), gid, attributes->gid))
+        bits >>= 3;
+    return mode & ~bits & 7 ? -EACCES : 0;
+}
+
+/* Is the object on a mount that can't be written?  What isn't a file or folder can be written to all the same. */
+static bool read_only(int directory, guest_t path, uint32_t flags, const struct pal_attributes *attributes)
+{
+    struct name name;
+    if (attributes->type != PAL_TYPE_FILE && attributes->type != PAL_TYPE_DIRECTORY)
+        return false;
+    if (name_from_guest(directory, path, flags, &name) != 0 || name_canonical(&name) < 0 || name_is_own(&name))
+        return false;
+    const struct pal_mount *mount = mount_of(name.path.bytes);
+    return !mount || !mount->writable;
+}
+
+static int64_t access_at(int directory, guest_t path, uint32_t mode, uint32_t flags)
+{
+    const struct process *process = current_process();
+    struct pal_attributes attributes;
+    bool effective = flags & AT_EACCESS;
+    if (mode & ~(R_OK | W_OK | X_OK) || flags & ~(AT_EACCESS | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
+        return -EINVAL;
+    int64_t result = attributes_at(directory, path, flags, &attributes);
+    if (result < 0 || mode == F_OK)
+        return result;
+    result = attributes_allow(&attributes, mode, effective ? process->fsuid : process->uid,
+                              effective ? process->fsgid : process->gid);
+    if (mode & W_OK && read_only(directory, path, flags, &attributes))
+        return -EROFS;
+    return result;
+}
+
+int64_t sys_access(guest_t path, uint32_t mode) { return access_at(AT_FDCWD, path, mode, 0); }
+int64_t sys_faccessat(int32_t directory, guest_t path, uint32_t mode) { return access_at(directory, path, mode, 0); }
+
+int64_t sys_faccessat2(int32_t directory, guest_t path, uint32_t mode, uint32_t flags)
+{
+    return access_at(directory, path, mode, flags);
+}
+
+/* ---- statfs ------------------------------------------------------------------------------------------------------ */
+
+/* What the sandbox tells of a file system: sizes are not the host's, which no guest needs to know. */
+static int64_t statfs_to_guest(const char *path, const struct pal_attributes *attributes, guest_t to)
+{
+    struct linux_statfs statfs = {
+        .type = EXT4_SUPER_MAGIC, .bsize = PAGE_SIZE, .frsize = PAGE_SIZE, .namelen = 255, .flags = ST_VALID | ST_NOATIME,
+        .blocks = 1u << 29, .bfree = 1u << 28, .bavail = 1u << 28, .files = 1u << 28, .ffree = 1u << 28,
+        .fsid = {(int32_t)attributes->device, (int32_t)(attributes->device >> 32)},
+    };
+    const struct pal_mount *mount = path ? mount_of(path) : NULL;
+    if (!path)
+        statfs.type = attributes->type == PAL_TYPE_FIFO ? PIPEFS_MAGIC : ANON_INODE_FS_MAGIC;
+    else if (own_path(path) && (!mount || mount->at[1] == 0))
+        statfs.type = path[1] == 'p' ? PROC_SUPER_MAGIC : path[1] == 's' ? SYSFS_MAGIC : TMPFS_MAGIC;
+    else if (!mount || !mount->writable)
+        statfs.flags |= ST_RDONLY;
+    if (statfs.type != EXT4_SUPER_MAGIC)
+        statfs.blocks = statfs.bfree = statfs.bavail = statfs.files = statfs.ffree = 0;
+    return copy_out(to, &statfs, sizeof(statfs));
+}
+
+int64_t sys_statfs(guest_t path, guest_t buffer)
+{
+    struct name name;
+    struct pal_attributes attributes;
+    int64_t result = name_from_guest(AT_FDCWD, path, 0, &name);
+    if (result == 0)
+        result = name_attributes(&name, &attributes);
+    if (result != 0)
+        return result;
+    result = name_canonical(&name);
+    return result < 0 ? result : statfs_to_guest(name.path.bytes, &attributes, buffer);
+}
+
+int64_t sys_fstatfs(int32_t fd, guest_t buffer)
+{
+    struct pal_attributes attributes;
+    struct file *file = file_get(fd);
+    if (!file)
+        return -EBADF;
+    int64_t result = file_attributes(file, &attributes);
+    if (result == 0)
+        result = statfs_to_guest(file->path, &attributes, buffer);
+    file_put(file);
+    return result;
+}
+
+/* ---- readlink ---------------------------------------------------------------------------------------------------- */
+
+static int64_t link_contents(struct name *name, struct pal_path_buffer *out)
+{
+    struct pal_attributes attributes;
+    if (name->directory) { /* "link/" is what it leads to */
+        int64_t result = name_attributes(name, &attributes);
+        return result < 0 ? result : -EINVAL;
+    }
+    name->nofollow = true;
+    for (uint32_t hops = 0; hops < NAME_HOPS; hops++) {
+        int64_t result = name_is_own(name) ? own_readlink(name->path.bytes, out) : host_name_read(name, out);
+        if (result != -EREMOTE)
+            return result == -ENOTUNIQ ? -EINVAL : result; /* an ancestor of mounts is a folder */
+        result = name_follow(name, out);
+        if (result < 0)
+            return result;
+    }
+    return -ELOOP;
+}
+
+/* A descriptor opened by O_PATH | O_NOFOLLOW may be a symlink itself. */
+static int64_t name_of_descriptor(int fd, struct name *name)
+{
+    struct file *file = file_get(fd);
+    if (!file)
+        return -EBADF;
+    int64_t result = file->path && file->flags & O_PATH ? name_from_path(file->path, true, name) : -ENOENT;
+    file_put(file);
+    return result;
+}
+
+int64_t sys_readlinkat(int32_t directory, guest_t path, guest_t buffer, uint64_t size)
+{
+    struct name name;
+    struct pal_path_buffer contents;
+    if ((int32_t)size <= 0)
+        return -EINVAL;
+    int64_t result = name_from_guest(directory, path, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH, &name);
+    if (result > 0)
+        result = name_of_descriptor(directory, &name);
+    if (result != 0)
+        return result;
+    result = link_contents(&name, &contents);
+    if (result < 0)
+        return result;
+    uint64_t length = MIN(size, contents.size);
+    return copy_out(buffer, contents.bytes, length) < 0 ? -EFAULT : (int64_t)length;
+}
+
+int64_t sys_readlink(guest_t path, guest_t buffer, uint64_t size)
+{
+    return sys_readlinkat(AT_FDCWD, path, buffer, size);
+}

@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: MIT */
+/* Open file descriptions, descriptor tables, names. */
+#ifndef LIBOS_FILES_H
+#define LIBOS_FILES_H
+
+#include "libos/abi/file.h"
+#include "libos/libos.h"
+
+struct file;
+
+/* What a kind of file does.  A NULL entry means the errno that Linux gives for such a file (EINVAL, ENOTTY...). */
+struct file_ops {
+    const char *kind; /* "file", "pipe", "anon_inode:[eventfd]", ... */
+    /* Data move between the object and vectors of guest memory; offset -1 = the description's own. */
+    int64_t (*read)(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset);
+    int64_t (*write)(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset);
+    bool direct; /* read and write are handle_read and handle_write, and nothing else */
+    int64_t (*seek)(struct file *file, int64_t offset, int whence); /* the new offset; NULL: pread gives ESPIPE too */
+    int64_t (*list)(struct file *file, guest_t buffer, uint64_t size); /* getdents64 */
+    int64_t (*attributes)(struct file *file, struct pal_attributes *out);
+    int64_t (*control)(struct file *file, uint32_t request, guest_t argument); /* ioctl */
+    int64_t (*map)(struct file *file, guest_t address, uint64_t size, uint32_t protection, uint32_t pal_map_flags,
+                   uint64_t offset); /* for mm: replaces [address, +size) */
+    /* Ready now: poll bits.  NULL: ask the host's handle. */
+    uint32_t (*ready)(struct file *file);
+    /* The last reference has gone; its handle, if it still has one, is closed after. */
+    void (*destroy)(struct file *file);
+    void (*fork_child)(struct file *file); /* state that the child must not inherit as it is */
+};
+
+/* An open file description of this picoprocess.  Where there is a handle, offset and O_APPEND/O_NONBLOCK live in the
+ * host's object, and so are shared across fork as Linux has it. */
+struct file {
+    const struct file_ops *ops;
+    uint32_t references;
+    pal_handle_t handle;
+    uint32_t flags;   /* O_ACCMODE | O_PATH | O_DIRECTORY ...; for objects without a handle also O_NONBLOCK, O_APPEND */
+    uint32_t type;    /* enum pal_file_type */
+    struct mutex lock;
+    uint32_t record_locked; /* a POSIX record lock was taken: the next close of any descriptor drops them all */
+    int32_t owner;    /* F_SETOWN: kept and told; nothing is sent to it */
+    uint32_t watched; /* an epoll's list has it: its end is told to epoll_forget */
+    uint32_t direct;  /* enum file_direct: calls that entry.S hands to the host as they are */
+    int64_t offset;   /* objects without a handle */
+    uint64_t private; /* the kind's own */
+    void *data;       /* the kind's own */
+    char *path;       /* absolute guest path it was opened by, or NULL.  Stale once it, or a folder above, is renamed */
+};
+
+extern bool libos_direct; /* reads and writes that need nothing of the libOS may go straight to the host */
+enum file_direct { DIRECT_READ = 1, DIRECT_WRITE = 2, DIRECT_PREAD = 4, DIRECT_PWRITE = 8 }; /* entry.S knows them */
+
+static inline bool file_readable(const struct file *file) { return ((file->flags + 1) & 1u) != 0; } /* RDONLY or RDWR */
+static inline bool file_writable(const struct file *file) { return ((file->flags + 1) & 2u) != 0; } /* WRONLY or RDWR */
+
+/* fd.c */
+uint64_t fd_limit(void);        /* limits.c: RLIMIT_NOFILE, soft; at most boot->file_limit */
+/* One reference.  NULL = no memory: the handle stays the caller's. */
+struct file *file_new(const struct file_ops *ops, pal_handle_t handle, uint32_t flags);
+void file_ops_set(struct file *file, const struct file_ops *ops); /* of a file that nobody else has yet, or alone */
+struct file *file_get(int fd);  /* a reference, or NULL (EBADF).  O_PATH files: see file_get_io */
+struct file *file_get_io(int fd); /* as file_get, NULL for O_PATH */
+struct file *file_ref(struct file *file);
+void file_put(struct file *file);
+int64_t fd_install(struct file *file, uint32_t flags, int lowest); /* takes the reference, also on failure; O_CLOEXEC */
+/* Two descriptors, as pipe(2) and socketpair(2) give them, written to `out`: both or none.  Takes both references. */
+int64_t fd_install_pair(struct file *const file[2], uint32_t flags, guest_t out);
+struct files;                       /* a descriptor table: belongs to processes and virtual (vfork) children */
+struct files *files_new_boot(void); /* 0, 1, 2 from boot->standard */
+struct files *files_copy(struct files *from);
+struct files *files_ref(struct files *files);
+void files_put(struct files *files); /* the last reference closes all */
+void files_exec(struct files *files); /* closes O_CLOEXEC */
+void files_fork_child(struct files *files);
+int files_highest(struct files *files); /* for /proc/PID/fd: highest open descriptor, -1 = none */
+struct file *files_at(struct files *files, int fd); /* a reference, or NULL */
+
+int64_t fd_flags(int fd, bool change, uint32_t flags); /* FD_CLOEXEC: get, or change; -EBADF */
+
+/* fcntl.c: the flags that fcntl(2) shows and changes, wherever they live. */
+int64_t file_status_flags(struct file *file);
+int64_t file_set_status_flags(struct file *file, uint32_t flags, uint32_t mask); /* O_APPEND, O_NONBLOCK of mask */
+
+/* hostfile.c: files of the host behind a handle. */
+int64_t handle_read(pal_handle_t handle, const struct pal_vector *vector, uint32_t count, int64_t offset);
+int64_t handle_write(pal_handle_t handle, const struct pal_vector *vector, uint32_t count, int64_t offset);
+const struct file_ops *host_ops(uint32_t type); /* by pal_file_type */
+extern const struct file_ops host_path_ops;     /* O_PATH */
+/* As file_new, with a copy of path (which may be NULL) and the type's operations.  The handle is closed on failure. */
+int64_t host_file_new(pal_handle_t handle, uint32_t flags, uint32_t type, const char *path, struct file **out);
+
+/* path.c: cwd, root and umask of a process; resolving names */
+struct fs;
+struct fs *fs_new_boot(void);
+struct fs *fs_copy(struct fs *from);
+struct fs *fs_ref(struct fs *fs);
+void fs_put(struct fs *fs);
+void fs_fork_child(struct fs *fs);
+uint32_t fs_umask(struct fs *fs);
+const char *fs_cwd(struct fs *fs); /* valid until a thread of this process changes it */
+/* Guest path (dirfd, string) to an absolute path: 0 or -errno.  "..", symlinks and a final slash are left in it. */
+int64_t path_from_guest(int directory, guest_t path, bool empty_ok, char out[PAL_PATH_MAX]);
+
+/* What a path ended in, as it was written: calls that change names treat the last three specially. */
+enum name_last { NAME_NORMAL, NAME_DOT, NAME_DOTDOT, NAME_ROOT };
+
+/*
+ * A name on its way to being resolved: absolute, without empty components or ".", with ".." and symlinks left for
+ * whoever resolves it (the monitor, or the libOS's own file systems).  Resolution rewrites it as it goes on elsewhere.
+ */
+struct name {
+    bool nofollow;  /* a final symlink is the object itself */
+    bool directory; /* a slash or "." ended it: it must be a directory */
+    enum name_last last;
+    struct pal_path_buffer path; /* NUL-terminated */
+};
+
+int64_t name_from_path(const char *path, bool nofollow, struct name *out);
+/* 0, or 1: the string was empty (allowed by AT_EMPTY_PATH in flags) and `directory` itself is meant.  nofollow comes
+ * from AT_SYMLINK_NOFOLLOW in flags. */
+int64_t name_from_guest(int directory, guest_t path, uint32_t flags, struct name *out);
+bool name_is_own(const struct name *name);       /* the libOS's own file systems answer, not the monitor */
+struct pal_name name_asked(const struct name *name);
+/* -EREMOTE: takes the path to go on with.  0, or -ENAMETOOLONG. */
+int64_t name_follow(struct name *name, const struct pal_path_buffer *to);
+#define NAME_HOPS 40 /* then -ELOOP */
+int64_t name_canonical(struct name *name);       /* becomes the object's path without symlinks and ".." */
+/* The mount that answers for an absolute path without symlinks, or NULL. */
+const struct pal_mount *mount_of(const char *path);
+
+/* kept.c: what the host says of a name that is not the libOS's own, kept for as long as that is right.  As
+ * PAL->attributes_get and PAL->name_read. */
+int64_t host_name_attributes(const struct name *name, struct pal_attributes *out, struct pal_path_buffer *escape);
+int64_t host_name_read(const struct name *name, struct pal_path_buffer *out);
+/* Attributes if they are kept, without asking; or KEPT_NOTHING.  `ask` counts as a request, and may well ask. */
+#define KEPT_NOTHING (-4096) /* no errno */
+int64_t kept_attributes(const struct name *name, struct pal_attributes *out);
+int64_t kept_attributes_ask(const struct name *name, struct pal_attributes *out);
+void kept_mapped(void); /* a file was mapped so that memory writes change it: see PAL_LASTING_WRITABLE */
+
+/* spare.c: handles of plain files opened for reading, kept from a close to the next open. */
+extern const struct file_ops spare_ops; /* hostfile.c */
+bool spare_allowed(uint32_t flags);     /* O_*: may a file that is opened so have one? */
+/* A file at offset 0, or NULL.  path: as it was opened by.  kept: what the name means now, by an answer that holds. */
+struct file *spare_take(const char *path, const struct pal_attributes *kept, uint32_t flags);
+/* A file that was just opened: from now on its handle becomes a spare when it ends, unless it is spoiled before. */
+void spare_prepare(struct file *file, const struct pal_attributes *opened, const struct pal_attributes *kept);
+void spare_give(struct file *file);     /* file_ops.destroy */
+void file_spoil(const struct file *file);   /* its description isn't as open(2) makes it, or not this process's alone */
+void spare_end_all(void);               /* before the first record lock */
+void spare_fork(void);                  /* just before the host forks; in the child: */
+void spare_fork_child(void);
+
+/* names.c: a socket's name, for bind(2); -EEXIST.  `name` becomes the place where it is. */
+int64_t name_make_socket(struct name *name, uint32_t mode);
+
+/* stat.c: the only way to ask for the attributes of a name. */
+int64_t name_attributes(struct name *name, struct pal_attributes *out);
+int64_t file_attributes(struct file *file, struct pal_attributes *out);
+/* access(2) on attributes, for these ids: 0 or -EACCES. */
+int64_t attributes_allow(const struct pal_attributes *attributes, uint32_t mode, uint32_t uid, uint32_t gid);
+
+/* open.c: absolute path inside the libOS (exec, /proc/self/exe).  flags: O_*; purpose: 0, or
+ * PAL_OPEN_EXECUTE and perhaps PAL_OPEN_START. */
+int64_t file_open(const char *path, uint32_t flags, uint32_t mode, uint32_t purpose, struct file **out);
+int64_t name_open(struct name *name, uint32_t flags, uint32_t mode, uint32_t purpose, struct file **out);
+
+/* rw.c: kernel-buffer read at an offset; short only at the end of the file. */
+int64_t file_read_at(struct file *file, void *buffer, uint64_t size, uint64_t offset);
+int64_t file_read(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset);
+int64_t file_write(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset);
+/* read, write, pread, pwrite: what is left to do after their kind's function gave `result` (see rw.c); any other
+ * number's result comes back as it is. */
+int64_t rw_settle(uint32_t number, int32_t fd, int64_t result);
+/* readv's vectors: copied to few (room for FEW_VECTORS) or to the heap; ranges checked, sizes cut to MAX_RW_COUNT. */
+#define FEW_VECTORS 8
+int64_t vectors_from_guest(guest_t from, uint64_t count, struct pal_vector *few, struct pal_vector **out);
+
+/* rootdir.c: directories that exist only as ancestors of mounts ("/" mostly). */
+int64_t rootdir_open(const struct name *name, uint32_t flags, struct file **out);
+
+/* lock_file.c */
+int64_t file_record_lock(struct file *file, int command, guest_t argument);
+void file_drop_record_locks(struct file *file); /* at close */
+
+/* own.c: the libOS's own file systems, /dev, /proc and /sys. */
+bool own_path(const char *path); /* one of those roots, or beneath */
+int64_t own_open(const char *path, uint32_t flags, uint32_t mode, struct file **out);
+/* -EREMOTE where a symlink (/proc/self, /dev/fd, /proc/self/cwd) leads on, with the whole path to go on with in
+ * *follow; nofollow: a final symlink's own attributes. */
+int64_t own_attributes(const char *path, bool nofollow, struct pal_attributes *out, struct pal_path_buffer *follow);
+int own_process(struct file *file); /* the process whose directory /proc/PID this is, or 0 */
+int64_t own_readlink(const char *path, struct pal_path_buffer *out); /* size, or -errno; -EREMOTE as above */
+/* Calls that change names: -EREMOTE with the path to work on (/dev/shm/x), else why it can't be done. */
+int64_t own_change(uint32_t op, const char *path, struct pal_path_buffer *follow);
+#endif

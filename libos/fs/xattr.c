@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Extended attributes, xattr(7): of the host's files those in the namespace "user".  All others the sandbox's file
+ * systems don't have, and say so as one without them does: EOPNOTSUPP.  That the file exists is still checked.
+ */
+#include "libos/syscalls.h"
+#include "libos/fs/vfs.h"
+
+#define PREFIX "user."
+#define XATTR_CREATE 1u
+#define XATTR_REPLACE 2u
+
+/* By name, or by descriptor. */
+struct target {
+    struct file *file; /* NULL: by name */
+    struct name name;
+};
+
+/* What is asked, with the attribute's name and the value copied here. */
+struct question {
+    struct pal_extended asked;
+    char attribute[XATTR_NAME_MAX + 1];
+    char value[PAL_PATH_MAX];
+    struct pal_path_buffer text;
+};
+
+static int64_t target_name(guest_t path, uint32_t flags, struct target *out)
+{
+    out->file = NULL;
+    return name_from_guest(AT_FDCWD, path, flags, &out->name);
+}
+
+static int64_t target_file(int fd, struct target *out)
+{
+    out->file = file_get_io(fd);
+    return out->file ? 0 : -EBADF;
+}
+
+static bool is_user(const char *attribute)
+{
+    return !strncmp(attribute, PREFIX, sizeof PREFIX - 1);
+}
+
+/* ---- Asking ------------------------------------------------------------------------------------------------------ */
+
+static int64_t ask_file(struct file *file, struct pal_extended *asked)
+{
+    bool has = (file->type == PAL_TYPE_FILE || file->type == PAL_TYPE_DIRECTORY) && file->handle != PAL_NO_HANDLE;
+    if (has && (asked->op == PAL_EXTENDED_LIST || is_user(asked->attribute)))
+        return PAL->stream_control(file->handle, PAL_CTL_EXTENDED, asked, sizeof *asked);
+    return asked->op == PAL_EXTENDED_LIST ? 0 : -EOPNOTSUPP;
+}
+
+static int64_t ask_name(struct name *name, struct pal_extended *asked)
+{
+    struct pal_attributes attributes;
+    if (asked->op != PAL_EXTENDED_LIST && !is_user(asked->attribute)) {
+        int64_t found = name_attributes(name, &attributes);
+        return found < 0 ? found : -EOPNOTSUPP;
+    }
+    for (uint32_t hops = 0; hops < NAME_HOPS; hops++) {
+        int64_t result;
+        if (name_is_own(name)) {
+            result = own_attributes(name->path.bytes, name->nofollow, &attributes, asked->text);
+            if (result == 0)
+                return asked->op == PAL_EXTENDED_LIST ? 0 : -EOPNOTSUPP;
+        } else {
+            struct pal_extended by_name = *asked;
+            struct pal_name of = name_asked(name);
+            by_name.name = &of;
+            result = PAL->stream_control(PAL_NO_HANDLE, PAL_CTL_EXTENDED, &by_name, sizeof by_name);
+        }
+        if (result == -EREMOTE)
+            result = name_follow(name, asked->text);
+        else
+            return result;
+        if (result < 0)
+            return result;
+    }
+    return -ELOOP;
+}
+
+static int64_t ask(struct target *target, struct pal_extended *asked)
+{
+    asked->text->size = 0;
+    int64_t result = target->file ? ask_file(target->file, asked) : ask_name(&target->name, asked);
+    if (target->file)
+        file_put(target->file);
+    return result;
+}
+
+/* The attribute's name and the value, before the target is looked up. */
+static int64_t prepare(struct question *question, uint32_t op, guest_t attribute, guest_t value, uint64_t size)
+{
+    question->asked = (struct pal_extended){
+        .op = op, .text = &question->text, .attribute = question->attribute, .value = question->value};
+    if (op == PAL_EXTENDED_LIST)
+        return 0;
+    int64_t length = copy_in_string(question->attribute, attribute, sizeof question->attribute);
+    if (length <= 0)
+        return length == 0 || length == -ENAMETOOLONG ? -ERANGE : length;
+    question->asked.attribute_size = (uint32_t)length;
+    if (op != PAL_EXTENDED_SET)
+        return 0;
+    question->asked.value_size = (uint32_t)MIN(size, sizeof question->value); /* too long for any: -ENOSPC */
+    return copy_in(question->value, value, question->asked.value_size);
+}
+
+/* `found`: how the look-up of the target went, after the arguments were good. */
+static int64_t run(struct question *question, struct target *target, int64_t found, guest_t to, uint64_t room)
+{
+    struct pal_extended *asked = &question->asked;
+    if (found < 0)
+        return found;
+    if (asked->op != PAL_EXTENDED_LIST && is_user(asked->attribute) && asked->attribute_size == sizeof PREFIX - 1) {
+        if (target->file)
+            file_put(target->file);
+        return -EINVAL;
+    }
+    int64_t result = ask(target, asked);
+    if (result < 0 || asked->op == PAL_EXTENDED_SET || asked->op == PAL_EXTENDED_REMOVE)
+        return result;
+    uint32_t size = question->text.size;
+    if (!room)
+        return size;
+    return size > room ? -ERANGE : copy_out(to, question->text.bytes, size) < 0 ? -EFAULT : (int64_t)size;
+}
+
+/* fd -1: by path. */
+static int64_t call(uint32_t op, int fd, guest_t path, uint32_t follow, guest_t attribute, guest_t value, uint64_t size,
+                    uint32_t flags)
+{
+    struct target target;
+    if (flags & ~(XATTR_CREATE | XATTR_REPLACE))
+        return -EINVAL;
+    if (op == PAL_EXTENDED_SET && size > XATTR_SIZE_MAX)
+        return -E2BIG;
+    struct question *question = alloc(sizeof *question);
+    if (!question)
+        return -ENOMEM;
+    int64_t result = prepare(question, op, attribute, value, size);
+    question->asked.flags = flags;
+    if (result == 0) {
+        int64_t found = path ? target_name(path, follow, &target) : target_file(fd, &target);
+        result = run(question, &target, found, value, size);
+    }
+    release(question);
+    return result;
+}
+
+/* ---- The calls --------------------------------------------------------------------------------------------------- */
+
+/* A path of address 0 is a bad address, not a descriptor. */
+static int64_t by_path(uint32_t op, guest_t path, uint32_t follow, guest_t attribute, guest_t value, uint64_t size,
+                       uint32_t flags)
+{
+    return path ? call(op, -1, path, follow, attribute, value, size, flags) : -EFAULT;
+}
+
+int64_t sys_setxattr(guest_t path, guest_t name, guest_t value, uint64_t size, uint32_t flags)
+{
+    return by_path(PAL_EXTENDED_SET, path, 0, name, value, size, flags);
+}
+
+int64_t sys_lsetxattr(guest_t path, guest_t name, guest_t value, uint64_t size, uint32_t flags)
+{
+    return by_path(PAL_EXTENDED_SET, path, AT_SYMLINK_NOFOLLOW, name, value, size, flags);
+}
+
+int64_t sys_fsetxattr(int32_t fd, guest_t name, guest_t value, uint64_t size, uint32_t flags)
+{
+    return call(PAL_EXTENDED_SET, fd, 0, 0, name, value, size, flags);
+}
+
+int64_t sys_getxattr(guest_t path, guest_t name, guest_t value, uint64_t size)
+{
+    return by_path(PAL_EXTENDED_GET, path, 0, name, value, size, 0);
+}
+
+int64_t sys_lgetxattr(guest_t path, guest_t name, guest_t value, uint64_t size)
+{
+    return by_path(PAL_EXTENDED_GET, path, AT_SYMLINK_NOFOLLOW, name, value, size, 0);
+}
+
+int64_t sys_fgetxattr(int32_t fd, guest_t name, guest_t value, uint64_t size)
+{
+    return call(PAL_EXTENDED_GET, fd, 0, 0, name, value, size, 0);
+}
+
+int64_t sys_listxattr(guest_t path, guest_t list, uint64_t size)
+{
+    return by_path(PAL_EXTENDED_LIST, path, 0, 0, list, size, 0);
+}
+
+int64_t sys_llistxattr(guest_t path, guest_t list, uint64_t size)
+{
+    return by_path(PAL_EXTENDED_LIST, path, AT_SYMLINK_NOFOLLOW, 0, list, size, 0);
+}
+
+int64_t sys_flistxattr(int32_t fd, guest_t list, uint64_t size)
+{
+    return call(PAL_EXTENDED_LIST, fd, 0, 0, 0, list, size, 0);
+}
+
+int64_t sys_removexattr(guest_t path, guest_t name) { return by_path(PAL_EXTENDED_REMOVE, path, 0, name, 0, 0, 0); }
+
+int64_t sys_lremovexattr(guest_t path, guest_t name)
+{
+    return by_path(PAL_EXTENDED_REMOVE, path, AT_SYMLINK_NOFOLLOW, name, 0, 0, 0);
+}
+
+int64_t sys_fremovexattr(int32_t fd, guest_t name)
+{
+    return call(PAL_EXTENDED_REMOVE, fd, 0, 0, name, 0, 0, 0);
+}

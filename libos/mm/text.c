@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the call-site rewriter (shim/rewrite/rewrite.h) needs of this process: text that stays as it is for a while, pages that can
+ * be written, room for stubs.  All of it under mm.lock.
+ */
+#include "libos/process/process.h"
+#include "libos/mm/vma.h"
+#include "shim/rewrite/rewrite.h"
+
+static int text_pin(uint64_t address, uint64_t *start, uint64_t *end)
+{
+    mm_lock();
+    const struct vma_node *node = vma_at(address);
+    if (!node || node->vma.start > address || !node->vma.file || !(node->vma.flags & MAP_PRIVATE) ||
+        node->vma.protection != (PROT_READ | PROT_EXEC)) {
+        mm_unlock();
+        return 0;
+    }
+    *start = node->vma.start;
+    *end = node->vma.end;
+    return 1;
+}
+
+static int64_t code_writable(uint64_t page, uint64_t size, int on)
+{
+    return PAL->memory_protect(page, size, PAL_READ | PAL_EXEC | (on ? PAL_WRITE : 0));
+}
+
+static void sync_cores(void)
+{
+    if (!alone())
+        PAL->code_sync();
+}
+
+static void *alloc_forever(uint64_t size)
+{
+    return alloc_zero(size);
+}
+
+static void yield(void)
+{
+    PAL->thread_yield();
+}
+
+static struct site_host host = {
+    .text_pin = text_pin,
+    .text_unpin = mm_unlock,
+    .code_writable = code_writable,
+    .sync_cores = sync_cores,
+    .stub_area = mm_stub_area,
+    .alloc = alloc_forever,
+    .yield = yield,
+    .patience = 16, /* a rewrite costs as much as a dozen traps: a site must show that it is used */
+};
+bool rewriting;
+
+void rewrite_init(void)
+{
+    host.entry = (uint64_t)(uintptr_t)shim_syscall_call;
+    site_init(&host);
+    rewriting = !boot->no_rewrite && (boot->capabilities & PAL_CAN_SYNC_CODE);
+}
+
+/* ---- Sites that children run ------------------------------------------------------------------------------------- */
+
+/*
+ * A fork's child that ends soon traps at each of its sites too few times, and what it counted ends with it.  So it
+ * tells its parent, which has the same text, and whose later children then find the site rewritten.  A word in the
+ * parent's slot holds one site; of several, each has its turn once the one that won is rewritten.
+ */
+#define TOLD_EPOCH 47 /* bits of an address; above them the epoch's lowest */
+
+static struct {
+    struct shared_process *slot; /* NULL: nobody is to be told */
+    uint32_t pid, epoch;
+} parent;
+
+static uint64_t told(uint64_t after, uint32_t epoch)
+{
+    return (uint64_t)epoch << TOLD_EPOCH | after;
+}
+
+void rewrite_trapped(uint64_t after)
+{
+    site_rewrite(after);
+    if (parent.slot && parent.epoch == site_epoch() && atomic_get(&parent.slot->pid) == parent.pid)
+        atomic_set(&parent.slot->told_site, told(after, parent.epoch));
+}
+
+void rewrite_before_fork(struct shared_process *self)
+{
+    uint64_t word = atomic_get(&self->told_site), after = word & ((1ull << TOLD_EPOCH) - 1);
+    if (!word)
+        return;
+    atomic_set(&self->told_site, 0ull);
+    if (rewriting && word == told(after, site_epoch()))
+        site_rewrite(after);
+}
+
+void rewrite_fork_child(struct shared_process *parent_slot)
+{
+    parent.slot = parent_slot;
+    parent.pid = parent_slot->pid;
+    parent.epoch = site_epoch();
+}

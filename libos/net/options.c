@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT */
+/* getsockopt(2) and setsockopt(2) for AF_UNIX sockets: see socket(7) and unix(7). */
+#include "libos/syscalls.h"
+#include "libos/net/socket.h"
+
+#define SO_DEBUG 1
+#define SO_REUSEADDR 2
+#define SO_TYPE 3
+#define SO_ERROR 4
+#define SO_DONTROUTE 5
+#define SO_BROADCAST 6
+#define SO_SNDBUF 7
+#define SO_RCVBUF 8
+#define SO_KEEPALIVE 9
+#define SO_PRIORITY 12
+#define SO_LINGER 13
+#define SO_REUSEPORT 15
+#define SO_PASSCRED 16
+#define SO_PEERCRED 17
+#define SO_RCVLOWAT 18
+#define SO_SNDLOWAT 19
+#define SO_RCVTIMEO 20
+#define SO_SNDTIMEO 21
+#define SO_ACCEPTCONN 30
+#define SO_PROTOCOL 38
+#define SO_DOMAIN 39
+
+#define SECOND_NS 1000000000ull
+#define BUFFER_MOST 212992u /* net.core.wmem_max; options tell twice what was asked for, as Linux does */
+#define BUFFER_LEAST 2304u
+
+static uint32_t timeout_get(const struct socket *socket, int direction, uint32_t out[4])
+{
+    uint64_t ns = socket->timeouts[direction], parts[2] = {ns / SECOND_NS, ns % SECOND_NS / 1000};
+    memcpy(out, parts, sizeof parts);
+    return sizeof parts;
+}
+
+/* The option's size, or -errno. */
+static int64_t option_get(struct socket *socket, int32_t option, uint32_t out[4])
+{
+    memset(out, 0, 4 * sizeof *out);
+    switch (option) {
+    case SO_TYPE:
+        out[0] = socket->kind;
+        return 4;
+    case SO_DOMAIN:
+        out[0] = AF_UNIX;
+        return 4;
+    case SO_SNDBUF: case SO_RCVBUF:
+        out[0] = socket->buffers[option == SO_RCVBUF];
+        return 4;
+    case SO_RCVLOWAT: case SO_SNDLOWAT:
+        out[0] = 1;
+        return 4;
+    case SO_PASSCRED:
+        out[0] = socket->pass_credentials;
+        return 4;
+    case SO_ACCEPTCONN:
+        out[0] = atomic_get(&socket->state) == SOCKET_LISTENS;
+        return 4;
+    case SO_ERROR: case SO_PROTOCOL: case SO_REUSEADDR: case SO_REUSEPORT: case SO_BROADCAST: case SO_KEEPALIVE:
+    case SO_PRIORITY: case SO_DEBUG: case SO_DONTROUTE:
+        return 4;
+    case SO_LINGER:
+        return 8;
+    case SO_RCVTIMEO: case SO_SNDTIMEO:
+        return timeout_get(socket, option == SO_RCVTIMEO, out);
+    case SO_PEERCRED:
+        memcpy(out, &socket->peer.credentials, sizeof socket->peer.credentials);
+        return sizeof socket->peer.credentials;
+    default:
+        note_unsupported("getsockopt", (uint64_t)option);
+        return -ENOPROTOOPT;
+    }
+}
+
+int64_t sys_getsockopt(int32_t fd, int32_t level, int32_t option, guest_t value, guest_t size)
+{
+    struct file *file;
+    struct socket *socket;
+    uint32_t bytes[4], room;
+    int64_t result = socket_get(fd, &file, &socket);
+    if (result)
+        return result;
+    result = level == SOL_SOCKET ? option_get(socket, option, bytes) : -EOPNOTSUPP;
+    file_put(file);
+    if (result < 0)
+        return result;
+    if (copy_in(&room, size, sizeof room))
+        return -EFAULT;
+    if ((int32_t)room < 0)
+        return -EINVAL;
+    room = MIN(room, (uint32_t)result);
+    return copy_out(value, bytes, room) || copy_out(size, &room, sizeof room) ? -EFAULT : 0;
+}
+
+/* -EDOM where microseconds are out of range; negative seconds look once: the shortest timeout. */
+static int64_t timeout_set(struct socket *socket, int direction, const uint32_t value[4])
+{
+    int64_t parts[2];
+    memcpy(parts, value, sizeof parts);
+    if (parts[1] < 0 || parts[1] >= 1000000)
+        return -EDOM;
+    bool endless = parts[0] > (int64_t)(UINT64_MAX / 4 / SECOND_NS);
+    uint64_t ns = (uint64_t)parts[0] * SECOND_NS + (uint64_t)parts[1] * 1000;
+    socket->timeouts[direction] = parts[0] < 0 ? 1 : endless ? 0 : ns;
+    return 0;
+}
+
+/* Options that change nothing on AF_UNIX sockets are taken, as on Linux. */
+static int64_t option_set(struct socket *socket, int32_t option, const uint32_t value[4], uint32_t size)
+{
+    switch (option) {
+    case SO_SNDBUF: case SO_RCVBUF: /* only told: the host's buffers are as large as it gives to all */
+        socket->buffers[option == SO_RCVBUF] = 2 * MAX(MIN(value[0], BUFFER_MOST), BUFFER_LEAST / 2);
+        return 0;
+    case SO_REUSEADDR: case SO_REUSEPORT: case SO_BROADCAST: case SO_KEEPALIVE: case SO_PRIORITY: case SO_LINGER:
+    case SO_RCVLOWAT: case SO_DONTROUTE:
+        return 0;
+    case SO_PASSCRED:
+        socket->pass_credentials = value[0] != 0;
+        return 0;
+    case SO_RCVTIMEO: case SO_SNDTIMEO:
+        return size < 16 ? -EINVAL : timeout_set(socket, option == SO_RCVTIMEO, value);
+    default:
+        note_unsupported("setsockopt", (uint64_t)option);
+        return -ENOPROTOOPT;
+    }
+}
+
+int64_t sys_setsockopt(int32_t fd, int32_t level, int32_t option, guest_t value, uint32_t size)
+{
+    struct file *file;
+    struct socket *socket;
+    uint32_t bytes[4] = {0};
+    int64_t result = socket_get(fd, &file, &socket);
+    if (result)
+        return result;
+    if (level != SOL_SOCKET)
+        result = -EOPNOTSUPP;
+    else if (size < sizeof *bytes)
+        result = -EINVAL;
+    else if (copy_in(bytes, value, MIN(size, sizeof bytes)))
+        result = -EFAULT;
+    else
+        result = option_set(socket, option, bytes, size);
+    file_put(file);
+    return result;
+}

@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Descriptors and ids that go with a message (SCM_RIGHTS, SCM_CREDENTIALS).
+ *
+ * The host passes handles, but a description is more: its kind, flags, path, and a socket's names.  All that goes
+ * along in a section, the message's first handle.  Kinds are told by the address of their operations: the image is
+ * the same bytes at the same address in every picoprocess.  Objects of the libOS's own that a path names (/dev/null)
+ * are opened anew by whoever receives them; those without one (timerfd, signalfd, epoll, pidfd) can't be passed:
+ *  EINVAL.
+ */
+#include "libos/task/task.h"
+#include "libos/net/socket.h"
+
+#define PARCEL_MAGIC 0x6c6563726170ull
+#define CONTROL_MOST (128u << 10) /* Linux: net.core.optmem_max */
+#define FILES_MOST PAL_MESSAGE_HANDLES
+
+struct parcel_head {
+    uint64_t magic;
+    uint32_t size, count, handle_count, has_credentials;
+    struct credentials credentials;
+};
+
+/* A description.  Its path follows the last one. */
+struct parcel_file {
+    const struct file_ops *ops;
+    uint64_t private;
+    uint32_t flags, type, path_size;
+    uint8_t has_handle, reopened, is_socket, reserved;
+    struct socket socket; /* queue and target: 1 if one came */
+};
+
+void parcel_done(struct parcel *parcel)
+{
+    for (uint32_t i = 0; i < parcel->count; i++)
+        file_put(parcel->files[i]);
+    release(parcel->files);
+    *parcel = (struct parcel){.count = 0};
+}
+
+/* ---- From a guest's control messages ----------------------------------------------------------------------------- */
+
+static int64_t add_files(struct parcel *parcel, const char *bytes, uint64_t size)
+{
+    uint32_t count = (uint32_t)(size / sizeof(int32_t));
+    if (!parcel->files && !(parcel->files = alloc(FILES_MOST * sizeof(struct file *))))
+        return -ENOMEM;
+    for (uint32_t i = 0; i < count; i++) {
+        int32_t fd;
+        memcpy(&fd, bytes + i * sizeof fd, sizeof fd);
+        if (parcel->count >= FILES_MOST)
+            return -EINVAL;
+        struct file *file = file_get(fd);
+        if (!file)
+            return -EBADF;
+        parcel->files[parcel->count++] = file;
+    }
+    return 0;
+}
+
+static int64_t add_credentials(struct parcel *parcel, const char *bytes, uint64_t size)
+{
+    const struct process *process = current_process();
+    struct credentials ids;
+    if (size != sizeof ids)
+        return -EINVAL;
+    memcpy(&ids, bytes, sizeof ids);
+    bool own_uid = ids.uid == process->uid || ids.uid == process->euid || ids.uid == process->suid;
+    bool own_gid = ids.gid == process->gid || ids.gid == process->egid || ids.gid == process->sgid;
+    if (process->euid != 0 && (ids.pid != (uint32_t)process->pid || !own_uid || !own_gid))
+        return -EPERM;
+    parcel->credentials = ids;
+    parcel->has_credentials = true;
+    return 0;
+}
+
+static int64_t parse_control(const char *bytes, uint64_t size, struct parcel *out)
+{
+    uint64_t at = 0;
+    while (size - at >= sizeof(struct control_head)) {
+        struct control_head head;
+        memcpy(&head, bytes + at, sizeof head);
+        if (head.size < sizeof head || head.size > size - at)
+            return -EINVAL;
+        const char *data = bytes + at + sizeof head;
+        int64_t result = 0;
+        if (head.level == SOL_SOCKET)
+            result = head.type == SCM_RIGHTS        ? add_files(out, data, head.size - sizeof head)
+                     : head.type == SCM_CREDENTIALS ? add_credentials(out, data, head.size - sizeof head)
+                                                    : -EINVAL;
+        if (result)
+            return result;
+        uint64_t step = (head.size + 7) & ~7ull;
+        if (step >= size - at)
+            break;
+        at += step;
+    }
+    return 0;
+}
+
+int64_t parcel_from_guest(guest_t control, uint64_t size, struct parcel *out)
+{
+    if (!control || !size)
+        return 0;
+    if (size > CONTROL_MOST)
+        return -ENOBUFS;
+    char *bytes = alloc(size);
+    if (!bytes)
+        return -ENOMEM;
+    int64_t result = copy_in(bytes, control, size) ? -EFAULT : parse_control(bytes, size, out);
+    release(bytes);
+    return result;
+}
+
+/* ---- Packing ----------------------------------------------------------------------------------------------------- */
+
+struct packing { pal_handle_t *handles; uint32_t count; };
+
+static int64_t pack_handle(struct packing *packing, pal_handle_t handle)
+{
+    if (packing->count >= PAL_MESSAGE_HANDLES)
+        return -EINVAL;
+    packing->handles[packing->count++] = handle;
+    return 0;
+}
+
+static int64_t pack_socket(const struct socket *socket, struct parcel_file *out, struct packing *packing)
+{
+    int64_t result = 0;
+    out->is_socket = 1;
+    out->socket = *socket;
+    out->socket.queue = socket->queue != PAL_NO_HANDLE;
+    out->socket.target = socket->target != PAL_NO_HANDLE;
+    if (socket->queue != PAL_NO_HANDLE)
+        result = pack_handle(packing, socket->queue);
+    if (!result && socket->target != PAL_NO_HANDLE)
+        result = pack_handle(packing, socket->target);
+    return result;
+}
+
+static int64_t pack_file(const struct file *file, struct parcel_file *out, struct packing *packing)
+{
+    bool is_socket = file->ops == &socket_ops || file->ops == &socket_new_ops;
+    *out = (struct parcel_file){.ops = file->ops, .private = file->private, .flags = file->flags, .type = file->type};
+    if (file->ops == &spare_ops) { /* the sender's own matter, and that's over */
+        file_spoil(file);
+        out->ops = host_ops(PAL_TYPE_FILE);
+        out->private = 0;
+    }
+    out->path_size = file->path ? (uint32_t)strlen(file->path) : 0;
+    out->reopened = !is_socket && (file->data || file->handle == PAL_NO_HANDLE);
+    if (out->reopened && (!out->path_size || file->path[0] != '/')) {
+        note_unsupported("a descriptor in SCM_RIGHTS", file->type);
+        return -EINVAL;
+    }
+    out->has_handle = !out->reopened && file->handle != PAL_NO_HANDLE;
+    int64_t result = out->has_handle ? pack_handle(packing, file->handle) : 0;
+    return !result && is_socket && file->data ? pack_socket(file->data, out, packing) : result;
+}
+
+static uint64_t packed_size(const struct parcel *parcel)
+{
+    uint64_t size = sizeof(struct parcel_head) + parcel->count * sizeof(struct parcel_file);
+    for (uint32_t i = 0; i < parcel->count; i++)
+        size += parcel->files[i]->path ? strlen(parcel->files[i]->path) : 0;
+    return size;
+}
+
+static int64_t pack_into(const struct parcel *parcel, char *bytes, uint64_t size, struct packing *packing)
+{
+    struct parcel_head *head = (void *)bytes;
+    struct parcel_file *files = (void *)(head + 1);
+    char *path = (char *)(files + parcel->count);
+    for (uint32_t i = 0; i < parcel->count; i++) {
+        int64_t result = pack_file(parcel->files[i], &files[i], packing);
+        if (result)
+            return result;
+        if (files[i].path_size)
+            memcpy(path, parcel->files[i]->path, files[i].path_size);
+        path += files[i].path_size;
+    }
+    *head = (struct parcel_head){PARCEL_MAGIC, (uint32_t)size, parcel->count, packing->count, parcel->has_credentials,
+                                 parcel->credentials};
+    return 0;
+}
+
+int64_t parcel_pack(const struct parcel *parcel, pal_handle_t *handles, uint32_t *count)
+{
+    struct packing packing = {handles, 1};
+    uint64_t size = packed_size(parcel);
+    char *bytes = alloc(size);
+    if (!bytes)
+        return -ENOMEM;
+    int64_t result = pack_into(parcel, bytes, size, &packing);
+    if (!result)
+        result = PAL->object_create(PAL_OBJECT_SECTION, 0, size, handles);
+    if (!result) {
+        result = DEFER_INTERRUPT(PAL->stream_write(handles[0], (uint64_t)(uintptr_t)bytes, size, 0));
+        if (result < 0)
+            PAL->handle_close(handles[0]);
+        result = MIN(result, 0);
+        *count = packing.count;
+    }
+    release(bytes);
+    return result;
+}
+
+/* ---- Unpacking --------------------------------------------------------------------------------------------------- */
+
+struct unpacking { const pal_handle_t *handles; uint32_t count, next; };
+
+static pal_handle_t unpack_handle(struct unpacking *unpacking)
+{
+    return unpacking->next < unpacking->count ? unpacking->handles[unpacking->next++] : PAL_NO_HANDLE;
+}
+
+/* The section's contents, on the heap, or NULL: these handles are not from a libOS. */
+static char *read_section(pal_handle_t section, uint32_t handle_count)
+{
+    struct parcel_head head;
+    struct pal_attributes attributes;
+    if (PAL->attributes_get(section, NULL, &attributes, NULL) < 0 || attributes.type != PAL_TYPE_FILE)
+        return NULL;
+    if (DEFER_INTERRUPT(PAL->stream_read(section, (uint64_t)(uintptr_t)&head, sizeof head, 0)) != sizeof head || head.magic != PARCEL_MAGIC)
+        return NULL;
+    uint64_t least = sizeof head + head.count * sizeof(struct parcel_file);
+    if (head.size != attributes.size || head.size < least)
+        return NULL;
+    if (head.count > FILES_MOST || head.handle_count != handle_count)
+        return NULL;
+    char *bytes = alloc(head.size);
+    if (bytes && DEFER_INTERRUPT(PAL->stream_read(section, (uint64_t)(uintptr_t)bytes, head.size, 0)) != head.size) {
+        release(bytes);
+        return NULL;
+    }
+    return bytes;
+}
+
+/* Takes the socket's handles, too. */
+static int64_t unpack_socket(const struct parcel_file *from, pal_handle_t handle, struct unpacking *unpacking,
+                             struct file **out)
+{
+    pal_handle_t queue = from->socket.queue ? unpack_handle(unpacking) : PAL_NO_HANDLE;
+    pal_handle_t target = from->socket.target ? unpack_handle(unpacking) : PAL_NO_HANDLE;
+    int64_t result = socket_new(from->socket.kind, from->socket.state, handle, out);
+    if (result) {
+        if (queue != PAL_NO_HANDLE)
+            PAL->handle_close(queue);
+        if (target != PAL_NO_HANDLE)
+            PAL->handle_close(target);
+        return result;
+    }
+    struct socket *socket = (*out)->data;
+    *socket = from->socket;
+    socket->queue = queue;
+    socket->target = target;
+    (*out)->flags = from->flags;
+    return 0;
+}
+
+static int64_t unpack_plain(const struct parcel_file *from, pal_handle_t handle, const char *path, struct file **out)
+{
+    char *copy = path ? alloc_copy(path, strlen(path) + 1) : NULL;
+    struct file *file = !path || copy ? file_new(from->ops, handle, from->flags) : NULL;
+    if (!file) {
+        release(copy);
+        PAL->handle_close(handle);
+        return -ENOMEM;
+    }
+    file->type = from->type;
+    file->private = from->private;
+    file->path = copy;
+    *out = file;
+    return 0;
+}
+
+static int64_t unpack_file(const struct parcel_file *from, const char *path_at, struct unpacking *unpacking,
+                           struct file **out)
+{
+    pal_handle_t handle = from->has_handle ? unpack_handle(unpacking) : PAL_NO_HANDLE;
+    if (from->is_socket)
+        return unpack_socket(from, handle, unpacking, out);
+    char *path = from->path_size ? alloc(from->path_size + 1) : NULL;
+    int64_t result = from->path_size && !path ? -ENOMEM : 0;
+    if (path) {
+        memcpy(path, path_at, from->path_size);
+        path[from->path_size] = 0;
+    }
+    if (!result && from->reopened)
+        result = path ? file_open(path, from->flags, 0, 0, out) : -EINVAL;
+    else if (!result)
+        result = unpack_plain(from, handle, path, out);
+    release(path);
+    return result;
+}
+
+/* Handles from outside the sandbox, on a stream that it was started with: what they are, only the host can say. */
+static void unpack_foreign(const pal_handle_t *handles, uint32_t count, struct parcel *out)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        struct pal_attributes attributes;
+        uint32_t flags = 0;
+        if (PAL->attributes_get(handles[i], NULL, &attributes, NULL) < 0 ||
+            PAL->stream_control(handles[i], PAL_CTL_FLAGS_GET, &flags, sizeof flags) < 0) {
+            PAL->handle_close(handles[i]);
+            continue;
+        }
+        uint32_t access = !(flags & PAL_OPEN_WRITE) ? O_RDONLY : flags & PAL_OPEN_READ ? O_RDWR : O_WRONLY;
+        if (!host_file_new(handles[i], access, attributes.type, NULL, &out->files[out->count]))
+            out->count++;
+    }
+}
+
+void parcel_unpack(const pal_handle_t *handles, uint32_t count, struct parcel *out)
+{
+    struct unpacking unpacking = {handles, count, 1};
+    char *bytes = read_section(handles[0], count);
+    out->files = alloc(FILES_MOST * sizeof(struct file *));
+    if (!bytes && out->files) {
+        unpack_foreign(handles, count, out);
+        return;
+    }
+    const struct parcel_head *head = (void *)bytes;
+    const struct parcel_file *files = head ? (const void *)(head + 1) : NULL;
+    const char *path = head ? (const char *)(files + head->count) : NULL;
+    for (uint32_t i = 0; head && out->files && i < head->count; i++) {
+        if (path + files[i].path_size > bytes + head->size)
+            break;
+        if (!unpack_file(&files[i], path, &unpacking, &out->files[out->count]))
+            out->count++;
+        path += files[i].path_size;
+    }
+    while (unpacking.next < count)
+        PAL->handle_close(unpacking.handles[unpacking.next++]);
+    PAL->handle_close(handles[0]);
+    if (head) {
+        out->has_credentials = head->has_credentials;
+        out->credentials = head->credentials;
+    }
+    release(bytes);
+}

@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Sockets: making them, and what all descriptors can do.  The network is off: any domain but AF_UNIX is refused as
+ * socket(2) says of a policy:  EACCES.  A datagram socket is a host's sequenced packets: boundaries and order are
+ * kept; when one end of a pair is closed, the other has an end of file.
+ */
+#include "libos/net/socket.h"
+#include "libos/syscalls.h"
+#include "libos/tty/termios.h"
+#include "libos/task/task.h"
+#include "libos/poll/readiness.h"
+
+#define DEFAULT_BUFFER 212992 /* net.core.wmem_default */
+#define FIONREAD 0x541bu
+
+struct credentials credentials_now(bool effective)
+{
+    const struct process *process = current_process();
+    return (struct credentials){(uint32_t)process->pid, effective ? process->euid : process->uid,
+                                effective ? process->egid : process->gid};
+}
+
+/* ---- Descriptions ------------------------------------------------------------------------------------------------ */
+
+static struct socket *state_new(uint32_t kind, uint32_t state)
+{
+    struct socket *socket = alloc_zero(sizeof *socket);
+    if (!socket)
+        return NULL;
+    socket->kind = kind;
+    socket->state = state;
+    socket->own.credentials = credentials_now(true);
+    socket->peer.credentials = (struct credentials){0, UINT32_MAX, UINT32_MAX};
+    socket->queue = socket->target = PAL_NO_HANDLE;
+    socket->buffers[SOCKET_SENDS] = socket->buffers[SOCKET_RECEIVES] = DEFAULT_BUFFER;
+    return socket;
+}
+
+int64_t socket_new(uint32_t kind, uint32_t state, pal_handle_t handle, struct file **out)
+{
+    struct socket *socket = state_new(kind, state);
+    struct file *file = NULL;
+    if (socket)
+        file = file_new(handle == PAL_NO_HANDLE ? &socket_new_ops : &socket_ops, handle, O_RDWR);
+    if (!file) {
+        release(socket);
+        if (handle != PAL_NO_HANDLE)
+            PAL->handle_close(handle);
+        return -ENOMEM;
+    }
+    file->type = PAL_TYPE_SOCKET;
+    file->data = socket;
+    *out = file;
+    return 0;
+}
+
+/* Sockets that came with the start are taken for connected streams: pal-run lets through no others. */
+static struct socket *state_of(struct file *file)
+{
+    mutex_lock(&file->lock);
+    if (!file->data)
+        file->data = state_new(SOCK_STREAM, SOCKET_CONNECTED);
+    mutex_unlock(&file->lock);
+    return file->data;
+}
+
+int64_t socket_get(int fd, struct file **out, struct socket **state)
+{
+    struct file *file = file_get_io(fd);
+    if (!file)
+        return -EBADF;
+    bool is_socket = file->ops == &socket_ops || file->ops == &socket_new_ops;
+    *state = !is_socket ? NULL : file->data ? file->data : state_of(file);
+    if (!*state) {
+        file_put(file);
+        return is_socket ? -ENOMEM : -ENOTSOCK;
+    }
+    *out = file;
+    return 0;
+}
+
+void socket_take_handle(struct file *file, pal_handle_t handle)
+{
+    uint32_t nonblock = PAL_OPEN_NONBLOCK;
+    if (file->flags & O_NONBLOCK)
+        PAL->stream_control(handle, PAL_CTL_FLAGS_SET, &nonblock, sizeof nonblock);
+    file->handle = handle;
+    file_ops_set(file, &socket_ops);
+}
+
+static void socket_destroy(struct file *file)
+{
+    struct socket *socket = file->data;
+    if (!socket)
+        return;
+    if (socket->queue != PAL_NO_HANDLE)
+        PAL->handle_close(socket->queue);
+    if (socket->target != PAL_NO_HANDLE)
+        PAL->handle_close(socket->target);
+    release(socket);
+}
+
+/* ---- Waiting ----------------------------------------------------------------------------------------------------- */
+
+bool socket_may_block(struct file *file, uint32_t flags)
+{
+    return !(flags & MSG_DONTWAIT) && !(file_status_flags(file) & O_NONBLOCK);
+}
+
+uint64_t socket_deadline(const struct socket *socket, int direction)
+{
+    return socket->timeouts[direction] ? call_deadline(socket->timeouts[direction]) : PAL_FOREVER;
+}
+
+int64_t socket_wait(pal_handle_t handle, uint32_t events, uint64_t deadline)
+{
+    struct pal_poll entry = {handle, (int16_t)events, 0};
+    int64_t result = PAL->poll(&entry, 1, deadline);
+    return result < 0 ? result : result ? 0 : -EAGAIN;
+}
+
+/* Neither connected nor bound: see unix_poll in Linux. */
+static uint32_t new_ready(struct file *file)
+{
+    const struct socket *socket = file->data;
+    return POLLOUT | POLLWRNORM | POLLWRBAND | (socket->kind == SOCK_DGRAM ? 0 : POLLHUP);
+}
+
+/* ---- As files ---------------------------------------------------------------------------------------------------- */
+
+/* Bytes, and nothing else to look at: straight to the host. */
+static bool is_plain(const struct file *file, int direction)
+{
+    const struct socket *socket = file->data;
+    return !socket || (socket->state == SOCKET_CONNECTED && socket->kind != SOCK_DGRAM && !socket->timeouts[direction]);
+}
+
+static int64_t socket_read(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset)
+{
+    struct received received = {.wants_parcel = false};
+    if (offset >= 0)
+        return -ESPIPE;
+    if (is_plain(file, SOCKET_RECEIVES))
+        return handle_read(file->handle, vector, count, -1);
+    return socket_receive(file, vector, count, 0, &received);
+}
+
+static int64_t socket_write(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset)
+{
+    if (offset >= 0)
+        return -ESPIPE;
+    if (is_plain(file, SOCKET_SENDS))
+        return handle_write(file->handle, vector, count, -1);
+    return socket_send(file, vector, count, NULL, NULL, 0);
+}
+
+static int64_t socket_attributes(struct file *file, struct pal_attributes *out)
+{
+    if (file->handle != PAL_NO_HANDLE)
+        return PAL->attributes_get(file->handle, NULL, out, NULL);
+    *out = (struct pal_attributes){.device = 8, .inode = (uint64_t)(uintptr_t)file >> 4 & UINT32_MAX, .links = 1,
+                                   .mode = S_IFSOCK | 0777, .block_size = 4096, .type = PAL_TYPE_SOCKET};
+    return 0;
+}
+
+/* The next datagram's size: the host counts heads, too. */
+static int64_t datagram_available(struct file *file, guest_t argument)
+{
+    struct pal_message message = {.count = 0};
+    int64_t size = PAL->socket_receive(file->handle, &message, MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT);
+    size -= (int64_t)sizeof(struct socket_end);
+    return guest_store32(argument, size < 0 ? 0 : (uint32_t)size);
+}
+
+static int64_t socket_control(struct file *file, uint32_t request, guest_t argument)
+{
+    const struct socket *socket = file->data;
+    if (request == FIONREAD && socket && socket->state == SOCKET_LISTENS)
+        return -EINVAL;
+    if (request == FIONREAD && file->handle == PAL_NO_HANDLE)
+        return guest_store32(argument, 0);
+    if (request == FIONREAD && socket && socket->kind == SOCK_DGRAM)
+        return datagram_available(file, argument);
+    return plain_ioctl(file, request, argument);
+}
+
+const struct file_ops socket_ops = {
+    .kind = "socket", .read = socket_read, .write = socket_write, .attributes = socket_attributes,
+    .control = socket_control, .destroy = socket_destroy,
+};
+const struct file_ops socket_new_ops = {
+    .kind = "socket", .read = socket_read, .write = socket_write, .attributes = socket_attributes,
+    .control = socket_control, .ready = new_ready, .destroy = socket_destroy,
+};
+
+/* ---- Calls ------------------------------------------------------------------------------------------------------- */
+
+/* socket(2)'s type: its kind, or -errno. */
+static int64_t kind_of(int32_t type)
+{
+    int kind = type & SOCK_TYPE_MASK;
+    if (type & ~(SOCK_TYPE_MASK | (int)(O_CLOEXEC | O_NONBLOCK)) || kind < SOCK_STREAM || kind > 10)
+        return -EINVAL;
+    return kind;
+}
+
+static int64_t check_local(int64_t kind, int32_t protocol)
+{
+    if (protocol && protocol != AF_UNIX)
+        return -EPROTONOSUPPORT;
+    if (kind == SOCK_RAW)
+        kind = SOCK_DGRAM; /* as Linux has it */
+    return kind == SOCK_STREAM || kind == SOCK_DGRAM || kind == SOCK_SEQPACKET ? kind : -ESOCKTNOSUPPORT;
+}
+
+int64_t sys_socket(int32_t domain, int32_t type, int32_t protocol)
+{
+    struct file *file;
+    int64_t kind = kind_of(type);
+    if (kind < 0)
+        return kind;
+    if (domain < 0 || domain >= AF_MOST)
+        return -EAFNOSUPPORT;
+    if (domain != AF_UNIX) {
+        bool known = domain == AF_INET || domain == AF_INET6 || domain == AF_NETLINK || domain == AF_PACKET;
+        note_unsupported("socket", (uint64_t)domain);
+        return known ? -EACCES : -EAFNOSUPPORT;
+    }
+    kind = check_local(kind, protocol);
+    if (kind < 0)
+        return kind;
+    int64_t result = socket_new((uint32_t)kind, SOCKET_NEW, PAL_NO_HANDLE, &file);
+    if (result)
+        return result;
+    file->flags |= (uint32_t)type & O_NONBLOCK;
+    return fd_install(file, (uint32_t)type & O_CLOEXEC, 0);
+}
+
+static int64_t pair_new(uint32_t kind, uint32_t flags, struct file *files[2])
+{
+    pal_handle_t handles[2];
+    int64_t result = PAL->object_create(kind == SOCK_STREAM ? PAL_OBJECT_STREAM_PAIR : PAL_OBJECT_PACKET_PAIR,
+                                        flags & O_NONBLOCK ? PAL_OBJ_NONBLOCK : 0, 0, handles);
+    if (result < 0)
+        return result;
+    result = socket_new(kind, SOCKET_CONNECTED, handles[0], &files[0]);
+    if (result) {
+        PAL->handle_close(handles[1]);
+        return result;
+    }
+    result = socket_new(kind, SOCKET_CONNECTED, handles[1], &files[1]);
+    if (result) {
+        file_put(files[0]);
+        return result;
+    }
+    for (int i = 0; i < 2; i++)
+        ((struct socket *)files[i]->data)->peer.credentials = credentials_now(true);
+    return 0;
+}
+
+int64_t sys_socketpair(int32_t domain, int32_t type, int32_t protocol, guest_t fds)
+{
+    struct file *files[2];
+    int64_t kind = kind_of(type);
+    if (kind < 0)
+        return kind;
+    if (domain != AF_UNIX)
+        return domain == AF_INET || domain == AF_INET6 ? -EOPNOTSUPP : -EAFNOSUPPORT;
+    kind = check_local(kind, protocol);
+    if (kind < 0)
+        return kind;
+    int64_t result = pair_new((uint32_t)kind, (uint32_t)type, files);
+    return result ? result : fd_install_pair(files, (uint32_t)type & O_CLOEXEC, fds);
+}
+
+int64_t sys_shutdown(int32_t fd, int32_t how)
+{
+    struct file *file;
+    struct socket *socket;
+    int64_t result = socket_get(fd, &file, &socket);
+    if (result)
+        return result;
+    uint32_t argument = (uint32_t)how;
+    if (argument > 2)
+        result = -EINVAL;
+    else if (file->handle != PAL_NO_HANDLE)
+        result = PAL->stream_control(file->handle, PAL_CTL_SHUTDOWN, &argument, sizeof argument);
+    file_put(file);
+    return result;
+}

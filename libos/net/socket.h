@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * AF_UNIX sockets, private to the sandbox.  Data, waiting and the end of a peer are those of host sockets that the
+ * monitor made; names are the monitor's table.  What one end is told of the other (its name, pid and ids) travels
+ * once, as the `info` of PAL's local_connect, or in front of each datagram.
+ *
+ * A description's state is in its struct file, and so copied by fork: what one process then does to an unconnected
+ * socket, another one does not see.  Connected sockets and listeners are shared as on Linux.
+ *
+ * Reading order: socket.c (making, reading, writing), socket_name.c, socket_connect.c, socket_send.c, socket_receive.c,
+ * socket_pass.c, socket_option.c.
+ */
+#ifndef LIBOS_SOCKET_H
+#define LIBOS_SOCKET_H
+
+#include "libos/fs/vfs.h"
+
+#define AF_UNSPEC 0
+#define AF_UNIX 1
+#define AF_INET 2
+#define AF_INET6 10
+#define AF_NETLINK 16
+#define AF_PACKET 17
+#define AF_MOST 46
+#define SOCK_STREAM 1
+#define SOCK_DGRAM 2
+#define SOCK_RAW 3
+#define SOCK_SEQPACKET 5
+#define SOCK_TYPE_MASK 0xf
+#define SOL_SOCKET 1
+
+#define MSG_OOB 1u
+#define MSG_PEEK 2u
+#define MSG_CTRUNC 8u
+#define MSG_TRUNC 0x20u
+#define MSG_DONTWAIT 0x40u
+#define MSG_WAITALL 0x100u
+#define MSG_NOSIGNAL 0x4000u
+#define MSG_WAITFORONE 0x10000u
+#define MSG_CMSG_CLOEXEC 0x40000000u
+
+/* What is told of one end.  Also the head of each datagram. */
+struct credentials { uint32_t pid, uid, gid; };
+struct socket_end {
+    struct credentials credentials;
+    uint32_t size;  /* of path; 0 = no name.  A pathname's includes its NUL, an abstract name begins with one */
+    char path[112]; /* sun_path */
+};
+_Static_assert(sizeof(struct socket_end) == 128 && sizeof(struct socket_end) <= PAL_LOCAL_INFO, "crosses processes");
+
+enum socket_state { SOCKET_NEW, SOCKET_LISTENS, SOCKET_CONNECTED };
+
+/* file->data.  Guarded by file->lock where it changes. */
+struct socket {
+    uint32_t kind;  /* SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET */
+    uint32_t state;
+    struct socket_end own, peer;
+    uint64_t name;       /* the monitor's number of the bound name */
+    /* file->handle is the connection, the listener's or the datagram socket's queue, or still none.  Besides: */
+    pal_handle_t queue;  /* keeps the name of a stream or packet socket that does not listen */
+    pal_handle_t target; /* where a connected datagram socket sends; PAL_NO_HANDLE in a pair: through file->handle */
+    uint32_t pass_credentials;
+    uint32_t buffers[2];  /* SO_SNDBUF, SO_RCVBUF as told */
+    uint64_t timeouts[2]; /* ns: SO_SNDTIMEO, SO_RCVTIMEO; 0 = none */
+};
+enum { SOCKET_SENDS, SOCKET_RECEIVES };
+
+/* socket.c */
+extern const struct file_ops socket_ops;     /* with a handle: the host says when it is ready */
+extern const struct file_ops socket_new_ops; /* still without */
+/* A reference and its state.  -EBADF, -ENOTSOCK. */
+int64_t socket_get(int fd, struct file **out, struct socket **state);
+/* A description around a handle (PAL_NO_HANDLE: none yet), closed on failure. */
+int64_t socket_new(uint32_t kind, uint32_t state, pal_handle_t handle, struct file **out);
+/* The socket has a handle from now on; O_NONBLOCK moves there, polls and epolls ask the host.  Caller holds
+ * file->lock. */
+void socket_take_handle(struct file *file, pal_handle_t handle);
+/* The caller's ids; effective as for connections, or real as for single messages (unix(7)). */
+struct credentials credentials_now(bool effective);
+bool socket_may_block(struct file *file, uint32_t flags);
+/* Waits as the socket's timeouts say: 0, -EAGAIN at the deadline, -EINTR. */
+int64_t socket_wait(pal_handle_t handle, uint32_t events, uint64_t deadline);
+/* PAL_FOREVER where there is no timeout. */
+uint64_t socket_deadline(const struct socket *socket, int direction);
+
+/* socket_name.c */
+#define ADDRESS_MOST 110u /* sizeof(struct sockaddr_un) */
+/* An address from the guest.  0, or -EINVAL, -EFAULT; *family is set. */
+int64_t address_in(guest_t from, uint32_t size, struct socket_end *out, uint16_t *family);
+/* The same, where only an AF_UNIX name will do. */
+int64_t address_named(guest_t from, uint32_t size, struct socket_end *out);
+/* As getsockname(2) writes it.  `size` is a guest's socklen_t. */
+int64_t address_out(const struct socket_end *end, guest_t to, guest_t size);
+/* Where datagrams to this address go: a handle that the caller closes. */
+int64_t address_target(const struct socket_end *to, pal_handle_t *out);
+/* PAL's local_connect to an address: *local is filled but for the name. */
+int64_t address_connect(const struct socket_end *to, struct pal_local *local, pal_handle_t *out,
+                        struct pal_path_buffer *text);
+uint32_t local_kind(uint32_t kind);
+
+/* ---- Messages: socket_send.c, socket_receive.c, socket_pass.c ---------------------------------------------------- */
+
+struct message { /* struct msghdr */
+    guest_t name;
+    uint32_t name_size, pad;
+    guest_t vectors;
+    uint64_t vector_count;
+    guest_t control;
+    uint64_t control_size;
+    uint32_t flags, pad2;
+};
+_Static_assert(sizeof(struct message) == 56, "ABI");
+struct many_message { struct message message; uint32_t size, pad; };
+
+struct control_head { uint64_t size; int32_t level, type; }; /* struct cmsghdr */
+#define SCM_RIGHTS 1
+#define SCM_CREDENTIALS 2
+
+/* What goes with a message: descriptions and ids.  Zeroed = nothing. */
+struct parcel {
+    uint32_t count;
+    bool has_credentials;
+    struct credentials credentials;
+    struct file **files; /* references */
+};
+void parcel_done(struct parcel *parcel);
+/* From a guest's control messages. */
+int64_t parcel_from_guest(guest_t control, uint64_t size, struct parcel *out);
+/* As handles for PAL's socket_send: room for PAL_MESSAGE_HANDLES.  handles[0] is a section that the caller closes. */
+int64_t parcel_pack(const struct parcel *parcel, pal_handle_t *handles, uint32_t *count);
+/* Takes all handles. */
+void parcel_unpack(const pal_handle_t *handles, uint32_t count, struct parcel *out);
+
+/* The bytes sent.  SIGPIPE is up to the caller. */
+int64_t socket_send(struct file *file, const struct pal_vector *vector, uint32_t count, const struct socket_end *to,
+                    const struct parcel *parcel, uint32_t flags);
+struct received {
+    struct socket_end from;
+    uint32_t flags;       /* MSG_TRUNC, MSG_CTRUNC */
+    bool wants_parcel;    /* in: the caller has room for one */
+    struct parcel parcel; /* parcel_done */
+};
+int64_t socket_receive(struct file *file, const struct pal_vector *vector, uint32_t count, uint32_t flags,
+                       struct received *out);
+#endif

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * clone with CLONE_VM, but neither CLONE_VFORK nor CLONE_THREAD: a process that runs beside its parent in the same
+ * memory. Like vfork's child it is a virtual one of its parent's picoprocess, but has a thread of its own there.
+ *
+ * One memory is one picoprocess.  So its parent's exit, and its parent's exec, wait until it has ended or called exec;
+ * SIGKILL for its parent takes it along; and it has one thread.
+ */
+#include "libos/syscalls.h"
+#include "libos/fs/vfs.h"
+#include "libos/process/process.h"
+
+static struct shared_process *slot_new(const struct clone_request *request)
+{
+    struct shared_process *slot = shared_new(current_process()->shared, process_real_pid(), request->exit_signal,
+                                             request->flags & CLONE_PARENT);
+    if (!slot)
+        return NULL;
+    slot->flags = (slot->flags & SHARED_NO_TTY) | SHARED_VIRTUAL;
+    atomic_set(&slot->host, process_host_id());
+    return slot;
+}
+
+/* Its process is in no list yet. */
+static int64_t launch(struct process *child, struct thread *thread)
+{
+    struct process *parent = child->vfork_parent;
+    mutex_lock(&parent->lock);
+    bool stays = !parent->exiting;
+    if (stays)
+        parent->vforks++;
+    mutex_unlock(&parent->lock);
+    if (!stays)
+        return -ERESTARTNOINTR; /* the caller is about to leave */
+    process_link(child);
+    mutex_lock(&child->lock); /* whoever finds the thread may interrupt it */
+    int64_t error = thread_begin(thread);
+    if (error == 0)
+        child->threads = thread;
+    mutex_unlock(&child->lock);
+    if (error == 0)
+        return 0;
+    process_unlink(child);
+    mutex_lock(&parent->lock);
+    parent->vforks--;
+    mutex_unlock(&parent->lock);
+    return error == -ENOMEM ? -EAGAIN : error;
+}
+
+int64_t clone_vm_now(const struct clone_request *request)
+{
+    struct thread *self = current();
+    struct process *parent = self->process;
+    if (parent->vfork_parent)
+        return -EINVAL; /* it has its parent's memory for a while only, or may have to end with it */
+    struct shared_process *slot = slot_new(request);
+    if (!slot)
+        return -EAGAIN;
+    int pid = (int)slot->pid;
+    struct thread *thread = thread_new();
+    struct process *child = thread ? process_copy(parent, slot, request->flags) : NULL;
+    int64_t error = child ? clone_pidfd(request, pid) : -ENOMEM;
+    if (error == 0) {
+        child->vfork_parent = parent;
+        child->own_thread = 1;
+        thread_fill(thread, self, request);
+        thread->process = child;
+        thread->tid = pid;
+        if (request->flags & CLONE_CLEAR_SIGHAND)
+            signals_default(child);
+        if (request->flags & CLONE_PARENT_SETTID)
+            guest_store32(request->parent_tid, (uint32_t)pid);
+        if (request->flags & CLONE_CHILD_SETTID)
+            guest_store32(request->child_tid, (uint32_t)pid);
+        self->has_children = 1;
+        error = launch(child, thread);
+    }
+    if (error == 0)
+        return pid;
+    if (child)
+        process_free(child);
+    if (thread)
+        thread_drop(thread);
+    slot_drop(slot);
+    return error;
+}
+
+/* The slot is taken care of by the caller.  The parent's lists are left before its count goes down: it may exit
+ * then. */
+void clone_vm_end(struct process *child)
+{
+    struct thread *self = current();
+    struct process *parent = child->vfork_parent;
+    guest_t wake = thread_leave_guest(self);
+    thread_leaves();
+    process_unlink(child);
+    mutex_lock(&child->lock);
+    child->threads = NULL;
+    mutex_unlock(&child->lock);
+    signals_thread_exit(self);
+    self->process = parent;
+    process_free(child);
+    mutex_lock(&parent->lock);
+    atomic_set(&parent->vforks, parent->vforks - 1);
+    mutex_unlock(&parent->lock);
+    PAL->wake((uint64_t)(uintptr_t)&parent->vforks, INT32_MAX, 0);
+    thread_gone(self, wake);
+}

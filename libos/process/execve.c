@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * execve and execveat: whose process the new program is, and what of the old one goes.  Loading is exec.c's.
+ *
+ * Everything that can fail is done first, by exec_prepare; then other threads leave, or, in a virtual (vfork) child,
+ * the host is forked: on one side the thread goes on as the new program, on the other it is its parent's again.
+ */
+#include "libos/abi/file.h"
+#include "libos/syscalls.h"
+#include "libos/fs/vfs.h"
+#include "libos/mm/mm.h"
+#include "libos/process/process.h"
+#include "libos/lib/stats.h"
+
+#define XSAVE_HEADER_END 576
+#define XSAVE_MXCSR 24
+#define MXCSR_DEFAULT 0x1f80u
+#define VECTOR_STATE 0xffull /* all but protection keys */
+
+/* As a program finds the processor at its start. */
+static void vector_reset(void)
+{
+    struct { uint8_t bytes[XSAVE_HEADER_END]; } area __attribute__((aligned(64)));
+    const uint32_t mxcsr = MXCSR_DEFAULT;
+    memset(&area, 0, sizeof area);
+    memcpy(&area.bytes[XSAVE_MXCSR], &mxcsr, sizeof mxcsr);
+    shim_xrstor((uint64_t)(uintptr_t)&area, VECTOR_STATE);
+}
+
+/* No way back: this thread, the only one, becomes the new program's first. */
+static int64_t become(struct exec_image *image)
+{
+    struct thread *self = current();
+    struct process *process = self->process;
+    stats_report();
+    thread_robust(self);
+    self->clear_tid = 0;
+    if (self->tid != process->pid) {
+        wait_thread_orphans(process->shared, self->tid, process->pid, false);
+        shared_id_free(self->tid);
+    }
+    self->tid = process->pid;
+    signal_exec(process);
+    files_exec(process->files);
+    thread_sequences_end(self);
+    PAL->thread_set(PAL_THREAD_POINTER, 0, 0, 0);
+    vector_reset();
+    exec_commit(image, current_frame());
+    shared_lock();
+    process->shared->flags |= SHARED_EXECED;
+    process->shared->exit_signal = SIGCHLD;
+    memcpy(process->shared->name, self->name, sizeof self->name);
+    shared_unlock();
+    if (UNLIKELY(process->shared->settings_kept))
+        timers_limit_cpu();
+    return FRAME_REPLACED;
+}
+
+static int64_t exec_run(struct exec_image *image)
+{
+    struct process *process = current_process();
+    if (!process->vfork_parent) {
+        if (process_make_single() == 0) {
+            process_await_virtual(process); /* they need the memory that is about to go */
+            return become(image);
+        }
+        exec_drop(image);
+        return -ERESTARTNOINTR; /* another thread was first with exec or exit: this one is about to leave */
+    }
+    int64_t host = fork_host(process->shared, PAL_FORK_BARE);
+    if (host == 0)
+        return become(image);
+    exec_drop(image);
+    if (host < 0)
+        return host == -ENOMEM ? host : -EAGAIN;
+    if (process->own_thread)
+        clone_vm_end(process);
+    vfork_return(process);
+    return FRAME_REPLACED;
+}
+
+int64_t sys_execve(guest_t path, guest_t argv, guest_t envp)
+{
+    char absolute[PAL_PATH_MAX], given[PAL_PATH_MAX];
+    struct exec_image *image;
+    int64_t error = copy_in_string(given, path, sizeof given);
+    if (error >= 0)
+        error = path_from_guest(AT_FDCWD, path, false, absolute);
+    if (error >= 0)
+        error = exec_prepare(absolute, given, argv, envp, &image);
+    return error < 0 ? error : exec_run(image);
+}
+
+static int64_t refuse_symlink(int directory, guest_t path, uint32_t flags)
+{
+    struct name *name = alloc(sizeof *name);
+    struct pal_attributes attributes;
+    if (!name)
+        return -ENOMEM;
+    int64_t error = name_from_guest(directory, path, flags, name);
+    if (error == 0)
+        error = name_attributes(name, &attributes);
+    release(name);
+    return error < 0 ? error : error == 0 && attributes.type == PAL_TYPE_SYMLINK ? -ELOOP : 0;
+}
+
+int64_t sys_execveat(int32_t directory, guest_t path, guest_t argv, guest_t envp, uint32_t flags)
+{
+    char absolute[PAL_PATH_MAX], given[PAL_PATH_MAX + 32], string[PAL_PATH_MAX];
+    struct exec_image *image;
+    if (flags & ~(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW))
+        return -EINVAL;
+    int64_t error = copy_in_string(string, path, sizeof string);
+    if (error >= 0)
+        error = path_from_guest(directory, path, flags & AT_EMPTY_PATH, absolute);
+    if (error >= 0 && flags & AT_SYMLINK_NOFOLLOW)
+        error = refuse_symlink(directory, path, flags);
+    if (error < 0)
+        return error;
+    if (directory == AT_FDCWD || string[0] == '/')
+        format(given, sizeof given, "%s", string);
+    else
+        format(given, sizeof given, "/dev/fd/%d%s%s", directory, string[0] ? "/" : "", string);
+    error = exec_prepare(absolute, given, argv, envp, &image);
+    return error < 0 ? error : exec_run(image);
+}

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pidfd_open(2): a descriptor that stands for a process.  It becomes readable when the process has ended.
+ *
+ * A number may be another process's later, so the file remembers when its process began, too.  Ends of this
+ * picoprocess's host children are told to waiters here (children.c); of others' nobody tells, so a wait for those looks
+ * again now and then.
+ */
+#include "libos/syscalls.h"
+#include "libos/process/process.h"
+#include "libos/poll/readiness.h"
+
+#define LOOK_AGAIN_NS 20000000ull
+
+/* private: the pid; offset: start_ns. */
+static const struct file_ops pidfd_ops_here;
+
+/* The file's process, or NULL: it is gone.  Caller holds the table's lock. */
+static struct shared_process *target(const struct file *file)
+{
+    struct shared_process *slot = shared_find((int)file->private);
+    return slot && slot->start_ns == (uint64_t)file->offset ? slot : NULL;
+}
+
+static uint32_t pidfd_ready(struct file *file)
+{
+    shared_lock();
+    const struct shared_process *slot = target(file);
+    bool ended = !slot || slot->state == SHARED_ZOMBIE;
+    shared_unlock();
+    return ended ? POLLIN | POLLRDNORM : 0;
+}
+
+uint64_t pidfd_deadline(struct file *file)
+{
+    if (pidfd_ready(file))
+        return PAL_FOREVER;
+    shared_lock();
+    const struct shared_process *slot = target(file);
+    bool told = slot && slot->reaper == process_real_pid() && !(slot->flags & SHARED_VIRTUAL);
+    shared_unlock();
+    return told ? PAL_FOREVER : time_now(PAL_CLOCK_MONOTONIC) + LOOK_AGAIN_NS;
+}
+
+static const struct file_ops pidfd_ops_here = {
+    .kind = "anon_inode:[pidfd]",
+    .attributes = anonymous_attributes,
+    .seek = anonymous_seek,
+    .ready = pidfd_ready,
+};
+const struct file_ops *const pidfd_ops = &pidfd_ops_here;
+
+int64_t pidfd_new(int pid, uint32_t flags)
+{
+    struct file *file = file_new(&pidfd_ops_here, PAL_NO_HANDLE, O_RDWR | (flags & O_NONBLOCK));
+    if (!file)
+        return -ENOMEM;
+    file->private = (uint64_t)pid;
+    shared_lock();
+    const struct shared_process *slot = shared_find(pid);
+    if (slot)
+        file->offset = (int64_t)slot->start_ns;
+    shared_unlock();
+    if (!slot) {
+        file_put(file);
+        return shared_id_process(pid) == pid ? -ESRCH : -EINVAL; /* a thread */
+    }
+    return fd_install(file, O_CLOEXEC, 0);
+}
+
+int64_t pidfd_target(int fd, uint32_t *flags)
+{
+    struct file *file = file_get_io(fd);
+    if (!file)
+        return -EBADF;
+    int64_t pid = file->ops == &pidfd_ops_here ? (int64_t)file->private : -EBADF;
+    *flags = file->flags;
+    if (pid > 0) {
+        shared_lock();
+        if (!target(file))
+            pid = -ESRCH;
+        shared_unlock();
+    }
+    file_put(file);
+    return pid;
+}
+
+int64_t sys_pidfd_open(int32_t pid, uint32_t flags)
+{
+    if (flags & ~O_NONBLOCK || pid <= 0)
+        return -EINVAL;
+    return pidfd_new(pid, flags);
+}
+
+/* Signals also go to a process whose /proc/PID is open. */
+static int64_t signal_target(int fd)
+{
+    uint32_t flags;
+    int64_t pid = pidfd_target(fd, &flags);
+    struct file *file = pid == -EBADF ? file_get_io(fd) : NULL;
+    if (!file)
+        return pid;
+    int process = own_process(file);
+    file_put(file);
+    return process ? process : pid;
+}
+
+int64_t sys_pidfd_send_signal(int32_t fd, int32_t signal, guest_t info, uint32_t flags)
+{
+    if (flags)
+        return -EINVAL;
+    int64_t pid = signal_target(fd);
+    if (pid < 0)
+        return pid;
+    if (!info)
+        return sys_kill((int)pid, signal);
+    int64_t given = guest_load32(info);
+    if (given < 0)
+        return given;
+    return (int32_t)given == signal ? sys_rt_sigqueueinfo((int)pid, signal, info) : -EINVAL;
+}

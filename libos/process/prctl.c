@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: MIT */
+/* What programs ask about the system and themselves: uname, sysinfo, prctl, personality, random bytes, barriers. */
+#include "libos/syscalls.h"
+#include "libos/mm/mm.h"
+#include "libos/task/task.h"
+#include "libos/task/table.h"
+
+#define NS 1000000000ull
+#define DEFAULT_MEMORY (8ull << 30) /* /proc/meminfo's, where the manifest sets no limit */
+#define NAME_SIZE 65u
+
+/* ---- The system ------------------------------------------------------------------------------------------------ */
+
+struct utsname { char system[NAME_SIZE], node[NAME_SIZE], release[NAME_SIZE], version[NAME_SIZE], machine[NAME_SIZE],
+                 domain[NAME_SIZE]; };
+_Static_assert(sizeof(struct utsname) == 390, "ABI");
+
+struct sysinfo {
+    int64_t uptime;
+    uint64_t loads[3], total, free, shared, buffers, swap_total, swap_free;
+    uint16_t processes, pad;
+    uint32_t pad2;
+    uint64_t high_total, high_free;
+    uint32_t unit, pad3;
+};
+_Static_assert(sizeof(struct sysinfo) == 112, "ABI");
+
+const char *host_name(void)
+{
+    return boot->hostname && *boot->hostname ? boot->hostname : "localhost";
+}
+
+int64_t sys_uname(guest_t name)
+{
+    struct utsname out;
+    memset(&out, 0, sizeof(out));
+    format(out.system, NAME_SIZE, "Linux");
+    format(out.node, NAME_SIZE, "%s", host_name());
+    format(out.release, NAME_SIZE, "%s", KERNEL_RELEASE);
+    format(out.version, NAME_SIZE, "%s", KERNEL_VERSION);
+    format(out.machine, NAME_SIZE, "x86_64");
+    format(out.domain, NAME_SIZE, "(none)");
+    return copy_out(name, &out, sizeof(out));
+}
+
+/* The name belongs to whoever set up the sandbox. */
+int64_t sys_sethostname(guest_t name, uint64_t size)
+{
+    (void)name;
+    return size >= NAME_SIZE ? -EINVAL : -EPERM;
+}
+
+int64_t sys_sysinfo(guest_t info)
+{
+    struct sysinfo out = {.unit = 1};
+    struct mm_facts mm;
+    int pids[256];
+    mm_facts_get(&mm);
+    out.uptime = (int64_t)(time_now(PAL_CLOCK_BOOT) / NS);
+    out.total = boot->memory_limit == UINT64_MAX ? DEFAULT_MEMORY : boot->memory_limit;
+    out.free = mm.total_bytes < out.total / 2 ? out.total - mm.total_bytes : out.total / 2;
+    out.processes = (uint16_t)process_list(pids, COUNT_OF(pids));
+    return copy_out(info, &out, sizeof(out));
+}
+
+int64_t sys_getrandom(guest_t buffer, uint64_t size, uint32_t flags)
+{
+    enum { NONBLOCK = 1, RANDOM = 2, INSECURE = 4 };
+    if (flags & ~(uint32_t)(NONBLOCK | RANDOM | INSECURE) || (flags & (RANDOM | INSECURE)) == (RANDOM | INSECURE))
+        return -EINVAL;
+    size = MIN(size, (uint64_t)INT32_MAX);
+    if (!guest_range_ok(buffer, size))
+        return -EFAULT;
+    int64_t error = PAL->random(buffer, size);
+    return error < 0 ? error : (int64_t)size;
+}
+
+/* ---- The process ----------------------------------------------------------------------------------------------- */
+
+int64_t sys_personality(uint32_t persona)
+{
+    uint32_t old = settings()->persona;
+    if (persona != UINT32_MAX)
+        settings()->persona = persona;
+    return old;
+}
+
+/* No namespaces.  What threads share of the process they share for good. */
+int64_t sys_unshare(uint32_t flags)
+{
+    const uint32_t fs_files_semaphores = 0x200 | 0x400 | 0x40000;
+    if (flags & ~fs_files_semaphores)
+        return -EPERM;
+    return flags && current_process()->thread_count > 1 ? -EPERM : 0;
+}
+
+int64_t sys_membarrier(int32_t command, uint32_t flags, int32_t cpu)
+{
+    enum { QUERY = 0, PRIVATE = 8, REGISTER_PRIVATE = 16, SYNC = 32, REGISTER_SYNC = 64 };
+    uint32_t served = boot->capabilities & PAL_CAN_SYNC_CODE ? PRIVATE | REGISTER_PRIVATE | SYNC | REGISTER_SYNC : 0;
+    (void)cpu;
+    if (flags || command < 0 || (command & (command - 1)))
+        return -EINVAL;
+    if (command == QUERY)
+        return served;
+    if (!((uint32_t)command & served))
+        return -EINVAL;
+    if (command == REGISTER_PRIVATE || command == REGISTER_SYNC) {
+        atomic_or(&settings()->barriers, (uint32_t)command >> 1);
+        return 0;
+    }
+    return atomic_get(&settings()->barriers) & (uint32_t)command ? PAL->code_sync() : -EPERM;
+}
+
+/* ---- prctl ----------------------------------------------------------------------------------------------------- */
+
+enum {
+    PR_SET_PDEATHSIG = 1, PR_GET_PDEATHSIG = 2, PR_GET_DUMPABLE = 3, PR_SET_DUMPABLE = 4, PR_GET_KEEPCAPS = 7,
+    PR_SET_KEEPCAPS = 8, PR_GET_TIMING = 13, PR_SET_TIMING = 14, PR_SET_NAME = 15, PR_GET_NAME = 16,
+    PR_GET_SECCOMP = 21, PR_CAPBSET_READ = 23, PR_CAPBSET_DROP = 24, PR_GET_SECUREBITS = 27, PR_SET_TIMERSLACK = 29,
+    PR_GET_TSC = 25, PR_SET_TSC = 26, PR_GET_TIMERSLACK = 30, PR_TASK_PERF_EVENTS_DISABLE = 31,
+    PR_TASK_PERF_EVENTS_ENABLE = 32, PR_MCE_KILL_GET = 34, PR_SET_CHILD_SUBREAPER = 36, PR_GET_CHILD_SUBREAPER = 37,
+    PR_SET_NO_NEW_PRIVS = 38, PR_GET_NO_NEW_PRIVS = 39, PR_GET_TID_ADDRESS = 40, PR_SET_THP_DISABLE = 41,
+    PR_GET_THP_DISABLE = 42, PR_CAP_AMBIENT = 47,
+};
+#define CAP_LAST 40
+#define COMM_SIZE 16u
+#define AMBIENT_RAISE 2
+#define TSC_ENABLE 1
+#define MCE_KILL_DEFAULT 2
+
+static int64_t set_name(guest_t from)
+{
+    struct thread *thread = current();
+    char name[COMM_SIZE] = {0};
+    int64_t error = copy_in_string(name, from, COMM_SIZE - 1);
+    if (error < 0 && error != -ENAMETOOLONG)
+        return error;
+    name[COMM_SIZE - 1] = 0;
+    memcpy(thread->name, name, COMM_SIZE);
+    if (thread->tid == thread->process->pid)
+        memcpy(thread->process->shared->name, name, COMM_SIZE);
+    return 0;
+}
+
+static int64_t set_subreaper(bool on)
+{
+    struct shared_process *shared = current_process()->shared;
+    shared_lock();
+    shared->flags = on ? shared->flags | SHARED_SUBREAPER : shared->flags & ~(uint32_t)SHARED_SUBREAPER;
+    shared_unlock();
+    return 0;
+}
+
+static int64_t set_death_signal(uint64_t signal)
+{
+    if (signal > SIGNAL_COUNT)
+        return -EINVAL;
+    atomic_set(&current_process()->shared->death_signal, (uint32_t)signal);
+    return 0;
+}
+
+static int64_t set_flag(uint32_t *flag, uint64_t value)
+{
+    if (value > 1)
+        return -EINVAL;
+    *flag = (uint32_t)value;
+    return 0;
+}
+
+static int64_t bounding_set(int32_t option, uint64_t capability)
+{
+    if (capability > CAP_LAST)
+        return -EINVAL;
+    if (option == PR_CAPBSET_READ)
+        return !(settings()->dropped_capabilities >> capability & 1);
+    if (current_process()->euid != 0)
+        return -EPERM;
+    settings()->dropped_capabilities |= 1ull << capability;
+    return 0;
+}
+
+int64_t sys_prctl(int32_t option, guest_t a2, guest_t a3, guest_t a4, guest_t a5)
+{
+    struct settings *set = settings();
+    const struct shared_process *shared = current_process()->shared;
+    switch (option) {
+    case PR_SET_PDEATHSIG:
+        return set_death_signal(a2);
+    case PR_GET_PDEATHSIG:
+        return guest_store32(a2, atomic_get(&shared->death_signal));
+    case PR_GET_DUMPABLE:
+        return set->dumpable;
+    case PR_SET_DUMPABLE:
+        return set_flag(&set->dumpable, a2);
+    case PR_GET_KEEPCAPS:
+        return set->keep_capabilities;
+    case PR_SET_KEEPCAPS:
+        return set_flag(&set->keep_capabilities, a2);
+    case PR_SET_NAME:
+        return set_name(a2);
+    case PR_GET_NAME:
+        return copy_out(a2, current()->name, COMM_SIZE);
+    case PR_GET_TIMING: /* statistical, and nothing else */
+    case PR_GET_SECCOMP:
+    case PR_GET_SECUREBITS:
+        return 0;
+    case PR_TASK_PERF_EVENTS_DISABLE: /* it has none */
+    case PR_TASK_PERF_EVENTS_ENABLE:
+        return 0;
+    case PR_GET_TSC:
+        return guest_store32(a2, TSC_ENABLE);
+    case PR_SET_TSC:
+        return a2 == TSC_ENABLE ? 0 : -EINVAL;
+    case PR_MCE_KILL_GET:
+        return a2 || a3 || a4 || a5 ? -EINVAL : MCE_KILL_DEFAULT;
+    case PR_SET_TIMING:
+        return a2 ? -EINVAL : 0;
+    case PR_CAPBSET_READ:
+    case PR_CAPBSET_DROP:
+        return bounding_set(option, a2);
+    case PR_SET_TIMERSLACK:
+        set->timer_slack = (int64_t)a2 <= 0 ? 50000 : a2;
+        return 0;
+    case PR_GET_TIMERSLACK:
+        return (int64_t)set->timer_slack;
+    case PR_SET_CHILD_SUBREAPER:
+        return set_subreaper(a2);
+    case PR_GET_CHILD_SUBREAPER:
+        return guest_store32(a2, !!(shared->flags & SHARED_SUBREAPER));
+    case PR_SET_NO_NEW_PRIVS:
+        return a2 != 1 || a3 || a4 || a5 ? -EINVAL : set_flag(&set->no_new_privileges, 1);
+    case PR_GET_NO_NEW_PRIVS:
+        return a2 || a3 || a4 || a5 ? -EINVAL : (int64_t)set->no_new_privileges;
+    case PR_GET_TID_ADDRESS:
+        return copy_out(a2, &current()->clear_tid, sizeof(guest_t));
+    case PR_SET_THP_DISABLE:
+        return a3 || a4 || a5 ? -EINVAL : set_flag(&set->huge_pages_off, !!a2);
+    case PR_GET_THP_DISABLE:
+        return a2 || a3 || a4 || a5 ? -EINVAL : (int64_t)set->huge_pages_off;
+    case PR_CAP_AMBIENT: /* the set is empty, and stays so */
+        return a2 == AMBIENT_RAISE ? -EPERM : a2 >= 1 && a2 <= 4 ? 0 : -EINVAL;
+    default:
+        note_unsupported("prctl", (uint64_t)option);
+        return -EINVAL;
+    }
+}

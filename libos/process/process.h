@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: MIT */
+/* What process.c, thread.c, fork.c, children.c and exec_call.c share among themselves.  Others include
+ * process.h only. */
+#ifndef LIBOS_PROCESS_OWN_H
+#define LIBOS_PROCESS_OWN_H
+
+#include "libos/abi/process.h"
+#include "libos/abi/signal.h"
+#include "libos/task/task.h"
+#include "libos/task/table.h"
+
+#define CLONE_VM 0x100ull
+#define CLONE_FS 0x200ull
+#define CLONE_FILES 0x400ull
+#define CLONE_SIGHAND 0x800ull
+#define CLONE_PIDFD 0x1000ull
+#define CLONE_PTRACE 0x2000ull
+#define CLONE_VFORK 0x4000ull
+#define CLONE_PARENT 0x8000ull
+#define CLONE_THREAD 0x10000ull
+#define CLONE_NEWNS 0x20000ull
+#define CLONE_SYSVSEM 0x40000ull
+#define CLONE_SETTLS 0x80000ull
+#define CLONE_PARENT_SETTID 0x100000ull
+#define CLONE_CHILD_CLEARTID 0x200000ull
+#define CLONE_DETACHED 0x400000ull
+#define CLONE_UNTRACED 0x800000ull
+#define CLONE_CHILD_SETTID 0x1000000ull
+#define CLONE_NEWCGROUP 0x2000000ull
+#define CLONE_NEWUTS 0x4000000ull
+#define CLONE_NEWIPC 0x8000000ull
+#define CLONE_NEWUSER 0x10000000ull
+#define CLONE_NEWPID 0x20000000ull
+#define CLONE_NEWNET 0x40000000ull
+#define CLONE_IO 0x80000000ull
+#define CLONE_CLEAR_SIGHAND 0x100000000ull
+#define CLONE_INTO_CGROUP 0x200000000ull
+#define CLONE_NEWTIME 0x80ull
+#define CLONE_NEW_ANY                                                                                                 \
+    (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET |       \
+     CLONE_NEWTIME)
+
+/* What clone, clone3, fork and vfork come down to. */
+struct clone_request {
+    uint64_t flags; /* without the exit signal */
+    uint32_t exit_signal;
+    guest_t stack;  /* top; 0 = the caller's */
+    guest_t parent_tid, child_tid, tls, pidfd;
+};
+
+static inline uint64_t fs_base(void)
+{
+    uint64_t base;
+    __asm__ volatile("rdfsbase %0" : "=r"(base));
+    return base;
+}
+
+/* process.c */
+extern struct process *processes;     /* of this picoprocess, guarded by processes_lock.  Order: before process.lock */
+extern struct mutex processes_lock;
+void process_link(struct process *process);
+void process_unlink(struct process *process);
+struct process *process_real(void);   /* the one that is no virtual child: the host's children are its */
+uint32_t process_real_pid(void);
+void process_end(struct thread *thread, uint32_t status) __attribute__((noreturn));
+void process_set_name(struct thread *thread, const char *path); /* comm, from a path's last name */
+
+/* thread.c */
+struct thread *thread_new(void);           /* with a libOS stack and a block; NULL = no memory */
+void thread_drop(struct thread *thread);   /* one that is in no list and has no host thread */
+/* As `from` is, but for what the request says; it returns 0 from the call that `from` is in. */
+void thread_fill(struct thread *thread, const struct thread *from, const struct clone_request *request);
+int64_t thread_begin(struct thread *thread); /* one that is filled: it runs */
+/* A thread on its way out of all lists: no fork finds it there now, but waits for it, and lets it take locks. */
+void thread_leaves(void);
+/* The last thing: `wake`: who waits for this word is woken. */
+void thread_gone(struct thread *thread, guest_t wake) __attribute__((noreturn));
+int64_t thread_clone(const struct clone_request *request);
+/* Robust list, clear_tid: as when a thread leaves an mm on Linux.  Returns the word whose waiters are to be woken, or
+ * 0. */
+guest_t thread_leave_guest(struct thread *thread);
+void thread_sequences_end(struct thread *thread); /* rseq(2)'s area is about to go */
+void thread_robust(struct thread *thread); /* the robust list alone */
+uint64_t thread_top(struct thread *thread); /* of its libOS stack */
+extern uint32_t threads_leaving;           /* they are in no list any more, but still run here.  Atomic */
+void thread_fork_child(struct thread *thread); /* it does not exist in this picoprocess: its block is free */
+
+/* clone.c reads flags; then fork.c or vfork.c: the child's pid in the parent, 0 in the child. */
+int64_t fork_now(const struct clone_request *request);
+int64_t vfork_now(const struct clone_request *request);
+int64_t clone_vm_now(const struct clone_request *request); /* clone_vm.c: the child's pid, in the parent only */
+void clone_vm_end(struct process *child) __attribute__((noreturn));
+/* For a virtual child: its own files and names unless CLONE_FILES, CLONE_FS; no thread yet.  NULL = no memory. */
+struct process *process_copy(const struct process *parent, struct shared_process *slot, uint64_t flags);
+void process_await_virtual(struct process *process); /* till it has no virtual children any more */
+void slot_drop(struct shared_process *slot);
+/* What a new process's first thread has of its own. */
+void thread_renew(struct thread *thread, const struct clone_request *request, int pid);
+int64_t clone_pidfd(const struct clone_request *request, int pid); /* CLONE_PIDFD's, in the parent: 0 or -errno */
+void process_free(struct process *process); /* with its files, names and signals: in no list any more */
+/* The caller's virtual child is no more; the calling thread is its parent's again, and its frame says that the call
+ * which made the child returns its pid.  The slot is taken care of by the caller. */
+void vfork_return(struct process *child);
+/* Forks the host for a process of which `slot` is the table's: 0 in the child, where only the calling thread and its
+ * process are left.  flags: PAL_FORK_BARE of a child that execs. */
+int64_t fork_host(struct shared_process *slot, uint32_t flags);
+
+/* rewrite.c */
+void rewrite_before_fork(struct shared_process *self); /* caller holds nothing */
+void rewrite_fork_child(struct shared_process *parent_slot);
+
+/* children.c; wait_call.c is built on it */
+struct news { /* of a process's end or change, to be told when the table's lock is free */
+    struct shared_process *parent;
+    int parent_pid;
+    bool left; /* the signal lies in the parent's inbox: its picoprocess is to be interrupted */
+    struct siginfo info; /* signo 0: nothing is sent */
+};
+void wait_tell(const struct news *news);
+/* Caller holds the table's lock.  The process has ended: a zombie, or nothing, where nobody wants to know. */
+void wait_ended(struct shared_process *slot, struct news *news);
+int64_t host_child_room(void);   /* -ENOMEM; to be called before a fork */
+void host_child_add(struct shared_process *slot, uint64_t host);
+void host_child_reset(void);     /* in a fork's child */
+bool host_child_any(void);
+int64_t host_child_wait(void);   /* [blocks] till one ends, of a process that is alone here: 0 look again, or -EINTR */
+int wait_code(int status);       /* CLD_* of an end */
+#define STATUS_CONTINUED 0xffff
+
+/* orphans.c.  Children and host children of a process that ends.  Take the table's lock. */
+void wait_orphans(struct shared_process *slot, bool has_host_children);
+void process_orphans_killed(struct shared_process *slot); /* the same of one that was killed */
+/* The children of one of a process's threads are another's from here on.  ends: who have asked for a signal get it. */
+void wait_thread_orphans(struct shared_process *slot, int from, int to, bool ends);
+
+/* pidfd.c */
+int64_t pidfd_new(int pid, uint32_t flags);          /* a descriptor, or -errno */
+int64_t pidfd_target(int fd, uint32_t *flags);       /* pid, or -EBADF, -ESRCH; the file's O_* flags */
+#define WAIT_SIGNALED(status) (((status) & 0x7f) && ((status) & 0x7f) != 0x7f)
+#endif

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Children: what the host tells of their ends, zombies, and what their parents are told.
+ *
+ * A child that exits writes its status into its slot and ends its picoprocess.  Its host parent learns of that (the
+ * host interrupts one of its threads), and only then makes the slot a zombie: so descriptors are closed, and memory is
+ * free, before a wait returns, as on Linux.  A child that was killed has written nothing; there the host's word is
+ * taken.
+ */
+#include "libos/abi/signal.h"
+#include "libos/syscalls.h"
+#include "libos/ipc/ipc.h"
+#include "libos/process/process.h"
+#include "libos/signal/signal.h"
+#include "libos/poll/readiness.h"
+
+#define NS_PER_TICK 10000000u /* USER_HZ */
+
+/* ---- The host's children of this picoprocess --------------------------------------------------------------------- */
+
+static struct host_child {
+    uint64_t host;
+    struct shared_process *slot;
+    uint32_t pid;
+} few[16], *host_children = few; /* each fork writes here: few lie on a page that it writes anyway */
+static uint32_t host_child_count, host_child_capacity = COUNT_OF(few); /* the count is read without the lock, too */
+static struct mutex host_children_lock;                /* innermost but for the heap's */
+
+int64_t host_child_room(void)
+{
+    mutex_lock(&host_children_lock);
+    int64_t error = 0;
+    if (host_child_count + 8 > host_child_capacity) { /* other threads may fork before we have added ours */
+        uint32_t capacity = host_child_capacity * 2;
+        struct host_child *grown = alloc(capacity * sizeof *grown);
+        if (grown) {
+            memcpy(grown, host_children, host_child_count * sizeof *grown);
+            if (host_children != few)
+                release(host_children);
+            host_children = grown;
+            host_child_capacity = capacity;
+        } else {
+            error = -ENOMEM;
+        }
+    }
+    mutex_unlock(&host_children_lock);
+    return error;
+}
+
+/* Who put a signal into the slot's inbox before `host` was there could interrupt nobody: that is made up for. */
+void host_child_add(struct shared_process *slot, uint64_t host)
+{
+    mutex_lock(&host_children_lock);
+    host_children[host_child_count] = (struct host_child){host, slot, slot->pid};
+    atomic_set(&host_child_count, host_child_count + 1);
+    mutex_unlock(&host_children_lock);
+    __atomic_store_n(&slot->host, host, __ATOMIC_SEQ_CST);
+    if (UNLIKELY(__atomic_load_n(&slot->inbox_used, __ATOMIC_SEQ_CST)))
+        PAL->process_interrupt(host, 0);
+}
+
+void host_child_reset(void)
+{
+    host_child_count = 0;
+}
+
+bool host_child_any(void)
+{
+    return atomic_get(&host_child_count) != 0;
+}
+
+/* Caller holds host_children_lock. */
+static struct host_child host_child_take(uint64_t host)
+{
+    for (uint32_t i = 0; i < host_child_count; i++)
+        if (host_children[i].host == host) {
+            struct host_child found = host_children[i];
+            host_children[i] = host_children[host_child_count - 1];
+            atomic_set(&host_child_count, host_child_count - 1);
+            return found;
+        }
+    return (struct host_child){0};
+}
+
+/* ---- News for a parent ------------------------------------------------------------------------------------------- */
+
+/* Caller holds the table's lock.  The signal is there before a wait of the parent can have the news: for a parent in
+ * another picoprocess it lies in its inbox then. */
+static void news_fill(struct news *news, struct shared_process *slot, struct shared_process *parent, int code,
+                      int status)
+{
+    uint32_t signal = slot->state == SHARED_ZOMBIE ? slot->exit_signal : SIGCHLD;
+    *news = (struct news){.parent = parent, .parent_pid = (int)parent->pid};
+    if (signal && signal <= SIGNAL_COUNT) {
+        news->info = (struct siginfo){.signo = (int)signal, .code = code};
+        news->info.child.pid = (int)slot->pid;
+        news->info.child.uid = slot->uid;
+        news->info.child.status = status;
+        news->info.child.utime = (int64_t)(slot->used.user_ns / NS_PER_TICK);
+        news->info.child.stime = (int64_t)(slot->used.system_ns / NS_PER_TICK);
+        struct process *local = process_local_get(news->parent_pid);
+        if (!local)
+            signal_leave(parent, &news->info);
+        news->left = !local;
+        process_put(local);
+    }
+    atomic_add(&parent->event, 1);
+}
+
+int wait_code(int status)
+{
+    return !WAIT_SIGNALED(status) ? CLD_EXITED : status & 0x80 ? CLD_DUMPED : CLD_KILLED;
+}
+
+static bool discards(const struct shared_process *parent, const struct shared_process *child)
+{
+    struct process *process = child->exit_signal == SIGCHLD ? process_local_get((int)parent->pid) : NULL;
+    bool result = process && signals_discard_children(process);
+    process_put(process);
+    return result;
+}
+
+void wait_ended(struct shared_process *slot, struct news *news)
+{
+    struct shared_process *parent = shared_find((int)slot->ppid);
+    slot->state = SHARED_ZOMBIE;
+    ipc_process_ends((int)slot->pid, WAIT_SIGNALED(slot->status));
+    if (parent && parent->state < SHARED_EXITING) {
+        int code = wait_code(slot->status);
+        news_fill(news, slot, parent, code, code == CLD_EXITED ? slot->status >> 8 & 0xff : slot->status & 0x7f);
+        if (!discards(parent, slot))
+            return;
+    }
+    shared_free(slot);
+}
+
+/* The slot of a parent that is gone by now is another's, or nobody's: a wake-up too many does no harm. */
+void wait_tell(const struct news *news)
+{
+    if (!news->parent)
+        return;
+    if (atomic_get(&news->parent->event_waiters))
+        PAL->wake((uint64_t)(uintptr_t)&news->parent->event, INT32_MAX, 1);
+    bool direct = atomic_get(&news->parent->waits_directly) && news->parent_pid != current_process()->pid;
+    if (news->left || direct)
+        process_notify(news->parent);
+    if (news->info.signo && !news->left)
+        signal_send_process(news->parent_pid, &news->info);
+}
+
+void process_notify(struct shared_process *slot)
+{
+    uint64_t host = atomic_get(&slot->host);
+    if (host)
+        PAL->process_interrupt(host, 0);
+}
+
+/* ---- The ends of children ---------------------------------------------------------------------------------------- */
+
+static void host_child_ended(const struct host_child *ended, const struct pal_child *facts)
+{
+    struct shared_process *slot = ended->slot;
+    struct news news = {0};
+    if (!slot || atomic_get(&slot->pid) != ended->pid)
+        return;
+    if (atomic_get(&slot->state) < SHARED_EXITING) { /* killed: it has told nobody */
+        shared_lock();
+        slot->status = facts->status;
+        slot->state = SHARED_EXITING;
+        shared_unlock();
+        process_orphans_killed(slot);
+    }
+    shared_lock();
+    slot->used = facts->used;
+    usage_subtract(&slot->used, &slot->reaped);
+    usage_add(&process_real()->shared->reaped, &facts->used);
+    wait_ended(slot, &news);
+    shared_unlock();
+    wait_tell(&news);
+    wait_kick(); /* polls on its pidfd */
+}
+
+/* One host child's end; false when there is none to tell of.  The host's answer and the list are of one moment: else a
+ * child could end that a fork of another thread has not listed yet. */
+static bool reap_one(void)
+{
+    struct pal_child facts;
+    struct host_child ended;
+    int64_t result;
+    mutex_lock(&host_children_lock);
+    result = DEFER_INTERRUPT(PAL->process_wait(0, 1, &facts)); /* there is more to an interrupt than children */
+    ended = host_child_take(result == 1 ? facts.process : 0);
+    mutex_unlock(&host_children_lock);
+    if (result == 1)
+        host_child_ended(&ended, &facts);
+    return result == 1;
+}
+
+void process_reap_host(void)
+{
+    while (host_child_any() && reap_one())
+        ;
+}
+
+int64_t host_child_wait(void)
+{
+    struct pal_child facts;
+    int64_t result = PAL->process_wait(0, 0, &facts);
+    if (result == 1) {
+        mutex_lock(&host_children_lock);
+        struct host_child ended = host_child_take(facts.process);
+        mutex_unlock(&host_children_lock);
+        host_child_ended(&ended, &facts);
+        return 0;
+    }
+    if (result == -ECHILD) /* cannot be; but then the list is wrong, and only `event` is left to wait for */
+        host_child_reset();
+    return result == -EINTR ? -EINTR : 0;
+}
+
+/* ---- Stops ------------------------------------------------------------------------------------------------------- */
+
+/* Caller holds the table's lock, in which it has changed the state: a wait that sees the one finds the other.
+ * wait_tell follows; a receiver with SA_NOCLDSTOP drops the signal. */
+static void stop_news(struct shared_process *slot, int code, int detail, struct news *news)
+{
+    struct shared_process *parent = shared_find((int)slot->ppid);
+    if (parent)
+        news_fill(news, slot, parent, code, detail);
+}
+
+/* SIGCONTs are counted under the table's lock, so nobody is told of a stop that is over. */
+void process_report_stop(int signal)
+{
+    struct process *process = current_process();
+    struct shared_process *slot = process->shared;
+    struct news news = {0};
+    shared_lock();
+    if (!signal_stop_is_over(process, signal)) {
+        slot->state = SHARED_STOPPED;
+        slot->status = signal << 8 | 0x7f;
+        slot->flags = (slot->flags & ~(uint32_t)SHARED_CONTINUE_NEWS) | SHARED_STOP_NEWS;
+        atomic_set(&process->signals->stop_told, 1u);
+        stop_news(slot, CLD_STOPPED, signal, &news);
+    }
+    shared_unlock();
+    wait_tell(&news);
+}
+
+/* Caller holds the table's lock. */
+static void end_stop(struct shared_process *slot)
+{
+    if (slot->state != SHARED_STOPPED)
+        return;
+    slot->state = SHARED_RUNNING;
+    slot->status = STATUS_CONTINUED;
+    slot->flags = (slot->flags & ~(uint32_t)SHARED_STOP_NEWS) | SHARED_CONTINUE_NEWS;
+}
+
+void process_continued(struct shared_process *slot)
+{
+    atomic_add(&slot->continues, 1);
+    end_stop(slot);
+}
+
+void process_report_continue(struct process *process)
+{
+    struct news news = {0};
+    if (!atomic_swap(&process->signals->stop_told, 0u))
+        return;
+    shared_lock();
+    if (!atomic_get(&process->signals->stopped)) /* again, by another thread */
+        end_stop(process->shared); /* the SIGCONT may have come from within this picoprocess */
+    stop_news(process->shared, CLD_CONTINUED, SIGCONT, &news);
+    shared_unlock();
+    wait_tell(&news);
+}

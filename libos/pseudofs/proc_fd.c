@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT */
+/* /proc/N's descriptors, links and mounts. */
+#include "libos/mm/mm.h"
+#include "libos/pseudofs/tree.h"
+#include "libos/task/task.h"
+
+static bool fd_exists(struct own_node *node, int n)
+{
+    struct file *file = file_get(n);
+    if (!file)
+        return false;
+    file_put(file);
+    node->number = n;
+    return true;
+}
+
+int proc_fd_after(const struct own_node *node, int after)
+{
+    struct own_node unused = *node;
+    int highest = files_highest(current_process()->files);
+    for (int fd = after + 1; fd <= highest; fd++)
+        if (fd_exists(&unused, fd))
+            return fd;
+    return -1;
+}
+
+static int64_t fd_link(const struct own_node *node, struct pal_path_buffer *out)
+{
+    struct pal_attributes attributes;
+    struct file *file = file_get(node->number);
+    if (!file)
+        return -ENOENT;
+    bool asks = !file->path || (file->handle != PAL_NO_HANDLE && !own_path(file->path));
+    int64_t result = asks ? file_attributes(file, &attributes) : 0;
+    bool gone = file->path && asks && !result && !attributes.links && strncmp(file->path, "/memfd:", 7) != 0;
+    if (file->path)
+        result = link_text(out, gone ? "%s (deleted)" : "%s", file->path);
+    else if (!result && file->type == PAL_TYPE_FIFO)
+        result = link_text(out, "pipe:[%lu]", attributes.inode);
+    else if (!result && file->type == PAL_TYPE_SOCKET)
+        result = link_text(out, "socket:[%lu]", attributes.inode);
+    else if (!result && file->type == PAL_TYPE_CHARACTER && attributes.rdevice >> 8 == 136)
+        result = link_text(out, "/dev/pts/%lu", attributes.rdevice & 0xff);
+    else if (!result && file->type == PAL_TYPE_CHARACTER)
+        result = link_text(out, attributes.rdevice == 0x103 ? "/dev/null" : "/dev/tty");
+    else
+        result = link_text(out, "%s", file->ops->kind);
+    file_put(file);
+    return result;
+}
+
+static struct file *fd_target(const struct own_node *node)
+{
+    return file_get(node->number);
+}
+
+static void fdinfo_text(struct text *text, const struct own_node *node)
+{
+    struct file *file = file_get(node->number);
+    struct pal_attributes attributes = {0};
+    if (!file)
+        return;
+    int64_t position = file->ops->seek ? file->ops->seek(file, 0, 1) : 0;
+    int64_t flags = file_status_flags(file), descriptor = fd_flags(node->number, false, 0);
+    file_attributes(file, &attributes);
+    text_add(text, "pos:\t%ld\nflags:\t0%lo\nmnt_id:\t20\nino:\t%lu\n", MAX(position, 0),
+             (uint64_t)(MAX(flags, 0) | (descriptor > 0 ? O_CLOEXEC : 0)), attributes.inode);
+    file_put(file);
+}
+
+static const struct own_entry fd_entry = {.mode = S_IFLNK | 0700, .link = fd_link, .target = fd_target};
+static const struct own_entry fdinfo_entry = {.mode = OWN_TEXT, .text = fdinfo_text};
+
+bool proc_fd_number(struct own_node *node, int n)
+{
+    node->entry = &fd_entry;
+    return fd_exists(node, n);
+}
+
+bool proc_fdinfo_number(struct own_node *node, int n)
+{
+    node->entry = &fdinfo_entry;
+    return fd_exists(node, n);
+}
+
+int64_t proc_exe_link(const struct own_node *node, struct pal_path_buffer *out)
+{
+    (void)node;
+    return link_text(out, "%s", exec_path());
+}
+
+int64_t proc_cwd_link(const struct own_node *node, struct pal_path_buffer *out)
+{
+    (void)node;
+    return link_text(out, "%s", fs_cwd(current_process()->fs));
+}
+
+int64_t proc_root_link(const struct own_node *node, struct pal_path_buffer *out)
+{
+    (void)node;
+    return link_text(out, "/");
+}
+
+void proc_mounts_text(struct text *text, const struct own_node *node)
+{
+    bool details = !strcmp(node->entry->name, "mountinfo");
+    static const char own[][3][12] = {
+        {"/proc", "proc", "proc"}, {"/sys", "sysfs", "sysfs"}, {"/dev", "devtmpfs", "dev"},
+    };
+    if (!mount_of("/")) /* it only holds the others */
+        text_add(text, details ? "20 1 0:20 / / ro,noatime - tmpfs none ro\n" : "none / tmpfs ro,noatime 0 0\n");
+    for (uint32_t i = 0; i < boot->mount_count; i++) {
+        const struct pal_mount *mount = &boot->mounts[i];
+        const char *access = mount->writable ? "rw" : "ro", *kind = mount->scratch ? "tmpfs" : "ext4";
+        if (details)
+            text_add(text, "%u %d 0:%u / %s %s,noatime - %s %s %s\n", 21 + i, mount->at[1] ? 20 : 1, 31 + i,
+                     mount->at, access, kind, mount->scratch ? "tmpfs" : "files", access);
+        else
+            text_add(text, "%s %s %s %s,noatime 0 0\n", mount->scratch ? "tmpfs" : "files", mount->at, kind, access);
+    }
+    for (uint32_t i = 0; i < COUNT_OF(own); i++) {
+        if (details)
+            text_add(text, "%u 20 0:%u / %s rw,relatime - %s %s rw\n", 21 + boot->mount_count + i, 21 + i, own[i][0],
+                     own[i][1], own[i][2]);
+        else
+            text_add(text, "%s %s %s rw,relatime 0 0\n", own[i][2], own[i][0], own[i][1]);
+    }
+}
+

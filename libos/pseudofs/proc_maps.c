@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * /proc/N's files about memory, from the tree of mappings.  Sizes of resident memory are upper bounds: the host is not
+ * asked page by page.
+ */
+#include "libos/mm/mm.h"
+#include "libos/pseudofs/tree.h"
+#include "libos/task/task.h"
+
+#define KIB(bytes) ((bytes) >> 10)
+#define PAGES(bytes) ((bytes) >> 12)
+
+static int64_t count_vma(const struct vma *vma, void *argument)
+{
+    struct memory_facts *facts = argument;
+    uint64_t size = vma->end - vma->start;
+    facts->total += size;
+    if (vma->file)
+        facts->shared += size;
+    if (vma->protection & PROT_EXEC)
+        facts->code += size;
+    else if (vma->name && !strcmp(vma->name, "[stack]"))
+        facts->stack += size;
+    else if (vma->protection & PROT_WRITE && !(vma->flags & MAP_SHARED))
+        facts->data += size;
+    return 0;
+}
+
+struct memory_facts proc_memory_facts(void)
+{
+    struct memory_facts facts = {0};
+    mm_for_each(count_vma, &facts);
+    return facts;
+}
+
+void proc_statm_text(struct text *text, const struct own_node *node)
+{
+    (void)node;
+    struct memory_facts memory = proc_memory_facts();
+    text_add(text, "%lu %lu %lu %lu 0 %lu 0\n", PAGES(memory.total), PAGES(memory.total),
+             PAGES(memory.shared), PAGES(memory.code), PAGES(memory.data + memory.stack));
+}
+
+void proc_status_memory(struct text *text)
+{
+    struct memory_facts memory = proc_memory_facts();
+    text_add(text, "VmPeak:\t%8lu kB\nVmSize:\t%8lu kB\nVmLck:\t       0 kB\nVmPin:\t       0 kB\n", KIB(memory.total),
+             KIB(memory.total));
+    text_add(text, "VmHWM:\t%8lu kB\nVmRSS:\t%8lu kB\n", KIB(memory.total), KIB(memory.total));
+    text_add(text, "RssAnon:\t%8lu kB\nRssFile:\t%8lu kB\nRssShmem:\t       0 kB\n", KIB(memory.total - memory.shared),
+             KIB(memory.shared));
+    text_add(text, "VmData:\t%8lu kB\nVmStk:\t%8lu kB\nVmExe:\t%8lu kB\nVmLib:\t       0 kB\n", KIB(memory.data),
+             KIB(memory.stack), KIB(memory.code));
+    text_add(text, "VmPTE:\t%8lu kB\nVmSwap:\t       0 kB\nHugetlbPages:\t       0 kB\nCoreDumping:\t0\n"
+                   "THP_enabled:\t1\n",
+             KIB(memory.total / 512));
+}
+
+struct maps_walk {
+    struct text *text;
+    bool details; /* smaps */
+    struct file *file; /* of the attributes, to ask once for neighbours */
+    struct pal_attributes attributes;
+};
+
+static void maps_details(struct text *text, const struct vma *vma)
+{
+    uint64_t size = KIB(vma->end - vma->start), anonymous = vma->file ? 0 : size;
+    bool shared = (vma->flags & MAP_TYPE) == MAP_SHARED;
+    text_add(text, "Size:           %8lu kB\nKernelPageSize:        4 kB\nMMUPageSize:           4 kB\n", size);
+    text_add(text, "Rss:            %8lu kB\nPss:            %8lu kB\nPss_Dirty:             0 kB\n", size, size);
+    text_add(text, "Shared_Clean:   %8lu kB\nShared_Dirty:          0 kB\nPrivate_Clean:  %8lu kB\n", shared ? size : 0,
+             shared || anonymous ? 0 : size);
+    text_add(text, "Private_Dirty:  %8lu kB\nReferenced:     %8lu kB\nAnonymous:      %8lu kB\n",
+             shared ? 0 : anonymous, size, anonymous);
+    text_add(text, "LazyFree:              0 kB\nAnonHugePages:         0 kB\nShmemPmdMapped:        0 kB\n"
+                   "FilePmdMapped:         0 kB\nShared_Hugetlb:        0 kB\nPrivate_Hugetlb:       0 kB\n"
+                   "Swap:                  0 kB\nSwapPss:               0 kB\nLocked:                0 kB\n"
+                   "THPeligible:           0\nVmFlags:%s%s%s mr mw me%s\n",
+             vma->protection & PROT_READ ? " rd" : "", vma->protection & PROT_WRITE ? " wr" : "",
+             vma->protection & PROT_EXEC ? " ex" : "", shared ? " sh" : "");
+}
+
+static int64_t maps_vma(const struct vma *vma, void *argument)
+{
+    struct maps_walk *walk = argument;
+    size_t begin = walk->text->size;
+    if (vma->file && vma->file != walk->file && file_attributes(vma->file, &walk->attributes))
+        memset(&walk->attributes, 0, sizeof walk->attributes);
+    walk->file = vma->file;
+    uint64_t device = vma->file ? walk->attributes.device : 0;
+    text_add(walk->text, "%08lx-%08lx %c%c%c%c %08lx %02x:%02x %lu ", vma->start, vma->end,
+             vma->protection & PROT_READ ? 'r' : '-', vma->protection & PROT_WRITE ? 'w' : '-',
+             vma->protection & PROT_EXEC ? 'x' : '-', (vma->flags & MAP_TYPE) == MAP_SHARED ? 's' : 'p',
+             vma->file ? vma->offset : 0, (uint32_t)(device >> 8 & 0xfff), (uint32_t)(device & 0xff),
+             vma->file ? walk->attributes.inode : 0);
+    const char *name = vma->name ? vma->name : vma->file ? vma->file->path : NULL;
+    if (name) {
+        while (walk->text->size - begin < 73 && !walk->text->failed)
+            text_add(walk->text, " ");
+        text_add(walk->text, "%s", name);
+    }
+    text_add(walk->text, "\n");
+    if (walk->details)
+        maps_details(walk->text, vma);
+    return walk->text->failed;
+}
+
+void proc_maps_text(struct text *text, const struct own_node *node)
+{
+    (void)node;
+    struct maps_walk walk = {.text = text};
+    mm_for_each(maps_vma, &walk);
+}
+
+void proc_smaps_text(struct text *text, const struct own_node *node)
+{
+    (void)node;
+    struct maps_walk walk = {.text = text, .details = true};
+    mm_for_each(maps_vma, &walk);
+}
+
+/* Sums of smaps. */
+struct rollup {
+    guest_t start, end;
+    uint64_t all, anonymous, shared;
+};
+
+static int64_t rollup_vma(const struct vma *vma, void *argument)
+{
+    struct rollup *sum = argument;
+    uint64_t size = KIB(vma->end - vma->start);
+    sum->start = sum->all ? sum->start : vma->start;
+    sum->end = vma->end;
+    sum->all += size;
+    if ((vma->flags & MAP_TYPE) == MAP_SHARED)
+        sum->shared += size;
+    else if (!vma->file)
+        sum->anonymous += size;
+    return 0;
+}
+
+void proc_smaps_rollup_text(struct text *text, const struct own_node *node)
+{
+    struct rollup sum = {0};
+    (void)node;
+    mm_for_each(rollup_vma, &sum);
+    size_t begin = text->size;
+    text_add(text, "%08lx-%08lx ---p 00000000 00:00 0 ", sum.start, sum.end);
+    while (text->size - begin < 73 && !text->failed)
+        text_add(text, " ");
+    uint64_t files = sum.all - sum.anonymous - sum.shared;
+    const struct { char name[18]; uint64_t value; } rows[] = {
+        {"Rss:", sum.all},        {"Pss:", sum.all},           {"Pss_Dirty:", sum.anonymous},
+        {"Pss_Anon:", sum.anonymous}, {"Pss_File:", files},    {"Pss_Shmem:", sum.shared},
+        {"Shared_Clean:", sum.shared}, {"Shared_Dirty:", 0},   {"Private_Clean:", files},
+        {"Private_Dirty:", sum.anonymous}, {"Referenced:", sum.all}, {"Anonymous:", sum.anonymous},
+        {"LazyFree:", 0},         {"AnonHugePages:", 0},       {"ShmemPmdMapped:", 0},
+        {"FilePmdMapped:", 0},    {"Shared_Hugetlb:", 0},      {"Private_Hugetlb:", 0},
+        {"Swap:", 0},             {"SwapPss:", 0},             {"Locked:", 0},
+    };
+    text_add(text, "[rollup]\n");
+    for (size_t i = 0; i < COUNT_OF(rows); i++)
+        text_add(text, "%-16s%8lu kB\n", rows[i].name, rows[i].value);
+}
+
+static void guest_text(struct text *text, guest_t start, guest_t end)
+{
+    char piece[256];
+    while (start < end) {
+        size_t size = copy_in_some(piece, start, MIN(sizeof piece, end - start));
+        if (!size)
+            return;
+        text_bytes(text, piece, size);
+        start += size;
+    }
+}
+
+void proc_cmdline_text(struct text *text, const struct own_node *node)
+{
+    struct mm_facts mm;
+    char name[16];
+    if (proc_is_self(node)) {
+        mm_facts_get(&mm);
+        guest_text(text, mm.arg_start, mm.arg_end);
+    } else {
+        proc_name_of(node, name);
+        text_bytes(text, name, strlen(name) + 1);
+    }
+}
+
+void proc_environ_text(struct text *text, const struct own_node *node)
+{
+    struct mm_facts mm;
+    (void)node;
+    mm_facts_get(&mm);
+    guest_text(text, mm.env_start, mm.env_end);
+}
+
+void proc_auxv_text(struct text *text, const struct own_node *node)
+{
+    struct mm_facts mm;
+    (void)node;
+    mm_facts_get(&mm);
+    guest_text(text, mm.auxv, mm.auxv + mm.auxv_size);
+}
+

@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * /proc/N: one process as proc(5) shows it.  The process that asks sees everything of itself; of the sandbox's others,
+ * what the shared table knows.
+ */
+#include "libos/mm/mm.h"
+#include "libos/pseudofs/tree.h"
+#include "libos/task/task.h"
+#include "libos/tty/job_control.h"
+
+#define TICK_NS 10000000ul /* USER_HZ = 100 */
+#define MOST_PIDS 4096
+#define PAGES(bytes) ((bytes) >> 12)
+
+/* ---- Facts ------------------------------------------------------------------------------------------------------- */
+
+struct thread_facts {
+    char name[16];
+    sigset_t blocked, pending;
+};
+
+bool proc_is_self(const struct own_node *node)
+{
+    return node->pid == current_process()->pid;
+}
+
+/* A thread of the calling process; tid 0 or its pid is the process's first. */
+static bool thread_facts(int tid, struct thread_facts *out)
+{
+    struct process *process = current_process();
+    bool found = false;
+    if (!tid)
+        tid = process->pid;
+    mutex_lock(&process->lock);
+    for (struct thread *thread = process->threads; thread && !found; thread = thread->next) {
+        if (thread->tid != tid)
+            continue;
+        memcpy(out->name, thread->name, sizeof out->name);
+        out->blocked = thread->blocked;
+        out->pending = thread->pending;
+        found = true;
+    }
+    mutex_unlock(&process->lock);
+    return found;
+}
+
+static int thread_after(const struct own_node *node, int after)
+{
+    struct process *process = current_process();
+    int best = -1;
+    (void)node;
+    mutex_lock(&process->lock);
+    for (struct thread *thread = process->threads; thread; thread = thread->next)
+        if (thread->tid > after && (best < 0 || thread->tid < best))
+            best = thread->tid;
+    mutex_unlock(&process->lock);
+    return best;
+}
+
+/* ---- comm, stat, status, statm ----------------------------------------------------------------------------------- */
+
+void proc_name_of(const struct own_node *node, char out[16])
+{
+    struct thread_facts thread = {.name = ""};
+    struct process_facts other;
+    if (proc_is_self(node))
+        thread_facts(node->tid, &thread);
+    else if (process_facts(node->pid, &other))
+        memcpy(thread.name, other.name, sizeof thread.name);
+    memcpy(out, thread.name, 16);
+    out[15] = 0;
+}
+
+static void comm_text(struct text *text, const struct own_node *node)
+{
+    char name[16];
+    proc_name_of(node, name);
+    text_add(text, "%s\n", name);
+}
+
+static int64_t comm_store(const struct own_node *node, const char *bytes, size_t size)
+{
+    struct process *process = current_process();
+    int tid = node->tid ? node->tid : process->pid;
+    int64_t result = -ESRCH;
+    if (!proc_is_self(node))
+        return -EINVAL;
+    mutex_lock(&process->lock);
+    for (struct thread *thread = process->threads; thread; thread = thread->next) {
+        if (thread->tid != tid)
+            continue;
+        memset(thread->name, 0, sizeof thread->name);
+        memcpy(thread->name, bytes, MIN(strnlen(bytes, size), sizeof thread->name - 1));
+        result = 0;
+    }
+    mutex_unlock(&process->lock);
+    return result;
+}
+
+static void stat_text(struct text *text, const struct own_node *node)
+{
+    struct process_facts facts = {0};
+    struct mm_facts mm = {0};
+    struct memory_facts memory = {0};
+    struct signal_masks signals = {0};
+    struct thread_facts thread = {0};
+    char name[16];
+    uint64_t user = 0, system = 0;
+    if (!process_facts(node->pid, &facts))
+        return;
+    proc_name_of(node, name);
+    user = facts.used.user_ns;
+    system = facts.used.system_ns;
+    if (proc_is_self(node)) {
+        facts.state = 'R';
+        facts.threads = current_process()->thread_count;
+        mm_facts_get(&mm);
+        memory = proc_memory_facts();
+        signal_masks_get(&signals);
+        thread_facts(node->tid, &thread);
+        cpu_times(false, &user, &system);
+    }
+    const struct shared_terminal *terminal = tty_of_session((uint32_t)facts.session);
+    text_add(text, "%d (%s) %c %d %d %d %u %d 4194304 %lu %lu %lu %lu %lu %lu %lu %lu 20 0 %u 0 %lu %lu %lu "
+             "18446744073709551615 ",
+             node->tid ? node->tid : node->pid, name, facts.state, facts.parent, facts.group, facts.session,
+             terminal ? terminal->device : 0, terminal ? (int)terminal->group : -1, facts.used.minor_faults,
+             facts.children.minor_faults, facts.used.major_faults, facts.children.major_faults, user / TICK_NS,
+             system / TICK_NS, facts.children.user_ns / TICK_NS, facts.children.system_ns / TICK_NS, facts.threads,
+             facts.start_ns / TICK_NS, memory.total, PAGES(memory.total));
+    /* Signal sets are cut to 31 bits: this file is older than real-time signals. */
+    text_add(text, "%lu %lu %lu 0 0 %lu %lu %lu %lu 0 0 0 17 0 0 0 0 0 0 %lu %lu %lu %lu %lu %lu %lu 0\n",
+             mm.code_start, mm.code_end, mm.stack_top, (signals.pending | signals.shared_pending) & 0x7fffffff,
+             thread.blocked & 0x7fffffff, signals.ignored & 0x7fffffff, signals.caught & 0x7fffffff, mm.code_end,
+             mm.brk_start, mm.brk_start, mm.arg_start, mm.arg_end, mm.env_start, mm.env_end);
+}
+
+static void status_ids(struct text *text, const struct own_node *node, const struct process_facts *facts)
+{
+    const struct process *self = current_process();
+    if (!proc_is_self(node)) {
+        text_add(text, "Uid:\t%u\t%u\t%u\t%u\nGid:\t%u\t%u\t%u\t%u\n", facts->uid, facts->uid, facts->uid, facts->uid,
+                 facts->gid, facts->gid, facts->gid, facts->gid);
+        return;
+    }
+    text_add(text, "Uid:\t%u\t%u\t%u\t%u\nGid:\t%u\t%u\t%u\t%u\n", self->uid, self->euid, self->suid, self->fsuid,
+             self->gid, self->egid, self->sgid, self->fsgid);
+    text_add(text, "FDSize:\t%d\nGroups:\t", MAX(64, files_highest(self->files) + 1));
+    for (uint32_t i = 0; i < self->group_count && i < COUNT_OF(self->groups); i++)
+        text_add(text, i ? " %u" : "%u", self->groups[i]);
+    text_add(text, " \nNStgid:\t%d\nNSpid:\t%d\nNSpgid:\t%d\nNSsid:\t%d\n", facts->pid,
+             node->tid ? node->tid : facts->pid, facts->group, facts->session);
+}
+
+static void status_signals(struct text *text, const struct thread_facts *thread)
+{
+    struct signal_masks signals;
+    signal_masks_get(&signals);
+    text_add(text, "SigQ:\t0/16384\nSigPnd:\t%016lx\nShdPnd:\t%016lx\nSigBlk:\t%016lx\n", thread->pending,
+             signals.shared_pending, thread->blocked);
+    text_add(text, "SigIgn:\t%016lx\nSigCgt:\t%016lx\n", signals.ignored, signals.caught);
+}
+
+/* Those that it may use. */
+static void status_processors(struct text *text)
+{
+    struct shared_settings copy;
+    const uint64_t *mask = settings_of(current_process()->shared, &copy)->affinity;
+    uint32_t words = (uint32_t)MIN((boot->cpu_count + 31) / 32, 2 * AFFINITY_WORDS), cpus = words * 32;
+    text_add(text, "Cpus_allowed:\t");
+    for (uint32_t word = words; word-- > 0;)
+        text_add(text, words > 1 ? "%08x%s" : "%x%s", (uint32_t)(mask[word / 2] >> word % 2 * 32), word ? "," : "\n");
+    text_add(text, "Cpus_allowed_list:\t");
+    const char *comma = "";
+    for (uint32_t cpu = 0, end; cpu < cpus; cpu = end + 1) {
+        for (end = cpu; end < cpus && mask[end / 64] >> end % 64 & 1; end++)
+            ;
+        if (end - cpu > 1)
+            text_add(text, "%s%u-%u", comma, cpu, end - 1);
+        else if (end > cpu)
+            text_add(text, "%s%u", comma, cpu);
+        comma = end > cpu ? "," : comma;
+    }
+    text_add(text, "\n");
+}
+
+static void status_text(struct text *text, const struct own_node *node)
+{
+    static const char states[][16] = {"R (running)", "S (sleeping)", "T (stopped)", "Z (zombie)"};
+    struct process_facts facts = {0};
+    struct thread_facts thread = {0};
+    char name[16], state[16] = "S (sleeping)";
+    if (!process_facts(node->pid, &facts))
+        return;
+    proc_name_of(node, name);
+    if (proc_is_self(node)) {
+        facts.state = 'R';
+        facts.threads = current_process()->thread_count;
+        thread_facts(node->tid, &thread);
+    }
+    for (size_t i = 0; i < COUNT_OF(states); i++)
+        if (states[i][0] == facts.state)
+            memcpy(state, states[i], sizeof state);
+    text_add(text, "Name:\t%s\nUmask:\t%04o\nState:\t%s\nTgid:\t%d\nNgid:\t0\nPid:\t%d\nPPid:\t%d\nTracerPid:\t0\n",
+             name, fs_umask(current_process()->fs), state, facts.pid, node->tid ? node->tid : facts.pid, facts.parent);
+    status_ids(text, node, &facts);
+    if (proc_is_self(node))
+        proc_status_memory(text);
+    text_add(text, "Threads:\t%u\n", facts.threads);
+    if (proc_is_self(node))
+        status_signals(text, &thread);
+    uint64_t full = facts.uid ? 0 : 0x1fffffffffful;
+    text_add(text, "CapInh:\t%016lx\nCapPrm:\t%016lx\nCapEff:\t%016lx\nCapBnd:\t%016lx\nCapAmb:\t%016lx\n", 0ul,
+             full, full, 0x1fffffffffful, 0ul);
+    text_add(text, "NoNewPrivs:\t%u\nSeccomp:\t0\nSeccomp_filters:\t0\n",
+             proc_is_self(node) ? settings()->no_new_privileges : 0);
+    status_processors(text);
+    text_add(text, "Mems_allowed:\t1\nMems_allowed_list:\t0\nvoluntary_ctxt_switches:\t0\n"
+                   "nonvoluntary_ctxt_switches:\t0\n");
+}
+
+/* ---- The rest ---------------------------------------------------------------------------------------------------- */
+
+static void limits_text(struct text *text, const struct own_node *node)
+{
+    static const struct { char name[26], unit[12]; } rows[] = {
+        {"Max cpu time", "seconds"},        {"Max file size", "bytes"},       {"Max data size", "bytes"},
+        {"Max stack size", "bytes"},        {"Max core file size", "bytes"},  {"Max resident set", "bytes"},
+        {"Max processes", "processes"},     {"Max open files", "files"},      {"Max locked memory", "bytes"},
+        {"Max address space", "bytes"},     {"Max file locks", "locks"},      {"Max pending signals", "signals"},
+        {"Max msgqueue size", "bytes"},     {"Max nice priority", ""},        {"Max realtime priority", ""},
+        {"Max realtime timeout", "us"},
+    };
+    (void)node;
+    text_add(text, "%-25s %-20s %-20s %-10s\n", "Limit", "Soft Limit", "Hard Limit", "Units");
+    for (uint32_t i = 0; i < COUNT_OF(rows); i++) {
+        uint64_t limits[2];
+        text_add(text, "%-25s", rows[i].name);
+        limit_get(i, &limits[0], &limits[1]);
+        for (int k = 0; k < 2; k++) {
+            if (limits[k] == UINT64_MAX)
+                text_add(text, " %-20s", "unlimited");
+            else
+                text_add(text, " %-20lu", limits[k]);
+        }
+        text_add(text, *rows[i].unit ? " %-10s\n" : " %s\n", rows[i].unit);
+    }
+}
+
+static int oom_score_adjustment; /* recorded only: there is nobody to obey it */
+
+static void oom_text(struct text *text, const struct own_node *node)
+{
+    bool adjustment = !strcmp(node->entry->name, "oom_score_adj");
+    text_add(text, "%d\n", adjustment ? atomic_get(&oom_score_adjustment) : 0);
+}
+
+static int64_t oom_store(const struct own_node *node, const char *bytes, size_t size)
+{
+    int sign = bytes[0] == '-' ? -1 : 1, n = 0;
+    size_t i = bytes[0] == '-' ? 1 : 0;
+    (void)node;
+    if (i == size || bytes[i] == '\n')
+        return -EINVAL;
+    for (; i < size && bytes[i] != '\n'; i++) {
+        if (bytes[i] < '0' || bytes[i] > '9' || n > 1000)
+            return -EINVAL;
+        n = n * 10 + (bytes[i] - '0');
+    }
+    if (n > 1000)
+        return -EINVAL;
+    if (sign * n < atomic_get(&oom_score_adjustment) && current_process()->euid)
+        return -EACCES;
+    atomic_set(&oom_score_adjustment, sign * n);
+    return 0;
+}
+
+static void personality_text(struct text *text, const struct own_node *node)
+{
+    (void)node;
+    text_add(text, "%08x\n", settings()->persona);
+}
+
+static void timer_slack_text(struct text *text, const struct own_node *node)
+{
+    (void)node;
+    text_add(text, "%lu\n", settings()->timer_slack);
+}
+
+static void fixed_text(struct text *text, const struct own_node *node)
+{
+    static const struct { char name[16], value[40]; } rows[] = {
+        {"cgroup", "0::/\n"}, {"coredump_filter", "00000033\n"}, {"cpuset", "/\n"}, {"wchan", "0"},
+        {"gid_map", "         0          0 4294967295\n"}, {"loginuid", "4294967295"}, {"oom_adj", "0\n"},
+        {"sessionid", "4294967295"}, {"setgroups", "allow\n"}, {"syscall", "running\n"},
+        {"uid_map", "         0          0 4294967295\n"},
+    };
+    for (size_t i = 0; i < COUNT_OF(rows); i++)
+        if (!strncmp(rows[i].name, node->entry->name, sizeof rows[i].name))
+            text_add(text, "%s", rows[i].value);
+}
+
+/* ---- Tables ------------------------------------------------------------------------------------------------------ */
+
+#define FD_DIRECTORIES                                                                                                 \
+    {.name = "fd", .mode = S_IFDIR | 0500, .number = proc_fd_number, .number_after = proc_fd_after},                   \
+    {.name = "fdinfo", .mode = OWN_DIRECTORY, .number = proc_fdinfo_number, .number_after = proc_fd_after}
+#define COMMON_ENTRIES                                                                                                 \
+    {.name = "auxv", .mode = S_IFREG | 0400, .text = proc_auxv_text},                                                  \
+    {.name = "cgroup", .mode = OWN_TEXT, .text = fixed_text},                                                          \
+    {.name = "cmdline", .mode = OWN_TEXT, .text = proc_cmdline_text},                                                  \
+    {.name = "comm", .mode = S_IFREG | 0644, .text = comm_text, .store = comm_store},                                  \
+    {.name = "coredump_filter", .mode = OWN_TEXT, .text = fixed_text},                                                 \
+    {.name = "cpuset", .mode = OWN_TEXT, .text = fixed_text},                                                          \
+    {.name = "cwd", .mode = OWN_LINK, .link = proc_cwd_link},                                                          \
+    {.name = "environ", .mode = S_IFREG | 0400, .text = proc_environ_text},                                            \
+    {.name = "exe", .mode = OWN_LINK, .link = proc_exe_link},                                                          \
+    {.name = "gid_map", .mode = OWN_TEXT, .text = fixed_text},                                                         \
+    {.name = "limits", .mode = OWN_TEXT, .text = limits_text},                                                         \
+    {.name = "loginuid", .mode = OWN_TEXT, .text = fixed_text},                                                        \
+    {.name = "maps", .mode = OWN_TEXT, .text = proc_maps_text},                                                        \
+    {.name = "mountinfo", .mode = OWN_TEXT, .text = proc_mounts_text},                                                 \
+    {.name = "mounts", .mode = OWN_TEXT, .text = proc_mounts_text},                                                    \
+    {.name = "oom_score", .mode = OWN_TEXT, .text = oom_text},                                                         \
+    {.name = "oom_score_adj", .mode = S_IFREG | 0644, .text = oom_text, .store = oom_store},                           \
+    {.name = "oom_adj", .mode = OWN_TEXT, .text = fixed_text},                                                         \
+    {.name = "personality", .mode = S_IFREG | 0400, .text = personality_text},                                         \
+    {.name = "root", .mode = OWN_LINK, .link = proc_root_link},                                                        \
+    {.name = "sessionid", .mode = OWN_TEXT, .text = fixed_text},                                                       \
+    {.name = "setgroups", .mode = OWN_TEXT, .text = fixed_text},                                                       \
+    {.name = "smaps", .mode = OWN_TEXT, .text = proc_smaps_text},                                                      \
+    {.name = "smaps_rollup", .mode = OWN_TEXT, .text = proc_smaps_rollup_text},                                        \
+    {.name = "stat", .mode = OWN_TEXT, .text = stat_text},                                                             \
+    {.name = "statm", .mode = OWN_TEXT, .text = proc_statm_text},                                                      \
+    {.name = "status", .mode = OWN_TEXT, .text = status_text},                                                         \
+    {.name = "syscall", .mode = S_IFREG | 0400, .text = fixed_text},                                                   \
+    {.name = "timerslack_ns", .mode = OWN_TEXT, .text = timer_slack_text},                                             \
+    {.name = "uid_map", .mode = OWN_TEXT, .text = fixed_text},                                                         \
+    {.name = "wchan", .mode = OWN_TEXT, .text = fixed_text}
+
+static const struct own_entry task_entries[] = {FD_DIRECTORIES, COMMON_ENTRIES, {.name = NULL}};
+static const struct own_entry task_entry = {.mode = OWN_DIRECTORY, .children = task_entries};
+
+static bool task_number(struct own_node *node, int n)
+{
+    struct thread_facts facts;
+    node->entry = &task_entry;
+    node->tid = n;
+    return n && thread_facts(n, &facts);
+}
+
+static const struct own_entry self_entries[] = {
+    FD_DIRECTORIES,
+    {.name = "task", .mode = OWN_DIRECTORY, .number = task_number, .number_after = thread_after},
+    COMMON_ENTRIES,
+    {.name = NULL},
+};
+static const struct own_entry other_entries[] = {
+    {.name = "cgroup", .mode = OWN_TEXT, .text = fixed_text},
+    {.name = "cmdline", .mode = OWN_TEXT, .text = proc_cmdline_text},
+    {.name = "comm", .mode = OWN_TEXT, .text = comm_text},
+    {.name = "stat", .mode = OWN_TEXT, .text = stat_text},
+    {.name = "status", .mode = OWN_TEXT, .text = status_text},
+    {.name = NULL},
+};
+static const struct own_entry self_entry = {.mode = OWN_DIRECTORY, .children = self_entries};
+static const struct own_entry other_entry = {.mode = OWN_DIRECTORY, .children = other_entries};
+
+/* Threads have a /proc/N too, though it is not listed. */
+bool procself_number(struct own_node *node, int n)
+{
+    struct process_facts facts;
+    struct thread_facts thread;
+    int self = current_process()->pid;
+    bool own = n && (n == self || thread_facts(n, &thread));
+    node->pid = own ? self : n;
+    node->tid = own && n != self ? n : 0;
+    node->entry = own ? &self_entry : &other_entry;
+    return own || (n && process_facts(n, &facts));
+}
+
+int procself_after(const struct own_node *node, int after)
+{
+    (void)node;
+    int *pids = alloc(MOST_PIDS * sizeof *pids), best = -1;
+    int count = pids ? process_list(pids, MOST_PIDS) : 0;
+    for (int i = 0; i < count; i++)
+        if (pids[i] > after && (best < 0 || pids[i] < best))
+            best = pids[i];
+    release(pids);
+    return best;
+}

@@ -1,0 +1,501 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Walks the libOS's own tree (own.h) and answers for what is found: open, attributes, links, directories.
+ *
+ * A walk is by text, component by component, with ".." going back along the way that was come; a link either leads on
+ * inside the tree, and the walk starts anew, or out of it: then the caller goes on with the path it leads to.
+ */
+#include "libos/pseudofs/tree.h"
+#include "libos/mm/mm.h"
+#include "libos/task/task.h"
+
+#define MOST_LINKS 40
+
+static const struct own_entry root_entries[] = {
+    {.name = "dev", .mode = S_IFDIR | 0755, .children = devfs_entries},
+    {.name = "proc",
+     .mode = OWN_DIRECTORY,
+     .children = procfs_entries,
+     .number = procself_number,
+     .number_after = procself_after},
+    {.name = "sys", .mode = OWN_DIRECTORY, .children = sysfs_entries},
+    {.name = NULL},
+};
+static const struct own_entry root = {.name = "", .mode = OWN_DIRECTORY, .children = root_entries};
+
+int64_t link_text(struct pal_path_buffer *out, const char *pattern, ...)
+{
+    va_list list;
+    va_start(list, pattern);
+    int size = format_list(out->bytes, sizeof out->bytes, pattern, list);
+    va_end(list);
+    if ((size_t)size >= sizeof out->bytes)
+        return -ENAMETOOLONG;
+    out->size = (uint32_t)size;
+    return 0;
+}
+
+static bool below(const char *path, const char *at)
+{
+    size_t size = strlen(at);
+    return !strncmp(path, at, size) && (path[size] == 0 || path[size] == '/');
+}
+
+bool own_path(const char *path)
+{
+    while (path[0] == '/' && path[1] == '/')
+        path++;
+    if (!below(path, "/dev") && !below(path, "/proc") && !below(path, "/sys"))
+        return false;
+    for (uint32_t i = 0; i < boot->mount_count; i++) {
+        const char *at = boot->mounts[i].at;
+        if (at[1] && below(path, at))
+            return false;
+    }
+    return true;
+}
+
+/* ---- Walking ----------------------------------------------------------------------------------------------------- */
+
+/* A decimal number without leading zeros, or -1. */
+static int parse_number(const char *name, size_t size)
+{
+    int n = 0;
+    if (!size || size > 9 || (name[0] == '0' && size > 1))
+        return -1;
+    for (size_t i = 0; i < size; i++) {
+        if (name[i] < '0' || name[i] > '9')
+            return -1;
+        n = n * 10 + (name[i] - '0');
+    }
+    return n;
+}
+
+static bool find_child(const struct own_node *from, const char *name, size_t size, struct own_node *out)
+{
+    const struct own_entry *entry = from->entry;
+    *out = *from;
+    for (const struct own_entry *child = entry->children; child && child->name; child++) {
+        if (strlen(child->name) == size && !memcmp(child->name, name, size)) {
+            out->entry = child;
+            return true;
+        }
+    }
+    size_t prefix = entry->prefix ? strlen(entry->prefix) : 0;
+    if (size < prefix || memcmp(name, entry->prefix ? entry->prefix : "", prefix) != 0)
+        return false;
+    int n = entry->number ? parse_number(name + prefix, size - prefix) : -1;
+    return n >= 0 && entry->number(out, n);
+}
+
+static int64_t descend(struct own_place *place, const char *name, size_t size)
+{
+    struct own_node child;
+    const struct own_node *here = &place->node[place->depth];
+    if ((here->entry->mode & S_IFMT) != S_IFDIR)
+        return -ENOTDIR;
+    if (!find_child(here, name, size, &child))
+        return -ENOENT;
+    uint32_t used = place->size[place->depth];
+    if (place->depth + 1 >= OWN_DEPTH || used + size + 2 > sizeof place->path)
+        return -ENOENT;
+    place->path[used] = '/';
+    memcpy(place->path + used + 1, name, size);
+    place->path[used + 1 + size] = 0;
+    place->node[++place->depth] = child;
+    place->size[place->depth] = (uint32_t)(used + 1 + size);
+    return 0;
+}
+
+static void ascend(struct own_place *place)
+{
+    if (place->depth)
+        place->path[place->size[--place->depth]] = 0;
+}
+
+/* Puts `link`, taken as at the place's directory, before `rest` into follow.  `rest` may lie in follow already. */
+static int64_t compose(const struct own_place *place, const struct pal_path_buffer *link, const char *rest,
+                       struct pal_path_buffer *follow)
+{
+    size_t base = link->size && link->bytes[0] == '/' ? 0 : place->size[place->depth - 1] + 1u;
+    size_t rest_size = strlen(rest), slash = rest_size ? 1 : 0;
+    if (base + link->size + slash + rest_size >= PAL_PATH_MAX)
+        return -ENAMETOOLONG;
+    memmove(follow->bytes + base + link->size + slash, rest, rest_size + 1);
+    if (base) {
+        memcpy(follow->bytes, place->path, base - 1);
+        follow->bytes[base - 1] = '/';
+    }
+    memcpy(follow->bytes + base, link->bytes, link->size);
+    if (slash)
+        follow->bytes[base + link->size] = '/';
+    follow->size = (uint32_t)(base + link->size + slash + rest_size);
+    return -EREMOTE;
+}
+
+/* The walk has left the tree upwards and goes down elsewhere ("/proc/../etc"). */
+static int64_t leave(const char *rest, struct pal_path_buffer *follow)
+{
+    size_t size = strlen(rest);
+    if (size + 1 >= PAL_PATH_MAX)
+        return -ENAMETOOLONG;
+    memmove(follow->bytes + 1, rest, size + 1);
+    follow->bytes[0] = '/';
+    follow->size = (uint32_t)size + 1;
+    return -EREMOTE;
+}
+
+/* A link was reached, with `rest` to go.  1: the place itself is what was looked for; else as walk. */
+static int64_t take_link(const struct own_place *place, const char *rest, bool nofollow, struct pal_path_buffer *follow)
+{
+    const struct own_node *node = &place->node[place->depth];
+    bool really_elsewhere = (node->entry->mode & S_IFMT) == S_IFDIR;
+    if (!*rest && ((nofollow && !really_elsewhere) || node->entry->target))
+        return 1;
+    struct pal_path_buffer *link = alloc(sizeof *link);
+    if (!link)
+        return -ENOMEM;
+    int64_t result = node->entry->link(node, link);
+    if (!result)
+        result = compose(place, link, rest, follow);
+    release(link);
+    return result;
+}
+
+/* 0: *place is it.  -EREMOTE: go on with *follow, in the tree or not. */
+static int64_t walk(const char *path, bool nofollow, struct own_place *place, struct pal_path_buffer *follow)
+{
+    memset(place, 0, sizeof *place);
+    place->node[0].entry = &root;
+    for (;;) {
+        while (*path == '/')
+            path++;
+        if (!*path)
+            return place->depth ? 0 : leave(path, follow); /* "/dev/..": the root is the monitor's */
+        size_t size = 0;
+        while (path[size] && path[size] != '/')
+            size++;
+        const char *rest = path + size;
+        while (*rest == '/')
+            rest++;
+        if (size == 2 && path[0] == '.' && path[1] == '.') {
+            ascend(place);
+        } else if (!(size == 1 && path[0] == '.')) {
+            int64_t result = descend(place, path, size);
+            if (result)
+                return result == -ENOENT && !place->depth ? leave(path, follow) : result;
+            bool slashed = !*rest && path[size] == '/';
+            if (place->node[place->depth].entry->link) {
+                result = take_link(place, rest, nofollow && !slashed, follow);
+                return result > 0 ? 0 : result;
+            }
+            if (slashed && (place->node[place->depth].entry->mode & S_IFMT) != S_IFDIR)
+                return -ENOTDIR;
+        }
+        path = rest;
+    }
+}
+
+/* As walk, but -EREMOTE is a path outside the tree. */
+static int64_t resolve(const char *path, bool nofollow, struct own_place *place, struct pal_path_buffer *follow)
+{
+    int64_t result = walk(path, nofollow, place, follow);
+    for (int links = 0; result == -EREMOTE && own_path(follow->bytes); links++) {
+        if (links == MOST_LINKS)
+            return -ELOOP;
+        result = walk(follow->bytes, nofollow, place, follow);
+    }
+    return result;
+}
+
+/* ---- Attributes and links ---------------------------------------------------------------------------------------- */
+
+static uint64_t inode_of(const char *path)
+{
+    uint64_t hash = 0xcbf29ce484222325ull; /* FNV-1a */
+    for (; *path; path++)
+        hash = (hash ^ (uint8_t)*path) * 0x100000001b3ull;
+    return (hash ^ hash >> 32) & 0xffffffffu;
+}
+
+int64_t own_place_attributes(const struct own_place *place, struct pal_attributes *out)
+{
+    static const uint8_t types[16] = {
+        [S_IFDIR >> 12] = PAL_TYPE_DIRECTORY, [S_IFREG >> 12] = PAL_TYPE_FILE,
+        [S_IFLNK >> 12] = PAL_TYPE_SYMLINK,   [S_IFCHR >> 12] = PAL_TYPE_CHARACTER,
+    };
+    const struct own_node *node = &place->node[place->depth];
+    const struct process *process = current_process();
+    if (node->entry->attributes)
+        return node->entry->attributes(node, out);
+    memset(out, 0, sizeof *out);
+    out->device = place->path[1] == 'd' ? 5 : place->path[1] == 'p' ? 21 : 22;
+    out->inode = inode_of(place->path);
+    out->rdevice = node->entry->device;
+    out->mode = node->entry->mode;
+    out->type = types[out->mode >> 12];
+    out->links = out->type == PAL_TYPE_DIRECTORY ? 2 : 1;
+    out->block_size = out->device == 21 ? 1024 : 4096;
+    if (node->pid) {
+        out->uid = process->euid;
+        out->gid = process->egid;
+    }
+    if (out->type == PAL_TYPE_SYMLINK && node->number >= 0 && node->entry->target)
+        out->size = 64;
+    out->atime = out->mtime = out->ctime = (int64_t)time_now(PAL_CLOCK_REALTIME);
+    return 0;
+}
+
+int64_t own_attributes(const char *path, bool nofollow, struct pal_attributes *out, struct pal_path_buffer *follow)
+{
+    struct own_place place;
+    int64_t result = walk(path, nofollow, &place, follow);
+    if (result)
+        return result;
+    const struct own_node *node = &place.node[place.depth];
+    bool is_link = (node->entry->mode & S_IFMT) == S_IFLNK;
+    if (node->entry->target && (is_link ? !nofollow : !node->entry->device)) {
+        struct file *file = node->entry->target(node);
+        if (!file)
+            return -ENOENT;
+        result = file_attributes(file, out);
+        file_put(file);
+        return result;
+    }
+    return own_place_attributes(&place, out);
+}
+
+int64_t own_readlink(const char *path, struct pal_path_buffer *out)
+{
+    struct own_place place;
+    int64_t result = resolve(path, true, &place, out);
+    if (result)
+        return result;
+    const struct own_node *node = &place.node[place.depth];
+    if ((node->entry->mode & S_IFMT) != S_IFLNK)
+        return -EINVAL;
+    result = node->entry->link(node, out);
+    return result < 0 ? result : out->size;
+}
+
+int64_t own_change(uint32_t op, const char *path, struct pal_path_buffer *follow)
+{
+    struct own_place place;
+    int64_t result = resolve(path, true, &place, follow);
+    if (result == -EREMOTE)
+        return result;
+    bool makes = op == PAL_MKDIR || op == PAL_LINK || op == PAL_SYMLINK || op == PAL_MKFIFO;
+    bool in_dev = place.depth && !strncmp(place.path, "/dev", 4); /* a missing name of procfs can't be made: ENOENT */
+    if (result)
+        return result == -ENOENT && makes && in_dev ? -EACCES : result;
+    return makes ? -EEXIST : -EPERM;
+}
+
+/* ---- Directories ------------------------------------------------------------------------------------------------- */
+
+struct entry64 { /* linux_dirent64 */
+    uint64_t inode;
+    int64_t next;
+    uint16_t size;
+    uint8_t type;
+    char name[45];
+} __attribute__((packed));
+
+/* Positions: "." and "..", the children, then the numbers from FIRST_NUMBER on. */
+#define FIRST_NUMBER 0x10000ll
+
+/* Fills in the entry at or after *position and moves that past it.  False at the end. */
+static bool next_entry(const struct own_place *place, int64_t *position, struct entry64 *out)
+{
+    const struct own_node *node = &place->node[place->depth];
+    uint32_t mode = S_IFDIR;
+    int64_t child = *position - 2;
+    int64_t count = 0;
+    while (node->entry->children && node->entry->children[count].name)
+        count++;
+    if (child < 0) {
+        format(out->name, sizeof out->name, "%s", child == -1 ? ".." : ".");
+        ++*position;
+    } else if (child < count) {
+        format(out->name, sizeof out->name, "%s", node->entry->children[child].name);
+        mode = node->entry->children[child].mode;
+        ++*position;
+    } else {
+        int64_t after = MAX(*position, FIRST_NUMBER) - FIRST_NUMBER - 1;
+        int n = node->entry->number_after ? node->entry->number_after(node, (int)after) : -1;
+        if (n < 0)
+            return false;
+        struct own_node numbered = *node;
+        if (node->entry->number(&numbered, n))
+            mode = numbered.entry->mode;
+        format(out->name, sizeof out->name, "%s%d", node->entry->prefix ? node->entry->prefix : "", n);
+        *position = FIRST_NUMBER + n + 1;
+    }
+    char path[sizeof place->path + sizeof out->name];
+    format(path, sizeof path, "%s/%s", place->path, out->name);
+    out->inode = inode_of(path);
+    out->next = *position;
+    out->type = (uint8_t)((mode & S_IFMT) >> 12);
+    out->size = (uint16_t)((offsetof(struct entry64, name) + strlen(out->name) + 1 + 7) & ~7ull);
+    return true;
+}
+
+static int64_t directory_list(struct file *file, guest_t buffer, uint64_t size)
+{
+    struct entry64 entry = {0};
+    uint64_t used = 0;
+    int64_t position = atomic_get(&file->offset);
+    for (int64_t next = position; next_entry(file->data, &next, &entry); position = next) {
+        if (used + entry.size > size) {
+            if (!used)
+                return -EINVAL;
+            break;
+        }
+        if (copy_out(buffer + used, &entry, entry.size))
+            return used ? (int64_t)used : -EFAULT;
+        used += entry.size;
+        memset(&entry, 0, sizeof entry);
+    }
+    atomic_set(&file->offset, position);
+    return (int64_t)used;
+}
+
+int64_t own_file_seek(struct file *file, int64_t offset, int whence)
+{
+    if (whence == 1)
+        offset += atomic_get(&file->offset);
+    if ((whence != 0 && whence != 1) || offset < 0)
+        return -EINVAL;
+    atomic_set(&file->offset, offset);
+    return offset;
+}
+
+int64_t own_file_attributes(struct file *file, struct pal_attributes *out)
+{
+    return own_place_attributes(file->data, out);
+}
+
+void own_file_destroy(struct file *file)
+{
+    release(file->data);
+}
+
+static const struct file_ops directory_ops = {
+    .kind = "directory",
+    .seek = own_file_seek,
+    .list = directory_list,
+    .attributes = own_file_attributes,
+    .destroy = own_file_destroy,
+};
+
+int own_process(struct file *file)
+{
+    const struct own_place *place = file->ops == &directory_ops ? file->data : NULL;
+    return place && place->depth == 2 && place->node[2].pid > 0 ? place->node[2].pid : 0;
+}
+
+/* ---- Opening ----------------------------------------------------------------------------------------------------- */
+
+/*
+ * What /proc/self/fd/N, /dev/tty and the like stand for.  Files with a name are opened again, as Linux does with all;
+ * for the rest (pipes, terminals, objects without a name) the description is shared, which differs in the offset only.
+ */
+static int64_t open_target(const struct own_node *node, uint32_t flags, uint32_t mode, struct file **out)
+{
+    struct file *file = node->entry->target(node);
+    if (!file)
+        return (node->entry->mode & S_IFMT) == S_IFLNK ? -ENOENT : -ENXIO;
+    int64_t result;
+    bool named = file->path && file->path[0] == '/' &&
+                 (file->type == PAL_TYPE_FILE || file->type == PAL_TYPE_DIRECTORY || own_path(file->path));
+    if (named) {
+        result = file_open(file->path, flags & ~(O_CREAT | O_EXCL | O_NOFOLLOW), mode, 0, out);
+        if (result != -ENOENT) {
+            file_put(file);
+            return result;
+        }
+    }
+    uint32_t have = file->flags & O_ACCMODE, want = flags & O_ACCMODE;
+    if (file->type == PAL_TYPE_SOCKET)
+        result = -ENXIO;
+    else if (flags & O_DIRECTORY && file->type != PAL_TYPE_DIRECTORY)
+        result = -ENOTDIR;
+    else if (!(flags & O_PATH) && have != O_RDWR && have != want)
+        result = -EACCES;
+    else
+        result = 0;
+    if (result)
+        file_put(file);
+    else
+        *out = file;
+    return result;
+}
+
+static int64_t may_open(const struct own_entry *entry, uint32_t flags)
+{
+    uint32_t kind = entry->mode & S_IFMT, access = flags & O_ACCMODE;
+    if ((flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
+        return -EEXIST;
+    if (kind == S_IFLNK && flags & O_NOFOLLOW && !(flags & O_PATH))
+        return -ELOOP;
+    if (flags & O_DIRECTORY && kind != S_IFDIR)
+        return -ENOTDIR;
+    if (flags & O_PATH)
+        return 0;
+    if (kind == S_IFDIR && (access != O_RDONLY || flags & O_CREAT))
+        return -EISDIR;
+    if (kind == S_IFREG && access != O_RDONLY && !entry->store)
+        return -EACCES;
+    return 0;
+}
+
+static int64_t open_place(const struct own_place *place, uint32_t flags, struct file **out)
+{
+    const struct own_entry *entry = place->node[place->depth].entry;
+    if (entry->text)
+        return text_open(place, flags, out);
+    struct file *file = file_new(entry->ops ? entry->ops : &directory_ops, PAL_NO_HANDLE, flags);
+    if (!file)
+        return -ENOMEM;
+    file->type = (entry->mode & S_IFMT) == S_IFDIR   ? PAL_TYPE_DIRECTORY
+                 : (entry->mode & S_IFMT) == S_IFCHR ? PAL_TYPE_CHARACTER
+                                                     : PAL_TYPE_SYMLINK;
+    file->data = alloc_copy(place, sizeof *place);
+    if (!file->data) {
+        file_put(file);
+        return -ENOMEM;
+    }
+    *out = file;
+    return 0;
+}
+
+int64_t own_open(const char *path, uint32_t flags, uint32_t mode, struct file **out)
+{
+    struct pal_path_buffer *follow = alloc(sizeof *follow);
+    struct own_place place;
+    if (!follow)
+        return -ENOMEM;
+    bool exclusive = (flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL);
+    int64_t result = resolve(path, exclusive || flags & O_NOFOLLOW, &place, follow);
+    if (result == -EREMOTE) {
+        result = file_open(follow->bytes, flags, mode, 0, out);
+        release(follow);
+        return result;
+    }
+    release(follow);
+    if (!result)
+        result = may_open(place.node[place.depth].entry, flags);
+    if (result)
+        return result == -ENOENT && flags & O_CREAT && place.path[1] == 'd' ? -EACCES : result;
+    const struct own_node *node = &place.node[place.depth];
+    bool is_link = (node->entry->mode & S_IFMT) == S_IFLNK;
+    if (node->entry->target && !(is_link && flags & O_NOFOLLOW))
+        return open_target(node, flags, mode, out);
+    if (node->entry->open && !(flags & O_PATH))
+        return node->entry->open(node, flags, out);
+    flags &= ~(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_NOFOLLOW | O_CLOEXEC);
+    result = open_place(&place, flags, out);
+    if (!result && !(*out)->path)
+        (*out)->path = alloc_copy(place.path, place.size[place.depth] + 1u);
+    return result;
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The libOS's own file systems: /dev, /proc and /sys as one tree of constant tables.  own.c walks it; devfs.c,
+ * procfs.c, proc{sys,self,maps,fd}.c and sysfs.c fill it; text.c serves the files whose contents are made when they are
+ * read.
+ *
+ * Callers outside (path.c, open.c, stat.c) use own_change and what files.h declares.  No function here may be called
+ * with a lock held.
+ */
+#ifndef LIBOS_OWN_H
+#define LIBOS_OWN_H
+
+#include "libos/fs/vfs.h"
+
+/* For calls that make, remove or rename: -EREMOTE with the path to work on (/dev/shm/x), else why it can't be done.  op
+ * is a pal_change_op. */
+int64_t own_change(uint32_t op, const char *path, struct pal_path_buffer *follow);
+
+/* ---- The tree ---------------------------------------------------------------------------------------------------- */
+
+struct own_entry;
+struct own_node {
+    const struct own_entry *entry;
+    int pid, tid, number; /* of the numbered directories passed; number: the last one's */
+};
+
+/* text.c: bytes being written; running out of memory is remembered and reported once. */
+struct text {
+    uint32_t references;
+    bool failed;
+    size_t size, room;
+    char *bytes;
+};
+void text_add(struct text *text, const char *pattern, ...) __attribute__((format(printf, 2, 3)));
+void text_bytes(struct text *text, const void *bytes, size_t size);
+
+/* An entry is one kind of thing: which of the members are set tells. */
+struct own_entry {
+    const char *name;
+    uint32_t mode;                    /* S_IF* and permissions */
+    uint32_t device;                  /* st_rdev of a character device */
+    const struct own_entry *children; /* a directory's, up to a NULL name */
+    /* A directory of numbers (behind a prefix, if there is one): does n exist (then node becomes it), and which one
+     * comes after `after` (-1: none). */
+    const char *prefix;
+    bool (*number)(struct own_node *node, int n);
+    int (*number_after)(const struct own_node *node, int after);
+    /* A text file: its contents, and what writing to it does (bytes end with a NUL; 0 or -errno). */
+    void (*text)(struct text *text, const struct own_node *node);
+    int64_t (*store)(const struct own_node *node, const char *bytes, size_t size);
+    /* A symlink, or a directory that really lies elsewhere (S_IFDIR). */
+    int64_t (*link)(const struct own_node *node, struct pal_path_buffer *out);
+    /* An open description that this name stands for (a reference, or NULL): following a link ends there. */
+    struct file *(*target)(const struct own_node *node);
+    const struct file_ops *ops;       /* a device */
+    /* A device that is opened in its own way, or whose attributes are not the place's. */
+    int64_t (*open)(const struct own_node *node, uint32_t flags, struct file **out);
+    int64_t (*attributes)(const struct own_node *node, struct pal_attributes *out);
+};
+#define OWN_DIRECTORY (S_IFDIR | 0555u)
+#define OWN_TEXT (S_IFREG | 0444u)
+#define OWN_LINK (S_IFLNK | 0777u)
+#define OWN_FOLDER(entry_name, entries) {.name = entry_name, .mode = OWN_DIRECTORY, .children = entries}
+
+extern const struct own_entry devfs_entries[], procfs_entries[], procsys_entries[], sysfs_entries[];
+
+/* procself.c: /proc/N. */
+bool procself_number(struct own_node *node, int n);
+int procself_after(const struct own_node *node, int after);
+bool proc_is_self(const struct own_node *node);
+void proc_name_of(const struct own_node *node, char out[16]);
+
+/* procmaps.c: a process's memory. */
+struct memory_facts {
+    uint64_t total, data, stack, code, shared;
+};
+struct memory_facts proc_memory_facts(void);
+void proc_status_memory(struct text *text);
+void proc_maps_text(struct text *text, const struct own_node *node);
+void proc_smaps_text(struct text *text, const struct own_node *node);
+void proc_smaps_rollup_text(struct text *text, const struct own_node *node);
+void proc_statm_text(struct text *text, const struct own_node *node);
+void proc_cmdline_text(struct text *text, const struct own_node *node);
+void proc_environ_text(struct text *text, const struct own_node *node);
+void proc_auxv_text(struct text *text, const struct own_node *node);
+
+/* procfd.c: a process's descriptors, links and mounts. */
+bool proc_fd_number(struct own_node *node, int n);
+bool proc_fdinfo_number(struct own_node *node, int n);
+int proc_fd_after(const struct own_node *node, int after);
+int64_t proc_exe_link(const struct own_node *node, struct pal_path_buffer *out);
+int64_t proc_cwd_link(const struct own_node *node, struct pal_path_buffer *out);
+int64_t proc_root_link(const struct own_node *node, struct pal_path_buffer *out);
+void proc_mounts_text(struct text *text, const struct own_node *node);
+
+/* A place in the tree, with its name in full ("/proc/12/fd"). */
+#define OWN_DEPTH 8
+struct own_place {
+    struct own_node node[OWN_DEPTH];
+    uint32_t depth; /* node[depth] is the place */
+    uint32_t size[OWN_DEPTH];
+    char path[128];
+};
+int64_t own_place_attributes(const struct own_place *place, struct pal_attributes *out);
+/* For the ops of what own_open makes: file->data is its place. */
+int64_t own_file_attributes(struct file *file, struct pal_attributes *out);
+int64_t own_file_seek(struct file *file, int64_t offset, int whence);
+void own_file_destroy(struct file *file);
+/* text.c: opens the text file at place. */
+int64_t text_open(const struct own_place *place, uint32_t flags, struct file **out);
+
+int64_t link_text(struct pal_path_buffer *out, const char *pattern, ...) __attribute__((format(printf, 2, 3)));
+#endif

@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Timers that send signals: setitimer(2), alarm(2), timer_create(2).  The PAL has none, so a helper thread, made
+ * when the first timer is armed, sleeps until the next is due and posts its signal.  It is no thread of the guest's.
+ *
+ * As on Linux an interval timer is armed again when its signal is taken, not when it is sent: however short the
+ * interval, a guest that does not take signals causes no work.  What was missed meanwhile is the overrun count.
+ */
+#include "libos/signal/timers.h"
+
+#define IGNORED_FLOOR_NS 1000000ull /* least interval of a timer whose signal nobody takes */
+#define CPU_POLL_NS 1000000ull
+#define SOON_NS 15000ull            /* no thread is woken sooner than that */
+#define HELPER_STACK_SIZE 16384u
+
+struct mutex timers_lock;
+static struct timer *timers;
+static uint64_t generations;
+static uint64_t sleeping_until; /* of the helper */
+static uint32_t changed;        /* the helper's word */
+static bool helper_runs;
+static void *helper_stack;
+static struct pal_tcb *helper_block;
+static struct thread helper_thread; /* so that current() is something; its process is the first that armed a timer */
+
+/* ---- Time of one timer.  Caller holds timers_lock. ------------------------------------------------------------- */
+
+static bool is_cpu_clock(uint32_t clock)
+{
+    return clock == PAL_CLOCK_PROCESS_CPU;
+}
+
+/* Moves the expiry past now; returns how many intervals were left out. */
+static int32_t advance(struct timer *timer, uint64_t now)
+{
+    if (!timer->interval || timer->expiry > now)
+        return 0;
+    uint64_t missed = (now - timer->expiry) / timer->interval;
+    timer->expiry += (missed + 1) * timer->interval;
+    return (int32_t)MIN(missed, (uint64_t)INT32_MAX);
+}
+
+static void add_overrun(struct timer *timer, int32_t more)
+{
+    timer->overrun = more > INT32_MAX - timer->overrun ? INT32_MAX : timer->overrun + more;
+}
+
+/* When the helper should look at it. */
+static uint64_t wake_time(const struct timer *timer)
+{
+    uint64_t now = time_now(timer->base), monotonic = time_now(PAL_CLOCK_MONOTONIC);
+    uint64_t left = timer->expiry > now ? timer->expiry - now : 0;
+    if (!left)
+        return 0; /* due */
+    if (is_cpu_clock(timer->base))
+        left = MAX(left / MIN(MAX(timer->process->thread_count, 1u), boot->cpu_count), CPU_POLL_NS);
+    return left > PAL_FOREVER - 1 - monotonic ? PAL_FOREVER : monotonic + left;
+}
+
+static bool is_waiting(const struct timer *timer)
+{
+    return timer->expiry && !timer->queued && timer->notify != SIGEV_NONE;
+}
+
+struct timer *timer_find(const struct process *process, int32_t id)
+{
+    struct timer *timer = timers;
+    while (timer && (timer->process != process || timer->id != id))
+        timer = timer->next;
+    return timer;
+}
+
+static struct timer *find_generation(uint64_t generation)
+{
+    struct timer *timer = timers;
+    while (timer && timer->generation != generation)
+        timer = timer->next;
+    return timer;
+}
+
+struct timer *timer_new(struct process *process, int32_t id)
+{
+    struct timer *timer = alloc_zero(sizeof(*timer));
+    if (!timer)
+        return NULL;
+    timer->process = process;
+    timer->generation = ++generations;
+    timer->id = id;
+    timer->next = timers;
+    timers = timer;
+    return timer;
+}
+
+void timer_drop(struct timer *timer)
+{
+    struct timer **at = &timers;
+    while (*at != timer)
+        at = &(*at)->next;
+    *at = timer->next;
+    release(timer);
+}
+
+static void remove_timers(const struct process *process, int32_t lowest_id)
+{
+    mutex_lock(&timers_lock);
+    for (struct timer **at = &timers, *timer; (timer = *at);) {
+        if (timer->process == process && timer->id >= lowest_id) {
+            *at = timer->next;
+            release(timer);
+        } else {
+            at = &timer->next;
+        }
+    }
+    mutex_unlock(&timers_lock);
+}
+
+/* ---- The helper thread ----------------------------------------------------------------------------------------- */
+
+struct expiry {
+    struct process *process; /* a reference */
+    int32_t tid;
+    uint64_t generation;
+    struct siginfo info;
+};
+
+static void expire(struct timer *timer, struct expiry *out)
+{
+    uint64_t now = time_now(timer->base);
+    *out = (struct expiry){.process = process_ref(timer->process), .tid = timer->tid, .generation = timer->generation};
+    if (timer->id < 0) {
+        out->info = (struct siginfo){.signo = timer->signal, .code = SI_KERNEL};
+    } else {
+        out->info = (struct siginfo){.signo = timer->signal, .code = SI_TIMER, .timer = {timer->id, 0, timer->value}};
+        out->info.words[2] = timer->generation;
+    }
+    if (!timer->interval) {
+        timer->queued = timer->id >= 0; /* for the overrun, which is then 0 */
+        timer->expiry = 0;
+    } else if (is_cpu_clock(timer->base) && timer->id < 0) {
+        advance(timer, now);
+    } else {
+        timer->queued = true;
+    }
+}
+
+/* The signal found no place in a queue: so nobody will take it, and arm the timer. */
+static void rearm_unqueued(uint64_t generation)
+{
+    mutex_lock(&timers_lock);
+    struct timer *timer = find_generation(generation);
+    if (timer && timer->queued) {
+        timer->queued = false;
+        add_overrun(timer, advance(timer, time_now(timer->base)));
+        if (timer->interval)
+            timer->expiry = MAX(timer->expiry, time_now(timer->base) + IGNORED_FLOOR_NS);
+    }
+    mutex_unlock(&timers_lock);
+}
+
+static void post(const struct expiry *expiry)
+{
+    struct process *process = expiry->process;
+    int64_t result = SIGNAL_IGNORED;
+    mutex_lock(&process->lock);
+    struct thread *thread = expiry->tid ? thread_find(process, expiry->tid) : NULL;
+    if (!expiry->tid || thread)
+        result = signal_post(process, thread, &expiry->info);
+    mutex_unlock(&process->lock);
+    if (result != 1)
+        rearm_unqueued(expiry->generation);
+    process_put(process);
+}
+
+/* One that is due, or how long there is none. */
+static bool next_due(struct expiry *out, uint64_t *deadline)
+{
+    uint64_t now = time_now(PAL_CLOCK_MONOTONIC);
+    *deadline = PAL_FOREVER;
+    for (struct timer *timer = timers; timer; timer = timer->next) {
+        if (!is_waiting(timer))
+            continue;
+        uint64_t at = wake_time(timer);
+        if (at <= now) {
+            expire(timer, out);
+            return true;
+        }
+        *deadline = MIN(*deadline, at);
+    }
+    return false;
+}
+
+static void helper(void *argument)
+{
+    (void)argument;
+    for (;;) {
+        struct expiry expiry;
+        uint64_t deadline;
+        mutex_lock(&timers_lock);
+        bool due = next_due(&expiry, &deadline);
+        uint32_t seen = atomic_get(&changed);
+        sleeping_until = due ? 0 : deadline;
+        mutex_unlock(&timers_lock);
+        if (due) {
+            post(&expiry);
+        } else if (PAL->wait((uint64_t)(uintptr_t)&changed, seen, deadline, 0) == -EINTR) {
+            atomic_set(&tcb()->interrupted, 0u);
+            signal_forward_interrupt();
+        }
+    }
+}
+
+/* Caller holds timers_lock. */
+static int64_t start_helper(void)
+{
+    pal_handle_t id;
+    if (helper_runs)
+        return 0;
+    if (!helper_stack)
+        helper_stack = alloc_pages(HELPER_STACK_SIZE);
+    if (!helper_block)
+        helper_block = alloc(sizeof(*helper_block));
+    if (!helper_stack || !helper_block)
+        return -ENOMEM;
+    struct process *process = current_process();
+    while (process->vfork_parent)
+        process = process->vfork_parent;
+    helper_thread = (struct thread){.process = process, .tcb = helper_block, .blocked = ~0ull};
+    memset(helper_block, 0, sizeof(*helper_block));
+    helper_block->libos_stack = (uint64_t)(uintptr_t)helper_stack + HELPER_STACK_SIZE;
+    helper_block->libos[0] = (uint64_t)(uintptr_t)&helper_thread;
+    int64_t error = PAL->thread_create(helper_block, helper, NULL, &id);
+    helper_runs = error >= 0;
+    return MIN(error, 0);
+}
+
+/* The helper sleeps too long for this one.  Caller holds timers_lock. */
+static void hurry(const struct timer *timer)
+{
+    if (is_waiting(timer) && wake_time(timer) < sleeping_until) {
+        sleeping_until = 0;
+        atomic_add(&changed, 1u);
+        PAL->wake((uint64_t)(uintptr_t)&changed, 1, 0);
+    }
+}
+
+void timer_read(struct timer *timer, uint64_t *left, uint64_t *interval)
+{
+    *interval = timer ? timer->interval : 0;
+    *left = 0;
+    if (!timer || !timer->expiry)
+        return;
+    uint64_t now = time_now(timer->base);
+    if (timer->notify == SIGEV_NONE || timer->queued)
+        add_overrun(timer, advance(timer, now));
+    if (timer->expiry > now)
+        *left = timer->expiry - now;
+    else if (timer->notify != SIGEV_NONE)
+        *left = 1; /* due: its signal is on the way */
+}
+
+int64_t timer_arm(struct timer *timer, uint64_t value, uint64_t interval, bool absolute, uint64_t *out_soon)
+{
+    bool soon = value <= SOON_NS && !absolute && !interval && !is_cpu_clock(timer->clock);
+    bool helped = value && !soon && timer->notify != SIGEV_NONE;
+    int64_t error = helped ? start_helper() : 0;
+    if (error < 0)
+        return error;
+    /* A relative time is not moved when somebody sets the clock. */
+    timer->base = !absolute && timer->clock == PAL_CLOCK_REALTIME ? PAL_CLOCK_MONOTONIC : timer->clock;
+    uint64_t now = absolute ? 0 : time_now(timer->base);
+    timer->expiry = !value ? 0 : value > UINT64_MAX - now ? UINT64_MAX : now + value;
+    timer->interval = value ? interval : 0;
+    timer->queued = false;
+    timer->overrun = timer->last_overrun = 0;
+    timer->generation = ++generations; /* a signal of before arms nothing */
+    if (helped)
+        hurry(timer);
+    *out_soon = value && soon ? timer->generation : 0;
+    return 0;
+}
+
+void timer_wait_soon(uint64_t soon)
+{
+    struct expiry expiry;
+    for (bool due = false; soon && !due;) {
+        mutex_lock(&timers_lock);
+        struct timer *timer = find_generation(soon);
+        due = !timer || !is_waiting(timer);
+        if (due) {
+            soon = 0; /* another thread was quicker */
+        } else if (time_now(timer->base) >= timer->expiry) {
+            expire(timer, &expiry);
+            due = true;
+        }
+        mutex_unlock(&timers_lock);
+    }
+    if (soon)
+        post(&expiry);
+}
+
+/* ---- From the rest of the libOS -------------------------------------------------------------------------------- */
+
+bool timer_delivered(struct process *process, struct siginfo *info)
+{
+    uint64_t generation = info->code == SI_TIMER ? info->words[2] : 0;
+    mutex_lock(&timers_lock);
+    struct timer *timer = NULL;
+    if (info->code == SI_TIMER)
+        timer = generation ? find_generation(generation) : NULL;
+    else
+        timer = timer_find(process, ITIMER_ID(0)); /* whoever sent it: Linux does so as well */
+    if (timer && timer->queued) {
+        timer->queued = false;
+        add_overrun(timer, advance(timer, time_now(timer->base)));
+        if (info->code == SI_TIMER)
+            info->timer.overrun = timer->overrun;
+        timer->last_overrun = timer->overrun;
+        timer->overrun = 0;
+        hurry(timer);
+    }
+    mutex_unlock(&timers_lock);
+    if (info->code == SI_TIMER)
+        info->words[2] = 0;
+    return timer || !generation;
+}
+
+void timers_exec(struct process *process)
+{
+    remove_timers(process, 0);
+}
+
+void timers_free(struct process *process)
+{
+    remove_timers(process, INT32_MIN);
+}
+
+/* A child has no timers and no helper.  The list may be half changed: it is forgotten. */
+void timers_fork_child(void)
+{
+    mutex_reset(&timers_lock);
+    timers = NULL;
+    helper_runs = false;
+    sleeping_until = 0;
+}

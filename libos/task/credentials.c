@@ -1,0 +1,300 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Users, groups and capabilities: a view that the libOS keeps consistent by Linux's rules (credentials(7),
+ * capabilities(7)).  It protects nothing: root in the sandbox is nobody outside.
+ */
+#include "libos/syscalls.h"
+#include "libos/task/task.h"
+#include "libos/task/table.h"
+
+#define KEEP UINT32_MAX /* -1: as it is */
+#define CAP_LAST 40
+#define CAP_ALL ((1ull << (CAP_LAST + 1)) - 1)
+#define CAP_VERSION_1 0x19980330u
+#define CAP_VERSION_2 0x20071026u
+#define CAP_VERSION_3 0x20080522u
+
+static bool is_root(const struct process *process)
+{
+    return process->euid == 0;
+}
+
+int64_t sys_getuid(void)
+{
+    return current_process()->uid;
+}
+
+int64_t sys_geteuid(void)
+{
+    return current_process()->euid;
+}
+
+int64_t sys_getgid(void)
+{
+    return current_process()->gid;
+}
+
+int64_t sys_getegid(void)
+{
+    return current_process()->egid;
+}
+
+/* ---- One rule for users and groups ----------------------------------------------------------------------------- */
+
+/* Real, effective, saved and file-system id, as they lie in struct process. */
+struct ids { uint32_t real, effective, saved, fs; };
+_Static_assert(offsetof(struct process, fsuid) - offsetof(struct process, uid) == 12, "laid out as struct ids");
+_Static_assert(offsetof(struct process, euid) - offsetof(struct process, uid) == 4, "laid out as struct ids");
+_Static_assert(offsetof(struct process, fsgid) - offsetof(struct process, gid) == 12, "laid out as struct ids");
+_Static_assert(offsetof(struct process, egid) - offsetof(struct process, gid) == 4, "laid out as struct ids");
+
+static struct ids *users(struct process *process)
+{
+    return (struct ids *)&process->uid;
+}
+
+static struct ids *groups(struct process *process)
+{
+    return (struct ids *)&process->gid;
+}
+
+/* Other processes read the owner in the table, for kill(2).  Who takes on another's rights is nobody's to watch any
+ * more: neither its memory nor, by a signal of the old owner's choice, its parent's death. */
+static int64_t publish(struct process *process, const struct ids *old, const struct ids *new)
+{
+    struct shared_process *shared = process->shared;
+    bool other = new->effective != old->effective || new->fs != old->fs;
+    shared_lock();
+    shared->uid = process->uid;
+    shared->euid = process->euid;
+    shared->suid = process->suid;
+    shared->gid = process->gid;
+    shared->death_signal = other ? 0 : shared->death_signal;
+    shared_unlock();
+    if (other)
+        settings()->dumpable = 0;
+    return 0;
+}
+
+static bool is_one_of(const struct ids *ids, uint32_t id)
+{
+    return id == KEEP || id == ids->real || id == ids->effective || id == ids->saved;
+}
+
+static int64_t set_id(struct process *process, struct ids *ids, uint32_t id)
+{
+    const struct ids old = *ids;
+    if (id == KEEP)
+        return -EINVAL;
+    if (is_root(process))
+        *ids = (struct ids){id, id, id, id};
+    else if (id == ids->real || id == ids->saved)
+        ids->effective = ids->fs = id;
+    else
+        return -EPERM;
+    return publish(process, &old, ids);
+}
+
+static int64_t set_real_effective(struct process *process, struct ids *ids, uint32_t real, uint32_t effective)
+{
+    const struct ids old = *ids;
+    if (!is_root(process)) {
+        if (real != KEEP && real != old.real && real != old.effective)
+            return -EPERM;
+        if (!is_one_of(&old, effective))
+            return -EPERM;
+    }
+    if (real != KEEP)
+        ids->real = real;
+    if (effective != KEEP)
+        ids->effective = effective;
+    if (real != KEEP || (effective != KEEP && effective != old.real))
+        ids->saved = ids->effective;
+    ids->fs = ids->effective;
+    return publish(process, &old, ids);
+}
+
+static int64_t set_all(struct process *process, struct ids *ids, uint32_t real, uint32_t effective, uint32_t saved)
+{
+    const struct ids old = *ids;
+    if (!is_root(process) && !(is_one_of(ids, real) && is_one_of(ids, effective) && is_one_of(ids, saved)))
+        return -EPERM;
+    if (real != KEEP)
+        ids->real = real;
+    if (effective != KEEP)
+        ids->effective = effective;
+    if (saved != KEEP)
+        ids->saved = saved;
+    ids->fs = ids->effective;
+    return publish(process, &old, ids);
+}
+
+static int64_t get_all(const struct ids *ids, guest_t real, guest_t effective, guest_t saved)
+{
+    if (guest_store32(real, ids->real) < 0 || guest_store32(effective, ids->effective) < 0)
+        return -EFAULT;
+    return guest_store32(saved, ids->saved);
+}
+
+/* Gives the old one, whether it worked or not. */
+static int64_t set_fs(struct process *process, struct ids *ids, uint32_t id)
+{
+    const struct ids old = *ids;
+    if (id != KEEP && (is_root(process) || is_one_of(ids, id) || id == old.fs))
+        ids->fs = id;
+    publish(process, &old, ids);
+    return old.fs;
+}
+
+int64_t sys_setuid(uint32_t uid)
+{
+    return set_id(current_process(), users(current_process()), uid);
+}
+
+int64_t sys_setgid(uint32_t gid)
+{
+    return set_id(current_process(), groups(current_process()), gid);
+}
+
+int64_t sys_setreuid(uint32_t real, uint32_t effective)
+{
+    return set_real_effective(current_process(), users(current_process()), real, effective);
+}
+
+int64_t sys_setregid(uint32_t real, uint32_t effective)
+{
+    return set_real_effective(current_process(), groups(current_process()), real, effective);
+}
+
+int64_t sys_setresuid(uint32_t real, uint32_t effective, uint32_t saved)
+{
+    return set_all(current_process(), users(current_process()), real, effective, saved);
+}
+
+int64_t sys_setresgid(uint32_t real, uint32_t effective, uint32_t saved)
+{
+    return set_all(current_process(), groups(current_process()), real, effective, saved);
+}
+
+int64_t sys_getresuid(guest_t real, guest_t effective, guest_t saved)
+{
+    return get_all(users(current_process()), real, effective, saved);
+}
+
+int64_t sys_getresgid(guest_t real, guest_t effective, guest_t saved)
+{
+    return get_all(groups(current_process()), real, effective, saved);
+}
+
+int64_t sys_setfsuid(uint32_t uid)
+{
+    return set_fs(current_process(), users(current_process()), uid);
+}
+
+int64_t sys_setfsgid(uint32_t gid)
+{
+    return set_fs(current_process(), groups(current_process()), gid);
+}
+
+/* ---- Supplementary groups -------------------------------------------------------------------------------------- */
+
+int64_t sys_getgroups(int32_t count, guest_t list)
+{
+    const struct process *process = current_process();
+    if (count < 0 || (count && (uint32_t)count < process->group_count))
+        return -EINVAL;
+    if (count && copy_out(list, process->groups, process->group_count * sizeof(uint32_t)) < 0)
+        return -EFAULT;
+    return process->group_count;
+}
+
+int64_t sys_setgroups(int32_t count, guest_t list)
+{
+    struct process *process = current_process();
+    uint32_t new[COUNT_OF(process->groups)];
+    if (!is_root(process))
+        return -EPERM;
+    if (count < 0 || (uint32_t)count > COUNT_OF(new))
+        return -EINVAL;
+    if (copy_in(new, list, (uint32_t)count * sizeof(uint32_t)) < 0)
+        return -EFAULT;
+    for (int i = 1; i < count; i++) { /* Linux keeps them sorted, and shows them so */
+        uint32_t value = new[i];
+        int at = i;
+        for (; at > 0 && new[at - 1] > value; at--)
+            new[at] = new[at - 1];
+        new[at] = value;
+    }
+    memcpy(process->groups, new, (uint32_t)count * sizeof(uint32_t));
+    process->group_count = (uint32_t)count;
+    return 0;
+}
+
+/* ---- Capabilities ---------------------------------------------------------------------------------------------- */
+
+struct capability_header { uint32_t version; int32_t pid; };
+struct capability_data { uint32_t effective, permitted, inheritable; };
+
+static uint64_t permitted(const struct process *process)
+{
+    return is_root(process) ? CAP_ALL & ~process->settings.dropped_capabilities : 0;
+}
+
+/* How many words of each set the guest's version has; the kernel's own version is told to one that guesses. */
+static int64_t read_header(guest_t at, struct capability_header *out)
+{
+    if (copy_in(out, at, sizeof(*out)) < 0)
+        return -EFAULT;
+    switch (out->version) {
+    case CAP_VERSION_1:
+        return 1;
+    case CAP_VERSION_2:
+    case CAP_VERSION_3:
+        return 2;
+    default:
+        return guest_store32(at, CAP_VERSION_3) < 0 ? -EFAULT : -EINVAL;
+    }
+}
+
+int64_t sys_capget(guest_t header, guest_t data)
+{
+    const struct process *process = current_process();
+    struct capability_header head;
+    struct process_facts facts;
+    int64_t words = read_header(header, &head);
+    if (words < 0)
+        return words == -EINVAL && !data ? 0 : words;
+    if (head.pid < 0)
+        return -EINVAL;
+    if (head.pid && head.pid != process->pid && head.pid != current()->tid && !process_facts(head.pid, &facts))
+        return -ESRCH;
+    if (!data)
+        return 0;
+    uint64_t set = permitted(process);
+    struct capability_data sets[2] = {{(uint32_t)set, (uint32_t)set, 0},
+                                      {(uint32_t)(set >> 32), (uint32_t)(set >> 32), 0}};
+    return copy_out(data, sets, (size_t)words * sizeof(sets[0]));
+}
+
+/* Capabilities can be given up.  Permitted and effective ones are one set here: what is not effective is gone. */
+int64_t sys_capset(guest_t header, guest_t data)
+{
+    struct process *process = current_process();
+    struct capability_header head;
+    struct capability_data sets[2] = {{0}};
+    int64_t words = read_header(header, &head);
+    if (words < 0)
+        return words;
+    if (head.pid && head.pid != process->pid && head.pid != current()->tid)
+        return -EPERM;
+    if (copy_in(sets, data, (size_t)words * sizeof(sets[0])) < 0)
+        return -EFAULT;
+    uint64_t old = permitted(process), new = sets[0].permitted | (uint64_t)sets[1].permitted << 32;
+    uint64_t effective = sets[0].effective | (uint64_t)sets[1].effective << 32;
+    new &= CAP_ALL;
+    effective &= CAP_ALL;
+    if (new & ~old || effective & ~new)
+        return -EPERM;
+    process->settings.dropped_capabilities |= old & ~new;
+    return 0;
+}

@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Scheduling: the host decides; priorities, policies and affinities are kept, checked as Linux checks them, and read
+ * back, those of other processes, too.  They are a process's: what Linux keeps for each thread its threads share here.
+ */
+#include "libos/syscalls.h"
+#include "libos/task/task.h"
+#include "libos/task/table.h"
+
+enum { SCHED_OTHER, SCHED_FIFO, SCHED_RR, SCHED_BATCH, SCHED_IDLE = 5, SCHED_DEADLINE };
+#define SCHED_RESET_ON_FORK 0x40000000
+#define REALTIME_MAX 99
+#define NICE_LOWEST (-20)
+#define NICE_HIGHEST 19
+#define PRIO_PROCESS 0
+#define PRIO_USER 2
+#define IOPRIO_PROCESS 1
+#define IOPRIO_USER 3
+#define IOPRIO_CLASS(value) ((value) >> 13)
+#define IOPRIO_REALTIME 1
+#define IOPRIO_IDLE 3
+#define IOPRIO_LEVELS 8
+#define SLICE_NS 4000000
+#define ROUND_ROBIN_NS 100000000
+
+struct sched_attr {
+    uint32_t size, policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t runtime, deadline, period;
+};
+#define SCHED_ATTR_SIZE_MIN 48u
+_Static_assert(sizeof(struct sched_attr) == SCHED_ATTR_SIZE_MIN, "ABI");
+
+/* ---- Whose ----------------------------------------------------------------------------------------------------- */
+
+/* Who has no place in the table: init, which keeps nothing. */
+static const struct shared_process init = {.pid = SHARED_INIT_PID};
+
+/* The process of a number, a thread's too; 0 is the caller's.  NULL: there is none.  Caller holds the table's lock. */
+static struct shared_process *find(int32_t id)
+{
+    return id == SHARED_INIT_PID ? (struct shared_process *)&init
+           : id                  ? shared_find(shared_id_process(id))
+                                 : current_process()->shared;
+}
+
+/* Linux's rule for what may change another's scheduling. */
+static bool may_change(const struct shared_process *slot)
+{
+    const struct process *self = current_process();
+    if (slot == &init)
+        return false;
+    return slot == self->shared || !self->euid || self->euid == slot->euid || self->euid == slot->uid;
+}
+
+/* What a process has, for reading. */
+static int64_t settings_read(int32_t id, struct shared_settings *out)
+{
+    shared_lock();
+    const struct shared_process *slot = find(id);
+    if (slot)
+        *out = *settings_of(slot, out);
+    shared_unlock();
+    return slot ? 0 : -ESRCH;
+}
+
+/* ---- Priorities ------------------------------------------------------------------------------------------------ */
+
+/* getpriority, setpriority and ioprio_* name a process, a group or a user; 0: the caller's. */
+static bool is_named(const struct shared_process *slot, int32_t which, uint32_t who)
+{
+    return which == PRIO_USER ? slot->uid == who : slot->pgid == who;
+}
+
+/* Calls `each` for all who are named, who are at least one, until it says no.  `which` is PRIO_*. */
+static int64_t for_named(int32_t which, int32_t who, int64_t (*each)(struct shared_process *slot, int64_t *value),
+                         int64_t *value)
+{
+    int64_t result = -ESRCH;
+    shared_lock();
+    if (which == PRIO_PROCESS) {
+        struct shared_process *slot = find(who);
+        result = slot ? each(slot, value) : -ESRCH;
+    } else {
+        if (!who)
+            who = which == PRIO_USER ? (int32_t)current_process()->uid : (int32_t)current_process()->shared->pgid;
+        for (struct shared_process *slot = NULL; (slot = shared_next(slot));) {
+            int64_t error = is_named(slot, which, (uint32_t)who) ? each(slot, value) : -ESRCH;
+            if (error != -ESRCH && result != -EACCES && result != -EPERM)
+                result = error;
+        }
+    }
+    shared_unlock();
+    return result;
+}
+
+/* The highest priority of all. */
+static int64_t nice_get(struct shared_process *slot, int64_t *value)
+{
+    struct shared_settings copy;
+    *value = MAX(*value, 20 - settings_of(slot, &copy)->nice);
+    return 0;
+}
+
+static int64_t nice_set(struct shared_process *slot, int64_t *value)
+{
+    if (!may_change(slot))
+        return -EPERM;
+    struct shared_settings *set = settings_to_change(slot);
+    if (*value < set->nice && current_process()->euid != 0)
+        return -EACCES;
+    set->nice = (int32_t)*value;
+    return 0;
+}
+
+int64_t sys_getpriority(int32_t which, int32_t who)
+{
+    int64_t value = 0;
+    if (which < PRIO_PROCESS || which > PRIO_USER)
+        return -EINVAL;
+    int64_t error = for_named(which, who, nice_get, &value);
+    return error < 0 ? error : value;
+}
+
+int64_t sys_setpriority(int32_t which, int32_t who, int32_t nice)
+{
+    int64_t value = nice < NICE_LOWEST ? NICE_LOWEST : MIN(nice, NICE_HIGHEST);
+    if (which < PRIO_PROCESS || which > PRIO_USER)
+        return -EINVAL;
+    return for_named(which, who, nice_set, &value);
+}
+
+/* The most urgent of all: the lowest class that is set. */
+static int64_t io_priority_get(struct shared_process *slot, int64_t *value)
+{
+    struct shared_settings copy;
+    int64_t own = settings_of(slot, &copy)->io_priority;
+    *value = *value && own ? MIN(*value, own) : MAX(*value, own);
+    return 0;
+}
+
+static int64_t io_priority_set(struct shared_process *slot, int64_t *value)
+{
+    if (!may_change(slot))
+        return -EPERM;
+    settings_to_change(slot)->io_priority = (int32_t)*value;
+    return 0;
+}
+
+int64_t sys_ioprio_get(int32_t which, int32_t who)
+{
+    int64_t value = 0;
+    if (which < IOPRIO_PROCESS || which > IOPRIO_USER)
+        return -EINVAL;
+    int64_t error = for_named(which - IOPRIO_PROCESS, who, io_priority_get, &value);
+    return error < 0 ? error : value;
+}
+
+int64_t sys_ioprio_set(int32_t which, int32_t who, int32_t priority)
+{
+    int32_t class = IOPRIO_CLASS(priority), level = priority & ((1 << 13) - 1);
+    int64_t value = priority;
+    if (class < 0 || class > IOPRIO_IDLE || level >= IOPRIO_LEVELS || (class == 0 && level))
+        return -EINVAL;
+    if (class == IOPRIO_REALTIME && current_process()->euid != 0)
+        return -EPERM;
+    if (which < IOPRIO_PROCESS || which > IOPRIO_USER)
+        return -EINVAL;
+    return for_named(which - IOPRIO_PROCESS, who, io_priority_set, &value);
+}
+
+/* ---- Policies -------------------------------------------------------------------------------------------------- */
+
+#define KEEP (-1) /* sched_setparam: the policy as it is */
+
+static bool is_realtime(int32_t policy)
+{
+    return policy == SCHED_FIFO || policy == SCHED_RR;
+}
+
+static bool is_policy(int32_t policy)
+{
+    return policy >= SCHED_OTHER && policy <= SCHED_IDLE && policy != 4;
+}
+
+/* Caller holds the table's lock. */
+static int64_t policy_change(struct shared_process *slot, int32_t policy, int32_t priority)
+{
+    struct shared_settings copy;
+    if (!slot)
+        return -ESRCH;
+    if (policy == KEEP)
+        policy = settings_of(slot, &copy)->policy;
+    if (!is_policy(policy) || (is_realtime(policy) ? priority < 1 || priority > REALTIME_MAX : priority != 0))
+        return -EINVAL;
+    if (!may_change(slot) || (is_realtime(policy) && current_process()->euid != 0))
+        return -EPERM;
+    struct shared_settings *set = settings_to_change(slot);
+    set->policy = policy;
+    set->priority = priority;
+    return 0;
+}
+
+static int64_t set_policy(int32_t pid, int32_t policy, int32_t priority)
+{
+    shared_lock();
+    int64_t result = policy_change(find(pid), policy == KEEP ? KEEP : policy & ~SCHED_RESET_ON_FORK, priority);
+    shared_unlock();
+    return result;
+}
+
+int64_t sys_sched_setscheduler(int32_t pid, int32_t policy, guest_t parameter)
+{
+    int32_t priority;
+    if (pid < 0 || policy < 0 || !parameter)
+        return -EINVAL;
+    if (copy_in(&priority, parameter, sizeof(priority)) < 0)
+        return -EFAULT;
+    return set_policy(pid, policy, priority);
+}
+
+int64_t sys_sched_getscheduler(int32_t pid)
+{
+    struct shared_settings set;
+    int64_t error = pid < 0 ? -EINVAL : settings_read(pid, &set);
+    return error < 0 ? error : set.policy;
+}
+
+int64_t sys_sched_setparam(int32_t pid, guest_t parameter)
+{
+    int32_t priority;
+    if (pid < 0 || !parameter)
+        return -EINVAL;
+    if (copy_in(&priority, parameter, sizeof(priority)) < 0)
+        return -EFAULT;
+    return set_policy(pid, KEEP, priority);
+}
+
+int64_t sys_sched_getparam(int32_t pid, guest_t parameter)
+{
+    struct shared_settings set;
+    if (pid < 0 || !parameter)
+        return -EINVAL;
+    int64_t error = settings_read(pid, &set);
+    return error < 0 ? error : guest_store32(parameter, (uint32_t)set.priority);
+}
+
+static int64_t priority_bound(int32_t policy, int32_t realtime)
+{
+    if (is_realtime(policy))
+        return realtime;
+    bool known = policy == SCHED_OTHER || policy == SCHED_BATCH || policy == SCHED_IDLE || policy == SCHED_DEADLINE;
+    return known ? 0 : -EINVAL;
+}
+
+int64_t sys_sched_get_priority_max(int32_t policy)
+{
+    return priority_bound(policy, REALTIME_MAX);
+}
+
+int64_t sys_sched_get_priority_min(int32_t policy)
+{
+    return priority_bound(policy, 1);
+}
+
+int64_t sys_sched_rr_get_interval(int32_t pid, guest_t interval)
+{
+    struct shared_settings set;
+    int64_t error = pid < 0 ? -EINVAL : settings_read(pid, &set);
+    if (error < 0)
+        return error;
+    int64_t out[2] = {0, set.policy == SCHED_RR ? ROUND_ROBIN_NS : set.policy == SCHED_FIFO ? 0 : SLICE_NS};
+    return copy_out(interval, out, sizeof(out));
+}
+
+int64_t sys_sched_setattr(int32_t pid, guest_t attributes, uint32_t flags)
+{
+    struct sched_attr new;
+    if (pid < 0 || !attributes || flags)
+        return -EINVAL;
+    if (copy_in(&new, attributes, sizeof(new)) < 0)
+        return -EFAULT;
+    if (new.size && new.size < SCHED_ATTR_SIZE_MIN)
+        return -E2BIG;
+    if (new.policy == SCHED_DEADLINE)
+        return -EPERM;
+    if (!is_policy((int32_t)new.policy))
+        return -EINVAL;
+    int64_t error = set_policy(pid, (int32_t)new.policy, (int32_t)new.priority);
+    return error < 0 || is_realtime((int32_t)new.policy) ? error : sys_setpriority(PRIO_PROCESS, pid, new.nice);
+}
+
+int64_t sys_sched_getattr(int32_t pid, guest_t attributes, uint32_t size, uint32_t flags)
+{
+    struct shared_settings set;
+    if (pid < 0 || !attributes || flags || size < SCHED_ATTR_SIZE_MIN || size > PAGE_SIZE)
+        return -EINVAL;
+    int64_t error = settings_read(pid, &set);
+    if (error < 0)
+        return error;
+    struct sched_attr out = {.size = sizeof(out), .nice = set.nice};
+    out.policy = (uint32_t)set.policy;
+    out.priority = (uint32_t)set.priority;
+    return copy_out(attributes, &out, sizeof(out));
+}
+
+/* ---- Affinity -------------------------------------------------------------------------------------------------- */
+
+static uint64_t mask_size(void)
+{
+    return (MIN(boot->cpu_count, AFFINITY_WORDS * 64ull) + 63) / 64 * 8;
+}
+
+int64_t sys_sched_setaffinity(int32_t pid, uint64_t size, guest_t mask)
+{
+    uint64_t new[AFFINITY_WORDS] = {0}, some = 0;
+    if (copy_in(new, mask, MIN(size, mask_size())) < 0)
+        return -EFAULT;
+    for (uint64_t cpu = 0; cpu < AFFINITY_WORDS * 64ull; cpu++)
+        if (cpu >= boot->cpu_count)
+            new[cpu / 64] &= ~(1ull << (cpu % 64));
+    for (int i = 0; i < AFFINITY_WORDS; i++)
+        some |= new[i];
+    shared_lock();
+    struct shared_process *slot = pid < 0 ? NULL : find(pid);
+    int64_t result = !slot ? -ESRCH : !may_change(slot) ? -EPERM : !some ? -EINVAL : 0;
+    if (result == 0)
+        memcpy(settings_to_change(slot)->affinity, new, sizeof(new));
+    shared_unlock();
+    return result;
+}
+
+int64_t sys_sched_getaffinity(int32_t pid, uint64_t size, guest_t mask)
+{
+    struct shared_settings set;
+    if (size * 8 < boot->cpu_count || size % 8)
+        return -EINVAL;
+    int64_t error = pid < 0 ? -ESRCH : settings_read(pid, &set);
+    if (error < 0)
+        return error;
+    size = MIN(size, mask_size());
+    return copy_out(mask, set.affinity, size) < 0 ? -EFAULT : (int64_t)size;
+}
+
+/* Where it runs is the host's to know; the vDSO asks it.  The answer is old when it arrives, here as on Linux. */
+int64_t sys_getcpu(guest_t cpu, guest_t node, guest_t unused)
+{
+    (void)unused;
+    if ((cpu && guest_store32(cpu, 0) < 0) || (node && guest_store32(node, 0) < 0))
+        return -EFAULT;
+    return 0;
+}

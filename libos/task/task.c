@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: MIT */
+/* A process: its beginning and end, its place in the table, groups and sessions. */
+#include "libos/syscalls.h"
+#include "libos/fs/vfs.h"
+#include "libos/futex/futex.h"
+#include "libos/ipc/ipc.h"
+#include "libos/process/process.h"
+#include "libos/signal/signal.h"
+#include "libos/tty/job_control.h"
+#include "libos/lib/stats.h"
+
+struct process *processes;
+struct mutex processes_lock;
+
+/* ---- The processes of this picoprocess --------------------------------------------------------------------------- */
+
+void process_link(struct process *process)
+{
+    mutex_lock(&processes_lock);
+    process->next = processes;
+    processes = process;
+    mutex_unlock(&processes_lock);
+}
+
+void process_unlink(struct process *process)
+{
+    mutex_lock(&processes_lock);
+    for (struct process **at = &processes; *at; at = &(*at)->next)
+        if (*at == process) {
+            *at = process->next;
+            break;
+        }
+    mutex_unlock(&processes_lock);
+}
+
+struct process *process_ref(struct process *process)
+{
+    atomic_add(&process->references, 1);
+    return process;
+}
+
+void process_put(struct process *process)
+{
+    if (process && atomic_add(&process->references, -1u) == 0)
+        release(process);
+}
+
+struct process *process_local_get(int pid)
+{
+    mutex_lock(&processes_lock);
+    struct process *process = processes;
+    while (process && process->pid != pid)
+        process = process->next;
+    if (process)
+        process_ref(process);
+    mutex_unlock(&processes_lock);
+    return process;
+}
+
+struct process *process_real(void)
+{
+    struct process *process = current_process();
+    while (process->vfork_parent)
+        process = process->vfork_parent;
+    return process;
+}
+
+uint32_t process_real_pid(void)
+{
+    return (uint32_t)process_real()->pid;
+}
+
+/* ---- Beginning --------------------------------------------------------------------------------------------------- */
+
+void process_set_name(struct thread *thread, const char *path)
+{
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    memset(thread->name, 0, sizeof thread->name);
+    memcpy(thread->name, name, strnlen(name, sizeof thread->name - 1));
+    memcpy(thread->process->shared->name, thread->name, sizeof thread->name);
+}
+
+void process_init(void)
+{
+    shared_init();
+    struct process *process = alloc_zero(sizeof *process);
+    struct thread *thread = thread_new();
+    struct shared_process *slot = shared_new(NULL, 0, SIGCHLD, false);
+    if (!process || !thread || !slot)
+        panic("pal-run: no memory for the first process");
+    slot->flags = 0;
+    slot->host = boot->host_process;
+    slot->uid = slot->euid = slot->suid = boot->uid;
+    slot->gid = boot->gid;
+    process->references = 1;
+    process->pid = (int)slot->pid;
+    process->shared = slot;
+    process->uid = process->euid = process->suid = process->fsuid = boot->uid;
+    process->gid = process->egid = process->sgid = process->fsgid = boot->gid;
+    process->threads = thread;
+    process->thread_count = 1;
+    thread->process = process;
+    thread->tid = process->pid;
+    thread->tcb = tcb(); /* the PAL's; the one in the thread's block stays unused */
+    thread->tcb->libos_stack = thread_top(thread);
+    thread->tcb->libos[0] = (uint64_t)(uintptr_t)thread;
+    process_set_name(thread, boot->program);
+    process_link(process);
+    process->signals = signals_new(process);
+    tty_init(slot);
+    process->files = files_new_boot();
+    process->fs = fs_new_boot();
+    if (!process->signals || !process->files || !process->fs)
+        panic("pal-run: no memory for the first process");
+    signals_inherit(thread);
+}
+
+uint64_t process_host_id(void)
+{
+    struct shared_process *slot = current_process()->shared;
+    uint64_t host;
+    while (!(host = atomic_get(&slot->host))) /* our parent has not yet come back from its fork */
+        PAL->thread_yield();
+    return host;
+}
+
+/* ---- End --------------------------------------------------------------------------------------------------------- */
+
+/* A thread inside vfork is needed by its child; when it is back it finds `exiting` set and leaves.  Signals for the
+ * children may interrupt this thread. */
+void process_await_virtual(struct process *process)
+{
+    uint32_t count;
+    while ((count = atomic_get(&process->vforks)) != 0)
+        if (PAL->wait((uint64_t)(uintptr_t)&process->vforks, count, PAL_FOREVER, 0) == -EINTR) {
+            atomic_set(&tcb()->interrupted, 0u);
+            process_reap_host();
+            signal_receive();
+        }
+}
+
+/* Nobody else will end it in the table: the host's parent of ours has gone. */
+static void end_in_table(struct shared_process *slot, uint32_t status)
+{
+    struct news news = {0};
+    shared_lock();
+    slot->status = (int32_t)status;
+    slot->state = SHARED_EXITING;
+    if (!slot->reaper)
+        wait_ended(slot, &news);
+    shared_unlock();
+    wait_tell(&news);
+}
+
+/* `exiting` has been set by the caller, who is the only one to come here.  Descriptors are closed by the host, before
+ * its parent learns of the end; the other threads go on until then. */
+void process_end(struct thread *thread, uint32_t status)
+{
+    struct process *process = thread->process;
+    process_await_virtual(process);
+    mutex_lock(&process->lock);
+    for (struct thread *each = process->threads; each; each = each->next)
+        thread_robust(each);
+    mutex_unlock(&process->lock);
+    tty_close_outer();
+    wait_orphans(process->shared, host_child_any());
+    ipc_process_undo(process->pid);
+    struct process *parent = process->vfork_parent;
+    if (!parent) {
+        stats_report();
+        end_in_table(process->shared, status);
+        PAL->process_exit(WAIT_SIGNALED(status) ? 256 + (status & 0x7f) : status >> 8 & 0xff);
+    }
+    guest_t word = process->own_thread ? thread_leave_guest(thread) : 0; /* before its parent may free its stack */
+    if (word)
+        futex_wake_shared(word, 1);
+    struct news news = {0};
+    shared_lock();
+    process->shared->status = (int32_t)status;
+    wait_ended(process->shared, &news);
+    shared_unlock();
+    if (process->own_thread) {
+        wait_tell(&news);
+        clone_vm_end(process);
+    }
+    vfork_return(process);
+    wait_tell(&news);
+    frame_enter_guest();
+}
+
+void process_exit_group(uint32_t status)
+{
+    struct thread *thread = current();
+    struct process *process = thread->process;
+    mutex_lock(&process->lock);
+    bool first = !process->exiting;
+    if (first)
+        atomic_set(&process->exiting, PROCESS_EXITS);
+    mutex_unlock(&process->lock);
+    if (first)
+        process_end(thread, status);
+    thread_leave_if_exiting();
+    panic("pal-run: process %d ends twice", process->pid);
+}
+
+/* A signal that was sent before comes first, though this thread may not have been interrupted yet: one that kills a
+ * whole pipeline must not find some of it ended by themselves because others were quicker to die. */
+int64_t sys_exit_group(int32_t status)
+{
+    if (UNLIKELY(signal_waiting()))
+        return -ERESTARTNOINTR;
+    process_exit_group((uint32_t)(status & 0xff) << 8);
+}
+
+/* ---- What signals and /proc ask ---------------------------------------------------------------------------------- */
+
+bool process_target_lock(int pid, struct process_target *out)
+{
+    shared_lock();
+    struct shared_process *slot = shared_find(pid);
+    if (!slot) {
+        shared_unlock();
+        return false;
+    }
+    *out = (struct process_target){
+        .slot = slot,
+        .uid = slot->uid,
+        .suid = slot->suid,
+        .session = (int)slot->sid,
+        .zombie = slot->state >= SHARED_EXITING,
+        .virtual_child = slot->flags & SHARED_VIRTUAL,
+    };
+    __atomic_store_n(&slot->inbox_used, 1, __ATOMIC_SEQ_CST); /* and only then `host` is read: see host_child_add */
+    out->host = __atomic_load_n(&slot->host, __ATOMIC_SEQ_CST);
+    return true;
+}
+
+void process_target_unlock(void)
+{
+    shared_unlock();
+}
+
+bool process_group_orphaned(void)
+{
+    bool orphaned = true;
+    shared_lock();
+    const struct shared_process *self = current_process()->shared;
+    for (struct shared_process *slot = NULL; orphaned && (slot = shared_next(slot));) {
+        struct shared_process *parent = slot->pgid == self->pgid ? shared_find((int)slot->ppid) : NULL;
+        orphaned = !parent || parent->pgid == self->pgid || parent->sid != self->sid;
+        orphaned &= slot->pgid != self->pgid || !tty_stop_is_seen(slot);
+    }
+    shared_unlock();
+    return orphaned;
+}
+
+struct thread *thread_find(struct process *process, int tid)
+{
+    struct thread *thread = process->threads;
+    while (thread && thread->tid != tid)
+        thread = thread->next;
+    return thread;
+}
+
+int process_list(int *pids, int most)
+{
+    int count = 0;
+    shared_lock();
+    for (struct shared_process *slot = NULL; count < most && (slot = shared_next(slot));) {
+        int at = count++;
+        for (; at > 0 && pids[at - 1] > (int)slot->pid; at--)
+            pids[at] = pids[at - 1];
+        pids[at] = (int)slot->pid;
+    }
+    shared_unlock();
+    return count;
+}
+
+bool process_facts(int pid, struct process_facts *out)
+{
+    static const char states[] = {
+        [SHARED_RUNNING] = 'R', [SHARED_STOPPED] = 'T', [SHARED_EXITING] = 'Z', [SHARED_ZOMBIE] = 'Z',
+    };
+    shared_lock();
+    const struct shared_process *slot = shared_find(pid);
+    if (slot) {
+        *out = (struct process_facts){
+            .pid = pid,
+            .parent = (int)slot->ppid,
+            .group = (int)slot->pgid,
+            .session = (int)slot->sid,
+            .uid = slot->uid,
+            .gid = slot->gid,
+            .threads = slot->thread_count,
+            .state = states[slot->state],
+            .start_ns = slot->start_ns,
+            .used = slot->used,
+            .children = slot->children,
+        };
+        memcpy(out->name, slot->name, sizeof out->name);
+    }
+    shared_unlock();
+    return slot;
+}
+
+/* ---- Identity, groups, sessions ---------------------------------------------------------------------------------- */
+
+int64_t sys_getpid(void)
+{
+    return current_process()->pid;
+}
+
+int64_t sys_getppid(void)
+{
+    return atomic_get(&current_process()->shared->ppid);
+}
+
+int64_t sys_getpgrp(void)
+{
+    return atomic_get(&current_process()->shared->pgid);
+}
+
+int64_t sys_getpgid(int32_t pid)
+{
+    if (!pid)
+        return sys_getpgrp();
+    shared_lock();
+    const struct shared_process *slot = shared_find(shared_id_process(pid));
+    int64_t result = slot ? (int64_t)slot->pgid : -ESRCH;
+    shared_unlock();
+    return result;
+}
+
+int64_t sys_getsid(int32_t pid)
+{
+    shared_lock();
+    const struct shared_process *slot = pid ? shared_find(shared_id_process(pid)) : current_process()->shared;
+    int64_t result = slot ? (int64_t)slot->sid : -ESRCH;
+    shared_unlock();
+    return result;
+}
+
+/* setpgid(2); caller holds the table's lock. */
+static int64_t set_group(struct shared_process *self, int pid, int group)
+{
+    struct shared_process *slot = shared_find(pid);
+    if (!slot && shared_find(shared_id_process(pid)))
+        return -EINVAL; /* a thread */
+    if (!slot || (slot != self && slot->ppid != self->pid))
+        return -ESRCH;
+    if (slot != self && slot->sid != self->sid)
+        return -EPERM;
+    if (slot != self && slot->flags & SHARED_EXECED)
+        return -EACCES;
+    if (slot->sid == slot->pid)
+        return -EPERM;
+    if (group != pid && !shared_group_exists((uint32_t)group, self->sid))
+        return -EPERM;
+    slot->pgid = (uint32_t)group;
+    return 0;
+}
+
+int64_t sys_setpgid(int32_t pid, int32_t group)
+{
+    struct process *process = current_process();
+    if (group < 0)
+        return -EINVAL;
+    pid = pid ? pid : process->pid;
+    shared_lock();
+    int64_t result = set_group(process->shared, pid, group ? group : pid);
+    shared_unlock();
+    return result;
+}
+
+int64_t sys_setsid(void)
+{
+    struct shared_process *self = current_process()->shared;
+    int64_t result = -EPERM;
+    shared_lock();
+    if (!shared_group_exists(self->pid, 0))
+        result = self->sid = self->pgid = self->pid;
+    shared_unlock();
+    return result;
+}

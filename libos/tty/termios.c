@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ioctl(2): requests about the descriptor here, about host files in plain_ioctl, about the two sides of terminals in
+ * terminal_ioctl and outer_ioctl, all others by the file's kind.  Modes are the host's; sessions and groups are
+ * tty.c's.
+ */
+#include "libos/tty/termios.h"
+#include "libos/abi/terminal.h"
+#include "libos/syscalls.h"
+#include "libos/task/task.h"
+#include "libos/tty/job_control.h"
+
+int64_t plain_ioctl(struct file *file, uint32_t request, guest_t argument)
+{
+    if (request == FIONREAD) {
+        uint32_t available;
+        int64_t result = PAL->stream_control(file->handle, PAL_CTL_AVAILABLE, &available, sizeof(available));
+        return result < 0 ? result : copy_out(argument, &available, sizeof(available));
+    }
+    if (request == FIOQSIZE && file->type == PAL_TYPE_FILE) {
+        struct pal_attributes attributes;
+        int64_t result = file_attributes(file, &attributes);
+        return result < 0 ? result : copy_out(argument, &attributes.size, sizeof(attributes.size));
+    }
+    return -ENOTTY;
+}
+
+static int64_t modes_get(struct file *file, struct pal_terminal *terminal)
+{
+    return PAL->stream_control(file->handle, PAL_CTL_TERMINAL_GET, terminal, sizeof(*terminal));
+}
+
+static int64_t modes_set(struct file *file, struct pal_terminal *terminal, uint32_t when)
+{
+    terminal->when = when;
+    return PAL->stream_control(file->handle, PAL_CTL_TERMINAL_SET, terminal, sizeof(*terminal));
+}
+
+static int64_t modes_to_guest(const struct pal_terminal *terminal, guest_t argument)
+{
+    struct linux_termios modes = {.iflag = terminal->iflag, .oflag = terminal->oflag, .cflag = terminal->cflag,
+                                  .lflag = terminal->lflag, .line = terminal->line};
+    memcpy(modes.cc, terminal->cc, sizeof(modes.cc));
+    return copy_out(argument, &modes, sizeof(modes));
+}
+
+static int64_t modes_from_guest(struct file *file, guest_t argument, uint32_t when)
+{
+    struct linux_termios modes;
+    if (copy_in(&modes, argument, sizeof(modes)) < 0)
+        return -EFAULT;
+    struct pal_terminal terminal = {.iflag = modes.iflag, .oflag = modes.oflag, .cflag = modes.cflag,
+                                    .lflag = modes.lflag, .line = modes.line};
+    memcpy(terminal.cc, modes.cc, sizeof(terminal.cc));
+    return modes_set(file, &terminal, when);
+}
+
+static int64_t window_to_guest(struct file *file, guest_t argument)
+{
+    struct pal_window window;
+    int64_t result = PAL->stream_control(file->handle, PAL_CTL_WINDOW_GET, &window, sizeof(window));
+    return result < 0 ? result : copy_out(argument, &window, sizeof(window));
+}
+
+static int64_t number_to_guest(int64_t number, guest_t argument)
+{
+    int32_t value = (int32_t)number;
+    return number < 0 ? number : copy_out(argument, &value, sizeof(value));
+}
+
+/* ---- Terminals: what both sides know ---------------------------------------------------------------------------- */
+
+static int64_t window_from_guest(struct file *file, struct shared_terminal *terminal, guest_t argument)
+{
+    struct pal_window window, before = {0};
+    if (copy_in(&window, argument, sizeof(window)) < 0)
+        return -EFAULT;
+    PAL->stream_control(file->handle, PAL_CTL_WINDOW_GET, &before, sizeof(before));
+    if (!memcmp(&window, &before, sizeof(window)))
+        return 0;
+    int64_t result = PAL->stream_control(file->handle, PAL_CTL_WINDOW_SET, &window, sizeof(window));
+    if (result >= 0 && terminal)
+        tty_signal(terminal, SIGWINCH);
+    return result;
+}
+
+static int64_t group_from_guest(struct shared_terminal *terminal, guest_t argument)
+{
+    int32_t group;
+    int64_t result = tty_check(terminal, SIGTTOU);
+    if (result < 0)
+        return result == -EIO ? -ENOTTY : result;
+    if (!terminal || !tty_is_controlling(terminal))
+        return -ENOTTY;
+    if (copy_in(&group, argument, sizeof(group)) < 0)
+        return -EFAULT;
+    return group < 0 ? -EINVAL : tty_group_set(terminal, group);
+}
+
+/* The host lets the user's terminal be drained and its input dropped; the rest is asked of the monitor, for the
+ * sandbox's own. */
+static int64_t flush(struct file *file, const struct shared_terminal *terminal, guest_t queue)
+{
+    struct pal_terminal modes;
+    uint32_t value = (uint32_t)queue;
+    if (queue > 2)
+        return -EINVAL;
+    if (terminal && !terminal->from_host)
+        return PAL->stream_control(file->handle, PAL_CTL_TERMINAL_FLUSH, &value, sizeof(value));
+    if (queue == 1) /* what was written has gone already */
+        return 0;
+    int64_t result = modes_get(file, &modes);
+    return result < 0 ? result : modes_set(file, &modes, 2);
+}
+
+static int64_t drain(struct file *file, guest_t argument)
+{
+    struct pal_terminal modes;
+    int64_t result = argument ? modes_get(file, &modes) : 0; /* 0: a break, which only serial lines know */
+    return result < 0 || !argument ? result : modes_set(file, &modes, 1);
+}
+
+static int64_t control_number(struct file *file, uint32_t op, guest_t argument)
+{
+    uint32_t value = (uint32_t)argument;
+    return PAL->stream_control(file->handle, op, &value, sizeof(value));
+}
+
+/* Changing a terminal from the background is answered with SIGTTOU, but for those in `group_from_guest`, which
+ * asks itself. */
+static bool is_change(uint32_t request)
+{
+    return (request >= TCSETS && request <= TCSETSF) || request == TCSBRK || request == TCSBRKP || request == TCFLSH ||
+           request == TCXONC;
+}
+
+static int64_t common_ioctl(struct file *file, struct shared_terminal *terminal, uint32_t request, guest_t argument)
+{
+    struct pal_terminal modes;
+    int64_t result = is_change(request) ? tty_check(terminal, SIGTTOU) : 0;
+    if (result < 0)
+        return result;
+    switch (request) {
+    case TCGETS:
+        result = modes_get(file, &modes);
+        return result < 0 ? result : modes_to_guest(&modes, argument);
+    case TCSETS: case TCSETSW: case TCSETSF:
+        return modes_from_guest(file, argument, request - TCSETS);
+    case TCSBRK: case TCSBRKP:
+        return drain(file, argument);
+    case TCFLSH:
+        return flush(file, terminal, argument);
+    case TCXONC:
+        return argument > 3 ? -EINVAL : control_number(file, PAL_CTL_TERMINAL_FLOW, argument);
+    case TIOCGWINSZ:
+        return window_to_guest(file, argument);
+    case TIOCSWINSZ:
+        return window_from_guest(file, terminal, argument);
+    case TIOCSPGRP:
+        return group_from_guest(terminal, argument);
+    case TIOCEXCL: case TIOCNXCL: /* only hinders others than root from opening it: nobody else is here */
+        return 0;
+    case TIOCGETD:
+        return number_to_guest(0, argument);
+    case TIOCSTI: /* as Linux without dev.tty.legacy_tiocsti */
+        return -EIO;
+    default:
+        return plain_ioctl(file, request, argument);
+    }
+}
+
+/* ---- Inner sides, and the user's terminal ----------------------------------------------------------------------- */
+
+int64_t terminal_ioctl(struct file *file, uint32_t request, guest_t argument)
+{
+    struct shared_terminal *terminal = tty_of(file);
+    bool controlling = terminal && tty_is_controlling(terminal);
+    switch (request) {
+    case TIOCGPGRP:
+        return controlling ? number_to_guest(atomic_get(&terminal->group), argument) : -ENOTTY;
+    case TIOCGSID:
+        return controlling ? number_to_guest(atomic_get(&terminal->session), argument) : -ENOTTY;
+    case TIOCSCTTY:
+        return terminal ? tty_take(terminal, argument == 1) : -EIO;
+    case TIOCNOTTY:
+        return terminal ? tty_leave(terminal) : -ENOTTY;
+    case TIOCGDEV:
+        return terminal ? number_to_guest(terminal->device, argument) : -EIO;
+    default:
+        return common_ioctl(file, terminal, request, argument);
+    }
+}
+
+/* ---- Outer sides ------------------------------------------------------------------------------------------------ */
+
+static int64_t lock_from_guest(struct shared_terminal *terminal, guest_t argument)
+{
+    int32_t locked;
+    if (copy_in(&locked, argument, sizeof(locked)) < 0)
+        return -EFAULT;
+    atomic_set(&terminal->locked, locked != 0);
+    return 0;
+}
+
+static int64_t packet_from_guest(struct file *file, guest_t argument)
+{
+    int32_t on;
+    return copy_in(&on, argument, sizeof(on)) < 0 ? -EFAULT : control_number(file, PAL_CTL_TERMINAL_PACKET, on != 0);
+}
+
+static int64_t peer_open(struct shared_terminal *terminal, uint32_t flags)
+{
+    struct file *file;
+    int64_t result = tty_inner_new(terminal, flags, &file);
+    return result < 0 ? result : fd_install(file, flags, 0);
+}
+
+int64_t outer_ioctl(struct file *file, uint32_t request, guest_t argument)
+{
+    struct shared_terminal *terminal = tty_of(file);
+    if (!terminal)
+        return -EIO;
+    switch (request) {
+    case TIOCGPTN:
+        return number_to_guest(tty_number(terminal), argument);
+    case TIOCSPTLCK:
+        return lock_from_guest(terminal, argument);
+    case TIOCGPTLCK:
+        return number_to_guest(terminal->locked, argument);
+    case TIOCGPTPEER:
+        return peer_open(terminal, (uint32_t)argument);
+    case TIOCPKT:
+        return packet_from_guest(file, argument);
+    case TIOCGPGRP:
+        return number_to_guest(atomic_get(&terminal->group), argument);
+    case TIOCGSID:
+        return terminal->session ? number_to_guest(terminal->session, argument) : -ENOTTY;
+    case TIOCSCTTY: case TIOCNOTTY:
+        return request == TIOCSCTTY ? -EPERM : -ENOTTY; /* an outer side is nobody's controlling terminal here */
+    default:
+        return common_ioctl(file, terminal, request, argument);
+    }
+}
+
+/* ---- ioctl(2) --------------------------------------------------------------------------------------------------- */
+
+static int64_t file_ioctl(struct file *file, int fd, uint32_t request, guest_t argument)
+{
+    int64_t value;
+    switch (request) {
+    case FIOCLEX: case FIONCLEX:
+        return fd_flags(fd, true, request == FIOCLEX ? FD_CLOEXEC : 0);
+    case FIONBIO:
+        value = guest_load32(argument);
+        return value < 0 ? value : file_set_status_flags(file, value ? O_NONBLOCK : 0, O_NONBLOCK);
+    case FIOASYNC: /* no SIGIO is sent, as with O_ASYNC of open and fcntl; nginx wants it on, and then polls */
+        value = guest_load32(argument);
+        if (value > 0)
+            note_unsupported("FIOASYNC", (uint64_t)fd);
+        return MIN(value, 0);
+    default:
+        return file->ops->control ? file->ops->control(file, request, argument) : -ENOTTY;
+    }
+}
+
+int64_t sys_ioctl(int32_t fd, uint32_t request, guest_t argument)
+{
+    struct file *file = file_get_io(fd);
+    if (!file)
+        return -EBADF;
+    int64_t result = file_ioctl(file, fd, request, argument);
+    file_put(file);
+    return result;
+}

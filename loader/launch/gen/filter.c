@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Runs when pal-run is built: compiles hostcalls.def by libseccomp and prints the filters as C.  (Compiled at each
+ * start they would cost more than the rest of pal-run's own work.)
+ *
+ * Everything not in the table kills, or traps where --trap=seccomp interposes by that.  clone3 answers ENOSYS to all:
+ * its flags are in memory, where a filter can't look.  The x32 bit and foreign architectures kill.  The instruction
+ * pointer is not looked at: a guest can jump onto any instruction.
+ */
+#include <asm/ioctls.h>
+#include <asm/termbits.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/prctl.h>
+#include <sched.h>
+#include <seccomp.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static const struct row {
+    const char *name, *only, *reason; /* only: the conditions as the table has them */
+    int number;
+    unsigned count; /* of conditions */
+    struct { unsigned argument; uint64_t mask, value; } condition[2];
+} rows[] = {
+#define HOSTCALL(name, reason) {#name, "", reason, SYS_##name, 0, {{0, 0, 0}, {0, 0, 0}}},
+#define HOSTCALL_IF(name, argument, mask, value, reason) \
+    {#name, (value) ? #value : "without " #mask, reason, SYS_##name, 1, {{argument, mask, value}, {0, 0, 0}}},
+#define HOSTCALL_IF2(name, a1, mask1, value1, a2, mask2, value2, reason) \
+    {#name, #value1 ", without " #mask2, reason, SYS_##name, 2, {{a1, mask1, value1}, {a2, mask2, value2}}},
+#include "pal/linux/hostcalls.def"
+};
+
+static void check(int result, const char *what)
+{
+    if (result < 0) {
+        fprintf(stderr, "filter-gen: %s: error %d\n", what, -result);
+        exit(1);
+    }
+}
+
+static void add(scmp_filter_ctx context, const struct row *row)
+{
+    struct scmp_arg_cmp conditions[2];
+    for (unsigned i = 0; i < row->count; i++)
+        conditions[i] =
+            SCMP_CMP(row->condition[i].argument, SCMP_CMP_MASKED_EQ, row->condition[i].mask, row->condition[i].value);
+    check(seccomp_rule_add_exact_array(context, SCMP_ACT_ALLOW, row->number, row->count, conditions), "rule");
+}
+
+static void emit(const char *name, uint32_t otherwise)
+{
+    scmp_filter_ctx context = seccomp_init(otherwise);
+    check(context ? 0 : -ENOMEM, "init");
+    check(seccomp_attr_set(context, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS), "bad architecture");
+    check(seccomp_attr_set(context, SCMP_FLTATR_CTL_OPTIMIZE, 2), "binary tree");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        add(context, &rows[i]);
+    check(seccomp_rule_add(context, SCMP_ACT_ERRNO(ENOSYS), SYS_clone3, 0), "clone3");
+    static struct sock_filter program[4096];
+    int fd = memfd_create("filter", 0);
+    check(fd < 0 ? -errno : seccomp_export_bpf(context, fd), "export");
+    ssize_t size = pread(fd, program, sizeof program, 0);
+    check(size <= 0 || size == sizeof program ? -E2BIG : 0, "size");
+    printf("static const struct sock_filter %s[] = {\n", name);
+    for (size_t i = 0; i < (size_t)size / sizeof *program; i++)
+        printf("    {0x%02x, %u, %u, 0x%08x},\n", program[i].code, program[i].jt, program[i].jf, program[i].k);
+    printf("};\n");
+    close(fd);
+    seccomp_release(context);
+}
+
+static void print_table(void)
+{
+    unsigned count = 0;
+    printf("# Host calls\n\nAll that a picoprocess may ask of the host. Made from pal/linux/hostcalls.def by `make "
+           "docs/hostcalls.md`.\n\n| call | only with | why |\n|---|---|---|\n");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        bool again = i && rows[i].number == rows[i - 1].number;
+        count += !again;
+        printf("| %s | %s | %s |\n", again ? "" : rows[i].name, rows[i].only, rows[i].reason);
+    }
+    printf("\n%u calls.\n", count);
+}
+
+int main(int argc, char **argv)
+{
+    (void)argv;
+    if (argc > 1) {
+        print_table();
+        return 0;
+    }
+    printf("/* SPDX-License-Identifier: MIT */\n/* Made from pal/linux/hostcalls.def by loader/launch/gen/filter.c. */\n");
+    emit("filter_kill", SCMP_ACT_KILL_PROCESS);
+    emit("filter_trap", SCMP_ACT_TRAP);
+    return 0;
+}

@@ -1,0 +1,421 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A manifest: TOML in, struct manifest out.  An unknown key, a wrong type or a bad value is an error with file, line
+ * and the nearest known key; a manifest is policy, so nothing in it is ever skipped.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "loader/loader.h"
+#include "loader/policy/toml.h"
+
+/* toml++ recurses for each level of nesting, of which a byte or two can make one. */
+#define MANIFEST_MOST (32u << 10)
+
+struct reader {
+    const char *file;
+    struct manifest *out;
+    char *error; /* the first one */
+};
+
+/* false, with the error noted: for `return complain(...)`. */
+__attribute__((format(printf, 3, 0))) static bool complain(struct reader *reader, unsigned line, const char *what,
+                                                           const char *argument)
+{
+    if (reader->error)
+        return false;
+    char *text = must_print(what, argument);
+    reader->error = must_print("%s:%u: %s", reader->file, line, text);
+    free(text);
+    return false;
+}
+
+/* ---- Values ------------------------------------------------------------------------------------------------------ */
+
+static bool is_kind(struct reader *reader, const struct toml_value *value, enum toml_kind kind)
+{
+    static const char *const names[] = {
+        [TOML_STRING] = "%s must be a string",   [TOML_INTEGER] = "%s must be an integer",
+        [TOML_BOOLEAN] = "%s must be a boolean", [TOML_OTHER] = "%s has a wrong type",
+        [TOML_ARRAY] = "%s must be an array",    [TOML_TABLE] = "%s must be a table",
+    };
+    return value->kind == kind || complain(reader, value->line, names[kind], value->key ? value->key : "each entry");
+}
+
+static bool read_string(struct reader *reader, const struct toml_value *value, const char **out)
+{
+    if (!is_kind(reader, value, TOML_STRING))
+        return false;
+    *out = value->string;
+    return true;
+}
+
+/* As mounts and cwd need it.  ".." is refused: what it means depends on symlinks. */
+static bool read_path(struct reader *reader, const struct toml_value *value, const char **out)
+{
+    if (!is_kind(reader, value, TOML_STRING))
+        return false;
+    char clean[PAL_PATH_MAX];
+    bool slash;
+    ssize_t size = path_clean(clean, sizeof clean, value->string, strlen(value->string), &slash);
+    if (size == -EINVAL)
+        return complain(reader, value->line, "%s must be an absolute path", value->key);
+    if (size < 0)
+        return complain(reader, value->line, size == -ELOOP ? "%s must not contain '..'" : "%s is too long",
+                        value->key);
+    *out = must_copy(clean);
+    return true;
+}
+
+static bool read_strings(struct reader *reader, const struct toml_value *value, char ***out, size_t *count)
+{
+    if (!is_kind(reader, value, TOML_ARRAY))
+        return false;
+    *out = must_allocate((value->count + 1) * sizeof **out);
+    for (size_t i = 0; i < value->count; i++) {
+        if (value->items[i].kind != TOML_STRING)
+            return complain(reader, value->line, "%s must hold strings only", value->key);
+        (*out)[i] = (char *)value->items[i].string;
+    }
+    *count = value->count;
+    return true;
+}
+
+static bool read_number(struct reader *reader, const struct toml_value *value, int64_t most, int64_t *out)
+{
+    if (!is_kind(reader, value, TOML_INTEGER))
+        return false;
+    if (value->integer < 0 || value->integer > most)
+        return complain(reader, value->line, "%s is out of range", value->key);
+    *out = value->integer;
+    return true;
+}
+
+static bool read_limit(struct reader *reader, const struct toml_value *value, uint64_t *out)
+{
+    int64_t number;
+    if (!read_number(reader, value, INT64_MAX, &number))
+        return false;
+    if (!number)
+        return complain(reader, value->line, "%s must be at least 1; leave it out for no limit", value->key);
+    *out = (uint64_t)number;
+    return true;
+}
+
+/* An integer of bytes, or "512M". */
+static bool read_size(struct reader *reader, const struct toml_value *value, uint64_t *out)
+{
+    static const char units[] = "KMGT";
+    if (value->kind == TOML_INTEGER)
+        return read_limit(reader, value, out);
+    const char *text = value->kind == TOML_STRING ? value->string : "";
+    char *end;
+    errno = 0;
+    unsigned long long number = *text >= '0' && *text <= '9' ? strtoull(text, &end, 10) : 0;
+    if (!number || errno)
+        return complain(reader, value->line, "%s must be bytes, or a size such as \"512M\"", value->key);
+    const char *unit = *end ? strchr(units, *end) : NULL;
+    unsigned shift = unit ? 10 * (unsigned)(unit - units + 1) : 0;
+    if ((*end && !unit) || (*end && end[1]) || number > (unsigned long long)INT64_MAX >> shift)
+        return complain(reader, value->line, "%s must be bytes, or a size such as \"512M\"", value->key);
+    *out = number << shift;
+    return true;
+}
+
+/* ---- Keys -------------------------------------------------------------------------------------------------------- */
+
+struct key {
+    const char *name;
+    bool (*read)(struct reader *reader, const struct toml_value *value, struct mount *mount);
+};
+
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* Levenshtein's distance; only names shorter than the row. */
+static size_t distance(const char *a, const char *b)
+{
+    size_t row[32], size = strlen(b);
+    if (size + 1 > sizeof row / sizeof *row || strlen(a) > 64)
+        return SIZE_MAX;
+    for (size_t j = 0; j <= size; j++)
+        row[j] = j;
+    for (size_t i = 1; a[i - 1]; i++) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= size; j++) {
+            size_t changed = diagonal + (a[i - 1] != b[j - 1]);
+            diagonal = row[j];
+            row[j] = least(changed, least(row[j], row[j - 1]) + 1);
+        }
+    }
+    return row[size];
+}
+
+static bool unknown_key(struct reader *reader, const struct toml_value *value, const char *where,
+                        const struct key *keys)
+{
+    const char *nearest = keys[0].name;
+    for (const struct key *key = keys; key->name; key++)
+        if (distance(value->key, key->name) < distance(value->key, nearest))
+            nearest = key->name;
+    char *text = must_print("unknown key '%s'%s; did you mean '%s'?", value->key, where, nearest);
+    complain(reader, value->line, "%s", text);
+    free(text);
+    return false;
+}
+
+static bool read_table(struct reader *reader, const struct toml_value *table, const char *where, const struct key *keys,
+                       struct mount *mount)
+{
+    for (size_t i = 0; i < table->count; i++) {
+        const struct key *key = keys;
+        while (key->name && strcmp(key->name, table->items[i].key) != 0)
+            key++;
+        if (!key->name)
+            return unknown_key(reader, &table->items[i], where, keys);
+        if (!key->read(reader, &table->items[i], mount))
+            return false;
+    }
+    return true;
+}
+
+/* [limits] */
+#define LIMIT_READER(field, read)                                                                                      \
+    static bool limit_##field(struct reader *reader, const struct toml_value *value, struct mount *mount)              \
+    {                                                                                                                  \
+        (void)mount;                                                                                                   \
+        return read(reader, value, &reader->out->limits.field);                                                        \
+    }
+LIMIT_READER(memory, read_size)
+LIMIT_READER(processes, read_limit)
+LIMIT_READER(files, read_limit)
+LIMIT_READER(cpu_seconds, read_limit)
+LIMIT_READER(wall_seconds, read_limit)
+
+static const struct key limit_keys[] = {
+    {"memory", limit_memory}, {"processes", limit_processes}, {"files", limit_files},
+    {"cpu_seconds", limit_cpu_seconds}, {"wall_seconds", limit_wall_seconds}, {NULL, NULL},
+};
+
+/* [[mounts]] */
+static bool mount_at(struct reader *reader, const struct toml_value *value, struct mount *mount)
+{
+    return read_path(reader, value, &mount->at);
+}
+
+static bool mount_from(struct reader *reader, const struct toml_value *value, struct mount *mount)
+{
+    return read_path(reader, value, &mount->from);
+}
+
+static bool mount_access(struct reader *reader, const struct toml_value *value, struct mount *mount)
+{
+    if (!is_kind(reader, value, TOML_STRING))
+        return false;
+    mount->writable = !strcmp(value->string, "rw");
+    return mount->writable || !strcmp(value->string, "ro") ||
+           complain(reader, value->line, "access is \"ro\" or \"rw\", not \"%s\"", value->string);
+}
+
+static bool mount_type(struct reader *reader, const struct toml_value *value, struct mount *mount)
+{
+    if (!is_kind(reader, value, TOML_STRING))
+        return false;
+    mount->kind = !strcmp(value->string, "tmpfs") ? MOUNT_SCRATCH : MOUNT_HOST;
+    return mount->kind == MOUNT_SCRATCH || !strcmp(value->string, "host") ||
+           complain(reader, value->line, "type is \"host\" or \"tmpfs\", not \"%s\"", value->string);
+}
+
+static const struct key mount_keys[] = {
+    {"at", mount_at}, {"from", mount_from}, {"access", mount_access}, {"type", mount_type}, {NULL, NULL},
+};
+
+/* A directory shown inside of itself has no end; two that show each other neither. */
+static bool is_cyclic(const struct mount *a, const struct mount *b)
+{
+    if (!a->from || !b->from)
+        return false;
+    size_t a_from = strlen(a->from), b_from = strlen(b->from);
+    if (a == b)
+        return a->at_size > a_from && path_is_within(a->at, a->at_size, a->from, a_from);
+    return path_is_within(a->at, a->at_size, b->from, b_from) && path_is_within(b->at, b->at_size, a->from, a_from);
+}
+
+static bool check_mount(struct reader *reader, struct mount *mount, unsigned line)
+{
+    struct stat status;
+    if (!mount->at)
+        return complain(reader, line, "%s has no 'at': the path in the sandbox", "this mount");
+    mount->at_size = strlen(mount->at);
+    if (mount->kind == MOUNT_SCRATCH) {
+        if (mount->from)
+            return complain(reader, line, "%s: a tmpfs has no 'from'", mount->at);
+        mount->writable = true;
+    } else {
+        if (!mount->from)
+            mount->from = mount->at;
+        if (stat(mount->from, &status) < 0)
+            return complain(reader, line, errno == ENOENT ? "%s is missing on the host: make it, or correct 'from'"
+                                                          : "%s can't be looked at: grant access, or correct 'from'",
+                            mount->from);
+        if (!S_ISDIR(status.st_mode) && !S_ISREG(status.st_mode))
+            return complain(reader, line, "%s is neither a directory nor a plain file", mount->from);
+    }
+    for (size_t i = 0; i < reader->out->mount_count; i++) {
+        const struct mount *other = &reader->out->mounts[i];
+        if (!strcmp(other->at, mount->at))
+            return complain(reader, line, "%s is mounted twice", mount->at);
+        if (is_cyclic(mount, other))
+            return complain(reader, line, "%s: this mount and an earlier one contain each other: a cycle", mount->at);
+    }
+    return !is_cyclic(mount, mount) ||
+           complain(reader, line, "%s lies inside its own 'from': it would contain itself", mount->at);
+}
+
+static bool read_mounts(struct reader *reader, const struct toml_value *value, struct mount *unused)
+{
+    (void)unused;
+    if (!is_kind(reader, value, TOML_ARRAY))
+        return false;
+    struct manifest *out = reader->out;
+    for (size_t i = 0; i < value->count; i++) {
+        const struct toml_value *item = &value->items[i];
+        if (item->kind != TOML_TABLE)
+            return complain(reader, value->line, "%s must be tables: write [[mounts]]", value->key);
+        if (out->mount_count == MOUNTS_MAX / 2)
+            return complain(reader, item->line, "too many %s", "mounts");
+        struct mount *mount = &out->mounts[out->mount_count];
+        *mount = (struct mount){.root = -1};
+        if (!read_table(reader, item, " in [[mounts]]", mount_keys, mount) || !check_mount(reader, mount, item->line))
+            return false;
+        out->mount_count++;
+    }
+    return true;
+}
+
+/* The top. */
+static void add_environment(struct manifest *out, char *assignment)
+{
+    size_t size = (out->environment_count + 2) * sizeof *out->environment;
+    char **grown = realloc(out->environment, size);
+    if (!grown)
+        fail(EXIT_OWN_FAILURE, "no memory for the environment");
+    grown[out->environment_count++] = assignment;
+    grown[out->environment_count] = NULL;
+    out->environment = grown;
+}
+
+static bool read_environment(struct reader *reader, const struct toml_value *value, struct mount *unused)
+{
+    (void)unused;
+    if (!is_kind(reader, value, TOML_TABLE))
+        return false;
+    for (size_t i = 0; i < value->count; i++) {
+        const struct toml_value *item = &value->items[i];
+        if (!is_kind(reader, item, TOML_STRING))
+            return false;
+        if (!*item->key || strchr(item->key, '='))
+            return complain(reader, item->line, "'%s' is no name of a variable", item->key);
+        add_environment(reader->out, must_print("%s=%s", item->key, item->string));
+    }
+    return true;
+}
+
+static bool read_pass(struct reader *reader, const struct toml_value *value, struct mount *unused)
+{
+    char **names;
+    size_t count;
+    (void)unused;
+    if (!read_strings(reader, value, &names, &count))
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        if (!*names[i] || strchr(names[i], '='))
+            return complain(reader, value->line, "'%s' is no name of a variable", names[i]);
+        add_environment(reader->out, names[i]);
+    }
+    return true;
+}
+
+static bool read_program(struct reader *reader, const struct toml_value *value, struct mount *unused)
+{
+    (void)unused;
+    return read_string(reader, value, &reader->out->program) &&
+           (*reader->out->program || complain(reader, value->line, "%s is empty", value->key));
+}
+
+static bool read_args(struct reader *reader, const struct toml_value *value, struct mount *unused)
+{
+    (void)unused;
+    return read_strings(reader, value, &reader->out->args, &reader->out->arg_count);
+}
+
+static bool read_cwd(struct reader *reader, const struct toml_value *value, struct mount *unused)
+{
+    (void)unused;
+    return read_path(reader, value, &reader->out->cwd);
+}
+
+static bool read_uid(struct reader *reader, const struct toml_value *value, struct mount *unused)
+{
+    (void)unused;
+    return read_number(reader, value, UINT32_MAX - 1, value->key[0] == 'u' ? &reader->out->uid : &reader->out->gid);
+}
+
+static bool read_limits(struct reader *reader, const struct toml_value *value, struct mount *unused)
+{
+    (void)unused;
+    return is_kind(reader, value, TOML_TABLE) && read_table(reader, value, " in [limits]", limit_keys, NULL);
+}
+
+static const struct key top_keys[] = {
+    {"program", read_program}, {"args", read_args}, {"env", read_environment}, {"pass_env", read_pass},
+    {"cwd", read_cwd}, {"uid", read_uid}, {"gid", read_uid}, {"mounts", read_mounts},
+    {"limits", read_limits}, {NULL, NULL},
+};
+
+/* ---- The file ---------------------------------------------------------------------------------------------------- */
+
+char *manifest_parse(const char *file, const char *text, size_t size, struct manifest *out)
+{
+    memset(out, 0, sizeof *out);
+    out->uid = out->gid = -1;
+    out->limits = (struct limits){UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX};
+    struct reader reader = {.file = file, .out = out};
+    struct toml_error error;
+    const struct toml_value *root = toml_parse_text(text, size, &error);
+    if (!root)
+        complain(&reader, error.line, "%s", error.what);
+    else
+        read_table(&reader, root, "", top_keys, NULL);
+    return reader.error;
+}
+
+void manifest_load(const char *file, struct manifest *out)
+{
+    /* O_NONBLOCK: a FIFO is to be an error, not a wait. */
+    int fd = open(file, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    struct stat status;
+    if (fd < 0 || fstat(fd, &status) < 0)
+        fail(EXIT_OWN_FAILURE, "%s: can't read the manifest: %s", file, strerror(errno));
+    if (!S_ISREG(status.st_mode))
+        fail(EXIT_OWN_FAILURE, "%s: no regular file, so no manifest: give a TOML file", file);
+    if (status.st_size > MANIFEST_MOST)
+        fail(EXIT_OWN_FAILURE, "%s: too large for a manifest: 32 KiB is the most", file);
+    char *text = must_allocate((size_t)status.st_size + 1);
+    ssize_t size = read(fd, text, (size_t)status.st_size);
+    if (size < 0)
+        fail(EXIT_OWN_FAILURE, "%s: can't read the manifest: %s", file, strerror(errno));
+    close(fd);
+    char *error = manifest_parse(file, text, (size_t)size, out);
+    if (error)
+        fail(EXIT_OWN_FAILURE, "%s", error);
+}

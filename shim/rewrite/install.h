@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* Making a site live, and undoing it.  Callers hold the sites' lock and have the text pinned. */
+#ifndef SHIM_INSTALL_H
+#define SHIM_INSTALL_H
+
+#include "shim/rewrite/site_table.h"
+
+/* Rewrites the site at text->syscall; text has its address and the mapping.  A site that is live already, but whose
+ * syscall instruction stayed and is jumped to, gets a second way in if it can. */
+enum site_refusal install_site(const struct site_host *host, struct text_window *text,
+                               struct site_statistics *statistics);
+
+/* Puts the program's own bytes back.  False: there are none, or the host doesn't let it. */
+bool install_undo(const struct site_host *host, struct record *record);
+
+/* The site's addresses no longer lead to its record. */
+void install_unmap(const struct site_host *host, const struct record *record);
+
+#endif

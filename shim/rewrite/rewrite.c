@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: MIT */
+/* When a site is rewritten, how one is found, how it is forgotten.  site.h has the rules. */
+#include "shim/rewrite/rewrite.h"
+#include "shim/rewrite/trampoline_pool.h"
+#include "shim/rewrite/install.h"
+
+#include <stddef.h>
+
+#define SYSCALL_SIZE 2
+#define TRIED 512u        /* power of two */
+#define TRIED_WAYS 4u
+#define TRIED_NEVER 0xffu /* not to be rewritten */
+#define SIGRETURN_PATIENCE 8 /* times as much as for other sites */
+#define RESTORED 32u
+#define RESTORED_RETRIES 64 /* as many threads may be on their way through a fault at once */
+
+const char *const site_kind_names[SITE_KINDS] = {"trap", "mov", "single", "hole", "forward", "backward"};
+const char *const site_refusal_names[SITE_REFUSALS] = {
+    "-", "text not rewritable", "unknown instructions", "entered by a branch", "no room", "host refused"};
+
+static const struct site_host *host;
+static struct site_statistics statistics;
+static uint32_t locked;
+
+/* The sites that trapped of late: address << 8 | traps so far, or TRIED_NEVER.  A cache: sites that share their ways
+ * displace the one among them that trapped least. */
+static uint64_t tried[TRIED] __attribute__((aligned(4096))); /* one page: a fork's child that execs writes it */
+static bool any_tried;
+
+/* Addresses whose own bytes have come back, where a thread may just be faulting on what was there before. */
+static struct { uint64_t address; uint32_t retries; } restored[RESTORED];
+static uint32_t restored_next;
+
+static uint32_t epoch; /* atomic */
+
+void site_init(const struct site_host *given)
+{
+    host = given;
+}
+
+static bool try_lock(void)
+{
+    return __atomic_exchange_n(&locked, 1, __ATOMIC_ACQUIRE) == 0;
+}
+
+void site_lock(void)
+{
+    while (!try_lock())
+        host->yield();
+}
+
+void site_unlock(void)
+{
+    __atomic_store_n(&locked, 0, __ATOMIC_RELEASE);
+}
+
+/* ---- What has been tried ----------------------------------------------------------------------------------------- */
+
+/* The site's entry, or the one that it would displace. */
+static uint64_t *tried_entry(uint64_t address)
+{
+    uint64_t *ways = &tried[(address * 0x9e3779b97f4a7c15ul >> 40) & (TRIED - TRIED_WAYS)], *least = ways;
+    for (uint32_t i = 0; i < TRIED_WAYS; i++) {
+        uint64_t entry = __atomic_load_n(&ways[i], __ATOMIC_RELAXED);
+        if (entry >> 8 == address)
+            return &ways[i];
+        if ((entry & 0xff) < (*least & 0xff))
+            least = &ways[i];
+    }
+    return least;
+}
+
+static void tried_set(uint64_t address, uint64_t traps)
+{
+    __atomic_store_n(tried_entry(address), address << 8 | traps, __ATOMIC_RELAXED);
+    any_tried = true;
+}
+
+/* Counts this trap: how many there were, or 0 where the site is not to be rewritten. */
+static uint64_t tried_count(uint64_t address)
+{
+    uint64_t entry = __atomic_load_n(tried_entry(address), __ATOMIC_RELAXED);
+    uint64_t traps = entry >> 8 == address ? entry & 0xff : 0;
+    if (traps == TRIED_NEVER)
+        return 0;
+    statistics.warming++;
+    if (traps + 1 < TRIED_NEVER)
+        tried_set(address, traps + 1);
+    return traps + 1;
+}
+
+static void tried_forget(uint64_t start, uint64_t end)
+{
+    for (uint32_t i = 0; any_tried && i < TRIED; i++) {
+        uint64_t address = tried[i] >> 8;
+        if (address >= start && address < end)
+            __atomic_store_n(&tried[i], 0, __ATOMIC_RELAXED);
+    }
+}
+
+/* ---- Rewriting --------------------------------------------------------------------------------------------------- */
+
+/*
+ * `mov $15, %rax; syscall` at a signal frame's return address: unwinders know the frame by these bytes where the C
+ * library has no unwind information for it (glibc has, musl has not).  So a program must show that it takes signals all
+ * the time.
+ */
+static bool is_rare_sigreturn(const struct text_window *text, uint64_t traps)
+{
+    static const uint8_t bytes[] = {0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05};
+    if (traps >= SIGRETURN_PATIENCE * (uint64_t)host->patience || text->syscall - text->start < 7)
+        return false;
+    const uint8_t *at = (const uint8_t *)text->syscall - 7;
+    for (uint32_t i = 0; i < sizeof(bytes); i++)
+        if (at[i] != bytes[i])
+            return false;
+    return true;
+}
+
+void site_rewrite(uint64_t after)
+{
+    struct text_window text = {.syscall = after - SYSCALL_SIZE};
+    struct record record;
+    uint64_t traps = tried_count(text.syscall);
+    if (traps == 0 || traps < host->patience)
+        return;
+    int pinned = host->text_pin(text.syscall, &text.start, &text.end);
+    if (pinned < 0)
+        return;
+    if (pinned == 0) {
+        statistics.by_refusal[SITE_REFUSED_TEXT]++;
+        statistics.by_kind[SITE_TRAP]++;
+        tried_set(text.syscall, TRIED_NEVER);
+        return;
+    }
+    if (!is_rare_sigreturn(&text, traps) && try_lock()) {
+        text.all = (const uint8_t *)text.start;
+        bool final = install_site(host, &text, &statistics) != SITE_REFUSED_NOT ||
+                     (record_find(text.syscall, &record) && record.second);
+        tried_set(text.syscall, final ? TRIED_NEVER : 0);
+        site_unlock();
+    }
+    host->text_unpin();
+}
+
+/* ---- Lookups ----------------------------------------------------------------------------------------------------- */
+
+uint64_t site_resume(uint64_t guest)
+{
+    struct record record;
+    if (!record_find(guest, &record))
+        return guest;
+    for (uint32_t i = 0; i < record.point_count; i++)
+        if (record.syscall + (uint64_t)(int64_t)record.points[i].guest == guest)
+            return record.stub + record.points[i].stub;
+    return guest;
+}
+
+uint64_t site_guest(uint64_t address)
+{
+    struct record record;
+    uint16_t owner = area_owner(address);
+    if (owner == 0)
+        return record_find(address, &record) && record.hole == address ? record.syscall : address;
+    if (!record_read(owner, &record))
+        return address;
+    uint64_t guest = address;
+    for (uint32_t i = 0; i < record.point_count; i++)
+        if (record.stub + record.points[i].stub <= address)
+            guest = record.syscall + (uint64_t)(int64_t)record.points[i].guest;
+    return guest;
+}
+
+bool site_between(uint64_t address)
+{
+    struct record record;
+    uint16_t owner = area_owner(address);
+    if (owner == 0)
+        return record_find(address, &record) && record.hole == address;
+    if (!record_read(owner, &record))
+        return false;
+    for (uint32_t i = 0; i < record.point_count; i++)
+        if (record.stub + record.points[i].stub == address)
+            return address == record.stub;
+    return true;
+}
+
+uint64_t site_fault(uint64_t rip)
+{
+    uint64_t stub = site_resume(rip);
+    if (stub != rip) {
+        __atomic_fetch_add(&statistics.faults, 1, __ATOMIC_RELAXED);
+        return stub;
+    }
+    for (uint32_t i = 0; i < RESTORED; i++)
+        if (restored[i].address == rip && restored[i].retries &&
+            __atomic_fetch_sub(&restored[i].retries, 1, __ATOMIC_RELAXED) > 0)
+            return rip;
+    return 0;
+}
+
+/* ---- Forgetting -------------------------------------------------------------------------------------------------- */
+
+static void note_restored(const struct record *record)
+{
+    for (uint32_t i = 0; i < record->point_count; i++) {
+        uint32_t next = restored_next++ % RESTORED;
+        restored[next].retries = 0;
+        restored[next].address = record->syscall + (uint64_t)(int64_t)record->points[i].guest;
+        __atomic_store_n(&restored[next].retries, RESTORED_RETRIES, __ATOMIC_RELEASE);
+    }
+}
+
+static void forget(struct record *record, bool text_stays)
+{
+    if (text_stays && record->retired)
+        return;
+    if (text_stays && install_undo(host, record))
+        note_restored(record);
+    if (!record->retired)
+        install_unmap(host, record);
+    if (text_stays) {
+        record_write_begin(record);
+        record->retired = true;
+        record->patch_count = 0;
+        record->hole = 0;
+        record_write_end(record);
+        return;
+    }
+    area_release(record->stub, record->stub_size);
+    record_free(record);
+}
+
+uint32_t site_epoch(void)
+{
+    return __atomic_load_n(&epoch, __ATOMIC_RELAXED);
+}
+
+void site_forget(uint64_t start, uint64_t end, bool text_stays)
+{
+    __atomic_fetch_add(&epoch, 1, __ATOMIC_RELAXED);
+    if (!any_tried)
+        return;
+    site_lock();
+    tried_forget(start, end);
+    for (uint32_t i = 1; i < record_limit(); i++) {
+        struct record *record = record_at(i);
+        bool touched = record && ((record->start < end && start < record->end) ||
+                                  (record->hole && record->hole < end && start < record->hole + JUMP_SIZE));
+        if (touched)
+            forget(record, text_stays);
+    }
+    site_unlock();
+}
+
+void site_forget_all(void)
+{
+    epoch++;
+    locked = 0;
+    record_forget_all();
+    area_forget_all();
+    tried_forget(0, UINT64_MAX);
+}
+
+void site_statistics(struct site_statistics *out)
+{
+    *out = statistics;
+    out->areas = area_count();
+    out->stub_bytes = 0;
+    for (uint32_t i = 1; i < record_limit(); i++)
+        if (record_at(i))
+            out->stub_bytes += record_at(i)->stub_size;
+}

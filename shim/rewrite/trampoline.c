@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A stub:
+ *
+ *         [absorbed instructions that stood before the syscall]
+ *         lea   after(%rip), %rcx          RCX as `syscall` leaves it
+ *         lea   tail(%rip), %r11           where the entry returns to; it sets R11 to the flags first
+ *         jmp   *slot(%rip)
+ *   tail: [absorbed instructions that stood after the syscall]
+ *         jmp   resume
+ *
+ * With nothing absorbed after, R11 = RCX and there is no tail.  lea, mov and jmp leave the flags alone, and nothing is
+ * written to the guest's stack.
+ */
+#include "shim/rewrite/trampoline.h"
+
+static bool fits(int64_t value)
+{
+    return value == (int32_t)value;
+}
+
+static void put32(uint8_t *out, int64_t value)
+{
+    for (int i = 0; i < 4; i++)
+        out[i] = (uint8_t)((uint64_t)value >> (8 * i));
+}
+
+static uint32_t relocate_branch(const struct insn *insn, const uint8_t *bytes, uint64_t target, uint64_t to,
+                                uint8_t *out)
+{
+    uint32_t size = 0;
+    if (insn->kind == INSN_JCC) {
+        uint8_t opcode = bytes[0] == 0x0f ? bytes[1] : bytes[0];
+        out[size++] = 0x0f;
+        out[size++] = 0x80 | (opcode & 0x0f);
+    } else {
+        out[size++] = 0xe9;
+    }
+    size += 4;
+    int64_t relative = (int64_t)(target - (to + size));
+    if (!fits(relative))
+        return 0;
+    put32(out + size - 4, relative);
+    return size;
+}
+
+uint32_t insn_relocate(const struct insn *insn, const uint8_t *bytes, uint64_t from, uint64_t to, uint8_t *out)
+{
+    if (!insn->movable)
+        return 0;
+    if (insn->kind == INSN_JCC || insn->kind == INSN_JUMP)
+        return relocate_branch(insn, bytes, from + insn->size + (uint64_t)(int64_t)insn->relative, to, out);
+    for (uint32_t i = 0; i < insn->size; i++)
+        out[i] = bytes[i];
+    if (insn->rip_relative) {
+        int64_t relative = insn->relative + (int64_t)(from - to);
+        if (!fits(relative))
+            return 0;
+        put32(out + insn->displacement_at, relative);
+    }
+    return insn->size;
+}
+
+bool jump_encode(uint64_t from, uint64_t to, uint8_t out[JUMP_SIZE])
+{
+    int64_t relative = (int64_t)(to - (from + JUMP_SIZE));
+    out[0] = 0xe9;
+    put32(out + 1, relative);
+    return fits(relative);
+}
+
+uint32_t stub_size(const struct plan *plan)
+{
+    uint32_t size = 7 + 7 + 6 + JUMP_SIZE;
+    for (uint32_t i = 0; i < (uint32_t)plan->before + plan->after; i++)
+        size += plan->insns[i].size + 4u; /* a short branch grows by four bytes at most */
+    return size;
+}
+
+struct builder {
+    const struct plan *plan;
+    const struct text_window *text;
+    uint64_t address;
+    struct stub *stub;
+};
+
+static void point(struct builder *b, int guest)
+{
+    b->stub->points[b->stub->count++] = (struct stub_point){(uint8_t)b->stub->size, (int8_t)guest};
+}
+
+static bool absorb(struct builder *b, uint32_t index)
+{
+    int offset = b->plan->insns[index].offset;
+    const uint8_t *bytes = b->text->bytes + b->text->at + offset;
+    struct insn insn;
+    point(b, offset);
+    if (!insn_decode(bytes, b->plan->insns[index].size, &insn))
+        return false;
+    uint32_t size = insn_relocate(&insn, bytes, b->text->syscall + (uint64_t)(int64_t)offset,
+                                  b->address + b->stub->size, b->stub->bytes + b->stub->size);
+    b->stub->size += size;
+    return size != 0;
+}
+
+/* An instruction of `size` bytes whose last four are the distance to target. */
+static bool rip_form(struct builder *b, uint32_t opcode, uint32_t opcode_size, uint64_t target)
+{
+    uint8_t *out = b->stub->bytes + b->stub->size;
+    for (uint32_t i = 0; i < opcode_size; i++)
+        out[i] = (uint8_t)(opcode >> (8 * i));
+    b->stub->size += opcode_size + 4;
+    int64_t relative = (int64_t)(target - (b->address + b->stub->size));
+    put32(out + opcode_size, relative);
+    return fits(relative);
+}
+
+bool stub_build(const struct plan *plan, const struct text_window *text, uint64_t address, uint64_t slot,
+                struct stub *out)
+{
+    struct builder b = {plan, text, address, out};
+    bool ok = true;
+    out->size = out->count = 0;
+    for (uint32_t i = 0; i < plan->before; i++)
+        ok = ok && absorb(&b, i);
+    point(&b, 0);
+    ok = ok && rip_form(&b, 0x0d8d48, 3, text->syscall + 2); /* lea after(%rip), %rcx */
+    if (plan->after == 0) {
+        out->bytes[out->size++] = 0x49; /* mov %rcx, %r11 */
+        out->bytes[out->size++] = 0x89;
+        out->bytes[out->size++] = 0xcb;
+        return ok && rip_form(&b, 0x25ff, 2, slot);
+    }
+    ok = ok && rip_form(&b, 0x1d8d4c, 3, address + out->size + 7 + 6); /* lea tail(%rip), %r11 */
+    ok = ok && rip_form(&b, 0x25ff, 2, slot);                          /* jmp *slot(%rip) */
+    for (uint32_t i = 0; i < plan->after; i++)
+        ok = ok && absorb(&b, plan->before + i);
+    if (plan->resume) {
+        point(&b, plan->resume);
+        ok = ok && rip_form(&b, 0xe9, 1, text->syscall + (uint64_t)plan->resume);
+    }
+    return ok;
+}
