@@ -1,60 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* The command line.  Options end at PROGRAM: its own arguments are left alone. */
+/* The options.  They end at PROGRAM: its own arguments are left alone.  None can be abbreviated. */
 #include <errno.h>
-#include <getopt.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "loader/loader.h"
-
-#define VERSION "pal-run 0.1.0\n"
-
-static const char help[] =
-    "Usage: pal-run [options] [-m MANIFEST] [--] PROGRAM [ARG...]\n"
-    "Runs an unmodified Linux program in a confined picoprocess.\n\n"
-    "  -m, --manifest FILE      policy from a TOML file; without it, a built-in one\n"
-    "      --ro PATH, --rw PATH show one more file or folder, read-only or writable; AT=FROM: elsewhere\n"
-    "      --env NAME[=VALUE]   set a variable, or pass one on\n"
-    "      --cwd DIR            folder to start in\n"
-    "      --report             say at the end what was asked for and denied\n"
-    "      --trace, --stats     each system call; counts of calls\n"
-    "      --trap=sud|seccomp   how system calls reach the libOS (seccomp: hosts without Syscall User Dispatch)\n"
-    "      --no-rewrite         leave every call site on the trap\n"
-    "      --help, --version\n\n"
-    "Without a manifest the program sees /usr, /lib*, /bin, /sbin, the public parts of /etc, its own folder and the\n"
-    "current one, all read-only; a private, empty, writable /tmp and home; no network; a reduced environment.\n\n"
-    "Exit status: the program's; 128+N if signal N killed it; 125 pal-run failed, 126 not executable, 127 not found.\n";
-
-enum { OPTION_RO = 256, OPTION_RW, OPTION_ENV, OPTION_CWD, OPTION_REPORT, OPTION_TRACE, OPTION_STATS, OPTION_TRAP,
-       OPTION_NO_REWRITE, OPTION_PICOPROCESS, OPTION_FAULT, OPTION_VERSION, OPTION_HELP };
-
-static const struct option known[] = {
-    {"manifest", required_argument, NULL, 'm'},
-    {"ro", required_argument, NULL, OPTION_RO},
-    {"rw", required_argument, NULL, OPTION_RW},
-    {"env", required_argument, NULL, OPTION_ENV},
-    {"cwd", required_argument, NULL, OPTION_CWD},
-    {"report", no_argument, NULL, OPTION_REPORT},
-    {"trace", no_argument, NULL, OPTION_TRACE},
-    {"stats", no_argument, NULL, OPTION_STATS},
-    {"trap", required_argument, NULL, OPTION_TRAP},
-    {"no-rewrite", no_argument, NULL, OPTION_NO_REWRITE},
-    {"picoprocess", required_argument, NULL, OPTION_PICOPROCESS}, /* tests: another first program */
-    {"fault", required_argument, NULL, OPTION_FAULT},             /* tests: the n-th PAL call fails */
-    {"version", no_argument, NULL, OPTION_VERSION},
-    {"help", no_argument, NULL, OPTION_HELP},
-    {NULL, 0, NULL, 0},
-};
-
-static void print_and_leave(const char *text) __attribute__((noreturn));
-static void print_and_leave(const char *text)
-{
-    size_t size = strlen(text);
-    launch_abandon();
-    _exit(write(STDOUT_FILENO, text, size) == (ssize_t)size ? 0 : EXIT_OWN_FAILURE);
-}
+#include "loader/cli/cli.h"
+#include "loader/nearest.h"
 
 static void add_mount(struct options *options, char *argument, bool writable)
 {
@@ -71,62 +22,116 @@ static void add_mount(struct options *options, char *argument, bool writable)
         fail(EXIT_OWN_FAILURE, "--%s: give PATH, or AT=FROM with an absolute AT", writable ? "rw" : "ro");
 }
 
-static void add_environment(struct options *options, const char *argument)
-{
-    if (options->environment_count == sizeof options->environment / sizeof *options->environment)
-        fail(EXIT_OWN_FAILURE, "--env %s: too many: write a manifest", argument);
-    if (!*argument || *argument == '=')
-        fail(EXIT_OWN_FAILURE, "--env %s: give NAME or NAME=VALUE", argument);
-    options->environment[options->environment_count++] = argument;
-}
-
 static uint32_t read_count(const char *option, const char *text)
 {
     char *end;
     errno = 0;
     unsigned long value = strtoul(text, &end, 10);
     if (errno || *end || end == text || *text == '-' || !value || value > UINT32_MAX)
-        fail(EXIT_OWN_FAILURE, "--%s %s: give a number from 1 on", option, text);
+        fail(EXIT_OWN_FAILURE, "--%s %s: expected a number of at least 1", option, text);
     return (uint32_t)value;
 }
 
-static void read_trap(struct options *options, const char *argument)
+static void take_manifest(struct options *options, char *value) { options->manifest = value; }
+static void take_ro(struct options *options, char *value) { add_mount(options, value, false); }
+static void take_rw(struct options *options, char *value) { add_mount(options, value, true); }
+static void take_cwd(struct options *options, char *value) { options->cwd = value; }
+static void take_report(struct options *options, char *value) { (void)value; options->report = true; }
+static void take_trace(struct options *options, char *value) { (void)value; options->trace = true; }
+static void take_stats(struct options *options, char *value) { (void)value; options->stats = true; }
+static void take_no_rewrite(struct options *options, char *value) { (void)value; options->no_rewrite = true; }
+static void take_picoprocess(struct options *options, char *value) { options->picoprocess = value; }
+static void take_fault(struct options *options, char *value) { options->fault = read_count("fault", value); }
+static void take_help(struct options *options, char *value) { (void)options; (void)value; help_print(); }
+static void take_version(struct options *options, char *value) { (void)options; (void)value; version_print(); }
+static void take_completion(struct options *options, char *value) { (void)options; completion_print(value); }
+
+static void take_env(struct options *options, char *value)
 {
-    options->trap_by_seccomp = !strcmp(argument, "seccomp");
-    if (!options->trap_by_seccomp && strcmp(argument, "sud") != 0)
-        fail(EXIT_OWN_FAILURE, "--trap=%s: give sud or seccomp", argument);
+    if (options->environment_count == sizeof options->environment / sizeof *options->environment)
+        fail(EXIT_OWN_FAILURE, "--env %s: too many: write a manifest", value);
+    if (!*value || *value == '=')
+        fail(EXIT_OWN_FAILURE, "--env %s: give NAME or NAME=VALUE", value);
+    options->environment[options->environment_count++] = value;
 }
 
-static void take(struct options *options, int option)
+static void take_trap(struct options *options, char *value)
 {
-    switch (option) {
-    case 'm': options->manifest = optarg; break;
-    case OPTION_RO: add_mount(options, optarg, false); break;
-    case OPTION_RW: add_mount(options, optarg, true); break;
-    case OPTION_ENV: add_environment(options, optarg); break;
-    case OPTION_CWD: options->cwd = optarg; break;
-    case OPTION_REPORT: options->report = true; break;
-    case OPTION_TRACE: options->trace = true; break;
-    case OPTION_STATS: options->stats = true; break;
-    case OPTION_TRAP: read_trap(options, optarg); break;
-    case OPTION_NO_REWRITE: options->no_rewrite = true; break;
-    case OPTION_PICOPROCESS: options->picoprocess = optarg; break;
-    case OPTION_FAULT: options->fault = read_count("fault", optarg); break;
-    case OPTION_VERSION: print_and_leave(VERSION);
-    case OPTION_HELP: print_and_leave(help);
+    options->trap_by_seccomp = !strcmp(value, "seccomp");
+    if (!options->trap_by_seccomp && strcmp(value, "sud") != 0)
+        fail(EXIT_OWN_FAILURE, "--trap=%s: give sud or seccomp", value);
+}
+
+const struct option_row option_rows[] = {
+    {"manifest", 'm', "FILE", "read the policy from a TOML file instead of using the built-in one", take_manifest},
+    {"ro", 0, "PATH", "show one more file or directory, read-only (AT=FROM: at another place)", take_ro},
+    {"rw", 0, "PATH", "the same, writable", take_rw},
+    {"env", 0, "NAME[=VALUE]", "set a variable, or pass one on", take_env},
+    {"cwd", 0, "DIR", "start in this directory", take_cwd},
+    {"report", 0, NULL, "on exit, list what policy denied", take_report},
+    {"trace", 0, NULL, "log every system call", take_trace},
+    {"stats", 0, NULL, "print call counts on exit", take_stats},
+    {"trap", 0, "sud|seccomp", "how system calls are intercepted; seccomp: for hosts without Syscall User Dispatch", take_trap},
+    {"no-rewrite", 0, NULL, "don't rewrite call sites: every system call traps", take_no_rewrite},
+    {"help", 'h', NULL, "print this text", take_help},
+    {"version", 'V', NULL, "print the version", take_version},
+    {"completion", 0, "bash|zsh|fish", "print the completion script for a shell", take_completion},
+    {"picoprocess", 0, "FILE", NULL, take_picoprocess}, /* another first program */
+    {"fault", 0, "N", NULL, take_fault},                /* the n-th PAL call fails */
+    {0},
+};
+
+static const struct option_row *find(const char *name, size_t size)
+{
+    for (const struct option_row *row = option_rows; row->name; row++)
+        if (strlen(row->name) == size && !memcmp(row->name, name, size))
+            return row;
+    return NULL;
+}
+
+static void unknown(const char *argument) __attribute__((noreturn));
+static void unknown(const char *argument)
+{
+    const char *name = argument[1] == '-' ? argument + 2 : argument + 1;
+    for (const struct option_row *row = option_rows; row->name; row++)
+        if (row->help && name[0] && name[1] && name_is_near(name, row->name))
+            fail(EXIT_OWN_FAILURE, "unknown option %s; did you mean --%s? See pal-run --help", argument, row->name);
+    fail(EXIT_OWN_FAILURE, "unknown option %s: see pal-run --help", argument);
+}
+
+/* argv[*at] is an option: take it, and its value where that is the next word. */
+static void take(struct options *options, char **argv, int *at)
+{
+    char *argument = argv[*at], *value = NULL;
+    const struct option_row *row = NULL;
+    if (argument[1] == '-') {
+        char *equals = strchr(argument, '=');
+        row = find(argument + 2, equals ? (size_t)(equals - argument) - 2 : strlen(argument + 2));
+        value = equals ? equals + 1 : NULL;
+    } else {
+        for (row = option_rows; row->name && row->letter != argument[1]; row++)
+            ;
+        if (argument[2])
+            value = argument + 2;
     }
+    if (!row || !row->name || (!row->value && value && argument[1] != '-'))
+        unknown(argument);
+    if (!row->value && value)
+        fail(EXIT_OWN_FAILURE, "option --%s takes no value: see pal-run --help", row->name);
+    if (row->value && !value && !(value = argv[++*at]))
+        fail(EXIT_OWN_FAILURE, "option %s needs a value: see pal-run --help", argument);
+    row->take(options, value);
 }
 
 void options_read(struct options *options, int argc, char **argv)
 {
-    int option;
-    opterr = 0;
-    while ((option = getopt_long(argc, argv, "+:m:", known, NULL)) != -1) {
-        if (option == ':')
-            fail(EXIT_OWN_FAILURE, "option %s needs a value: see pal-run --help", argv[optind - 1]);
-        if (option == '?')
-            fail(EXIT_OWN_FAILURE, "unknown option %s: see pal-run --help", argv[optind - 1]);
-        take(options, option);
+    int at = 1;
+    for (; at < argc && argv[at][0] == '-' && argv[at][1]; at++) {
+        if (!strcmp(argv[at], "--")) {
+            at++;
+            break;
+        }
+        take(options, argv, &at);
     }
-    options->command = argv + optind;
+    options->command = argv + at;
 }

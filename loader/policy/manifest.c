@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "loader/loader.h"
+#include "loader/nearest.h"
 #include "loader/policy/toml.h"
 
 /* toml++ recurses for each level of nesting, of which a byte or two can make one. */
@@ -135,39 +136,16 @@ struct key {
     bool (*read)(struct reader *reader, const struct toml_value *value, struct mount *mount);
 };
 
-static size_t least(size_t a, size_t b)
-{
-    return a < b ? a : b;
-}
-
-/* Levenshtein's distance; only names shorter than the row. */
-static size_t distance(const char *a, const char *b)
-{
-    size_t row[32], size = strlen(b);
-    if (size + 1 > sizeof row / sizeof *row || strlen(a) > 64)
-        return SIZE_MAX;
-    for (size_t j = 0; j <= size; j++)
-        row[j] = j;
-    for (size_t i = 1; a[i - 1]; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= size; j++) {
-            size_t changed = diagonal + (a[i - 1] != b[j - 1]);
-            diagonal = row[j];
-            row[j] = least(changed, least(row[j], row[j - 1]) + 1);
-        }
-    }
-    return row[size];
-}
-
 static bool unknown_key(struct reader *reader, const struct toml_value *value, const char *where,
                         const struct key *keys)
 {
-    const char *nearest = keys[0].name;
+    const char *nearest = NULL;
     for (const struct key *key = keys; key->name; key++)
-        if (distance(value->key, key->name) < distance(value->key, nearest))
+        if (name_is_near(value->key, key->name) &&
+            (!nearest || name_distance(value->key, key->name) < name_distance(value->key, nearest)))
             nearest = key->name;
-    char *text = must_print("unknown key '%s'%s; did you mean '%s'?", value->key, where, nearest);
+    char *text = nearest ? must_print("unknown key '%s'%s; did you mean '%s'?", value->key, where, nearest)
+                         : must_print("unknown key '%s'%s: see pal-manifest(5) or docs/manifest.md", value->key, where);
     complain(reader, value->line, "%s", text);
     free(text);
     return false;

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/* The command line.  One table of options: parsing, --help, completions and the manual page come from it. */
+#ifndef LOADER_CLI_CLI_H
+#define LOADER_CLI_CLI_H
+
+#include "loader/loader.h"
+
+struct option_row {
+    const char *name;  /* long form, without dashes */
+    char letter;       /* short form, or 0 */
+    const char *value; /* what it takes, as help names it; NULL: none */
+    const char *help;  /* one line; NULL: not shown (tests' own) */
+    void (*take)(struct options *options, char *value);
+};
+extern const struct option_row option_rows[]; /* ends with a row without a name */
+
+/* ---- help.c ------------------------------------------------------------------------------------------------------ */
+
+/* Each prints and ends pal-run. */
+void help_print(void) __attribute__((noreturn));
+void version_print(void) __attribute__((noreturn));
+/* SHELL: bash, zsh or fish; "scdoc": the manual page's list of options. */
+void completion_print(const char *shell) __attribute__((noreturn));
+
+#endif

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: MIT */
+/* What is printed from the table of options: --help, --version, completions, the manual page's list. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "loader/cli/cli.h"
+
+#define VERSION "pal-run 0.1.0"
+#define HELP_COLUMN 28
+
+static void leave(void) __attribute__((noreturn));
+static void leave(void)
+{
+    launch_abandon();
+    _exit(fflush(stdout) == 0 ? 0 : EXIT_OWN_FAILURE);
+}
+
+static void print_row(const struct option_row *row)
+{
+    int width = row->letter ? printf("  -%c, --%s", row->letter, row->name) : printf("      --%s", row->name);
+    if (row->value)
+        width += printf(" %s", row->value);
+    if (width >= HELP_COLUMN)
+        width = printf("\n") - 1;
+    printf("%*s%s\n", HELP_COLUMN - width, "", row->help);
+}
+
+void help_print(void)
+{
+    printf("Usage: pal-run [options] [-m MANIFEST] [--] PROGRAM [ARG...]\n"
+           "Runs an unmodified Linux program in a confined picoprocess.\n\n");
+    for (const struct option_row *row = option_rows; row->name; row++)
+        if (row->help)
+            print_row(row);
+    printf("\nWithout a manifest the program sees /usr, /lib*, /bin, /sbin, the public parts of /etc, its own directory and\n"
+           "the current one, all read-only; a private, empty, writable /tmp and home; a reduced environment.\n\n"
+           "Exit status: the program's; 128+N if signal N killed it; 125 pal-run failed, 126 not executable, 127 not\n"
+           "found.  Manual: pal-run(1), pal-manifest(5).\n");
+    leave();
+}
+
+void version_print(void)
+{
+    printf(VERSION "\n");
+    leave();
+}
+
+/* ---- Completions ------------------------------------------------------------------------------------------------- */
+
+static bool takes_file(const struct option_row *row)
+{
+    return row->value && (!strcmp(row->value, "FILE") || !strcmp(row->value, "PATH") || !strcmp(row->value, "DIR"));
+}
+
+static bool takes_choice(const struct option_row *row)
+{
+    return row->value && strchr(row->value, '|') && !strchr(row->value, '[');
+}
+
+/* "a|b" -> "a b" */
+static void print_choices(const struct option_row *row)
+{
+    for (const char *at = row->value; *at; at++)
+        putchar(*at == '|' ? ' ' : *at);
+}
+
+static void print_bash(void)
+{
+    printf("# bash completion for pal-run\n_pal_run() {\n"
+           "    local cur=${COMP_WORDS[COMP_CWORD]} i word\n"
+           "    for ((i = 1; i < COMP_CWORD; i++)); do\n"
+           "        word=${COMP_WORDS[i]}\n        case $word in\n"
+           "        --) _command_offset $((i + 1)); return ;;\n        ");
+    const char *bar = "";
+    for (const struct option_row *row = option_rows; row->name; row++) {
+        if (!row->help || !row->value)
+            continue;
+        printf("%s--%s", bar, row->name);
+        if (row->letter)
+            printf("|-%c", row->letter);
+        bar = "|";
+    }
+    printf(") ((i++)) ;;\n        -*) ;;\n        *) _command_offset $i; return ;;\n        esac\n    done\n"
+           "    case ${COMP_WORDS[COMP_CWORD - 1]} in\n");
+    for (const struct option_row *row = option_rows; row->name; row++) {
+        if (!row->help || !row->value)
+            continue;
+        printf("    --%s", row->name);
+        if (row->letter)
+            printf("|-%c", row->letter);
+        printf(") COMPREPLY=(");
+        if (takes_choice(row)) {
+            printf("$(compgen -W '");
+            print_choices(row);
+            printf("' -- \"$cur\")");
+        } else if (takes_file(row)) {
+            printf("$(compgen -f -- \"$cur\")");
+        }
+        printf("); return ;;\n");
+    }
+    printf("    esac\n    if [[ $cur == -* ]]; then\n        COMPREPLY=($(compgen -W '");
+    for (const struct option_row *row = option_rows; row->name; row++)
+        if (row->help)
+            printf("--%s ", row->name);
+    printf("' -- \"$cur\"))\n    else\n        COMPREPLY=($(compgen -c -- \"$cur\"))\n    fi\n}\n"
+           "complete -o filenames -o bashdefault -F _pal_run pal-run\n");
+}
+
+/* Text within '...' of a shell, where [ ] : are zsh's own. */
+static void print_quoted(const char *text, bool zsh)
+{
+    for (; *text; text++) {
+        if (*text == '\'')
+            printf("'\\''");
+        else if (zsh && strchr("[]:", *text))
+            printf("\\%c", *text);
+        else
+            putchar(*text);
+    }
+}
+
+static void print_zsh(void)
+{
+    printf("#compdef pal-run\n_arguments -S \\\n");
+    for (const struct option_row *row = option_rows; row->name; row++) {
+        if (!row->help)
+            continue;
+        printf("    '*--%s%s[", row->name, row->value ? "=" : "");
+        print_quoted(row->help, true);
+        printf("]");
+        if (takes_choice(row)) {
+            printf(":value:(");
+            print_choices(row);
+            printf(")");
+        } else if (row->value) {
+            printf(":value:%s", takes_file(row) ? "_files" : "");
+        }
+        printf("' \\\n");
+    }
+    printf("    '(-):program:_command_names -e' \\\n    '*::arguments:_normal'\n");
+}
+
+static void print_fish(void)
+{
+    printf("# fish completion for pal-run\n"
+           "complete -c pal-run -x -a '(__fish_complete_subcommand)'\n");
+    for (const struct option_row *row = option_rows; row->name; row++) {
+        if (!row->help)
+            continue;
+        printf("complete -c pal-run -l %s", row->name);
+        if (row->letter)
+            printf(" -s %c", row->letter);
+        if (takes_choice(row)) {
+            printf(" -x -a '");
+            print_choices(row);
+            printf("'");
+        } else if (row->value) {
+            printf(takes_file(row) ? " -r -F" : " -x");
+        }
+        printf(" -d '");
+        print_quoted(row->help, false);
+        printf("'\n");
+    }
+}
+
+/* For docs/pal-run.1.scd: scdoc takes _ and * as marks. */
+static void print_scdoc(void)
+{
+    for (const struct option_row *row = option_rows; row->name; row++) {
+        if (!row->help)
+            continue;
+        if (row->letter)
+            printf("*-%c*, ", row->letter);
+        printf("*--%s*", row->name);
+        if (row->value)
+            printf(" _%s_", row->value);
+        printf("\n\t");
+        for (const char *at = row->help; *at; at++) {
+            if (*at == '_' || *at == '*' || *at == '\\')
+                putchar('\\');
+            putchar(*at);
+        }
+        printf("\n\n");
+    }
+}
+
+void completion_print(const char *shell)
+{
+    static const struct { const char *name; void (*print)(void); } shells[] = {
+        {"bash", print_bash}, {"zsh", print_zsh}, {"fish", print_fish}, {"scdoc", print_scdoc},
+    };
+    for (size_t i = 0; i < sizeof shells / sizeof *shells; i++) {
+        if (strcmp(shell, shells[i].name) != 0)
+            continue;
+        shells[i].print();
+        leave();
+    }
+    fail(EXIT_OWN_FAILURE, "--completion %s: give bash, zsh or fish", shell);
+}
