@@ -9,6 +9,8 @@
 
 #include "loader/loader.h"
 
+void (*fail_undo)(void);
+
 /* One write, so that lines of several processes do not mix.  Control characters of names must not reach a terminal. */
 static void say(const char *pattern, va_list arguments)
 {
@@ -32,7 +34,8 @@ void fail(int status, const char *pattern, ...)
     va_start(arguments, pattern);
     say(pattern, arguments);
     va_end(arguments);
-    launch_abandon();
+    if (fail_undo)
+        fail_undo();
     _exit(status);
 }
 

@@ -3,8 +3,11 @@
 #ifndef LOADER_CLI_CLI_H
 #define LOADER_CLI_CLI_H
 
-#include "loader/loader.h"
+#include "loader/policy/policy.h"
 
+/* ---- options.c --------------------------------------------------------------------------------------------------- */
+
+void options_read(struct options *options, int argc, char **argv);
 struct option_row {
     const char *name;  /* long form, without dashes */
     char letter;       /* short form, or 0 */

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "loader/cli/cli.h"
+#include "loader/launch/launch.h"
 
 #define VERSION "pal-run 0.1.0"
 #define HELP_COLUMN 28

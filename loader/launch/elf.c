@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "loader/loader.h"
+#include "loader/launch/launch.h"
 
 #define HEAD_FIRST 4096u   /* holds the headers, the interpreter's path and the build-id of nearly all programs */
 #define HEAD_MOST 65536u

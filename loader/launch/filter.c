@@ -3,7 +3,7 @@
  * gen/filter.c. */
 #include <linux/filter.h>
 
-#include "loader/loader.h"
+#include "loader/launch/launch.h"
 #include "loader/filter.inc"
 
 const struct sock_filter *filter_program(bool trap, size_t *count)

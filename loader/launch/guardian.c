@@ -17,7 +17,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "loader/loader.h"
+#include "loader/launch/launch.h"
 
 #define STACK_SIZE 8192
 #define PIDFD_GROUP 4u /* PIDFD_SIGNAL_PROCESS_GROUP */

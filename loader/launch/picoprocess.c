@@ -23,7 +23,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-#include "loader/loader.h"
+#include "loader/launch/launch.h"
 #include "pal/linux/syscall.h"
 
 #define UNUSED_IDS 0x40000000u /* far above what distributions give out; + the pid, so no two sandboxes share one */

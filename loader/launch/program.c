@@ -12,33 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "loader/loader.h"
-
-/* As execvp(3): the first that can be executed; a file that can't is remembered for the error. */
-char *program_find(const char *program, const char *search_path)
-{
-    if (strchr(program, '/'))
-        return must_copy(program);
-    if (!*program)
-        fail(EXIT_NOT_FOUND, "\"\": not found: name a program");
-    const char *denied = NULL;
-    for (const char *at = search_path; at; at = *at ? at + 1 : NULL) {
-        size_t size = strcspn(at, ":");
-        char *path = must_print("%.*s%s%s", (int)size, at, size ? "/" : "./", program);
-        struct stat status;
-        if (stat(path, &status) == 0 && !S_ISDIR(status.st_mode)) {
-            if (access(path, X_OK) == 0)
-                return path;
-            denied = denied ? denied : path;
-        }
-        if (path != denied)
-            free(path);
-        at += size;
-    }
-    if (denied)
-        fail(EXIT_NOT_EXECUTABLE, "%s: not executable: chmod +x it if it is a program", denied);
-    fail(EXIT_NOT_FOUND, "%s: not found: no folder of PATH has it; give its path", program);
-}
+#include "loader/launch/launch.h"
 
 static int open_guest(struct tree *tree, const char *path, uint32_t flags, struct answer *answer)
 {
@@ -121,4 +95,54 @@ void program_check(struct tree *tree, const char *guest_path, const char *shown,
         memcpy(out->script_loader_path, out->facts.interpreter, sizeof out->script_loader_path);
         check_interpreter(tree, shown, out->script_loader_path, &out->script_loader);
     }
+}
+
+void program_prefetch(const char *guest_path, struct program *program, struct ahead *ahead, struct tree *tree)
+{
+    ahead_add(ahead, guest_path, &program->file);
+    if (program->interpreter_path[0])
+        ahead_add(ahead, program->interpreter_path, &program->interpreter);
+    if (program->script_loader_path[0])
+        ahead_add(ahead, program->script_loader_path, &program->script_loader);
+    if (program->facts.interpreter[0])
+        ahead_ask_loader(ahead, tree);
+}
+
+/* The guest's PATH is searched in the guest's view. */
+static const char *find_in_sandbox(struct policy *policy, const char *program)
+{
+    const char *path = environment_get(policy, "PATH");
+    for (const char *at = path ? path : DEFAULT_PATH; at; at = *at ? at + 1 : NULL) {
+        size_t size = strcspn(at, ":");
+        char *candidate = must_print("%.*s/%s", (int)size, at, program);
+        struct answer answer;
+        const struct request request = {.op = MONITOR_STAT, .path = candidate, .path_size = strlen(candidate)};
+        if (candidate[0] == '/' && serve_stat(&policy->tree, &request, &answer) == 0 &&
+            answer.reply.attributes.type == PAL_TYPE_FILE && answer.reply.attributes.mode & 0111)
+            return candidate;
+        free(candidate);
+        at += size;
+    }
+    fail(EXIT_NOT_FOUND, "%s: not found in the sandbox: give its path, or mount its folder", program);
+}
+
+static void check_cwd(struct policy *policy, const char *cwd)
+{
+    struct answer answer;
+    const struct request request = {.op = MONITOR_STAT, .path = cwd, .path_size = strlen(cwd)};
+    int error = serve_stat(&policy->tree, &request, &answer);
+    if (error == -EREMOTE)
+        return; /* the libOS's own */
+    if (!error && answer.reply.attributes.type != PAL_TYPE_DIRECTORY)
+        error = -ENOTDIR;
+    if (error)
+        fail(EXIT_OWN_FAILURE, "%s: can't start there: %s in the sandbox", cwd, strerror(-error));
+}
+
+void program_place(struct policy *policy, const struct options *options)
+{
+    if (options->cwd || options->manifest)
+        check_cwd(policy, policy->cwd);
+    if (!policy->program) /* of a manifest: to be found among its mounts */
+        policy->program = find_in_sandbox(policy, policy->shown);
 }

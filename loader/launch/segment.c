@@ -14,7 +14,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#include "loader/loader.h"
+#include "loader/launch/launch.h"
 
 #define BOOT_MOST (16u << 20)
 

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "loader/loader.h"
+#include "loader/monitor/monitor.h"
 
 #define MODE_BITS 07777u
 #define OPEN_BITS                                                                                                      \

@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "loader/loader.h"
+#include "loader/monitor/monitor.h"
 
 #define READING (IN_ACCESS | IN_OPEN | IN_CLOSE_NOWRITE)
 

@@ -9,7 +9,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "loader/loader.h"
+#include "loader/monitor/monitor.h"
 
 #define SYNTHETIC_DEVICE 1u /* as anonymous file systems have them; no disk's */
 #define RESTARTS 8          /* of an open whose last name was swapped for a symlink at the last moment */
@@ -91,7 +91,7 @@ static unsigned look_flags(struct tree *tree, const struct request *request, str
 {
     if (!(request->flags & MONITOR_LASTING))
         return 0;
-    if (watch_begin(tree, request))
+    if (watch_begin(tree, request->path, request->path_size))
         return PLACE_WATCH;
     answer->reply.value = tree->watcher.parts;
     return 0;
@@ -346,6 +346,16 @@ int serve_open(struct tree *tree, const struct request *request, struct answer *
     if (request->flags & PAL_OPEN_WRITE)
         watch_drop(&tree->watcher, &answer->reply.attributes);
     tell_path(&place, request, answer);
+    answer->descriptors[0] = fd;
+    answer->reply.descriptors = 1;
+    return 0;
+}
+
+int serve_watcher(const struct watcher *watcher, struct answer *answer)
+{
+    int fd = watcher->fd < 0 ? -1 : fcntl(watcher->fd, F_DUPFD_CLOEXEC, 0);
+    if (fd < 0)
+        return -ENOENT;
     answer->descriptors[0] = fd;
     answer->reply.descriptors = 1;
     return 0;

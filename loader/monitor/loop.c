@@ -18,7 +18,7 @@
 #include <unistd.h>
 #include <uv.h>
 
-#include "loader/loader.h"
+#include "loader/monitor/monitor.h"
 
 #define SPIN_MOST_NS 150000
 #define SPIN_LEAST_NS 2000

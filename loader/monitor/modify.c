@@ -12,7 +12,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "loader/loader.h"
+#include "loader/monitor/monitor.h"
 
 /* The kernel's own name of one of our descriptors: nothing that a guest can swap. */
 struct fd_name { char path[32]; };

@@ -19,7 +19,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "loader/loader.h"
+#include "loader/monitor/monitor.h"
 
 /*
  * A member of the sandbox, held so that its pid can't become another's: setsid is not among the admitted calls, so all

@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "loader/loader.h"
+#include "loader/monitor/monitor.h"
 
 /* A name may be there as often as it is opened: each descriptor serves once. */
 static bool is_there(const struct ahead *ahead, const char *path, bool opens)
@@ -17,7 +17,7 @@ static bool is_there(const struct ahead *ahead, const char *path, bool opens)
     return ahead->count == AHEAD_MAX;
 }
 
-static void add(struct ahead *ahead, const char *path, const struct answer *answer)
+void ahead_add(struct ahead *ahead, const char *path, const struct answer *answer)
 {
     if (is_there(ahead, path, answer->reply.descriptors))
         return;
@@ -47,19 +47,11 @@ void ahead_ask(struct ahead *ahead, struct tree *tree, const char *path, bool op
         answer.reply.result = serve_stat(tree, &request, &answer);
     }
     if (answer.reply.result != -EREMOTE) /* such an answer has a path with it */
-        add(ahead, path, &answer);
+        ahead_add(ahead, path, &answer);
 }
 
-void ahead_collect(struct ahead *ahead, struct policy *policy, struct program *program)
+void ahead_ask_loader(struct ahead *ahead, struct tree *tree)
 {
-    struct tree *tree = &policy->tree;
-    add(ahead, policy->program, &program->file);
-    if (program->interpreter_path[0])
-        add(ahead, program->interpreter_path, &program->interpreter);
-    if (program->script_loader_path[0])
-        add(ahead, program->script_loader_path, &program->script_loader);
-    if (!program->facts.interpreter[0])
-        return;
     /* glibc's ld.so, in this order.  What it looks for beside these is known only to the program's own needs. */
     ahead_ask(ahead, tree, "/etc/ld.so.preload", true);
     ahead_ask(ahead, tree, "/etc/ld.so.cache", true);

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "loader/loader.h"
+#include "loader/monitor/monitor.h"
 
 static bool is_fixed(const struct mount *mount)
 {

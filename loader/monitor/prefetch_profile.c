@@ -18,7 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "loader/loader.h"
+#include "loader/monitor/monitor.h"
 
 #define HEADER "pal-run profile 1\n"
 #define START_NS 2000000000ull /* a program has started after that */

@@ -19,7 +19,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-#include "loader/loader.h"
+#include "loader/monitor/monitor.h"
 
 #define INNER_MAJOR 136u /* the first; 256 minors each */
 #define OUTER_DEVICE makedev(5, 2)

@@ -7,7 +7,7 @@
 #include <termios.h>
 #include <unistd.h>
 
-#include "loader/loader.h"
+#include "loader/monitor/monitor.h"
 
 /*
  * One kill takes them all: neither setpgid nor setsid is an admitted call, so every process of the sandbox is in the

@@ -6,7 +6,7 @@
 #include <link.h>
 #include <sys/mman.h>
 
-#include "loader/loader.h"
+#include "loader/monitor/monitor.h"
 #include "pal/linux/syscall.h"
 
 extern const ElfW(Ehdr) __ehdr_start; /* the linker's: pal-run is static */

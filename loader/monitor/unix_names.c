@@ -16,7 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "loader/loader.h"
+#include "loader/monitor/monitor.h"
 
 #define PICKED_MOST 0x100000u
 

@@ -23,7 +23,7 @@
 #include <unistd.h>
 #include <uv.h>
 
-#include "loader/loader.h"
+#include "loader/mounts/mounts.h"
 
 #define DEPTH_MOST 64 /* watches of one answer: there must be room before it begins */
 #define WATCHES_LEAST 256
@@ -86,16 +86,16 @@ void watch_mounts(struct watcher *watcher, struct uv_loop_s *loop)
 }
 
 /* A scratch directory that was not made yet is not made for this. */
-static bool is_unmade(const struct tree *tree, const struct request *request)
+static bool is_unmade(const struct tree *tree, const char *path, size_t size)
 {
-    const struct mount *mount = tree_mount_of(tree, request->path, request->path_size);
+    const struct mount *mount = tree_mount_of(tree, path, size);
     return mount && mount->kind == MOUNT_SCRATCH && mount->root < 0;
 }
 
-bool watch_begin(struct tree *tree, const struct request *request)
+bool watch_begin(struct tree *tree, const char *path, size_t size)
 {
     struct watcher *watcher = &tree->watcher;
-    watcher->parts = is_unmade(tree, request) ? PAL_LASTING_LATER : 0;
+    watcher->parts = is_unmade(tree, path, size) ? PAL_LASTING_LATER : 0;
     if (watcher->parts || watcher->last > NUMBER_MOST)
         return false;
     if (watcher->fd < 0 && (watcher->failed || !make_instance(watcher)))
@@ -178,14 +178,4 @@ uint64_t watch_end(struct tree *tree, const struct mount *mount, int result)
     if (!watcher->parts || (result && result != -ENOENT && result != -ENOTDIR && result != -EINVAL))
         return 0;
     return watcher->parts | (mount && mount->writable ? PAL_LASTING_WRITABLE : 0);
-}
-
-int serve_watcher(const struct watcher *watcher, struct answer *answer)
-{
-    int fd = watcher->fd < 0 ? -1 : fcntl(watcher->fd, F_DUPFD_CLOEXEC, 0);
-    if (fd < 0)
-        return -ENOENT;
-    answer->descriptors[0] = fd;
-    answer->reply.descriptors = 1;
-    return 0;
 }

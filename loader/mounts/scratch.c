@@ -16,7 +16,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "loader/loader.h"
+#include "loader/mounts/mounts.h"
 
 /* ---- The janitor ------------------------------------------------------------------------------------------------- */
 

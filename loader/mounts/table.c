@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "loader/loader.h"
+#include "loader/mounts/mounts.h"
 
 void tree_init(struct tree *tree)
 {

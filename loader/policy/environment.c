@@ -4,7 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "loader/loader.h"
+#include "loader/policy/policy.h"
 
 static const char *const safe[] = {"PATH", "HOME",   "USER",    "LOGNAME", "LANG",      "LANGUAGE", "TERM",
                                    "TZ",   "SHELL",  "COLUMNS", "LINES",   "COLORTERM", "PWD",      "TMPDIR"};

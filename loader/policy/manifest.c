@@ -12,8 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "loader/loader.h"
 #include "loader/nearest.h"
+#include "loader/policy/policy.h"
 #include "loader/policy/toml.h"
 
 /* toml++ recurses for each level of nesting, of which a byte or two can make one. */

@@ -15,9 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "loader/loader.h"
-
-#define DEFAULT_PATH "/usr/local/bin:/usr/bin:/bin"
+#include "loader/policy/policy.h"
 
 static char *must_clean(const char *what, const char *path)
 {
@@ -205,24 +203,6 @@ void policy_default(struct policy *policy, const struct options *options)
 
 /* ---- With one ---------------------------------------------------------------------------------------------------- */
 
-/* The guest's PATH is searched in the guest's view. */
-static const char *find_in_sandbox(struct policy *policy, const char *program)
-{
-    const char *path = environment_get(policy, "PATH");
-    for (const char *at = path ? path : DEFAULT_PATH; at; at = *at ? at + 1 : NULL) {
-        size_t size = strcspn(at, ":");
-        char *candidate = must_print("%.*s/%s", (int)size, at, program);
-        struct answer answer;
-        const struct request request = {.op = MONITOR_STAT, .path = candidate, .path_size = strlen(candidate)};
-        if (candidate[0] == '/' && serve_stat(&policy->tree, &request, &answer) == 0 &&
-            answer.reply.attributes.type == PAL_TYPE_FILE && answer.reply.attributes.mode & 0111)
-            return candidate;
-        free(candidate);
-        at += size;
-    }
-    fail(EXIT_NOT_FOUND, "%s: not found in the sandbox: give its path, or mount its folder", program);
-}
-
 static char **join_arguments(const char *program, const struct manifest *manifest)
 {
     char **argv = must_allocate((manifest->arg_count + 2) * sizeof *argv);
@@ -270,19 +250,6 @@ static void add_option_mount(struct policy *policy, const struct option_mount *o
     add(policy, MOUNT_HOST, at, from, option->writable);
 }
 
-static void check_cwd(struct policy *policy, const char *cwd)
-{
-    struct answer answer;
-    const struct request request = {.op = MONITOR_STAT, .path = cwd, .path_size = strlen(cwd)};
-    int error = serve_stat(&policy->tree, &request, &answer);
-    if (error == -EREMOTE)
-        return; /* the libOS's own */
-    if (!error && answer.reply.attributes.type != PAL_TYPE_DIRECTORY)
-        error = -ENOTDIR;
-    if (error)
-        fail(EXIT_OWN_FAILURE, "%s: can't start there: %s in the sandbox", cwd, strerror(-error));
-}
-
 void policy_options(struct policy *policy, const struct options *options)
 {
     for (size_t i = 0; i < options->mount_count; i++)
@@ -291,11 +258,9 @@ void policy_options(struct policy *policy, const struct options *options)
         environment_set(policy, options->environment[i]);
     if (options->cwd)
         policy->cwd = must_clean("--cwd", options->cwd);
-    if (options->cwd || options->manifest)
-        check_cwd(policy, policy->cwd);
-    if (!policy->program) /* of a manifest: to be found among its mounts */
-        policy->program = strchr(policy->shown, '/') ? policy->shown : find_in_sandbox(policy, policy->shown);
-    if (policy->program[0] != '/')
+    if (!policy->program && strchr(policy->shown, '/')) /* of a manifest */
+        policy->program = policy->shown;
+    if (policy->program && policy->program[0] != '/')
         policy->program = options->command[0] ? must_clean("the program's path", policy->program)
                                               : must_print("%s/%s", policy->cwd, policy->program);
 }

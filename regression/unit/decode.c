@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "loader/loader.h"
+#include "loader/monitor/monitor.h"
 
 struct packet {
     struct monitor_request header;

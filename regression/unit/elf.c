@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "loader/loader.h"
+#include "loader/launch/launch.h"
 
 static int file_of(const void *bytes, size_t size)
 {

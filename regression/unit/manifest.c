@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "loader/loader.h"
+#include "loader/policy/policy.h"
 
 static struct manifest manifest;
 

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/* The first picoprocess: the program that it is to run, its filter, all that it is told, and its end. */
+#ifndef LOADER_LAUNCH_H
+#define LOADER_LAUNCH_H
+
+#include "loader/monitor/monitor.h"
+
+/* ---- elf.c ------------------------------------------------------------------------------------------------------- */
+
+enum elf_kind { ELF_STATIC, ELF_STATIC_PIE, ELF_DYNAMIC, ELF_DYNAMIC_PIE };
+struct elf_facts {
+    enum elf_kind kind;
+    uint16_t machine;
+    char interpreter[256]; /* "" = none */
+    uint8_t build_id[64];
+    size_t build_id_size;
+};
+/* NULL where the file is a program for this machine, else what is wrong with it, to be said after its name. */
+const char *elf_inspect(int fd, uint64_t file_size, struct elf_facts *out);
+
+/* ---- program.c --------------------------------------------------------------------------------------------------- */
+
+struct program {
+    struct answer file;        /* of the program, opened by policy */
+    struct answer interpreter; /* of ld.so or the script's interpreter; result != 0: none */
+    char interpreter_path[256];
+    struct answer script_loader; /* ld.so of a script's interpreter */
+    char script_loader_path[256];
+    struct elf_facts facts;
+};
+/* Opens the program in the sandbox's view and checks it; ends pal-run where it can't be run. */
+void program_check(struct tree *tree, const char *guest_path, const char *shown, struct program *out);
+/* What it is known to ask first, itself and its interpreter in front.  Takes the program's descriptors. */
+void program_prefetch(const char *guest_path, struct program *program, struct ahead *ahead, struct tree *tree);
+/* Where the program and its first directory lie in the sandbox, once all mounts are known; ends pal-run where they
+ * can't be. */
+void program_place(struct policy *policy, const struct options *options);
+
+/* ---- filter.c ---------------------------------------------------------------------------------------------------- */
+
+struct sock_filter; /* linux/filter.h */
+/* The boundary filter, compiled when pal-run was built. */
+const struct sock_filter *filter_program(bool trap, size_t *count);
+
+/* ---- segment.c --------------------------------------------------------------------------------------------------- */
+
+/* The shared segment's size, and all that the first picoprocess is told: written where it waits. */
+#define SEGMENT_SIZE (4ull << 30) /* sparse: most of it is what the guest may use as System V shared memory */
+void segment_fill(int fd, const struct policy *policy, const struct options *options, const struct ahead *ahead,
+                  mode_t umask_was);
+
+/* ---- picoprocess.c ----------------------------------------------------------------------------------------------- */
+
+/* The first picoprocess, which was launched before main. */
+extern struct launched {
+    int pid, parent; /* pid 0: there is none */
+    int channel, inner, segment;
+    int error;
+    const char *volatile failed; /* what could not be done, or which file not executed */
+} launched;
+void launch(const char *picoprocess, bool trap);
+/* Kills it: another one is to be launched, or none. */
+void launch_abandon(void);
+/* For entry.S. */
+void launch_first(const uint64_t *stack);
+
+/* ---- guardian.c: kills what is left of the sandbox when pal-run ends, by SIGKILL too ----------------------------- */
+
+void guardian_start(pid_t first);
+void guardian_dismiss(void); /* the sandbox has ended in order */
+
+#endif

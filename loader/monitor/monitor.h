@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT */
+/* What picoprocesses ask of the host by name: requests are decoded, then served by policy. */
+#ifndef LOADER_MONITOR_H
+#define LOADER_MONITOR_H
+
+#include "loader/policy/policy.h"
+
+/* ---- decode.c: requests, checked before anything is done --------------------------------------------------------- */
+
+struct request {
+    uint32_t op, sequence, flags, mode;
+    const char *path, *other; /* not NUL-terminated; no NUL inside; `path` is absolute */
+    size_t path_size, other_size;
+    uint64_t arguments[2];
+    struct pal_attributes values;
+    pid_t sender;
+};
+/* 0, or a negative errno to reply with.  out->sequence is set in any case where the packet has one; -EBADMSG: it has
+ * none. */
+int request_decode(const void *packet, size_t size, struct request *out);
+
+#define ANSWER_DESCRIPTORS (1 + MONITOR_COMPANY_MOST)
+struct answer {
+    struct monitor_reply reply;
+    const struct mount *mount; /* serve_open: of what the name led to; NULL: it is not known */
+    int descriptors[ANSWER_DESCRIPTORS]; /* closed after the reply, unless kept */
+    struct pal_path_buffer text;
+};
+
+/* Functions serve_* return the reply's result. */
+
+/* ---- lookup.c ---------------------------------------------------------------------------------------------------- */
+
+int serve_open(struct tree *tree, const struct request *request, struct answer *answer);
+int serve_stat(struct tree *tree, const struct request *request, struct answer *answer);
+int serve_readlink(struct tree *tree, const struct request *request, struct answer *answer);
+int serve_canonical(struct tree *tree, const struct request *request, struct answer *answer);
+int serve_watcher(const struct watcher *watcher, struct answer *answer);
+int attributes_read(int fd, struct pal_attributes *out);
+
+/* ---- modify.c ---------------------------------------------------------------------------------------------------- */
+
+struct objects;
+int serve_set(struct tree *tree, const struct request *request, struct answer *answer);
+int serve_change(struct tree *tree, const struct request *request, struct answer *answer);
+int serve_set_opened(struct tree *tree, const struct objects *objects, const struct request *request);
+
+/* ---- objects.c --------------------------------------------------------------------------------------------------- */
+
+#define TOKENS_MAX 256
+struct objects { /* starts zeroed but for the first two */
+    pid_t session; /* the first picoprocess: all are in its session and its process group */
+    uint64_t memory_limit;
+    size_t next;   /* the oldest token */
+    struct token {
+        uint64_t value; /* 0: none */
+        int fd;
+    } tokens[TOKENS_MAX];
+};
+/* A duplicate of a member's descriptor, or a negative errno. */
+int member_descriptor(const struct objects *objects, pid_t pid, int number);
+int serve_interrupt(const struct objects *objects, const struct request *request);
+int serve_shutdown(const struct objects *objects, const struct request *request);
+int serve_tee(const struct objects *objects, const struct request *request, struct answer *answer);
+int serve_export(struct objects *objects, const struct request *request, struct answer *answer);
+int serve_import(struct objects *objects, const struct request *request, struct answer *answer);
+int serve_create(const struct objects *objects, const struct request *request, struct answer *answer);
+
+/* ---- xattr.c ----------------------------------------------------------------------------------------------------- */
+
+int serve_extended(struct tree *tree, const struct objects *objects, const struct request *request,
+                   struct answer *answer);
+
+/* ---- inotify.c: inotify for guests ------------------------------------------------------------------------------- */
+
+int serve_notify(struct tree *tree, const struct objects *objects, const struct request *request,
+                 struct answer *answer);
+int serve_notify_end(const struct objects *objects, const struct request *request);
+
+/* ---- unix_names.c: names of AF_UNIX sockets ---------------------------------------------------------------------- */
+
+#define LOCALS_MAX 256
+#define LOCAL_NAME_MAX 108 /* sun_path of struct sockaddr_un: an abstract name, its NUL in front included */
+struct locals { /* starts zeroed */
+    bool ready;
+    uint64_t last_number;
+    uint32_t picked;
+    struct local {
+        int queue;     /* our end; -1: free */
+        int object;    /* of a socket file: O_PATH, so that its inode number stays its own; -1: abstract */
+        dev_t device;
+        ino_t inode;
+        uint64_t number;
+        uint32_t kind, backlog, message_cost;
+        bool listening;
+        size_t name_size, info_size;
+        char name[LOCAL_NAME_MAX], info[PAL_LOCAL_INFO];
+    } names[LOCALS_MAX];
+};
+int serve_bind(struct tree *tree, struct locals *locals, const struct request *request, struct answer *answer);
+int serve_listen(struct locals *locals, const struct request *request);
+int serve_connect(struct tree *tree, struct locals *locals, const struct request *request, struct answer *answer);
+
+/* ---- pty.c ------------------------------------------------------------------------------------------------------- */
+
+#define TERMINALS_MAX 256
+struct terminals {
+    int own;  /* pal-run's controlling terminal, or -1 */
+    int stop; /* stop by this signal after the reply */
+    struct inner {
+        unsigned number;
+        int name; /* O_PATH descriptor of /dev/pts/number; -1: unused */
+    } inner[TERMINALS_MAX];
+};
+void terminals_init(struct terminals *terminals);
+/* What a request asked for, once it is answered.  True: it stopped, or could not; the guest is to go on. */
+bool terminals_stop(struct terminals *terminals);
+int serve_pty(struct terminals *terminals, struct answer *answer);
+int serve_pty_inner(struct terminals *terminals, const struct request *request, struct answer *answer);
+int serve_terminal(struct terminals *terminals, const struct objects *objects, const struct request *request,
+                   struct answer *answer);
+
+/* ---- prefetch.c: answers sent ahead ------------------------------------------------------------------------------ */
+
+#define AHEAD_MAX 256
+#define AHEAD_FIRST 8       /* room for what any program asks */
+#define AHEAD_DESCRIPTORS 80 /* that go with one packet; the picoprocess has room for 124 */
+struct ahead {
+    size_t count, descriptor_count;
+    struct ahead_entry {
+        const char *path;
+        int result;
+        int fd;
+        struct pal_attributes attributes;
+    } entries[AHEAD_MAX];
+};
+/* An answer that was given already; takes its descriptor. */
+void ahead_add(struct ahead *ahead, const char *path, const struct answer *answer);
+/* One more name; `path` is kept. */
+void ahead_ask(struct ahead *ahead, struct tree *tree, const char *path, bool opens);
+/* What glibc's ld.so asks of any program. */
+void ahead_ask_loader(struct ahead *ahead, struct tree *tree);
+
+/* ---- prefetch_profile.c: what the program's last run asked ------------------------------------------------------- */
+
+void profile_use(const char *program, struct ahead *ahead, struct tree *tree);
+/* A request of this run's start. */
+void profile_note(const struct tree *tree, const struct request *request, int result);
+void profile_keep(void);
+
+/* ---- prefetch_exec.c --------------------------------------------------------------------------------------------- */
+
+int serve_start(struct tree *tree, const struct request *request, struct answer *answer);
+
+/* ---- loop.c ------------------------------------------------------------------------------------------------------ */
+
+struct monitor {
+    struct policy *policy;
+    struct objects objects;
+    struct terminals terminals;
+    struct locals locals;
+    int channel;
+    pid_t first;
+    uint64_t served[MONITOR_OPS];
+};
+/* Blocks the signals that monitor_run takes from a descriptor. */
+void monitor_block_signals(void);
+/* Sends bytes and descriptors as a packet, without waiting.  0 or a negative errno. */
+int send_with(int socket, const void *bytes, size_t size, const int *descriptors, size_t count);
+/* Serves until the first picoprocess has ended and nothing of the sandbox is left.  Returns pal-run's exit status. */
+int monitor_run(struct monitor *monitor);
+/* One packet; answers it. */
+void monitor_serve(struct monitor *monitor, const void *packet, size_t size, pid_t sender);
+
+/* ---- trim.c ------------------------------------------------------------------------------------------------------ */
+
+/* A timer's callback. */
+struct uv_timer_s;
+void idle_drop_text(struct uv_timer_s *timer);
+
+/* ---- teardown.c -------------------------------------------------------------------------------------------------- */
+
+/* Kills what is left of the sandbox and collects it; the first picoprocess has ended but was not waited for, or is
+ * to be killed.  Returns its wait status. */
+int end_all(struct monitor *monitor);
+int end_status(int wait_status, const struct limits *limits);
+void terminal_save(void);
+void terminal_restore(void);
+
+#endif

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+/* The mount table: which host object a guest path means, and for how long that is so. */
+#ifndef LOADER_MOUNTS_H
+#define LOADER_MOUNTS_H
+
+#include "loader/loader.h"
+#include "pal/linux/monitor.h"
+
+struct open_how;
+
+/* ---- table.c: the mounts, and where in them a path lies ---------------------------------------------------------- */
+
+enum mount_kind {
+    MOUNT_HOST,    /* a host directory, or one file */
+    MOUNT_SCRATCH, /* private, empty at the start, gone at the end */
+    MOUNT_LINK,    /* a symlink, such as /bin -> usr/bin; `from` is its contents */
+};
+
+struct mount {
+    const char *at;   /* guest path: absolute, without ".", "..", doubled or trailing slashes */
+    const char *from; /* host path; the contents of a link; unused for scratch */
+    size_t at_size;
+    enum mount_kind kind;
+    bool writable;
+    bool public_only; /* only what any user of the host may read: see resolve.c */
+    bool directory;   /* known once opened */
+    int root;         /* O_PATH; -1 until mount_root opens it */
+};
+
+struct scratch {
+    char path[64]; /* host directory that holds one for each scratch mount; "" = not made yet */
+    int fd, pipe;
+    pid_t janitor;
+};
+
+/* invalidate.c: what the sandbox's kept answers depend on, watched by one inotify instance. */
+#define WATCHES_MAX 4096
+struct watcher {
+    int fd;      /* -1: not made yet, or it can't be */
+    int mounts;  /* tells when the host's mounts change; -1: likewise */
+    bool failed;
+    int last;    /* the newest watch; numbers only grow */
+    size_t count, most;
+    struct watch { /* some may have ended by themselves */
+        int number;
+        uint64_t device, inode; /* of a file; 0: of a directory or symlink */
+    } watches[WATCHES_MAX];
+    uint64_t parts; /* what the answer that is being made depends on; 0: it can't be kept */
+};
+
+#define MOUNTS_MAX 128
+struct tree {
+    struct mount mounts[MOUNTS_MAX];
+    size_t count;
+    struct scratch scratch;
+    struct denials denials;
+    struct watcher watcher;
+};
+
+void tree_init(struct tree *tree);
+/* Adds one, or replaces the one at the same guest path.  `at` and `from` are kept.  NULL: there are too many. */
+struct mount *tree_add(struct tree *tree, enum mount_kind kind, const char *at, const char *from, bool writable);
+/* The mount that a guest path lies in (longest prefix), or NULL. */
+struct mount *tree_mount_of(const struct tree *tree, const char *path, size_t size);
+struct mount *tree_mount_at(const struct tree *tree, const char *path, size_t size);
+/* Does some mount lie strictly beneath? */
+bool tree_is_above_mount(const struct tree *tree, const char *path, size_t size);
+/* The host's /proc, /dev and /sys are never shown: these paths are the libOS's, but for mounts inside them. */
+bool tree_is_libos_own(const struct tree *tree, const char *path, size_t size);
+/* O_PATH descriptor of the mount's root, which stays the tree's; or a negative errno. */
+int mount_root(struct tree *tree, struct mount *mount);
+/*
+ * Where an open object lies: its guest path in `guest` (size returned) and its mount, of those whose root is open.
+ * -ENOENT: in none.  One whose name is gone lies where it was.
+ */
+ssize_t tree_locate(const struct tree *tree, int fd, struct mount **mount, char guest[PAL_PATH_MAX]);
+
+/* path == prefix, or lies beneath it. */
+bool path_is_within(const char *path, size_t size, const char *prefix, size_t prefix_size);
+/*
+ * Copies an absolute path without ".", doubled and trailing slashes.  Returns the size, -ENAMETOOLONG, -EINVAL (not
+ * absolute) or -ELOOP: it has a "..", which only a walk can take away.
+ */
+ssize_t path_clean(char *out, size_t room, const char *path, size_t size, bool *trailing_slash);
+
+/* ---- invalidate.c ------------------------------------------------------------------------------------------------ */
+
+/* From here on, PLACE_WATCH and watch_add collect what an answer about this path depends on.  False: it can't be kept,
+ * and watcher.parts is what to tell of it. */
+bool watch_begin(struct tree *tree, const char *path, size_t size);
+/* A directory in which a name is about to be looked up, or an object whose attributes are about to be read. */
+void watch_add(struct tree *tree, const struct mount *mount, int fd);
+/* A file is about to be written: no event for each write. */
+void watch_drop(struct watcher *watcher, const struct pal_attributes *file);
+/* What the reply tells: the parts, where this result can be kept. */
+uint64_t watch_end(struct tree *tree, const struct mount *mount, int result);
+/* To be called after requests: once something is watched, a change of the host's mounts ends all kept answers, for it
+ * may have covered or bared what they depend on. */
+struct uv_loop_s;
+void watch_mounts(struct watcher *watcher, struct uv_loop_s *loop);
+
+/* ---- resolve.c --------------------------------------------------------------------------------------------------- */
+
+enum {
+    PLACE_NOFOLLOW = 1, /* a final symlink is the object itself */
+    PLACE_CHANGES = 2,  /* resolve_open: may create, or needs a writable mount: RESOLVE_WALK where there is none */
+    PLACE_WATCH = 4,    /* each directory is given to watch_add before a name is looked up in it */
+};
+
+/* What a guest path leads to. */
+struct place {
+    struct mount *mount; /* NULL: a directory that is there only because mounts lie beneath it */
+    int object;          /* O_PATH; -1: synthetic, a MOUNT_LINK, or missing */
+    int parent;          /* O_PATH directory that holds it; -1: not known, or it is a mount's root */
+    bool missing;        /* the last name is not there; its parent is (perhaps synthetic) */
+    bool must_be_directory;
+    char guest[PAL_PATH_MAX]; /* its path without symlinks; guest + name is the last component */
+    size_t guest_size, name;
+};
+
+/*
+ * Finds the object of an absolute guest path.  0: *out is filled, give it to place_close; it may be `missing` only
+ * after resolve_walk.  -EREMOTE: *escape is the path to go on with, in the libOS's own tree.
+ */
+int resolve(struct tree *tree, const char *path, size_t size, unsigned flags, struct place *out,
+            struct pal_path_buffer *escape);
+int resolve_walk(struct tree *tree, const char *path, size_t size, unsigned flags, struct place *out,
+                 struct pal_path_buffer *escape);
+/*
+ * The directory of the last name, which is not followed.  `name` receives it, a trailing slash kept (the kernel judges
+ * that); it is "", "." or ".." where the path ends so.
+ */
+#define NAME_ROOM 257
+int resolve_parent(struct tree *tree, const char *path, size_t size, struct place *out, char name[NAME_ROOM],
+                   struct pal_path_buffer *escape);
+/*
+ * Opens with `how` in one call, where symlinks are not in the way (but for a final one or a MOUNT_LINK).  Returns a
+ * descriptor with out->mount and out->guest set, a negative errno, or RESOLVE_WALK: only resolve_walk can tell.
+ */
+#define RESOLVE_WALK (-4096)
+int resolve_open(struct tree *tree, const char *path, size_t size, unsigned flags, const struct open_how *how,
+                 struct place *out);
+void place_close(struct place *place);
+/* Opens the root itself, of a mount whose root is open: it may be one file. */
+int mount_open(const struct mount *mount, const struct open_how *how);
+
+/* ---- scratch.c --------------------------------------------------------------------------------------------------- */
+
+/* The host directory of a scratch mount, made at the first call: O_PATH descriptor or a negative errno. */
+int scratch_root(struct tree *tree, const struct mount *mount);
+/* Has the janitor remove it all; it ends by itself and is the caller's child. */
+void scratch_end(struct scratch *scratch);
+/* Empties a directory, whatever a guest made of it. */
+void scratch_empty(int directory);
+
+#endif

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A sandbox from its options to its exit status: policy, the first picoprocess, the monitor.
+ *
+ * Start-up time is felt by users: the picoprocess is launched before main (launch/picoprocess.c) and gets ready while
+ * pal-run finds out what to tell it; whatever only the monitor needs is made after that, beside it.
+ */
+#include <errno.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "loader/launch/launch.h"
+#include "loader/palrun.h"
+
+/*
+ * The filter admits sendmsg, whose address is in memory where it can't look.  On connected streams an address is
+ * refused or ignored by the kernel; what else a caller may have left on 0, 1 or 2 (a datagram socket, a stream that is
+ * not connected) could be told to send anywhere.
+ */
+static void check_standard_streams(void)
+{
+    for (int fd = 0; fd <= STDERR_FILENO; fd++) {
+        int domain, type = 0, protocol = 0;
+        socklen_t size = sizeof domain;
+        if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) < 0)
+            continue; /* no socket */
+        struct sockaddr_storage peer;
+        socklen_t peer_size = sizeof peer;
+        getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size);
+        getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &size);
+        bool local = domain == AF_UNIX && (type == SOCK_STREAM || type == SOCK_SEQPACKET);
+        bool tcp = (domain == AF_INET || domain == AF_INET6) && type == SOCK_STREAM && protocol == IPPROTO_TCP;
+        if ((!local && !tcp) || getpeername(fd, (struct sockaddr *)&peer, &peer_size) < 0)
+            fail(EXIT_OWN_FAILURE, "descriptor %d is a socket, but no connected stream: pass a pipe or a file", fd);
+    }
+}
+
+/* As many descriptors as allowed: for the monitor's tokens, and the picoprocess inherits it. */
+static void raise_file_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur != limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static void policy_make(struct policy *policy, const struct options *options)
+{
+    tree_init(&policy->tree);
+    policy->uid = getuid();
+    policy->gid = getgid();
+    policy->limits = (struct limits){UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX};
+    if (options->manifest)
+        policy_from_manifest(policy, options);
+    else
+        policy_default(policy, options);
+    policy_options(policy, options);
+    program_place(policy, options);
+}
+
+/* One that was launched before the options were known may be of the wrong sort. */
+static void check_launched(const struct options *options)
+{
+    if (options->picoprocess || options->trap_by_seccomp) {
+        launch_abandon();
+        launch(options->picoprocess, options->trap_by_seccomp);
+    }
+    if (!launched.pid)
+        fail(EXIT_OWN_FAILURE, "the picoprocess can't be started: %s: %s", launched.failed, strerror(launched.error));
+}
+
+static void limit(int resource, uint64_t most)
+{
+    struct rlimit value = {.rlim_cur = most, .rlim_max = most};
+    if (most != UINT64_MAX && prlimit(launched.pid, resource, &value, NULL) < 0 && errno != EPERM) /* lower already */
+        fail(EXIT_OWN_FAILURE, "can't set resource limits: %s", strerror(errno));
+}
+
+/* The picoprocess waits for this packet; the descriptors take its first free numbers: LINUX_FD_AHEAD and on. */
+static void go(const struct ahead *ahead)
+{
+    struct monitor_reply packet = {.descriptors = (uint32_t)ahead->descriptor_count};
+    int descriptors[AHEAD_MAX] = {0}, count = 0;
+    for (size_t i = 0; i < ahead->count; i++)
+        if (ahead->entries[i].fd >= 0)
+            descriptors[count++] = ahead->entries[i].fd;
+    /* If it has died already, that is seen later. */
+    send_with(launched.channel, &packet, sizeof packet, descriptors, (size_t)count);
+    close(launched.inner);
+    close(launched.segment);
+    for (int i = 0; i < count; i++)
+        close(descriptors[i]);
+}
+
+/* Everything that the picoprocess is told. */
+static void start(struct monitor *monitor, const struct options *options, mode_t umask_was)
+{
+    static struct program program;
+    static struct ahead ahead;
+    struct policy *policy = monitor->policy;
+    program_check(&policy->tree, policy->program, policy->shown, &program);
+    program_prefetch(policy->program, &program, &ahead, &policy->tree);
+    profile_use(policy->program, &ahead, &policy->tree);
+    segment_fill(launched.segment, policy, options, &ahead, umask_was);
+    limit(RLIMIT_DATA, policy->limits.memory);
+    limit(RLIMIT_CPU, policy->limits.cpu_seconds);
+    if (geteuid() == 0) /* whose user id is its own: others' processes don't count */
+        limit(RLIMIT_NPROC, policy->limits.processes);
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    monitor_block_signals();
+    go(&ahead);
+    monitor->first = launched.pid;
+    monitor->channel = launched.channel;
+}
+
+static void print_stats(const struct monitor *monitor)
+{
+    static const char *const names[MONITOR_OPS] = {
+        [MONITOR_OPEN] = "open",           [MONITOR_STAT] = "stat",           [MONITOR_SET] = "set",
+        [MONITOR_CHANGE] = "change",       [MONITOR_READLINK] = "readlink",   [MONITOR_CANONICAL] = "canonical",
+        [MONITOR_INTERRUPT] = "interrupt", [MONITOR_EXPORT] = "export",       [MONITOR_IMPORT] = "import",
+        [MONITOR_CREATE] = "create",       [MONITOR_BIND] = "bind",           [MONITOR_LISTEN] = "listen",
+        [MONITOR_CONNECT] = "connect",     [MONITOR_PTY] = "pty",             [MONITOR_PTY_INNER] = "pty-inner",
+        [MONITOR_TERMINAL] = "terminal",   [MONITOR_START] = "start",         [MONITOR_SET_OPENED] = "set-opened",
+        [MONITOR_WATCHER] = "watcher",
+        [MONITOR_NOTIFY] = "notify",       [MONITOR_NOTIFY_END] = "notify-end",
+        [MONITOR_EXTENDED] = "extended",   [MONITOR_TEE] = "tee",               [MONITOR_SHUTDOWN] = "shutdown",
+    };
+    for (int op = 1; op < MONITOR_OPS; op++)
+        if (monitor->served[op])
+            warn("monitor: %llu %s requests", (unsigned long long)monitor->served[op], names[op]);
+}
+
+int palrun(const struct options *options)
+{
+    static struct policy policy;
+    static struct monitor monitor = {.policy = &policy};
+    check_launched(options);
+    check_standard_streams();
+    mode_t umask_was = umask(0); /* the guest's own is applied by its libOS */
+    raise_file_limit();
+    policy_make(&policy, options);
+    start(&monitor, options, umask_was);
+    guardian_start(monitor.first);
+    terminal_save();
+    terminals_init(&monitor.terminals);
+    monitor.objects.session = monitor.first;
+    monitor.objects.memory_limit = policy.limits.memory;
+    int status = monitor_run(&monitor);
+    guardian_dismiss();
+    profile_keep();
+    terminal_restore();
+    if (launched.failed)
+        warn("the picoprocess could not be started: %s: %s", launched.failed, strerror(launched.error));
+    if (options->stats)
+        print_stats(&monitor);
+    if (options->report)
+        denials_print(&policy.tree.denials);
+    return status;
+}

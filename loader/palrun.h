@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT */
+/* What the command line is built on: a sandbox is started, served and ended. */
+#ifndef LOADER_PALRUN_H
+#define LOADER_PALRUN_H
+
+#include "loader/policy/policy.h"
+
+/* Runs a program in a sandbox of its own.  Returns its exit status; ends pal-run where it can't be started. */
+int palrun(const struct options *options);
+
+#endif

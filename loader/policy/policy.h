@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/* What the sandbox may see and use: by the command line, a manifest, or neither. */
+#ifndef LOADER_POLICY_H
+#define LOADER_POLICY_H
+
+#include "loader/mounts/mounts.h"
+
+/* What the command line asks for; cli/options.c fills it in. */
+struct option_mount {
+    char *at, *from;
+    bool writable;
+};
+struct options {
+    const char *manifest, *cwd, *picoprocess;
+    bool trap_by_seccomp, trace, stats, report, no_rewrite;
+    uint32_t fault;
+    char **command; /* PROGRAM [ARG...] NULL; command[0] may be NULL with a manifest */
+    struct option_mount mounts[32];
+    size_t mount_count;
+    const char *environment[64];
+    size_t environment_count;
+};
+
+/* ---- policy.c ---------------------------------------------------------------------------------------------------- */
+
+struct limits {
+    uint64_t memory, processes, files, cpu_seconds, wall_seconds; /* UINT64_MAX = none */
+};
+
+struct policy {
+    struct tree tree;
+    const char *program; /* guest path */
+    char **argv;
+    const char *shown; /* the program as the user named it */
+    const char *cwd, *home;
+    char **environment;
+    size_t environment_count;
+    uint32_t uid, gid;
+    struct limits limits;
+};
+/* What applies without a manifest. */
+void policy_default(struct policy *policy, const struct options *options);
+void policy_from_manifest(struct policy *policy, const struct options *options);
+/* --ro, --rw, --env, --cwd, on top of either. */
+void policy_options(struct policy *policy, const struct options *options);
+/* Is it "/", a home directory, or does it hold one?  `passwd` is the text of /etc/passwd. */
+bool policy_is_home(const char *folder, const char *home, const char *passwd);
+
+/* ---- environment.c ----------------------------------------------------------------------------------------------- */
+
+/* Sets NAME=VALUE, or takes it from pal-run's own environment where there is no '='. */
+void environment_set(struct policy *policy, const char *assignment);
+/* The safe list. */
+void environment_default(struct policy *policy);
+const char *environment_get(const struct policy *policy, const char *name);
+
+/* ---- manifest.c -------------------------------------------------------------------------------------------------- */
+
+struct manifest {
+    const char *program, *cwd;
+    char **args;
+    size_t arg_count;
+    char **environment; /* "NAME=VALUE", or "NAME" to pass on */
+    size_t environment_count;
+    int64_t uid, gid; /* -1: the invoker's */
+    struct limits limits;
+    struct mount mounts[MOUNTS_MAX];
+    size_t mount_count;
+};
+/* Reads text.  NULL, or "FILE:LINE: what is wrong" (allocated). */
+char *manifest_parse(const char *file, const char *text, size_t size, struct manifest *out);
+/* Reads a file, or ends pal-run. */
+void manifest_load(const char *file, struct manifest *out);
+
+/* ---- program_path.c ---------------------------------------------------------------------------------------------- */
+
+#define DEFAULT_PATH "/usr/local/bin:/usr/bin:/bin"
+/* Where the host has PROGRAM: a path with a slash as it is, else found by `path` (PATH).  Allocated; ends pal-run if
+ * absent. */
+char *program_find(const char *program, const char *search_path);
+
+#endif
