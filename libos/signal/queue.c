@@ -23,7 +23,7 @@ static int64_t add_realtime(struct signal_state *signals, struct signal_queue *q
     limit_get(RLIMIT_SIGPENDING, &soft, &hard);
     struct queued_signal *entry = signals->queued < soft ? alloc(sizeof(*entry)) : NULL;
     if (!entry) /* kill() gets through without its information, a second time is one time */
-        return info->code == SI_USER || info->code == SI_TKILL || info->code > 0 ? 1 : -EAGAIN;
+        return info->code == SI_USER ? 1 : -EAGAIN;
     entry->next = NULL;
     entry->info = *info;
     if (queue->first)

@@ -6,8 +6,8 @@
 #define NS 1000000000ull
 #define TIMER_ABSTIME 1u
 #define ITIMER_COUNT 3
-#define TIMER_ID_MAX 65536
 #define RLIMIT_CPU 0
+#define RLIMIT_SIGPENDING 11
 
 struct itimer { struct { int64_t seconds, microseconds; } interval, value; };
 struct itimerspec { struct { int64_t seconds, nanoseconds; } interval, value; };
@@ -17,7 +17,7 @@ static const int itimer_signals[ITIMER_COUNT] = {SIGALRM, SIGVTALRM, SIGPROF};
 static int64_t set_itimer(int which, uint64_t value, uint64_t interval, uint64_t *old_left, uint64_t *old_interval)
 {
     struct process *process = current_process();
-    uint64_t soon = 0;
+    struct timer_soon soon = {0};
     int64_t error = 0;
     mutex_lock(&timers_lock);
     struct timer *timer = timer_find(process, ITIMER_ID(which));
@@ -88,7 +88,8 @@ int64_t sys_alarm(uint32_t seconds)
 static void arm_limit(int which, int signal, uint64_t seconds, uint64_t interval)
 {
     struct process *process = current_process();
-    uint64_t soon, at = seconds < boot->cpu_limit ? MAX(seconds, 1ul) : 0; /* what the host enforces is its business */
+    struct timer_soon soon;
+    uint64_t at = seconds < boot->cpu_limit ? MAX(seconds, 1ul) : 0; /* what the host enforces is its business */
     mutex_lock(&timers_lock);
     struct timer *timer = timer_find(process, ITIMER_ID(which));
     if (!timer && at)
@@ -150,10 +151,16 @@ static int64_t check_clock(int32_t clock, uint32_t *out)
 static struct timer *create(const struct sigevent *event, uint32_t clock)
 {
     struct process *process = current_process();
-    int32_t id = 0;
-    while (id < TIMER_ID_MAX && timer_find(process, id))
-        id++;
-    struct timer *timer = id < TIMER_ID_MAX ? timer_new(process, id) : NULL;
+    uint64_t soft, hard;
+    limit_get(RLIMIT_SIGPENDING, &soft, &hard); /* a timer keeps a place for its signal */
+    if (process->timer_count + process->signals->queued >= soft)
+        return NULL;
+    int32_t id;
+    do {
+        id = (int32_t)process->next_timer; /* as on Linux none is given twice before the numbers wrap */
+        process->next_timer = (process->next_timer + 1) & INT32_MAX;
+    } while (timer_find(process, id));
+    struct timer *timer = timer_new(process, id);
     if (!timer)
         return NULL;
     timer->notify = event->notify;
@@ -202,7 +209,8 @@ static int64_t timer_to_guest(guest_t to, uint64_t left, uint64_t interval)
 
 int64_t sys_timer_settime(int32_t id, uint32_t flags, guest_t value, guest_t old)
 {
-    uint64_t new_left, new_interval, left = 0, interval = 0, soon = 0;
+    uint64_t new_left, new_interval, left = 0, interval = 0;
+    struct timer_soon soon = {0};
     if (!value || id < 0)
         return -EINVAL;
     int64_t error = time_from_guest(value + offsetof(struct itimerspec, interval), &new_interval);

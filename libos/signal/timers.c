@@ -14,7 +14,8 @@
 #define HELPER_STACK_SIZE 16384u
 
 struct mutex timers_lock;
-static struct timer *timers;
+static struct hash timers;                      /* by number; those of all processes of this picoprocess */
+static struct heap waiting[PAL_CLOCK_TAI + 1]; /* by expiry: those that is_waiting is true of, by their base */
 static uint64_t generations;
 static uint64_t sleeping_until; /* of the helper */
 static uint32_t changed;        /* the helper's word */
@@ -64,52 +65,62 @@ static bool is_waiting(const struct timer *timer)
 
 struct timer *timer_find(const struct process *process, int32_t id)
 {
-    struct timer *timer = timers;
-    while (timer && (timer->process != process || timer->id != id))
-        timer = timer->next;
-    return timer;
+    for (struct hash_node *at = hash_find(&timers, (uint32_t)id); at; at = hash_find_next(at)) {
+        struct timer *timer = container_of(at, struct timer, by_id);
+        if (timer->process == process)
+            return timer;
+    }
+    return NULL;
 }
 
-static struct timer *find_generation(uint64_t generation)
+/* The same timer, as long as it has been neither deleted nor set anew. */
+static struct timer *find_generation(const struct process *process, int32_t id, uint64_t generation)
 {
-    struct timer *timer = timers;
-    while (timer && timer->generation != generation)
-        timer = timer->next;
-    return timer;
+    struct timer *timer = timer_find(process, id);
+    return timer && timer->generation == generation ? timer : NULL;
+}
+
+/* After each change of what is_waiting looks at, of expiry, and of base (`old`: as it was before). */
+static void file_under(struct timer *timer, uint32_t old)
+{
+    if (old != timer->base || !is_waiting(timer))
+        heap_remove(&waiting[old], &timer->by_expiry);
+    if (is_waiting(timer))
+        heap_set(&waiting[timer->base], &timer->by_expiry, timer->expiry);
 }
 
 struct timer *timer_new(struct process *process, int32_t id)
 {
+    for (uint32_t clock = 0; clock < COUNT_OF(waiting); clock++)
+        if (heap_reserve(&waiting[clock], timers.count + 1) < 0)
+            return NULL;
     struct timer *timer = alloc_zero(sizeof(*timer));
     if (!timer)
         return NULL;
     timer->process = process;
     timer->generation = ++generations;
     timer->id = id;
-    timer->next = timers;
-    timers = timer;
+    hash_insert(&timers, &timer->by_id, (uint32_t)id);
+    process->timer_count += id >= 0;
     return timer;
 }
 
 void timer_drop(struct timer *timer)
 {
-    struct timer **at = &timers;
-    while (*at != timer)
-        at = &(*at)->next;
-    *at = timer->next;
+    timer->process->timer_count -= timer->id >= 0;
+    heap_remove(&waiting[timer->base], &timer->by_expiry);
+    hash_remove(&timers, &timer->by_id);
     release(timer);
 }
 
 static void remove_timers(const struct process *process, int32_t lowest_id)
 {
     mutex_lock(&timers_lock);
-    for (struct timer **at = &timers, *timer; (timer = *at);) {
-        if (timer->process == process && timer->id >= lowest_id) {
-            *at = timer->next;
-            release(timer);
-        } else {
-            at = &timer->next;
-        }
+    for (struct hash_node *at = hash_walk(&timers, NULL), *next; at; at = next) {
+        struct timer *timer = container_of(at, struct timer, by_id);
+        next = hash_walk(&timers, at);
+        if (timer->process == process && timer->id >= lowest_id)
+            timer_drop(timer);
     }
     mutex_unlock(&timers_lock);
 }
@@ -118,7 +129,7 @@ static void remove_timers(const struct process *process, int32_t lowest_id)
 
 struct expiry {
     struct process *process; /* a reference */
-    int32_t tid;
+    int32_t id, tid;
     uint64_t generation;
     struct siginfo info;
 };
@@ -126,7 +137,8 @@ struct expiry {
 static void expire(struct timer *timer, struct expiry *out)
 {
     uint64_t now = time_now(timer->base);
-    *out = (struct expiry){.process = process_ref(timer->process), .tid = timer->tid, .generation = timer->generation};
+    *out = (struct expiry){
+        .process = process_ref(timer->process), .id = timer->id, .tid = timer->tid, .generation = timer->generation};
     if (timer->id < 0) {
         out->info = (struct siginfo){.signo = timer->signal, .code = SI_KERNEL};
     } else {
@@ -141,18 +153,20 @@ static void expire(struct timer *timer, struct expiry *out)
     } else {
         timer->queued = true;
     }
+    file_under(timer, timer->base);
 }
 
 /* The signal found no place in a queue: so nobody will take it, and arm the timer. */
-static void rearm_unqueued(uint64_t generation)
+static void rearm_unqueued(const struct expiry *expiry)
 {
     mutex_lock(&timers_lock);
-    struct timer *timer = find_generation(generation);
+    struct timer *timer = find_generation(expiry->process, expiry->id, expiry->generation);
     if (timer && timer->queued) {
         timer->queued = false;
         add_overrun(timer, advance(timer, time_now(timer->base)));
         if (timer->interval)
             timer->expiry = MAX(timer->expiry, time_now(timer->base) + IGNORED_FLOOR_NS);
+        file_under(timer, timer->base);
     }
     mutex_unlock(&timers_lock);
 }
@@ -167,20 +181,21 @@ static void post(const struct expiry *expiry)
         result = signal_post(process, thread, &expiry->info);
     mutex_unlock(&process->lock);
     if (result != 1)
-        rearm_unqueued(expiry->generation);
+        rearm_unqueued(expiry);
     process_put(process);
 }
 
 /* One that is due, or how long there is none. */
 static bool next_due(struct expiry *out, uint64_t *deadline)
 {
-    uint64_t now = time_now(PAL_CLOCK_MONOTONIC);
     *deadline = PAL_FOREVER;
-    for (struct timer *timer = timers; timer; timer = timer->next) {
-        if (!is_waiting(timer))
+    for (uint32_t clock = 0; clock < COUNT_OF(waiting); clock++) {
+        struct heap_node *first = heap_first(&waiting[clock]);
+        if (!first)
             continue;
+        struct timer *timer = container_of(first, struct timer, by_expiry);
         uint64_t at = wake_time(timer);
-        if (at <= now) {
+        if (!at) {
             expire(timer, out);
             return true;
         }
@@ -250,7 +265,7 @@ void timer_read(struct timer *timer, uint64_t *left, uint64_t *interval)
     if (!timer || !timer->expiry)
         return;
     uint64_t now = time_now(timer->base);
-    if (timer->notify == SIGEV_NONE || timer->queued)
+    if (timer->notify == SIGEV_NONE || timer->queued) /* neither is filed */
         add_overrun(timer, advance(timer, now));
     if (timer->expiry > now)
         *left = timer->expiry - now;
@@ -258,13 +273,14 @@ void timer_read(struct timer *timer, uint64_t *left, uint64_t *interval)
         *left = 1; /* due: its signal is on the way */
 }
 
-int64_t timer_arm(struct timer *timer, uint64_t value, uint64_t interval, bool absolute, uint64_t *out_soon)
+int64_t timer_arm(struct timer *timer, uint64_t value, uint64_t interval, bool absolute, struct timer_soon *out_soon)
 {
     bool soon = value <= SOON_NS && !absolute && !interval && !is_cpu_clock(timer->clock);
     bool helped = value && !soon && timer->notify != SIGEV_NONE;
     int64_t error = helped ? start_helper() : 0;
     if (error < 0)
         return error;
+    uint32_t old_base = timer->base;
     /* A relative time is not moved when somebody sets the clock. */
     timer->base = !absolute && timer->clock == PAL_CLOCK_REALTIME ? PAL_CLOCK_MONOTONIC : timer->clock;
     uint64_t now = absolute ? 0 : time_now(timer->base);
@@ -273,28 +289,29 @@ int64_t timer_arm(struct timer *timer, uint64_t value, uint64_t interval, bool a
     timer->queued = false;
     timer->overrun = timer->last_overrun = 0;
     timer->generation = ++generations; /* a signal of before arms nothing */
+    file_under(timer, old_base);
     if (helped)
         hurry(timer);
-    *out_soon = value && soon ? timer->generation : 0;
+    *out_soon = (struct timer_soon){timer->process, timer->id, value && soon ? timer->generation : 0};
     return 0;
 }
 
-void timer_wait_soon(uint64_t soon)
+void timer_wait_soon(struct timer_soon soon)
 {
     struct expiry expiry;
-    for (bool due = false; soon && !due;) {
+    for (bool due = false; soon.generation && !due;) {
         mutex_lock(&timers_lock);
-        struct timer *timer = find_generation(soon);
+        struct timer *timer = find_generation(soon.process, soon.id, soon.generation);
         due = !timer || !is_waiting(timer);
         if (due) {
-            soon = 0; /* another thread was quicker */
+            soon.generation = 0; /* another thread was quicker */
         } else if (time_now(timer->base) >= timer->expiry) {
             expire(timer, &expiry);
             due = true;
         }
         mutex_unlock(&timers_lock);
     }
-    if (soon)
+    if (soon.generation)
         post(&expiry);
 }
 
@@ -306,7 +323,7 @@ bool timer_delivered(struct process *process, struct siginfo *info)
     mutex_lock(&timers_lock);
     struct timer *timer = NULL;
     if (info->code == SI_TIMER)
-        timer = generation ? find_generation(generation) : NULL;
+        timer = generation ? find_generation(process, info->timer.id, generation) : NULL;
     else
         timer = timer_find(process, ITIMER_ID(0)); /* whoever sent it: Linux does so as well */
     if (timer && timer->queued) {
@@ -316,6 +333,7 @@ bool timer_delivered(struct process *process, struct siginfo *info)
             info->timer.overrun = timer->overrun;
         timer->last_overrun = timer->overrun;
         timer->overrun = 0;
+        file_under(timer, timer->base);
         hurry(timer);
     }
     mutex_unlock(&timers_lock);
@@ -334,11 +352,13 @@ void timers_free(struct process *process)
     remove_timers(process, INT32_MIN);
 }
 
-/* A child has no timers and no helper.  The list may be half changed: it is forgotten. */
+/* A child has no timers and no helper.  What held them may be half changed: it is forgotten. */
 void timers_fork_child(void)
 {
     mutex_reset(&timers_lock);
-    timers = NULL;
+    timers = (struct hash){0};
+    memset(waiting, 0, sizeof(waiting));
+    current_process()->timer_count = current_process()->next_timer = 0;
     helper_runs = false;
     sleeping_until = 0;
 }

@@ -50,6 +50,7 @@ struct process {
     uint32_t uid, euid, suid, fsuid, gid, egid, sgid, fsgid;
     uint32_t group_count, groups[32];
     uint64_t user_ns, system_ns;  /* what it was last told to have used: cpu_times */
+    uint32_t timer_count, next_timer; /* of timer_create: timers.h */
     struct settings settings;
 };
 
