@@ -18,9 +18,8 @@
 #include "loader/palrun.h"
 
 /*
- * The filter admits sendmsg, whose address is in memory where it can't look.  On connected streams an address is
- * refused or ignored by the kernel; what else a caller may have left on 0, 1 or 2 (a datagram socket, a stream that is
- * not connected) could be told to send anywhere.
+ * Guests can name no address (the filter); but a listener or a datagram socket that a caller left on 0, 1 or 2 would
+ * give them more than a stream.
  */
 static void check_standard_streams(void)
 {

@@ -346,15 +346,16 @@ struct pal_listen {
     uint32_t info_size, backlog; /* a further connection gives -EAGAIN */
 };
 
-/* A message on a local socket: bytes, and handles that go with them (unix(7), SCM_RIGHTS). */
+/* A message on a socket: bytes, and on a local one handles that go with them (unix(7), SCM_RIGHTS). */
 struct pal_message {
     const struct pal_vector *vector;
-    uint32_t count;        /* of vectors, at most 1024 */
+    uint32_t count;        /* of vectors, at most 1024; send: with handles at most one */
     uint32_t handle_count; /* at most PAL_MESSAGE_HANDLES; receive: room (else they are lost), then how many came */
     pal_handle_t *handles;
     uint32_t flags;        /* receive: MSG_TRUNC, MSG_CTRUNC of recvmsg(2) */
 };
 #define PAL_MESSAGE_HANDLES 253u
+#define PAL_MESSAGE_WITH_HANDLES 65536u /* bytes that handles can go with, at most: -EMSGSIZE */
 
 enum pal_object {
     PAL_OBJECT_PIPE,       /* two handles: [0] reads, [1] writes; PAL_OBJ_PACKET = O_DIRECT */
@@ -478,7 +479,8 @@ struct pal_api {
 
     /* Pipes, events, sections, local sockets, poll sets.  out has room for two. */
     int64_t (*object_create)(uint32_t object, uint32_t flags, uint64_t value, pal_handle_t *out);
-    /* [blocks] Bytes moved.  MSG_PEEK, MSG_DONTWAIT, MSG_WAITALL, MSG_TRUNC, MSG_NOSIGNAL of send(2), recv(2). */
+    /* [blocks] Bytes moved.  MSG_PEEK, MSG_DONTWAIT, MSG_WAITALL, MSG_TRUNC, MSG_NOSIGNAL of send(2), recv(2).  send:
+     * -EOPNOTSUPP where the host can't send several vectors with such flags: gather them. */
     int64_t (*socket_send)(pal_handle_t handle, const struct pal_message *message, uint32_t flags);
     int64_t (*socket_receive)(pal_handle_t handle, struct pal_message *message, uint32_t flags);
     /* Binds a name: *out is its queue, which lasts as long as handles to it; *out_name tells PAL_CTL_LISTEN which one.

@@ -6,16 +6,82 @@
 #include "libos/poll/readiness.h"
 
 #define MESSAGES_MOST 1024u /* of sendmmsg */
+#define GATHER_MOST (16u << 20) /* more than any socket of the host's takes at once */
+
+/* All of a message's bytes in one block of the heap, which the caller frees, or -errno. */
+static int64_t gather(const struct pal_message *message, struct pal_vector *out)
+{
+    uint64_t size = 0, at = 0;
+    for (uint32_t i = 0; i < message->count; i++)
+        size += message->vector[i].size;
+    if (size > GATHER_MOST)
+        return -EMSGSIZE;
+    char *bytes = alloc(size + 1);
+    if (!bytes)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < message->count; i++) {
+        const struct pal_vector *part = &message->vector[i];
+        if (!guest_range_ok(part->base, part->size)) /* a datagram's head: the guest's have been looked at */
+            memcpy(bytes + at, (const void *)(uintptr_t)part->base, part->size); /* NOLINT */
+        else if (copy_in(bytes + at, part->base, part->size)) {
+            release(bytes);
+            return -EFAULT;
+        }
+        at += part->size;
+    }
+    *out = (struct pal_vector){(uint64_t)(uintptr_t)bytes, size};
+    return 0;
+}
+
+/* Handles go with the first bytes of what a stream is sent. */
+static int64_t send_whole(pal_handle_t handle, const struct pal_message *message, uint32_t flags, bool stream)
+{
+    struct pal_message first = *message;
+    struct pal_vector part = message->count ? message->vector[0] : (struct pal_vector){0, 0}, rest;
+    if (!message->handle_count || part.size <= PAL_MESSAGE_WITH_HANDLES)
+        return PAL->socket_send(handle, message, flags);
+    if (!stream)
+        return -EMSGSIZE;
+    rest = (struct pal_vector){part.base + PAL_MESSAGE_WITH_HANDLES, part.size - PAL_MESSAGE_WITH_HANDLES};
+    part.size = PAL_MESSAGE_WITH_HANDLES;
+    first.vector = &part;
+    int64_t result = PAL->socket_send(handle, &first, flags);
+    if (result != (int64_t)part.size)
+        return result;
+    int64_t more = PAL->socket_send(handle, &(struct pal_message){.vector = &rest, .count = 1}, flags);
+    return more > 0 ? result + more : result;
+}
+
+/* What the host can't send from where it lies is gathered first. */
+static int64_t send_now(pal_handle_t handle, const struct pal_message *message, uint32_t flags, bool stream)
+{
+    int64_t result = -EOPNOTSUPP;
+    if (message->count <= 1 || !message->handle_count)
+        result = send_whole(handle, message, flags, stream);
+    if (result != -EOPNOTSUPP || message->count <= 1)
+        return result;
+    struct pal_message gathered = *message;
+    struct pal_vector whole;
+    result = gather(message, &whole);
+    if (result)
+        return result;
+    gathered.vector = &whole;
+    gathered.count = 1;
+    result = send_whole(handle, &gathered, flags, stream);
+    release((void *)(uintptr_t)whole.base); /* NOLINT */
+    return result;
+}
 
 /* Sends when there is room, at the latest by the socket's timeout. */
 static int64_t send_timed(struct file *file, pal_handle_t handle, const struct pal_message *message, uint32_t flags)
 {
     const struct socket *socket = file->data;
     uint64_t deadline = socket_deadline(socket, SOCKET_SENDS);
+    bool stream = socket->kind == SOCK_STREAM;
     if (deadline == PAL_FOREVER || flags & MSG_DONTWAIT)
-        return PAL->socket_send(handle, message, flags);
+        return send_now(handle, message, flags, stream);
     for (;;) {
-        int64_t result = PAL->socket_send(handle, message, flags | MSG_DONTWAIT);
+        int64_t result = send_now(handle, message, flags | MSG_DONTWAIT, stream);
         if (result != -EAGAIN || !socket_may_block(file, flags))
             return result;
         result = socket_wait(handle, POLLOUT, deadline);

@@ -23,7 +23,7 @@
 #define CREATE_BITS (PAL_OBJ_NONBLOCK | PAL_OBJ_PACKET | PAL_OBJ_SEMAPHORE | PAL_OBJ_SEALABLE)
 #define OBJECT_BITS 0xfu
 
-enum path { PATH_NONE, PATH_ABSOLUTE, PATH_MAYBE, PATH_LOCAL /* or an abstract name: any bytes */ };
+enum path { PATH_NONE, PATH_ABSOLUTE, PATH_MAYBE, PATH_LOCAL /* or an abstract name: any bytes */, PATH_DESCRIPTORS };
 enum other { OTHER_NONE, OTHER_NAME, OTHER_INFO, OTHER_BYTES, OTHER_COMPANY };
 
 /* What each operation may carry. */
@@ -49,6 +49,7 @@ static const struct rule {
     [MONITOR_NOTIFY] = {.path = PATH_ABSOLUTE, .flags = MONITOR_NOFOLLOW},
     [MONITOR_NOTIFY_END] = {.largest = {INT_MAX, INT_MAX}},
     [MONITOR_SHUTDOWN] = {.largest = {INT_MAX, SHUT_RDWR}},
+    [MONITOR_SEND] = {.path = PATH_DESCRIPTORS, .other = OTHER_BYTES},
     [MONITOR_TEE] = {.largest = {(uint64_t)INT_MAX << 32 | INT_MAX, INT_MAX}},
     [MONITOR_EXTENDED] = {.path = PATH_MAYBE, .other = OTHER_BYTES, .flags = MONITOR_NOFOLLOW, .mode = 0x33},
     [MONITOR_BIND] = {.path = PATH_LOCAL, .flags = LOCAL_BITS},
@@ -126,6 +127,14 @@ static int check_company(const char *list, size_t size)
     return 0;
 }
 
+static int check_send(const struct request *request)
+{
+    size_t count = request->path_size / sizeof(int32_t);
+    if (request->path_size % sizeof(int32_t) || !count || count > PAL_MESSAGE_HANDLES)
+        return -EINVAL;
+    return request->arguments[0] > INT_MAX || request->arguments[1] ? -EINVAL : 0;
+}
+
 int request_decode(const void *packet, size_t size, struct request *out)
 {
     struct monitor_request header;
@@ -136,7 +145,8 @@ int request_decode(const void *packet, size_t size, struct request *out)
     out->sequence = header.sequence;
     if (size < sizeof header)
         return -EINVAL;
-    if (header.path_size >= PAL_PATH_MAX || header.other_size >= PAL_PATH_MAX)
+    uint32_t other_most = header.op == MONITOR_SEND ? MONITOR_SEND_MOST : PAL_PATH_MAX - 1;
+    if (header.path_size >= PAL_PATH_MAX || header.other_size > other_most)
         return -ENAMETOOLONG;
     if (size != sizeof header + header.path_size + header.other_size)
         return -EINVAL;
@@ -174,6 +184,8 @@ int request_decode(const void *packet, size_t size, struct request *out)
         error = check_change(out);
     if (!error && header.op == MONITOR_CREATE)
         error = check_create(out);
+    if (!error && rule->path == PATH_DESCRIPTORS)
+        error = check_send(out);
     if (!error && header.op == MONITOR_EXTENDED && out->arguments[0] > INT_MAX)
         error = -EINVAL;
     if (!error && header.op == MONITOR_NOTIFY && (out->arguments[0] > INT_MAX || out->arguments[1] > UINT32_MAX))

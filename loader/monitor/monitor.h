@@ -57,10 +57,13 @@ struct objects { /* starts zeroed but for the first two */
         int fd;
     } tokens[TOKENS_MAX];
 };
-/* A duplicate of a member's descriptor, or a negative errno. */
+/* Duplicates of a member's descriptors: 0, or a negative errno and none. */
+int member_descriptors(const struct objects *objects, pid_t pid, const int32_t *numbers, size_t count, int *out);
+/* One such, or a negative errno. */
 int member_descriptor(const struct objects *objects, pid_t pid, int number);
 int serve_interrupt(const struct objects *objects, const struct request *request);
 int serve_shutdown(const struct objects *objects, const struct request *request);
+int serve_send(const struct objects *objects, const struct request *request, struct answer *answer); /* send.c */
 int serve_tee(const struct objects *objects, const struct request *request, struct answer *answer);
 int serve_export(struct objects *objects, const struct request *request, struct answer *answer);
 int serve_import(struct objects *objects, const struct request *request, struct answer *answer);

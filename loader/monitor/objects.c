@@ -58,13 +58,27 @@ static void token_drop(struct token *token)
     token->value = 0;
 }
 
+int member_descriptors(const struct objects *objects, pid_t pid, const int32_t *numbers, size_t count, int *out)
+{
+    int member = member_open(objects, pid), error = member < 0 ? member : 0;
+    size_t got = 0;
+    while (!error && got < count) {
+        out[got] = (int)syscall(SYS_pidfd_getfd, member, numbers[got], 0);
+        if (out[got] < 0)
+            error = -errno;
+        else
+            got++;
+    }
+    while (error && got)
+        close(out[--got]);
+    if (member >= 0)
+        close(member);
+    return error;
+}
+
 int member_descriptor(const struct objects *objects, pid_t pid, int number)
 {
-    int member = member_open(objects, pid);
-    if (member < 0)
-        return member;
-    int fd = (int)syscall(SYS_pidfd_getfd, member, number, 0), error = fd < 0 ? -errno : 0;
-    close(member);
+    int fd, error = member_descriptors(objects, pid, &number, 1, &fd);
     return error ? error : fd;
 }
 

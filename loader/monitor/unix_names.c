@@ -4,7 +4,7 @@
  * pins a path's identity; nothing ever connects to it on the host.
  *
  * A name has a queue, a pair of sequenced-packet sockets: whoever bound it reads one end, the monitor keeps the other.
- * Never datagram sockets: on those a guest's sendmsg could name an address on the host.
+ * Never datagram sockets: one that isn't connected could be told to send to an address on the host.
  */
 #include <errno.h>
 #include <linux/sockios.h>

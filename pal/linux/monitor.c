@@ -107,9 +107,9 @@ static int64_t receive_reply(uint32_t sequence, struct monitor_reply *reply, str
     }
 }
 
-static int64_t name_check(const struct pal_name *name)
+static int64_t name_check(const struct pal_name *name, uint32_t most)
 {
-    if (!name || (name->size && name->size < PAL_PATH_MAX))
+    if (!name || (name->size && name->size <= most))
         return 0;
     return name->size ? -ENAMETOOLONG : -ENOENT;
 }
@@ -117,9 +117,9 @@ static int64_t name_check(const struct pal_name *name)
 int64_t monitor_call(struct monitor_request *request, const struct pal_name *name, const struct pal_name *other,
                      struct monitor_reply *reply, struct pal_path_buffer *text, pal_handle_t *descriptors)
 {
-    int64_t error = name_check(name);
+    int64_t error = name_check(name, PAL_PATH_MAX - 1);
     if (!error)
-        error = name_check(other);
+        error = name_check(other, request->op == MONITOR_SEND ? MONITOR_SEND_MOST : PAL_PATH_MAX - 1);
     if (error)
         return error;
     linux_lock(&shared->channel); /* a dead holder left nothing behind but a late reply */

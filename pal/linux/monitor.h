@@ -62,6 +62,9 @@ enum monitor_op {
     MONITOR_TEE,       /* arguments[0] = descriptors of the sender, of two pipes: from << 32 | to, [1] = bytes, at most.
                           reply: value = bytes */
     MONITOR_SHUTDOWN,  /* arguments[0] = descriptor of the sender, [1] = shutdown(2)'s how */
+    MONITOR_SEND,      /* a message with descriptors, without waiting.  arguments[0] = descriptor of the sender, of a local
+                          socket; path = int32_t[], more such: what goes with it; other = its bytes, at most
+                          MONITOR_SEND_MOST.  reply: value = bytes sent */
     MONITOR_OPS
 };
 
@@ -94,7 +97,7 @@ _Static_assert(MONITOR_COMPANY_MOST * sizeof(struct monitor_company) < PAL_PATH_
 /* Packed by hand: no padding.  `path` then `other` follow, without NULs; the packet ends there. */
 struct monitor_request {
     uint32_t op, sequence, flags, mode;
-    uint32_t path_size, other_size; /* each < PAL_PATH_MAX */
+    uint32_t path_size, other_size; /* each < PAL_PATH_MAX; of SEND see there */
     uint64_t arguments[2];
     struct pal_attributes values;   /* MONITOR_SET, MONITOR_SET_OPENED */
 };
@@ -111,7 +114,8 @@ struct monitor_reply {
 /* A reply with this result has descriptors only; the answer is the next packet, sent when the monitor has closed its
  * own: so whoever closes the last descriptor of a socket does so alone. */
 #define MONITOR_MORE 1
-#define MONITOR_REQUEST_MAX (sizeof(struct monitor_request) + 2 * PAL_PATH_MAX)
+#define MONITOR_SEND_MOST PAL_MESSAGE_WITH_HANDLES
+#define MONITOR_REQUEST_MAX (sizeof(struct monitor_request) + PAL_PATH_MAX + MONITOR_SEND_MOST)
 #define MONITOR_REPLY_MAX (sizeof(struct monitor_reply) + PAL_PATH_MAX)
 
 /*

@@ -3,6 +3,8 @@
  * Local sockets: messages with handles, and names.  The monitor makes the sockets and keeps the names; data, waiting
  * and the end of a peer are the host kernel's.
  */
+#include <linux/fcntl.h>
+#include <linux/fs.h>
 #include <linux/socket.h>
 
 #include "pal/linux/linux.h"
@@ -16,7 +18,7 @@
 #define SOCKET_NOSIGNAL 0x4000u
 #define SOCKET_FLAGS (SOCKET_PEEK | SOCKET_TRUNCATE | SOCKET_DONTWAIT | SOCKET_WAITALL | SOCKET_NOSIGNAL)
 
-#define LEVEL_SOCKET 1
+#define WAIT_FOR_ROOM 4 /* POLLOUT */
 #define SOCKET_RIGHTS 1
 
 /* struct cmsghdr with SCM_RIGHTS. */
@@ -27,21 +29,53 @@ struct rights {
 };
 #define RIGHTS_SIZE(count) (offsetof(struct rights, handles) + (count) * sizeof(pal_handle_t))
 
+/* The monitor sends, without waiting: a sendmsg made here could name anything in its memory. */
+static int64_t send_by_monitor(pal_handle_t handle, const struct pal_message *message)
+{
+    struct monitor_request request = {.op = MONITOR_SEND, .arguments = {(uint64_t)handle, 0}};
+    struct pal_name handles = {.path = (const char *)message->handles,
+                               .size = (uint32_t)(message->handle_count * sizeof *message->handles)};
+    struct monitor_reply reply;
+    const struct pal_vector *vector = message->vector;
+    if (message->count > 1)
+        return -EOPNOTSUPP;
+    if (message->count && vector->size > PAL_MESSAGE_WITH_HANDLES)
+        return -EMSGSIZE;
+    struct pal_name bytes = {.size = 0};
+    if (message->count)
+        bytes = (struct pal_name){.path = (const char *)vector->base, .size = (uint32_t)vector->size};
+    int64_t error = monitor_call(&request, &handles, bytes.size ? &bytes : NULL, &reply, NULL, NULL);
+    return error < 0 ? error : (int64_t)reply.value;
+}
+
+static int64_t send_handles(pal_handle_t handle, const struct pal_message *message, uint32_t flags)
+{
+    for (;;) {
+        int64_t result = send_by_monitor(handle, message);
+        if (result != -EAGAIN || flags & SOCKET_DONTWAIT || host_call(fcntl, handle, F_GETFL) & O_NONBLOCK)
+            return result;
+        struct pal_poll room = {handle, WAIT_FOR_ROOM, 0};
+        result = host_blocking(ppoll, &room, 1, NULL, NULL, 0);
+        if (result < 0)
+            return result;
+    }
+}
+
 int64_t linux_socket_send(pal_handle_t handle, const struct pal_message *message, uint32_t flags)
 {
-    struct host_msghdr host = {.vector = message->vector, .count = message->count};
-    struct rights rights;
+    const struct pal_vector *vector = message->vector;
     if (flags & ~SOCKET_FLAGS || message->handle_count > PAL_MESSAGE_HANDLES)
         return -EINVAL;
-    if (message->handle_count) {
-        rights.size = RIGHTS_SIZE(message->handle_count);
-        rights.level = LEVEL_SOCKET;
-        rights.type = SOCKET_RIGHTS;
-        memcpy(rights.handles, message->handles, message->handle_count * sizeof(pal_handle_t));
-        host.control = &rights;
-        host.control_size = rights.size;
-    }
-    return host_blocking(sendmsg, handle, &host, flags | SOCKET_NOSIGNAL);
+    if (message->handle_count)
+        return send_handles(handle, message, flags);
+    if (message->count <= 1)
+        return host_blocking(sendto, handle, message->count ? vector->base : 0, message->count ? vector->size : 0,
+                             flags | SOCKET_NOSIGNAL, 0, 0);
+    flags &= ~SOCKET_NOSIGNAL; /* the signal is ignored */
+    if (flags & ~SOCKET_DONTWAIT)
+        return -EOPNOTSUPP;
+    /* Of sockets since Linux 6.5; -EOPNOTSUPP before. */
+    return host_blocking(pwritev2, handle, vector, message->count, -1, 0, flags ? RWF_NOWAIT : 0);
 }
 
 int64_t linux_socket_receive(pal_handle_t handle, struct pal_message *message, uint32_t flags)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# Sockets of the host out of reach: by address with sendmsg, by name with connect, and by a path that a mount shows.
+# Sockets of the host out of reach: by address with sendto and sendmsg, by name with connect, and by a path that a mount shows.
 set -u
 folder=$(mktemp -d /var/tmp/pal-address.XXXXXX) || exit 1
 trap 'rm -rf "$folder"' EXIT

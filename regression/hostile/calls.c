@@ -68,7 +68,7 @@ static struct arguments benign(int number)
     switch (number) {
     case SYS_fcntl: x.a[1] = F_GETFL; break;
     case SYS_ioctl: x.a[1] = TCGETS; break;
-    case SYS_sendmsg: x.a[2] = 0; break;
+    case SYS_sendto: x.a[3] = x.a[4] = 0; break;
     case SYS_prctl: x.a[0] = PR_SET_SYSCALL_USER_DISPATCH; break;
     case SYS_clone: x.a[0] = CLONE_CHILD_SETTID | SIGCHLD; x.a[1] = 0; break;
     default: break;
@@ -165,9 +165,11 @@ static int check_arguments(void)
         {"ioctl TIOCLINUX", {SYS_ioctl, {0, TIOCLINUX, (long)secret, 0, 0, 0}}},
         {"ioctl TIOCSTI, high bits", {SYS_ioctl, {0, (1l << 32) | TIOCSTI, (long)secret, 0, 0, 0}}},
         {"sendto with an address", {SYS_sendto, {3, (long)secret, 1, 0, (long)&address, sizeof address}}},
-        {"sendto without one", {SYS_sendto, {3, (long)secret, 1, 0, 0, 0}}},
-        {"sendmsg MSG_FASTOPEN", {SYS_sendmsg, {3, (long)&message, MSG_FASTOPEN, 0, 0, 0}}},
-        {"sendmsg MSG_FASTOPEN, high bits", {SYS_sendmsg, {3, (long)&message, (1l << 32) | MSG_FASTOPEN, 0, 0, 0}}},
+        {"sendto with an address, high bits", {SYS_sendto, {3, (long)secret, 1, 0, 1l << 40, sizeof address}}},
+        {"sendto MSG_FASTOPEN", {SYS_sendto, {3, (long)secret, 1, MSG_FASTOPEN, 0, 0}}},
+        {"sendto MSG_FASTOPEN, high bits", {SYS_sendto, {3, (long)secret, 1, (1l << 32) | MSG_FASTOPEN, 0, 0}}},
+        {"sendmsg", {SYS_sendmsg, {3, (long)&message, 0, 0, 0, 0}}},
+        {"sendmmsg", {SYS_sendmmsg, {3, (long)&message, 1, 0, 0, 0}}},
         {"prctl PR_SET_DUMPABLE", {SYS_prctl, {PR_SET_DUMPABLE, 0, 0, 0, 0, 0}}},
         {"prctl PR_SET_PDEATHSIG", {SYS_prctl, {PR_SET_PDEATHSIG, 0, 0, 0, 0, 0}}},
         {"prctl PR_SET_MM", {SYS_prctl, {PR_SET_MM, 0, 0, 0, 0, 0}}},
