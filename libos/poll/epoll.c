@@ -5,123 +5,51 @@
  * Files with a handle are registered with the host under the guest's own data word: a wait translates nothing.  The
  * host knows one registration for each handle, Linux one for each (descriptor, description): a second descriptor of the
  * same description gets a handle of its own.  Objects whose readiness is made here (timerfd, signalfd, nested sets that
- * hold such) are on a list of ours besides.
+ * hold such) are members of our own besides: epoll_own.c.
  *
  * Only weak pointers to files are held: file->watched makes fd.c tell us of their end.
  */
 #include "libos/syscalls.h"
-#include "libos/poll/readiness.h"
+#include "libos/poll/epoll.h"
 
 #define EPOLL_CTL_ADD 1
 #define EPOLL_CTL_DEL 2
 #define EPOLL_CTL_MOD 3
 #define EPOLLEXCLUSIVE (1u << 28)
-#define EPOLLONESHOT (1u << 30)
-#define EPOLLET (1u << 31)
 #define EXCLUSIVE_ALLOWED (POLLIN | POLLOUT | POLLERR | POLLHUP | EPOLLET | EPOLLEXCLUSIVE | (1u << 29) /* WAKEUP */)
-#define AT_ONCE 64u /* events moved by one wait on members of our own; Linux may return fewer than asked for, too */
-#define NO_EDGE UINT64_MAX
+#define AT_ONCE 64u /* events of our own that need no memory */
 
-struct member {
-    struct member *next;
-    struct file *file;
-    int fd;
-    pal_handle_t handle; /* an own duplicate, registered with the host; or PAL_NO_HANDLE: asked here */
-    struct pal_poll_event event;
-    bool disabled;       /* EPOLLONESHOT has fired */
-    uint64_t edge;       /* EPOLLET: what was reported last */
-};
-
-struct epoll {
-    struct epoll *next;
-    struct member *members;
-    uint32_t own_count; /* members that are asked here */
-    uint32_t owner_count;
-    int *owners;        /* by handle: the descriptor that registered it, plus 1 */
-    pal_handle_t handle; /* the set's */
-};
-
-/* Guards all epolls' lists.  Outside signal and file locks. */
-static struct mutex epolls_lock;
-static struct epoll *epolls;
-
-/* ---- Members that are asked here --------------------------------------------------------------------------------- */
-
-static uint32_t members_ready(const struct epoll *epoll);
-
-static uint32_t member_bits(const struct member *member)
-{
-    if (member->handle != PAL_NO_HANDLE || member->disabled)
-        return 0;
-    struct file *file = member->file;
-    uint32_t bits = file->ops == &epoll_ops ? members_ready(file->data) : file->ops->ready(file);
-    return bits & (member->event.events | POLLERR | POLLHUP);
-}
-
-/* As a set inside another: is one of ours ready?  Caller holds epolls_lock; the host allows nesting 5 deep. */
-static uint32_t members_ready(const struct epoll *epoll)
-{
-    for (const struct member *member = epoll->members; member; member = member->next)
-        if (member_bits(member) && (!(member->event.events & EPOLLET) || wait_edge(member->file) != member->edge))
-            return POLLIN | POLLRDNORM;
-    return 0;
-}
+static struct mutex epolls_lock; /* guards all sets.  Outside signal and file locks */
+static struct hash members_by_file;
 
 static uint32_t collect(struct epoll *epoll, struct pal_poll_event *events, uint32_t most)
 {
-    uint32_t count = 0;
     mutex_lock(&epolls_lock);
-    for (struct member *member = epoll->members; member && count < most; member = member->next) {
-        uint32_t bits = member_bits(member);
-        if (!bits)
-            continue;
-        uint64_t edge = wait_edge(member->file);
-        if (member->event.events & EPOLLET && edge == member->edge)
-            continue;
-        member->edge = edge;
-        member->disabled = (member->event.events & EPOLLONESHOT) != 0;
-        events[count++] = (struct pal_poll_event){bits, member->event.data};
-    }
+    uint32_t count = own_collect(epoll, events, most);
     mutex_unlock(&epolls_lock);
     return count;
 }
 
-static uint64_t members_deadline(const struct epoll *epoll)
+static uint64_t deadline_of_own(struct epoll *epoll)
 {
-    uint64_t deadline = PAL_FOREVER;
-    for (const struct member *member = epoll->members; member; member = member->next) {
-        if (member->handle != PAL_NO_HANDLE || member->disabled)
-            continue;
-        uint64_t next = member->file->ops == &epoll_ops ? members_deadline(member->file->data)
-                                                        : wait_deadline(member->file);
-        deadline = MIN(deadline, next);
-    }
+    mutex_lock(&epolls_lock);
+    uint64_t deadline = own_deadline(epoll);
+    mutex_unlock(&epolls_lock);
     return deadline;
 }
 
 uint64_t epoll_deadline(struct file *file)
 {
     mutex_lock(&epolls_lock);
-    uint64_t deadline = members_deadline(file->data);
+    uint64_t deadline = own_ready(file->data) ? PAL_FOREVER : own_deadline(file->data);
     mutex_unlock(&epolls_lock);
     return deadline;
-}
-
-static sigset_t members_signals(const struct epoll *epoll)
-{
-    sigset_t signals = 0;
-    for (const struct member *member = epoll->members; member; member = member->next) {
-        struct file *file = member->file;
-        if (member->handle == PAL_NO_HANDLE)
-            signals |= file->ops == &epoll_ops ? members_signals(file->data) : wait_signals(file);
-    }
-    return signals;
 }
 
 sigset_t epoll_signals(struct file *file)
 {
     mutex_lock(&epolls_lock);
-    sigset_t signals = members_signals(file->data);
+    sigset_t signals = own_signals(file->data);
     mutex_unlock(&epolls_lock);
     return signals;
 }
@@ -129,62 +57,73 @@ sigset_t epoll_signals(struct file *file)
 static uint32_t epoll_ready(struct file *file)
 {
     mutex_lock(&epolls_lock);
-    uint32_t bits = members_ready(file->data);
+    uint32_t bits = own_ready(file->data);
     mutex_unlock(&epolls_lock);
     return bits;
 }
 
-/* ---- Making and unmaking ----------------------------------------------------------------------------------------- */
-
-/* The place that points to the member, or to NULL at the end.  Caller holds epolls_lock. */
-static struct member **member_find(struct epoll *epoll, int fd, const struct file *file)
+void epoll_touch(struct file *file)
 {
-    struct member **at = &epoll->members;
-    while (*at && !((*at)->fd == fd && (*at)->file == file))
-        at = &(*at)->next;
-    return at;
+    if (!file->watched)
+        return;
+    mutex_lock(&epolls_lock);
+    for (struct hash_node *at = hash_find(&members_by_file, (uintptr_t)file); at; at = hash_find_next(at)) {
+        struct member *member = container_of(at, struct member, by_file);
+        if (member->kind != MEMBER_HOST)
+            own_place(member);
+    }
+    mutex_unlock(&epolls_lock);
 }
 
-static void member_drop(struct epoll *epoll, struct member **at)
+/* ---- Making and unmaking ----------------------------------------------------------------------------------------- */
+
+/* Caller holds epolls_lock. */
+static struct member *member_find(const struct epoll *epoll, int fd, const struct file *file)
 {
-    struct member *member = *at;
-    *at = member->next;
-    if (member->handle == PAL_NO_HANDLE)
-        epoll->own_count--;
-    else
+    for (struct hash_node *at = hash_find(&epoll->members, (uint32_t)fd); at; at = hash_find_next(at)) {
+        struct member *member = container_of(at, struct member, by_fd);
+        if (member->file == file)
+            return member;
+    }
+    return NULL;
+}
+
+static void member_drop(struct member *member)
+{
+    struct epoll *epoll = member->epoll;
+    hash_remove(&epoll->members, &member->by_fd);
+    hash_remove(&members_by_file, &member->by_file);
+    if (member->kind == MEMBER_HOST) {
         PAL->handle_close(member->handle);
+    } else {
+        epoll->own_count--;
+        own_remove(member);
+    }
     release(member);
 }
 
 void epoll_forget(struct file *file)
 {
+    struct hash_node *at;
     mutex_lock(&epolls_lock);
-    for (struct epoll *epoll = epolls; epoll; epoll = epoll->next) {
-        for (struct member **at = &epoll->members; *at;) {
-            if ((*at)->file == file)
-                member_drop(epoll, at);
-            else
-                at = &(*at)->next;
-        }
-    }
+    while ((at = hash_find(&members_by_file, (uintptr_t)file)))
+        member_drop(container_of(at, struct member, by_file));
     mutex_unlock(&epolls_lock);
 }
 
 static void epoll_destroy(struct file *file)
 {
     struct epoll *epoll = file->data;
+    struct hash_node *at;
     if (!epoll)
         return;
     mutex_lock(&epolls_lock);
-    for (struct epoll **at = &epolls; *at; at = &(*at)->next) {
-        if (*at == epoll) {
-            *at = epoll->next;
-            break;
-        }
-    }
-    while (epoll->members)
-        member_drop(epoll, &epoll->members);
+    while ((at = hash_walk(&epoll->members, NULL)))
+        member_drop(container_of(at, struct member, by_fd));
     mutex_unlock(&epolls_lock);
+    hash_clear(&epoll->members);
+    for (uint32_t clock = 0; clock < TIMER_CLOCKS; clock++)
+        heap_clear(&epoll->timers[clock]);
     release(epoll->owners);
     release(epoll);
 }
@@ -225,10 +164,6 @@ int64_t sys_epoll_create1(uint32_t flags)
         return -ENOMEM;
     }
     epoll->handle = handle;
-    mutex_lock(&epolls_lock);
-    epoll->next = epolls;
-    epolls = epoll;
-    mutex_unlock(&epolls_lock);
     return fd_install(file, flags, 0);
 }
 
@@ -261,16 +196,27 @@ static int owner_get(const struct epoll *epoll, pal_handle_t handle)
     return (uint32_t)handle < epoll->owner_count ? epoll->owners[handle] : 0;
 }
 
+/* handle PAL_NO_HANDLE: it is asked here. */
 static int64_t member_add(struct epoll *epoll, struct file *file, int fd, pal_handle_t handle,
                           const struct pal_poll_event *event)
 {
-    struct member *member = alloc_zero(sizeof *member);
+    bool own = handle == PAL_NO_HANDLE;
+    struct member *member = !own || !own_reserve(epoll) ? alloc_zero(sizeof *member) : NULL;
     if (!member)
         return -ENOMEM;
-    *member = (struct member){epoll->members, file, fd, handle, *event, false, NO_EDGE};
-    epoll->members = member;
-    if (handle == PAL_NO_HANDLE)
+    member->epoll = epoll;
+    member->file = file;
+    member->fd = fd;
+    member->kind = own ? own_kind(file) : MEMBER_HOST;
+    member->handle = handle;
+    member->event = *event;
+    member->edge = NO_EDGE;
+    hash_insert(&epoll->members, &member->by_fd, (uint32_t)fd);
+    hash_insert(&members_by_file, &member->by_file, (uintptr_t)file);
+    if (own) {
         epoll->own_count++;
+        own_place(member);
+    }
     file->watched = 1;
     return 0;
 }
@@ -297,17 +243,14 @@ static int64_t add_duplicate(struct file *set, struct file *file, int fd, const 
 void epoll_file_has_handle(struct file *file)
 {
     mutex_lock(&epolls_lock);
-    for (struct epoll *epoll = epolls; epoll; epoll = epoll->next) {
-        for (struct member **at = &epoll->members; *at;) {
-            struct member member = **at;
-            if (member.file != file || member.handle != PAL_NO_HANDLE) {
-                at = &(*at)->next;
-                continue;
-            }
-            member_drop(epoll, at);
-            if (!PAL->poll_set_update(epoll->handle, PAL_POLL_ADD, file->handle, &member.event))
-                owner_set(epoll, file->handle, member.fd + 1);
-        }
+    for (struct hash_node *at = hash_find(&members_by_file, (uintptr_t)file), *next; at; at = next) {
+        const struct member *found = container_of(at, struct member, by_file), member = *found;
+        next = hash_find_next(at);
+        if (member.kind == MEMBER_HOST)
+            continue;
+        member_drop((struct member *)(uintptr_t)found);
+        if (!PAL->poll_set_update(member.epoll->handle, PAL_POLL_ADD, file->handle, &member.event))
+            owner_set(member.epoll, file->handle, member.fd + 1);
     }
     mutex_unlock(&epolls_lock);
 }
@@ -317,7 +260,7 @@ static int64_t control_add(struct file *set, struct file *file, int fd, const st
 {
     struct epoll *epoll = set->data;
     int64_t result = 0;
-    if (*member_find(epoll, fd, file))
+    if (member_find(epoll, fd, file))
         return -EEXIST;
     if (file->handle == PAL_NO_HANDLE && !file->ops->ready)
         return -EPERM;
@@ -333,8 +276,8 @@ static int64_t control_add(struct file *set, struct file *file, int fd, const st
 
 static int64_t control_change(struct file *set, struct file *file, int fd, const struct pal_poll_event *event)
 {
-    struct member *member = *member_find(set->data, fd, file);
-    pal_handle_t handle = member && member->handle != PAL_NO_HANDLE ? member->handle : file->handle;
+    struct member *member = member_find(set->data, fd, file);
+    pal_handle_t handle = member && member->kind == MEMBER_HOST ? member->handle : file->handle;
     if (!member && (handle == PAL_NO_HANDLE || owner_get(set->data, handle) != fd + 1))
         return -ENOENT;
     if (event->events & EPOLLEXCLUSIVE || (member && member->event.events & EPOLLEXCLUSIVE))
@@ -344,6 +287,8 @@ static int64_t control_change(struct file *set, struct file *file, int fd, const
         member->event = *event;
         member->disabled = false;
         member->edge = NO_EDGE;
+        if (member->kind != MEMBER_HOST)
+            own_place(member);
     }
     return result;
 }
@@ -351,16 +296,16 @@ static int64_t control_change(struct file *set, struct file *file, int fd, const
 static int64_t control_remove(struct file *set, struct file *file, int fd)
 {
     struct epoll *epoll = set->data;
-    struct member **at = member_find(epoll, fd, file);
-    bool duplicate = *at && (*at)->handle != PAL_NO_HANDLE;
-    pal_handle_t handle = duplicate ? (*at)->handle : file->handle;
-    if (!*at && (handle == PAL_NO_HANDLE || owner_get(epoll, handle) != fd + 1))
+    struct member *member = member_find(epoll, fd, file);
+    bool duplicate = member && member->kind == MEMBER_HOST;
+    pal_handle_t handle = duplicate ? member->handle : file->handle;
+    if (!member && (handle == PAL_NO_HANDLE || owner_get(epoll, handle) != fd + 1))
         return -ENOENT;
     int64_t result = handle == PAL_NO_HANDLE ? 0 : PAL->poll_set_update(set->handle, PAL_POLL_REMOVE, handle, NULL);
     if (!result && !duplicate && handle != PAL_NO_HANDLE)
         epoll->owners[handle] = 0;
-    if (*at)
-        member_drop(epoll, at);
+    if (member)
+        member_drop(member);
     return result;
 }
 
@@ -417,31 +362,52 @@ static int64_t host_wait(pal_handle_t set, struct pal_poll_event *events, uint32
     return found ? found : result;
 }
 
-/* Events found, or a negative code: -EINTR where nothing was found. */
-static int64_t wait_both(struct file *set, struct pal_poll_event *events, uint32_t most, uint64_t deadline)
+/* Events found, or a negative code: -EINTR where nothing was found.  `own`: room for events of our own. */
+static int64_t wait_both(struct file *set, guest_t to, uint32_t count, uint64_t deadline, struct pal_poll_event *own,
+                         uint32_t room)
 {
+    struct epoll *epoll = set->data;
     for (;;) {
-        uint64_t next = epoll_deadline(set); /* asked before we look: see mqueue_deadline */
-        uint32_t own = collect(set->data, events, most);
-        uint64_t until = own ? 0 : MIN(deadline, next);
-        int64_t found = own < most ? host_wait(set->handle, events + own, most - own, until) : 0;
-        if (found == -EINTR && !own)
-            own = collect(set->data, events, most); /* perhaps a signal that a signalfd of ours reads */
-        if (found == -EINTR && own)
-            found = 0;
-        if (found < 0)
+        uint64_t next = PAL_FOREVER;
+        if (deadline && epoll->lists[LIST_OTHERS].first)
+            next = deadline_of_own(epoll); /* asked before we look: see mqueue_deadline */
+        uint32_t mine = collect(epoll, own, room);
+        if (deadline && !mine)
+            next = MIN(next, deadline_of_own(epoll)); /* and of those that were ready until now */
+        uint64_t until = mine ? 0 : MIN(deadline, next);
+        struct pal_poll_event *rest = (struct pal_poll_event *)to + mine;
+        int64_t found = mine < count ? host_wait(set->handle, rest, count - mine, until) : 0;
+        if (found == -EINTR && !mine)
+            mine = collect(epoll, own, room); /* perhaps a signal that a signalfd of ours reads */
+        if (mine && copy_out(to, own, mine * sizeof *own))
+            return -EFAULT;
+        if (found < 0 && !mine)
             return found;
-        if (own || found || until >= deadline)
-            return own + found;
+        if (mine || found || until >= deadline)
+            return mine + MAX(found, 0);
     }
+}
+
+static int64_t wait_own(struct file *set, guest_t to, uint32_t count, uint64_t deadline)
+{
+    struct epoll *epoll = set->data;
+    struct pal_poll_event few[AT_ONCE], *own = NULL;
+    struct waiter waiter;
+    uint32_t room = MIN(count, epoll->own_count);
+    if (room > AT_ONCE)
+        own = alloc(room * sizeof *own);
+    wait_begin(&waiter, epoll_signals(set));
+    int64_t found = wait_both(set, to, count, deadline, own ? own : few, own ? room : MIN(count, AT_ONCE));
+    wait_end(&waiter);
+    release(own);
+    return found;
 }
 
 static int64_t wait_events(int32_t fd, guest_t to, int32_t count, uint64_t deadline)
 {
-    struct pal_poll_event events[AT_ONCE];
-    if (count <= 0 || (uint32_t)count > INT32_MAX / sizeof *events)
+    if (count <= 0 || (uint32_t)count > INT32_MAX / sizeof(struct pal_poll_event))
         return -EINVAL;
-    if (!guest_range_ok(to, (uint64_t)count * sizeof *events))
+    if (!guest_range_ok(to, (uint64_t)count * sizeof(struct pal_poll_event)))
         return -EFAULT;
     struct file *set = file_get_io(fd);
     if (!set)
@@ -450,16 +416,9 @@ static int64_t wait_events(int32_t fd, guest_t to, int32_t count, uint64_t deadl
     if (set->ops == &epoll_ops) {
         const struct epoll *epoll = set->data;
         bool others = deadline && !alone(); /* they might add such members meanwhile */
-        if (others || epoll->own_count) {
-            struct waiter waiter;
-            wait_begin(&waiter, epoll_signals(set));
-            found = wait_both(set, events, MIN((uint32_t)count, AT_ONCE), deadline);
-            wait_end(&waiter);
-            if (found > 0 && copy_out(to, events, (size_t)found * sizeof *events))
-                found = -EFAULT;
-        } else {
-            found = host_wait(set->handle, (struct pal_poll_event *)to, (uint32_t)count, deadline);
-        }
+        found = others || epoll->own_count
+                    ? wait_own(set, to, (uint32_t)count, deadline)
+                    : host_wait(set->handle, (struct pal_poll_event *)to, (uint32_t)count, deadline);
     }
     file_put(set);
     return found == -EINTR ? -ERESTARTNOHAND : found;

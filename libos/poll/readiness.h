@@ -52,12 +52,17 @@ uint64_t mqueue_deadline(struct file *file);
 uint64_t mqueue_edge(struct file *file);
 uint64_t timerfd_deadline(struct file *file);
 uint64_t timerfd_edge(struct file *file);
+extern const uint32_t timerfd_clocks[]; /* PAL_CLOCK_*, by timerfd_clock */
+uint32_t timerfd_clock(const struct file *file);
+uint64_t timerfd_expiry(struct file *file); /* on that clock; 0: disarmed */
 sigset_t signalfd_mask(struct file *file);
 uint64_t signalfd_edge(struct file *file);
 uint64_t epoll_deadline(struct file *file);
 sigset_t epoll_signals(struct file *file);
 /* fd.c, when a file that was `watched` goes: epolls forget it. */
 void epoll_forget(struct file *file);
+/* What `ready` says of it, or will by itself, has changed otherwise than by time, signals or ends of processes. */
+void epoll_touch(struct file *file);
 /* A watched file had none, and has got a handle: the host asks it from now on. */
 void epoll_file_has_handle(struct file *file);
 

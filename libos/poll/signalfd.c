@@ -148,6 +148,7 @@ static int64_t change_mask(int fd, sigset_t mask)
     if (is_one) {
         struct signal_reader *reader = file->data;
         atomic_set(&reader->mask, mask);
+        epoll_touch(file);
     }
     file_put(file);
     if (is_one)

@@ -62,6 +62,19 @@ uint64_t timerfd_edge(struct file *file)
     return atomic_get(&timer->total);
 }
 
+const uint32_t timerfd_clocks[] = {PAL_CLOCK_REALTIME, PAL_CLOCK_MONOTONIC, PAL_CLOCK_BOOT};
+
+uint32_t timerfd_clock(const struct file *file)
+{
+    uint32_t clock = ((const struct timer *)file->data)->clock;
+    return clock == PAL_CLOCK_BOOT ? 2 : clock;
+}
+
+uint64_t timerfd_expiry(struct file *file)
+{
+    return atomic_get(&((struct timer *)file->data)->expiry);
+}
+
 /* On the monotonic clock, by which all waits go. */
 uint64_t timerfd_deadline(struct file *file)
 {
@@ -193,6 +206,7 @@ int64_t sys_timerfd_settime(int32_t fd, uint32_t flags, guest_t value, guest_t o
     struct guest_timer before = remaining(timer);
     arm(timer, value_ns, interval_ns, flags & TFD_TIMER_ABSTIME);
     mutex_unlock(&file->lock);
+    epoll_touch(file);
     file_put(file);
     wait_kick();
     return old && copy_out(old, &before, sizeof before) ? -EFAULT : 0;

@@ -124,6 +124,7 @@ void wait_ended(struct shared_process *slot, struct news *news)
 {
     struct shared_process *parent = shared_find((int)slot->ppid);
     slot->state = SHARED_ZOMBIE;
+    atomic_add(shared_ends(), 1u);
     ipc_process_ends((int)slot->pid, WAIT_SIGNALED(slot->status));
     if (parent && parent->state < SHARED_EXITING) {
         int code = wait_code(slot->status);

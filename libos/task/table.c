@@ -221,6 +221,11 @@ uint32_t *shared_files_watched(void)
     return &table->files_watched;
 }
 
+uint32_t *shared_ends(void)
+{
+    return &table->ends;
+}
+
 struct futex_events *shared_futexes(uint32_t **event)
 {
     *event = &table->futex_event;

@@ -116,6 +116,7 @@ struct shared_table {
     uint32_t hash[1024];            /* pid -> slot */
     struct shared_terminal terminals[SHARED_TERMINALS]; /* see tty.h */
     uint32_t files_watched; /* some process has had an inotify instance.  Atomic */
+    uint32_t ends;          /* of processes, so far.  Atomic */
     uint32_t futex_event;
     struct futex_events futexes;
 };
@@ -144,6 +145,7 @@ struct shared_settings *shared_settings(const struct shared_process *slot);
 bool shared_group_exists(uint32_t pgid, uint32_t sid); /* sid 0 = any */
 uint32_t *shared_ipc_used(void);
 uint32_t *shared_files_watched(void);
+uint32_t *shared_ends(void);
 struct futex_events *shared_futexes(uint32_t **event);
 /* kept.c: the first process makes room at `at`; returns its end. */
 uint64_t kept_init(uint64_t at, struct kept_state *state);

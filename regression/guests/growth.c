@@ -7,6 +7,8 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <sys/syscall.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -83,12 +85,65 @@ static void timer_expires(void)
     CHECK(sigwaitinfo(&set, NULL) == SIGUSR2);
 }
 
+/* ---- epoll ----------------------------------------------------------------------------------------------------- */
+
+static int set, last_timer;
+
+static void timerfds(long count)
+{
+    struct epoll_event event = {.events = EPOLLIN};
+    struct itimerspec later = {.it_value.tv_sec = 1000};
+    set = epoll_create1(0);
+    for (long i = 0; i < count; i++) {
+        last_timer = timerfd_create(CLOCK_MONOTONIC, 0);
+        CHECK(last_timer >= 0 && timerfd_settime(last_timer, 0, &later, NULL) == 0);
+        CHECK(epoll_ctl(set, EPOLL_CTL_ADD, last_timer, &event) == 0);
+    }
+}
+
+static void epoll_idle(void)
+{
+    struct epoll_event event;
+    CHECK(epoll_wait(set, &event, 1, 0) == 0);
+}
+
+static void epoll_change(void)
+{
+    struct epoll_event event = {.events = EPOLLIN};
+    CHECK(epoll_ctl(set, EPOLL_CTL_MOD, last_timer, &event) == 0);
+    CHECK(epoll_ctl(set, EPOLL_CTL_DEL, last_timer, &event) == 0);
+    CHECK(epoll_ctl(set, EPOLL_CTL_ADD, last_timer, &event) == 0);
+}
+
+static void signalfds(long count)
+{
+    struct epoll_event event = {.events = EPOLLIN};
+    sigset_t mask;
+    sigemptyset(&mask);
+    sigaddset(&mask, SIGUSR1);
+    set = epoll_create1(0);
+    for (long i = 0; i < count; i++)
+        CHECK(epoll_ctl(set, EPOLL_CTL_ADD, signalfd(-1, &mask, 0), &event) == 0);
+}
+
+static void pidfds(long count)
+{
+    struct epoll_event event = {.events = EPOLLIN};
+    set = epoll_create1(0);
+    for (long i = 0; i < count; i++)
+        CHECK(epoll_ctl(set, EPOLL_CTL_ADD, (int)syscall(SYS_pidfd_open, getpid(), 0), &event) == 0);
+}
+
 /* ---- Measuring ------------------------------------------------------------------------------------------------- */
 
 static const struct operation operations[] = {
     {"timer_settime", 10, 2000, timers, timer_set, 300},
     {"timer_create+delete", 10, 2000, timers, timer_make, 100},
     {"timer expiry", 10, 2000, timers, timer_expires, 30},
+    {"epoll_wait, timerfds", 10, 900, timerfds, epoll_idle, 300},
+    {"epoll_ctl, timerfds", 10, 900, timerfds, epoll_change, 300},
+    {"epoll_wait, signalfds", 10, 900, signalfds, epoll_idle, 300},
+    {"epoll_wait, pidfds", 10, 900, pidfds, epoll_idle, 300},
 };
 
 static double least(const struct operation *operation)
