@@ -46,6 +46,9 @@ def after_step():
 
 
 gdb.execute("handle SIGSYS SIG32 nostop noprint pass", to_string=True)
-libos = os.path.join(os.path.dirname(gdb.current_progspace().filename), "libos.elf")
-gdb.execute("add-symbol-file " + libos, to_string=True)
+# gdb finds pal-run's file, in which the picoprocess lies without symbols.  Those are beside it in the build directory, and
+# take the place of pal-run's own, at whose addresses nothing is mapped here.
+build = os.path.dirname(gdb.current_progspace().filename)
+gdb.execute("file " + os.path.join(build, "picoprocess"), to_string=True)
+gdb.execute("add-symbol-file " + os.path.join(build, "libos.elf"), to_string=True)
 gdb.execute("define hookpost-stepi\npython after_step()\nend")

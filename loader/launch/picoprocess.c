@@ -11,6 +11,7 @@
  * Therefore: this file calls no libc function and has no stack protector (there is no TLS yet; see rules.mk).  The
  * child shares pal-run's memory until its exec, on a stack of its own; what it can't do it says in `launched`.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/auxvec.h>
 #include <linux/capability.h>
@@ -37,7 +38,6 @@ struct launched launched;
 static const char *file_of_ours;    /* what pal-run was executed as */
 static const char *chosen;          /* --picoprocess */
 static char child_stack[4096] __attribute__((aligned(16)));
-static char path[PAL_PATH_MAX + 64];
 
 long launch_clone(void *stack_top, void (*child)(void));
 
@@ -107,20 +107,6 @@ static void place_descriptors(void)
     must(host_call(close_range, LINUX_FD_AHEAD, ~0u, 0), "can't close descriptors (Linux 5.9 or later can)");
 }
 
-/* path := the folder of `file`, then `name`. */
-static void compose(const char *file, const char *name)
-{
-    unsigned folder = 0, at = 0;
-    for (unsigned i = 0; i < PAL_PATH_MAX && file[i]; i++)
-        if (file[i] == '/')
-            folder = i + 1;
-    for (; at < folder; at++)
-        path[at] = file[at];
-    for (; *name; name++)
-        path[at++] = *name;
-    path[at] = 0;
-}
-
 static void execute(const char *file)
 {
     /* The second word tells it to wait: see pal/linux/start.c. */
@@ -128,20 +114,13 @@ static void execute(const char *file)
     launched.error = (int)-host_call(execve, file, argv, environment);
 }
 
-/* Beside pal-run, or where an install puts it. */
-static void execute_beside(const char *file)
+/* pal-run's own file holds the picoprocess's program, too: entry.S goes by the name in argv.  No other file is looked for,
+ * so there is none that a guest could plant.  Only a host without /proc is asked by the name pal-run was called by. */
+static void execute_own(void)
 {
-    static char real[PAL_PATH_MAX];
-    compose(file, "picoprocess");
-    execute(path);
-    int64_t size = host_call(readlink, "/proc/self/exe", real, sizeof real - 1);
-    if (size <= 0)
-        return;
-    real[size] = 0;
-    compose(real, "../libexec/pal-run/picoprocess");
-    execute(path);
-    compose(real, "picoprocess");
-    execute(path); /* last, since the error's line names it */
+    execute("/proc/self/exe");
+    if (file_of_ours && launched.error == ENOENT)
+        execute(file_of_ours);
 }
 
 static void child(void)
@@ -159,8 +138,8 @@ static void child(void)
     if (chosen)
         execute(chosen);
     else
-        execute_beside(file_of_ours);
-    leave(chosen ? chosen : path, -launched.error);
+        execute_own();
+    leave(chosen ? chosen : "pal-run's own file", -launched.error);
 }
 
 /* ---- In pal-run -------------------------------------------------------------------------------------------------- */

@@ -8,6 +8,7 @@
 #include <asm/prctl.h>
 #include <asm/stat.h>
 #include <linux/auxvec.h>
+#include <linux/elf.h>
 #include <linux/filter.h>
 #include <linux/mman.h>
 #include <linux/membarrier.h>
@@ -183,6 +184,28 @@ static void confine(void)
         install_filter((const struct sock_filter *)shared->filter, shared->filter_count);
 }
 
+/*
+ * The file that was executed may hold pal-run as well, at addresses that guests use.  What the kernel mapped of it below
+ * this program goes.
+ */
+static void unmap_launcher(const struct facts *facts)
+{
+    if (facts->value[AT_ENTRY] >= (uint64_t)linux_text_start)
+        return; /* a file of its own: a test's */
+    const Elf64_Phdr *segment = (const Elf64_Phdr *)facts->value[AT_PHDR];
+    uint64_t start = (uint64_t)linux_text_start, end = 0;
+    for (uint64_t i = 0; i < facts->value[AT_PHNUM]; i++) {
+        if (segment[i].p_type != PT_LOAD || segment[i].p_vaddr >= (uint64_t)linux_text_start)
+            continue;
+        if (segment[i].p_vaddr < start)
+            start = segment[i].p_vaddr & ~(uint64_t)(PAL_PAGE_SIZE - 1);
+        if (segment[i].p_vaddr + segment[i].p_memsz > end)
+            end = PAGE_UP(segment[i].p_vaddr + segment[i].p_memsz);
+    }
+    if (end > start)
+        host_call(munmap, start, end - start);
+}
+
 /* The kernel's stack has served when the image begins: no fork need copy it, with page tables of its own.  The name of
  * this program is the last thing on it. */
 static void keep_stack_from_forks(const uint64_t *stack, const char *name)
@@ -199,6 +222,7 @@ void linux_start(const uint64_t *stack)
     read_facts(&facts, stack);
     if (!(facts.value[AT_HWCAP2] & HWCAP2_FSGSBASE))
         die(LINUX_EXIT_BROKEN, "this processor or kernel has no FSGSBASE instructions (Linux 5.9 or later has)", 0, 0);
+    unmap_launcher(&facts);
     uint64_t shared_size = map_shared();
     map_arena();
     linux_start_generation = shared->generation;

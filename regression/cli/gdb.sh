@@ -66,16 +66,16 @@ base() { # FILE PID: where a file's first mapping begins
     awk -v end="/$1" 'substr($6, length($6) - length(end) + 1) == end { split($1, a, "-"); print "0x" a[1]; exit }' \
         "/proc/$2/maps"
 }
-session() { # OPTION ARGUMENT GDB-ARGUMENTS...: the guest starts, runs a while, and is looked at; leaves $work/gdb
-    local runner keeper process picoprocess="" option=$1 argument=$2
-    shift 2
+session() { # OPTION ARGUMENT SYMBOLS GDB-ARGUMENTS...: the guest starts, runs a while, and is looked at; leaves $work/gdb
+    local runner keeper process picoprocess="" option=$1 argument=$2 symbols=$3
+    shift 3
     sleep 30 >"$work/in" &
     keeper=$!
     (cd "$work" && exec timeout 30 "$PAL" "$option" ./guest "$argument") <"$work/in" &
     runner=$!
     sleep 1
     for process in $(descendants $runner); do grep -q picoprocess "/proc/$process/cmdline" && picoprocess=$process; done
-    timeout 20 gdb -q -nx -batch -p "$picoprocess" -ex "add-symbol-file $work/guest -o $(base guest "$picoprocess")" \
+    timeout 20 gdb -q -nx -batch -p "$picoprocess" "${symbols%% *}" "${symbols#* }" -ex "add-symbol-file $work/guest -o $(base guest "$picoprocess")" \
         -ex "add-symbol-file /lib/x86_64-linux-gnu/libc.so.6 -o $(base libc.so.6 "$picoprocess")" "$@" >"$work/gdb" 2>&1
     kill $keeper $runner
     wait $keeper $runner 2>/dev/null
@@ -85,7 +85,7 @@ session() { # OPTION ARGUMENT GDB-ARGUMENTS...: the guest starts, runs a while, 
     fi
 }
 backtrace() { # ARGUMENT
-    session --trap=sud "$1" -ex "add-symbol-file $B/libos.elf" -ex bt
+    session --trap=sud "$1" "-ex file $B/picoprocess" -ex "add-symbol-file $B/libos.elf" -ex bt
     grep '^#' "$work/gdb" | sed 's/^#[0-9]* *//; s/^0x[0-9a-f]* in //; s/ (.*//' | tr '\n' ' '
 }
 cat >"$work/walk.py" <<'PY'
@@ -97,7 +97,7 @@ for _ in range(6):
 print("walk", " ".join(seen))
 PY
 walk() { # OPTION: the addresses that stepi shows, from guest_walk on, with RAX there
-    session "$1" steps -x shim/gdb.py -ex 'set pagination off' -ex 'tbreak *guest_walk' -ex continue -x "$work/walk.py"
+    session "$1" steps "-x shim/gdb.py" -ex 'set pagination off' -ex 'tbreak *guest_walk' -ex continue -x "$work/walk.py"
     grep "^walk" "$work/gdb"
 }
 frames=$(backtrace read)
