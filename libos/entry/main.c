@@ -2,6 +2,7 @@
 /* The image's header, and the start of the first process. */
 #include "libos/fs/vfs.h"
 #include "libos/mm/mm.h"
+#include "libos/pseudofs/tree.h"
 #include "libos/task/task.h"
 #include "libos/lib/stats.h"
 
@@ -50,6 +51,8 @@ static void start(const struct pal_api *api, const struct pal_boot *from)
     libos_direct = !libos_dispatch_slowly && boot->capabilities & PAL_KEEPS_FLAGS;
     mm_init();
     rewrite_init();
+    mount_init();
+    pseudofs_init();
     process_init();
     struct exec_image *image;
     int64_t error = exec_prepare_boot(&image);

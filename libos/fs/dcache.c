@@ -265,7 +265,7 @@ static int64_t ask_attributes(const struct question *question, struct kept *room
     return result;
 }
 
-int64_t host_name_attributes(const struct name *name, struct pal_attributes *out, struct pal_path_buffer *escape)
+int64_t host_name_attributes(struct name *name, struct pal_attributes *out, struct pal_path_buffer *escape)
 {
     struct question question = question_of(name, false);
     int64_t result = look_up(&question, out, NULL);
@@ -287,7 +287,7 @@ int64_t kept_attributes_ask(const struct name *name, struct pal_attributes *out)
     return room ? ask_attributes(&question, room, 0, out, NULL) : KEPT_NOTHING;
 }
 
-int64_t host_name_read(const struct name *name, struct pal_path_buffer *out)
+int64_t host_name_read(struct name *name, struct pal_path_buffer *out)
 {
     struct question question = question_of(name, true);
     int64_t result = look_up(&question, NULL, out);

@@ -112,6 +112,12 @@ static const struct file_ops character_ops = {
 };
 const struct file_ops host_path_ops = {.kind = "file", .attributes = path_attributes};
 
+bool file_is_host(const struct file *file)
+{
+    bool typed = file->type == PAL_TYPE_FILE || file->type == PAL_TYPE_DIRECTORY || file->type == PAL_TYPE_FIFO;
+    return file->ops == &host_path_ops || (file->handle != PAL_NO_HANDLE && typed);
+}
+
 const struct file_ops *host_ops(uint32_t type)
 {
     switch (type) {

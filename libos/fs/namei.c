@@ -9,37 +9,23 @@
 #include "libos/fs/vfs.h"
 #include "libos/task/task.h"
 
-/* An ancestor of mounts, or a name in one: nothing changes there. */
-static int64_t refuse(uint32_t op, struct name *name)
+struct change {
+    uint32_t op, mode;
+    const struct pal_name *other;
+};
+
+static int64_t change_step(const struct filesystem *fs, struct name *name, void *argument,
+                           struct pal_path_buffer *follow)
 {
-    struct pal_attributes attributes;
-    name->nofollow = true;
-    int64_t found = name_attributes(name, &attributes);
-    if (op == PAL_MKDIR || op == PAL_SYMLINK || op == PAL_MKFIFO || op == PAL_MKSOCKET)
-        return found == 0 ? -EEXIST : found == -ENOENT ? -EROFS : found;
-    return found < 0 ? found : op == PAL_UNLINK ? -EISDIR : -EBUSY;
+    const struct change *change = argument;
+    return fs->change(change->op, name, change->other, change->mode, follow);
 }
 
 static int64_t change(uint32_t op, struct name *name, const struct pal_name *other, uint32_t mode)
 {
-    struct pal_path_buffer escape;
-    for (uint32_t hops = 0; hops < NAME_HOPS; hops++) {
-        int64_t result;
-        if (name_is_own(name)) {
-            result = own_change(op, name->path.bytes, &escape);
-        } else {
-            struct pal_name asked = name_asked(name);
-            result = PAL->name_change(op, &asked, other, mode, &escape);
-        }
-        if (result == -ENOTUNIQ)
-            return refuse(op, name);
-        if (result != -EREMOTE)
-            return result;
-        result = name_follow(name, &escape);
-        if (result < 0)
-            return result;
-    }
-    return -ELOOP;
+    struct pal_path_buffer follow;
+    struct change change = {op, mode, other};
+    return name_walk(name, change_step, &change, &follow);
 }
 
 /* A plain name with a slash after it: what is there must be a directory. */
@@ -185,30 +171,33 @@ int64_t sys_unlink(guest_t path) { return remove_file(AT_FDCWD, path); }
 
 /* ---- Rename and link --------------------------------------------------------------------------------------------- */
 
-/* A name of the libOS's own becomes the place that it really means (/dev/shm), or is refused. */
-static int64_t leave_own(uint32_t op, struct name *name)
+struct settled {
+    uint32_t op;
+    const struct filesystem *fs;
+};
+
+static int64_t settle_step(const struct filesystem *fs, struct name *name, void *argument,
+                           struct pal_path_buffer *follow)
 {
-    struct pal_path_buffer follow;
-    for (uint32_t hops = 0; hops < NAME_HOPS && name_is_own(name); hops++) {
-        int64_t result = own_change(op, name->path.bytes, &follow);
-        if (result == -EREMOTE)
-            result = name_follow(name, &follow);
-        if (result < 0)
-            return result;
-    }
-    return 0;
+    struct settled *settled = argument;
+    settled->fs = fs;
+    return fs->settle ? fs->settle(settled->op, name, follow) : 0;
 }
 
-/* Both names go to the monitor at once.  A symlink on the way that leads to the libOS's own leads to another mount. */
+/* Both names go to their file system at once.  A symlink on the way that leads to another leads to another mount. */
 static int64_t change_two(uint32_t op, struct name *from, struct name *to, uint32_t mode)
 {
-    int64_t result = leave_own(PAL_UNLINK, from);
+    struct pal_path_buffer follow;
+    struct settled source = {.op = PAL_UNLINK}, target = {.op = op == PAL_LINK ? PAL_LINK : PAL_UNLINK};
+    int64_t result = name_walk(from, settle_step, &source, &follow);
     if (result == 0)
-        result = leave_own(op == PAL_LINK ? PAL_LINK : PAL_UNLINK, to);
+        result = name_walk(to, settle_step, &target, &follow);
     if (result < 0)
         return result == -ENOENT || result == -EEXIST ? result : -EXDEV;
-    struct pal_name asked = name_asked(from), other = name_asked(to);
-    result = PAL->name_change(op, &asked, &other, mode, NULL);
+    if (source.fs != target.fs)
+        return -EXDEV;
+    struct pal_name other = name_asked(to);
+    result = source.fs->change(op, from, &other, mode, &follow);
     return result == -EREMOTE ? -EXDEV : result == -ENOTUNIQ ? -EBUSY : result;
 }
 

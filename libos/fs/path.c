@@ -4,8 +4,7 @@
  * monitor takes over.
  *
  * Paths of the host's mounts go to the monitor whole: only there are symlinks and ".." resolved, against the mounts, at
- * the moment of use.  What lies textually beneath /dev, /proc or /sys is the libOS's own, unless a mount covers it.
- * A symlink may lead from either side to the other: whoever answers then gives -EREMOTE and the path to go on with.
+ * the moment of use.  Which file system a path is asked of first is mount.c's to say.
  */
 #include "libos/syscalls.h"
 #include "libos/fs/vfs.h"
@@ -206,63 +205,26 @@ int64_t path_from_guest(int directory, guest_t path, bool empty_ok, char out[PAL
     return 0;
 }
 
-/* ---- Who answers ------------------------------------------------------------------------------------------------- */
-
-static bool path_beneath(const char *path, const char *at)
-{
-    size_t size = strlen(at);
-    return size == 1 || (strncmp(path, at, size) == 0 && (path[size] == 0 || path[size] == '/'));
-}
-
-const struct pal_mount *mount_of(const char *path)
-{
-    const struct pal_mount *found = NULL;
-    for (uint32_t i = 0; i < boot->mount_count; i++) {
-        const struct pal_mount *mount = &boot->mounts[i];
-        if (path_beneath(path, mount->at) && (!found || strlen(mount->at) > strlen(found->at)))
-            found = mount;
-    }
-    return found;
-}
-
-bool name_is_own(const struct name *name)
-{
-    const char *path = name->path.bytes;
-    if (path[1] != 'd' && path[1] != 'p' && path[1] != 's')
-        return false;
-    if (!own_path(path))
-        return false;
-    const struct pal_mount *mount = mount_of(path); /* /dev/shm, say; a mount of "/" covers none of these */
-    return !mount || mount->at[1] == 0;
-}
+/* ---- Resolving ---------------------------------------------------------------------------------------------------- */
 
 struct pal_name name_asked(const struct name *name)
 {
     return (struct pal_name){.path = name->path.bytes, .size = name->path.size, .nofollow = name->nofollow};
 }
 
+static int64_t canonical_step(const struct filesystem *fs, struct name *name, void *argument,
+                              struct pal_path_buffer *follow)
+{
+    (void)argument;
+    int64_t result = fs->canonical(name, follow);
+    return result < 0 ? result : name_follow(name, follow);
+}
+
 int64_t name_canonical(struct name *name)
 {
     struct pal_path_buffer to;
-    struct pal_attributes attributes;
     name->nofollow = false;
-    for (uint32_t hops = 0; hops < NAME_HOPS; hops++) {
-        int64_t result;
-        if (name_is_own(name)) {
-            result = own_attributes(name->path.bytes, false, &attributes, &to);
-            if (result == 0)
-                return 0;
-        } else {
-            result = host_name_read(name, &to);
-            if (result >= 0)
-                return name_follow(name, &to);
-        }
-        if (result == -EREMOTE)
-            result = name_follow(name, &to);
-        if (result < 0)
-            return result;
-    }
-    return -ELOOP;
+    return name_walk(name, canonical_step, NULL, &to);
 }
 
 /* ---- Calls ------------------------------------------------------------------------------------------------------- */

@@ -4,51 +4,31 @@
 #include "libos/fs/vfs.h"
 #include "libos/task/task.h"
 
-static int64_t file_set(struct file *file, const struct pal_attributes *values, uint32_t mask);
+struct change {
+    const struct pal_attributes *values;
+    uint32_t mask;
+};
 
-/* What lies behind /proc/self/fd/N may well be a file of the host (fchmodat of C libraries goes this way); all else
- * there is nobody's to change. */
-static int64_t own_set(const char *path, const struct pal_attributes *values, uint32_t mask)
+static int64_t set_step(const struct filesystem *fs, struct name *name, void *argument, struct pal_path_buffer *follow)
 {
-    struct file *file;
-    int64_t result = own_open(path, O_PATH, 0, &file);
-    if (result < 0)
-        return result;
-    if (file->path && !own_path(file->path))
-        result = file_set(file, values, mask);
-    else
-        result = mask & PAL_SET_SIZE ? -EINVAL : -EPERM;
-    file_put(file);
-    return result;
+    const struct change *change = argument;
+    if (!fs->set) {
+        struct pal_attributes found;
+        int64_t result = fs->attributes(name, &found, follow);
+        return result ? result : change->mask & PAL_SET_SIZE ? -EINVAL : -EPERM;
+    }
+    return fs->set(name, change->values, change->mask, follow);
 }
 
 static int64_t name_set(struct name *name, const struct pal_attributes *values, uint32_t mask)
 {
-    struct pal_path_buffer escape;
-    struct pal_attributes found;
-    for (uint32_t hops = 0; hops < NAME_HOPS; hops++) {
-        int64_t result;
-        if (name_is_own(name)) {
-            result = own_attributes(name->path.bytes, name->nofollow, &found, &escape);
-            if (result == 0)
-                return own_set(name->path.bytes, values, mask);
-        } else {
-            struct pal_name asked = name_asked(name);
-            if (name->directory && mask & PAL_SET_SIZE)
-                return -EISDIR;
-            result = PAL->attributes_set(PAL_NO_HANDLE, &asked, values, mask, &escape);
-        }
-        if (result != -EREMOTE)
-            return result == -ENOTUNIQ ? -EROFS : result;
-        result = name_follow(name, &escape);
-        if (result < 0)
-            return result;
-    }
-    return -ELOOP;
+    struct pal_path_buffer follow;
+    struct change change = {values, mask};
+    return name_walk(name, set_step, &change, &follow);
 }
 
 /* By descriptor: what the file is called by now, if it still has a name, is no matter. */
-static int64_t file_set(struct file *file, const struct pal_attributes *values, uint32_t mask)
+int64_t file_set(struct file *file, const struct pal_attributes *values, uint32_t mask)
 {
     struct name name;
     if (file->handle != PAL_NO_HANDLE)

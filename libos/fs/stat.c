@@ -9,25 +9,17 @@
 #include "libos/fs/vfs.h"
 #include "libos/task/task.h"
 
+static int64_t attributes_step(const struct filesystem *fs, struct name *name, void *out,
+                               struct pal_path_buffer *follow)
+{
+    return fs->attributes(name, out, follow);
+}
+
 int64_t name_attributes(struct name *name, struct pal_attributes *out)
 {
-    struct pal_path_buffer escape;
-    for (uint32_t hops = 0; hops < NAME_HOPS; hops++) {
-        int64_t result;
-        if (name_is_own(name)) {
-            result = own_attributes(name->path.bytes, name->nofollow, out, &escape);
-        } else {
-            result = host_name_attributes(name, out, &escape);
-        }
-        if (LIKELY(result == 0))
-            return name->directory && out->type != PAL_TYPE_DIRECTORY ? -ENOTDIR : 0;
-        if (result != -EREMOTE)
-            return result;
-        result = name_follow(name, &escape);
-        if (result < 0)
-            return result;
-    }
-    return -ELOOP;
+    struct pal_path_buffer follow;
+    int64_t result = name_walk(name, attributes_step, out, &follow);
+    return LIKELY(result == 0) && name->directory && out->type != PAL_TYPE_DIRECTORY ? -ENOTDIR : result;
 }
 
 int64_t file_attributes(struct file *file, struct pal_attributes *out)
@@ -163,10 +155,10 @@ static bool read_only(int directory, guest_t path, uint32_t flags, const struct 
     struct name name;
     if (attributes->type != PAL_TYPE_FILE && attributes->type != PAL_TYPE_DIRECTORY)
         return false;
-    if (name_from_guest(directory, path, flags, &name) != 0 || name_canonical(&name) < 0 || name_is_own(&name))
+    if (name_from_guest(directory, path, flags, &name) != 0 || name_canonical(&name) < 0)
         return false;
-    const struct pal_mount *mount = mount_of(name.path.bytes);
-    return !mount || !mount->writable;
+    const struct mount *mount = mount_of(name.path.bytes);
+    return !mount || mount->flags & MOUNT_READ_ONLY;
 }
 
 static int64_t access_at(int directory, guest_t path, uint32_t mode, uint32_t flags)
@@ -200,16 +192,16 @@ int64_t sys_faccessat2(int32_t directory, guest_t path, uint32_t mode, uint32_t 
 static int64_t statfs_to_guest(const char *path, const struct pal_attributes *attributes, guest_t to)
 {
     struct linux_statfs statfs = {
-        .type = EXT4_SUPER_MAGIC, .bsize = PAGE_SIZE, .frsize = PAGE_SIZE, .namelen = 255, .flags = ST_VALID | ST_NOATIME,
+        .type = ANON_INODE_FS_MAGIC, .bsize = PAGE_SIZE, .frsize = PAGE_SIZE, .namelen = 255, .flags = ST_VALID | ST_NOATIME,
         .blocks = 1u << 29, .bfree = 1u << 28, .bavail = 1u << 28, .files = 1u << 28, .ffree = 1u << 28,
         .fsid = {(int32_t)attributes->device, (int32_t)(attributes->device >> 32)},
     };
-    const struct pal_mount *mount = path ? mount_of(path) : NULL;
-    if (!path)
-        statfs.type = attributes->type == PAL_TYPE_FIFO ? PIPEFS_MAGIC : ANON_INODE_FS_MAGIC;
-    else if (own_path(path) && (!mount || mount->at[1] == 0))
-        statfs.type = path[1] == 'p' ? PROC_SUPER_MAGIC : path[1] == 's' ? SYSFS_MAGIC : TMPFS_MAGIC;
-    else if (!mount || !mount->writable)
+    const struct mount *mount = path ? mount_of(path) : NULL;
+    if (path)
+        statfs.type = (int64_t)(mount ? mount->fs : &hostfs)->magic;
+    else if (attributes->type == PAL_TYPE_FIFO)
+        statfs.type = PIPEFS_MAGIC;
+    if (path && (!mount || mount->flags & MOUNT_READ_ONLY))
         statfs.flags |= ST_RDONLY;
     if (statfs.type != EXT4_SUPER_MAGIC)
         statfs.blocks = statfs.bfree = statfs.bavail = statfs.files = statfs.ffree = 0;
@@ -244,6 +236,13 @@ int64_t sys_fstatfs(int32_t fd, guest_t buffer)
 
 /* ---- readlink ---------------------------------------------------------------------------------------------------- */
 
+static int64_t readlink_step(const struct filesystem *fs, struct name *name, void *argument,
+                             struct pal_path_buffer *follow)
+{
+    (void)argument;
+    return fs->readlink(name, follow);
+}
+
 static int64_t link_contents(struct name *name, struct pal_path_buffer *out)
 {
     struct pal_attributes attributes;
@@ -252,15 +251,7 @@ static int64_t link_contents(struct name *name, struct pal_path_buffer *out)
         return result < 0 ? result : -EINVAL;
     }
     name->nofollow = true;
-    for (uint32_t hops = 0; hops < NAME_HOPS; hops++) {
-        int64_t result = name_is_own(name) ? own_readlink(name->path.bytes, out) : host_name_read(name, out);
-        if (result != -EREMOTE)
-            return result == -ENOTUNIQ ? -EINVAL : result; /* an ancestor of mounts is a folder */
-        result = name_follow(name, out);
-        if (result < 0)
-            return result;
-    }
-    return -ELOOP;
+    return name_walk(name, readlink_step, NULL, out);
 }
 
 /* A descriptor opened by O_PATH | O_NOFOLLOW may be a symlink itself. */

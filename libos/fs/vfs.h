@@ -89,6 +89,9 @@ extern const struct file_ops host_path_ops;     /* O_PATH */
 /* As file_new, with a copy of path (which may be NULL) and the type's operations.  The handle is closed on failure. */
 int64_t host_file_new(pal_handle_t handle, uint32_t flags, uint32_t type, const char *path, struct file **out);
 
+/* Do its attributes and bytes come from an object of the host that has, or had, a name? */
+bool file_is_host(const struct file *file);
+
 /* path.c: cwd, root and umask of a process; resolving names */
 struct fs;
 struct fs *fs_new_boot(void);
@@ -119,19 +122,66 @@ int64_t name_from_path(const char *path, bool nofollow, struct name *out);
 /* 0, or 1: the string was empty (allowed by AT_EMPTY_PATH in flags) and `directory` itself is meant.  nofollow comes
  * from AT_SYMLINK_NOFOLLOW in flags. */
 int64_t name_from_guest(int directory, guest_t path, uint32_t flags, struct name *out);
-bool name_is_own(const struct name *name);       /* the libOS's own file systems answer, not the monitor */
 struct pal_name name_asked(const struct name *name);
 /* -EREMOTE: takes the path to go on with.  0, or -ENAMETOOLONG. */
 int64_t name_follow(struct name *name, const struct pal_path_buffer *to);
-#define NAME_HOPS 40 /* then -ELOOP */
 int64_t name_canonical(struct name *name);       /* becomes the object's path without symlinks and ".." */
-/* The mount that answers for an absolute path without symlinks, or NULL. */
-const struct pal_mount *mount_of(const char *path);
+
+/* ---- mount.c: file systems, and where they are mounted ---- */
+
+struct opening {
+    uint32_t flags, mode, purpose; /* as file_open has them */
+};
+
+/*
+ * What answers for names.  A symlink or ".." that leads to another file system gives -EREMOTE, and *follow is the whole
+ * path to go on with: so each call takes one, and name_walk goes on.  NULL: Linux's answer of a file system without it.
+ */
+struct filesystem {
+    const char *type, *source; /* as /proc/mounts has them */
+    uint64_t magic;            /* statfs(2)'s f_type */
+    int64_t (*attributes)(struct name *name, struct pal_attributes *out, struct pal_path_buffer *follow);
+    int64_t (*open)(struct name *name, const struct opening *how, struct file **out, struct pal_path_buffer *follow);
+    int64_t (*readlink)(struct name *name, struct pal_path_buffer *out); /* a size; out: also what to follow */
+    /* The object's path without symlinks and "..": a size. */
+    int64_t (*canonical)(struct name *name, struct pal_path_buffer *out);
+    /* op: enum pal_change_op.  other: the second name, or a symlink's contents. */
+    int64_t (*change)(uint32_t op, struct name *name, const struct pal_name *other, uint32_t mode,
+                      struct pal_path_buffer *follow);
+    /* One of two names that go to `change` together: is it this file system's?  NULL: yes. */
+    int64_t (*settle)(uint32_t op, struct name *name, struct pal_path_buffer *follow);
+    int64_t (*set)(struct name *name, const struct pal_attributes *values, uint32_t mask,
+                   struct pal_path_buffer *follow);
+    int64_t (*xattr)(struct name *name, struct pal_extended *asked);
+    int64_t (*watch)(struct name *name, pal_handle_t instance, struct pal_notify *notify); /* inotify(7) */
+    bool sockets; /* its names can be given to PAL->local_bind and local_connect */
+};
+
+enum mount_flags { MOUNT_READ_ONLY = 1, MOUNT_SCRATCH = 2 };
+struct mount {
+    const char *at; /* absolute, without symlinks or a final slash */
+    uint32_t size, flags;
+    const struct filesystem *fs;
+};
+
+extern const struct filesystem hostfs; /* hostfs_names.c: names of the host, by way of the monitor */
+
+void mount_init(void); /* the host's mounts */
+void mount_add(const char *at, const struct filesystem *fs, uint32_t flags);
+void mount_above(const struct filesystem *fs); /* for directories that are there only because mounts lie beneath them */
+const struct mount *mount_at(uint32_t n);      /* of all, in their order; NULL at the end */
+const struct mount *mount_of(const char *path); /* of an absolute path without symlinks; or NULL */
+
+#define NAME_HOPS 40 /* then -ELOOP */
+typedef int64_t name_step(const struct filesystem *fs, struct name *name, void *argument,
+                          struct pal_path_buffer *follow);
+/* One call on a name, of each file system that it leads through: the last one's result.  The name moves along. */
+int64_t name_walk(struct name *name, name_step *step, void *argument, struct pal_path_buffer *follow);
 
 /* kept.c: what the host says of a name that is not the libOS's own, kept for as long as that is right.  As
  * PAL->attributes_get and PAL->name_read. */
-int64_t host_name_attributes(const struct name *name, struct pal_attributes *out, struct pal_path_buffer *escape);
-int64_t host_name_read(const struct name *name, struct pal_path_buffer *out);
+int64_t host_name_attributes(struct name *name, struct pal_attributes *out, struct pal_path_buffer *escape);
+int64_t host_name_read(struct name *name, struct pal_path_buffer *out);
 /* Attributes if they are kept, without asking; or KEPT_NOTHING.  `ask` counts as a request, and may well ask. */
 #define KEPT_NOTHING (-4096) /* no errno */
 int64_t kept_attributes(const struct name *name, struct pal_attributes *out);
@@ -153,6 +203,9 @@ void spare_fork_child(void);
 
 /* names.c: a socket's name, for bind(2); -EEXIST.  `name` becomes the place where it is. */
 int64_t name_make_socket(struct name *name, uint32_t mode);
+
+/* setattr.c */
+int64_t file_set(struct file *file, const struct pal_attributes *values, uint32_t mask);
 
 /* stat.c: the only way to ask for the attributes of a name. */
 int64_t name_attributes(struct name *name, struct pal_attributes *out);
@@ -176,21 +229,7 @@ int64_t rw_settle(uint32_t number, int32_t fd, int64_t result);
 #define FEW_VECTORS 8
 int64_t vectors_from_guest(guest_t from, uint64_t count, struct pal_vector *few, struct pal_vector **out);
 
-/* rootdir.c: directories that exist only as ancestors of mounts ("/" mostly). */
-int64_t rootdir_open(const struct name *name, uint32_t flags, struct file **out);
-
 /* lock_file.c */
 int64_t file_record_lock(struct file *file, int command, guest_t argument);
 void file_drop_record_locks(struct file *file); /* at close */
-
-/* own.c: the libOS's own file systems, /dev, /proc and /sys. */
-bool own_path(const char *path); /* one of those roots, or beneath */
-int64_t own_open(const char *path, uint32_t flags, uint32_t mode, struct file **out);
-/* -EREMOTE where a symlink (/proc/self, /dev/fd, /proc/self/cwd) leads on, with the whole path to go on with in
- * *follow; nofollow: a final symlink's own attributes. */
-int64_t own_attributes(const char *path, bool nofollow, struct pal_attributes *out, struct pal_path_buffer *follow);
-int own_process(struct file *file); /* the process whose directory /proc/PID this is, or 0 */
-int64_t own_readlink(const char *path, struct pal_path_buffer *out); /* size, or -errno; -EREMOTE as above */
-/* Calls that change names: -EREMOTE with the path to work on (/dev/shm/x), else why it can't be done. */
-int64_t own_change(uint32_t op, const char *path, struct pal_path_buffer *follow);
 #endif

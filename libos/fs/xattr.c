@@ -51,39 +51,20 @@ static int64_t ask_file(struct file *file, struct pal_extended *asked)
     return asked->op == PAL_EXTENDED_LIST ? 0 : -EOPNOTSUPP;
 }
 
-static int64_t ask_name(struct name *name, struct pal_extended *asked)
+static int64_t ask_step(const struct filesystem *fs, struct name *name, void *argument, struct pal_path_buffer *follow)
 {
-    struct pal_attributes attributes;
-    if (asked->op != PAL_EXTENDED_LIST && !is_user(asked->attribute)) {
-        int64_t found = name_attributes(name, &attributes);
-        return found < 0 ? found : -EOPNOTSUPP;
-    }
-    for (uint32_t hops = 0; hops < NAME_HOPS; hops++) {
-        int64_t result;
-        if (name_is_own(name)) {
-            result = own_attributes(name->path.bytes, name->nofollow, &attributes, asked->text);
-            if (result == 0)
-                return asked->op == PAL_EXTENDED_LIST ? 0 : -EOPNOTSUPP;
-        } else {
-            struct pal_extended by_name = *asked;
-            struct pal_name of = name_asked(name);
-            by_name.name = &of;
-            result = PAL->stream_control(PAL_NO_HANDLE, PAL_CTL_EXTENDED, &by_name, sizeof by_name);
-        }
-        if (result == -EREMOTE)
-            result = name_follow(name, asked->text);
-        else
-            return result;
-        if (result < 0)
-            return result;
-    }
-    return -ELOOP;
+    struct pal_extended *asked = argument;
+    struct pal_attributes found;
+    if (fs->xattr && (asked->op == PAL_EXTENDED_LIST || is_user(asked->attribute)))
+        return fs->xattr(name, asked);
+    int64_t result = fs->attributes(name, &found, follow);
+    return result || asked->op == PAL_EXTENDED_LIST ? result : -EOPNOTSUPP;
 }
 
 static int64_t ask(struct target *target, struct pal_extended *asked)
 {
     asked->text->size = 0;
-    int64_t result = target->file ? ask_file(target->file, asked) : ask_name(&target->name, asked);
+    int64_t result = target->file ? ask_file(target->file, asked) : name_walk(&target->name, ask_step, asked, asked->text);
     if (target->file)
         file_put(target->file);
     return result;

@@ -59,11 +59,31 @@ static int64_t pathname(const struct socket_end *end, struct name *out)
 
 typedef int64_t local_call(struct pal_local *local, void *argument, struct pal_path_buffer *text);
 
+struct asked {
+    struct pal_local *local;
+    local_call *call;
+    void *argument;
+};
+
+static int64_t ask_step(const struct filesystem *fs, struct name *name, void *argument, struct pal_path_buffer *follow)
+{
+    const struct asked *asked = argument;
+    struct pal_attributes attributes;
+    if (!fs->sockets) {
+        int64_t result = fs->attributes(name, &attributes, follow);
+        return result ? result : -ECONNREFUSED;
+    }
+    asked->local->bytes = name->path.bytes;
+    asked->local->size = name->path.size;
+    return asked->call(asked->local, asked->argument, follow);
+}
+
 /* Asks the host about a name; a path may lead on several times. */
 static int64_t with_name(const struct socket_end *end, struct pal_local *local, local_call *call, void *argument,
                          struct pal_path_buffer *text)
 {
     struct name name;
+    struct asked asked = {local, call, argument};
     if (!end->path[0]) { /* abstract; or none: the host picks one */
         local->abstract = 1;
         local->bytes = end->path;
@@ -71,22 +91,7 @@ static int64_t with_name(const struct socket_end *end, struct pal_local *local, 
         return call(local, argument, text);
     }
     int64_t result = pathname(end, &name);
-    for (uint32_t hops = 0; result == 0 && hops < NAME_HOPS; hops++) {
-        if (name_is_own(&name)) {
-            struct pal_attributes attributes;
-            result = own_attributes(name.path.bytes, false, &attributes, text);
-            if (!result)
-                return -ECONNREFUSED;
-        } else {
-            local->bytes = name.path.bytes;
-            local->size = name.path.size;
-            result = call(local, argument, text);
-        }
-        if (result != -EREMOTE)
-            return result == -ENOTUNIQ ? -ECONNREFUSED : result; /* an ancestor of mounts is a directory */
-        result = name_follow(&name, text);
-    }
-    return result < 0 ? result : -ELOOP;
+    return result < 0 ? result : name_walk(&name, ask_step, &asked, text);
 }
 
 uint32_t local_kind(uint32_t kind)

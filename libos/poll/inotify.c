@@ -45,11 +45,19 @@ int64_t sys_inotify_init1(uint32_t flags)
 
 int64_t sys_inotify_init(void) { return sys_inotify_init1(0); }
 
-/* Nothing is told of the libOS's own file systems, nor of the ancestors of mounts: there they can't be watched. */
-static int64_t watch_own(struct name *name, struct pal_path_buffer *escape)
+struct watch {
+    pal_handle_t instance;
+    struct pal_notify notify;
+};
+
+static int64_t watch_step(const struct filesystem *fs, struct name *name, void *argument,
+                          struct pal_path_buffer *follow)
 {
+    struct watch *watch = argument;
     struct pal_attributes attributes;
-    int64_t result = own_attributes(name->path.bytes, name->nofollow, &attributes, escape);
+    if (fs->watch)
+        return fs->watch(name, watch->instance, &watch->notify);
+    int64_t result = fs->attributes(name, &attributes, follow);
     if (result == 0)
         note_unsupported("inotify watch in the libOS's own file systems", 0);
     return result == 0 ? -EACCES : result;
@@ -57,20 +65,10 @@ static int64_t watch_own(struct name *name, struct pal_path_buffer *escape)
 
 static int64_t watch(const struct file *file, struct name *name, uint32_t mask)
 {
-    struct pal_path_buffer escape;
-    for (uint32_t hops = 0; hops < NAME_HOPS; hops++) {
-        struct pal_name asked = name_asked(name);
-        struct pal_notify notify = {.name = &asked, .escape = &escape, .mask = mask};
-        int64_t result = name_is_own(name)
-                             ? watch_own(name, &escape)
-                             : PAL->stream_control(file->handle, PAL_CTL_NOTIFY_ADD, &notify, sizeof notify);
-        if (result != -EREMOTE)
-            return result < 0 ? result : notify.number;
-        result = name_follow(name, &escape);
-        if (result < 0)
-            return result;
-    }
-    return -ELOOP;
+    struct pal_path_buffer follow;
+    struct watch watch = {.instance = file->handle, .notify = {.escape = &follow, .mask = mask}};
+    int64_t result = name_walk(name, watch_step, &watch, &follow);
+    return result < 0 ? result : watch.notify.number;
 }
 
 static int64_t instance_get(int fd, struct file **out)

@@ -8,6 +8,7 @@
  */
 #include "libos/syscalls.h"
 #include "libos/process/process.h"
+#include "libos/pseudofs/tree.h"
 #include "libos/poll/readiness.h"
 
 #define LOOK_AGAIN_NS 20000000ull
@@ -100,7 +101,7 @@ static int64_t signal_target(int fd)
     struct file *file = pid == -EBADF ? file_get_io(fd) : NULL;
     if (!file)
         return pid;
-    int process = own_process(file);
+    int process = proc_directory_of(file);
     file_put(file);
     return process ? process : pid;
 }

@@ -30,7 +30,7 @@ static int64_t fd_link(const struct own_node *node, struct pal_path_buffer *out)
     struct file *file = file_get(node->number);
     if (!file)
         return -ENOENT;
-    bool asks = !file->path || (file->handle != PAL_NO_HANDLE && !own_path(file->path));
+    bool asks = !file->path || file_is_host(file);
     int64_t result = asks ? file_attributes(file, &attributes) : 0;
     bool gone = file->path && asks && !result && !attributes.links && strncmp(file->path, "/memfd:", 7) != 0;
     if (file->path)
@@ -104,26 +104,19 @@ int64_t proc_root_link(const struct own_node *node, struct pal_path_buffer *out)
 void proc_mounts_text(struct text *text, const struct own_node *node)
 {
     bool details = !strcmp(node->entry->name, "mountinfo");
-    static const char own[][3][12] = {
-        {"/proc", "proc", "proc"}, {"/sys", "sysfs", "sysfs"}, {"/dev", "devtmpfs", "dev"},
-    };
+    const struct mount *mount;
     if (!mount_of("/")) /* it only holds the others */
         text_add(text, details ? "20 1 0:20 / / ro,noatime - tmpfs none ro\n" : "none / tmpfs ro,noatime 0 0\n");
-    for (uint32_t i = 0; i < boot->mount_count; i++) {
-        const struct pal_mount *mount = &boot->mounts[i];
-        const char *access = mount->writable ? "rw" : "ro", *kind = mount->scratch ? "tmpfs" : "ext4";
+    for (uint32_t i = 0; (mount = mount_at(i)); i++) {
+        bool scratch = mount->flags & MOUNT_SCRATCH;
+        const char *type = scratch ? "tmpfs" : mount->fs->type, *source = scratch ? "tmpfs" : mount->fs->source;
+        const char *access = mount->flags & MOUNT_READ_ONLY ? "ro" : "rw";
+        const char *atime = mount->fs == &hostfs ? "noatime" : "relatime";
         if (details)
-            text_add(text, "%u %d 0:%u / %s %s,noatime - %s %s %s\n", 21 + i, mount->at[1] ? 20 : 1, 31 + i,
-                     mount->at, access, kind, mount->scratch ? "tmpfs" : "files", access);
+            text_add(text, "%u %d 0:%u / %s %s,%s - %s %s %s\n", 21 + i, mount->size > 1 ? 20 : 1, 31 + i, mount->at,
+                     access, atime, type, source, access);
         else
-            text_add(text, "%s %s %s %s,noatime 0 0\n", mount->scratch ? "tmpfs" : "files", mount->at, kind, access);
-    }
-    for (uint32_t i = 0; i < COUNT_OF(own); i++) {
-        if (details)
-            text_add(text, "%u 20 0:%u / %s rw,relatime - %s %s rw\n", 21 + boot->mount_count + i, 21 + i, own[i][0],
-                     own[i][1], own[i][2]);
-        else
-            text_add(text, "%s %s %s rw,relatime 0 0\n", own[i][2], own[i][0], own[i][1]);
+            text_add(text, "%s %s %s %s,%s 0 0\n", source, mount->at, type, access, atime);
     }
 }
 

@@ -1,19 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Directories that no mount serves but that lie above mounts, "/" mostly: their entries are the next components of the
- * mounts beneath, and in "/" the roots of the libOS's own file systems.  They can't be changed.
+ * mounts beneath.  They can't be changed.
  */
-#include "libos/fs/vfs.h"
-
-static const char *const own_roots[] = {"/dev", "/proc", "/sys"};
+#include "libos/pseudofs/tree.h"
 
 /* The n-th path that may have a component beneath a directory, or NULL. */
 static const char *candidate(uint32_t n)
 {
-    if (n < COUNT_OF(own_roots))
-        return own_roots[n];
-    n -= COUNT_OF(own_roots);
-    return n < boot->mount_count ? boot->mounts[n].at : NULL;
+    const struct mount *mount = mount_at(n);
+    return mount ? mount->at : NULL;
 }
 
 /* The component of `path` right beneath `directory`: its size, 0 if it isn't beneath. */
@@ -127,15 +123,56 @@ static const struct file_ops rootdir_ops = {
     .kind = "file", .seek = rootdir_seek, .list = rootdir_list, .attributes = rootdir_attributes,
 };
 
-int64_t rootdir_open(const struct name *name, uint32_t flags, struct file **out)
+static int64_t synthetic_open(struct name *name, const struct opening *how, struct file **out,
+                              struct pal_path_buffer *follow)
 {
+    uint32_t flags = how->flags;
+    (void)follow;
     if (flags & O_CREAT)
         return flags & O_EXCL ? -EEXIST : -EISDIR;
     if ((flags & O_ACCMODE) != O_RDONLY && !(flags & O_PATH))
         return -EISDIR;
-    int64_t result = host_file_new(PAL_NO_HANDLE, (flags & (O_PATH | O_DIRECTORY)) | O_LARGEFILE, PAL_TYPE_DIRECTORY,
-                                   name->path.bytes, out);
+    int64_t result = name_canonical(name); /* symlinks may have led here */
+    if (result == 0)
+        result = host_file_new(PAL_NO_HANDLE, (flags & (O_PATH | O_DIRECTORY)) | O_LARGEFILE, PAL_TYPE_DIRECTORY,
+                               name->path.bytes, out);
     if (result == 0 && !(flags & O_PATH))
         file_ops_set(*out, &rootdir_ops);
     return result;
 }
+
+static int64_t synthetic_attributes(struct name *name, struct pal_attributes *out, struct pal_path_buffer *follow)
+{
+    return hostfs.attributes(name, out, follow);
+}
+
+static int64_t synthetic_readlink(struct name *name, struct pal_path_buffer *out)
+{
+    (void)name, (void)out;
+    return -EINVAL;
+}
+
+static int64_t synthetic_change(uint32_t op, struct name *name, const struct pal_name *other, uint32_t mode,
+                                struct pal_path_buffer *follow)
+{
+    struct pal_attributes attributes;
+    (void)other, (void)mode, (void)follow;
+    name->nofollow = true;
+    int64_t found = name_attributes(name, &attributes);
+    if (op == PAL_MKDIR || op == PAL_SYMLINK || op == PAL_MKFIFO || op == PAL_MKSOCKET)
+        return found == 0 ? -EEXIST : found == -ENOENT ? -EROFS : found;
+    return found < 0 ? found : op == PAL_UNLINK ? -EISDIR : -EBUSY;
+}
+
+static int64_t synthetic_set(struct name *name, const struct pal_attributes *values, uint32_t mask,
+                             struct pal_path_buffer *follow)
+{
+    (void)name, (void)values, (void)mask, (void)follow;
+    return -EROFS;
+}
+
+const struct filesystem synthetic = {
+    .type = "tmpfs", .source = "none", .magic = TMPFS_MAGIC, .attributes = synthetic_attributes,
+    .open = synthetic_open, .readlink = synthetic_readlink, .canonical = synthetic_readlink,
+    .change = synthetic_change, .set = synthetic_set,
+};

@@ -2,23 +2,21 @@
 /*
  * Walks the libOS's own tree (own.h) and answers for what is found: open, attributes, links, directories.
  *
- * A walk is by text, component by component, with ".." going back along the way that was come; a link either leads on
- * inside the tree, and the walk starts anew, or out of it: then the caller goes on with the path it leads to.
+ * A walk is by text, component by component, with ".." going back along the way that was come; at a link, and where
+ * the way leads out of the tree, name_walk goes on with the path it leads to.
  */
 #include "libos/pseudofs/tree.h"
 #include "libos/mm/mm.h"
 #include "libos/task/task.h"
 
-#define MOST_LINKS 40
-
 static const struct own_entry root_entries[] = {
-    {.name = "dev", .mode = S_IFDIR | 0755, .children = devfs_entries},
     {.name = "proc",
      .mode = OWN_DIRECTORY,
      .children = procfs_entries,
      .number = procself_number,
      .number_after = procself_after},
     {.name = "sys", .mode = OWN_DIRECTORY, .children = sysfs_entries},
+    {.name = "dev", .mode = S_IFDIR | 0755, .children = devfs_entries},
     {.name = NULL},
 };
 static const struct own_entry root = {.name = "", .mode = OWN_DIRECTORY, .children = root_entries};
@@ -33,26 +31,6 @@ int64_t link_text(struct pal_path_buffer *out, const char *pattern, ...)
         return -ENAMETOOLONG;
     out->size = (uint32_t)size;
     return 0;
-}
-
-static bool below(const char *path, const char *at)
-{
-    size_t size = strlen(at);
-    return !strncmp(path, at, size) && (path[size] == 0 || path[size] == '/');
-}
-
-bool own_path(const char *path)
-{
-    while (path[0] == '/' && path[1] == '/')
-        path++;
-    if (!below(path, "/dev") && !below(path, "/proc") && !below(path, "/sys"))
-        return false;
-    for (uint32_t i = 0; i < boot->mount_count; i++) {
-        const char *at = boot->mounts[i].at;
-        if (at[1] && below(path, at))
-            return false;
-    }
-    return true;
 }
 
 /* ---- Walking ----------------------------------------------------------------------------------------------------- */
@@ -162,7 +140,7 @@ static int64_t take_link(const struct own_place *place, const char *rest, bool n
     return result;
 }
 
-/* 0: *place is it.  -EREMOTE: go on with *follow, in the tree or not. */
+/* 0: *place is it.  -EREMOTE: go on with *follow, here or elsewhere. */
 static int64_t walk(const char *path, bool nofollow, struct own_place *place, struct pal_path_buffer *follow)
 {
     memset(place, 0, sizeof *place);
@@ -194,18 +172,6 @@ static int64_t walk(const char *path, bool nofollow, struct own_place *place, st
         }
         path = rest;
     }
-}
-
-/* As walk, but -EREMOTE is a path outside the tree. */
-static int64_t resolve(const char *path, bool nofollow, struct own_place *place, struct pal_path_buffer *follow)
-{
-    int64_t result = walk(path, nofollow, place, follow);
-    for (int links = 0; result == -EREMOTE && own_path(follow->bytes); links++) {
-        if (links == MOST_LINKS)
-            return -ELOOP;
-        result = walk(follow->bytes, nofollow, place, follow);
-    }
-    return result;
 }
 
 /* ---- Attributes and links ---------------------------------------------------------------------------------------- */
@@ -246,29 +212,37 @@ int64_t own_place_attributes(const struct own_place *place, struct pal_attribute
     return 0;
 }
 
-int64_t own_attributes(const char *path, bool nofollow, struct pal_attributes *out, struct pal_path_buffer *follow)
+/* What the name stands for, if it is another open description: a reference, or NULL with *result 0 or -ENOENT. */
+static struct file *target_of(const struct own_node *node, bool nofollow, int64_t *result)
 {
-    struct own_place place;
-    int64_t result = walk(path, nofollow, &place, follow);
-    if (result)
-        return result;
-    const struct own_node *node = &place.node[place.depth];
     bool is_link = (node->entry->mode & S_IFMT) == S_IFLNK;
-    if (node->entry->target && (is_link ? !nofollow : !node->entry->device)) {
-        struct file *file = node->entry->target(node);
-        if (!file)
-            return -ENOENT;
-        result = file_attributes(file, out);
-        file_put(file);
-        return result;
-    }
-    return own_place_attributes(&place, out);
+    *result = 0;
+    if (!node->entry->target || (is_link ? nofollow : node->entry->device != 0))
+        return NULL;
+    struct file *file = node->entry->target(node);
+    if (!file)
+        *result = -ENOENT;
+    return file;
 }
 
-int64_t own_readlink(const char *path, struct pal_path_buffer *out)
+static int64_t tree_attributes(struct name *name, struct pal_attributes *out, struct pal_path_buffer *follow)
 {
     struct own_place place;
-    int64_t result = resolve(path, true, &place, out);
+    int64_t result = walk(name->path.bytes, name->nofollow, &place, follow);
+    if (result)
+        return result;
+    struct file *file = target_of(&place.node[place.depth], name->nofollow, &result);
+    if (!file)
+        return result ? result : own_place_attributes(&place, out);
+    result = file_attributes(file, out);
+    file_put(file);
+    return result;
+}
+
+static int64_t tree_readlink(struct name *name, struct pal_path_buffer *out)
+{
+    struct own_place place;
+    int64_t result = walk(name->path.bytes, true, &place, out);
     if (result)
         return result;
     const struct own_node *node = &place.node[place.depth];
@@ -278,10 +252,24 @@ int64_t own_readlink(const char *path, struct pal_path_buffer *out)
     return result < 0 ? result : out->size;
 }
 
-int64_t own_change(uint32_t op, const char *path, struct pal_path_buffer *follow)
+static int64_t tree_canonical(struct name *name, struct pal_path_buffer *out)
 {
     struct own_place place;
-    int64_t result = resolve(path, true, &place, follow);
+    int64_t result = walk(name->path.bytes, false, &place, out);
+    if (result)
+        return result;
+    out->size = place.size[place.depth];
+    memcpy(out->bytes, place.path, out->size);
+    return out->size;
+}
+
+/* ---- Changes ----------------------------------------------------------------------------------------------------- */
+
+/* Why nothing can be changed here; or where a link leads on (/dev/shm). */
+static int64_t tree_settle(uint32_t op, struct name *name, struct pal_path_buffer *follow)
+{
+    struct own_place place;
+    int64_t result = walk(name->path.bytes, true, &place, follow);
     if (result == -EREMOTE)
         return result;
     bool makes = op == PAL_MKDIR || op == PAL_LINK || op == PAL_SYMLINK || op == PAL_MKFIFO;
@@ -289,6 +277,33 @@ int64_t own_change(uint32_t op, const char *path, struct pal_path_buffer *follow
     if (result)
         return result == -ENOENT && makes && in_dev ? -EACCES : result;
     return makes ? -EEXIST : -EPERM;
+}
+
+static int64_t tree_change(uint32_t op, struct name *name, const struct pal_name *other, uint32_t mode,
+                           struct pal_path_buffer *follow)
+{
+    (void)other, (void)mode;
+    return tree_settle(op, name, follow);
+}
+
+/* What lies behind /proc/self/fd/N may well be a file of the host (fchmodat of C libraries goes this way); all else
+ * here is nobody's to change. */
+static int64_t tree_set(struct name *name, const struct pal_attributes *values, uint32_t mask,
+                        struct pal_path_buffer *follow)
+{
+    struct own_place place;
+    int64_t result = walk(name->path.bytes, name->nofollow, &place, follow);
+    if (result)
+        return result;
+    struct file *file = target_of(&place.node[place.depth], name->nofollow, &result);
+    if (result)
+        return result;
+    result = mask & PAL_SET_SIZE ? -EINVAL : -EPERM;
+    if (file && file_is_host(file))
+        result = file_set(file, values, mask);
+    if (file)
+        file_put(file);
+    return result;
 }
 
 /* ---- Directories ------------------------------------------------------------------------------------------------- */
@@ -388,7 +403,7 @@ static const struct file_ops directory_ops = {
     .destroy = own_file_destroy,
 };
 
-int own_process(struct file *file)
+int proc_directory_of(struct file *file)
 {
     const struct own_place *place = file->ops == &directory_ops ? file->data : NULL;
     return place && place->depth == 2 && place->node[2].pid > 0 ? place->node[2].pid : 0;
@@ -407,7 +422,7 @@ static int64_t open_target(const struct own_node *node, uint32_t flags, uint32_t
         return (node->entry->mode & S_IFMT) == S_IFLNK ? -ENOENT : -ENXIO;
     int64_t result;
     bool named = file->path && file->path[0] == '/' &&
-                 (file->type == PAL_TYPE_FILE || file->type == PAL_TYPE_DIRECTORY || own_path(file->path));
+                 (file->type == PAL_TYPE_FILE || file->type == PAL_TYPE_DIRECTORY || !file_is_host(file));
     if (named) {
         result = file_open(file->path, flags & ~(O_CREAT | O_EXCL | O_NOFOLLOW), mode, 0, out);
         if (result != -ENOENT) {
@@ -469,28 +484,20 @@ static int64_t open_place(const struct own_place *place, uint32_t flags, struct 
     return 0;
 }
 
-int64_t own_open(const char *path, uint32_t flags, uint32_t mode, struct file **out)
+static int64_t tree_open(struct name *name, const struct opening *how, struct file **out,
+                         struct pal_path_buffer *follow)
 {
-    struct pal_path_buffer *follow = alloc(sizeof *follow);
     struct own_place place;
-    if (!follow)
-        return -ENOMEM;
-    bool exclusive = (flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL);
-    int64_t result = resolve(path, exclusive || flags & O_NOFOLLOW, &place, follow);
-    if (result == -EREMOTE) {
-        result = file_open(follow->bytes, flags, mode, 0, out);
-        release(follow);
-        return result;
-    }
-    release(follow);
+    uint32_t flags = how->flags | (name->directory ? O_DIRECTORY : 0);
+    int64_t result = walk(name->path.bytes, name->nofollow, &place, follow);
     if (!result)
         result = may_open(place.node[place.depth].entry, flags);
     if (result)
         return result == -ENOENT && flags & O_CREAT && place.path[1] == 'd' ? -EACCES : result;
     const struct own_node *node = &place.node[place.depth];
     bool is_link = (node->entry->mode & S_IFMT) == S_IFLNK;
-    if (node->entry->target && !(is_link && flags & O_NOFOLLOW))
-        return open_target(node, flags, mode, out);
+    if (node->entry->target && !(is_link && name->nofollow))
+        return open_target(node, flags, how->mode, out);
     if (node->entry->open && !(flags & O_PATH))
         return node->entry->open(node, flags, out);
     flags &= ~(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_NOFOLLOW | O_CLOEXEC);
@@ -498,4 +505,23 @@ int64_t own_open(const char *path, uint32_t flags, uint32_t mode, struct file **
     if (!result && !(*out)->path)
         (*out)->path = alloc_copy(place.path, place.size[place.depth] + 1u);
     return result;
+}
+
+/* ---- Mounting ---------------------------------------------------------------------------------------------------- */
+
+#define TREE(...)                                                                                                  \
+    {                                                                                                                \
+        .attributes = tree_attributes, .open = tree_open, .readlink = tree_readlink, .canonical = tree_canonical,    \
+        .change = tree_change, .settle = tree_settle, .set = tree_set, __VA_ARGS__                                   \
+    }
+static const struct filesystem procfs = TREE(.type = "proc", .source = "proc", .magic = PROC_SUPER_MAGIC);
+static const struct filesystem sysfs = TREE(.type = "sysfs", .source = "sysfs", .magic = SYSFS_MAGIC);
+static const struct filesystem devfs = TREE(.type = "devtmpfs", .source = "dev", .magic = TMPFS_MAGIC);
+
+void pseudofs_init(void)
+{
+    mount_add("/proc", &procfs, 0);
+    mount_add("/sys", &sysfs, 0);
+    mount_add("/dev", &devfs, 0);
+    mount_above(&synthetic);
 }

@@ -4,17 +4,16 @@
  * procfs.c, proc{sys,self,maps,fd}.c and sysfs.c fill it; text.c serves the files whose contents are made when they are
  * read.
  *
- * Callers outside (path.c, open.c, stat.c) use own_change and what files.h declares.  No function here may be called
- * with a lock held.
+ * Others reach it by the mount table (fs/mount.c).  No function here may be called with a lock held.
  */
 #ifndef LIBOS_OWN_H
 #define LIBOS_OWN_H
 
 #include "libos/fs/vfs.h"
 
-/* For calls that make, remove or rename: -EREMOTE with the path to work on (/dev/shm/x), else why it can't be done.  op
- * is a pal_change_op. */
-int64_t own_change(uint32_t op, const char *path, struct pal_path_buffer *follow);
+void pseudofs_init(void); /* mounts them */
+int proc_directory_of(struct file *file); /* the process whose directory /proc/PID this is, or 0 */
+extern const struct filesystem synthetic; /* synthetic.c */
 
 /* ---- The tree ---------------------------------------------------------------------------------------------------- */
 
@@ -63,6 +62,12 @@ struct own_entry {
 #define OWN_FOLDER(entry_name, entries) {.name = entry_name, .mode = OWN_DIRECTORY, .children = entries}
 
 extern const struct own_entry devfs_entries[], procfs_entries[], procsys_entries[], sysfs_entries[];
+
+/* dev_pts.c: /dev/ptmx, /dev/pts/N, /dev/tty. */
+bool pts_number(struct own_node *node, int n);
+int pts_after(const struct own_node *node, int after);
+int64_t ptmx_open(const struct own_node *node, uint32_t flags, struct file **out);
+int64_t tty_open(const struct own_node *node, uint32_t flags, struct file **out);
 
 /* procself.c: /proc/N. */
 bool procself_number(struct own_node *node, int n);

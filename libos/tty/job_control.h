@@ -61,11 +61,10 @@ pal_handle_t tty_host_handle(void); /* of the terminal that pal-run was started 
 void tty_close_outer(void);         /* this process ends: all its outer sides */
 int64_t tty_inner_new(struct shared_terminal *terminal, uint32_t flags, struct file **out);
 uint32_t tty_number(const struct shared_terminal *terminal); /* N of /dev/pts/N */
-struct own_node;
-bool pts_number(struct own_node *node, int n);
-int pts_after(const struct own_node *node, int after);
-int64_t ptmx_open(const struct own_node *node, uint32_t flags, struct file **out);
-int64_t tty_open(const struct own_node *node, uint32_t flags, struct file **out);
+bool tty_is_pts(const struct shared_terminal *terminal);
+struct shared_terminal *tty_pts(uint32_t number); /* /dev/pts/N's, or NULL */
+void tty_pts_attributes(const struct shared_terminal *terminal, struct pal_attributes *out);
+int64_t tty_outer_new(uint32_t flags, struct file **out); /* a new terminal's outer side */
 
 /* ioctl.c */
 int64_t terminal_ioctl(struct file *file, uint32_t request, guest_t argument);

@@ -7,7 +7,7 @@
  * which these terminals are nobody's, sends none.
  */
 #include "libos/abi/terminal.h"
-#include "libos/pseudofs/tree.h"
+#include "libos/fs/vfs.h"
 #include "libos/task/task.h"
 #include "libos/tty/job_control.h"
 
@@ -32,9 +32,14 @@ static uint32_t pts_device(uint32_t number)
     return (PTS_MAJOR_FIRST + (number >> 8)) << 8 | (number & 0xff);
 }
 
-static bool is_pts(const struct shared_terminal *terminal)
+bool tty_is_pts(const struct shared_terminal *terminal)
 {
     return terminal->device >> 8 >= PTS_MAJOR_FIRST && terminal->device >> 8 <= PTS_MAJOR_LAST;
+}
+
+struct shared_terminal *tty_pts(uint32_t number)
+{
+    return number < 256 * (PTS_MAJOR_LAST - PTS_MAJOR_FIRST + 1) ? tty_by_device(pts_device(number)) : NULL;
 }
 
 /* ---- Inner sides, and the user's terminal ------------------------------------------------------------------------ */
@@ -63,7 +68,7 @@ static int64_t inner_write(struct file *file, const struct pal_vector *vector, u
 }
 
 /* What fstat of it and stat of its name both say: the host's device numbers are not the guest's business. */
-static void pts_attributes(const struct shared_terminal *terminal, struct pal_attributes *out)
+void tty_pts_attributes(const struct shared_terminal *terminal, struct pal_attributes *out)
 {
     memset(out, 0, sizeof(*out));
     out->device = PTS_FILE_SYSTEM;
@@ -81,9 +86,9 @@ static void pts_attributes(const struct shared_terminal *terminal, struct pal_at
 static int64_t inner_attributes(struct file *file, struct pal_attributes *out)
 {
     struct shared_terminal *terminal = tty_of(file);
-    if (!terminal || !is_pts(terminal))
+    if (!terminal || !tty_is_pts(terminal))
         return PAL->attributes_get(file->handle, NULL, out, NULL);
-    pts_attributes(terminal, out);
+    tty_pts_attributes(terminal, out);
     return 0;
 }
 
@@ -224,9 +229,8 @@ static int64_t file_from(pal_handle_t handle, const struct file_ops *ops, const 
     return flags & O_NONBLOCK ? file_set_status_flags(file, O_NONBLOCK, O_NONBLOCK) : 0;
 }
 
-int64_t ptmx_open(const struct own_node *node, uint32_t flags, struct file **out)
+int64_t tty_outer_new(uint32_t flags, struct file **out)
 {
-    (void)node;
     pal_handle_t handle;
     int64_t number = PAL->object_create(PAL_OBJECT_TERMINAL, 0, 0, &handle);
     if (number < 0)
@@ -268,49 +272,4 @@ int64_t tty_inner_new(struct shared_terminal *terminal, uint32_t flags, struct f
     if (result >= 0 && !(flags & O_NOCTTY))
         tty_opened(terminal);
     return result;
-}
-
-static int64_t pts_open(const struct own_node *node, uint32_t flags, struct file **out)
-{
-    struct shared_terminal *terminal = tty_by_device(pts_device((uint32_t)node->number));
-    return terminal ? tty_inner_new(terminal, flags, out) : -ENOENT;
-}
-
-int64_t tty_open(const struct own_node *node, uint32_t flags, struct file **out)
-{
-    (void)node;
-    struct shared_terminal *terminal = tty_controlling();
-    return terminal ? tty_inner_new(terminal, flags | O_NOCTTY, out) : -ENXIO;
-}
-
-static int64_t pts_node_attributes(const struct own_node *node, struct pal_attributes *out)
-{
-    const struct shared_terminal *terminal = tty_by_device(pts_device((uint32_t)node->number));
-    if (!terminal)
-        return -ENOENT;
-    pts_attributes(terminal, out);
-    return 0;
-}
-
-static const struct own_entry pts_entry = {.mode = S_IFCHR | 0620, .open = pts_open, .attributes = pts_node_attributes};
-
-bool pts_number(struct own_node *node, int n)
-{
-    if (n >= 256 * (int)(PTS_MAJOR_LAST - PTS_MAJOR_FIRST + 1) || !tty_by_device(pts_device((uint32_t)n)))
-        return false;
-    node->entry = &pts_entry;
-    node->number = n;
-    return true;
-}
-
-int pts_after(const struct own_node *node, int after)
-{
-    (void)node;
-    int best = -1;
-    for (struct shared_terminal *terminal = NULL; (terminal = tty_next(terminal));) {
-        int n = is_pts(terminal) ? (int)tty_number(terminal) : -1;
-        if (n > after && (best < 0 || n < best))
-            best = n;
-    }
-    return best;
 }

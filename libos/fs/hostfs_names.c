@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Names of the host: the monitor resolves them, symlinks and ".." included, against its mounts.  What it says is kept
+ * where that pays (dcache.c, handle_cache.c).  -ENOTUNIQ: a directory that no mount shows, above mounts.
+ */
+#include "libos/fs/vfs.h"
+#include "libos/task/task.h"
+
+#define FIFO_PAUSE_MOST 10000000ull /* ns */
+
+/* Not kept for F_GETFL: what only opening needs, and what is not done (O_ASYNC, O_DIRECT, O_NOATIME). */
+#define FORGOTTEN (O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC | O_ASYNC | O_DIRECT | O_NOATIME)
+
+static uint32_t pal_open_flags(uint32_t flags, uint32_t purpose)
+{
+    static const struct { uint32_t ours, pal; } map[] = {
+        {O_CREAT, PAL_OPEN_CREATE}, {O_EXCL, PAL_OPEN_EXCLUSIVE}, {O_TRUNC, PAL_OPEN_TRUNCATE},
+        {O_APPEND, PAL_OPEN_APPEND}, {O_NONBLOCK, PAL_OPEN_NONBLOCK}, {O_DSYNC, PAL_OPEN_SYNC},
+        {O_NOFOLLOW, PAL_OPEN_NOFOLLOW},
+    };
+    uint32_t result = purpose;
+    if (flags & O_PATH)
+        return result | PAL_OPEN_PATH | (flags & O_DIRECTORY ? PAL_OPEN_DIRECTORY : 0) |
+               (flags & O_NOFOLLOW ? PAL_OPEN_NOFOLLOW : 0);
+    result |= (flags & O_ACCMODE) == O_RDONLY ? PAL_OPEN_READ : (flags & O_ACCMODE) == O_WRONLY ? PAL_OPEN_WRITE
+                                                                                       : PAL_OPEN_READ | PAL_OPEN_WRITE;
+    for (uint32_t i = 0; i < COUNT_OF(map); i++)
+        if (flags & map[i].ours)
+            result |= map[i].pal;
+    if ((flags & O_TMPFILE) == O_TMPFILE)
+        result |= PAL_OPEN_TEMPORARY;
+    else if (flags & O_DIRECTORY)
+        result |= PAL_OPEN_DIRECTORY;
+    return result;
+}
+
+/* A FIFO without a reader: its writer waits for one.  Nothing tells of its coming, so we look again and again. */
+static int64_t open_when_read(const struct pal_name *name, uint32_t flags, pal_handle_t *handle,
+                              struct pal_attributes *attributes, struct pal_path_buffer *escape)
+{
+    uint32_t never = 0;
+    int64_t result = PAL->attributes_get(PAL_NO_HANDLE, name, attributes, escape);
+    if (result < 0 || attributes->type != PAL_TYPE_FIFO)
+        return result < 0 ? result : -ENXIO;
+    for (uint64_t pause = 100000;; pause = MIN(pause * 2, FIFO_PAUSE_MOST)) {
+        result = PAL->wait((uint64_t)(uintptr_t)&never, 0, time_now(PAL_CLOCK_MONOTONIC) + pause, 0);
+        if (result == -EINTR)
+            return -ERESTARTSYS;
+        result = PAL->stream_open(name, flags, 0, handle, attributes, escape);
+        if (result != -ENXIO)
+            return result;
+    }
+}
+
+/* What is kept of a name: KEPT_NOTHING, or the result and attributes. */
+struct known {
+    int64_t result;
+    struct pal_attributes attributes;
+};
+
+static bool may_create(uint32_t flags) { return flags & (O_CREAT | (O_TMPFILE & ~O_DIRECTORY)); }
+
+/* An open that asks nobody: of what is known not to be there, or of a file whose handle is there still. */
+static bool open_known(const struct name *name, uint32_t flags, uint32_t purpose, struct known *known,
+                       struct file **out)
+{
+    known->result = KEPT_NOTHING;
+    if (may_create(flags))
+        return false;
+    known->result = kept_attributes(name, &known->attributes);
+    if (known->result == -ENOENT || known->result == -ENOTDIR)
+        return true;
+    if (known->result || purpose || name->directory || !spare_allowed(flags))
+        return false;
+    *out = spare_take(name->path.bytes, &known->attributes, (flags & ~FORGOTTEN) | O_LARGEFILE);
+    return *out != NULL;
+}
+
+/* What is opened again and again is worth knowing.  file: NULL where there is none. */
+static void note_opened(const struct name *name, uint32_t flags, struct known *known, struct file *file,
+                        const struct pal_attributes *opened)
+{
+    if (may_create(flags) || (file && (file->type != PAL_TYPE_FILE || name->directory || !spare_allowed(flags))))
+        return;
+    if (known->result == KEPT_NOTHING)
+        known->result = kept_attributes_ask(name, &known->attributes);
+    if (file && opened && known->result == 0)
+        spare_prepare(file, opened, &known->attributes);
+}
+
+static int64_t host_open(struct name *name, const struct opening *how, struct file **out,
+                         struct pal_path_buffer *escape)
+{
+    uint32_t flags = how->flags, purpose = how->purpose;
+    struct pal_attributes attributes;
+    struct pal_name asked = name_asked(name);
+    pal_handle_t handle = PAL_NO_HANDLE;
+    uint32_t pal_flags = pal_open_flags(flags, purpose) | (name->directory ? PAL_OPEN_DIRECTORY : 0);
+    struct known known;
+    if (open_known(name, flags, purpose, &known, out))
+        return known.result;
+    int64_t result = PAL->stream_open(&asked, pal_flags, how->mode, &handle, &attributes, escape);
+    if (UNLIKELY(result == -ENXIO) && !(flags & O_NONBLOCK))
+        result = open_when_read(&asked, pal_flags, &handle, &attributes, escape);
+    if (result == -ENOENT)
+        note_opened(name, flags, &known, NULL, NULL);
+    if (result < 0)
+        return result;
+    /* O_TMPFILE's file has no name: "directory/#inode (deleted)" would name another's. */
+    bool named = (flags & O_TMPFILE) != O_TMPFILE, moved = escape->size && escape->size < PAL_PATH_MAX;
+    const char *path = moved ? escape->bytes : name->path.bytes;
+    result = host_file_new(handle, (flags & ~FORGOTTEN) | (flags & O_PATH ? 0 : O_LARGEFILE), attributes.type,
+                           named ? path : NULL, out);
+    if (result == 0 && !purpose)
+        note_opened(name, flags, &known, *out, &attributes);
+    return result;
+}
+
+static int64_t host_change(uint32_t op, struct name *name, const struct pal_name *other, uint32_t mode,
+                           struct pal_path_buffer *follow)
+{
+    struct pal_name asked = name_asked(name);
+    return PAL->name_change(op, &asked, other, mode, follow);
+}
+
+static int64_t host_set(struct name *name, const struct pal_attributes *values, uint32_t mask,
+                        struct pal_path_buffer *follow)
+{
+    struct pal_name asked = name_asked(name);
+    if (name->directory && mask & PAL_SET_SIZE)
+        return -EISDIR;
+    return PAL->attributes_set(PAL_NO_HANDLE, &asked, values, mask, follow);
+}
+
+static int64_t host_xattr(struct name *name, struct pal_extended *asked)
+{
+    struct pal_extended by_name = *asked;
+    struct pal_name of = name_asked(name);
+    by_name.name = &of;
+    return PAL->stream_control(PAL_NO_HANDLE, PAL_CTL_EXTENDED, &by_name, sizeof by_name);
+}
+
+static int64_t host_watch(struct name *name, pal_handle_t instance, struct pal_notify *notify)
+{
+    struct pal_name asked = name_asked(name);
+    notify->name = &asked;
+    return PAL->stream_control(instance, PAL_CTL_NOTIFY_ADD, notify, sizeof *notify);
+}
+
+const struct filesystem hostfs = {
+    .type = "ext4", .source = "files", .magic = EXT4_SUPER_MAGIC, .attributes = host_name_attributes,
+    .open = host_open, .readlink = host_name_read, .canonical = host_name_read, .change = host_change,
+    .set = host_set, .xattr = host_xattr, .watch = host_watch, .sockets = true,
+};
