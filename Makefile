@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-# make | run | check [T=name] | bench | lint | fuzz | clean
+# make | run | check [T=name] | check-big | bench | lint | fuzz | install | deb | dist | clean
+VERSION := 0.2.0
 CC ?= gcc
 CXX ?= g++
 B := build
@@ -18,7 +19,7 @@ PAL := $(filter-out %/image.o,$(call objects,pal/linux))
 LOADER := $(call objects,loader) $(B)/loader/policy/toml.o
 
 all: $(B)/pal-run $(B)/picoprocess $(B)/pal/null/null.o
--include regression/rules.mk loader/rules.mk
+-include regression/rules.mk loader/rules.mk loader/install.mk
 
 $(B)/libos/%.o: libos/%.c ; @mkdir -p $(@D); $(CC) $(FREE) -c $< -o $@
 $(B)/libos/%.o: libos/%.S ; @mkdir -p $(@D); $(CC) $(FREE) -c $< -o $@
@@ -51,5 +52,5 @@ $(B)/pal-run: $(LOADER) $(B)/embed.o
 clean: ; rm -rf $(B)
 .PHONY: all clean
 .SECONDARY:
--include $(shell [ -d $(B) ] && find $(B) -name '*.d')
+-include $(shell [ -d $(B) ] && find $(B) -name deb -prune -o -type f -name '*.d' -print)
 docs/coverage.md: libos/syscalls.def docs/coverage.awk ; awk -f docs/coverage.awk $< > $@

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* What is printed from the table of options: --help, --version, completions, the manual page's list. */
+#include <linux/filter.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include "loader/cli/cli.h"
+#include "loader/version.inc"
 #include "loader/launch/launch.h"
 
-#define VERSION "pal-run 0.1.0"
 #define HELP_COLUMN 28
 
 static void leave(void) __attribute__((noreturn));
@@ -44,7 +46,11 @@ void help_print(void)
 
 void version_print(void)
 {
-    printf(VERSION "\n");
+    size_t count;
+    const struct sock_filter *filter = filter_program(false, &count);
+    uLong digest = crc32(0, (const Bytef *)filter, (uInt)(count * sizeof *filter));
+    printf("pal-run " VERSION " (commit " COMMIT ")\n"
+           "filter: %u host calls admitted, all others kill (crc32 %08lx)\n", filter_calls, digest);
     leave();
 }
 

@@ -6,6 +6,8 @@
 #include "loader/launch/launch.h"
 #include "loader/filter.inc"
 
+const unsigned filter_calls = FILTER_CALLS;
+
 const struct sock_filter *filter_program(bool trap, size_t *count)
 {
     *count = trap ? sizeof filter_trap / sizeof *filter_trap : sizeof filter_kill / sizeof *filter_kill;

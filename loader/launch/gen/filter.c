@@ -77,17 +77,24 @@ static void emit(const char *name, uint32_t otherwise)
     seccomp_release(context);
 }
 
-static void print_table(void)
+/* Rows of one call stand together. */
+static unsigned count_calls(void)
 {
     unsigned count = 0;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        count += !i || rows[i].number != rows[i - 1].number;
+    return count;
+}
+
+static void print_table(void)
+{
     printf("# Host calls\n\nAll that a picoprocess may ask of the host. Made from pal/linux/hostcalls.def by `make "
            "docs/hostcalls.md`.\n\n| call | only with | why |\n|---|---|---|\n");
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         bool again = i && rows[i].number == rows[i - 1].number;
-        count += !again;
         printf("| %s | %s | %s |\n", again ? "" : rows[i].name, rows[i].only, rows[i].reason);
     }
-    printf("\n%u calls.\n", count);
+    printf("\n%u calls.\n", count_calls());
 }
 
 int main(int argc, char **argv)
@@ -100,5 +107,6 @@ int main(int argc, char **argv)
     printf("/* SPDX-License-Identifier: MIT */\n/* Made from pal/linux/hostcalls.def by loader/launch/gen/filter.c. */\n");
     emit("filter_kill", SCMP_ACT_KILL_PROCESS);
     emit("filter_trap", SCMP_ACT_TRAP);
+    printf("enum { FILTER_CALLS = %u };\n", count_calls());
     return 0;
 }
