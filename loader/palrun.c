@@ -60,6 +60,7 @@ static void policy_make(struct policy *policy, const struct options *options)
     else
         policy_default(policy, options);
     policy_options(policy, options);
+    mounts_open(&policy->tree);
     program_place(policy, options);
 }
 

@@ -23,13 +23,23 @@ struct mount {
     enum mount_kind kind;
     bool writable;
     bool public_only; /* only what any user of the host may read: see resolve.c */
+    bool implied;     /* nobody named it: see tree_drop_implied */
+    bool granted;     /* by an option */
     bool directory;   /* known once opened */
-    int root;         /* O_PATH; -1 until mount_root opens it */
+    int root;         /* O_PATH; -1: not open */
+    int error;        /* why not */
+    dev_t device;     /* of the root */
+    ino_t inode;
 };
 
+/* Directories of this name are never shown: see resolve.c.  Letters that no file system takes for another's. */
+#define SCRATCH_PREFIX ".pal-run."
+#define SCRATCH_NAME_SIZE 24
+#define SCRATCH_BASES 3
 struct scratch {
-    char path[64]; /* host directory that holds one for each scratch mount; "" = not made yet */
-    int fd, pipe;
+    int bases[SCRATCH_BASES];         /* where it may be made: O_PATH, or -1 */
+    char name[SCRATCH_NAME_SIZE + 1]; /* in `base`, the host directory that holds one for each scratch mount */
+    int base, fd, pipe;               /* fd -1: not made yet */
     pid_t janitor;
 };
 
@@ -60,6 +70,8 @@ struct tree {
 void tree_init(struct tree *tree);
 /* Adds one, or replaces the one at the same guest path.  `at` and `from` are kept.  NULL: there are too many. */
 struct mount *tree_add(struct tree *tree, enum mount_kind kind, const char *at, const char *from, bool writable);
+/* Takes away what is implied where a grant shows the same, by its own rules.  Only while nothing is open. */
+void tree_drop_implied(struct tree *tree);
 /* The mount that a guest path lies in (longest prefix), or NULL. */
 struct mount *tree_mount_of(const struct tree *tree, const char *path, size_t size);
 struct mount *tree_mount_at(const struct tree *tree, const char *path, size_t size);
@@ -67,7 +79,8 @@ struct mount *tree_mount_at(const struct tree *tree, const char *path, size_t si
 bool tree_is_above_mount(const struct tree *tree, const char *path, size_t size);
 /* The host's /proc, /dev and /sys are never shown: these paths are the libOS's, but for mounts inside them. */
 bool tree_is_libos_own(const struct tree *tree, const char *path, size_t size);
-/* O_PATH descriptor of the mount's root, which stays the tree's; or a negative errno. */
+/* O_PATH descriptor of the mount's root, which stays the tree's; or a negative errno.  A scratch mount's directory is made
+ * at the first call; the host's roots were opened by mounts_open. */
 int mount_root(struct tree *tree, struct mount *mount);
 /*
  * Where an open object lies: its guest path in `guest` (size returned) and its mount, of those whose root is open.
@@ -82,6 +95,11 @@ bool path_is_within(const char *path, size_t size, const char *prefix, size_t pr
  * absolute) or -ELOOP: it has a "..", which only a walk can take away.
  */
 ssize_t path_clean(char *out, size_t room, const char *path, size_t size, bool *trailing_slash);
+
+/* ---- grants.c ---------------------------------------------------------------------------------------------------- */
+
+/* Opens the roots of all mounts of the host, before a guest runs; ends pal-run where one is not safe to grant. */
+void mounts_open(struct tree *tree);
 
 /* ---- invalidate.c ------------------------------------------------------------------------------------------------ */
 
@@ -146,6 +164,8 @@ int mount_open(const struct mount *mount, const struct open_how *how);
 
 /* ---- scratch.c --------------------------------------------------------------------------------------------------- */
 
+/* Opens the folders in which it may be made, before a guest runs. */
+void scratch_prepare(struct scratch *scratch);
 /* The host directory of a scratch mount, made at the first call: O_PATH descriptor or a negative errno. */
 int scratch_root(struct tree *tree, const struct mount *mount);
 /* Has the janitor remove it all; it ends by itself and is the caller's child. */

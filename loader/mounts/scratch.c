@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -30,7 +31,7 @@ static bool flatten(int top, const char *name, unsigned long *counter)
 {
     bool moved_any = false;
     int fd = openat(top, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0 && errno == EACCES && fchmodat(top, name, 0700, 0) == 0)
+    if (fd < 0 && errno == EACCES && fchmodat(top, name, 0700, AT_SYMLINK_NOFOLLOW) == 0)
         fd = openat(top, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return false;
@@ -46,7 +47,7 @@ static bool flatten(int top, const char *name, unsigned long *counter)
         char moved[40];
         snprintf(moved, sizeof moved, "pal-run.%lu", (*counter)++);
         if (unlinkat(fd, entry->d_name, AT_REMOVEDIR) < 0) {
-            moved_any |= fchmodat(fd, entry->d_name, 0700, 0) == 0 && /* moving a directory writes its ".." */
+            moved_any |= fchmodat(fd, entry->d_name, 0700, AT_SYMLINK_NOFOLLOW) == 0 && /* moving writes its ".." */
                          syscall(SYS_renameat2, fd, entry->d_name, top, moved, RENAME_NOREPLACE) == 0;
         }
     }
@@ -91,12 +92,13 @@ static void janitor_run(const struct scratch *scratch, int pipe)
     setsid();
     dup2(pipe, 0);
     dup2(scratch->fd, 1);
-    syscall(SYS_close_range, 2, ~0u, 0);
+    dup2(scratch->base, 2);
+    syscall(SYS_close_range, 3, ~0u, 0);
     char byte;
-    while (read(0, &byte, 1) > 0 || errno == EINTR)
+    for (ssize_t n = 1; n > 0 || (n < 0 && errno == EINTR); n = read(0, &byte, 1))
         ;
     scratch_empty(1);
-    rmdir(scratch->path);
+    unlinkat(2, scratch->name, AT_REMOVEDIR);
     _exit(0);
 }
 
@@ -119,24 +121,68 @@ static int janitor_start(struct scratch *scratch)
 
 /* ---- The directories --------------------------------------------------------------------------------------------- */
 
+/* The folders where it may be made, held open: later, a guest may have changed what their names mean. */
+static bool is_usable(int fd, bool shared)
+{
+    struct stat status;
+    if (fstat(fd, &status) < 0 || !S_ISDIR(status.st_mode))
+        return false;
+    return status.st_uid == geteuid() || (shared && status.st_uid == 0);
+}
+
+void scratch_prepare(struct scratch *scratch)
+{
+    const char *const bases[SCRATCH_BASES] = {getenv("XDG_RUNTIME_DIR"), "/tmp", "/var/tmp"};
+    for (size_t i = 0; i < SCRATCH_BASES; i++) {
+        int fd = bases[i] && bases[i][0] == '/' ? open(bases[i], O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+        if (fd >= 0 && !is_usable(fd, i > 0)) {
+            close(fd);
+            fd = -1;
+        }
+        scratch->bases[i] = fd;
+    }
+}
+
+static void random_name(char name[SCRATCH_NAME_SIZE + 1])
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz234567";
+    uint8_t bytes[SCRATCH_NAME_SIZE] = {0};
+    size_t prefix = strlen(SCRATCH_PREFIX);
+    if (getrandom(bytes, sizeof bytes, GRND_NONBLOCK) < 0)
+        memcpy(bytes, &(uint64_t){(uint64_t)getpid() * 0x9e3779b97f4a7c15u}, sizeof(uint64_t));
+    memcpy(name, SCRATCH_PREFIX, prefix);
+    for (size_t i = prefix; i < SCRATCH_NAME_SIZE; i++)
+        name[i] = letters[bytes[i] % 32];
+    name[SCRATCH_NAME_SIZE] = 0;
+}
+
+/* Ours, empty and fresh, though others may write the folder it is in: its name is new, and not a symlink's. */
+static int make_in(struct scratch *scratch, int base)
+{
+    struct stat status;
+    random_name(scratch->name);
+    if (mkdirat(base, scratch->name, 0700) < 0)
+        return -errno;
+    int fd = openat(base, scratch->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd >= 0 && fstat(fd, &status) == 0 && status.st_uid == geteuid()) {
+        scratch->base = base;
+        return fd;
+    }
+    if (fd >= 0)
+        close(fd);
+    unlinkat(base, scratch->name, AT_REMOVEDIR);
+    return -EACCES;
+}
+
 static int scratch_make(struct scratch *scratch)
 {
-    const char *runtime = getenv("XDG_RUNTIME_DIR"), *bases[] = {runtime, "/tmp", "/var/tmp"};
-    for (size_t i = 0; i < sizeof bases / sizeof *bases && scratch->fd < 0; i++) {
-        if (!bases[i] || bases[i][0] != '/' || strlen(bases[i]) > sizeof scratch->path - 20)
-            continue;
-        snprintf(scratch->path, sizeof scratch->path, "%s/pal-run.XXXXXX", bases[i]);
-        if (!mkdtemp(scratch->path))
-            continue;
-        scratch->fd = open(scratch->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        if (scratch->fd < 0)
-            rmdir(scratch->path);
-    }
+    for (size_t i = 0; i < SCRATCH_BASES && scratch->fd < 0; i++)
+        scratch->fd = scratch->bases[i] < 0 ? -1 : make_in(scratch, scratch->bases[i]);
     if (scratch->fd < 0)
         return -EROFS;
     int error = janitor_start(scratch);
     if (error) {
-        rmdir(scratch->path);
+        unlinkat(scratch->base, scratch->name, AT_REMOVEDIR);
         close(scratch->fd);
         scratch->fd = -1;
     }
@@ -157,9 +203,7 @@ static void make_mount_points(const struct tree *tree, const struct mount *mount
             *slash = 0;
             mkdirat(root, path, 0755);
         }
-        struct stat status;
-        bool file = inner->kind == MOUNT_HOST && stat(inner->from, &status) == 0 && !S_ISDIR(status.st_mode);
-        if (file)
+        if (inner->kind == MOUNT_HOST && inner->root >= 0 && !inner->directory)
             mknodat(root, path, S_IFREG | 0644, 0);
         else
             mkdirat(root, path, 0755);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The table of mounts, and where in it a guest path lies.  Nothing here follows a symlink but mount_root. */
+/* The table of mounts, and where in it a guest path lies.  Nothing here follows a symlink. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -12,7 +12,7 @@
 void tree_init(struct tree *tree)
 {
     tree->count = 0;
-    tree->scratch = (struct scratch){.fd = -1, .pipe = -1};
+    tree->scratch = (struct scratch){.bases = {-1, -1, -1}, .base = -1, .fd = -1, .pipe = -1};
     tree->denials = (struct denials){.count = 0};
     tree->watcher.fd = tree->watcher.mounts = -1;
     tree->watcher.failed = false;
@@ -44,6 +44,32 @@ struct mount *tree_add(struct tree *tree, enum mount_kind kind, const char *at, 
         mount = &tree->mounts[tree->count++];
     *mount = (struct mount){.at = at, .from = from, .at_size = size, .kind = kind, .writable = writable, .root = -1};
     return mount;
+}
+
+/* Is what lies there shown by this grant, with nothing private between? */
+static bool is_shown_by(const struct tree *tree, const struct mount *granted, const struct mount *inner)
+{
+    for (size_t i = 0; i < tree->count; i++) {
+        const struct mount *other = &tree->mounts[i];
+        if (!other->implied && other->at_size > granted->at_size &&
+            path_is_within(inner->at, inner->at_size, other->at, other->at_size))
+            return false;
+    }
+    return path_is_within(inner->at, inner->at_size, granted->at, granted->at_size);
+}
+
+void tree_drop_implied(struct tree *tree)
+{
+    for (size_t i = 0; i < tree->count;) {
+        bool drop = false;
+        for (size_t j = 0; j < tree->count && !drop && tree->mounts[i].implied; j++)
+            drop = tree->mounts[j].granted && !strcmp(tree->mounts[j].at, tree->mounts[j].from) &&
+                   is_shown_by(tree, &tree->mounts[j], &tree->mounts[i]);
+        if (drop)
+            memmove(&tree->mounts[i], &tree->mounts[i + 1], (--tree->count - i) * sizeof *tree->mounts);
+        else
+            i++;
+    }
 }
 
 struct mount *tree_mount_of(const struct tree *tree, const char *path, size_t size)
@@ -82,17 +108,14 @@ int mount_root(struct tree *tree, struct mount *mount)
 {
     if (mount->root >= 0)
         return mount->root;
-    if (mount->kind == MOUNT_LINK)
-        return -ENOENT;
-    int fd = mount->kind == MOUNT_SCRATCH ? scratch_root(tree, mount) : open(mount->from, O_PATH | O_CLOEXEC);
+    if (mount->kind != MOUNT_SCRATCH)
+        return mount->error ? mount->error : -ENOENT;
+    int fd = scratch_root(tree, mount);
     if (fd < 0) {
-        tree->watcher.parts = 0; /* it may come to be there: nothing would tell */
-        return mount->kind == MOUNT_SCRATCH ? fd : -errno;
+        tree->watcher.parts = 0; /* it may be made later: nothing would tell */
+        return fd;
     }
-    struct stat status;
-    if (fstat(fd, &status) < 0)
-        return -errno;
-    mount->directory = S_ISDIR(status.st_mode);
+    mount->directory = true;
     return mount->root = fd;
 }
 
@@ -107,30 +130,41 @@ static size_t host_path(int fd, char path[PAL_PATH_MAX])
     return used;
 }
 
-/* The deepest root counts: a mount inside another's host directory has its own rules.  Of two at one place, either may
- * be used by name: so what one of them allows is allowed. */
+/* The guest path that a mount gives to a host path; 0 where it has none, or another mount lies over that. */
+static size_t guest_path(const struct tree *tree, const struct mount *mount, const char *path, size_t size,
+                         char guest[PAL_PATH_MAX])
+{
+    char root[PAL_PATH_MAX];
+    size_t root_size = mount->root >= 0 ? host_path(mount->root, root) : 0;
+    if (!root_size || !path_is_within(path, size, root, root_size))
+        return 0;
+    size_t base = mount->at_size == 1 ? 0 : mount->at_size, rest = root_size == 1 ? 0 : root_size;
+    if (base + size - rest >= PAL_PATH_MAX)
+        return 0;
+    memcpy(guest, mount->at, base);
+    memcpy(guest + base, path + rest, size - rest + 1);
+    size_t guest_size = base + size - rest;
+    if (!guest_size)
+        guest[guest_size++] = '/', guest[guest_size] = 0;
+    return tree_mount_of(tree, guest, guest_size) == mount ? guest_size : 0;
+}
+
+/* As by name: what one of its names allows is allowed. */
 ssize_t tree_locate(const struct tree *tree, int fd, struct mount **mount, char guest[PAL_PATH_MAX])
 {
-    char path[PAL_PATH_MAX], root[PAL_PATH_MAX];
+    char path[PAL_PATH_MAX], found[PAL_PATH_MAX];
     size_t size = host_path(fd, path), best = 0;
     *mount = NULL;
     for (size_t i = 0; i < tree->count && size; i++) {
         const struct mount *candidate = &tree->mounts[i];
-        size_t root_size = candidate->root >= 0 ? host_path(candidate->root, root) : 0;
-        if (!root_size || root_size < best || !path_is_within(path, size, root, root_size))
+        size_t found_size = guest_path(tree, candidate, path, size, found);
+        if (!found_size || (*mount && ((*mount)->writable || !candidate->writable)))
             continue;
-        if (root_size > best || !*mount || candidate->writable)
-            *mount = (struct mount *)candidate;
-        best = root_size;
+        *mount = (struct mount *)candidate;
+        memcpy(guest, found, found_size + 1);
+        best = found_size;
     }
-    if (!*mount)
-        return -ENOENT;
-    size_t base = (*mount)->at_size == 1 ? 0 : (*mount)->at_size, rest = best == 1 ? 0 : best;
-    if (base + size - rest >= PAL_PATH_MAX)
-        return -ENAMETOOLONG;
-    memcpy(guest, (*mount)->at, base);
-    memcpy(guest + base, path + rest, size - rest + 1);
-    return (ssize_t)(base + size - rest);
+    return *mount ? (ssize_t)best : -ENOENT;
 }
 
 ssize_t path_clean(char *out, size_t room, const char *path, size_t size, bool *trailing_slash)

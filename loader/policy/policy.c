@@ -125,7 +125,7 @@ static void add_folder(struct policy *policy, const char *folder)
         passwd = read_passwd();
     if (!policy_is_home(folder, policy->home, passwd)) {
         char *kept = must_copy(folder);
-        add(policy, MOUNT_HOST, kept, kept, false);
+        add(policy, MOUNT_HOST, kept, kept, false)->implied = true;
     }
 }
 
@@ -147,7 +147,7 @@ static void add_program(struct policy *policy, const char *path)
         add_program(policy, real);
     mount = tree_mount_of(&policy->tree, path, strlen(path));
     if (real && (!mount || mount->kind == MOUNT_SCRATCH) && !tree_is_libos_own(&policy->tree, path, strlen(path)))
-        add(policy, MOUNT_HOST, path, path, false);
+        add(policy, MOUNT_HOST, path, path, false)->implied = true;
 }
 
 /* HOME, or what /etc/passwd says: read here, since getpwuid would load half of NSS. */
@@ -247,13 +247,14 @@ static void add_option_mount(struct policy *policy, const struct option_mount *o
              strerror(errno));
     if (!S_ISDIR(status.st_mode) && !S_ISREG(status.st_mode))
         fail(EXIT_OWN_FAILURE, "--%s %s: neither a folder nor a plain file", option->writable ? "rw" : "ro", from);
-    add(policy, MOUNT_HOST, at, from, option->writable);
+    add(policy, MOUNT_HOST, at, from, option->writable)->granted = true;
 }
 
 void policy_options(struct policy *policy, const struct options *options)
 {
     for (size_t i = 0; i < options->mount_count; i++)
         add_option_mount(policy, &options->mounts[i]);
+    tree_drop_implied(&policy->tree);
     for (size_t i = 0; i < options->environment_count; i++)
         environment_set(policy, options->environment[i]);
     if (options->cwd)

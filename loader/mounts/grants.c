@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What is granted is fixed before a guest runs: every mount's root is opened here, once, and from then on a mount is its
+ * descriptor.  Nothing of the host is looked up by its text any more.
+ *
+ * A source may lie beneath a directory that the same policy lets the guest write.  An earlier run can have left a symlink
+ * there, to /etc for instance, and the invoker, who named the source, would be shown to grant that.  So within such a
+ * directory a source is free of symlinks, or pal-run does not start.  Where a source passes through such a directory is
+ * told by what the directories on the way are (device and inode), not by their names.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "loader/mounts/mounts.h"
+
+#define DEPTH_MAX 256
+#define LINKS_MAX 40
+
+/* From the host's root to a source, name by name. */
+struct source {
+    const struct tree *tree;
+    char rest[2 * PAL_PATH_MAX]; /* names still to go, at `at` */
+    size_t at, size;
+    int links;
+    size_t depth; /* of the directory reached so far, in steps[] */
+    struct step {
+        int fd;
+        const struct mount *within; /* the writable mount whose source this directory is, or lies in */
+    } steps[DEPTH_MAX];
+    const struct mount *within; /* of the directory in which the last name was found */
+};
+
+static const struct mount *writable_at(const struct tree *tree, const struct stat *status)
+{
+    for (size_t i = 0; i < tree->count; i++) {
+        const struct mount *mount = &tree->mounts[i];
+        if (mount->root >= 0 && mount->writable && mount->directory && mount->device == status->st_dev &&
+            mount->inode == status->st_ino)
+            return mount;
+    }
+    return NULL;
+}
+
+static int push(struct source *source, int fd, const struct stat *status)
+{
+    const struct mount *within = source->depth ? source->steps[source->depth - 1].within : NULL;
+    const struct mount *here = S_ISDIR(status->st_mode) ? writable_at(source->tree, status) : NULL;
+    if (source->depth == DEPTH_MAX) {
+        close(fd);
+        return -ENAMETOOLONG;
+    }
+    source->steps[source->depth++] = (struct step){fd, here ? here : within};
+    return 0;
+}
+
+static void drop_to(struct source *source, size_t depth)
+{
+    while (source->depth > depth)
+        close(source->steps[--source->depth].fd);
+}
+
+/* rest := target / rest. */
+static int expand(struct source *source, const char *target, size_t size)
+{
+    size_t left = source->size - source->at;
+    if (++source->links > LINKS_MAX)
+        return -ELOOP;
+    if (size + 1 + left >= sizeof source->rest)
+        return -ENAMETOOLONG;
+    memmove(source->rest + size + 1, source->rest + source->at, left);
+    memcpy(source->rest, target, size);
+    source->rest[size] = '/';
+    source->at = 0;
+    source->size = size + 1 + left;
+    if (target[0] == '/')
+        drop_to(source, 1);
+    return 0;
+}
+
+static int step(struct source *source, const char *name)
+{
+    const struct step *directory = &source->steps[source->depth - 1];
+    struct stat status;
+    source->within = directory->within;
+    int fd = openat(directory->fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    if (fstat(fd, &status) < 0 || !S_ISLNK(status.st_mode))
+        return push(source, fd, &status);
+    char target[PAL_PATH_MAX];
+    ssize_t size = readlinkat(fd, "", target, sizeof target);
+    close(fd);
+    if (directory->within)
+        return -EXDEV;
+    return size <= 0 || size == sizeof target ? -ELOOP : expand(source, target, (size_t)size);
+}
+
+static int walk(struct source *source)
+{
+    while (source->at < source->size) {
+        char name[NAME_ROOM];
+        const char *start = source->rest + source->at;
+        size_t size = 0;
+        while (source->at + size < source->size && start[size] != '/')
+            size++;
+        source->at += size + (source->at + size < source->size); /* and its slash */
+        if (!size || (size == 1 && start[0] == '.'))
+            continue;
+        if (size >= sizeof name)
+            return -ENAMETOOLONG;
+        memcpy(name, start, size);
+        name[size] = 0;
+        if (!strcmp(name, "..")) {
+            drop_to(source, source->depth > 1 ? source->depth - 1 : 1);
+            continue;
+        }
+        int error = step(source, name);
+        if (error)
+            return error;
+    }
+    return 0;
+}
+
+/* O_PATH, or -EXDEV: a symlink lies in source->within. */
+static int open_source(struct source *source, const char *path)
+{
+    struct stat status;
+    source->depth = source->at = 0;
+    source->links = 0;
+    source->within = NULL;
+    source->size = strlen(path);
+    if (source->size >= PAL_PATH_MAX)
+        return -ENAMETOOLONG;
+    memcpy(source->rest, path, source->size);
+    int root = open("/", O_PATH | O_CLOEXEC);
+    if (root < 0 || fstat(root, &status) < 0)
+        return -errno;
+    int error = push(source, root, &status);
+    if (!error)
+        error = walk(source);
+    int fd = error ? error : source->steps[source->depth - 1].fd;
+    if (!error)
+        source->depth--;
+    drop_to(source, 0);
+    return fd;
+}
+
+static int note(struct mount *mount, int fd)
+{
+    struct stat status;
+    if (fd < 0 || fstat(fd, &status) < 0)
+        return fd < 0 ? fd : -errno;
+    if (mount->root >= 0)
+        close(mount->root);
+    mount->root = fd;
+    mount->device = status.st_dev;
+    mount->inode = status.st_ino;
+    mount->directory = S_ISDIR(status.st_mode);
+    return 0;
+}
+
+/* Another mount covers the source where the guest could write it: a mount point can be neither renamed nor removed. */
+static bool is_covered(const struct tree *tree, const struct mount *outer, const struct mount *inner)
+{
+    size_t from = strlen(outer->from), base = outer->at_size == 1 ? 0 : outer->at_size;
+    char path[2 * PAL_PATH_MAX];
+    if (!path_is_within(inner->from, strlen(inner->from), outer->from, from))
+        return false;
+    const char *rest = inner->from + (from == 1 ? 0 : from);
+    memcpy(path, outer->at, base);
+    strcpy(path + base, rest);
+    return tree_mount_at(tree, path, strlen(path)) != NULL;
+}
+
+/* The careful way: what lies in a writable mount's source has no symlink. */
+static void reopen(struct tree *tree, struct mount *mount)
+{
+    static struct source source;
+    source.tree = tree;
+    int fd = open_source(&source, mount->from);
+    if (fd == -EXDEV && source.within)
+        fail(EXIT_OWN_FAILURE, "%s: its source %s passes a symlink in %s, which the guest may write: name what it leads to",
+             mount->at, mount->from, source.within->from);
+    int error = note(mount, fd);
+    if (error)
+        fail(EXIT_OWN_FAILURE, "%s: can't be opened: %s", mount->from, strerror(-error));
+    if (source.within && !is_covered(tree, source.within, mount))
+        warn("%s: its source %s lies in %s, which the guest may write: it decides what later runs are shown there",
+             mount->at, mount->from, source.within->from);
+}
+
+void mounts_open(struct tree *tree)
+{
+    scratch_prepare(&tree->scratch);
+    size_t host = 0, writable = 0;
+    for (size_t i = 0; i < tree->count; i++) {
+        struct mount *mount = &tree->mounts[i];
+        if (mount->kind != MOUNT_HOST)
+            continue;
+        int fd = open(mount->from, O_PATH | O_CLOEXEC);
+        mount->error = note(mount, fd < 0 ? -errno : fd); /* not every host has an /etc: then it stays missing */
+        host++;
+        writable += !mount->error && mount->writable && mount->directory;
+    }
+    for (size_t i = 0; i < tree->count && writable && host > 1; i++)
+        if (tree->mounts[i].root >= 0)
+            reopen(tree, &tree->mounts[i]);
+}
