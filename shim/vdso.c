@@ -6,6 +6,7 @@
  */
 #include "libos/syscalls.h"
 #include "libos/mm/mm.h"
+#include "libos/process/process.h"
 
 extern const char vdso_image[], vdso_image_end[], vdso_slots[];
 

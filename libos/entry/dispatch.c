@@ -7,6 +7,9 @@
 #include "libos/fs/vfs.h"
 #include "libos/task/task.h"
 #include "shim/rewrite/rewrite.h"
+#include "libos/signal/signal.h"
+#include "libos/mm/mm.h"
+#include "libos/entry/entry.h"
 
 typedef int64_t (*call_function)(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t);
 
@@ -46,7 +49,6 @@ const call_function libos_calls[LIBOS_CALLS] = {
 #define TRAP_DEBUG 1 /* the CPU's vector */
 
 bool libos_dispatch_slowly; /* --trace or --stats */
-bool libos_direct;          /* --trace and --stats want to see every call, and a host must be up to it */
 
 static int64_t call(const struct frame *frame)
 {
@@ -99,29 +101,10 @@ int64_t libos_syscall(struct frame *frame)
     return result;
 }
 
-uint64_t call_deadline(uint64_t timeout_ns)
-{
-    struct thread *thread = current();
-    if (timeout_ns == UINT64_MAX)
-        return PAL_FOREVER;
-    if (!thread->deadline_valid) {
-        uint64_t now = 0;
-        PAL->clock_get(PAL_CLOCK_MONOTONIC, &now);
-        thread->deadline = timeout_ns > PAL_FOREVER - 1 - now ? PAL_FOREVER - 1 : now + timeout_ns;
-    }
-    return thread->deadline;
-}
-
 /* No call of the libOS leaves the guest a restart block: a restart without a handler happens in finish(). */
 int64_t sys_restart_syscall(void)
 {
     return -EINTR;
-}
-
-void frame_set_rip(struct frame *frame, guest_t rip)
-{
-    frame->regs.rip = rip;
-    frame->resume = site_resume(rip);
 }
 
 static void frame_from_saved(struct frame *frame)

@@ -2,13 +2,11 @@
 /* The image's header, and the start of the first process. */
 #include "libos/fs/vfs.h"
 #include "libos/mm/mm.h"
-#include "libos/pseudofs/tree.h"
+#include "libos/pseudofs/pseudofs.h"
 #include "libos/task/task.h"
-#include "libos/lib/stats.h"
-
-const struct pal_api *PAL;
-const struct pal_boot *boot;
-extern bool libos_dispatch_slowly;
+#include "libos/lib/lib.h"
+#include "libos/process/process.h"
+#include "libos/entry/entry.h"
 
 static void start(const struct pal_api *api, const struct pal_boot *from) __attribute__((noreturn));
 

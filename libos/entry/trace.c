@@ -2,7 +2,8 @@
 /* --trace: one line a call, arguments by their kinds in the call table.  --stats: see stats.c. */
 #include "libos/syscalls.h"
 #include "libos/task/task.h"
-#include "libos/lib/stats.h"
+#include "libos/lib/lib.h"
+#include "libos/entry/entry.h"
 
 enum kind {
     KIND_END, KIND_FD, KIND_INT, KIND_UINT, KIND_LONG, KIND_SIZE, KIND_FLAGS, KIND_MODE, KIND_SIG, KIND_PID, KIND_PTR,
@@ -97,10 +98,4 @@ void trace_call(const struct frame *frame, int64_t result)
         stats_count(frame);
     if (boot->trace)
         trace_line(frame, (uint32_t)frame->number, result);
-}
-
-void note_unsupported(const char *what, uint64_t value)
-{
-    if (boot->trace || boot->stats)
-        log_line("pal-run: not served: %s 0x%lx", what, (unsigned long)value);
 }

@@ -2,6 +2,7 @@
 /* fcntl(2), and the requests of ioctl(2) that are about the descriptor or its description's flags. */
 #include "libos/syscalls.h"
 #include "libos/fs/vfs.h"
+#include "libos/task/task.h"
 
 #define CHANGEABLE (O_APPEND | O_NONBLOCK)
 

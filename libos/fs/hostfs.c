@@ -5,8 +5,7 @@
  * does.
  */
 #include "libos/fs/vfs.h"
-#include "libos/tty/termios.h"
-#include "libos/tty/job_control.h"
+#include "libos/tty/tty.h"
 #include "libos/net/socket.h"
 
 int64_t handle_read(pal_handle_t handle, const struct pal_vector *vector, uint32_t count, int64_t offset)

@@ -10,6 +10,7 @@
 #include "libos/fs/fd.h"
 #include "libos/task/task.h"
 #include "libos/poll/readiness.h"
+#include "libos/signal/signal.h"
 
 /* On Linux plain files can't be interrupted, nor can who finds bytes, or room for some: here an interrupt that a call
  * met before it began ends it, too, and then it is run again. */

@@ -8,6 +8,7 @@
 #include "libos/fs/sendfile.h"
 #include "libos/task/task.h"
 #include "libos/poll/readiness.h"
+#include "libos/signal/signal.h"
 
 #define SPLICE_F_NONBLOCK 2u
 #define SPLICE_F_KNOWN 15u

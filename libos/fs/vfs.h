@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Open file descriptions, descriptor tables, names. */
-#ifndef LIBOS_FILES_H
-#define LIBOS_FILES_H
+#ifndef LIBOS_VFS_H
+#define LIBOS_VFS_H
 
 #include "libos/abi/file.h"
-#include "libos/libos.h"
+#include "libos/lib/lib.h"
 
 struct file;
 
@@ -47,14 +47,12 @@ struct file {
     char *path;       /* absolute guest path it was opened by, or NULL.  Stale once it, or a folder above, is renamed */
 };
 
-extern bool libos_direct; /* reads and writes that need nothing of the libOS may go straight to the host */
 enum file_direct { DIRECT_READ = 1, DIRECT_WRITE = 2, DIRECT_PREAD = 4, DIRECT_PWRITE = 8 }; /* entry.S knows them */
 
 static inline bool file_readable(const struct file *file) { return ((file->flags + 1) & 1u) != 0; } /* RDONLY or RDWR */
 static inline bool file_writable(const struct file *file) { return ((file->flags + 1) & 2u) != 0; } /* WRONLY or RDWR */
 
 /* fd.c */
-uint64_t fd_limit(void);        /* limits.c: RLIMIT_NOFILE, soft; at most boot->file_limit */
 /* One reference.  NULL = no memory: the handle stays the caller's. */
 struct file *file_new(const struct file_ops *ops, pal_handle_t handle, uint32_t flags);
 void file_ops_set(struct file *file, const struct file_ops *ops); /* of a file that nobody else has yet, or alone */
@@ -81,7 +79,7 @@ int64_t fd_flags(int fd, bool change, uint32_t flags); /* FD_CLOEXEC: get, or ch
 int64_t file_status_flags(struct file *file);
 int64_t file_set_status_flags(struct file *file, uint32_t flags, uint32_t mask); /* O_APPEND, O_NONBLOCK of mask */
 
-/* hostfile.c: files of the host behind a handle. */
+/* hostfs.c: files of the host behind a handle. */
 int64_t handle_read(pal_handle_t handle, const struct pal_vector *vector, uint32_t count, int64_t offset);
 int64_t handle_write(pal_handle_t handle, const struct pal_vector *vector, uint32_t count, int64_t offset);
 const struct file_ops *host_ops(uint32_t type); /* by pal_file_type */
@@ -178,7 +176,7 @@ typedef int64_t name_step(const struct filesystem *fs, struct name *name, void *
 /* One call on a name, of each file system that it leads through: the last one's result.  The name moves along. */
 int64_t name_walk(struct name *name, name_step *step, void *argument, struct pal_path_buffer *follow);
 
-/* kept.c: what the host says of a name that is not the libOS's own, kept for as long as that is right.  As
+/* dcache.c: what the host says of a name that is not the libOS's own, kept for as long as that is right.  As
  * PAL->attributes_get and PAL->name_read. */
 int64_t host_name_attributes(struct name *name, struct pal_attributes *out, struct pal_path_buffer *escape);
 int64_t host_name_read(struct name *name, struct pal_path_buffer *out);
@@ -186,10 +184,13 @@ int64_t host_name_read(struct name *name, struct pal_path_buffer *out);
 #define KEPT_NOTHING (-4096) /* no errno */
 int64_t kept_attributes(const struct name *name, struct pal_attributes *out);
 int64_t kept_attributes_ask(const struct name *name, struct pal_attributes *out);
+/* The first process makes room at `at`; returns its end. */
+struct kept_state;
+uint64_t kept_init(uint64_t at, struct kept_state *state);
 void kept_mapped(void); /* a file was mapped so that memory writes change it: see PAL_LASTING_WRITABLE */
 
-/* spare.c: handles of plain files opened for reading, kept from a close to the next open. */
-extern const struct file_ops spare_ops; /* hostfile.c */
+/* handle_cache.c: handles of plain files opened for reading, kept from a close to the next open. */
+extern const struct file_ops spare_ops; /* hostfs.c */
 bool spare_allowed(uint32_t flags);     /* O_*: may a file that is opened so have one? */
 /* A file at offset 0, or NULL.  path: as it was opened by.  kept: what the name means now, by an answer that holds. */
 struct file *spare_take(const char *path, const struct pal_attributes *kept, uint32_t flags);
@@ -201,7 +202,7 @@ void spare_end_all(void);               /* before the first record lock */
 void spare_fork(void);                  /* just before the host forks; in the child: */
 void spare_fork_child(void);
 
-/* names.c: a socket's name, for bind(2); -EEXIST.  `name` becomes the place where it is. */
+/* namei.c: a socket's name, for bind(2); -EEXIST.  `name` becomes the place where it is. */
 int64_t name_make_socket(struct name *name, uint32_t mode);
 
 /* setattr.c */
@@ -218,18 +219,27 @@ int64_t attributes_allow(const struct pal_attributes *attributes, uint32_t mode,
 int64_t file_open(const char *path, uint32_t flags, uint32_t mode, uint32_t purpose, struct file **out);
 int64_t name_open(struct name *name, uint32_t flags, uint32_t mode, uint32_t purpose, struct file **out);
 
-/* rw.c: kernel-buffer read at an offset; short only at the end of the file. */
+/* read_write.c: kernel-buffer read at an offset; short only at the end of the file. */
 int64_t file_read_at(struct file *file, void *buffer, uint64_t size, uint64_t offset);
 int64_t file_read(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset);
 int64_t file_write(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset);
-/* read, write, pread, pwrite: what is left to do after their kind's function gave `result` (see rw.c); any other
+/* read, write, pread, pwrite: what is left to do after their kind's function gave `result` (see read_write.c); any other
  * number's result comes back as it is. */
 int64_t rw_settle(uint32_t number, int32_t fd, int64_t result);
 /* readv's vectors: copied to few (room for FEW_VECTORS) or to the heap; ranges checked, sizes cut to MAX_RW_COUNT. */
 #define FEW_VECTORS 8
 int64_t vectors_from_guest(guest_t from, uint64_t count, struct pal_vector *few, struct pal_vector **out);
 
-/* lock_file.c */
+/* locks.c */
 int64_t file_record_lock(struct file *file, int command, guest_t argument);
 void file_drop_record_locks(struct file *file); /* at close */
+
+/* anonymous.c */
+/* fstat and lseek of objects without a name (anon_inode). */
+int64_t anonymous_attributes(struct file *file, struct pal_attributes *out);
+int64_t anonymous_seek(struct file *file, int64_t offset, int whence);
+
+/* ioctl.c */
+int64_t plain_ioctl(struct file *file, uint32_t request, guest_t argument); /* FIONREAD and the like */
+int64_t number_to_guest(int64_t number, guest_t argument); /* as an int; an error is handed on */
 #endif

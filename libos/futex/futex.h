@@ -3,7 +3,7 @@
 #ifndef LIBOS_FUTEX_H
 #define LIBOS_FUTEX_H
 
-#include "libos/libos.h"
+#include "libos/lib/lib.h"
 
 #define FUTEX_WAIT 0
 #define FUTEX_WAKE 1

@@ -15,7 +15,7 @@
 #ifndef LIBOS_IPC_H
 #define LIBOS_IPC_H
 
-#include "libos/libos.h"
+#include "libos/lib/lib.h"
 
 /* linux/ipc.h */
 #define IPC_PRIVATE 0
@@ -141,4 +141,9 @@ struct ipc_queue *sysv_msg_queue(struct ipc_object *object);
 struct ipc_queue *mqueue_queue(struct ipc_object *object);
 /* sysv_shm.c: the segment that a file stands for was mapped by shmat. */
 extern const struct file_ops sysv_shm_ops;
+
+/* posix_mq.c */
+extern const struct file_ops mqueue_ops;
+uint64_t mqueue_deadline(struct file *file);
+uint64_t mqueue_edge(struct file *file);
 #endif

@@ -15,6 +15,7 @@
 #include "libos/ipc/ipc.h"
 #include "libos/process/process.h"
 #include "libos/poll/readiness.h"
+#include "libos/signal/signal.h"
 
 #define SLOTS 256u /* fs.mqueue.queues_max */
 #define NAME_SIZE 256u

@@ -4,7 +4,7 @@
  * of free runs ordered by address.  Memory is committed as the top moves up and stays committed: what a picoprocess
  * once needed it will need again, and fork shares untouched pages.
  */
-#include "libos/libos.h"
+#include "libos/lib/lib.h"
 
 #define COMMIT_STEP (256 * 1024ull)
 #define CHUNK (16 * 1024ull)

@@ -6,7 +6,7 @@
 #ifndef LIBOS_HASH_H
 #define LIBOS_HASH_H
 
-#include "libos/libos.h"
+#include "libos/lib/lib.h"
 
 struct hash_node {
     struct hash_node *next;

@@ -8,7 +8,7 @@
  * go of theirs (fork.c).  Each thread counts what it holds; its count goes up before, and the gate is read after, the
  * locked instruction that takes a mutex, so either the thread or the fork sees the other.
  */
-#include "libos/libos.h"
+#include "libos/lib/lib.h"
 
 uint64_t fork_gate; /* the block of the thread that forks, or 0 */
 uint32_t fork_gate_waiters;

@@ -3,7 +3,7 @@
  * --stats.  Without it nothing here runs: calls are counted on dispatch's slow path, PAL calls by stubs (shim/count.S)
  * that the libOS then has in place of the PAL's table.  Increments that threads lose are no matter.
  */
-#include "libos/lib/stats.h"
+#include "libos/lib/lib.h"
 #include "libos/task/task.h"
 #include "shim/rewrite/rewrite.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* C's memory and string functions, and a small printf: the libOS links nothing. */
-#include "libos/libos.h"
+#include "libos/lib/lib.h"
 
 void *memcpy(void *restrict to, const void *restrict from, size_t size)
 {
@@ -190,29 +190,4 @@ int format(char *to, size_t size, const char *pattern, ...)
     int n = format_list(to, size, pattern, list);
     va_end(list);
     return n;
-}
-
-static void log_list(const char *pattern, va_list list)
-{
-    char line[512];
-    size_t wanted = (size_t)format_list(line, sizeof line - 1, pattern, list), n = MIN(wanted, sizeof line - 2);
-    line[n++] = '\n';
-    PAL->stream_write(boot->log, (uint64_t)(uintptr_t)line, n, -1);
-}
-
-void log_line(const char *pattern, ...)
-{
-    va_list list;
-    va_start(list, pattern);
-    log_list(pattern, list);
-    va_end(list);
-}
-
-void panic(const char *pattern, ...)
-{
-    va_list list;
-    va_start(list, pattern);
-    log_list(pattern, list);
-    va_end(list);
-    PAL->process_exit(125);
 }

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* The guest's address space (mm) and loading a program into it.  There is one mm in a picoprocess. */
-#ifndef LIBOS_MEMORY_H
-#define LIBOS_MEMORY_H
+/* The guest's address space.  There is one mm in a picoprocess. */
+#ifndef LIBOS_MM_H
+#define LIBOS_MM_H
 
-#include "libos/libos.h"
+#include "libos/lib/lib.h"
+
+struct shared_process;
 
 /* mman.h */
 #define PROT_READ 1u
@@ -46,7 +48,8 @@ struct vma {
     const char *name;           /* "[heap]", "[stack]", "[vdso]" or NULL */
 };
 
-/* map.c, protect.c, remap.c, advise.c */
+/* ---- mmap.c, mprotect.c, mremap.c, madvise.c --------------------------------------------------------------------- */
+
 void mm_init(void);
 /* Kernel-side mmap(2) with a file already looked up (a reference is taken if kept).  Address or -errno. */
 int64_t mm_map(guest_t address, uint64_t size, uint32_t protection, uint32_t flags, struct file *file, uint64_t offset,
@@ -73,19 +76,19 @@ extern bool mm_no_randomize; /* personality(2)'s ADDR_NO_RANDOMIZE: from the nex
 /* A fault of the guest at `address`: true if it was the stack growing, and the guest can go on. */
 bool mm_fault_grows_stack(guest_t address, guest_t stack_pointer);
 
-/* exec.c, start.c.  `path` is absolute; `given` is the name as the guest gave it (AT_EXECFN, a script's $0, comm;
- * execveat: /dev/fd/N or /dev/fd/N/NAME).  Strings are copied by exec_prepare.  Prepare may fail and leaves everything
- * as it was; commit can't (it kills the process if the host refuses).  It sets current()->name and fills the frame for
- * the new program. */
-struct exec_image;
-int64_t exec_prepare(const char *path, const char *given, guest_t argv, guest_t envp, struct exec_image **out);
-int64_t exec_prepare_boot(struct exec_image **out); /* the first program, from boot */
-void exec_drop(struct exec_image *image);
-/* Caller has made the process single-threaded (process.c does). */
-void exec_commit(struct exec_image *image, struct frame *frame);
-/* shim/vdso.c: maps the libOS's vDSO; its address, or 0 (the program then makes calls).  Absent,
- * start.c's own gives 0. */
-guest_t vdso_map(void);
+/* ---- exe.c ------------------------------------------------------------------------------------------------------- */
+
 /* The running program's canonical path, for /proc/self/exe: good until the next exec. */
 const char *exec_path(void);
+/* exec: `path` is alloc'd, and exe.c's from here on.  The process has one thread, perhaps forked while others ran. */
+void exec_path_set(char *path);
+
+/* ---- text.c: call sites are rewritten ---------------------------------------------------------------------------- */
+
+void rewrite_init(void);
+extern bool rewriting; /* sites that trap are rewritten */
+void rewrite_trapped(uint64_t after); /* a site trapped: RIP behind it */
+void rewrite_before_fork(struct shared_process *self); /* caller holds nothing */
+void rewrite_fork_child(struct shared_process *parent_slot);
+
 #endif

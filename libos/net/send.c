@@ -4,6 +4,7 @@
 #include "libos/task/task.h"
 #include "libos/net/socket.h"
 #include "libos/poll/readiness.h"
+#include "libos/signal/signal.h"
 
 #define MESSAGES_MOST 1024u /* of sendmmsg */
 #define GATHER_MOST (16u << 20) /* more than any socket of the host's takes at once */

@@ -6,7 +6,7 @@
  */
 #include "libos/net/socket.h"
 #include "libos/syscalls.h"
-#include "libos/tty/termios.h"
+#include "libos/tty/tty.h"
 #include "libos/task/task.h"
 #include "libos/poll/readiness.h"
 

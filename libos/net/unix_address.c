@@ -4,6 +4,7 @@
 #include "libos/task/task.h"
 #include "libos/net/socket.h"
 #include "libos/poll/readiness.h"
+#include "libos/pseudofs/pseudofs.h"
 
 #define PATH_AT sizeof(uint16_t)  /* offsetof(struct sockaddr_un, sun_path) */
 #define PATH_MOST (ADDRESS_MOST - PATH_AT)

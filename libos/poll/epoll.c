@@ -11,6 +11,7 @@
  */
 #include "libos/syscalls.h"
 #include "libos/poll/epoll.h"
+#include "libos/signal/signal.h"
 
 #define EPOLL_CTL_ADD 1
 #define EPOLL_CTL_DEL 2

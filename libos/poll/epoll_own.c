@@ -3,6 +3,7 @@
 #include "libos/poll/epoll.h"
 #include "libos/signal/signal.h"
 #include "libos/task/table.h"
+#include "libos/process/process.h"
 
 #define LOOK_AGAIN_NS 20000000ull /* as pidfd.c's */
 

@@ -2,6 +2,7 @@
 /* poll, ppoll, select, pselect6: one host wait for all that have a handle; the rest is asked here (wait.h). */
 #include "libos/syscalls.h"
 #include "libos/poll/readiness.h"
+#include "libos/signal/signal.h"
 
 #define FEW 32u
 #define SECOND_NS 1000000000ull

@@ -3,6 +3,7 @@
 #include "libos/abi/signal.h"
 #include "libos/syscalls.h"
 #include "libos/poll/readiness.h"
+#include "libos/signal/signal.h"
 
 /* struct signalfd_siginfo */
 struct guest_siginfo {
@@ -18,7 +19,6 @@ struct guest_siginfo {
 };
 _Static_assert(sizeof(struct guest_siginfo) == 128 && offsetof(struct guest_siginfo, pointer) == 48, "ABI");
 
-#define UNBLOCKABLE (1ull << (SIGKILL - 1) | 1ull << (SIGSTOP - 1))
 
 struct signal_reader {
     sigset_t mask;

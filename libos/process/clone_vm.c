@@ -9,6 +9,7 @@
 #include "libos/syscalls.h"
 #include "libos/fs/vfs.h"
 #include "libos/process/process.h"
+#include "libos/signal/signal.h"
 
 static struct shared_process *slot_new(const struct clone_request *request)
 {

@@ -11,6 +11,7 @@
 #include "libos/fs/vfs.h"
 #include "libos/task/task.h"
 #include "libos/mm/vma.h"
+#include "libos/process/process.h"
 
 #define PIE_BASE 0x555555554000ull /* ELF_ET_DYN_BASE: two thirds of the address space */
 #define RANDOM_PAGES_MMAP ((1ull << 28) - 1)
@@ -25,42 +26,10 @@ static uint64_t random_pages(const struct exec_image *image, enum random_use use
     return mm_no_randomize ? 0 : (image->random[use] & mask) * PAGE_SIZE;
 }
 
-/* ---- The path of the running program ---- */
-
-static struct mutex path_lock;
-static char *running; /* guarded by path_lock */
-static bool running_is_canonical;
-
-/* Asked of the host when first wanted: most programs never look. */
-const char *exec_path(void)
-{
-    mutex_lock(&path_lock);
-    if (running && !running_is_canonical) {
-        struct pal_name name = {.path = running, .size = (uint32_t)strlen(running)};
-        struct pal_path_buffer *buffer = alloc(sizeof *buffer);
-        if (buffer && PAL->name_read(&name, buffer) >= 0 && buffer->size < sizeof buffer->bytes) {
-            buffer->bytes[buffer->size] = '\0';
-            char *canonical = alloc_copy(buffer->bytes, buffer->size + 1);
-            if (canonical) {
-                release(running);
-                running = canonical;
-            }
-        }
-        release(buffer);
-        running_is_canonical = true;
-    }
-    const char *path = running ? running : "";
-    mutex_unlock(&path_lock);
-    return path;
-}
-
 static void set_names(struct exec_image *image)
 {
-    mutex_reset(&path_lock); /* the process is single-threaded now, perhaps forked while another thread held it */
-    release(running);
-    running = image->path;
+    exec_path_set(image->path);
     image->path = NULL;
-    running_is_canonical = false;
     const char *slash = strrchr(image->given, '/');
     format(current()->name, sizeof current()->name, "%s", slash ? slash + 1 : image->given);
 }

@@ -8,6 +8,7 @@
 #include "libos/fs/vfs.h"
 #include "libos/task/task.h"
 #include "libos/mm/vma.h"
+#include "libos/process/process.h"
 
 #define STRING_MAX 131072u         /* MAX_ARG_STRLEN */
 #define STRINGS_MIN 131072ull      /* ARG_MAX */

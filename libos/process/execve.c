@@ -10,7 +10,8 @@
 #include "libos/fs/vfs.h"
 #include "libos/mm/mm.h"
 #include "libos/process/process.h"
-#include "libos/lib/stats.h"
+#include "libos/lib/lib.h"
+#include "libos/signal/signal.h"
 
 #define XSAVE_HEADER_END 576
 #define XSAVE_MXCSR 24

@@ -9,9 +9,10 @@
 #include "libos/ipc/ipc.h"
 #include "libos/mm/mm.h"
 #include "libos/process/process.h"
-#include "libos/lib/stats.h"
+#include "libos/lib/lib.h"
 #include "libos/poll/readiness.h"
 #include "shim/rewrite/rewrite.h"
+#include "libos/signal/signal.h"
 
 /* ---- The gate: see lock.c ---------------------------------------------------------------------------------------- */
 

@@ -8,7 +8,7 @@
  */
 #include "libos/syscalls.h"
 #include "libos/process/process.h"
-#include "libos/pseudofs/tree.h"
+#include "libos/pseudofs/pseudofs.h"
 #include "libos/poll/readiness.h"
 
 #define LOOK_AGAIN_NS 20000000ull

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What programs ask about the system and themselves: uname, sysinfo, prctl, personality, random bytes, barriers. */
+/* What programs ask about the system and themselves: sysinfo, prctl, personality, random bytes, barriers. */
 #include "libos/syscalls.h"
 #include "libos/mm/mm.h"
 #include "libos/task/task.h"
@@ -7,13 +7,8 @@
 
 #define NS 1000000000ull
 #define DEFAULT_MEMORY (8ull << 30) /* /proc/meminfo's, where the manifest sets no limit */
-#define NAME_SIZE 65u
 
 /* ---- The system ------------------------------------------------------------------------------------------------ */
-
-struct utsname { char system[NAME_SIZE], node[NAME_SIZE], release[NAME_SIZE], version[NAME_SIZE], machine[NAME_SIZE],
-                 domain[NAME_SIZE]; };
-_Static_assert(sizeof(struct utsname) == 390, "ABI");
 
 struct sysinfo {
     int64_t uptime;
@@ -24,31 +19,6 @@ struct sysinfo {
     uint32_t unit, pad3;
 };
 _Static_assert(sizeof(struct sysinfo) == 112, "ABI");
-
-const char *host_name(void)
-{
-    return boot->hostname && *boot->hostname ? boot->hostname : "localhost";
-}
-
-int64_t sys_uname(guest_t name)
-{
-    struct utsname out;
-    memset(&out, 0, sizeof(out));
-    format(out.system, NAME_SIZE, "Linux");
-    format(out.node, NAME_SIZE, "%s", host_name());
-    format(out.release, NAME_SIZE, "%s", KERNEL_RELEASE);
-    format(out.version, NAME_SIZE, "%s", KERNEL_VERSION);
-    format(out.machine, NAME_SIZE, "x86_64");
-    format(out.domain, NAME_SIZE, "(none)");
-    return copy_out(name, &out, sizeof(out));
-}
-
-/* The name belongs to whoever set up the sandbox. */
-int64_t sys_sethostname(guest_t name, uint64_t size)
-{
-    (void)name;
-    return size >= NAME_SIZE ? -EINVAL : -EPERM;
-}
 
 int64_t sys_sysinfo(guest_t info)
 {

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* What process.c, thread.c, fork.c, children.c and exec_call.c share among themselves.  Others include
- * process.h only. */
-#ifndef LIBOS_PROCESS_OWN_H
-#define LIBOS_PROCESS_OWN_H
+/* What happens to a process: fork, exec, exit, wait. */
+#ifndef LIBOS_PROCESS_H
+#define LIBOS_PROCESS_H
 
 #include "libos/abi/process.h"
 #include "libos/abi/signal.h"
-#include "libos/task/task.h"
 #include "libos/task/table.h"
+#include "libos/task/task.h"
 
 #define CLONE_VM 0x100ull
 #define CLONE_FS 0x200ull
@@ -55,17 +54,22 @@ static inline uint64_t fs_base(void)
     return base;
 }
 
-/* process.c */
-extern struct process *processes;     /* of this picoprocess, guarded by processes_lock.  Order: before process.lock */
-extern struct mutex processes_lock;
-void process_link(struct process *process);
-void process_unlink(struct process *process);
-struct process *process_real(void);   /* the one that is no virtual child: the host's children are its */
-uint32_t process_real_pid(void);
-void process_end(struct thread *thread, uint32_t status) __attribute__((noreturn));
-void process_set_name(struct thread *thread, const char *path); /* comm, from a path's last name */
+#define WAIT_SIGNALED(status) (((status) & 0x7f) && ((status) & 0x7f) != 0x7f)
 
-/* thread.c */
+/* ---- exit.c ------------------------------------------------------------------------------------------------------ */
+
+void process_init(void); /* the first process and thread; current() works from here on */
+/* Ends the process.  status in wait(2)'s encoding. */
+void process_exit_group(uint32_t status) __attribute__((noreturn));
+void process_end(struct thread *thread, uint32_t status) __attribute__((noreturn));
+void process_await_virtual(struct process *process); /* till it has no virtual children any more */
+
+/* ---- thread.c ---------------------------------------------------------------------------------------------------- */
+
+/* exec: the other threads of the process leave before this returns;
+ * 0 or -EAGAIN when another exec or exit came first. */
+int64_t process_make_single(void);
+void thread_leave_if_exiting(void);        /* another thread called exit_group or exec: does not return then */
 struct thread *thread_new(void);           /* with a libOS stack and a block; NULL = no memory */
 void thread_drop(struct thread *thread);   /* one that is in no list and has no host thread */
 /* As `from` is, but for what the request says; it returns 0 from the call that `from` is in. */
@@ -85,14 +89,15 @@ uint64_t thread_top(struct thread *thread); /* of its libOS stack */
 extern uint32_t threads_leaving;           /* they are in no list any more, but still run here.  Atomic */
 void thread_fork_child(struct thread *thread); /* it does not exist in this picoprocess: its block is free */
 
+/* ---- clone.c, vfork.c, clone_vm.c, fork.c ------------------------------------------------------------------------ */
+
 /* clone.c reads flags; then fork.c or vfork.c: the child's pid in the parent, 0 in the child. */
 int64_t fork_now(const struct clone_request *request);
 int64_t vfork_now(const struct clone_request *request);
-int64_t clone_vm_now(const struct clone_request *request); /* clone_vm.c: the child's pid, in the parent only */
+int64_t clone_vm_now(const struct clone_request *request); /* the child's pid, in the parent only */
 void clone_vm_end(struct process *child) __attribute__((noreturn));
 /* For a virtual child: its own files and names unless CLONE_FILES, CLONE_FS; no thread yet.  NULL = no memory. */
 struct process *process_copy(const struct process *parent, struct shared_process *slot, uint64_t flags);
-void process_await_virtual(struct process *process); /* till it has no virtual children any more */
 void slot_drop(struct shared_process *slot);
 /* What a new process's first thread has of its own. */
 void thread_renew(struct thread *thread, const struct clone_request *request, int pid);
@@ -105,11 +110,13 @@ void vfork_return(struct process *child);
  * process are left.  flags: PAL_FORK_BARE of a child that execs. */
 int64_t fork_host(struct shared_process *slot, uint32_t flags);
 
-/* rewrite.c */
-void rewrite_before_fork(struct shared_process *self); /* caller holds nothing */
-void rewrite_fork_child(struct shared_process *parent_slot);
+/* ---- reap.c; wait4.c is built on it ------------------------------------------------------------------------------ */
 
-/* children.c; wait_call.c is built on it */
+/* Children that the host says have ended; sends SIGCHLD to their parents. */
+void process_reap_host(void);
+/* current_process() has stopped, or goes on: state, the parent's SIGCHLD and waits. */
+void process_report_stop(int signal);
+void process_report_continue(struct process *process);
 struct news { /* of a process's end or change, to be told when the table's lock is free */
     struct shared_process *parent;
     int parent_pid;
@@ -125,16 +132,41 @@ void host_child_reset(void);     /* in a fork's child */
 bool host_child_any(void);
 int64_t host_child_wait(void);   /* [blocks] till one ends, of a process that is alone here: 0 look again, or -EINTR */
 int wait_code(int status);       /* CLD_* of an end */
-#define STATUS_CONTINUED 0xffff
 
-/* orphans.c.  Children and host children of a process that ends.  Take the table's lock. */
+/* ---- reparent.c: children and host children of a process that ends.  Take the table's lock ----------------------- */
+
 void wait_orphans(struct shared_process *slot, bool has_host_children);
 void process_orphans_killed(struct shared_process *slot); /* the same of one that was killed */
 /* The children of one of a process's threads are another's from here on.  ends: who have asked for a signal get it. */
 void wait_thread_orphans(struct shared_process *slot, int from, int to, bool ends);
+/* The host has been told to kill it: if it has no host parent any more to notice, its slot is dealt with here. */
+void process_killed(int pid);
+void process_find_killed(void); /* those that have no host parent to notice: the host is asked */
 
-/* pidfd.c */
+/* ---- pidfd.c ----------------------------------------------------------------------------------------------------- */
+
 int64_t pidfd_new(int pid, uint32_t flags);          /* a descriptor, or -errno */
 int64_t pidfd_target(int fd, uint32_t *flags);       /* pid, or -EBADF, -ESRCH; the file's O_* flags */
-#define WAIT_SIGNALED(status) (((status) & 0x7f) && ((status) & 0x7f) != 0x7f)
+extern const struct file_ops *const pidfd_ops;
+uint64_t pidfd_deadline(struct file *file);
+
+/* ---- exec_prepare.c, exec_commit.c ------------------------------------------------------------------------------- */
+
+/* `path` is absolute; `given` is the name as the guest gave it (AT_EXECFN, a script's $0, comm;
+ * execveat: /dev/fd/N or /dev/fd/N/NAME).  Strings are copied by exec_prepare.  Prepare may fail and leaves everything
+ * as it was; commit can't (it kills the process if the host refuses).  It sets current()->name and fills the frame for
+ * the new program. */
+struct exec_image;
+int64_t exec_prepare(const char *path, const char *given, guest_t argv, guest_t envp, struct exec_image **out);
+int64_t exec_prepare_boot(struct exec_image **out); /* the first program, from boot */
+void exec_drop(struct exec_image *image);
+/* Caller has made the process single-threaded (execve.c does). */
+void exec_commit(struct exec_image *image, struct frame *frame);
+
+/* ---- shim/vdso.c ------------------------------------------------------------------------------------------------- */
+
+/* Maps the libOS's vDSO; its address, or 0 (the program then makes calls).  Absent,
+ * exec_commit.c's own gives 0. */
+guest_t vdso_map(void);
+
 #endif

@@ -149,13 +149,6 @@ void wait_tell(const struct news *news)
         signal_send_process(news->parent_pid, &news->info);
 }
 
-void process_notify(struct shared_process *slot)
-{
-    uint64_t host = atomic_get(&slot->host);
-    if (host)
-        PAL->process_interrupt(host, 0);
-}
-
 /* ---- The ends of children ---------------------------------------------------------------------------------------- */
 
 static void host_child_ended(const struct host_child *ended, const struct pal_child *facts)
@@ -248,22 +241,6 @@ void process_report_stop(int signal)
     wait_tell(&news);
 }
 
-/* Caller holds the table's lock. */
-static void end_stop(struct shared_process *slot)
-{
-    if (slot->state != SHARED_STOPPED)
-        return;
-    slot->state = SHARED_RUNNING;
-    slot->status = STATUS_CONTINUED;
-    slot->flags = (slot->flags & ~(uint32_t)SHARED_STOP_NEWS) | SHARED_CONTINUE_NEWS;
-}
-
-void process_continued(struct shared_process *slot)
-{
-    atomic_add(&slot->continues, 1);
-    end_stop(slot);
-}
-
 void process_report_continue(struct process *process)
 {
     struct news news = {0};
@@ -271,7 +248,7 @@ void process_report_continue(struct process *process)
         return;
     shared_lock();
     if (!atomic_get(&process->signals->stopped)) /* again, by another thread */
-        end_stop(process->shared); /* the SIGCONT may have come from within this picoprocess */
+        process_end_stop(process->shared); /* the SIGCONT may have come from within this picoprocess */
     stop_news(process->shared, CLD_CONTINUED, SIGCONT, &news);
     shared_unlock();
     wait_tell(&news);

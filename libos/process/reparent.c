@@ -9,7 +9,7 @@
 #include "libos/abi/signal.h"
 #include "libos/process/process.h"
 #include "libos/signal/signal.h"
-#include "libos/tty/job_control.h"
+#include "libos/tty/tty.h"
 
 /* Nearest living subreaper, or init.  Caller holds the lock. */
 static uint32_t foster_parent(const struct shared_process *slot)

@@ -9,6 +9,7 @@
 #include "libos/syscalls.h"
 #include "libos/futex/futex.h"
 #include "libos/process/process.h"
+#include "libos/signal/signal.h"
 
 #define BLOCK_SIZE (64 * 1024ull)
 #define ROBUST_MOST 2048 /* entries: ROBUST_LIST_LIMIT */

@@ -9,6 +9,7 @@
 #include "libos/fs/vfs.h"
 #include "libos/futex/futex.h"
 #include "libos/process/process.h"
+#include "libos/signal/signal.h"
 
 /* The parent's side of a thread that plays its child.  In the parent's thread list the first member stands for the
  * thread. */

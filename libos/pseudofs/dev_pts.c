@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Terminals by name: /dev/ptmx, /dev/pts/N, /dev/tty. */
-#include "libos/pseudofs/tree.h"
-#include "libos/tty/job_control.h"
+#include "libos/pseudofs/pseudofs.h"
+#include "libos/tty/tty.h"
 
 int64_t ptmx_open(const struct own_node *node, uint32_t flags, struct file **out)
 {

@@ -3,9 +3,9 @@
  * /dev.  The memory devices are served here, without a host call; terminals are pty.c's;
  * /dev/shm lies in the sandbox's scratch files, where no mount provides it.
  */
-#include "libos/pseudofs/tree.h"
+#include "libos/pseudofs/pseudofs.h"
 #include "libos/task/task.h"
-#include "libos/tty/job_control.h"
+#include "libos/tty/tty.h"
 
 #define DEVICE(major, minor) ((major) << 8 | (minor))
 #define DEVICE_MODE (S_IFCHR | 0666u)

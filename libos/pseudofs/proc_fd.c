@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* /proc/N's descriptors, links and mounts. */
 #include "libos/mm/mm.h"
-#include "libos/pseudofs/tree.h"
+#include "libos/pseudofs/pseudofs.h"
 #include "libos/task/task.h"
 
 static bool fd_exists(struct own_node *node, int n)

@@ -4,7 +4,7 @@
  * asked page by page.
  */
 #include "libos/mm/mm.h"
-#include "libos/pseudofs/tree.h"
+#include "libos/pseudofs/pseudofs.h"
 #include "libos/task/task.h"
 
 #define KIB(bytes) ((bytes) >> 10)

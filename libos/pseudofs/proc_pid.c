@@ -4,9 +4,10 @@
  * what the shared table knows.
  */
 #include "libos/mm/mm.h"
-#include "libos/pseudofs/tree.h"
+#include "libos/pseudofs/pseudofs.h"
 #include "libos/task/task.h"
-#include "libos/tty/job_control.h"
+#include "libos/tty/tty.h"
+#include "libos/signal/signal.h"
 
 #define TICK_NS 10000000ul /* USER_HZ = 100 */
 #define MOST_PIDS 4096

@@ -2,7 +2,7 @@
 /*
  * /proc/sys: what Linux starts with, so far as programs ask for it.  Nobody may change it: it is the administrator's.
  */
-#include "libos/pseudofs/tree.h"
+#include "libos/pseudofs/pseudofs.h"
 #include "libos/task/task.h"
 
 static void uuid_add(struct text *text, uint64_t high, uint64_t low)

@@ -4,7 +4,7 @@
  * program, and no more of the host than a program needs.
  */
 #include "libos/mm/mm.h"
-#include "libos/pseudofs/tree.h"
+#include "libos/pseudofs/pseudofs.h"
 #include "libos/task/task.h"
 
 #define DEFAULT_MEMORY (8ul << 30) /* what meminfo tells where there is no limit */

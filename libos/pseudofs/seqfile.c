@@ -4,7 +4,7 @@
  * reading on goes on in what was made then, so a reader of many small pieces sees one state.
  */
 #include "libos/mm/mm.h"
-#include "libos/pseudofs/tree.h"
+#include "libos/pseudofs/pseudofs.h"
 
 #define MOST_STORED 4096u
 

@@ -3,7 +3,7 @@
  * Directories that no mount serves but that lie above mounts, "/" mostly: their entries are the next components of the
  * mounts beneath.  They can't be changed.
  */
-#include "libos/pseudofs/tree.h"
+#include "libos/pseudofs/pseudofs.h"
 
 /* The n-th path that may have a component beneath a directory, or NULL. */
 static const char *candidate(uint32_t n)

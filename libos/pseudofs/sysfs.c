@@ -3,7 +3,7 @@
  * /sys, so far as C libraries and runtimes look for it: the processors (one package, a core each, as /proc/cpuinfo has
  * it) and how big a huge page is.
  */
-#include "libos/pseudofs/tree.h"
+#include "libos/pseudofs/pseudofs.h"
 #include "libos/task/task.h"
 
 static void cpus_text(struct text *text, const struct own_node *node)

@@ -5,7 +5,7 @@
  * A walk is by text, component by component, with ".." going back along the way that was come; at a link, and where
  * the way leads out of the tree, name_walk goes on with the path it leads to.
  */
-#include "libos/pseudofs/tree.h"
+#include "libos/pseudofs/pseudofs.h"
 #include "libos/mm/mm.h"
 #include "libos/task/task.h"
 

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Signals, inside: what signal.c, sigwork.c, sigstate.c, sigqueue.c, sigframe.c, sigcalls.c and timers.c share.  Others
- * include process.h only.
+ * Signals: sending, queues, masks, dispositions, taking.
  *
  * process.lock guards all queues and dispositions of a process and its threads; the timers' lock is inside it.
  * `pending` and `blocked` are also read without: a sender sets `pending`, then reads `blocked`; a thread sets
  * `blocked`, then reads `pending`; both with locked instructions, so one of them sees.
  */
-#ifndef LIBOS_SIGNALS_H
-#define LIBOS_SIGNALS_H
+#ifndef LIBOS_SIGNAL_H
+#define LIBOS_SIGNAL_H
 
 #include "libos/abi/signal.h"
 #include "libos/task/task.h"
@@ -32,7 +31,7 @@ struct signal_queue {
 
 struct signal_state {
     struct process *process;
-    struct signal_state *next; /* of the picoprocess's: more than one only during vfork.  sigstate.c's list */
+    struct signal_state *next; /* of the picoprocess's: more than one only during vfork.  state.c's list */
     sigset_t pending;          /* process-directed */
     uint32_t queued;           /* real-time signals in all its queues, against RLIMIT_SIGPENDING */
     uint32_t stopped;          /* 1: threads park on this word until SIGCONT or SIGKILL.  Atomic */
@@ -50,14 +49,16 @@ static inline struct process *local_process(int pid)
     return pid == self->pid ? process_ref(self) : process_local_get(pid);
 }
 
-/* sigqueue.c.  Caller holds process->lock; thread NULL = process-directed. */
+/* ---- queue.c.  Caller holds process->lock; thread NULL = process-directed ---------------------------------------- */
+
 /* 1 queued, 0 there was one already, -EAGAIN no room for a real-time signal that carries information. */
 int64_t queue_add(struct signal_state *signals, struct thread *thread, const struct siginfo *info);
 /* Takes the next signal of `wanted`; returns its number or 0. */
 int queue_take(struct signal_state *signals, struct thread *thread, sigset_t wanted, struct siginfo *out);
 void queue_flush(struct signal_state *signals, struct thread *thread, sigset_t which);
 
-/* signal.c */
+/* ---- send.c ------------------------------------------------------------------------------------------------------ */
+
 #define SIGNAL_IGNORED 2
 /* To a process of this picoprocess, or one of its threads.  Caller holds process->lock.  1: queued, 0: coalesced,
  * -EAGAIN, or SIGNAL_IGNORED. */
@@ -71,8 +72,16 @@ void signal_interrupt(struct thread *thread);
 void signal_wake(struct process *process, struct thread *thread, sigset_t bit);
 /* What this thread may have been chosen for, but does not take, is another's. */
 void signal_pass_on(struct process *process, sigset_t set);
+/* To this thread, as by a fault: unblockable. */
+void signal_force(int signal, int code, guest_t address, uint64_t trap, uint64_t error);
+int64_t signal_send_thread(struct thread *thread, const struct siginfo *info);
+/* To this thread, as if it had sent it to itself: SIGPIPE of write(2). */
+void signal_self(int signal);
+/* A synchronous fault of the guest: as a forced signal, or the stack grows. */
+void signal_exception(const struct pal_exception *exception);
 
-/* sigstate.c */
+/* ---- state.c ----------------------------------------------------------------------------------------------------- */
+
 /* Empties the inboxes of this picoprocess's processes. */
 void signal_receive(void);
 bool signal_inbox_is_empty(const struct signal_state *signals);
@@ -85,28 +94,73 @@ void signal_leave_remote(int pid, const struct siginfo *info);
 void signal_interrupt_remote(int pid);
 /* For the timers' helper thread, which an interrupt may hit: a guest thread does the rest. */
 void signal_forward_interrupt(void);
+int64_t signal_send_process(int pid, const struct siginfo *info); /* any process of the sandbox */
+void signal_exec(struct process *process); /* handlers go, ignored ones stay; timers of timer_create go */
+/* Dispositions and queues of a process.  new and copy give NULL without memory; copy is for a vfork child: the same
+ * dispositions, nothing pending.  fork_child: in a fork child, process is the only one; its threads list is set. */
+struct signal_state *signals_new(struct process *process);
+void signals_inherit(struct thread *thread); /* the first: what the sandbox was started with */
+struct signal_state *signals_copy(const struct signal_state *from, struct process *process);
+void signals_free(struct signal_state *signals);
+void signals_default(struct process *process); /* handlers go, ignored ones stay: exec, CLONE_CLEAR_SIGHAND */
+void signals_fork_child(struct process *process);
+/* This thread leaves, no longer in process->threads: what it had not yet taken wakes another. */
+void signals_thread_exit(struct thread *thread);
+/* Does this process want no zombies (SIGCHLD ignored, or SA_NOCLDWAIT)?  Does it want SIGCHLD when a child stops? */
+bool signals_discard_children(struct process *process);
+bool signals_want_stops(struct process *process);
 
-/* sigwork.c */
+/* ---- calls.c ----------------------------------------------------------------------------------------------------- */
+
+void signal_send_group(uint32_t group, const struct siginfo *info); /* the terminal's: nobody is asked for permission */
+
+/* ---- take.c ------------------------------------------------------------------------------------------------------ */
+
 /* The next signal of `wanted` for this thread, its own before the process's; its number or 0.  With `action`, what
  * is to be done with it now: SA_RESETHAND has had its effect. */
 int signal_next(sigset_t wanted, struct siginfo *out, struct sigaction *action);
 /* Of this thread.  What it no longer takes, another may. */
 void signal_set_blocked(sigset_t blocked);
+bool signal_waiting(void); /* is there something that this thread would act on now? */
+/* ppoll & co.: a temporary mask until the call ends (address 0: none).  The call returns signal_mask_done(its result),
+ * which puts the old mask back unless the call was interrupted: then signal_work does, after the handlers' frames are
+ * set up. */
+int64_t signal_mask_for_call(guest_t mask, uint64_t size);
+int64_t signal_mask_done(int64_t result);
+/* signalfd: takes one pending signal of `set`, blocked or not, off this thread's or this process's queue;
+ * -EAGAIN: none. */
+int64_t signal_take(sigset_t set, struct siginfo *out);
+/* What is pending for this thread and its process, and the dispositions: signalfd's readiness, /proc/self/status. */
+struct signal_masks { sigset_t pending, shared_pending, ignored, caught; };
+void signal_masks_get(struct signal_masks *out);
 /* What every interrupted thread does before it looks for signals: clears the flag, leaves if it must, reaps,
  * receives. */
 void signal_settle(void);
 
 /* Has a SIGCONT been sent since this stop signal was? */
 bool signal_stop_is_over(const struct process *process, int signal);
+/* An interrupt was noted or a call ended in -ERESTART*: clears tcb.interrupted, reaps children, sets up handler frames.
+ * `restart` is the call's result or 0.  True: run the call again (inside the libOS). */
+bool signal_work(struct frame *frame, int64_t restart);
 
-/* sigframe.c: makes the frame go on in the handler.  `saved_mask` is what sigreturn brings back.  False: no stack. */
+/* ---- frame.c ----------------------------------------------------------------------------------------------------- */
+
+/* Makes the frame go on in the handler.  `saved_mask` is what sigreturn brings back.  False: no stack. */
 bool frame_push(struct frame *frame, const struct sigaction *action, const struct siginfo *info, sigset_t saved_mask);
 
-/* timers.c.  A siginfo that a timer made carries the timer's generation in words[2] until it is taken. */
+/* ---- timers.c ---------------------------------------------------------------------------------------------------- */
+
+/* A siginfo that a timer made carries the timer's generation in words[2] until it is taken. */
 /* A timer's signal leaves the queue: fills in the overrun and arms it again.  Caller holds process->lock.  False: the
  * timer has been deleted or set anew since; as on Linux since 6.13 nobody gets that signal. */
 bool timer_delivered(struct process *process, struct siginfo *info);
 void timers_exec(struct process *process); /* those of timer_create go, setitimer's stay */
 void timers_free(struct process *process);
 void timers_fork_child(void);
+
+/* ---- timer_calls.c ----------------------------------------------------------------------------------------------- */
+
+/* RLIMIT_CPU of this process has changed, or its processor time has begun anew. */
+void timers_limit_cpu(void);
+
 #endif

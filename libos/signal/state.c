@@ -5,6 +5,7 @@
  */
 #include "libos/task/table.h"
 #include "libos/signal/signal.h"
+#include "libos/process/process.h"
 
 /* All signal states of this picoprocess: an interrupt may mean any of them. */
 static struct mutex states_lock;

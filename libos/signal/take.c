@@ -4,8 +4,9 @@
  * or has a handler's frame set up.
  */
 #include "libos/signal/signal.h"
-#include "libos/tty/job_control.h"
+#include "libos/tty/tty.h"
 #include "libos/poll/readiness.h"
+#include "libos/process/process.h"
 
 /* ---- Taking ---------------------------------------------------------------------------------------------------- */
 

@@ -9,6 +9,7 @@
 #include "libos/mm/mm.h"
 #include "libos/task/task.h"
 #include "libos/task/table.h"
+#include "libos/signal/signal.h"
 
 enum {
     CPU, FSIZE, DATA, STACK, CORE, RSS, NPROC, NOFILE, MEMLOCK, AS, LOCKS, SIGPENDING, MSGQUEUE, NICE, RTPRIO, RTTIME,

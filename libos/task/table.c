@@ -6,6 +6,7 @@
 #include "libos/ipc/ipc.h"
 #include "libos/task/task.h"
 #include "libos/task/table.h"
+#include "libos/fs/vfs.h"
 
 #define SLOTS_MOST 8192u
 #define FIRST_ID 2u /* 1 is init's */

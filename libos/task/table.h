@@ -8,11 +8,11 @@
  * from a dead holder makes the index anew from the slots.  Fields not marked otherwise are guarded by the table's lock;
  * a process's own pid, ppid, pgid and sid may also be read by itself without it.
  */
-#ifndef LIBOS_SHARED_H
-#define LIBOS_SHARED_H
+#ifndef LIBOS_TABLE_H
+#define LIBOS_TABLE_H
 
-#include "libos/libos.h"
-#include "libos/signal/inbox.h"
+#include "libos/lib/lib.h"
+#include "libos/task/inbox.h"
 
 #define SHARED_INIT_PID 1 /* the parent of orphans: no process, only a number */
 #define SHARED_PID_MAX 4194304u
@@ -62,14 +62,14 @@ struct shared_process {
     struct pal_usage used; /* by itself alone, once it has ended */
     struct pal_usage children; /* by the children that it has waited for, and theirs */
     struct pal_usage reaped; /* by its host children that have ended: the host adds these to its own */
-    uint64_t told_site;    /* a call site that children trapped at: rewrite.c.  Atomic */
+    uint64_t told_site;    /* a call site that children trapped at: mm/text.c.  Atomic */
     char name[16];
 };
 
 #define RLIMIT_COUNT 16
 #define AFFINITY_WORDS 16 /* processors / 64 */
 
-/* What a process and others set and read back: limits.c, sched.c.  Guarded by the table's lock for writing; who reads
+/* What a process and others set and read back: rlimit.c, sched.c.  Guarded by the table's lock for writing; who reads
  * a word of it without gets what was there before or after. */
 struct shared_settings {
     struct rlimit { uint64_t soft, hard; } limits[RLIMIT_COUNT];
@@ -89,7 +89,7 @@ struct shared_terminal {
     uint32_t reserved;
 };
 
-/* Who waits for several words at once: futex_waitv.c.  All atomic. */
+/* Who waits for several words at once: futex/waitv.c.  All atomic. */
 #define FUTEX_BUCKETS 256u
 struct futex_events {
     uint32_t waiting; /* threads */
@@ -98,7 +98,7 @@ struct futex_events {
 
 #define KEPT_SETS 1024u
 #define KEPT_ASKED 1024u
-struct kept_state { /* kept.c */
+struct kept_state { /* fs/dcache.c */
     uint32_t turn, mapped;      /* mapped: some file was mapped to be written.  Atomic */
     uint64_t used[KEPT_SETS / 64]; /* bit set: something was kept there.  Atomic */
     uint16_t asked[KEPT_ASKED]; /* by hash: a name's tag, and how often it was asked for */
@@ -110,18 +110,18 @@ struct shared_table {
     uint32_t free_slots;            /* list by next_sibling */
     uint32_t next_id, ids_wrapped;  /* next_id is atomic: thread ids are taken without the lock */
     uint32_t process_count;
-    uint32_t ipc_used;              /* ipc_shared.c's: here, where each process looks anyway.  Atomic */
+    uint32_t ipc_used;              /* ipc/objects.c's: here, where each process looks anyway.  Atomic */
     uint64_t slots, inboxes, ids, owners, settings; /* addresses of the arrays */
     struct kept_state kept;
     uint32_t hash[1024];            /* pid -> slot */
-    struct shared_terminal terminals[SHARED_TERMINALS]; /* see tty.h */
+    struct shared_terminal terminals[SHARED_TERMINALS]; /* see tty/tty.h */
     uint32_t files_watched; /* some process has had an inotify instance.  Atomic */
     uint32_t ends;          /* of processes, so far.  Atomic */
     uint32_t futex_event;
     struct futex_events futexes;
 };
 
-/* shared.c */
+/* ---- table.c ---- */
 void shared_init(void);  /* the first process: makes the table */
 void shared_lock(void);
 void shared_unlock(void);
@@ -147,11 +147,9 @@ uint32_t *shared_ipc_used(void);
 uint32_t *shared_files_watched(void);
 uint32_t *shared_ends(void);
 struct futex_events *shared_futexes(uint32_t **event);
-/* kept.c: the first process makes room at `at`; returns its end. */
-uint64_t kept_init(uint64_t at, struct kept_state *state);
 struct shared_terminal *shared_terminals(void); /* all SHARED_TERMINALS; no lock needed for this */
-
-/* limits.c.  For reading; `copy` serves those that keep none.  And for changing, with the lock. */
+/* rlimit.c.  For reading; `copy` serves those that keep none.  And for changing, with the lock. */
 const struct shared_settings *settings_of(const struct shared_process *slot, struct shared_settings *copy);
 struct shared_settings *settings_to_change(struct shared_process *slot);
+
 #endif

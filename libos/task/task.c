@@ -6,8 +6,8 @@
 #include "libos/ipc/ipc.h"
 #include "libos/process/process.h"
 #include "libos/signal/signal.h"
-#include "libos/tty/job_control.h"
-#include "libos/lib/stats.h"
+#include "libos/tty/tty.h"
+#include "libos/lib/lib.h"
 
 struct process *processes;
 struct mutex processes_lock;
@@ -240,18 +240,26 @@ void process_target_unlock(void)
     shared_unlock();
 }
 
-bool process_group_orphaned(void)
+void process_notify(struct shared_process *slot)
 {
-    bool orphaned = true;
-    shared_lock();
-    const struct shared_process *self = current_process()->shared;
-    for (struct shared_process *slot = NULL; orphaned && (slot = shared_next(slot));) {
-        struct shared_process *parent = slot->pgid == self->pgid ? shared_find((int)slot->ppid) : NULL;
-        orphaned = !parent || parent->pgid == self->pgid || parent->sid != self->sid;
-        orphaned &= slot->pgid != self->pgid || !tty_stop_is_seen(slot);
-    }
-    shared_unlock();
-    return orphaned;
+    uint64_t host = atomic_get(&slot->host);
+    if (host)
+        PAL->process_interrupt(host, 0);
+}
+
+void process_end_stop(struct shared_process *slot)
+{
+    if (slot->state != SHARED_STOPPED)
+        return;
+    slot->state = SHARED_RUNNING;
+    slot->status = STATUS_CONTINUED;
+    slot->flags = (slot->flags & ~(uint32_t)SHARED_STOP_NEWS) | SHARED_CONTINUE_NEWS;
+}
+
+void process_continued(struct shared_process *slot)
+{
+    atomic_add(&slot->continues, 1);
+    process_end_stop(slot);
 }
 
 struct thread *thread_find(struct process *process, int tid)

@@ -3,10 +3,11 @@
  * Sessions and their terminals: controlling terminals, foreground groups, job control, hang-ups (tty_ioctl(4),
  * credentials(7), drivers/tty/tty_jobctrl.c's rules), and the signals that the user's terminal sends.
  */
-#include "libos/tty/job_control.h"
+#include "libos/tty/tty.h"
 #include "libos/abi/terminal.h"
 #include "libos/task/task.h"
 #include "libos/signal/signal.h"
+#include "libos/process/process.h"
 
 #define MOST_ORPHANED 16 /* groups that one process's end makes orphans of: more are not told */
 
@@ -382,4 +383,18 @@ void tty_host_signals(void)
         else
             signal_send_process(first_pid, &info);
     }
+}
+
+bool process_group_orphaned(void)
+{
+    bool orphaned = true;
+    shared_lock();
+    const struct shared_process *self = current_process()->shared;
+    for (struct shared_process *slot = NULL; orphaned && (slot = shared_next(slot));) {
+        struct shared_process *parent = slot->pgid == self->pgid ? shared_find((int)slot->ppid) : NULL;
+        orphaned = !parent || parent->pgid == self->pgid || parent->sid != self->sid;
+        orphaned &= slot->pgid != self->pgid || !tty_stop_is_seen(slot);
+    }
+    shared_unlock();
+    return orphaned;
 }

@@ -9,7 +9,7 @@
 #include "libos/abi/terminal.h"
 #include "libos/fs/vfs.h"
 #include "libos/task/task.h"
-#include "libos/tty/job_control.h"
+#include "libos/tty/tty.h"
 
 #define PTS_MAJOR_FIRST 136u /* /dev/pts/N, 256 minors each */
 #define PTS_MAJOR_LAST 143u

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The part of a process's slot in the shared table through which other picoprocesses send it signals: an inbox.  The
- * receiver empties it into its own queues (signal.c) when it is interrupted; so it is small, and truth about what is
+ * receiver empties it into its own queues (signal/state.c) when it is interrupted; so it is small, and truth about what is
  * pending lies with the receiver.
  */
-#ifndef LIBOS_SHARED_SIGNALS_H
-#define LIBOS_SHARED_SIGNALS_H
+#ifndef LIBOS_INBOX_H
+#define LIBOS_INBOX_H
 #include "libos/abi/signal.h"
 #include "pal/pal.h"
 

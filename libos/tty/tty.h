@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Terminals.  The host's kernel does line discipline, echo and modes; who has a terminal as its controlling one, who
- * is in its foreground, and which signals that means, is the libOS's: tty.c.  Open terminals as files: pty.c;
- * ioctl(2) on them: ioctl.c.
+ * is in its foreground, and which signals that means, is the libOS's.
  *
  * There is one entry in the shared segment for each pseudoterminal of the sandbox, and one for the terminal that
  * pal-run was started on, if any: the first process and its session have that one from the start.  Entries are
@@ -14,6 +13,8 @@
 #include "libos/fs/vfs.h"
 #include "libos/task/table.h"
 
+/* ---- job_control.c.  The table is not locked by callers ---------------------------------------------------------- */
+
 /* The entry that an open terminal belongs to.  NULL: none of the sandbox's, or its outer side has been closed. */
 struct shared_terminal *tty_of(const struct file *file);
 /* What file->private is for files of this entry. */
@@ -23,8 +24,6 @@ struct shared_terminal *tty_controlling(void);          /* of this process, or N
 struct shared_terminal *tty_of_session(uint32_t session); /* NULL: it has none */
 bool tty_is_controlling(const struct shared_terminal *terminal);
 struct shared_terminal *tty_next(struct shared_terminal *after); /* all in use; NULL starts */
-
-/* tty.c.  The table is not locked by callers. */
 void tty_init(struct shared_process *first); /* the first process */
 struct shared_terminal *tty_new(uint32_t device, bool locked); /* NULL: there are too many */
 /* Opened by its name without O_NOCTTY: a session's leader without a terminal takes it. */
@@ -52,8 +51,10 @@ static inline bool tty_host_signals_came(void)
 void tty_host_signals(void);       /* passes them on */
 void tty_stopped(int signal);      /* current_process() has stopped */
 bool tty_stop_is_seen(const struct shared_process *slot); /* its parent is the user's shell */
+bool process_group_orphaned(void);         /* of current_process(): terminal stops are then ignored */
 
-/* pty.c */
+/* ---- pty.c ------------------------------------------------------------------------------------------------------- */
+
 extern const struct file_ops pty_outer_ops;
 /* A character device of the host that may be a terminal: gives it a terminal's operations. */
 void tty_adopt(struct file *file);
@@ -66,7 +67,9 @@ struct shared_terminal *tty_pts(uint32_t number); /* /dev/pts/N's, or NULL */
 void tty_pts_attributes(const struct shared_terminal *terminal, struct pal_attributes *out);
 int64_t tty_outer_new(uint32_t flags, struct file **out); /* a new terminal's outer side */
 
-/* ioctl.c */
+/* ---- termios.c --------------------------------------------------------------------------------------------------- */
+
 int64_t terminal_ioctl(struct file *file, uint32_t request, guest_t argument);
 int64_t outer_ioctl(struct file *file, uint32_t request, guest_t argument);
+
 #endif

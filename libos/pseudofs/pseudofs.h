@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The libOS's own file systems: /dev, /proc and /sys as one tree of constant tables.  own.c walks it; devfs.c,
- * procfs.c, proc{sys,self,maps,fd}.c and sysfs.c fill it; text.c serves the files whose contents are made when they are
- * read.
+ * The libOS's own file systems: /dev, /proc and /sys as one tree of constant tables.  tree.c walks it; devfs.c,
+ * procfs.c, proc_*.c and sysfs.c fill it; seqfile.c serves the files whose contents are made when they are read.
  *
  * Others reach it by the mount table (fs/mount.c).  No function here may be called with a lock held.
  */
-#ifndef LIBOS_OWN_H
-#define LIBOS_OWN_H
+#ifndef LIBOS_PSEUDOFS_H
+#define LIBOS_PSEUDOFS_H
 
 #include "libos/fs/vfs.h"
 
@@ -23,7 +22,7 @@ struct own_node {
     int pid, tid, number; /* of the numbered directories passed; number: the last one's */
 };
 
-/* text.c: bytes being written; running out of memory is remembered and reported once. */
+/* seqfile.c: bytes being written; running out of memory is remembered and reported once. */
 struct text {
     uint32_t references;
     bool failed;
@@ -69,13 +68,13 @@ int pts_after(const struct own_node *node, int after);
 int64_t ptmx_open(const struct own_node *node, uint32_t flags, struct file **out);
 int64_t tty_open(const struct own_node *node, uint32_t flags, struct file **out);
 
-/* procself.c: /proc/N. */
+/* proc_pid.c: /proc/N. */
 bool procself_number(struct own_node *node, int n);
 int procself_after(const struct own_node *node, int after);
 bool proc_is_self(const struct own_node *node);
 void proc_name_of(const struct own_node *node, char out[16]);
 
-/* procmaps.c: a process's memory. */
+/* proc_maps.c: a process's memory. */
 struct memory_facts {
     uint64_t total, data, stack, code, shared;
 };
@@ -89,7 +88,7 @@ void proc_cmdline_text(struct text *text, const struct own_node *node);
 void proc_environ_text(struct text *text, const struct own_node *node);
 void proc_auxv_text(struct text *text, const struct own_node *node);
 
-/* procfd.c: a process's descriptors, links and mounts. */
+/* proc_fd.c: a process's descriptors, links and mounts. */
 bool proc_fd_number(struct own_node *node, int n);
 bool proc_fdinfo_number(struct own_node *node, int n);
 int proc_fd_after(const struct own_node *node, int after);
@@ -111,7 +110,7 @@ int64_t own_place_attributes(const struct own_place *place, struct pal_attribute
 int64_t own_file_attributes(struct file *file, struct pal_attributes *out);
 int64_t own_file_seek(struct file *file, int64_t offset, int whence);
 void own_file_destroy(struct file *file);
-/* text.c: opens the text file at place. */
+/* seqfile.c: opens the text file at place. */
 int64_t text_open(const struct own_place *place, uint32_t flags, struct file **out);
 
 int64_t link_text(struct pal_path_buffer *out, const char *pattern, ...) __attribute__((format(printf, 2, 3)));

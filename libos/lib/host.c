@@ -1,0 +1,6 @@
+/* SPDX-License-Identifier: MIT */
+/* The host, as it called the image. */
+#include "libos/lib/lib.h"
+
+const struct pal_api *PAL;
+const struct pal_boot *boot;
