@@ -37,7 +37,7 @@ static int64_t launch(struct process *child, struct thread *thread)
     mutex_lock(&child->lock); /* whoever finds the thread may interrupt it */
     int64_t error = thread_begin(thread);
     if (error == 0)
-        child->threads = thread;
+        threads_add(child, thread);
     mutex_unlock(&child->lock);
     if (error == 0)
         return 0;
@@ -96,7 +96,7 @@ void clone_vm_end(struct process *child)
     thread_leaves();
     process_unlink(child);
     mutex_lock(&child->lock);
-    child->threads = NULL;
+    threads_remove(child, self);
     mutex_unlock(&child->lock);
     signals_thread_exit(self);
     self->process = parent;

@@ -40,7 +40,9 @@ static int64_t become(struct exec_image *image)
         wait_thread_orphans(process->shared, self->tid, process->pid, false);
         shared_id_free(self->tid);
     }
-    self->tid = process->pid;
+    mutex_lock(&process->lock);
+    thread_renumber(process, self, process->pid);
+    mutex_unlock(&process->lock);
     signal_exec(process);
     files_exec(process->files);
     thread_sequences_end(self);

@@ -99,8 +99,9 @@ static void child_alone(struct thread *self, bool bare)
     }
     processes = process;
     process->next = NULL;
-    process->threads = self;
-    self->next = NULL;
+    process->threads = NULL;
+    hash_clear(&process->thread_ids);
+    threads_add(process, self);
     self->vfork_thread = NULL; /* released above: it stood in a parent's list */
     process->thread_count = 1;
     process->vforks = 0;
@@ -187,7 +188,7 @@ void slot_drop(struct shared_process *slot)
 /* What a new process's first thread has of its own. */
 void thread_renew(struct thread *thread, const struct clone_request *request, int pid)
 {
-    thread->tid = pid;
+    thread_renumber(thread->process, thread, pid);
     thread->pending = 0;
     thread->robust_list = 0;
     thread->has_children = 0;

@@ -24,12 +24,11 @@ int64_t sys_sysinfo(guest_t info)
 {
     struct sysinfo out = {.unit = 1};
     struct mm_facts mm;
-    int pids[256];
     mm_facts_get(&mm);
     out.uptime = (int64_t)(time_now(PAL_CLOCK_BOOT) / NS);
     out.total = boot->memory_limit == UINT64_MAX ? DEFAULT_MEMORY : boot->memory_limit;
     out.free = mm.total_bytes < out.total / 2 ? out.total - mm.total_bytes : out.total / 2;
-    out.processes = (uint16_t)process_list(pids, COUNT_OF(pids));
+    out.processes = (uint16_t)process_count();
     return copy_out(info, &out, sizeof(out));
 }
 

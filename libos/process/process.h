@@ -114,6 +114,7 @@ int64_t fork_host(struct shared_process *slot, uint32_t flags);
 
 /* Children that the host says have ended; sends SIGCHLD to their parents. */
 void process_reap_host(void);
+void process_reap_host_child(int pid); /* the same of one */
 /* current_process() has stopped, or goes on: state, the parent's SIGCHLD and waits. */
 void process_report_stop(int signal);
 void process_report_continue(struct process *process);

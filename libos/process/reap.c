@@ -18,27 +18,49 @@
 
 /* ---- The host's children of this picoprocess --------------------------------------------------------------------- */
 
+/* By `host`, open addressing: a place is free where `host` is 0.  Never more than three quarters are taken. */
 static struct host_child {
     uint64_t host;
     struct shared_process *slot;
     uint32_t pid;
-} few[16], *host_children = few; /* each fork writes here: few lie on a page that it writes anyway */
+} few[32], *host_children = few; /* each fork writes here: few lie on a page that it writes anyway */
 static uint32_t host_child_count, host_child_capacity = COUNT_OF(few); /* the count is read without the lock, too */
 static struct mutex host_children_lock;                /* innermost but for the heap's */
+
+static uint32_t home(uint64_t host)
+{
+    return (uint32_t)(host * 0x9e3779b97f4a7c15ull >> 32) & (host_child_capacity - 1);
+}
+
+static uint32_t next_place(uint32_t at)
+{
+    return (at + 1) & (host_child_capacity - 1);
+}
+
+static void place(const struct host_child *child)
+{
+    uint32_t at = home(child->host);
+    while (host_children[at].host)
+        at = next_place(at);
+    host_children[at] = *child;
+}
 
 int64_t host_child_room(void)
 {
     mutex_lock(&host_children_lock);
     int64_t error = 0;
-    if (host_child_count + 8 > host_child_capacity) { /* other threads may fork before we have added ours */
-        uint32_t capacity = host_child_capacity * 2;
-        struct host_child *grown = alloc(capacity * sizeof *grown);
+    uint32_t capacity = host_child_capacity;
+    struct host_child *old = host_children;
+    if ((host_child_count + 8) * 4 > capacity * 3) { /* other threads may fork before we have added ours */
+        struct host_child *grown = alloc_zero((uint64_t)capacity * 4 * sizeof *grown);
         if (grown) {
-            memcpy(grown, host_children, host_child_count * sizeof *grown);
-            if (host_children != few)
-                release(host_children);
             host_children = grown;
-            host_child_capacity = capacity;
+            host_child_capacity = capacity * 4;
+            for (uint32_t i = 0; i < capacity; i++)
+                if (old[i].host)
+                    place(&old[i]);
+            if (old != few)
+                release(old);
         } else {
             error = -ENOMEM;
         }
@@ -50,8 +72,9 @@ int64_t host_child_room(void)
 /* Who put a signal into the slot's inbox before `host` was there could interrupt nobody: that is made up for. */
 void host_child_add(struct shared_process *slot, uint64_t host)
 {
+    struct host_child child = {host, slot, slot->pid};
     mutex_lock(&host_children_lock);
-    host_children[host_child_count] = (struct host_child){host, slot, slot->pid};
+    place(&child);
     atomic_set(&host_child_count, host_child_count + 1);
     mutex_unlock(&host_children_lock);
     __atomic_store_n(&slot->host, host, __ATOMIC_SEQ_CST);
@@ -61,6 +84,8 @@ void host_child_add(struct shared_process *slot, uint64_t host)
 
 void host_child_reset(void)
 {
+    if (host_child_count)
+        memset(host_children, 0, host_child_capacity * sizeof *host_children);
     host_child_count = 0;
 }
 
@@ -72,14 +97,27 @@ bool host_child_any(void)
 /* Caller holds host_children_lock. */
 static struct host_child host_child_take(uint64_t host)
 {
-    for (uint32_t i = 0; i < host_child_count; i++)
-        if (host_children[i].host == host) {
-            struct host_child found = host_children[i];
-            host_children[i] = host_children[host_child_count - 1];
-            atomic_set(&host_child_count, host_child_count - 1);
-            return found;
+    uint32_t at = home(host);
+    while (host && host_children[at].host && host_children[at].host != host)
+        at = next_place(at);
+    struct host_child found = host_children[at];
+    if (!host || !found.host)
+        return (struct host_child){0};
+    /* Those behind it that it was in the way of move up. */
+    for (uint32_t hole = at, next = next_place(at);; next = next_place(next)) {
+        uint32_t from = host_children[next].host ? home(host_children[next].host) : next;
+        uint32_t mask = host_child_capacity - 1;
+        if (!host_children[next].host) {
+            host_children[hole].host = 0;
+            break;
         }
-    return (struct host_child){0};
+        if (((next - from) & mask) >= ((next - hole) & mask)) {
+            host_children[hole] = host_children[next];
+            hole = next;
+        }
+    }
+    atomic_set(&host_child_count, host_child_count - 1);
+    return found;
 }
 
 /* ---- News for a parent ------------------------------------------------------------------------------------------- */
@@ -174,15 +212,15 @@ static void host_child_ended(const struct host_child *ended, const struct pal_ch
     wait_kick(); /* polls on its pidfd */
 }
 
-/* One host child's end; false when there is none to tell of.  The host's answer and the list are of one moment: else a
+/* One host child's end (`host` 0: any's); false when there is none to tell of.  The host's answer and the list are of one moment: else a
  * child could end that a fork of another thread has not listed yet. */
-static bool reap_one(void)
+static bool reap_one(uint64_t host)
 {
     struct pal_child facts;
     struct host_child ended;
     int64_t result;
     mutex_lock(&host_children_lock);
-    result = DEFER_INTERRUPT(PAL->process_wait(0, 1, &facts)); /* there is more to an interrupt than children */
+    result = DEFER_INTERRUPT(PAL->process_wait(host, 1, &facts)); /* there is more to an interrupt than children */
     ended = host_child_take(result == 1 ? facts.process : 0);
     mutex_unlock(&host_children_lock);
     if (result == 1)
@@ -192,8 +230,18 @@ static bool reap_one(void)
 
 void process_reap_host(void)
 {
-    while (host_child_any() && reap_one())
+    while (host_child_any() && reap_one(0))
         ;
+}
+
+void process_reap_host_child(int pid)
+{
+    shared_lock();
+    const struct shared_process *slot = shared_find(pid);
+    uint64_t host = slot && slot->reaper == process_real_pid() && slot->state != SHARED_ZOMBIE ? slot->host : 0;
+    shared_unlock();
+    if (host && host_child_any())
+        reap_one(host);
 }
 
 int64_t host_child_wait(void)

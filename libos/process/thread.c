@@ -138,8 +138,7 @@ static int64_t thread_launch(struct thread *thread)
     if (error < 0) {
         process->thread_count--;
     } else {
-        thread->next = process->threads;
-        process->threads = thread;
+        threads_add(process, thread);
         process->shared->thread_count = process->thread_count;
     }
     mutex_unlock(&process->lock);
@@ -237,11 +236,7 @@ guest_t thread_leave_guest(struct thread *thread)
 /* Caller holds process->lock. */
 static void thread_unlink(struct process *process, struct thread *thread)
 {
-    for (struct thread **at = &process->threads; *at; at = &(*at)->next)
-        if (*at == thread) {
-            *at = thread->next;
-            break;
-        }
+    threads_remove(process, thread);
     atomic_set(&process->thread_count, process->thread_count - 1);
     process->shared->thread_count = process->thread_count;
 }

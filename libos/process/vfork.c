@@ -29,6 +29,8 @@ struct process *process_copy(const struct process *parent, struct shared_process
     child->shared = slot;
     child->lock.word = 0;
     child->threads = NULL;
+    child->thread_ids = (struct hash){0};
+    child->timer_count = child->next_timer = 0;
     child->thread_count = 1;
     child->exiting = PROCESS_STAYS;
     child->exec_thread = NULL;
@@ -48,17 +50,6 @@ struct process *process_copy(const struct process *parent, struct shared_process
     return NULL;
 }
 
-/* In `process`, who was `from` is now `to`. */
-static void thread_replace(struct process *process, struct thread *from, struct thread *to)
-{
-    for (struct thread **at = &process->threads; *at; at = &(*at)->next)
-        if (*at == from) {
-            to->next = from->next;
-            *at = to;
-            return;
-        }
-}
-
 static void vfork_enter(struct thread *self, struct process *child, struct vfork *state)
 {
     struct process *parent = self->process;
@@ -68,16 +59,17 @@ static void vfork_enter(struct thread *self, struct process *child, struct vfork
     state->thread = *self;
     state->thread.tcb = NULL;
     state->thread.has_children = 1;
-    thread_replace(parent, self, &state->thread);
+    threads_remove(parent, self);
+    threads_add(parent, &state->thread);
     parent->vforks++;
     self->pending = 0; /* those are the parent's; from here on they gather in state->thread */
     self->signal_queue = NULL;
     self->process = child;
     mutex_unlock(&parent->lock);
-    self->next = NULL;
     self->vfork_thread = &state->thread;
     child->vfork_parent = parent;
-    child->threads = self;
+    self->tid = child->pid;
+    threads_add(child, self);
     process_link(child);
 }
 
@@ -122,15 +114,14 @@ void vfork_return(struct process *child)
         futex_wake_shared(word, 1);
     process_unlink(child);
     mutex_lock(&child->lock);
-    child->threads = NULL;
+    threads_remove(child, self);
     mutex_unlock(&child->lock);
     signals_thread_exit(self);
     mutex_lock(&parent->lock);
-    struct thread *next = self->next;
+    threads_remove(parent, &state->thread);
     *self = state->thread; /* with what has become pending since */
     self->tcb = block;
-    self->next = next;
-    thread_replace(parent, &state->thread, self);
+    threads_add(parent, self);
     atomic_set(&parent->vforks, parent->vforks - 1);
     mutex_unlock(&parent->lock);
     if (parent->exiting)

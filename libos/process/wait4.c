@@ -39,6 +39,8 @@ static bool eligible(const struct query *query, const struct shared_process *chi
         return false;
     if (query->which == P_PGID && child->pgid != (uint32_t)query->id)
         return false;
+    if (query->options & WNOTHREAD && child->parent_thread != (uint32_t)current()->tid)
+        return false;
     return query->options & WALL || (child->exit_signal != SIGCHLD) == !!(query->options & WCLONE);
 }
 
@@ -75,13 +77,23 @@ static bool ready(struct query *query, struct shared_process *self, struct share
     return true;
 }
 
+/* The next that the query may be about: one that is named is found by its name. */
+static struct shared_process *next_child(const struct query *query, struct shared_process *self,
+                                         struct shared_process *after)
+{
+    if (query->which != P_PID)
+        return shared_next_child(self, after);
+    struct shared_process *child = after ? NULL : shared_find(query->id);
+    return child && child->ppid == self->pid ? child : NULL;
+}
+
 /* 1 found, 0 not yet, -ECHILD. */
 static int64_t look(struct query *query, struct shared_process *self, uint32_t real_pid)
 {
     bool found = false;
     query->any = query->foreign = false;
     shared_lock();
-    for (struct shared_process *child = NULL; !found && (child = shared_next_child(self, child));) {
+    for (struct shared_process *child = NULL; !found && (child = next_child(query, self, child));) {
         query->foreign |= child->reaper != real_pid;
         if (!eligible(query, child) || (child->state == SHARED_ZOMBIE && !(query->options & WEXITED)))
             continue;
@@ -118,7 +130,9 @@ static int64_t await(struct query *query)
         uint32_t event = atomic_get(&self->event);
         bool direct = is_only_process(process) && host_child_any() && !(query->options & WNOHANG);
         __atomic_store_n(&self->waits_directly, direct, __ATOMIC_SEQ_CST);
-        if (!direct)
+        if (!direct && query->which == P_PID)
+            process_reap_host_child(query->id); /* the host, too, knows it by its name */
+        else if (!direct)
             process_reap_host();
         result = look(query, self, real_pid);
         if (result || query->options & WNOHANG)

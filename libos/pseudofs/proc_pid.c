@@ -5,12 +5,12 @@
  */
 #include "libos/mm/mm.h"
 #include "libos/pseudofs/pseudofs.h"
+#include "libos/task/table.h"
 #include "libos/task/task.h"
 #include "libos/tty/tty.h"
 #include "libos/signal/signal.h"
 
 #define TICK_NS 10000000ul /* USER_HZ = 100 */
-#define MOST_PIDS 4096
 #define PAGES(bytes) ((bytes) >> 12)
 
 /* ---- Facts ------------------------------------------------------------------------------------------------------- */
@@ -29,33 +29,30 @@ bool proc_is_self(const struct own_node *node)
 static bool thread_facts(int tid, struct thread_facts *out)
 {
     struct process *process = current_process();
-    bool found = false;
     if (!tid)
         tid = process->pid;
     mutex_lock(&process->lock);
-    for (struct thread *thread = process->threads; thread && !found; thread = thread->next) {
-        if (thread->tid != tid)
-            continue;
+    const struct thread *thread = thread_find(process, tid);
+    if (thread) {
         memcpy(out->name, thread->name, sizeof out->name);
         out->blocked = thread->blocked;
         out->pending = thread->pending;
-        found = true;
     }
     mutex_unlock(&process->lock);
-    return found;
+    return thread;
 }
 
 static int thread_after(const struct own_node *node, int after)
 {
     struct process *process = current_process();
-    int best = -1;
+    int tid = after < 0 ? 0 : after;
+    bool found = false;
     (void)node;
     mutex_lock(&process->lock);
-    for (struct thread *thread = process->threads; thread; thread = thread->next)
-        if (thread->tid > after && (best < 0 || thread->tid < best))
-            best = thread->tid;
+    while (!found && (tid = shared_id_after(tid)) > 0)
+        found = thread_find(process, tid);
     mutex_unlock(&process->lock);
-    return best;
+    return found ? tid : -1;
 }
 
 /* ---- comm, stat, status, statm ----------------------------------------------------------------------------------- */
@@ -87,9 +84,8 @@ static int64_t comm_store(const struct own_node *node, const char *bytes, size_t
     if (!proc_is_self(node))
         return -EINVAL;
     mutex_lock(&process->lock);
-    for (struct thread *thread = process->threads; thread; thread = thread->next) {
-        if (thread->tid != tid)
-            continue;
+    struct thread *thread = thread_find(process, tid);
+    if (thread) {
         memset(thread->name, 0, sizeof thread->name);
         memcpy(thread->name, bytes, MIN(strnlen(bytes, size), sizeof thread->name - 1));
         result = 0;
@@ -383,11 +379,5 @@ bool procself_number(struct own_node *node, int n)
 int procself_after(const struct own_node *node, int after)
 {
     (void)node;
-    int *pids = alloc(MOST_PIDS * sizeof *pids), best = -1;
-    int count = pids ? process_list(pids, MOST_PIDS) : 0;
-    for (int i = 0; i < count; i++)
-        if (pids[i] > after && (best < 0 || pids[i] < best))
-            best = pids[i];
-    release(pids);
-    return best;
+    return process_after(after);
 }

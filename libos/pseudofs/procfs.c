@@ -133,14 +133,13 @@ static void meminfo_text(struct text *text, const struct own_node *node)
 
 static void stat_text(struct text *text, const struct own_node *node)
 {
-    int pids[64];
     uint64_t up = time_now(PAL_CLOCK_BOOT), cpus = boot->cpu_count;
     (void)node;
     text_add(text, "cpu  0 0 0 %lu 0 0 0 0 0 0\n", up / TICK_NS * cpus);
     for (uint64_t n = 0; n < cpus; n++)
         text_add(text, "cpu%lu 0 0 0 %lu 0 0 0 0 0 0\n", n, up / TICK_NS);
     text_add(text, "intr 0\nctxt 0\nbtime %lu\nprocesses %d\nprocs_running 1\nprocs_blocked 0\n",
-             (time_now(PAL_CLOCK_REALTIME) - up) / SECOND_NS, process_list(pids, COUNT_OF(pids)));
+             (time_now(PAL_CLOCK_REALTIME) - up) / SECOND_NS, (int)process_count());
 }
 
 static void uptime_text(struct text *text, const struct own_node *node)
@@ -152,8 +151,7 @@ static void uptime_text(struct text *text, const struct own_node *node)
 
 static void loadavg_text(struct text *text, const struct own_node *node)
 {
-    int pids[64];
-    int count = process_list(pids, COUNT_OF(pids));
+    int count = (int)process_count();
     (void)node;
     text_add(text, "0.00 0.00 0.00 1/%d %d\n", count, current_process()->pid);
 }

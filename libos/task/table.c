@@ -66,13 +66,13 @@ void shared_init(void)
 
 /* ---- The index --------------------------------------------------------------------------------------------------- */
 
-static void hash_add(struct shared_process *slot)
+static void index_add(struct shared_process *slot)
 {
     slot->hash_next = *hash_of(slot->pid);
     *hash_of(slot->pid) = link_of(slot);
 }
 
-static void hash_remove(const struct shared_process *slot)
+static void index_remove(const struct shared_process *slot)
 {
     for (uint32_t *at = hash_of(slot->pid); *at; at = &slot_at(*at)->hash_next)
         if (*at == link_of(slot)) {
@@ -132,7 +132,7 @@ static void index_again(void)
             free_push(slot);
             continue;
         }
-        hash_add(slot);
+        index_add(slot);
         table->process_count++;
     }
     for (uint32_t link = 1; link <= table->slot_high; link++)
@@ -196,6 +196,22 @@ void shared_id_free(int id)
 {
     atomic_set(owner_of((uint32_t)id), 0u);
     atomic_and(id_word((uint32_t)id), ~(1ull << (uint32_t)id % 64));
+}
+
+int shared_id_after(int id)
+{
+    uint32_t from = (uint32_t)id + 1, end = atomic_get(&table->ids_wrapped) ? SHARED_PID_MAX : atomic_get(&table->next_id);
+    for (uint32_t at = from; at < end; at = (at | 63) + 1) {
+        uint64_t word = atomic_get(id_word(at)) >> at % 64;
+        if (word)
+            return (int)at + __builtin_ctzll(word);
+    }
+    return 0;
+}
+
+uint32_t shared_count(void)
+{
+    return atomic_get(&table->process_count);
 }
 
 int shared_id_process(int id)
@@ -344,7 +360,7 @@ struct shared_process *shared_new(struct shared_process *parent, uint32_t reaper
         slot->exit_signal = sibling && parent ? parent->exit_signal : exit_signal;
         slot->parent_thread = sibling && parent ? parent->parent_thread : parent ? (uint32_t)current()->tid : 0;
         atomic_set(&slot->pid, (uint32_t)pid);
-        hash_add(slot);
+        index_add(slot);
         child_add(shared_find((int)slot->ppid), slot);
         table->process_count++;
     }
@@ -356,7 +372,7 @@ void shared_free(struct shared_process *slot)
 {
     int pid = (int)slot->pid;
     child_remove(slot);
-    hash_remove(slot);
+    index_remove(slot);
     slot->state = SHARED_FREE;
     atomic_set(&slot->pid, 0u);
     free_push(slot);

@@ -127,6 +127,8 @@ void shared_lock(void);
 void shared_unlock(void);
 int shared_id_new(int process); /* a number for a thread of that process; -EAGAIN when there is none */
 void shared_id_free(int id);
+int shared_id_after(int id);     /* the next one in use, a process's or a thread's; 0: none */
+uint32_t shared_count(void);     /* processes */
 int shared_id_process(int id);  /* the process (its pid) of a thread; the number itself where it is no thread's */
 
 /* A slot for a child of `parent` (NULL: the first process), state RUNNING, with group, session, ids and name as the

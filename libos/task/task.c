@@ -41,8 +41,10 @@ struct process *process_ref(struct process *process)
 
 void process_put(struct process *process)
 {
-    if (process && atomic_add(&process->references, -1u) == 0)
+    if (process && atomic_add(&process->references, -1u) == 0) {
+        hash_clear(&process->thread_ids);
         release(process);
+    }
 }
 
 struct process *process_local_get(int pid)
@@ -97,10 +99,10 @@ void process_init(void)
     process->shared = slot;
     process->uid = process->euid = process->suid = process->fsuid = boot->uid;
     process->gid = process->egid = process->sgid = process->fsgid = boot->gid;
-    process->threads = thread;
     process->thread_count = 1;
     thread->process = process;
     thread->tid = process->pid;
+    threads_add(process, thread);
     thread->tcb = tcb(); /* the PAL's; the one in the thread's block stays unused */
     thread->tcb->libos_stack = thread_top(thread);
     thread->tcb->libos[0] = (uint64_t)(uintptr_t)thread;
@@ -262,26 +264,53 @@ void process_continued(struct shared_process *slot)
     process_end_stop(slot);
 }
 
-struct thread *thread_find(struct process *process, int tid)
+struct thread *thread_find(const struct process *process, int tid)
 {
-    struct thread *thread = process->threads;
-    while (thread && thread->tid != tid)
-        thread = thread->next;
-    return thread;
+    struct hash_node *found = hash_find(&process->thread_ids, (uint32_t)tid);
+    return found ? container_of(found, struct thread, by_tid) : NULL;
 }
 
-int process_list(int *pids, int most)
+void threads_add(struct process *process, struct thread *thread)
 {
-    int count = 0;
+    thread->next = process->threads;
+    thread->from = &process->threads;
+    if (thread->next)
+        thread->next->from = &thread->next;
+    process->threads = thread;
+    hash_insert(&process->thread_ids, &thread->by_tid, (uint32_t)thread->tid);
+}
+
+void threads_remove(struct process *process, struct thread *thread)
+{
+    *thread->from = thread->next;
+    if (thread->next)
+        thread->next->from = thread->from;
+    hash_remove(&process->thread_ids, &thread->by_tid);
+}
+
+void thread_renumber(struct process *process, struct thread *thread, int tid)
+{
+    if (thread->tid == tid)
+        return;
+    hash_remove(&process->thread_ids, &thread->by_tid);
+    thread->tid = tid;
+    hash_insert(&process->thread_ids, &thread->by_tid, (uint32_t)tid);
+}
+
+int process_after(int pid)
+{
+    int id = MAX(pid, 0);
+    bool found = false;
     shared_lock();
-    for (struct shared_process *slot = NULL; count < most && (slot = shared_next(slot));) {
-        int at = count++;
-        for (; at > 0 && pids[at - 1] > (int)slot->pid; at--)
-            pids[at] = pids[at - 1];
-        pids[at] = (int)slot->pid;
-    }
+    while (!found && (id = shared_id_after(id)) > 0)
+        found = shared_find(id);
     shared_unlock();
-    return count;
+    return found ? id : -1;
+}
+
+uint32_t process_count(void)
+{
+    return shared_count();
 }
 
 bool process_facts(int pid, struct process_facts *out)

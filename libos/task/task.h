@@ -4,6 +4,7 @@
 #define LIBOS_TASK_H
 
 #include "libos/abi/process.h"
+#include "libos/lib/hash.h"
 #include "libos/lib/lib.h"
 
 struct files;
@@ -50,6 +51,7 @@ struct process {
     uint32_t uid, euid, suid, fsuid, gid, egid, sgid, fsgid;
     uint32_t group_count, groups[32];
     uint64_t user_ns, system_ns;  /* what it was last told to have used: cpu_times */
+    struct hash thread_ids;       /* threads, by number; guarded by lock */
     uint32_t timer_count, next_timer; /* of timer_create: timers.h */
     struct settings settings;
 };
@@ -74,7 +76,8 @@ struct thread {
     uint32_t has_children;    /* it has forked, or who did has left its children to it */
     guest_t clear_tid, robust_list;
     uint64_t robust_size;
-    struct thread *next;
+    struct thread *next, **from; /* of its process's, and by number: threads_add */
+    struct hash_node by_tid;
     struct signal_queue *signal_queue; /* thread-directed siginfo: signal/queue.c */
     uint64_t fault_trap, fault_error, fault_address; /* of the last fault: later frames show it too, as Linux's do */
     char name[16];
@@ -130,9 +133,12 @@ void process_target_unlock(void);
 void process_continued(struct shared_process *slot);
 void process_end_stop(struct shared_process *slot); /* likewise: one that was stopped goes on */
 #define STATUS_CONTINUED 0xffff
-struct thread *thread_find(struct process *process, int tid); /* caller holds process->lock */
-/* For /proc: the sandbox's process table.  list: up to `most` pids in rising order, returns how many.  facts: false
- * where there is no such process. */
+/* The threads of a process.  Caller holds process->lock, or nobody else knows the process. */
+struct thread *thread_find(const struct process *process, int tid);
+void threads_add(struct process *process, struct thread *thread);
+void threads_remove(struct process *process, struct thread *thread);
+void thread_renumber(struct process *process, struct thread *thread, int tid);
+/* For /proc: the sandbox's process table.  facts: false where there is no such process. */
 struct process_facts {
     int pid, parent, group, session;
     uint32_t uid, gid, threads;
@@ -141,7 +147,8 @@ struct process_facts {
     uint64_t start_ns; /* PAL_CLOCK_BOOT */
     struct pal_usage used, children; /* used: once it has ended */
 };
-int process_list(int *pids, int most);
+int process_after(int pid); /* the next number of a process, or -1 */
+uint32_t process_count(void);
 bool process_facts(int pid, struct process_facts *out);
 
 /* ---- frame.c ----------------------------------------------------------------------------------------------------- */

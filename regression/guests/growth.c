@@ -4,6 +4,8 @@
  * in processor time, the least of several tries, so that other load doesn't matter.  With an argument: the figures, in
  * nanoseconds of real time, a line each: NAME SMALL LARGE COST-WITH-SMALL COST-WITH-LARGE.
  */
+#include <dirent.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <sys/epoll.h>
@@ -28,6 +30,7 @@ struct operation {
     void (*prepare)(long count);
     void (*once)(void);
     long repeat;
+    double (*parts)(long count); /* so many are done at once; NULL: one */
 };
 
 static double now(void)
@@ -134,26 +137,132 @@ static void pidfds(long count)
         CHECK(epoll_ctl(set, EPOLL_CTL_ADD, (int)syscall(SYS_pidfd_open, getpid(), 0), &event) == 0);
 }
 
+/* ---- Children -------------------------------------------------------------------------------------------------- */
+
+static pid_t *children;
+static long child_count;
+
+static void forked(long count)
+{
+    children = calloc((size_t)count, sizeof *children);
+    for (child_count = 0; child_count < count; child_count++) {
+        children[child_count] = fork();
+        CHECK(children[child_count] >= 0);
+        if (!children[child_count])
+            for (;;)
+                pause();
+    }
+}
+
+static void wait_running(void)
+{
+    CHECK(waitpid(children[child_count - 1], NULL, WNOHANG) == 0);
+}
+
+static void zombies(long count)
+{
+    forked(count);
+    signal(SIGTERM, SIG_IGN);
+    kill(0, SIGTERM);
+    for (long i = 0; i < count; i++) {
+        siginfo_t info;
+        CHECK(waitid(P_PID, (id_t)children[i], &info, WEXITED | WNOWAIT) == 0);
+    }
+}
+
+static void wait_newest(void)
+{
+    if (child_count) /* 7 times the repetitions are no more than there are */
+        child_count--;
+    CHECK(waitpid(children[child_count], NULL, 0) == children[child_count]);
+}
+
+/* ---- /proc, threads ------------------------------------------------------------------------------------------- */
+
+static long entries;
+
+static void list(const char *path)
+{
+    DIR *directory = opendir(path);
+    long found = 0;
+    CHECK(directory);
+    while (readdir(directory))
+        found++;
+    closedir(directory);
+    CHECK(found >= entries);
+}
+
+/* Each entry of it. */
+static double list_cost(long count)
+{
+    return (double)count;
+}
+
+static void list_proc(void)
+{
+    list("/proc");
+}
+
+static void list_threads(void)
+{
+    list("/proc/self/task");
+}
+
+static void forked_entries(long count)
+{
+    forked(count);
+    entries = count;
+}
+
+static pthread_t last_thread;
+
+static void *thread_waits(void *argument)
+{
+    for (;;)
+        pause();
+    return argument;
+}
+
+static void threads(long count)
+{
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, 65536);
+    for (long i = 0; i < count; i++)
+        CHECK(pthread_create(&last_thread, &attributes, thread_waits, NULL) == 0);
+    entries = count;
+}
+
+static void thread_signal(void)
+{
+    CHECK(pthread_kill(last_thread, 0) == 0);
+}
+
 /* ---- Measuring ------------------------------------------------------------------------------------------------- */
 
 static const struct operation operations[] = {
-    {"timer_settime", 10, 2000, timers, timer_set, 300},
-    {"timer_create+delete", 10, 2000, timers, timer_make, 100},
-    {"timer expiry", 10, 2000, timers, timer_expires, 30},
-    {"epoll_wait, timerfds", 10, 900, timerfds, epoll_idle, 300},
-    {"epoll_ctl, timerfds", 10, 900, timerfds, epoll_change, 300},
-    {"epoll_wait, signalfds", 10, 900, signalfds, epoll_idle, 300},
-    {"epoll_wait, pidfds", 10, 900, pidfds, epoll_idle, 300},
+    {"timer_settime", 10, 2000, timers, timer_set, 300, NULL},
+    {"timer_create+delete", 10, 2000, timers, timer_make, 100, NULL},
+    {"timer expiry", 10, 2000, timers, timer_expires, 30, NULL},
+    {"epoll_wait, timerfds", 10, 900, timerfds, epoll_idle, 300, NULL},
+    {"epoll_ctl, timerfds", 10, 900, timerfds, epoll_change, 300, NULL},
+    {"epoll_wait, signalfds", 10, 900, signalfds, epoll_idle, 300, NULL},
+    {"epoll_wait, pidfds", 10, 900, pidfds, epoll_idle, 300, NULL},
+    {"waitpid of a running child", 10, 500, forked, wait_running, 300, NULL},
+    {"waitpid of a zombie", 21, 420, zombies, wait_newest, 3, NULL},
+    {"readdir of /proc, an entry", 20, 500, forked_entries, list_proc, 5, list_cost},
+    {"readdir of task, an entry", 20, 500, threads, list_threads, 5, list_cost},
+    {"pthread_kill", 10, 800, threads, thread_signal, 300, NULL},
 };
 
-static double least(const struct operation *operation)
+static double least(const struct operation *operation, long count)
 {
     double best = 1e18;
     for (int try = 0; try < TRIES; try++) {
         double start = now();
         for (long i = 0; i < operation->repeat; i++)
             operation->once();
-        double each = (now() - start) / (double)operation->repeat;
+        double each = (now() - start) / (double)operation->repeat / (operation->parts ? operation->parts(count) : 1);
         best = each < best ? each : best;
     }
     return best;
@@ -179,7 +288,7 @@ static double cost(const struct operation *operation, long count)
         close(pipes[0]);
         CHECK(setpgid(0, 0) == 0);
         operation->prepare(count);
-        result = least(operation);
+        result = least(operation, count);
         CHECK(write(pipes[1], &result, sizeof result) == sizeof result);
         finish();
         _exit(0);

@@ -2,6 +2,7 @@
 /* wait4, waitid: WNOHANG, WNOWAIT, stops and continuations, ignored SIGCHLD, SIGCHLD's siginfo, pidfds. */
 #include "check.h"
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -41,6 +42,24 @@ static void looks(void)
     CHECK_FAILS(waitid(P_PID, (id_t)child, &info, WEXITED), ECHILD);
     CHECK_FAILS(waitid(P_ALL, 0, &info, 0), EINVAL);
     CHECK_FAILS(waitpid(-1, &status, 0x100), EINVAL);
+}
+
+static void *waits_alone(void *argument)
+{
+    pid_t *child = argument;
+    CHECK_FAILS(waitpid(*child, NULL, __WNOTHREAD), ECHILD);
+    CHECK_FAILS(waitpid(-1, NULL, __WNOTHREAD | WNOHANG), ECHILD);
+    CHECK(waitpid(*child, NULL, 0) == *child);
+    return NULL;
+}
+
+static void threads(void)
+{
+    pthread_t thread;
+    pid_t child = exits(0);
+    CHECK(pthread_create(&thread, NULL, waits_alone, &child) == 0 && pthread_join(thread, NULL) == 0);
+    child = exits(0);
+    CHECK(waitpid(child, NULL, __WNOTHREAD) == child);
 }
 
 static void stops(void)
@@ -145,6 +164,7 @@ static void in_order(void)
 int main(void)
 {
     looks();
+    threads();
     stops();
     signals();
     pidfds();
