@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Clocks, by the host's vDSO where it serves them, and random bytes. */
+#include "pal/linux/hostcalls.h"
 #include "pal/linux/linux.h"
 
 /* The vDSO is host code outside the PAL's text: in_host tells the handlers so. */
@@ -15,12 +16,6 @@ static int64_t vdso_clock(uint32_t clock, struct host_timespec *now)
     __atomic_store_n(&tcb->in_host, 0, __ATOMIC_RELAXED);
     return error;
 }
-
-/* Own CPU clocks that have no small number: the kernel's, by ticks.  A process is named by its pid's complement. */
-#define OWN_CLOCK 0xfffffff8u
-#define OWN_THREAD 4u
-#define BOTH_TIMES 0u
-#define USER_TIME 1u
 
 static int64_t own_clock(uint32_t clock, uint64_t *out_ns)
 {
@@ -46,14 +41,14 @@ static uint64_t part(uint64_t whole, uint64_t a, uint64_t b)
 /* As the kernel splits what it knows exactly by what it has sampled. */
 static int64_t user_time(uint32_t clock, uint64_t *out_ns)
 {
-    uint32_t own = OWN_CLOCK | (clock == PAL_CLOCK_THREAD_USER ? OWN_THREAD : 0);
+    uint32_t own = LINUX_OWN_CLOCK | (clock == PAL_CLOCK_THREAD_USER ? LINUX_OWN_THREAD : 0);
     uint64_t both = 0, user = 0, exact; /* the sum is read after its part */
     uint32_t whole = clock == PAL_CLOCK_THREAD_USER ? PAL_CLOCK_THREAD_CPU : PAL_CLOCK_PROCESS_CPU;
     int64_t error = linux_clock_get(whole, &exact);
     if (error == 0)
-        error = own_clock(own | USER_TIME, &user);
+        error = own_clock(own | LINUX_OWN_USER, &user);
     if (error == 0)
-        error = own_clock(own | BOTH_TIMES, &both);
+        error = own_clock(own, &both);
     if (error < 0)
         return error;
     *out_ns = both ? part(exact, user, both) : exact;
@@ -67,7 +62,7 @@ int64_t linux_clock_get(uint32_t clock, uint64_t *out_ns)
         return user_time(clock, out_ns);
     int raw = clock == PAL_CLOCK_PROCESS_CPU || clock == PAL_CLOCK_THREAD_CPU || clock > PAL_CLOCK_TAI ||
               !shared->boot.clock_gettime;
-    if (clock > INT32_MAX)
+    if (clock > LINUX_CLOCK_MOST)
         return -EINVAL;
     int64_t error = raw ? host_call(clock_gettime, clock, &now) : vdso_clock(clock, &now);
     if (error < 0)

@@ -4,6 +4,7 @@
 #include <asm/termbits.h>
 #include <linux/fcntl.h>
 
+#include "pal/linux/hostcalls.h"
 #include "pal/linux/linux.h"
 
 #define LOCK_COMMAND_GET 0u /* struct pal_lock */
@@ -65,6 +66,8 @@ static int64_t flush(pal_handle_t handle, void *argument)
 static int64_t allocate(pal_handle_t handle, void *argument)
 {
     const struct pal_allocate *range = argument;
+    if (range->mode & ~LINUX_FALLOCATE_MODES)
+        return -EOPNOTSUPP;
     return host_call(fallocate, handle, range->mode, range->offset, range->size);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The clone flags of hostcalls.def, for the PAL: its rows expand to nothing here. */
+/* The sets of flags in hostcalls.def, for the PAL: its rows expand to nothing here. */
 #ifndef PAL_LINUX_HOSTCALLS_H
 #define PAL_LINUX_HOSTCALLS_H
 

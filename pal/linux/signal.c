@@ -17,6 +17,7 @@
 #include <asm/ucontext.h>
 #include <linux/audit.h>
 
+#include "pal/linux/hostcalls.h"
 #include "pal/linux/linux.h"
 
 #define SA_RESTORER_FLAG 0x04000000u
@@ -75,6 +76,8 @@ static int64_t vdso_fallback(const struct sigcontext *m)
 {
     uint64_t clock = m->rax == __NR_clock_gettime ? m->rdi : PAL_CLOCK_REALTIME;
     struct host_timespec now;
+    if ((uint32_t)clock > LINUX_CLOCK_MOST)
+        return -EINVAL;
     int64_t error = host_call(clock_gettime, clock, &now);
     if (error < 0)
         return error;

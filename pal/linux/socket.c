@@ -9,14 +9,15 @@
 
 #include "pal/linux/linux.h"
 
-/* send(2)'s flags that pal.h passes on; not in the kernel's exported headers. */
+/* send(2)'s flags that pal.h passes on and the filter admits; not in the kernel's exported headers. */
 #define SOCKET_PEEK 0x2u
 #define SOCKET_CTRUNCATE 0x8u
 #define SOCKET_TRUNCATE 0x20u
 #define SOCKET_DONTWAIT 0x40u
 #define SOCKET_WAITALL 0x100u
 #define SOCKET_NOSIGNAL 0x4000u
-#define SOCKET_FLAGS (SOCKET_PEEK | SOCKET_TRUNCATE | SOCKET_DONTWAIT | SOCKET_WAITALL | SOCKET_NOSIGNAL)
+#define SEND_FLAGS (SOCKET_DONTWAIT | SOCKET_NOSIGNAL)
+#define RECEIVE_FLAGS (SOCKET_PEEK | SOCKET_TRUNCATE | SOCKET_DONTWAIT | SOCKET_WAITALL)
 
 #define WAIT_FOR_ROOM 4 /* POLLOUT */
 #define SOCKET_RIGHTS 1
@@ -64,7 +65,7 @@ static int64_t send_handles(pal_handle_t handle, const struct pal_message *messa
 int64_t linux_socket_send(pal_handle_t handle, const struct pal_message *message, uint32_t flags)
 {
     const struct pal_vector *vector = message->vector;
-    if (flags & ~SOCKET_FLAGS || message->handle_count > PAL_MESSAGE_HANDLES)
+    if (flags & ~SEND_FLAGS || message->handle_count > PAL_MESSAGE_HANDLES)
         return -EINVAL;
     if (message->handle_count)
         return send_handles(handle, message, flags);
@@ -83,7 +84,7 @@ int64_t linux_socket_receive(pal_handle_t handle, struct pal_message *message, u
     struct host_msghdr host = {.vector = message->vector, .count = message->count};
     struct rights rights;
     uint32_t room = message->handle_count;
-    if (flags & ~SOCKET_FLAGS)
+    if (flags & ~RECEIVE_FLAGS)
         return -EINVAL;
     if (room > PAL_MESSAGE_HANDLES)
         room = PAL_MESSAGE_HANDLES;

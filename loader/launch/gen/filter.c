@@ -12,29 +12,37 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
+#include <linux/futex.h>
+#include <linux/membarrier.h>
 #include <linux/prctl.h>
+#include <linux/rseq.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 static const struct row {
-    const char *name, *only, *reason; /* only: the conditions as the table has them */
+    const char *name, *reason;
     int number;
     unsigned count; /* of conditions */
     struct { unsigned argument; uint64_t mask, value; } condition[2];
+    struct { const char *mask, *value; } text[2]; /* the conditions as the table has them */
 } rows[] = {
-#define HOSTCALL(name, reason) {#name, "", reason, SYS_##name, 0, {{0, 0, 0}, {0, 0, 0}}},
+#define HOSTCALL(name, reason) {#name, reason, SYS_##name, 0, {{0, 0, 0}, {0, 0, 0}}, {{NULL, NULL}, {NULL, NULL}}},
 #define HOSTCALL_IF(name, argument, mask, value, reason) \
-    {#name, (value) ? #value : "without " #mask, reason, SYS_##name, 1, {{argument, mask, value}, {0, 0, 0}}},
+    {#name, reason, SYS_##name, 1, {{argument, mask, value}, {0, 0, 0}}, {{#mask, #value}, {NULL, NULL}}},
 #define HOSTCALL_IF2(name, a1, mask1, value1, a2, mask2, value2, reason) \
-    {#name, #value1 ", without " #mask2, reason, SYS_##name, 2, {{a1, mask1, value1}, {a2, mask2, value2}}},
+    {#name, reason, SYS_##name, 2, {{a1, mask1, value1}, {a2, mask2, value2}}, {{#mask1, #value1}, {#mask2, #value2}}},
 #include "pal/linux/hostcalls.def"
 };
 
@@ -77,6 +85,28 @@ static void emit(const char *name, uint32_t otherwise)
     seccomp_release(context);
 }
 
+/* A condition in words.  In a table of Markdown a `|` parts columns. */
+static void print_condition(const char *mask, const char *value)
+{
+    static const char flags[] = "NO_BITS_BUT(";
+    bool set = !strncmp(mask, flags, sizeof flags - 1), zero = !strcmp(value, "0");
+    if (!zero)
+        printf("%s%s", value, set ? ", also with " : "");
+    else if (set)
+        printf("only ");
+    else if (strcmp(mask, "INT_BITS"))
+        printf("without %s", mask);
+    else
+        printf("0");
+    if (!set)
+        return;
+    for (const char *at = mask + sizeof flags - 1; *at && *at != ')'; at++)
+        if (*at == '|')
+            printf("or");
+        else
+            putchar(*at);
+}
+
 /* Rows of one call stand together. */
 static unsigned count_calls(void)
 {
@@ -89,10 +119,15 @@ static unsigned count_calls(void)
 static void print_table(void)
 {
     printf("# Host calls\n\nAll that a picoprocess may ask of the host. Made from pal/linux/hostcalls.def by `make "
-           "docs/hostcalls.md`.\n\n| call | only with | why |\n|---|---|---|\n");
+           "docs/hostcalls.md`.\nOf an argument with `only` no other bits may be set.\n\n| call | only with | why |\n|---|---|---|\n");
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         bool again = i && rows[i].number == rows[i - 1].number;
-        printf("| %s | %s | %s |\n", again ? "" : rows[i].name, rows[i].only, rows[i].reason);
+        printf("| %s | ", again ? "" : rows[i].name);
+        for (unsigned j = 0; j < rows[i].count; j++) {
+            printf(j ? "; " : "");
+            print_condition(rows[i].text[j].mask, rows[i].text[j].value);
+        }
+        printf(" | %s |\n", rows[i].reason);
     }
     printf("\n%u calls.\n", count_calls());
 }
