@@ -16,8 +16,8 @@ FORCE:
 
 # The list of options in the manual page is printed by the program itself.
 $(B)/man/pal-run.1: docs/man/pal-run.1.scd $(B)/pal-run
-	@mkdir -p $(@D); $(B)/pal-run --completion scdoc > $@.options
-	sed -e '/^@OPTIONS@$$/{r $@.options' -e 'd}' $< | scdoc > $@
+	@mkdir -p $(@D); $(B)/pal-run completion scdoc > $@.options; $(B)/pal-run completion scdoc-commands > $@.commands
+	sed -e '/^@OPTIONS@$$/{r $@.options' -e 'd}' -e '/^@COMMANDS@$$/{r $@.commands' -e 'd}' $< | scdoc > $@
 $(B)/man/%: docs/man/%.scd ; @mkdir -p $(@D); scdoc < $< > $@
 
 install: setup-install ; @$(MAKE) --no-print-directory install-files
@@ -28,9 +28,9 @@ install-files: all $(MANPAGES)
 	install -m 644 $(B)/man/pal-run.1 $(SHARE)/man/man1/
 	install -m 644 $(B)/man/pal-manifest.5 $(SHARE)/man/man5/
 	install -m 644 manifests/*.toml $(SHARE)/pal-run/manifests/
-	$(B)/pal-run --completion bash > $(SHARE)/bash-completion/completions/pal-run
-	$(B)/pal-run --completion zsh > $(SHARE)/zsh/site-functions/_pal-run
-	$(B)/pal-run --completion fish > $(SHARE)/fish/vendor_completions.d/pal-run.fish
+	$(B)/pal-run completion bash > $(SHARE)/bash-completion/completions/pal-run
+	$(B)/pal-run completion zsh > $(SHARE)/zsh/site-functions/_pal-run
+	$(B)/pal-run completion fish > $(SHARE)/fish/vendor_completions.d/pal-run.fish
 
 # A package for this distribution, and a tarball for any.  Both are built from what git tracks.
 deb: setup-deb

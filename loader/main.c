@@ -10,6 +10,9 @@ int main(int argc, char **argv)
 {
     static struct options options;
     fail_undo = launch_abandon; /* it was launched before main */
+    const struct command_row *command = argc > 1 ? command_find(argv[1]) : NULL;
+    if (command)
+        _exit(command->run(argc - 1, argv + 1));
     options_read(&options, argc, argv);
     _exit(palrun(&options));
 }

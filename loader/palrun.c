@@ -49,7 +49,7 @@ static void raise_file_limit(void)
     }
 }
 
-static void policy_make(struct policy *policy, const struct options *options)
+void palrun_policy(struct policy *policy, const struct options *options)
 {
     tree_init(&policy->tree);
     policy->uid = getuid();
@@ -145,7 +145,7 @@ int palrun(const struct options *options)
     check_standard_streams();
     mode_t umask_was = umask(0); /* the guest's own is applied by its libOS */
     raise_file_limit();
-    policy_make(&policy, options);
+    palrun_policy(&policy, options);
     start(&monitor, options, umask_was);
     guardian_start(monitor.first);
     terminal_save();

@@ -8,4 +8,7 @@
 /* Runs a program in a sandbox of its own.  Returns its exit status; ends pal-run where it can't be started. */
 int palrun(const struct options *options);
 
+/* The policy that it would have.  Ends pal-run where the options make none. */
+void palrun_policy(struct policy *policy, const struct options *options);
+
 #endif

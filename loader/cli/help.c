@@ -33,10 +33,18 @@ static void print_row(const struct option_row *row)
 void help_print(void)
 {
     printf("Usage: pal-run [options] [-m MANIFEST] [--] PROGRAM [ARG...]\n"
+           "       pal-run COMMAND ...\n"
            "Runs an unmodified Linux program in a confined picoprocess.\n\n");
     for (const struct option_row *row = option_rows; row->name; row++)
         if (row->help)
             print_row(row);
+    printf("\nCommands (a program of such a name: pal-run -- NAME):\n");
+    for (const struct command_row *row = command_rows; row->name; row++) {
+        int width = printf("  %s %s", row->name, row->usage);
+        if (width >= HELP_COLUMN)
+            width = printf("\n") - 1;
+        printf("%*s%s\n", HELP_COLUMN - width, "", row->help);
+    }
     printf("\nWithout a manifest the program sees /usr, /lib*, /bin, /sbin, the public parts of /etc, its own directory and\n"
            "the current one, all read-only; a private, empty, writable /tmp and home; a reduced environment.\n\n"
            "Exit status: the program's; 128+N if signal N killed it; 125 pal-run failed, 126 not executable, 127 not\n"
@@ -172,7 +180,16 @@ static void print_fish(void)
     }
 }
 
-/* For docs/pal-run.1.scd: scdoc takes _ and * as marks. */
+/* For docs/man/pal-run.1.scd: scdoc takes _ and * as marks. */
+static void print_escaped(const char *text)
+{
+    for (; *text; text++) {
+        if (strchr("_*\\[]", *text))
+            putchar('\\');
+        putchar(*text);
+    }
+}
+
 static void print_scdoc(void)
 {
     for (const struct option_row *row = option_rows; row->name; row++) {
@@ -181,14 +198,23 @@ static void print_scdoc(void)
         if (row->letter)
             printf("*-%c*, ", row->letter);
         printf("*--%s*", row->name);
-        if (row->value)
-            printf(" _%s_", row->value);
-        printf("\n\t");
-        for (const char *at = row->help; *at; at++) {
-            if (*at == '_' || *at == '*' || *at == '\\')
-                putchar('\\');
-            putchar(*at);
+        if (row->value) {
+            printf(" ");
+            print_escaped(row->value);
         }
+        printf("\n\t");
+        print_escaped(row->help);
+        printf("\n\n");
+    }
+}
+
+static void print_scdoc_commands(void)
+{
+    for (const struct command_row *row = command_rows; row->name; row++) {
+        printf("*%s* ", row->name);
+        print_escaped(row->usage);
+        printf("\n\t");
+        print_escaped(row->help);
         printf("\n\n");
     }
 }
@@ -197,6 +223,7 @@ void completion_print(const char *shell)
 {
     static const struct { const char *name; void (*print)(void); } shells[] = {
         {"bash", print_bash}, {"zsh", print_zsh}, {"fish", print_fish}, {"scdoc", print_scdoc},
+        {"scdoc-commands", print_scdoc_commands},
     };
     for (size_t i = 0; i < sizeof shells / sizeof *shells; i++) {
         if (strcmp(shell, shells[i].name) != 0)
@@ -204,5 +231,5 @@ void completion_print(const char *shell)
         shells[i].print();
         leave();
     }
-    fail(EXIT_OWN_FAILURE, "--completion %s: give bash, zsh or fish", shell);
+    fail(EXIT_OWN_FAILURE, "completion %s: give bash, zsh or fish", shell);
 }

@@ -44,7 +44,6 @@ static void take_picoprocess(struct options *options, char *value) { options->pi
 static void take_fault(struct options *options, char *value) { options->fault = read_count("fault", value); }
 static void take_help(struct options *options, char *value) { (void)options; (void)value; help_print(); }
 static void take_version(struct options *options, char *value) { (void)options; (void)value; version_print(); }
-static void take_completion(struct options *options, char *value) { (void)options; completion_print(value); }
 
 static void take_env(struct options *options, char *value)
 {
@@ -75,7 +74,6 @@ const struct option_row option_rows[] = {
     {"no-rewrite", 0, NULL, "don't rewrite call sites: every system call traps", take_no_rewrite},
     {"help", 'h', NULL, "print this text", take_help},
     {"version", 'V', NULL, "print the version", take_version},
-    {"completion", 0, "bash|zsh|fish", "print the completion script for a shell", take_completion},
     {"picoprocess", 0, "FILE", NULL, take_picoprocess}, /* another first program */
     {"fault", 0, "N", NULL, take_fault},                /* the n-th PAL call fails */
     {0},

@@ -12,11 +12,11 @@ expect 0 "" "$PAL" --ro /usr /bin/true --report --bogus
 expect 0 "" "$PAL" -h
 expect 0 "" "$PAL" -V
 for shell in bash zsh fish; do
-    "$PAL" --completion "$shell" >"$work/completion.$shell" || say "no completion for $shell"
+    "$PAL" completion "$shell" >"$work/completion.$shell" || say "no completion for $shell"
     grep -q -- 'trap' "$work/completion.$shell" || say "$shell: an option is missing"
 done
 bash -n "$work/completion.bash" || say "the bash completion does not parse"
-expect 125 "give bash, zsh or fish" "$PAL" --completion tcsh
+expect 125 "give bash, zsh or fish" "$PAL" completion tcsh
 # Each option of --help is in each completion and has one line of help.
 for option in $("$PAL" --help | sed -n 's/^ *\(-., \)\?--\([a-z-]*\).*/\2/p'); do
     for shell in bash zsh fish; do

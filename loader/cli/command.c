@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/* Commands beside running a program: `pal-run NAME ...`.  A program of such a name is run by `pal-run -- NAME`. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "loader/cli/cli.h"
+#include "loader/launch/launch.h"
+#include "loader/palrun.h"
+
+/* A shell in the sandbox that the options describe. */
+static int run_shell(int argc, char **argv)
+{
+    static struct options options;
+    static char *shell[2];
+    options_read(&options, argc, argv);
+    if (!options.command[0]) {
+        char *wanted = getenv("SHELL");
+        shell[0] = wanted && access(wanted, X_OK) == 0 ? wanted : (char *)"/bin/sh";
+        options.command = shell;
+    }
+    return palrun(&options);
+}
+
+static int run_completion(int argc, char **argv)
+{
+    if (argc != 2)
+        fail(EXIT_OWN_FAILURE, "usage: pal-run completion bash|zsh|fish");
+    completion_print(argv[1]);
+}
+
+static int run_help(int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    help_print();
+}
+
+const struct command_row command_rows[] = {
+    {"shell", "[options]", "a shell in the sandbox that the options describe", run_shell},
+    {"show", "[--json] [options] PROGRAM", "the policy that a run would have, in words", show_main},
+    {"why", "[options] PATH", "which rule decides about a path, and which option would allow it", why_main},
+    {"ps", "[--json]", "your running sandboxes", ps_main},
+    {"kill", "[-SIGNAL] PID...", "end sandboxes; PID as `pal-run ps` shows it", kill_main},
+    {"doctor", "[--json]", "what this host offers, what each part adds, what to do where one is missing", doctor_main},
+    {"completion", "bash|zsh|fish", "the completion script for a shell", run_completion},
+    {"help", "", "the options", run_help},
+    {0},
+};
+
+const struct command_row *command_find(const char *name)
+{
+    for (const struct command_row *row = command_rows; row->name; row++)
+        if (!strcmp(row->name, name))
+            return row;
+    return NULL;
+}
