@@ -60,6 +60,12 @@ static inline struct pal_tcb *tcb(void)
     return block;
 }
 
+static inline void tcb_init(struct pal_tcb *block, struct thread *thread)
+{
+    block->libos[0] = (uint64_t)(uintptr_t)thread; /* TCB_THREAD */
+    block->libos[3] = GS_MARK;                     /* TCB_MARK */
+}
+
 /* The guest's registers while this thread is in the libOS. */
 static inline struct frame *current_frame(void)
 {

@@ -27,7 +27,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PAL_ABI_VERSION 1u
+#define PAL_ABI_VERSION 2u
 
 /* ---- The address map: the same in every picoprocess of every sandbox ------------------------------------------- */
 
@@ -68,15 +68,22 @@ struct pal_exception {
 };
 
 /*
- * The per-thread block, at GS:0.  The first group is the PAL's; `saved` and `exception` are filled by the PAL before an
- * exception or interrupt upcall; the last group belongs to libOS and shim, who lay it out in shim/shim.h.
+ * The per-thread block, at GS:0 for libOS and PAL.  The first group is the PAL's; `saved` and `exception` are filled by
+ * the PAL before an exception or interrupt upcall; the last group belongs to libOS and shim, who lay it out in
+ * shim/shim.h.
+ *
+ * GS is the guest's, too: where a guest has set its base, upcalls and syscall_trap find guest_gs filled, has_guest_gs
+ * set and GS at the block.  The libOS puts the base back on its way to the guest, and clears the flag behind that.
  */
 struct pal_tcb {
     uint64_t self;                  /* 0: address of this block */
     uint32_t interrupted;           /* 8: set by an interrupt; see the contract above */
-    uint32_t in_host;               /* 12: the PAL is inside host code (the host's vDSO): not guest code */
+    uint32_t has_guest_gs;          /* 12: the guest goes on with guest_gs; else with GS as it is */
     uint64_t libos_stack;           /* 16: top of the thread's libOS stack, 16-byte aligned, used from upcalls */
-    uint64_t host[5];               /* 24: the PAL's own: thread id, interrupt timer, ... */
+    uint64_t host[3];               /* 24: the PAL's own: thread id, interrupt timer, ... */
+    uint64_t guest_gs;              /* 48 */
+    uint32_t in_host;               /* 56: the PAL is inside host code (the host's vDSO): not guest code */
+    uint32_t reserved;
     uint64_t libos[16];             /* 64: the libOS's and the shim's own */
     struct pal_context saved;       /* 192: guest registers at an exception or interrupt */
     struct pal_exception exception; /* 336 */
@@ -111,8 +118,9 @@ struct pal_image_header {
     uint64_t arena_end; /* end of .bss: the arena's heap begins at the next page */
     __attribute__((noreturn)) void (*start)(const struct pal_api *api, const struct pal_boot *boot);
     uint64_t syscall_trap, exception, interrupt;
-    /* Called by the PAL from its signal handlers: async-signal-safe, touches only *context and the thread's block. */
-    uint32_t (*classify)(struct pal_context *context, uint32_t is_exception);
+    /* Called by the PAL from its signal handlers, with the block of the thread that was interrupted: async-signal-safe,
+     * touches only *context, the block and that thread's libOS stack. */
+    uint32_t (*classify)(struct pal_context *context, struct pal_tcb *tcb, uint32_t is_exception);
 };
 
 /* ---- What the libOS is told at start ----------------------------------------------------------------------------- */
@@ -426,8 +434,8 @@ struct pal_api {
     /* When it returns, every other thread has executed a serialising instruction: it sees code bytes changed before. */
     int64_t (*code_sync)(void);
 
-    /* Threads.  `tcb` is the new thread's block, zeroed but for libos_stack and libos[]; it begins in `entry(argument)`
-     * on tcb->libos_stack, FS base 0.  The caller owns the memory until the thread has left: see thread_exit. */
+    /* Threads.  `tcb` is the new thread's block, zeroed but for libos_stack, libos[] and the guest's GS; it begins in
+     * `entry(argument)` on tcb->libos_stack, FS base 0.  The caller owns the memory until the thread has left: see thread_exit. */
     int64_t (*thread_create)(struct pal_tcb *tcb, void (*entry)(void *argument), void *argument, pal_handle_t *out_id);
     /* Ends the thread.  When it no longer uses its stack, *word (if not NULL) becomes 0, and then whoever waits on the
      * word at `wake` (if not 0; shared waiters) is woken. */

@@ -13,9 +13,30 @@
 #include "libos/entry/fastpath.h"
 #include "shim/shim.h"
 
+#define IRET_SIZE 40 /* rip, cs, rflags, rsp, ss */
+
     .cfi_sections .debug_frame /* for debuggers: nothing unwinds at run time */
     .macro saved register, offset /* on the stack, from RSP */
     .cfi_escape 0x10, \register, 3, 0x77, (\offset & 0x7f) | 0x80, \offset >> 7
+    .endm
+
+    /* The same for a stack pointer `below` bytes under the frame, which stays there. */
+    .macro load_general_below below:req
+    mov \below + FRAME_R15(%rsp), %r15
+    mov \below + FRAME_R14(%rsp), %r14
+    mov \below + FRAME_R13(%rsp), %r13
+    mov \below + FRAME_R12(%rsp), %r12
+    mov \below + FRAME_RBP(%rsp), %rbp
+    mov \below + FRAME_RBX(%rsp), %rbx
+    mov \below + FRAME_R11(%rsp), %r11
+    mov \below + FRAME_R10(%rsp), %r10
+    mov \below + FRAME_R9(%rsp), %r9
+    mov \below + FRAME_R8(%rsp), %r8
+    mov \below + FRAME_RAX(%rsp), %rax
+    mov \below + FRAME_RCX(%rsp), %rcx
+    mov \below + FRAME_RDX(%rsp), %rdx
+    mov \below + FRAME_RSI(%rsp), %rsi
+    mov \below + FRAME_RDI(%rsp), %rdi
     .endm
 
     .macro load_general
@@ -38,18 +59,43 @@
     pop %rdi
     .endm
 
-    /*
-     * A call, RCX = the guest's address after it.  What a function may change goes into the frame, and of the flags those
-     * that arithmetic sets.  Leaves ECX the number, and changes RAX.
-     */
-    .macro begin_call resume:req
+    /* From the guest's stack to the frame.  No register is free here. */
+    .macro to_frame
     mov %rsp, %gs:TCB_GUEST_RSP
     mov %gs:TCB_LIBOS_STACK, %rsp
     lea -FRAME_SIZE(%rsp), %rsp
-    mov \resume, %gs:TCB_RESUME
     mov %rcx, FRAME_RIP(%rsp)
     mov %gs:TCB_GUEST_RSP, %rcx
     mov %rcx, FRAME_RSP(%rsp)
+    .endm
+
+    /*
+     * Here RCX is.  A guest that has set GS by itself is found out, without a change of flags: see libos_classify, which
+     * goes on at `ours`, GS at the block.
+     */
+    .macro to_frame_checked ours:req
+    mov %gs:TCB_MARK, %rcx
+    lea -GS_MARK(%rcx), %rcx
+    jrcxz \ours
+    ud2
+\ours:
+    mov %gs:TCB_LIBOS_STACK, %rcx
+    mov %rsp, FRAME_RSP - FRAME_SIZE(%rcx)
+    lea -FRAME_SIZE(%rcx), %rsp
+    .endm
+
+    /* R11 = the stub's tail: sets RCX to the guest's address after its syscall instruction. */
+    .macro after_by_tail
+    movslq -4(%r11), %rcx
+    lea (%r11,%rcx), %rcx
+    .endm
+
+    /*
+     * A call, in the frame already: stack pointer, address after it.  What a function may change goes into the frame,
+     * and of the flags those that arithmetic sets.  Leaves ECX the number, and changes RAX.
+     */
+    .macro begin_call resume:req
+    mov \resume, %gs:TCB_RESUME
     mov %rdi, FRAME_RDI(%rsp)
     mov %rsi, FRAME_RSI(%rsp)
     mov %rdx, FRAME_RDX(%rsp)
@@ -144,7 +190,7 @@ shim_\name\()_result:
     cmp $-4095, %rax            /* an errno */
     jae whole_after
     mov %rax, FRAME_RAX(%rsp)
-    cmpl $0, %gs:TCB_INTERRUPTED
+    cmpq $0, %gs:TCB_INTERRUPTED
     jne whole_after
     .globl shim_\name\()_out, shim_\name\()_out_end
 shim_\name\()_out:
@@ -178,6 +224,8 @@ shim_syscall_trap:
     .cfi_startproc
     .cfi_def_cfa rsp, 0
     .cfi_register rip, rcx
+    to_frame
+    mov FRAME_RIP(%rsp), %rcx
     begin_call %rcx             /* the guest's own address */
     make_whole FRAME_TRAPPED
     mov %r11, FRAME_RFLAGS(%rsp)
@@ -187,20 +235,28 @@ shim_syscall_trap:
     .size shim_syscall_trap, . - shim_syscall_trap
 
 /*
- * In: EAX number, RCX guest address after the syscall instruction, R11 where to go on, flags live, RSP the guest's.
+ * In: EAX number, R11 as shim.h says, flags live, RSP the guest's, GS as the guest left it.
  *
  * What begin_call saves does for reads and writes which the host takes as they are.  For all else the frame is made
  * whole.
  */
-    .globl shim_syscall_call
+    .globl shim_syscall_tail, shim_tail_ours, shim_syscall_call, shim_call_ours
+    .type shim_syscall_tail, @function
     .type shim_syscall_call, @function
     .balign 64
-shim_syscall_call:
+shim_syscall_tail:
     .cfi_startproc
     .cfi_signal_frame           /* the stacks' order says nothing */
-    .cfi_def_cfa rsp, 0
-    .cfi_register rip, rcx
-    begin_call %r11
+    .cfi_undefined rip
+    to_frame_checked shim_tail_ours
+    after_by_tail
+    mov %rcx, FRAME_RIP(%rsp)
+    jmp 6f
+    .balign 64
+shim_syscall_call:
+    to_frame_checked shim_call_ours
+    mov %r11, FRAME_RIP(%rsp)
+6:  begin_call %r11
     /* RSP = frame, 16-byte aligned; the canonical frame address is the guest's, found in the frame. */
     .cfi_escape 0x0f, 4, 0x77, 0x88, 0x01, 0x06   /* CFA = *(rsp + 136) */
     saved 0, FRAME_NUMBER       /* rax rdx rcx rsi rdi, by their DWARF numbers */
@@ -214,7 +270,7 @@ shim_syscall_call:
     saved 16, FRAME_RIP
     cmp $1, %ecx
     ja 1f
-    direct 0, plain, 3
+    direct 0, plain, 6
     .balign 64
 1:  sub $NUMBER_PREAD64, %ecx
     cmp $1, %ecx
@@ -249,8 +305,8 @@ whole:
 5:  cmp $-4095, %rax            /* an errno, or one of the libOS's own results */
     jae 3f
     mov %rax, FRAME_RAX(%rsp)
-    cmpl $0, %gs:TCB_INTERRUPTED
-    jne 2f
+    cmpq $0, %gs:TCB_INTERRUPTED
+    jne leave
     .globl shim_way_out, shim_way_out_end
 shim_way_out:
     /* The straight way: the flags are those of the entry, so popfq, a third of a short call's cost, can be left out
@@ -275,10 +331,35 @@ way_out_whole:
     popfq
     mov (%rsp), %rsp
     jmp *%gs:TCB_RESUME
+way_out_with_gs:                /* no slot of the block can be jumped through any more: what iretq takes lies below */
+    mov FRAME_RESUME(%rsp), %rax
+    mov FRAME_RFLAGS(%rsp), %rcx
+    mov FRAME_RSP(%rsp), %rdx
+    lea -IRET_SIZE(%rsp), %rsp
+    mov %rax, (%rsp)
+    movq $USER_CODE_SEGMENT, 8(%rsp)
+    mov %rcx, 16(%rsp)
+    mov %rdx, 24(%rsp)
+    movq $USER_STACK_SEGMENT, 32(%rsp)
+    test $FLAG_NESTED, %ecx
+    jnz 8f
+7:  mov %gs:0, %rcx
+    mov %gs:TCB_GUEST_GS, %rax
+    wrgsbase %rax
+    movl $0, TCB_HAS_GUEST_GS(%rcx) /* the handlers set it again if they find the guest's GS from here on */
+    load_general_below IRET_SIZE
+    iretq
+8:  pushfq                      /* iretq takes no nested task, but may make one */
+    andl $~FLAG_NESTED, (%rsp)
+    popfq
+    jmp 7b
 shim_way_out_end:
 leave:
     cmpl $0, %gs:TCB_INTERRUPTED
+    jne 2f
+    cmpl $0, %gs:TCB_HAS_GUEST_GS
     je way_out_whole
+    jmp way_out_with_gs
 2:  mov %rsp, %rdi
     call libos_work
     jmp leave
@@ -292,19 +373,25 @@ leave:
     .cfi_endproc
     .size shim_syscall_call, . - shim_syscall_call
 
-/* As shim_syscall_call, for a guest that single-steps: the trap flag was taken off, and goes back into the frame. */
-    .globl shim_syscall_stepped
-    .type shim_syscall_stepped, @function
-shim_syscall_stepped:
+/* As shim_syscall_tail and shim_syscall_call, for a guest that single-steps: the trap flag was taken off, and goes back
+ * into the frame.  GS is at the block. */
+    .globl shim_stepped_tail, shim_stepped_call
+    .type shim_stepped_tail, @function
+shim_stepped_tail:
     .cfi_startproc
     .cfi_undefined rip
+    after_by_tail
+    jmp 9f
+shim_stepped_call:
+    mov %r11, %rcx
+9:  to_frame
     begin_call %r11
     make_whole FRAME_CALLED
     orq $FLAG_TRAP, FRAME_RFLAGS(%rsp)
     orq $FLAG_TRAP, FRAME_R11(%rsp)
     jmp 0b
     .cfi_endproc
-    .size shim_syscall_stepped, . - shim_syscall_stepped
+    .size shim_stepped_tail, . - shim_stepped_tail
 
 /* In: on the libOS stack's top; guest registers in GS:TCB_SAVED, which C copies into the frame. */
     .macro upcall name, handler

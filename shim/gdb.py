@@ -33,10 +33,10 @@ def stop_at(address):
 
 def after_step():
     """From a stub through the libOS to where the guest goes on."""
-    entry = int(gdb.parse_and_eval("(unsigned long)&shim_syscall_call"))
+    entries = [int(gdb.parse_and_eval("(unsigned long)&" + name)) for name in ("shim_syscall_call", "shim_syscall_tail")]
     for _ in range(STUB_LONGEST):
         at = register("pc")
-        if at == entry:
+        if at in entries:
             stop_at(register("r11"))  # the guest's own address, or the stub's tail
             gdb.execute("continue", to_string=True)
         elif in_stub(at):

@@ -8,11 +8,18 @@
 
 /* Offsets into struct pal_tcb (GS:0). */
 #define TCB_INTERRUPTED 8
+#define TCB_HAS_GUEST_GS 12 /* one comparison tells of both */
 #define TCB_LIBOS_STACK 16
+#define TCB_GUEST_GS 48
 #define TCB_THREAD 64    /* libos[0]: struct thread * */
 #define TCB_GUEST_RSP 72 /* libos[1]: scratch of the entry code */
 #define TCB_RESUME 80    /* libos[2]: scratch of the exit code */
+#define TCB_MARK 88      /* libos[3]: GS_MARK */
 #define TCB_SAVED 192
+
+/* What no guest's memory holds by chance where GS:TCB_MARK would be: GS is at the block.  A guest that puts it there
+ * harms itself. */
+#define GS_MARK 0x5b1c73e9
 
 #define FRAME_SIZE 176
 #define FRAME_R15 0 /* as in struct pal_context */
@@ -39,6 +46,9 @@
 #define FRAME_ARITHMETIC 168
 
 #define FLAG_TRAP 0x100 /* RFLAGS: single-stepping */
+#define FLAG_NESTED 0x4000
+#define USER_CODE_SEGMENT 0x33
+#define USER_STACK_SEGMENT 0x2b
 #define FLAGS_ARITHMETIC 0x8d5 /* CF PF AF ZF SF OF */
 #define FLAGS_BY_POPFQ 0x244500 /* ID, AC, NT, direction, trap: no arithmetic sets them */
 
@@ -79,13 +89,16 @@ _Static_assert(offsetof(struct frame, regs.r15) == FRAME_R15 && offsetof(struct 
                "assembly");
 _Static_assert(offsetof(struct pal_tcb, interrupted) == TCB_INTERRUPTED, "assembly");
 _Static_assert(offsetof(struct pal_tcb, libos_stack) == TCB_LIBOS_STACK, "assembly");
+_Static_assert(offsetof(struct pal_tcb, has_guest_gs) == TCB_HAS_GUEST_GS, "assembly");
+_Static_assert(offsetof(struct pal_tcb, guest_gs) == TCB_GUEST_GS, "assembly");
 _Static_assert(offsetof(struct pal_tcb, saved) == TCB_SAVED, "assembly");
 
 /* In entry.S.  Leaves the libOS for the guest through the frame at the top of this thread's libOS stack. */
 void frame_enter_guest(void) __attribute__((noreturn));
-/* Address that stubs jump to: RCX = guest address after the syscall instruction, R11 = where to go on (the stub's
- * tail), EAX = number, everything else, flags included, the guest's. */
-extern char shim_syscall_call[];
+/* Where stubs jump to: EAX = number, everything else, flags included, the guest's, but for RCX, which is free, and R11.
+ * _call: R11 = guest address after the syscall instruction.  _tail: R11 = where to go on, the stub's tail; the signed
+ * 32 bits before that, added to R11, give the guest address. */
+extern char shim_syscall_call[], shim_syscall_tail[];
 
 /* XSAVE area of the live vector state to / from guest memory; 0 or -EFAULT.  Size: shim_xsave_size(). */
 int64_t shim_xsave(uint64_t address, uint64_t mask);

@@ -146,7 +146,7 @@ static bool is_between(uint64_t rip, const char *start, const char *end)
 }
 
 /* entry.S's direct calls leave in the frame what a function may change.  The rest is still the guest's. */
-static void frame_complete(struct frame *frame, const struct pal_context *now)
+static void frame_complete(struct frame *frame, const struct pal_context *now, uint64_t resume)
 {
     struct pal_context *regs = &frame->regs;
     regs->r15 = now->r15;
@@ -159,33 +159,44 @@ static void frame_complete(struct frame *frame, const struct pal_context *now)
     regs->rflags = (now->rflags & ~(uint64_t)FLAGS_ARITHMETIC) | (frame->arithmetic >> 8 & 0xff & FLAGS_ARITHMETIC) |
                    (frame->arithmetic & 1) << 11;
     regs->r11 = regs->rflags;
-    frame->resume = tcb()->libos[2];
+    frame->resume = resume;
+}
+
+/* A step out of a stub; or GS is the guest's: the entry's check has come to its ud2, or read where nothing is. */
+static bool fix_entry(struct pal_context *context)
+{
+    extern const char shim_tail_ours[], shim_call_ours[], shim_stepped_tail[], shim_stepped_call[];
+    bool tail = is_between(context->rip, shim_syscall_tail, shim_tail_ours);
+    if (!tail && !is_between(context->rip, shim_syscall_call, shim_call_ours))
+        return false;
+    const char *ours = tail ? shim_tail_ours : shim_call_ours, *stepped = tail ? shim_stepped_tail : shim_stepped_call;
+    context->rip = (uint64_t)(uintptr_t)(context->rflags & FLAG_TRAP ? stepped : ours);
+    context->rflags &= ~(uint64_t)FLAG_TRAP;
+    return true;
 }
 
 /* In the PAL's handlers: no locks, no calls. */
-uint32_t libos_classify(struct pal_context *context, uint32_t is_exception)
+uint32_t libos_classify(struct pal_context *context, struct pal_tcb *tcb, uint32_t is_exception)
 {
-    extern const char image_text_end[], shim_way_out[], shim_way_out_end[], shim_syscall_stepped[];
+    extern const char image_text_end[], shim_way_out[], shim_way_out_end[];
     extern const char shim_plain_out[], shim_plain_out_end[], shim_at_out[], shim_at_out_end[];
     extern const uint64_t image_fixups[][2], image_fixups_end[][2];
     uint64_t rip = context->rip;
     if (rip < PAL_IMAGE_BASE || rip >= (uint64_t)(uintptr_t)image_text_end)
         return PAL_IN_GUEST;
+    struct frame *frame = (struct frame *)(tcb->libos_stack - FRAME_SIZE);
     bool direct = is_between(rip, shim_plain_out, shim_plain_out_end) || is_between(rip, shim_at_out, shim_at_out_end);
     if (direct)
-        frame_complete(current_frame(), context);
+        frame_complete(frame, context, tcb->libos[2]);
     if (direct || is_between(rip, shim_way_out, shim_way_out_end)) {
-        *context = current_frame()->regs; /* whole until the very end: the guest is as good as there */
+        *context = frame->regs; /* whole until the very end: the guest is as good as there */
         if (!is_exception)
             return PAL_IN_GUEST;
-        context->rip = current_frame()->resume; /* it single-steps, but has made no step yet: the host resumes it */
+        context->rip = frame->resume; /* it single-steps, but has made no step yet: the host resumes it */
         return PAL_FIXED;
     }
-    if (is_exception && rip == (uint64_t)(uintptr_t)shim_syscall_call) { /* a step out of a stub */
-        context->rip = (uint64_t)(uintptr_t)shim_syscall_stepped;
-        context->rflags &= ~(uint64_t)FLAG_TRAP;
+    if (is_exception && fix_entry(context))
         return PAL_FIXED;
-    }
     if (is_exception) {
         for (const uint64_t(*fixup)[2] = image_fixups; fixup < image_fixups_end; fixup++) {
             if ((*fixup)[0] == rip) {

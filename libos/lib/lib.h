@@ -53,6 +53,7 @@ int64_t copy_in_string(char *to, guest_t from, size_t size); /* length; -ENAMETO
 int64_t guest_load32(guest_t at);                            /* value or -EFAULT */
 int64_t guest_store32(guest_t at, uint32_t value);
 int64_t guest_exchange32(guest_t at, uint32_t expected, uint32_t value); /* old value or -EFAULT */
+#define TASK_END 0x7ffffffff000ull /* Linux's TASK_SIZE_MAX: what bases of FS and GS lie below */
 /* Lies in the guest's space (it may still fault). */
 static inline bool guest_range_ok(guest_t at, uint64_t size)
 {

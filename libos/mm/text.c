@@ -57,6 +57,7 @@ bool rewriting;
 void rewrite_init(void)
 {
     host.entry = (uint64_t)(uintptr_t)shim_syscall_call;
+    host.entry_tail = (uint64_t)(uintptr_t)shim_syscall_tail;
     site_init(&host);
     rewriting = !boot->no_rewrite && (boot->capabilities & PAL_CAN_SYNC_CODE);
 }

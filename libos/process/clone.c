@@ -20,7 +20,7 @@ static int64_t clone_check(const struct clone_request *request)
         return -EINVAL;
     if (flags & CLONE_SIGHAND && flags & CLONE_CLEAR_SIGHAND)
         return -EINVAL;
-    if (flags & CLONE_SETTLS && request->tls >= PAL_GUEST_END)
+    if (flags & CLONE_SETTLS && request->tls >= TASK_END)
         return -EPERM;
     if (flags & (CLONE_NEW_ANY | CLONE_INTO_CGROUP))
         return -EPERM;

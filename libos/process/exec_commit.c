@@ -183,6 +183,7 @@ static void reset_registers(struct frame *frame, guest_t entry, guest_t stack_po
 {
     shim_xrstor((uint64_t)(uintptr_t)initial_state, ~XFEATURE_PKRU);
     PAL->thread_set(PAL_THREAD_POINTER, 0, 0, 0);
+    tcb()->has_guest_gs = 0;
     frame->regs = (struct pal_context){.rflags = 0x202, .rsp = stack_pointer};
     frame_set_rip(frame, entry);
 }

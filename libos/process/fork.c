@@ -82,6 +82,7 @@ static void child_alone(struct thread *self, bool bare)
     struct process *process = self->process, *others = NULL;
     atomic_set(&fork_gate, 0ull);
     fork_gate_waiters = threads_leaving = 0;
+    self->tcb = tcb();
     self->tcb->libos[MUTEXES_HELD] = 0;
     mutex_reset(&processes_lock);
     for (struct process *each = processes, *next; each; each = next) {

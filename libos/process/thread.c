@@ -70,7 +70,7 @@ struct thread *thread_new(void)
     thread->stack = (char *)(top + 1) - BLOCK_SIZE;
     thread->tcb = &top->tcb;
     thread->tcb->libos_stack = thread_top(thread);
-    thread->tcb->libos[0] = (uint64_t)(uintptr_t)thread;
+    tcb_init(thread->tcb, thread);
     return thread;
 }
 
@@ -98,6 +98,7 @@ void thread_fork_child(struct thread *thread)
 static void thread_start(void *argument)
 {
     struct thread *thread = argument;
+    thread->tcb = tcb(); /* a host may have put it elsewhere */
     thread->tcb->libos_stack = thread_top(thread);
     PAL->thread_set(PAL_THREAD_POINTER, thread->start_fs, 0, 0);
     frame_enter_guest();
@@ -122,6 +123,8 @@ void thread_fill(struct thread *thread, const struct thread *from, const struct 
     if (request->stack)
         frame->regs.rsp = request->stack;
     thread->tcb->libos_stack = thread_top(thread) - FRAME_SIZE;
+    thread->tcb->guest_gs = tcb()->guest_gs;
+    thread->tcb->has_guest_gs = tcb()->has_guest_gs;
 }
 
 /* The lock is held until the thread is in the list: so whoever finds it there may interrupt it. */
@@ -391,22 +394,25 @@ int64_t sys_sched_yield(void)
     return 0;
 }
 
-/* GS is the PAL's: a guest can't have it. */
+/* A guest that has not set GS has the thread's block there, and is told what Linux has there. */
 int64_t sys_arch_prctl(int32_t option, guest_t address)
 {
     uint64_t base;
     switch (option) {
     case ARCH_SET_FS:
-        return address >= PAL_GUEST_END ? -EPERM : PAL->thread_set(PAL_THREAD_POINTER, address, 0, 0);
+        return address >= TASK_END ? -EPERM : PAL->thread_set(PAL_THREAD_POINTER, address, 0, 0);
     case ARCH_GET_FS:
         base = fs_base();
         return copy_out(address, &base, sizeof base);
     case ARCH_GET_GS:
-        base = 0;
+        base = tcb()->has_guest_gs ? tcb()->guest_gs : 0;
         return copy_out(address, &base, sizeof base);
     case ARCH_SET_GS:
-        note_unsupported("arch_prctl(ARCH_SET_GS)", address);
-        return -EPERM;
+        if (address >= TASK_END)
+            return -EPERM;
+        tcb()->guest_gs = address;
+        tcb()->has_guest_gs = 1;
+        return 0;
     default:
         return -EINVAL;
     }

@@ -16,7 +16,8 @@
 struct vfork {
     struct thread thread; /* tcb = NULL */
     struct frame frame;
-    uint64_t fs_base;
+    uint64_t fs_base, guest_gs;
+    uint32_t has_guest_gs;
 };
 
 struct process *process_copy(const struct process *parent, struct shared_process *slot, uint64_t flags)
@@ -55,6 +56,8 @@ static void vfork_enter(struct thread *self, struct process *child, struct vfork
     struct process *parent = self->process;
     state->frame = *current_frame();
     state->fs_base = fs_base();
+    state->guest_gs = tcb()->guest_gs;
+    state->has_guest_gs = tcb()->has_guest_gs;
     mutex_lock(&parent->lock);
     state->thread = *self;
     state->thread.tcb = NULL;
@@ -130,6 +133,8 @@ void vfork_return(struct process *child)
     current_frame()->regs.rax = (uint64_t)pid;
     self->deadline_valid = 0;
     PAL->thread_set(PAL_THREAD_POINTER, state->fs_base, 0, 0);
+    tcb()->guest_gs = state->guest_gs;
+    tcb()->has_guest_gs = state->has_guest_gs;
     release(state);
     process_free(child);
     atomic_set(&tcb()->interrupted, 1u); /* signals, or the process's end, may have come for the parent meanwhile */

@@ -15,8 +15,6 @@
 #define MXCSR_OFFSET 24u
 #define MXCSR_DEFAULT 0x1f80u
 #define FCW_DEFAULT 0x37fu
-#define USER_CODE_SEGMENT 0x33u
-#define USER_STACK_SEGMENT 0x2bu
 /* The flags that sigreturn may change: AC OF DF TF SF ZF AF PF CF RF. */
 #define FLAGS_RESTORED 0x50dd5ull
 #define FLAGS_CLEARED_IN_HANDLER 0x10500ull /* RF DF TF */

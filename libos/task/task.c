@@ -105,7 +105,7 @@ void process_init(void)
     threads_add(process, thread);
     thread->tcb = tcb(); /* the PAL's; the one in the thread's block stays unused */
     thread->tcb->libos_stack = thread_top(thread);
-    thread->tcb->libos[0] = (uint64_t)(uintptr_t)thread;
+    tcb_init(thread->tcb, thread);
     process_set_name(thread, boot->program);
     process_link(process);
     process->signals = signals_new(process);

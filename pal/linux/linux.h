@@ -92,6 +92,7 @@ struct linux_thread {
     int32_t timer;             /* interrupt timer's id + 1, 0 = none yet */
     struct linux_thread *next; /* among the unused */
     uint64_t stack;            /* lowest address of the alternate stack; 0 = the block is not to be used again */
+    struct pal_tcb *tcb;       /* of the thread that uses it */
     struct {
         uint64_t address;
         uint32_t size, signature; /* size 0 = none */

@@ -10,6 +10,11 @@
  *   host vDSO         tcb.in_host: the flag is enough
  *   libOS             classify says so: the flag is enough, the libOS looks at it on its way to the guest
  *   guest             upcall
+ *
+ * GS is at the thread's block wherever a signal finds PAL or libOS, but for the shim's first and last instructions.  A
+ * guest may have it anywhere; so the handlers find the block by the alternate stack, which only the PAL sets.  What
+ * they find in GS, if not the block, is the guest's: it is kept in the block for the way out, or put back at once where
+ * the interrupted code just goes on.
  */
 #include <linux/signal.h>
 
@@ -36,6 +41,34 @@ struct host_sigaction {
 struct host_timeval { int64_t seconds, microseconds; };
 
 uint64_t linux_host_signals;
+
+/* A thread has no alternate stack for its first instructions. */
+static struct pal_tcb *block_of(const struct ucontext *frame)
+{
+    const stack_t *stack = &frame->uc_stack;
+    if (stack->ss_flags & SS_DISABLE)
+        return current_tcb();
+    return ((const struct linux_thread *)((uint64_t)stack->ss_sp + stack->ss_size))->tcb;
+}
+
+/* 1: GS was the guest's. */
+static int gs_take(struct pal_tcb *tcb)
+{
+    uint64_t found;
+    __asm__ volatile("rdgsbase %0" : "=r"(found));
+    if (found == (uint64_t)tcb)
+        return 0;
+    tcb->guest_gs = found;
+    tcb->has_guest_gs = 1;
+    __asm__ volatile("wrgsbase %0" : : "r"(tcb) : "memory");
+    return 1;
+}
+
+static void gs_give(struct pal_tcb *tcb)
+{
+    __asm__ volatile("wrgsbase %0" : : "r"(tcb->guest_gs) : "memory");
+    tcb->has_guest_gs = 0;
+}
 
 static int in_host_text(uint64_t rip)
 {
@@ -95,13 +128,13 @@ static int64_t vdso_fallback(const struct sigcontext *m)
 }
 
 /* A syscall instruction outside the PAL's text, or a host call that the filter refused (--trap=seccomp). */
-static void on_trap(const siginfo_t *info, struct sigcontext *m)
+static void on_trap(const struct pal_tcb *tcb, const siginfo_t *info, struct sigcontext *m)
 {
     if (info->si_code <= 0)
         return; /* sent by someone: not an instruction */
     if (in_host_text(m->rip))
         die(LINUX_EXIT_BROKEN, "host call refused by the filter: number, address", (uint64_t)info->si_syscall, m->rip);
-    if (current_tcb()->in_host && m->rip > vdso_start && m->rip <= vdso_end) {
+    if (tcb->in_host && m->rip > vdso_start && m->rip <= vdso_end) {
         m->rax = (uint64_t)vdso_fallback(m);
         return;
     }
@@ -112,16 +145,15 @@ static void on_trap(const siginfo_t *info, struct sigcontext *m)
     enter_image(m, image->syscall_trap);
 }
 
-static void on_exception(int signal, const siginfo_t *info, struct sigcontext *m)
+static void on_exception(struct pal_tcb *tcb, int signal, const siginfo_t *info, struct sigcontext *m)
 {
-    struct pal_tcb *tcb = current_tcb();
     uint64_t address = (uint64_t)info->si_addr;
     if (info->si_code <= 0)
         return;
     if (in_host_text(m->rip) || tcb->in_host)
         die(128 + (uint32_t)signal, "fault in the PAL: at, address", m->rip, address);
     struct pal_context context = context_of(m);
-    switch (image->classify(&context, 1)) {
+    switch (image->classify(&context, tcb, 1)) {
     case PAL_FIXED:
         context_set(m, &context);
         return;
@@ -136,13 +168,8 @@ static void on_exception(int signal, const siginfo_t *info, struct sigcontext *m
     die(128 + (uint32_t)signal, "fault in the libOS: at, address", m->rip, address);
 }
 
-static void on_interrupt(struct sigcontext *m)
+static void on_interrupt(struct pal_tcb *tcb, struct sigcontext *m)
 {
-    if (between(m->rip, linux_clone_child_begin, linux_clone_child_end) && m->rax == 0) {
-        ((struct pal_tcb *)m->r12)->interrupted = 1;
-        return;
-    }
-    struct pal_tcb *tcb = current_tcb();
     tcb->interrupted = 1;
     if (in_host_text(m->rip) || tcb->in_host) {
         if (between(m->rip, linux_blocking_begin, linux_blocking_end))
@@ -150,7 +177,7 @@ static void on_interrupt(struct sigcontext *m)
         return;
     }
     struct pal_context context = context_of(m);
-    if (image->classify(&context, 0) != PAL_IN_GUEST)
+    if (image->classify(&context, tcb, 0) != PAL_IN_GUEST)
         return;
     tcb->saved = context;
     m->rsp = tcb->libos_stack;
@@ -165,16 +192,31 @@ static void on_host_signal(const siginfo_t *info)
         __atomic_fetch_or(&linux_host_signals, 1ull << (number - 1), __ATOMIC_RELAXED);
 }
 
+static int is_guest(uint64_t rip)
+{
+    return !in_host_text(rip) && (rip < PAL_IMAGE_BASE || rip >= image->text_end);
+}
+
 static void on_signal(int signal, siginfo_t *info, struct ucontext *frame)
 {
+    struct sigcontext *m = &frame->uc_mcontext;
+    uint64_t rip = m->rip;
     if (signal == LINUX_INTERRUPT_SIGNAL)
         on_host_signal(info);
+    if (between(rip, linux_clone_child_begin, linux_clone_child_end) && m->rax == 0) {
+        ((struct pal_tcb *)m->r12)->interrupted = 1;
+        return;
+    }
+    struct pal_tcb *tcb = block_of(frame);
+    int taken = gs_take(tcb);
     if (signal == SIGSYS)
-        on_trap(info, &frame->uc_mcontext);
+        on_trap(tcb, info, m);
     else if (signal == SIGCHLD || signal == LINUX_INTERRUPT_SIGNAL)
-        on_interrupt(&frame->uc_mcontext);
+        on_interrupt(tcb, m);
     else
-        on_exception(signal, info, &frame->uc_mcontext);
+        on_exception(tcb, signal, info, m);
+    if (m->rip == rip ? taken : tcb->has_guest_gs && is_guest(m->rip))
+        gs_give(tcb);
 }
 
 void signal_init(void)

@@ -20,7 +20,7 @@
 #define HANDLER_STACK 16384u  /* what handlers and the image's classify use, above what the CPU's state needs */
 /* The first thread's, in .bss; a CPU whose state is larger makes it unused.  Its last bytes, struct linux_thread, begin
  * a page that host.ld fills with the rest of the PAL's state. */
-#define FIRST_BLOCK (32768u + 64)
+#define FIRST_BLOCK (32768u + 72)
 #define USER_ADDRESS_END 0x7ffffffff000ull
 
 static char first_block[FIRST_BLOCK] __attribute__((aligned(PAL_PAGE_SIZE)));
@@ -101,6 +101,7 @@ void thread_start_first(struct pal_tcb *tcb, uint64_t minimum_signal_stack)
     thread->tid = (uint32_t)host_call(set_tid_address, &thread->tid);
     tcb->self = (uint64_t)tcb;
     tcb->host[HOST_THREAD] = (uint64_t)thread;
+    thread->tcb = tcb;
     __asm__ volatile("wrgsbase %0" : : "r"(tcb));
     block_enter(thread);
 }
@@ -119,6 +120,7 @@ int64_t linux_thread_create(struct pal_tcb *tcb, void (*entry)(void *), void *ar
         return -ENOMEM;
     tcb->self = (uint64_t)tcb;
     tcb->host[HOST_THREAD] = (uint64_t)thread;
+    thread->tcb = tcb;
     tcb->host[HOST_RETURNS_LOST] = current_tcb()->host[HOST_RETURNS_LOST];
     int64_t id = linux_clone_thread(LINUX_CLONE_THREAD, tcb, &thread->tid, entry, argument);
     if (id < 0) {

@@ -37,6 +37,7 @@ struct snippet { const char *name; const uint8_t *code; uint64_t size; };
 extern const struct snippet snippets[], snippets_end[];
 void run(struct registers *registers, const void *code);
 void entry(void);
+void entry_tail(void);
 
 extern __thread struct registers *run_registers;
 extern __thread void *run_code, *entry_stack, *entry_rsp, *entry_resume;
@@ -441,6 +442,7 @@ int main(int argc, char **argv)
     if (thread_count < 1 || thread_count > THREADS_MAX)
         return 2;
     host.entry = (uint64_t)entry;
+    host.entry_tail = (uint64_t)entry_tail;
     site_init(&host);
     handle(SIGSYS, on_syscall);
     handle(SIGSEGV, on_fault);

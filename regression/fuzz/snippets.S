@@ -325,10 +325,15 @@ run:
     .size run, . - run
 
 /* What stubs enter: the call's result is 3 * RAX + RDI.  R11: where to go on. */
-    .globl entry
+    .globl entry, entry_tail
     .type entry, @function
+entry_tail:
+    movslq -4(%r11), %rcx
+    lea (%r11,%rcx), %rcx
+    jmp 1f
 entry:
-    mov %rsp, %fs:entry_rsp@tpoff
+    mov %r11, %rcx
+1:  mov %rsp, %fs:entry_rsp@tpoff
     mov %r11, %fs:entry_resume@tpoff
     mov %fs:entry_stack@tpoff, %rsp
     pushfq

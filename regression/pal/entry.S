@@ -5,7 +5,7 @@
  */
     .section .image_header, "a"
     .quad 0x31534f62694c        /* PAL_IMAGE_MAGIC */
-    .long 1, 0                  /* PAL_ABI_VERSION */
+    .long 2, 0                  /* PAL_ABI_VERSION */
     .quad image_text_end, image_arena_end
     .quad suite_start, suite_syscall_trap, suite_exception, suite_interrupt
     .quad suite_classify

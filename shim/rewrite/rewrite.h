@@ -3,9 +3,9 @@
  * Call-site rewriting: after a syscall instruction has trapped, its site is changed to jump to a stub, which enters the
  * libOS as a function call.
  *
- * A stub ends at site_host.entry with RCX = guest address after the syscall instruction, R11 = where to go on, EAX =
- * the number, all else (flags, stack, vectors) the guest's.  The entry leaves RCX, sets R11 = RFLAGS, and goes on at
- * the former R11, which is the guest's own address or a tail in the stub.
+ * A stub ends at site_host.entry with R11 = guest address after the syscall instruction, or at entry_tail with R11 = the
+ * stub's tail, behind four bytes that tell how far that address is from there; EAX = the number, RCX undefined, all else
+ * (flags, stack, vectors) the guest's.  The entry sets RCX = that address, R11 = RFLAGS, and goes on at the former R11.
  *
  * What the caller must do:
  *  - after a trap: site_rewrite(address after the instruction), on the libOS's stack (about 8 KiB of it are used);
@@ -39,7 +39,7 @@ struct site_host {
     uint64_t (*stub_area)(uint64_t low, uint64_t high, uint64_t size);
     void *(*alloc)(uint64_t size); /* zeroed; never freed; NULL: none left */
     void (*yield)(void);
-    uint64_t entry;
+    uint64_t entry, entry_tail;
     uint32_t patience; /* rewrite at this trap of a site; 0 and 1: at the first */
 };
 
@@ -53,7 +53,7 @@ void site_rewrite(uint64_t after);
 uint64_t site_resume(uint64_t guest);
 
 /* The guest address that an interrupted `address` stands for; `address` itself where it is no stub.  Between a stub's
- * start and the entry, RCX and R11 may already be what they are after the call; all else is exact. */
+ * start and the entry, R11 may be something else; all else is exact. */
 uint64_t site_guest(uint64_t address);
 
 /* Single-stepping came to `address` without a step of the guest's own: inside a stub where no instruction of the guest

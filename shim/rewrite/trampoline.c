@@ -3,16 +3,19 @@
  * A stub:
  *
  *         [absorbed instructions that stood before the syscall]
- *         lea   after(%rip), %rcx          RCX as `syscall` leaves it
- *         lea   tail(%rip), %r11           where the entry returns to; it sets R11 to the flags first
- *         jmp   *slot(%rip)
+ *         lea   tail(%rip), %r11           where the entry returns to
+ *         jmp   *slot_tail(%rip)
+ *         .long after - tail
  *   tail: [absorbed instructions that stood after the syscall]
  *         jmp   resume
  *
- * With nothing absorbed after, R11 = RCX and there is no tail.  lea, mov and jmp leave the flags alone, and nothing is
- * written to the guest's stack.
+ * With nothing absorbed after, there is no tail, and another slot: R11 = after.  The entry sets RCX and R11 to what
+ * `syscall` leaves there: until then it needs one free register, RCX.  lea and jmp leave the flags alone, and nothing
+ * is written to the guest's stack.
  */
 #include "shim/rewrite/trampoline.h"
+
+#include "shim/rewrite/trampoline_pool.h"
 
 static bool fits(int64_t value)
 {
@@ -71,7 +74,7 @@ bool jump_encode(uint64_t from, uint64_t to, uint8_t out[JUMP_SIZE])
 
 uint32_t stub_size(const struct plan *plan)
 {
-    uint32_t size = 7 + 7 + 6 + JUMP_SIZE;
+    uint32_t size = 7 + 6 + 4 + JUMP_SIZE;
     for (uint32_t i = 0; i < (uint32_t)plan->before + plan->after; i++)
         size += plan->insns[i].size + 4u; /* a short branch grows by four bytes at most */
     return size;
@@ -124,15 +127,15 @@ bool stub_build(const struct plan *plan, const struct text_window *text, uint64_
     for (uint32_t i = 0; i < plan->before; i++)
         ok = ok && absorb(&b, i);
     point(&b, 0);
-    ok = ok && rip_form(&b, 0x0d8d48, 3, text->syscall + 2); /* lea after(%rip), %rcx */
-    if (plan->after == 0) {
-        out->bytes[out->size++] = 0x49; /* mov %rcx, %r11 */
-        out->bytes[out->size++] = 0x89;
-        out->bytes[out->size++] = 0xcb;
-        return ok && rip_form(&b, 0x25ff, 2, slot);
-    }
-    ok = ok && rip_form(&b, 0x1d8d4c, 3, address + out->size + 7 + 6); /* lea tail(%rip), %r11 */
-    ok = ok && rip_form(&b, 0x25ff, 2, slot);                          /* jmp *slot(%rip) */
+    uint64_t after = text->syscall + 2;
+    uint64_t tail = address + out->size + 7 + 6 + 4;
+    ok = ok && rip_form(&b, 0x1d8d4c, 3, plan->after ? tail : after);           /* lea ..., %r11 */
+    ok = ok && rip_form(&b, 0x25ff, 2, plan->after ? slot + SLOT_TAIL : slot);  /* jmp *slot(%rip) */
+    if (plan->after == 0)
+        return ok;
+    put32(out->bytes + out->size, (int64_t)(after - tail));
+    out->size += 4;
+    ok = ok && fits((int64_t)(after - tail));
     for (uint32_t i = 0; i < plan->after; i++)
         ok = ok && absorb(&b, plan->before + i);
     if (plan->resume) {

@@ -31,8 +31,8 @@ struct stub {
 
 /* An upper bound of a stub's size. */
 uint32_t stub_size(const struct plan *plan);
-/* The stub for `plan` at `address`.  `slot` holds the address of the entry that stubs jump through.  False where a part
- * of it is out of reach. */
+/* The stub for `plan` at `address`.  `slot` holds the address of the entry that stubs jump through, and SLOT_TAIL bytes
+ * on, that of those with a tail.  False where a part of it is out of reach. */
 bool stub_build(const struct plan *plan, const struct text_window *text, uint64_t address, uint64_t slot,
                 struct stub *out);
 

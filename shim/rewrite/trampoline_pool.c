@@ -18,8 +18,8 @@
 
 struct area {
     uint64_t base;
-    bool ready; /* the slot is written */
-    uint16_t owner[GRANULES]; /* [0] is the slot's */
+    bool ready; /* the slots are written */
+    uint16_t owner[GRANULES]; /* [0] is the slots' */
 };
 
 static struct area *areas[AREAS_MAX];
@@ -160,8 +160,10 @@ bool area_write(const struct site_host *host, uint64_t stub, const uint8_t *byte
     uint8_t *to = (uint8_t *)stub;
     for (uint32_t i = 0; i < size; i++)
         to[i] = bytes[i];
-    if (!area->ready)
+    if (!area->ready) {
         *(uint64_t *)area->base = host->entry;
+        *(uint64_t *)(area->base + SLOT_TAIL) = host->entry_tail;
+    }
     area->ready = true;
     return host->code_writable(page, end - page, 0) >= 0;
 }

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where stubs lie: areas of 64 KiB near text.  Each begins with the slot that its stubs jump through.  Callers hold the
+ * Where stubs lie: areas of 64 KiB near text.  Each begins with the slots that its stubs jump through.  Callers hold the
  * sites' lock, but for area_owner.
  */
 #ifndef SHIM_AREA_H
 #define SHIM_AREA_H
 
 #include "shim/rewrite/rewrite.h"
+
+#define SLOT_TAIL 8 /* from the first slot to that of stubs with a tail */
 
 /* Whether executing this byte always faults, whatever follows it. */
 bool area_traps(uint8_t byte);
