@@ -289,7 +289,7 @@ enum pal_control {
     PAL_CTL_SEALS_ADD,     /* uint32_t */
     PAL_CTL_SHUTDOWN,      /* uint32_t: shutdown(2)'s how */
     PAL_CTL_ADVISE,        /* struct pal_allocate, mode = POSIX_FADV_*; may do nothing */
-    PAL_CTL_LISTEN,        /* struct pal_listen, on what local_bind gave */
+    PAL_CTL_LISTEN,        /* struct pal_listen, on what socket_bind gave */
     /* Of PAL_OBJECT_TERMINAL and its inner side; -EPERM for the user's own terminal. */
     PAL_CTL_WINDOW_SET,      /* struct pal_window */
     PAL_CTL_TERMINAL_FLUSH,  /* uint32_t: tcflush(3)'s queue */
@@ -334,22 +334,36 @@ struct pal_terminal { uint32_t iflag, oflag, cflag, lflag, when; uint8_t line, c
 struct pal_window { uint16_t rows, columns, xpixel, ypixel; };
 
 /*
- * Local sockets, private to the sandbox.  A bound name has a queue: connections arrive there as messages with one
+ * Sockets with names.  Local ones (unix(7)) are private to the sandbox, and so is the loopback of the internet's: its
+ * addresses lead to sockets of this sandbox.  A bound name has a queue: connections arrive there as messages with one
  * handle, datagrams as what was sent.  `info` is up to the libOS: whoever connects is given the listener's, and the
  * bytes of a connection's message are the connector's.
  */
-enum pal_local_kind { PAL_LOCAL_STREAM = 1, PAL_LOCAL_PACKET, PAL_LOCAL_DATAGRAM };
-#define PAL_LOCAL_INFO 256u
-struct pal_local {
-    const char *bytes;  /* an absolute guest path that leads to a PAL_MKSOCKET object; abstract: any bytes */
-    uint32_t size;      /* abstract, 0 at local_bind: the host picks one */
-    uint32_t kind;      /* pal_local_kind */
-    uint32_t abstract;
-    uint32_t info_size; /* at most PAL_LOCAL_INFO */
+enum pal_socket_kind { PAL_SOCKET_STREAM = 1, PAL_SOCKET_PACKET, PAL_SOCKET_DATAGRAM };
+#define PAL_SOCKET_INFO 256u
+enum pal_name_space {
+    PAL_SPACE_PATH,     /* an absolute guest path that leads to a PAL_MKSOCKET object */
+    PAL_SPACE_ABSTRACT, /* any bytes; none at socket_bind: the host picks some */
+    PAL_SPACE_INET,     /* struct pal_inet; port 0 at socket_bind: the host picks one, an odd one.  STREAM is TCP,
+                           DATAGRAM is UDP */
+};
+/* An address and port, in the host's byte order. */
+struct pal_inet {
+    uint8_t address[16]; /* IPv4 as ::ffff:a.b.c.d */
+    uint16_t port, flags; /* pal_inet_flags: of the socket, when it is bound */
+    uint32_t scope;
+};
+enum pal_inet_flags { PAL_INET_6 = 1, PAL_INET_ONLY_6 = 2, PAL_INET_REUSE_ADDRESS = 4, PAL_INET_REUSE_PORT = 8 };
+struct pal_socket_name {
+    const void *bytes;
+    uint32_t size;
+    uint32_t kind;      /* pal_socket_kind */
+    uint32_t space;     /* pal_name_space */
+    uint32_t info_size; /* at most PAL_SOCKET_INFO */
     const void *info;
 };
 struct pal_listen {
-    uint64_t name; /* as local_bind told */
+    uint64_t name; /* as socket_bind told */
     const void *info;
     uint32_t info_size, backlog; /* a further connection gives -EAGAIN */
 };
@@ -492,14 +506,14 @@ struct pal_api {
     int64_t (*socket_send)(pal_handle_t handle, const struct pal_message *message, uint32_t flags);
     int64_t (*socket_receive)(pal_handle_t handle, struct pal_message *message, uint32_t flags);
     /* Binds a name: *out is its queue, which lasts as long as handles to it; *out_name tells PAL_CTL_LISTEN which one.
-     * *text is the name that the host picked, or the path of -EREMOTE.  -EADDRINUSE; -ECONNREFUSED: no PAL_MKSOCKET
-     * object.  With PAL_LOCAL_DATAGRAM the queue may be read at once. */
-    int64_t (*local_bind)(const struct pal_local *local, pal_handle_t *out, uint64_t *out_name,
+     * *text is the name that the host picked (INET: as bound), or the path of -EREMOTE.  -EADDRINUSE; -EADDRNOTAVAIL;
+     * -ECONNREFUSED: no PAL_MKSOCKET object.  With PAL_SOCKET_DATAGRAM the queue may be read at once. */
+    int64_t (*socket_bind)(const struct pal_socket_name *local, pal_handle_t *out, uint64_t *out_name,
                           struct pal_path_buffer *text);
-    /* *out is a connected socket, or with PAL_LOCAL_DATAGRAM the queue's other end; *text the listener's info, or the
+    /* *out is a connected socket, or with PAL_SOCKET_DATAGRAM the queue's other end; *text the listener's info, or the
      * path of -EREMOTE.  -ECONNREFUSED: nobody has that name, or does not listen; -EPROTOTYPE: of another kind;
-     * -EAGAIN: the backlog is full. */
-    int64_t (*local_connect)(const struct pal_local *local, pal_handle_t *out, struct pal_path_buffer *text);
+     * -EAGAIN: the backlog is full; -EACCES: policy. */
+    int64_t (*socket_connect)(const struct pal_socket_name *local, pal_handle_t *out, struct pal_path_buffer *text);
 
     /* [blocks] Return the number of ready entries, 0 at the deadline.  With deadline 0 they only look, and do so while
      * interrupts are noted, too. */

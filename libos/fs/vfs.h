@@ -152,7 +152,7 @@ struct filesystem {
                    struct pal_path_buffer *follow);
     int64_t (*xattr)(struct name *name, struct pal_extended *asked);
     int64_t (*watch)(struct name *name, pal_handle_t instance, struct pal_notify *notify); /* inotify(7) */
-    bool sockets; /* its names can be given to PAL->local_bind and local_connect */
+    bool sockets; /* its names can be given to PAL->socket_bind and socket_connect */
 };
 
 enum mount_flags { MOUNT_READ_ONLY = 1, MOUNT_SCRATCH = 2 };

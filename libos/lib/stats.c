@@ -45,7 +45,7 @@ static const char *const pal_names[] = {
     NAME(handle_close) NAME(stream_read) NAME(stream_write) NAME(stream_vectors) NAME(stream_list)
     NAME(stream_control) NAME(attributes_get)
     NAME(attributes_set) NAME(name_change) NAME(name_read) NAME(name_lasts) NAME(object_create) NAME(socket_send)
-    NAME(socket_receive) NAME(local_bind) NAME(local_connect) NAME(poll) NAME(poll_set_update) NAME(poll_set_wait)
+    NAME(socket_receive) NAME(socket_bind) NAME(socket_connect) NAME(poll) NAME(poll_set_update) NAME(poll_set_wait)
     NAME(process_fork) NAME(process_wait) NAME(process_exit) NAME(process_interrupt)
     NAME(handle_export) NAME(handle_import) NAME(clock_get) NAME(random)
 #undef NAME

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* getsockopt(2) and setsockopt(2) for AF_UNIX sockets: see socket(7) and unix(7). */
+/* getsockopt(2) and setsockopt(2), and the options of AF_UNIX sockets: see socket(7) and unix(7). */
+#include "libos/net/inet.h"
+#include "libos/net/netlink.h"
 #include "libos/syscalls.h"
-#include "libos/net/socket.h"
 
 #define SO_DEBUG 1
 #define SO_REUSEADDR 2
@@ -28,6 +29,19 @@
 #define SECOND_NS 1000000000ull
 #define BUFFER_MOST 212992u /* net.core.wmem_max; options tell twice what was asked for, as Linux does */
 #define BUFFER_LEAST 2304u
+#define VALUE_MOST 128u
+
+/* Options of SOL_SOCKET that have a value of their own on TCP and UDP sockets only. */
+static bool option_is_kept(int32_t option)
+{
+    switch (option) {
+    case SO_TYPE: case SO_ERROR: case SO_DOMAIN: case SO_PROTOCOL: case SO_SNDBUF: case SO_RCVBUF: case SO_SNDLOWAT:
+    case SO_ACCEPTCONN: case SO_RCVTIMEO: case SO_SNDTIMEO: case SO_PEERCRED: case SO_PASSCRED: case SO_DEBUG:
+        return false;
+    default:
+        return true;
+    }
+}
 
 static uint32_t timeout_get(const struct socket *socket, int direction, uint32_t out[4])
 {
@@ -45,7 +59,10 @@ static int64_t option_get(struct socket *socket, int32_t option, uint32_t out[4]
         out[0] = socket->kind;
         return 4;
     case SO_DOMAIN:
-        out[0] = AF_UNIX;
+        out[0] = socket->domain;
+        return 4;
+    case SO_PROTOCOL:
+        out[0] = socket->protocol;
         return 4;
     case SO_SNDBUF: case SO_RCVBUF:
         out[0] = socket->buffers[option == SO_RCVBUF];
@@ -59,7 +76,7 @@ static int64_t option_get(struct socket *socket, int32_t option, uint32_t out[4]
     case SO_ACCEPTCONN:
         out[0] = atomic_get(&socket->state) == SOCKET_LISTENS;
         return 4;
-    case SO_ERROR: case SO_PROTOCOL: case SO_REUSEADDR: case SO_REUSEPORT: case SO_BROADCAST: case SO_KEEPALIVE:
+    case SO_ERROR: case SO_REUSEADDR: case SO_REUSEPORT: case SO_BROADCAST: case SO_KEEPALIVE:
     case SO_PRIORITY: case SO_DEBUG: case SO_DONTROUTE:
         return 4;
     case SO_LINGER:
@@ -75,23 +92,65 @@ static int64_t option_get(struct socket *socket, int32_t option, uint32_t out[4]
     }
 }
 
+/* What a call that waits for nothing would fail with. */
+static int64_t pending_error(struct file *file, struct socket *socket)
+{
+    struct socket_end head;
+    char byte;
+    bool heads = socket->kind == SOCK_DGRAM;
+    struct pal_vector vector = {(uint64_t)(uintptr_t)&byte, 1};
+    struct pal_message message = {.vector = &vector, .count = 1};
+    int64_t result = inet_error(socket);
+    if (result || file->handle == PAL_NO_HANDLE || socket->state == SOCKET_LISTENS)
+        return result;
+    if (heads)
+        vector = (struct pal_vector){(uint64_t)(uintptr_t)&head, sizeof head};
+    result = DEFER_INTERRUPT(PAL->socket_receive(file->handle, &message, MSG_PEEK | MSG_DONTWAIT));
+    if (!heads || result != sizeof head || head.size != END_REFUSED)
+        return result == -EAGAIN || heads ? 0 : MIN(result, 0);
+    (void)DEFER_INTERRUPT(PAL->socket_receive(file->handle, &message, MSG_DONTWAIT));
+    return -ECONNREFUSED;
+}
+
+/* The value's size, or -errno; out has room for 128 bytes. */
+static int64_t get(struct file *file, struct socket *socket, int32_t level, int32_t option, void *out, uint32_t room)
+{
+    uint32_t words[4];
+    int64_t result;
+    if (socket->domain == AF_NETLINK && level != SOL_SOCKET)
+        return netlink_option_get(option, out, room);
+    if (level == SOL_SOCKET && option == SO_ERROR && socket_is_inet(socket)) {
+        words[0] = (uint32_t)-pending_error(file, socket);
+        result = sizeof *words;
+    } else if (socket_is_inet(socket) && (level != SOL_SOCKET || option_is_kept(option))) {
+        return inet_option_get(file, socket, level, option, out, room);
+    } else {
+        result = level == SOL_SOCKET ? option_get(socket, option, words) : -EOPNOTSUPP;
+    }
+    if (result > 0)
+        memcpy(out, words, MIN((uint32_t)result, room));
+    return result < 0 ? result : MIN(result, room);
+}
+
 int64_t sys_getsockopt(int32_t fd, int32_t level, int32_t option, guest_t value, guest_t size)
 {
     struct file *file;
     struct socket *socket;
-    uint32_t bytes[4], room;
+    char bytes[VALUE_MOST];
+    uint32_t room;
     int64_t result = socket_get(fd, &file, &socket);
     if (result)
         return result;
-    result = level == SOL_SOCKET ? option_get(socket, option, bytes) : -EOPNOTSUPP;
+    if (copy_in(&room, size, sizeof room))
+        result = -EFAULT;
+    else if ((int32_t)room < 0)
+        result = -EINVAL;
+    else
+        result = get(file, socket, level, option, bytes, MIN(room, VALUE_MOST));
     file_put(file);
     if (result < 0)
         return result;
-    if (copy_in(&room, size, sizeof room))
-        return -EFAULT;
-    if ((int32_t)room < 0)
-        return -EINVAL;
-    room = MIN(room, (uint32_t)result);
+    room = (uint32_t)result;
     return copy_out(value, bytes, room) || copy_out(size, &room, sizeof room) ? -EFAULT : 0;
 }
 
@@ -137,7 +196,11 @@ int64_t sys_setsockopt(int32_t fd, int32_t level, int32_t option, guest_t value,
     int64_t result = socket_get(fd, &file, &socket);
     if (result)
         return result;
-    if (level != SOL_SOCKET)
+    if (socket->domain == AF_NETLINK && level != SOL_SOCKET)
+        result = netlink_option_set(option);
+    else if (socket_is_inet(socket) && (level != SOL_SOCKET || option_is_kept(option)))
+        result = inet_option_set(socket, level, option, value, size);
+    else if (level != SOL_SOCKET)
         result = -EOPNOTSUPP;
     else if (size < sizeof *bytes)
         result = -EINVAL;

@@ -2,17 +2,39 @@
 /* Receiving on sockets: recvfrom, recvmsg, recvmmsg, and what goes with messages. */
 #include "libos/syscalls.h"
 #include "libos/task/task.h"
-#include "libos/net/socket.h"
+#include "libos/net/inet.h"
+#include "libos/net/netlink.h"
 #include "libos/poll/readiness.h"
 
 #define MESSAGES_MOST 1024u /* of recvmmsg */
 #define HEAD sizeof(struct socket_end)
+#define LOOPBACK_INDEX 1
+#define IP_TOS 1
+#define IP_TTL 2
+#define IP_PKTINFO 8
+#define IP_RECVTTL 12
+#define IP_RECVTOS 13
+#define IPV6_RECVPKTINFO 49
+#define IPV6_PKTINFO 50
+#define IPV6_RECVHOPLIMIT 51
+#define IPV6_HOPLIMIT 52
+#define IPV6_RECVTCLASS 66
+#define IPV6_TCLASS 67
 
 /* What a call that moves data on this socket says before it looks for any. */
 static int64_t check_state(struct file *file, const struct socket *socket, uint32_t flags)
 {
     if (flags & MSG_OOB)
         return socket->kind == SOCK_STREAM ? -EINVAL : -EOPNOTSUPP;
+    if (socket_is_inet(socket)) {
+        if (flags & MSG_ERRQUEUE)
+            return -EAGAIN;
+        int64_t error = inet_error(file->data);
+        if (error)
+            return error;
+        if (socket->kind == SOCK_STREAM && atomic_get(&socket->state) != SOCKET_CONNECTED)
+            return -ENOTCONN;
+    }
     if (file->handle != PAL_NO_HANDLE && atomic_get(&socket->state) != SOCKET_LISTENS)
         return 0;
     if (socket->kind == SOCK_STREAM)
@@ -66,8 +88,30 @@ static int64_t receive_datagram(struct file *file, struct pal_message *message, 
         release(vectors);
     if (result >= 0 && result < (int64_t)HEAD)
         memset(from, 0, HEAD);
-    from->size = MIN(from->size, (uint32_t)sizeof from->path);
+    if (from->size != END_REFUSED)
+        from->size = MIN(from->size, (uint32_t)sizeof from->path);
     return result < (int64_t)HEAD ? MIN(result, 0) : result - (int64_t)HEAD;
+}
+
+/* The next datagram that is for this socket; what is not goes. */
+static int64_t receive_udp(struct file *file, struct pal_message *message, uint32_t flags, struct socket_end *from)
+{
+    struct pal_message wanted = *message;
+    for (;;) {
+        *message = wanted;
+        int64_t result = receive_datagram(file, message, flags, from);
+        if (result < 0)
+            return result;
+        int64_t error = udp_check(file->data, from);
+        if (!error)
+            return result;
+        if (flags & MSG_PEEK) {
+            struct pal_message none = {.count = 0};
+            (void)DEFER_INTERRUPT(PAL->socket_receive(file->handle, &none, MSG_DONTWAIT));
+        }
+        if (error != -EAGAIN)
+            return error;
+    }
 }
 
 int64_t socket_receive(struct file *file, const struct pal_vector *vector, uint32_t count, uint32_t flags,
@@ -76,6 +120,8 @@ int64_t socket_receive(struct file *file, const struct pal_vector *vector, uint3
     const struct socket *socket = file->data;
     pal_handle_t handles[PAL_MESSAGE_HANDLES];
     struct pal_message message = {.vector = vector, .count = count, .handles = handles};
+    if (socket->domain == AF_NETLINK)
+        return netlink_receive(file, vector, count, flags, out);
     int64_t result = check_state(file, socket, flags);
     if (result)
         return result == -EINTR && !socket->timeouts[SOCKET_RECEIVES] ? -ERESTARTSYS : result;
@@ -84,7 +130,9 @@ int64_t socket_receive(struct file *file, const struct pal_vector *vector, uint3
     message.handle_count = out->wants_parcel ? PAL_MESSAGE_HANDLES : 0;
     out->from = socket->peer;
     out->from.size = 0;
-    if (socket->kind == SOCK_DGRAM)
+    if (socket->kind == SOCK_DGRAM && socket_is_inet(socket))
+        result = receive_udp(file, &message, pass, &out->from);
+    else if (socket->kind == SOCK_DGRAM)
         result = receive_datagram(file, &message, pass, &out->from);
     else
         result = receive_timed(file, &message, pass);
@@ -101,9 +149,9 @@ int64_t socket_receive(struct file *file, const struct pal_vector *vector, uint3
 
 struct control { guest_t at; uint64_t room; uint32_t flags; };
 
-static int64_t control_put(struct control *control, int32_t type, const void *bytes, uint64_t size)
+static int64_t control_put(struct control *control, int32_t level, int32_t type, const void *bytes, uint64_t size)
 {
-    struct control_head head = {sizeof head + size, SOL_SOCKET, type};
+    struct control_head head = {sizeof head + size, level, type};
     if (control->room < sizeof head) {
         control->flags |= MSG_CTRUNC;
         return 0;
@@ -136,10 +184,45 @@ static int64_t control_put_files(struct control *control, const struct parcel *p
     }
     if (count < parcel->count)
         control->flags |= MSG_CTRUNC;
-    return count ? control_put(control, SCM_RIGHTS, fds, count * sizeof *fds) : 0;
+    return count ? control_put(control, SOL_SOCKET, SCM_RIGHTS, fds, count * sizeof *fds) : 0;
+}
+
+/* Where a datagram was sent, and how: IP_PKTINFO and the like. */
+static int64_t control_put_packet(struct control *control, const struct socket *socket, const struct socket_end *from)
+{
+    bool is_4 = inet_is_4(&from->ip.to);
+    int32_t hops = 64, class = 0;
+    int64_t result = 0;
+    if (is_4 && inet_option(socket, IPPROTO_IP, IP_PKTINFO)) {
+        struct { int32_t index; uint8_t local[4], address[4]; } info = {.index = LOOPBACK_INDEX};
+        memcpy(info.local, from->ip.to.address + 12, sizeof info.local);
+        memcpy(info.address, from->ip.to.address + 12, sizeof info.address);
+        result = control_put(control, IPPROTO_IP, IP_PKTINFO, &info, sizeof info);
+    }
+    if (!result && is_4 && inet_option(socket, IPPROTO_IP, IP_RECVTTL))
+        result = control_put(control, IPPROTO_IP, IP_TTL, &hops, sizeof hops);
+    if (!result && is_4 && inet_option(socket, IPPROTO_IP, IP_RECVTOS))
+        result = control_put(control, IPPROTO_IP, IP_TOS, &class, 1);
+    if (!result && inet_option(socket, IPPROTO_IPV6, IPV6_RECVPKTINFO)) {
+        struct { uint8_t address[16]; uint32_t index; } info = {.index = LOOPBACK_INDEX};
+        memcpy(info.address, from->ip.to.address, sizeof info.address);
+        result = control_put(control, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof info);
+    }
+    if (!result && inet_option(socket, IPPROTO_IPV6, IPV6_RECVHOPLIMIT))
+        result = control_put(control, IPPROTO_IPV6, IPV6_HOPLIMIT, &hops, sizeof hops);
+    if (!result && inet_option(socket, IPPROTO_IPV6, IPV6_RECVTCLASS))
+        result = control_put(control, IPPROTO_IPV6, IPV6_TCLASS, &class, sizeof class);
+    return result;
 }
 
 /* ---- Calls ------------------------------------------------------------------------------------------------------- */
+
+static int64_t received_name(const struct socket *socket, const struct received *received, guest_t to, guest_t size)
+{
+    if (socket->domain == AF_NETLINK)
+        return netlink_sender(to, size);
+    return received->from.size ? address_out(socket, &received->from, to, size) : guest_store32(size, 0);
+}
 
 int64_t sys_recvfrom(int32_t fd, guest_t buffer, uint64_t size, uint32_t flags, guest_t address, guest_t address_size)
 {
@@ -151,12 +234,12 @@ int64_t sys_recvfrom(int32_t fd, guest_t buffer, uint64_t size, uint32_t flags, 
         return result;
     struct pal_vector vector = {buffer, MIN(size, MAX_RW_COUNT)};
     result = guest_range_ok(buffer, size) ? socket_receive(file, &vector, 1, flags, &received) : -EFAULT;
-    file_put(file);
-    if (result < 0 || !address || !address_size)
+    if (result < 0 || !address || !address_size) {
+        file_put(file);
         return result;
-    if (!received.from.size) /* no name */
-        return guest_store32(address_size, 0) ? -EFAULT : result;
-    int64_t error = address_out(&received.from, address, address_size);
+    }
+    int64_t error = received_name(socket, &received, address, address_size);
+    file_put(file);
     return error ? error : result;
 }
 
@@ -169,12 +252,14 @@ static int64_t tell(const struct socket *socket, struct received *received, cons
     int64_t result = 0;
     if (message->name) {
         guest_t size_at = at + offsetof(struct message, name_size);
-        result = received->from.size ? address_out(&received->from, message->name, size_at) : guest_store32(size_at, 0);
+        result = received_name(socket, received, message->name, size_at);
     }
     if (received->parcel.has_credentials)
         sender = received->parcel.credentials;
     if (!result && socket->pass_credentials)
-        result = control_put(&control, SCM_CREDENTIALS, &sender, sizeof sender);
+        result = control_put(&control, SOL_SOCKET, SCM_CREDENTIALS, &sender, sizeof sender);
+    if (!result && socket_is_inet(socket) && socket->kind == SOCK_DGRAM)
+        result = control_put_packet(&control, socket, &received->from);
     if (!result && received->parcel.count)
         result = control_put_files(&control, &received->parcel, flags);
     uint64_t used = control.at - message->control;

@@ -242,7 +242,7 @@ static int64_t unpack_socket(const struct parcel_file *from, pal_handle_t handle
 {
     pal_handle_t queue = from->socket.queue ? unpack_handle(unpacking) : PAL_NO_HANDLE;
     pal_handle_t target = from->socket.target ? unpack_handle(unpacking) : PAL_NO_HANDLE;
-    int64_t result = socket_new(from->socket.kind, from->socket.state, handle, out);
+    int64_t result = socket_new(from->socket.domain, from->socket.kind, from->socket.state, handle, out);
     if (result) {
         if (queue != PAL_NO_HANDLE)
             PAL->handle_close(queue);

@@ -2,7 +2,8 @@
 /* Sending on sockets: sendto, sendmsg, sendmmsg. */
 #include "libos/syscalls.h"
 #include "libos/task/task.h"
-#include "libos/net/socket.h"
+#include "libos/net/inet.h"
+#include "libos/net/netlink.h"
 #include "libos/poll/readiness.h"
 #include "libos/signal/signal.h"
 
@@ -143,14 +144,33 @@ static int64_t send_to(struct file *file, const struct socket_end *to, struct pa
     return result;
 }
 
+/* TCP ignores an address.  Credentials and descriptors are for AF_UNIX; control data of IP's are hints. */
+static int64_t inet_send(struct file *file, const struct pal_message *message, const struct socket_end *to,
+                         uint32_t flags)
+{
+    struct socket *socket = file->data;
+    if (socket->kind == SOCK_DGRAM)
+        return udp_send(file, to, message);
+    if (atomic_get(&socket->state) != SOCKET_CONNECTED) {
+        int64_t error = inet_error(socket);
+        return error ? error : -EPIPE;
+    }
+    int64_t result = send_timed(file, file->handle, message, (flags & MSG_DONTWAIT) | MSG_NOSIGNAL);
+    return result == -EINTR && !socket->timeouts[SOCKET_SENDS] ? -ERESTARTSYS : result;
+}
+
 int64_t socket_send(struct file *file, const struct pal_vector *vector, uint32_t count, const struct socket_end *to,
                     const struct parcel *parcel, uint32_t flags)
 {
     const struct socket *socket = file->data;
     struct pal_message message = {.vector = vector, .count = count};
     pal_handle_t handles[PAL_MESSAGE_HANDLES];
+    if (socket->domain == AF_NETLINK)
+        return netlink_send(file, &message);
     if (flags & MSG_OOB)
         return -EOPNOTSUPP;
+    if (socket_is_inet(socket))
+        return inet_send(file, &message, to, flags);
     /* Datagrams have the sender's ids in their head. */
     bool packs = parcel && (parcel->count || (parcel->has_credentials && socket->kind != SOCK_DGRAM));
     if (packs) {
@@ -177,6 +197,11 @@ static int64_t with_signal(const struct file *file, int64_t result, uint32_t fla
     return result;
 }
 
+static bool ignores_address(const struct socket *socket)
+{
+    return socket->domain == AF_NETLINK || (socket_is_inet(socket) && socket->kind == SOCK_STREAM);
+}
+
 int64_t sys_sendto(int32_t fd, guest_t buffer, uint64_t size, uint32_t flags, guest_t address, uint32_t address_size)
 {
     struct file *file;
@@ -186,11 +211,11 @@ int64_t sys_sendto(int32_t fd, guest_t buffer, uint64_t size, uint32_t flags, gu
     if (result)
         return result;
     struct pal_vector vector = {buffer, MIN(size, MAX_RW_COUNT)};
-    bool named = address && address_size;
+    bool named = address && address_size && !ignores_address(socket);
     if (!guest_range_ok(buffer, size))
         result = -EFAULT;
     else if (named)
-        result = address_named(address, address_size, &to);
+        result = address_named(socket, address, address_size, &to);
     if (!result)
         result = with_signal(file, socket_send(file, &vector, 1, named ? &to : NULL, NULL, flags), flags);
     file_put(file);
@@ -202,14 +227,18 @@ static int64_t send_message(struct file *file, const struct message *message, ui
     struct pal_vector few[FEW_VECTORS], *vector;
     struct socket_end to;
     struct parcel parcel = {.count = 0};
-    bool named = message->name && message->name_size;
-    int64_t result = named ? address_named(message->name, message->name_size, &to) : 0;
+    bool named = message->name && message->name_size && !ignores_address(file->data);
+    int64_t result = named ? address_named(file->data, message->name, message->name_size, &to) : 0;
     if (result)
         return result;
     result = vectors_from_guest(message->vectors, message->vector_count, few, &vector);
     if (result < 0)
         return result == -EINVAL && message->vector_count > 1024 ? -EMSGSIZE : result;
-    result = parcel_from_guest(message->control, message->control_size, &parcel);
+    const struct socket *socket = file->data;
+    if (socket->domain == AF_UNIX)
+        result = parcel_from_guest(message->control, message->control_size, &parcel);
+    else
+        result = 0;
     if (!result)
         result = socket_send(file, vector, (uint32_t)message->vector_count, named ? &to : NULL, &parcel, flags);
     parcel_done(&parcel);

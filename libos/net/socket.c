@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Sockets: making them, and what all descriptors can do.  The network is off: any domain but AF_UNIX is refused as
- * socket(2) says of a policy:  EACCES.  A datagram socket is a host's sequenced packets: boundaries and order are
+ * Sockets: making them, and what all descriptors can do.  A datagram socket is a host's sequenced packets: boundaries and order are
  * kept; when one end of a pair is closed, the other has an end of file.
  */
-#include "libos/net/socket.h"
+#include "libos/net/inet.h"
+#include "libos/net/netlink.h"
 #include "libos/syscalls.h"
 #include "libos/tty/tty.h"
 #include "libos/task/task.h"
@@ -12,6 +12,12 @@
 
 #define DEFAULT_BUFFER 212992 /* net.core.wmem_default */
 #define FIONREAD 0x541bu
+#define SIOCOUTQ 0x5411u
+#define SIOCATMARK 0x8905u
+#define SIOCGIF_FIRST 0x8910u /* of interfaces: netdevice(7) */
+#define SIOCGIF_LAST 0x8942u
+#define POLLRDHUP 0x2000u
+#define TCP_BUFFERS {87040, 131072} /* net.ipv4.tcp_wmem, tcp_rmem: what is told */
 
 struct credentials credentials_now(bool effective)
 {
@@ -22,23 +28,31 @@ struct credentials credentials_now(bool effective)
 
 /* ---- Descriptions ------------------------------------------------------------------------------------------------ */
 
-static struct socket *state_new(uint32_t kind, uint32_t state)
+static struct socket *state_new(uint32_t domain, uint32_t kind, uint32_t state)
 {
+    static const uint32_t tcp_buffers[2] = TCP_BUFFERS;
     struct socket *socket = alloc_zero(sizeof *socket);
     if (!socket)
         return NULL;
+    socket->domain = domain;
     socket->kind = kind;
     socket->state = state;
     socket->own.credentials = credentials_now(true);
     socket->peer.credentials = (struct credentials){0, UINT32_MAX, UINT32_MAX};
     socket->queue = socket->target = PAL_NO_HANDLE;
     socket->buffers[SOCKET_SENDS] = socket->buffers[SOCKET_RECEIVES] = DEFAULT_BUFFER;
+    if (socket_is_inet(socket)) {
+        if (kind == SOCK_STREAM)
+            memcpy(socket->buffers, tcp_buffers, sizeof tcp_buffers);
+        socket->protocol = kind == SOCK_STREAM ? IPPROTO_TCP : IPPROTO_UDP;
+        inet_options_init(socket);
+    }
     return socket;
 }
 
-int64_t socket_new(uint32_t kind, uint32_t state, pal_handle_t handle, struct file **out)
+int64_t socket_new(uint32_t domain, uint32_t kind, uint32_t state, pal_handle_t handle, struct file **out)
 {
-    struct socket *socket = state_new(kind, state);
+    struct socket *socket = state_new(domain, kind, state);
     struct file *file = NULL;
     if (socket)
         file = file_new(handle == PAL_NO_HANDLE ? &socket_new_ops : &socket_ops, handle, O_RDWR);
@@ -59,7 +73,7 @@ static struct socket *state_of(struct file *file)
 {
     mutex_lock(&file->lock);
     if (!file->data)
-        file->data = state_new(SOCK_STREAM, SOCKET_CONNECTED);
+        file->data = state_new(AF_UNIX, SOCK_STREAM, SOCKET_CONNECTED);
     mutex_unlock(&file->lock);
     return file->data;
 }
@@ -69,7 +83,7 @@ int64_t socket_get(int fd, struct file **out, struct socket **state)
     struct file *file = file_get_io(fd);
     if (!file)
         return -EBADF;
-    bool is_socket = file->ops == &socket_ops || file->ops == &socket_new_ops;
+    bool is_socket = file->ops == &socket_ops || file->ops == &socket_new_ops || file->ops == &netlink_ops;
     *state = !is_socket ? NULL : file->data ? file->data : state_of(file);
     if (!*state) {
         file_put(file);
@@ -119,10 +133,12 @@ int64_t socket_wait(pal_handle_t handle, uint32_t events, uint64_t deadline)
     return result < 0 ? result : result ? 0 : -EAGAIN;
 }
 
-/* Neither connected nor bound: see unix_poll in Linux. */
+/* Neither connected nor bound: see unix_poll and tcp_poll in Linux. */
 static uint32_t new_ready(struct file *file)
 {
     const struct socket *socket = file->data;
+    if (atomic_get(&socket->error))
+        return POLLIN | POLLRDNORM | POLLOUT | POLLWRNORM | POLLERR | POLLHUP | POLLRDHUP;
     return POLLOUT | POLLWRNORM | POLLWRBAND | (socket->kind == SOCK_DGRAM ? 0 : POLLHUP);
 }
 
@@ -154,7 +170,7 @@ static int64_t socket_write(struct file *file, const struct pal_vector *vector, 
     return socket_send(file, vector, count, NULL, NULL, 0);
 }
 
-static int64_t socket_attributes(struct file *file, struct pal_attributes *out)
+int64_t socket_attributes(struct file *file, struct pal_attributes *out)
 {
     if (file->handle != PAL_NO_HANDLE)
         return PAL->attributes_get(file->handle, NULL, out, NULL);
@@ -172,7 +188,7 @@ static int64_t datagram_available(struct file *file, guest_t argument)
     return guest_store32(argument, size < 0 ? 0 : (uint32_t)size);
 }
 
-static int64_t socket_control(struct file *file, uint32_t request, guest_t argument)
+int64_t socket_control(struct file *file, uint32_t request, guest_t argument)
 {
     const struct socket *socket = file->data;
     if (request == FIONREAD && socket && socket->state == SOCKET_LISTENS)
@@ -181,7 +197,17 @@ static int64_t socket_control(struct file *file, uint32_t request, guest_t argum
         return guest_store32(argument, 0);
     if (request == FIONREAD && socket && socket->kind == SOCK_DGRAM)
         return datagram_available(file, argument);
+    if (socket && socket_is_inet(socket) && (request == SIOCATMARK || request == SIOCOUTQ))
+        return guest_store32(argument, 0);
+    if (request >= SIOCGIF_FIRST && request <= SIOCGIF_LAST)
+        return interface_control(request, argument);
     return plain_ioctl(file, request, argument);
+}
+
+uint64_t socket_edge(struct file *file)
+{
+    const struct socket *socket = file->data;
+    return atomic_get(&socket->edge);
 }
 
 const struct file_ops socket_ops = {
@@ -213,6 +239,20 @@ static int64_t check_local(int64_t kind, int32_t protocol)
     return kind == SOCK_STREAM || kind == SOCK_DGRAM || kind == SOCK_SEQPACKET ? kind : -ESOCKTNOSUPPORT;
 }
 
+/* What is not TCP or UDP needs a privilege, as for everybody else (ICMP: net.ipv4.ping_group_range), or is not there. */
+static int64_t check_inet(int32_t domain, int64_t kind, int32_t protocol)
+{
+    if (protocol < 0 || protocol > 262)
+        return -EINVAL;
+    if (kind == SOCK_RAW)
+        return protocol ? -EPERM : -EPROTONOSUPPORT;
+    if (kind == SOCK_DGRAM && protocol == (domain == AF_INET ? IPPROTO_ICMP : 58))
+        return -EACCES;
+    if (kind != SOCK_STREAM && kind != SOCK_DGRAM)
+        return -ESOCKTNOSUPPORT;
+    return protocol && protocol != (kind == SOCK_STREAM ? IPPROTO_TCP : IPPROTO_UDP) ? -EPROTONOSUPPORT : kind;
+}
+
 int64_t sys_socket(int32_t domain, int32_t type, int32_t protocol)
 {
     struct file *file;
@@ -221,15 +261,19 @@ int64_t sys_socket(int32_t domain, int32_t type, int32_t protocol)
         return kind;
     if (domain < 0 || domain >= AF_MOST)
         return -EAFNOSUPPORT;
-    if (domain != AF_UNIX) {
-        bool known = domain == AF_INET || domain == AF_INET6 || domain == AF_NETLINK || domain == AF_PACKET;
-        note_unsupported("socket", (uint64_t)domain);
-        return known ? -EACCES : -EAFNOSUPPORT;
-    }
-    kind = check_local(kind, protocol);
+    if (domain == AF_UNIX)
+        kind = check_local(kind, protocol);
+    else if (domain == AF_INET || domain == AF_INET6)
+        kind = check_inet(domain, kind, protocol);
+    else if (domain == AF_NETLINK)
+        kind = netlink_check(kind, protocol);
+    else
+        kind = domain == AF_PACKET ? -EPERM : -EAFNOSUPPORT;
     if (kind < 0)
         return kind;
-    int64_t result = socket_new((uint32_t)kind, SOCKET_NEW, PAL_NO_HANDLE, &file);
+    int64_t result = domain == AF_NETLINK
+                         ? netlink_new((uint32_t)kind, (uint32_t)protocol, &file)
+                         : socket_new((uint32_t)domain, (uint32_t)kind, SOCKET_NEW, PAL_NO_HANDLE, &file);
     if (result)
         return result;
     file->flags |= (uint32_t)type & O_NONBLOCK;
@@ -243,12 +287,12 @@ static int64_t pair_new(uint32_t kind, uint32_t flags, struct file *files[2])
                                         flags & O_NONBLOCK ? PAL_OBJ_NONBLOCK : 0, 0, handles);
     if (result < 0)
         return result;
-    result = socket_new(kind, SOCKET_CONNECTED, handles[0], &files[0]);
+    result = socket_new(AF_UNIX, kind, SOCKET_CONNECTED, handles[0], &files[0]);
     if (result) {
         PAL->handle_close(handles[1]);
         return result;
     }
-    result = socket_new(kind, SOCKET_CONNECTED, handles[1], &files[1]);
+    result = socket_new(AF_UNIX, kind, SOCKET_CONNECTED, handles[1], &files[1]);
     if (result) {
         file_put(files[0]);
         return result;
@@ -283,6 +327,12 @@ int64_t sys_shutdown(int32_t fd, int32_t how)
     uint32_t argument = (uint32_t)how;
     if (argument > 2)
         result = -EINVAL;
+    else if (socket->domain == AF_NETLINK)
+        result = -EOPNOTSUPP;
+    else if (socket_is_inet(socket) && atomic_get(&socket->state) == SOCKET_NEW)
+        result = -ENOTCONN;
+    else if (socket_is_inet(socket) && socket->kind == SOCK_DGRAM)
+        result = udp_shutdown(file, socket, argument);
     else if (file->handle != PAL_NO_HANDLE)
         result = PAL->stream_control(file->handle, PAL_CTL_SHUTDOWN, &argument, sizeof argument);
     file_put(file);

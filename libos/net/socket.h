@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * AF_UNIX sockets, private to the sandbox.  Data, waiting and the end of a peer are those of host sockets that the
- * monitor made; names are the monitor's table.  What one end is told of the other (its name, pid and ids) travels
- * once, as the `info` of PAL's local_connect, or in front of each datagram.
+ * Sockets, private to the sandbox: AF_UNIX, and TCP and UDP on its own loopback.  Data, waiting and the end of a peer are
+ * those of host sockets that the monitor made; names are the monitor's table.  What one end is told of the other (its
+ * name, pid and ids) travels once, as the `info` of PAL's socket_connect, or in front of each datagram.
  *
  * A description's state is in its struct file, and so copied by fork: what one process then does to an unconnected
  * socket, another one does not see.  Connected sockets and listeners are shared as on Linux.
  *
- * Reading order: socket.c (making, reading, writing), socket_name.c, socket_connect.c, socket_send.c, socket_receive.c,
- * socket_pass.c, socket_option.c.
+ * Reading order: socket.c (making, reading, writing), names.c, connect.c, send.c, receive.c, scm.c, options.c; what is
+ * a domain's own lies in unix_*.c and inet_*.c; netlink.c.
  */
 #ifndef LIBOS_SOCKET_H
 #define LIBOS_SOCKET_H
@@ -28,6 +28,11 @@
 #define SOCK_SEQPACKET 5
 #define SOCK_TYPE_MASK 0xf
 #define SOL_SOCKET 1
+#define IPPROTO_IP 0
+#define IPPROTO_ICMP 1
+#define IPPROTO_TCP 6
+#define IPPROTO_UDP 17
+#define IPPROTO_IPV6 41
 
 #define MSG_OOB 1u
 #define MSG_PEEK 2u
@@ -35,6 +40,7 @@
 #define MSG_TRUNC 0x20u
 #define MSG_DONTWAIT 0x40u
 #define MSG_WAITALL 0x100u
+#define MSG_ERRQUEUE 0x2000u
 #define MSG_NOSIGNAL 0x4000u
 #define MSG_WAITFORONE 0x10000u
 #define MSG_CMSG_CLOEXEC 0x40000000u
@@ -43,15 +49,21 @@
 struct credentials { uint32_t pid, uid, gid; };
 struct socket_end {
     struct credentials credentials;
-    uint32_t size;  /* of path; 0 = no name.  A pathname's includes its NUL, an abstract name begins with one */
-    char path[112]; /* sun_path */
+    uint32_t size; /* of the name; 0 = none.  A pathname's includes its NUL, an abstract name begins with one */
+    union {
+        char path[112]; /* sun_path */
+        struct { struct pal_inet inet, to; } ip; /* to: of a datagram or a connection that arrives, where it was sent */
+    };
 };
-_Static_assert(sizeof(struct socket_end) == 128 && sizeof(struct socket_end) <= PAL_LOCAL_INFO, "crosses processes");
+#define END_REFUSED UINT32_MAX /* `size` of a datagram's head that brings no bytes, but ECONNREFUSED */
+_Static_assert(sizeof(struct socket_end) == 128 && sizeof(struct socket_end) <= PAL_SOCKET_INFO, "crosses processes");
 
+#define INET_OPTIONS 64
 enum socket_state { SOCKET_NEW, SOCKET_LISTENS, SOCKET_CONNECTED };
 
 /* file->data.  Guarded by file->lock where it changes. */
 struct socket {
+    uint32_t domain, protocol;
     uint32_t kind;  /* SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET */
     uint32_t state;
     struct socket_end own, peer;
@@ -62,6 +74,13 @@ struct socket {
     uint32_t pass_credentials;
     uint32_t buffers[2];  /* SO_SNDBUF, SO_RCVBUF as told */
     uint64_t timeouts[2]; /* ns: SO_SNDTIMEO, SO_RCVTIMEO; 0 = none */
+    /* Of TCP and UDP: */
+    uint32_t error;            /* of a connect that did not wait: for SO_ERROR, or the next call.  Atomic */
+    uint32_t told_in_progress; /* the connection was there at once, but EINPROGRESS told.  Atomic */
+    uint32_t edge;             /* moves with what `ready` tells.  Atomic */
+    uint32_t linger[2];        /* struct linger */
+    struct pal_inet target_at; /* of a datagram socket: where `target` leads */
+    int32_t kept[INET_OPTIONS]; /* options: see inet_options.c */
 };
 enum { SOCKET_SENDS, SOCKET_RECEIVES };
 
@@ -71,34 +90,61 @@ extern const struct file_ops socket_new_ops; /* still without */
 /* A reference and its state.  -EBADF, -ENOTSOCK. */
 int64_t socket_get(int fd, struct file **out, struct socket **state);
 /* A description around a handle (PAL_NO_HANDLE: none yet), closed on failure. */
-int64_t socket_new(uint32_t kind, uint32_t state, pal_handle_t handle, struct file **out);
+int64_t socket_new(uint32_t domain, uint32_t kind, uint32_t state, pal_handle_t handle, struct file **out);
 /* The socket has a handle from now on; O_NONBLOCK moves there, polls and epolls ask the host.  Caller holds
  * file->lock. */
 void socket_take_handle(struct file *file, pal_handle_t handle);
 /* The caller's ids; effective as for connections, or real as for single messages (unix(7)). */
 struct credentials credentials_now(bool effective);
+int64_t socket_attributes(struct file *file, struct pal_attributes *out);
+int64_t socket_control(struct file *file, uint32_t request, guest_t argument);
+/* Counts what `ready` of a socket without a handle tells. */
+uint64_t socket_edge(struct file *file);
 bool socket_may_block(struct file *file, uint32_t flags);
 /* Waits as the socket's timeouts say: 0, -EAGAIN at the deadline, -EINTR. */
 int64_t socket_wait(pal_handle_t handle, uint32_t events, uint64_t deadline);
 /* PAL_FOREVER where there is no timeout. */
 uint64_t socket_deadline(const struct socket *socket, int direction);
 
-/* socket_name.c */
-#define ADDRESS_MOST 110u /* sizeof(struct sockaddr_un) */
-/* An address from the guest.  0, or -EINVAL, -EFAULT; *family is set. */
-int64_t address_in(guest_t from, uint32_t size, struct socket_end *out, uint16_t *family);
-/* The same, where only an AF_UNIX name will do. */
-int64_t address_named(guest_t from, uint32_t size, struct socket_end *out);
+static inline bool socket_is_inet(const struct socket *socket)
+{
+    return socket->domain == AF_INET || socket->domain == AF_INET6;
+}
+
+/* names.c */
+/* Where a message goes. */
+int64_t address_named(const struct socket *socket, guest_t from, uint32_t size, struct socket_end *out);
 /* As getsockname(2) writes it.  `size` is a guest's socklen_t. */
-int64_t address_out(const struct socket_end *end, guest_t to, guest_t size);
+int64_t address_out(const struct socket *socket, const struct socket_end *end, guest_t to, guest_t size);
+/* A name that was bound is the socket's from now on, unless another thread was faster: -EINVAL. */
+struct bound { pal_handle_t queue; uint64_t name; };
+int64_t socket_bound(struct file *file, struct socket *socket, const struct socket_end *end, const struct bound *bound);
+int64_t address_copy_out(const void *address, uint32_t needed, guest_t to, guest_t size);
+
+/* connect.c */
+typedef int64_t connect_attempt(const struct socket_end *to, struct pal_socket_name *name, pal_handle_t *out,
+                                struct pal_path_buffer *text);
+/* While the listener's backlog is full, a blocking connect tries again. */
+int64_t connect_waiting(struct file *file, struct socket *socket, const struct socket_end *to,
+                        connect_attempt *attempt, struct pal_socket_name *name, pal_handle_t *out,
+                        struct pal_path_buffer *text);
+/* It is connected by this handle from now on, unless another thread was faster: -EISCONN. */
+int64_t socket_connected(struct file *file, struct socket *socket, pal_handle_t handle, const struct socket_end *own,
+                         const struct socket_end *peer);
+
+/* unix_address.c, unix_connect.c */
+/* An address from the guest.  0, or -EINVAL, -EFAULT; *family is set. */
+int64_t unix_address_in(guest_t from, uint32_t size, struct socket_end *out, uint16_t *family);
+int64_t unix_bind(struct file *file, struct socket *socket, guest_t address, uint32_t size);
+int64_t unix_connect(struct file *file, struct socket *socket, guest_t address, uint32_t size);
 /* Where datagrams to this address go: a handle that the caller closes. */
 int64_t address_target(const struct socket_end *to, pal_handle_t *out);
-/* PAL's local_connect to an address: *local is filled but for the name. */
-int64_t address_connect(const struct socket_end *to, struct pal_local *local, pal_handle_t *out,
+/* PAL's socket_connect to an address: *local is filled but for the name. */
+int64_t address_connect(const struct socket_end *to, struct pal_socket_name *local, pal_handle_t *out,
                         struct pal_path_buffer *text);
-uint32_t local_kind(uint32_t kind);
+uint32_t socket_kind(uint32_t kind); /* pal_socket_kind */
 
-/* ---- Messages: socket_send.c, socket_receive.c, socket_pass.c ---------------------------------------------------- */
+/* ---- Messages: send.c, receive.c, scm.c ---------------------------------------------------- */
 
 struct message { /* struct msghdr */
     guest_t name;

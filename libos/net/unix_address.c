@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* Names of AF_UNIX sockets: addresses, bind, getsockname, getpeername.  See unix(7). */
+/* Names of AF_UNIX sockets.  See unix(7). */
 #include "libos/syscalls.h"
 #include "libos/task/task.h"
 #include "libos/net/socket.h"
 #include "libos/poll/readiness.h"
 #include "libos/pseudofs/pseudofs.h"
 
+#define ADDRESS_MOST 110u /* sizeof(struct sockaddr_un) */
 #define PATH_AT sizeof(uint16_t)  /* offsetof(struct sockaddr_un, sun_path) */
 #define PATH_MOST (ADDRESS_MOST - PATH_AT)
 
 /* ---- Addresses --------------------------------------------------------------------------------------------------- */
 
-int64_t address_in(guest_t from, uint32_t size, struct socket_end *out, uint16_t *family)
+int64_t unix_address_in(guest_t from, uint32_t size, struct socket_end *out, uint16_t *family)
 {
     struct { uint16_t family; char path[PATH_MOST]; } address;
     if (size < sizeof address.family || size > sizeof address)
@@ -29,26 +30,6 @@ int64_t address_in(guest_t from, uint32_t size, struct socket_end *out, uint16_t
     return 0;
 }
 
-/* The same, where only AF_UNIX will do, and a name. */
-int64_t address_named(guest_t from, uint32_t size, struct socket_end *out)
-{
-    uint16_t family;
-    int64_t result = address_in(from, size, out, &family);
-    return result ? result : family != AF_UNIX || !out->size ? -EINVAL : 0;
-}
-
-int64_t address_out(const struct socket_end *end, guest_t to, guest_t size)
-{
-    struct { uint16_t family; char path[sizeof end->path]; } address = {.family = AF_UNIX};
-    uint32_t room, needed = (uint32_t)PATH_AT + end->size;
-    memcpy(address.path, end->path, sizeof end->path);
-    if (copy_in(&room, size, sizeof room))
-        return -EFAULT;
-    if ((int32_t)room < 0)
-        return -EINVAL;
-    return copy_out(to, &address, MIN(room, needed)) || copy_out(size, &needed, sizeof needed) ? -EFAULT : 0;
-}
-
 static int64_t pathname(const struct socket_end *end, struct name *out)
 {
     char path[PAL_PATH_MAX];
@@ -58,10 +39,10 @@ static int64_t pathname(const struct socket_end *end, struct name *out)
     return (size_t)size >= sizeof path ? -ENAMETOOLONG : name_from_path(path, false, out);
 }
 
-typedef int64_t local_call(struct pal_local *local, void *argument, struct pal_path_buffer *text);
+typedef int64_t local_call(struct pal_socket_name *local, void *argument, struct pal_path_buffer *text);
 
 struct asked {
-    struct pal_local *local;
+    struct pal_socket_name *local;
     local_call *call;
     void *argument;
 };
@@ -80,13 +61,13 @@ static int64_t ask_step(const struct filesystem *fs, struct name *name, void *ar
 }
 
 /* Asks the host about a name; a path may lead on several times. */
-static int64_t with_name(const struct socket_end *end, struct pal_local *local, local_call *call, void *argument,
+static int64_t with_name(const struct socket_end *end, struct pal_socket_name *local, local_call *call, void *argument,
                          struct pal_path_buffer *text)
 {
     struct name name;
     struct asked asked = {local, call, argument};
     if (!end->path[0]) { /* abstract; or none: the host picks one */
-        local->abstract = 1;
+        local->space = PAL_SPACE_ABSTRACT;
         local->bytes = end->path;
         local->size = end->size;
         return call(local, argument, text);
@@ -95,17 +76,17 @@ static int64_t with_name(const struct socket_end *end, struct pal_local *local, 
     return result < 0 ? result : name_walk(&name, ask_step, &asked, text);
 }
 
-uint32_t local_kind(uint32_t kind)
+uint32_t socket_kind(uint32_t kind)
 {
-    return kind == SOCK_STREAM ? PAL_LOCAL_STREAM : kind == SOCK_DGRAM ? PAL_LOCAL_DATAGRAM : PAL_LOCAL_PACKET;
+    return kind == SOCK_STREAM ? PAL_SOCKET_STREAM : kind == SOCK_DGRAM ? PAL_SOCKET_DATAGRAM : PAL_SOCKET_PACKET;
 }
 
-static int64_t call_connect(struct pal_local *local, void *argument, struct pal_path_buffer *text)
+static int64_t call_connect(struct pal_socket_name *local, void *argument, struct pal_path_buffer *text)
 {
-    return PAL->local_connect(local, argument, text);
+    return PAL->socket_connect(local, argument, text);
 }
 
-int64_t address_connect(const struct socket_end *to, struct pal_local *local, pal_handle_t *out,
+int64_t address_connect(const struct socket_end *to, struct pal_socket_name *local, pal_handle_t *out,
                         struct pal_path_buffer *text)
 {
     return with_name(to, local, call_connect, out, text);
@@ -113,25 +94,23 @@ int64_t address_connect(const struct socket_end *to, struct pal_local *local, pa
 
 int64_t address_target(const struct socket_end *to, pal_handle_t *out)
 {
-    struct pal_local local = {.kind = PAL_LOCAL_DATAGRAM};
+    struct pal_socket_name local = {.kind = PAL_SOCKET_DATAGRAM};
     struct pal_path_buffer text;
     return address_connect(to, &local, out, &text);
 }
 
 /* ---- bind -------------------------------------------------------------------------------------------------------- */
 
-struct bound { pal_handle_t queue; uint64_t name; };
-
-static int64_t call_bind(struct pal_local *local, void *argument, struct pal_path_buffer *text)
+static int64_t call_bind(struct pal_socket_name *local, void *argument, struct pal_path_buffer *text)
 {
     struct bound *bound = argument;
-    return PAL->local_bind(local, &bound->queue, &bound->name, text);
+    return PAL->socket_bind(local, &bound->queue, &bound->name, text);
 }
 
 /* Makes the name, and a queue behind it.  A name that the host picked goes to *end. */
 static int64_t bind_name(struct socket_end *end, uint32_t kind, struct bound *bound)
 {
-    struct pal_local local = {.kind = local_kind(kind)};
+    struct pal_socket_name local = {.kind = socket_kind(kind)};
     struct pal_path_buffer text = {.size = 0};
     struct name name;
     bool is_path = end->path[0];
@@ -155,71 +134,16 @@ static int64_t bind_name(struct socket_end *end, uint32_t kind, struct bound *bo
     return result;
 }
 
-static int64_t bind_socket(struct file *file, struct socket *socket, struct socket_end *end)
+int64_t unix_bind(struct file *file, struct socket *socket, guest_t address, uint32_t size)
 {
     struct bound bound;
-    if (socket->own.size)
-        return -EINVAL;
-    int64_t result = bind_name(end, socket->kind, &bound);
-    if (result)
-        return result;
-    mutex_lock(&file->lock);
-    bool first = !socket->own.size;
-    if (first) {
-        socket->own = *end;
-        socket->name = bound.name;
-        if (socket->kind == SOCK_DGRAM && file->handle == PAL_NO_HANDLE)
-            socket_take_handle(file, bound.queue);
-        else
-            socket->queue = bound.queue;
-    }
-    mutex_unlock(&file->lock);
-    if (!first)
-        PAL->handle_close(bound.queue);
-    else if (file->watched)
-        epoll_file_has_handle(file);
-    return first ? 0 : -EINVAL;
-}
-
-int64_t sys_bind(int32_t fd, guest_t address, uint32_t size)
-{
-    struct file *file;
-    struct socket *socket;
     struct socket_end end;
     uint16_t family;
-    int64_t result = socket_get(fd, &file, &socket);
+    int64_t result = unix_address_in(address, size, &end, &family);
     if (result)
         return result;
-    result = address_in(address, size, &end, &family);
-    if (!result)
-        result = family != AF_UNIX ? -EINVAL : bind_socket(file, socket, &end);
-    file_put(file);
-    return result;
-}
-
-/* ---- Asking ------------------------------------------------------------------------------------------------------ */
-
-int64_t sys_getsockname(int32_t fd, guest_t address, guest_t size)
-{
-    struct file *file;
-    struct socket *socket;
-    int64_t result = socket_get(fd, &file, &socket);
-    if (result)
-        return result;
-    result = address_out(&socket->own, address, size);
-    file_put(file);
-    return result;
-}
-
-int64_t sys_getpeername(int32_t fd, guest_t address, guest_t size)
-{
-    struct file *file;
-    struct socket *socket;
-    int64_t result = socket_get(fd, &file, &socket);
-    if (result)
-        return result;
-    bool connected = atomic_get(&socket->state) == SOCKET_CONNECTED;
-    result = connected ? address_out(&socket->peer, address, size) : -ENOTCONN;
-    file_put(file);
-    return result;
+    if (family != AF_UNIX || socket->own.size)
+        return -EINVAL;
+    result = bind_name(&end, socket->kind, &bound);
+    return result ? result : socket_bound(file, socket, &end, &bound);
 }

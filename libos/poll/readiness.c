@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What poll, epoll and blocking reads of the libOS's own objects share: see wait.h. */
 #include "libos/poll/readiness.h"
+#include "libos/net/netlink.h"
 #include "libos/process/process.h"
 #include "libos/ipc/ipc.h"
 
@@ -28,5 +29,7 @@ uint64_t wait_edge(struct file *file)
         return timerfd_edge(file);
     if (file->ops == &mqueue_ops)
         return mqueue_edge(file);
+    if (file->ops == &socket_new_ops || file->ops == &netlink_ops)
+        return socket_edge(file);
     return file->ops == &signalfd_ops ? signalfd_edge(file) : 0;
 }

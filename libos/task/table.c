@@ -243,6 +243,11 @@ uint32_t *shared_ends(void)
     return &table->ends;
 }
 
+uint32_t *shared_inet_port(void)
+{
+    return &table->inet_port;
+}
+
 struct futex_events *shared_futexes(uint32_t **event)
 {
     *event = &table->futex_event;

@@ -117,6 +117,7 @@ struct shared_table {
     struct shared_terminal terminals[SHARED_TERMINALS]; /* see tty/tty.h */
     uint32_t files_watched; /* some process has had an inotify instance.  Atomic */
     uint32_t ends;          /* of processes, so far.  Atomic */
+    uint32_t inet_port;     /* counts TCP connections: their own ports.  Atomic */
     uint32_t futex_event;
     struct futex_events futexes;
 };
@@ -148,6 +149,7 @@ bool shared_group_exists(uint32_t pgid, uint32_t sid); /* sid 0 = any */
 uint32_t *shared_ipc_used(void);
 uint32_t *shared_files_watched(void);
 uint32_t *shared_ends(void);
+uint32_t *shared_inet_port(void);
 struct futex_events *shared_futexes(uint32_t **event);
 struct shared_terminal *shared_terminals(void); /* all SHARED_TERMINALS; no lock needed for this */
 /* rlimit.c.  For reading; `copy` serves those that keep none.  And for changing, with the lock. */

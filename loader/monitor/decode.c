@@ -19,11 +19,11 @@
     (PAL_SET_MODE | PAL_SET_OWNER | PAL_SET_GROUP | PAL_SET_ATIME | PAL_SET_MTIME | PAL_SET_SIZE | PAL_SET_ATIME_NOW | \
      PAL_SET_MTIME_NOW)
 #define CHANGE_BITS (MONITOR_NOFOLLOW | 0xfu)
-#define LOCAL_BITS (MONITOR_ABSTRACT | 3u)
+#define LOCAL_BITS (MONITOR_ABSTRACT | MONITOR_INET | 3u)
 #define CREATE_BITS (PAL_OBJ_NONBLOCK | PAL_OBJ_PACKET | PAL_OBJ_SEMAPHORE | PAL_OBJ_SEALABLE)
 #define OBJECT_BITS 0xfu
 
-enum path { PATH_NONE, PATH_ABSOLUTE, PATH_MAYBE, PATH_LOCAL /* or an abstract name: any bytes */, PATH_DESCRIPTORS };
+enum path { PATH_NONE, PATH_ABSOLUTE, PATH_MAYBE, PATH_LOCAL /* or an abstract name, or a struct pal_inet: any bytes */, PATH_DESCRIPTORS };
 enum other { OTHER_NONE, OTHER_NAME, OTHER_INFO, OTHER_BYTES, OTHER_COMPANY };
 
 /* What each operation may carry. */
@@ -71,8 +71,13 @@ static int check_path(const char *path, size_t size)
 
 static int check_local(const struct request *request)
 {
-    if (!(request->flags & ~MONITOR_ABSTRACT))
-        return -EINVAL; /* no kind */
+    uint32_t kind = request->flags & ~(MONITOR_ABSTRACT | MONITOR_INET);
+    if (!kind)
+        return -EINVAL;
+    if (request->flags & MONITOR_INET)
+        return request->flags & MONITOR_ABSTRACT || kind == PAL_SOCKET_PACKET ||
+                       request->path_size != sizeof(struct pal_inet)
+                   ? -EINVAL : 0;
     if (!(request->flags & MONITOR_ABSTRACT))
         return 0;
     if (!request->path_size && request->op != MONITOR_BIND)
@@ -169,9 +174,9 @@ int request_decode(const void *packet, size_t size, struct request *out)
             return -EINVAL;
     }
     bool text = rule->path == PATH_ABSOLUTE || (rule->path == PATH_MAYBE && out->path_size) ||
-                (rule->path == PATH_LOCAL && !(header.flags & MONITOR_ABSTRACT));
+                (rule->path == PATH_LOCAL && !(header.flags & (MONITOR_ABSTRACT | MONITOR_INET)));
     if ((rule->path == PATH_NONE && out->path_size) || (rule->other == OTHER_NONE && out->other_size) ||
-        (rule->other == OTHER_INFO && out->other_size > PAL_LOCAL_INFO))
+        (rule->other == OTHER_INFO && out->other_size > PAL_SOCKET_INFO))
         return -EINVAL;
     int error = text ? check_path(out->path, out->path_size) : 0;
     if (!error && text && out->path[0] != '/')

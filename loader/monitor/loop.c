@@ -66,9 +66,15 @@ static int dispatch(struct monitor *monitor, const struct request *request, stru
     case MONITOR_TEE: return serve_tee(&monitor->objects, request, answer);
     case MONITOR_SHUTDOWN: return serve_shutdown(&monitor->objects, request);
     case MONITOR_SEND: return serve_send(&monitor->objects, request, answer);
-    case MONITOR_BIND: return serve_bind(tree, &monitor->locals, request, answer);
-    case MONITOR_LISTEN: return serve_listen(&monitor->locals, request);
-    case MONITOR_CONNECT: return serve_connect(tree, &monitor->locals, request, answer);
+    case MONITOR_BIND:
+        return request->flags & MONITOR_INET ? inet_bind(&monitor->inets, request, answer)
+                                             : serve_bind(tree, &monitor->locals, request, answer);
+    case MONITOR_LISTEN:
+        return request->arguments[0] & INET_NUMBER ? inet_listen(&monitor->inets, request)
+                                                   : serve_listen(&monitor->locals, request);
+    case MONITOR_CONNECT:
+        return request->flags & MONITOR_INET ? inet_connect(&monitor->inets, request, answer)
+                                             : serve_connect(tree, &monitor->locals, request, answer);
     case MONITOR_PTY: return serve_pty(&monitor->terminals, answer);
     case MONITOR_PTY_INNER: return serve_pty_inner(&monitor->terminals, request, answer);
     case MONITOR_TERMINAL: return serve_terminal(&monitor->terminals, &monitor->objects, request, answer);

@@ -82,6 +82,19 @@ int serve_notify_end(const struct objects *objects, const struct request *reques
 
 /* ---- unix_names.c: names of AF_UNIX sockets ---------------------------------------------------------------------- */
 
+/* What stands behind a bound name: sequenced packets, of which its socket has the other end. */
+struct queue {
+    int end; /* ours */
+    uint32_t backlog, message_cost;
+};
+int queue_new(struct queue *queue, struct answer *answer);
+bool queue_has_reader(const struct queue *queue);
+/* One more sender. */
+int queue_share(const struct queue *queue, struct answer *answer);
+/* A connected pair: one end into the queue with the request's info, the other is the answer.  buffer: of each end, 0 = the
+ * host's default. */
+int queue_connect(struct queue *queue, const struct request *request, int type, int buffer, struct answer *answer);
+
 #define LOCALS_MAX 256
 #define LOCAL_NAME_MAX 108 /* sun_path of struct sockaddr_un: an abstract name, its NUL in front included */
 struct locals { /* starts zeroed */
@@ -89,20 +102,34 @@ struct locals { /* starts zeroed */
     uint64_t last_number;
     uint32_t picked;
     struct local {
-        int queue;     /* our end; -1: free */
+        struct queue queue; /* end -1: free */
         int object;    /* of a socket file: O_PATH, so that its inode number stays its own; -1: abstract */
         dev_t device;
         ino_t inode;
         uint64_t number;
-        uint32_t kind, backlog, message_cost;
+        uint32_t kind;
         bool listening;
         size_t name_size, info_size;
-        char name[LOCAL_NAME_MAX], info[PAL_LOCAL_INFO];
+        char name[LOCAL_NAME_MAX], info[PAL_SOCKET_INFO];
     } names[LOCALS_MAX];
 };
 int serve_bind(struct tree *tree, struct locals *locals, const struct request *request, struct answer *answer);
 int serve_listen(struct locals *locals, const struct request *request);
 int serve_connect(struct tree *tree, struct locals *locals, const struct request *request, struct answer *answer);
+
+/* ---- inet_names.c: the loopback's addresses ---------------------------------------------------------------------- */
+
+#define INETS_MAX 1024
+struct inets { /* starts zeroed */
+    struct inet *names; /* INETS_MAX of them, made at the first use */
+    uint64_t last_number;
+    uint32_t turn; /* among sockets that share a port */
+    uint16_t picked;
+};
+#define INET_NUMBER (1ull << 63) /* of a name's number: it is one of these */
+int inet_bind(struct inets *inets, const struct request *request, struct answer *answer);
+int inet_listen(struct inets *inets, const struct request *request);
+int inet_connect(struct inets *inets, const struct request *request, struct answer *answer);
 
 /* ---- pty.c ------------------------------------------------------------------------------------------------------- */
 
@@ -162,6 +189,7 @@ struct monitor {
     struct objects objects;
     struct terminals terminals;
     struct locals locals;
+    struct inets inets;
     int channel;
     pid_t first;
     uint64_t served[MONITOR_OPS];

@@ -20,21 +20,46 @@
 
 #define PICKED_MOST 0x100000u
 
+int queue_share(const struct queue *queue, struct answer *answer)
+{
+    answer->descriptors[0] = dup(queue->end);
+    if (answer->descriptors[0] < 0)
+        return -errno;
+    answer->reply.descriptors = 1;
+    return 0;
+}
+
+int queue_new(struct queue *queue, struct answer *answer)
+{
+    int ends[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+        return -errno;
+    *queue = (struct queue){.end = ends[0]};
+    answer->descriptors[0] = ends[1];
+    answer->reply.descriptors = 1;
+    return 0;
+}
+
+bool queue_has_reader(const struct queue *queue)
+{
+    struct pollfd end = {.fd = queue->end, .events = 0};
+    return poll(&end, 1, 0) <= 0 || !(end.revents & (POLLHUP | POLLERR));
+}
+
 static void local_drop(struct local *local)
 {
-    close(local->queue);
+    close(local->queue.end);
     if (local->object >= 0)
         close(local->object);
-    *local = (struct local){.queue = -1, .object = -1};
+    *local = (struct local){.queue.end = -1, .object = -1};
 }
 
 /* Names whose readers are gone are free again. */
 static bool is_alive(struct local *local)
 {
-    struct pollfd end = {.fd = local->queue, .events = 0};
-    if (local->queue < 0)
+    if (local->queue.end < 0)
         return false;
-    if (poll(&end, 1, 0) <= 0 || !(end.revents & (POLLHUP | POLLERR)))
+    if (queue_has_reader(&local->queue))
         return true;
     local_drop(local);
     return false;
@@ -46,7 +71,7 @@ static void init(struct locals *locals)
     if (locals->ready)
         return;
     for (size_t i = 0; i < LOCALS_MAX; i++)
-        locals->names[i] = (struct local){.queue = -1, .object = -1};
+        locals->names[i] = (struct local){.queue.end = -1, .object = -1};
     locals->ready = true;
 }
 
@@ -86,7 +111,7 @@ static struct local *lookup(struct locals *locals, const struct wanted *wanted)
                               local->inode == wanted->status.st_ino
                         : local->object < 0 && local->kind == wanted->kind && local->name_size == wanted->size &&
                               !memcmp(local->name, wanted->bytes, wanted->size);
-        if (local->queue >= 0 && same && is_alive(local))
+        if (local->queue.end >= 0 && same && is_alive(local))
             return local;
     }
     return NULL;
@@ -114,16 +139,17 @@ static void pick_name(struct locals *locals, struct wanted *wanted, struct answe
 static int bind_name(struct locals *locals, struct wanted *wanted, struct answer *answer)
 {
     struct local *local = find_free(locals);
-    int ends[2];
+    struct queue queue;
     if (!local)
         return -ENOMEM;
     if (wanted->object < 0 && !wanted->size)
         pick_name(locals, wanted, answer);
     else if (lookup(locals, wanted))
         return -EADDRINUSE;
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
-        return -errno;
-    *local = (struct local){.queue = ends[0],
+    int error = queue_new(&queue, answer);
+    if (error)
+        return error;
+    *local = (struct local){.queue = queue,
                             .object = wanted->object,
                             .device = wanted->status.st_dev,
                             .inode = wanted->status.st_ino,
@@ -133,11 +159,9 @@ static int bind_name(struct locals *locals, struct wanted *wanted, struct answer
         memcpy(local->name, wanted->bytes, wanted->size);
         local->name_size = wanted->size;
     }
-    local->listening = local->kind == PAL_LOCAL_DATAGRAM;
+    local->listening = local->kind == PAL_SOCKET_DATAGRAM;
     wanted->object = -1; /* the table's now */
     answer->reply.value = local->number;
-    answer->descriptors[0] = ends[1];
-    answer->reply.descriptors = 1;
     return 0;
 }
 
@@ -159,12 +183,12 @@ int serve_listen(struct locals *locals, const struct request *request)
     init(locals);
     for (size_t i = 0; i < LOCALS_MAX; i++) {
         struct local *local = &locals->names[i];
-        if (local->queue < 0 || local->number != request->arguments[0])
+        if (local->queue.end < 0 || local->number != request->arguments[0])
             continue;
-        if (local->kind == PAL_LOCAL_DATAGRAM)
+        if (local->kind == PAL_SOCKET_DATAGRAM)
             return -EOPNOTSUPP;
         local->listening = true;
-        local->backlog = (uint32_t)request->arguments[1];
+        local->queue.backlog = (uint32_t)request->arguments[1];
         local->info_size = request->other_size;
         memcpy(local->info, request->other, request->other_size);
         return 0;
@@ -173,34 +197,45 @@ int serve_listen(struct locals *locals, const struct request *request)
 }
 
 /* How many wait is known by the memory that their messages take: each takes what the first one took. */
-static bool backlog_is_full(const struct local *local)
+static bool backlog_is_full(const struct queue *queue)
 {
     int used = 0;
-    if (ioctl(local->queue, SIOCOUTQ, &used) < 0 || used <= 0 || !local->message_cost)
+    if (ioctl(queue->end, SIOCOUTQ, &used) < 0 || used <= 0 || !queue->message_cost)
         return false;
-    return (uint32_t)used / local->message_cost > local->backlog;
+    return (uint32_t)used / queue->message_cost > queue->backlog;
 }
 
-static int connect_stream(struct local *local, const struct request *request, struct answer *answer)
+int queue_connect(struct queue *queue, const struct request *request, int type, int buffer, struct answer *answer)
 {
-    int ends[2], type = local->kind == PAL_LOCAL_STREAM ? SOCK_STREAM : SOCK_SEQPACKET;
-    if (!local->listening)
-        return -ECONNREFUSED;
-    if (backlog_is_full(local))
+    int ends[2];
+    if (backlog_is_full(queue))
         return -EAGAIN;
     if (socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, ends) < 0)
         return -errno;
-    int error = send_with(local->queue, request->other, request->other_size, &ends[1], 1);
+    for (int i = 0; i < 2 && buffer; i++)
+        setsockopt(ends[i], SOL_SOCKET, SO_SNDBUF, &buffer, sizeof buffer);
+    int error = send_with(queue->end, request->other, request->other_size, &ends[1], 1);
     close(ends[1]);
     if (error) {
         close(ends[0]);
         return error == -EPIPE || error == -ECONNRESET ? -ECONNREFUSED : error;
     }
     int used = 0;
-    if (!local->message_cost && ioctl(local->queue, SIOCOUTQ, &used) == 0 && used > 0)
-        local->message_cost = (uint32_t)used;
+    if (!queue->message_cost && ioctl(queue->end, SIOCOUTQ, &used) == 0 && used > 0)
+        queue->message_cost = (uint32_t)used;
     answer->descriptors[0] = ends[0];
     answer->reply.descriptors = 1;
+    return 0;
+}
+
+static int connect_stream(struct local *local, const struct request *request, struct answer *answer)
+{
+    if (!local->listening)
+        return -ECONNREFUSED;
+    int type = local->kind == PAL_SOCKET_STREAM ? SOCK_STREAM : SOCK_SEQPACKET;
+    int error = queue_connect(&local->queue, request, type, 0, answer);
+    if (error)
+        return error;
     answer->text.size = (uint32_t)local->info_size;
     memcpy(answer->text.bytes, local->info, local->info_size);
     return 0;
@@ -220,11 +255,7 @@ int serve_connect(struct tree *tree, struct locals *locals, const struct request
         return -ECONNREFUSED;
     if (local->kind != wanted.kind)
         return -EPROTOTYPE;
-    if (local->kind != PAL_LOCAL_DATAGRAM)
+    if (local->kind != PAL_SOCKET_DATAGRAM)
         return connect_stream(local, request, answer);
-    answer->descriptors[0] = dup(local->queue);
-    if (answer->descriptors[0] < 0)
-        return -errno;
-    answer->reply.descriptors = 1;
-    return 0;
+    return queue_share(&local->queue, answer);
 }

@@ -40,8 +40,8 @@ enum monitor_op {
     MONITOR_IMPORT,    /* arguments[0] = token, [1] = 1: drop it.   reply: descriptor */
     MONITOR_CREATE,    /* mode = pal_object (an event, section, pair, poll set or watch), flags = pal_object_flags,
                           arguments[0] = value.             reply: one or two descriptors */
-    MONITOR_BIND,      /* path = where or what; flags = pal_local_kind | MONITOR_ABSTRACT.
-                          reply: descriptor of the queue, value = the name's number, text = an abstract name */
+    MONITOR_BIND,      /* path = where or what; flags = pal_local_kind | MONITOR_ABSTRACT or MONITOR_INET.
+                          reply: descriptor of the queue, value = the name's number, text = a name that was picked */
     MONITOR_LISTEN,    /* arguments[0] = the name's number, [1] = backlog; other = info */
     MONITOR_CONNECT,   /* path, flags as for BIND; other = info.    reply: descriptor, text = the listener's info */
     MONITOR_PTY,       /* a pseudoterminal.                   reply: value = number, descriptor of the outer side */
@@ -83,6 +83,7 @@ enum monitor_terminal {
 #define MONITOR_NOFOLLOW 0x80000000u
 #define MONITOR_LASTING 0x40000000u /* STAT, READLINK, CANONICAL: reply.value = parts, or 0 */
 #define MONITOR_ABSTRACT 0x80000000u
+#define MONITOR_INET 0x40000000u /* path = struct pal_inet */
 
 enum monitor_kind { MONITOR_READS = 'r', MONITOR_EXECUTES = 'x' }; /* OPEN with READ, and with EXECUTE */
 #define MONITOR_COMPANY_MOST 32

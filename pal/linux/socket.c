@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Local sockets: messages with handles, and names.  The monitor makes the sockets and keeps the names; data, waiting
+ * Sockets: messages with handles, and names.  The monitor makes the sockets and keeps the names; data, waiting
  * and the end of a peer are the host kernel's.
  */
 #include <linux/fcntl.h>
@@ -106,15 +106,18 @@ int64_t linux_socket_receive(pal_handle_t handle, struct pal_message *message, u
 }
 
 /* A name, perhaps with info, to the monitor and its answer. */
-static int64_t ask(uint32_t op, const struct pal_local *local, struct monitor_reply *reply, pal_handle_t *out,
+static int64_t ask(uint32_t op, const struct pal_socket_name *local, struct monitor_reply *reply, pal_handle_t *out,
                    struct pal_path_buffer *text)
 {
-    struct monitor_request request = {.op = op, .flags = local->kind | (local->abstract ? MONITOR_ABSTRACT : 0)};
+    static const uint32_t spaces[] = {0, MONITOR_ABSTRACT, MONITOR_INET};
+    struct monitor_request request = {.op = op, .flags = local->kind};
     struct pal_name name = {.path = local->bytes, .size = local->size};
     struct pal_name info = {.path = local->info, .size = local->info_size};
     pal_handle_t handles[MONITOR_DESCRIPTORS];
-    if (local->kind > PAL_LOCAL_DATAGRAM || local->info_size > PAL_LOCAL_INFO || (!local->size && !local->abstract))
+    if (local->kind > PAL_SOCKET_DATAGRAM || local->info_size > PAL_SOCKET_INFO || local->space > PAL_SPACE_INET ||
+        (!local->size && local->space != PAL_SPACE_ABSTRACT))
         return -EINVAL;
+    request.flags |= spaces[local->space];
     int64_t error = monitor_call(&request, local->size ? &name : NULL, local->info_size ? &info : NULL, reply, text,
                                  handles);
     if (error < 0)
@@ -123,7 +126,7 @@ static int64_t ask(uint32_t op, const struct pal_local *local, struct monitor_re
     return 0;
 }
 
-int64_t linux_local_bind(const struct pal_local *local, pal_handle_t *out, uint64_t *out_name,
+int64_t linux_socket_bind(const struct pal_socket_name *local, pal_handle_t *out, uint64_t *out_name,
                          struct pal_path_buffer *text)
 {
     struct monitor_reply reply;
@@ -134,7 +137,7 @@ int64_t linux_local_bind(const struct pal_local *local, pal_handle_t *out, uint6
     return 0;
 }
 
-int64_t linux_local_connect(const struct pal_local *local, pal_handle_t *out, struct pal_path_buffer *text)
+int64_t linux_socket_connect(const struct pal_socket_name *local, pal_handle_t *out, struct pal_path_buffer *text)
 {
     struct monitor_reply reply;
     return ask(MONITOR_CONNECT, local, &reply, out, text);
@@ -147,7 +150,7 @@ int64_t local_listen(pal_handle_t handle, void *argument)
     struct monitor_request request = {.op = MONITOR_LISTEN, .arguments = {listen->name, listen->backlog}};
     struct monitor_reply reply;
     (void)handle; /* the queue: the monitor knows it by its name */
-    if (listen->info_size > PAL_LOCAL_INFO)
+    if (listen->info_size > PAL_SOCKET_INFO)
         return -EINVAL;
     return monitor_call(&request, NULL, listen->info_size ? &info : NULL, &reply, NULL, NULL);
 }

@@ -209,13 +209,13 @@ static int64_t socket_receive(pal_handle_t handle, struct pal_message *message, 
     return REFUSED;
 }
 /* The trusted side keeps the names: no socket of the host's may be reached by one. */
-static int64_t local_bind(const struct pal_local *local, pal_handle_t *out, uint64_t *out_name,
+static int64_t socket_bind(const struct pal_socket_name *local, pal_handle_t *out, uint64_t *out_name,
                           struct pal_path_buffer *text)
 {
     (void)local, (void)out, (void)out_name, (void)text;
     return REFUSED;
 }
-static int64_t local_connect(const struct pal_local *local, pal_handle_t *out, struct pal_path_buffer *text)
+static int64_t socket_connect(const struct pal_socket_name *local, pal_handle_t *out, struct pal_path_buffer *text)
 {
     (void)local, (void)out, (void)text;
     return REFUSED;
@@ -321,8 +321,8 @@ const struct pal_api null_api = {
     .object_create = object_create,
     .socket_send = socket_send,
     .socket_receive = socket_receive,
-    .local_bind = local_bind,
-    .local_connect = local_connect,
+    .socket_bind = socket_bind,
+    .socket_connect = socket_connect,
     .poll = poll,
     .poll_set_update = poll_set_update,
     .poll_set_wait = poll_set_wait,

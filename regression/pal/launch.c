@@ -88,7 +88,7 @@ static void send_parts(int socket, struct iovec *parts, int part_count, const in
         close(fds[i]);
 }
 
-static char text[PAL_LOCAL_INFO]; /* of the reply */
+static char text[PAL_SOCKET_INFO]; /* of the reply */
 
 static void reply(int channel, const struct monitor_reply *message, const int *fds)
 {
@@ -129,7 +129,7 @@ static int import_handle(uint64_t token, uint64_t drop, struct monitor_reply *an
 
 /* Abstract names only. */
 static struct name {
-    char bytes[64], info[PAL_LOCAL_INFO];
+    char bytes[64], info[PAL_SOCKET_INFO];
     size_t size, info_size;
     int queue, listens;
     uint32_t kind;
@@ -167,7 +167,7 @@ static int bind_name(const struct monitor_request *request, struct monitor_reply
 
 static int listen_name(const struct monitor_request *request)
 {
-    if (request->arguments[0] >= name_count || request->other_size > PAL_LOCAL_INFO)
+    if (request->arguments[0] >= name_count || request->other_size > PAL_SOCKET_INFO)
         return -EINVAL;
     struct name *name = &names[request->arguments[0]];
     memcpy(name->info, request + 1, request->other_size);
@@ -181,12 +181,12 @@ static int connect_name(const struct monitor_request *request, struct monitor_re
     const char *bytes = (const char *)(request + 1);
     const struct name *name = name_find(bytes, request->path_size);
     int ends[2];
-    if (!name || (name->kind != PAL_LOCAL_DATAGRAM && !name->listens))
+    if (!name || (name->kind != PAL_SOCKET_DATAGRAM && !name->listens))
         return -ECONNREFUSED;
-    if (name->kind == PAL_LOCAL_DATAGRAM) {
+    if (name->kind == PAL_SOCKET_DATAGRAM) {
         fds[0] = dup(name->queue);
     } else {
-        if (socketpair(AF_UNIX, name->kind == PAL_LOCAL_STREAM ? SOCK_STREAM : SOCK_SEQPACKET, 0, ends) < 0)
+        if (socketpair(AF_UNIX, name->kind == PAL_SOCKET_STREAM ? SOCK_STREAM : SOCK_SEQPACKET, 0, ends) < 0)
             return -errno;
         struct iovec info = {(void *)(bytes + request->path_size), request->other_size};
         send_parts(name->queue, &info, 1, &ends[1], 1);

@@ -91,21 +91,21 @@ static int handles_in_messages(void)
 
 static int local_streams(void)
 {
-    const struct pal_local local = {.bytes = "\0a", .size = 2, .kind = PAL_LOCAL_STREAM, .abstract = 1,
+    const struct pal_socket_name local = {.bytes = "\0a", .size = 2, .kind = PAL_SOCKET_STREAM, .space = PAL_SPACE_ABSTRACT,
                                     .info = "client", .info_size = 6};
     struct pal_path_buffer text;
     pal_handle_t queue, client, server = -1;
     uint64_t name;
     char bytes[16];
     const struct pal_vector in = {(uint64_t)bytes, sizeof bytes};
-    CHECK(PAL->local_connect(&local, &client, &text) == -ECONNREFUSED);
-    const struct pal_local bound = {.bytes = "\0a", .size = 2, .kind = PAL_LOCAL_STREAM, .abstract = 1};
-    CHECK(PAL->local_bind(&bound, &queue, &name, &text) == 0);
-    CHECK(PAL->local_bind(&bound, &client, &name, &text) == -EADDRINUSE);
-    CHECK(PAL->local_connect(&local, &client, &text) == -ECONNREFUSED); /* it does not listen */
+    CHECK(PAL->socket_connect(&local, &client, &text) == -ECONNREFUSED);
+    const struct pal_socket_name bound = {.bytes = "\0a", .size = 2, .kind = PAL_SOCKET_STREAM, .space = PAL_SPACE_ABSTRACT};
+    CHECK(PAL->socket_bind(&bound, &queue, &name, &text) == 0);
+    CHECK(PAL->socket_bind(&bound, &client, &name, &text) == -EADDRINUSE);
+    CHECK(PAL->socket_connect(&local, &client, &text) == -ECONNREFUSED); /* it does not listen */
     struct pal_listen listen = {.name = name, .info = "server", .info_size = 6, .backlog = 4};
     CHECK(PAL->stream_control(queue, PAL_CTL_LISTEN, &listen, sizeof listen) == 0);
-    CHECK(PAL->local_connect(&local, &client, &text) == 0 && text.size == 6 && !memcmp(text.bytes, "server", 6));
+    CHECK(PAL->socket_connect(&local, &client, &text) == 0 && text.size == 6 && !memcmp(text.bytes, "server", 6));
     struct pal_message message = {.vector = &in, .count = 1, .handles = &server, .handle_count = 1};
     CHECK(PAL->socket_receive(queue, &message, 0) == 6 && !memcmp(bytes, "client", 6) && message.handle_count == 1);
     CHECK(put(client, "hello", 5) == 5 && get(server, bytes, 16) == 5);
@@ -116,17 +116,17 @@ static int local_streams(void)
 
 static int local_datagrams(void)
 {
-    struct pal_local local = {.bytes = "\0b", .size = 2, .kind = PAL_LOCAL_DATAGRAM, .abstract = 1};
+    struct pal_socket_name local = {.bytes = "\0b", .size = 2, .kind = PAL_SOCKET_DATAGRAM, .space = PAL_SPACE_ABSTRACT};
     struct pal_path_buffer text;
     pal_handle_t queue, sender;
     uint64_t name;
     char bytes[16];
-    CHECK(PAL->local_bind(&local, &queue, &name, &text) == 0 && PAL->local_connect(&local, &sender, &text) == 0);
+    CHECK(PAL->socket_bind(&local, &queue, &name, &text) == 0 && PAL->socket_connect(&local, &sender, &text) == 0);
     CHECK(put(sender, "one", 3) == 3 && put(sender, "two!", 4) == 4);
     CHECK(get(queue, bytes, 16) == 3 && get(queue, bytes, 16) == 4);
     CHECK(PAL->handle_close(sender) == 0 && PAL->handle_close(queue) == 0);
     local.kind = 9;
-    CHECK(PAL->local_bind(&local, &queue, &name, &text) == -EINVAL);
+    CHECK(PAL->socket_bind(&local, &queue, &name, &text) == -EINVAL);
     return 0;
 }
 

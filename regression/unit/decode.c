@@ -135,13 +135,13 @@ Test(decode, local_names)
     struct packet packet;
     struct request request;
     size_t total = fill(&packet, MONITOR_BIND, "a\0b", 3, "", 0);
-    packet.header.flags = PAL_LOCAL_STREAM | MONITOR_ABSTRACT;
+    packet.header.flags = PAL_SOCKET_STREAM | MONITOR_ABSTRACT;
     cr_assert_eq(request_decode(&packet, total, &request), 0, "an abstract name is any bytes");
-    packet.header.flags = PAL_LOCAL_STREAM;
+    packet.header.flags = PAL_SOCKET_STREAM;
     cr_assert_eq(request_decode(&packet, total, &request), -EINVAL);
     packet.header.flags = MONITOR_ABSTRACT;
     cr_assert_eq(request_decode(&packet, total, &request), -EINVAL, "no kind");
-    char info[PAL_LOCAL_INFO + 1] = {0};
+    char info[PAL_SOCKET_INFO + 1] = {0};
     total = fill(&packet, MONITOR_LISTEN, "", 0, info, sizeof info);
     cr_assert_eq(request_decode(&packet, total, &request), -EINVAL);
 }

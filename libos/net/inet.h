@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * TCP and UDP on the sandbox's own loopback.  A TCP connection is a pair of local streams that the monitor made; a UDP
+ * socket reads a queue of packets, each with its sender in front.  See docs/network.md for what differs from the kernel's.
+ */
+#ifndef LIBOS_INET_H
+#define LIBOS_INET_H
+
+#include "libos/net/socket.h"
+
+/* inet_address.c.  Addresses are kept as IPv6, IPv4 mapped. */
+/* Where to connect or send: 0.0.0.0 and :: are the loopback.  *family may be AF_UNSPEC: out has no name then. */
+int64_t inet_address_in(const struct socket *socket, guest_t from, uint32_t size, struct socket_end *out,
+                        uint16_t *family);
+/* The same, of a message. */
+int64_t inet_address_to(const struct socket *socket, guest_t from, uint32_t size, struct socket_end *out);
+int64_t inet_address_out(const struct socket *socket, const struct socket_end *end, guest_t to, guest_t size);
+void inet_loopback_for(struct pal_inet *at); /* 0.0.0.0 and :: become 127.0.0.1 and ::1 */
+bool inet_is_4(const struct pal_inet *at);
+bool inet_is_any(const struct pal_inet *at);
+bool inet_is_loopback(const struct pal_inet *at);
+bool inet_same(const struct pal_inet *a, const struct pal_inet *b); /* address and port */
+/* What the other side sees of this socket at `to`: where it is bound, or the loopback's own address. */
+void inet_source(const struct socket *socket, const struct pal_inet *to, struct pal_inet *out);
+
+/* inet_connect.c */
+int64_t inet_bind(struct file *file, struct socket *socket, guest_t address, uint32_t size);
+/* To a port that the host picks, unless it is bound already. */
+int64_t inet_bind_any(struct file *file, struct socket *socket);
+int64_t inet_bind_to(struct file *file, struct socket *socket, const struct pal_inet *at);
+int64_t inet_connect(struct file *file, struct socket *socket, guest_t address, uint32_t size);
+/* `socket` came out of the listener's queue: its peer is set. */
+void inet_accepted(struct socket *socket, const struct socket *listener);
+/* The error that a connect or datagram left for the next call: 0 or -errno; it is told once. */
+int64_t inet_error(struct socket *socket);
+
+/* inet_datagram.c */
+int64_t udp_connect(struct file *file, struct socket *socket, const struct socket_end *to); /* NULL: to none */
+int64_t udp_send(struct file *file, const struct socket_end *to, const struct pal_message *message);
+int64_t udp_shutdown(struct file *file, struct socket *socket, uint32_t how);
+/* Is this datagram for the socket?  -EAGAIN: the next one; -ECONNREFUSED: what was sent found nobody. */
+int64_t udp_check(const struct socket *socket, const struct socket_end *from);
+
+/* inet_options.c: the size of the value, or -errno. */
+void inet_options_init(struct socket *socket);
+int64_t inet_option_get(struct file *file, struct socket *socket, int32_t level, int32_t option, void *out,
+                        uint32_t room);
+int64_t inet_option_set(struct socket *socket, int32_t level, int32_t option, guest_t value, uint32_t size);
+bool inet_option(const struct socket *socket, int32_t level, int32_t option);
+
+/* interfaces.c: what ioctl(2) tells of network interfaces (netdevice(7)). */
+int64_t interface_control(uint32_t request, guest_t argument);
+#endif

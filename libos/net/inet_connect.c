@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT */
+/* bind(2) and connect(2) of TCP sockets; bind of UDP ones.  See tcp(7). */
+#include "libos/net/inet.h"
+#include "libos/poll/readiness.h"
+#include "libos/task/table.h"
+
+#define SO_REUSEADDR 2
+#define SO_REUSEPORT 15
+#define IPV6_V6ONLY 26
+#define PORT_FIRST 32768u /* even ones; the host picks odd ones for bind */
+#define PORT_COUNT 14116u
+
+/* ---- bind -------------------------------------------------------------------------------------------------------- */
+
+int64_t inet_bind_to(struct file *file, struct socket *socket, const struct pal_inet *at)
+{
+    struct pal_inet asked = *at;
+    struct pal_socket_name name = {&asked, sizeof asked, socket_kind(socket->kind), PAL_SPACE_INET, 0, NULL};
+    struct pal_path_buffer text = {.size = 0};
+    struct socket_end end = {.size = sizeof end.ip.inet};
+    struct bound bound;
+    if (socket->own.size)
+        return -EINVAL;
+    if (socket->domain == AF_INET6)
+        asked.flags |= PAL_INET_6 | (inet_option(socket, IPPROTO_IPV6, IPV6_V6ONLY) ? PAL_INET_ONLY_6 : 0);
+    asked.flags |= (inet_option(socket, SOL_SOCKET, SO_REUSEADDR) ? PAL_INET_REUSE_ADDRESS : 0) |
+                   (inet_option(socket, SOL_SOCKET, SO_REUSEPORT) ? PAL_INET_REUSE_PORT : 0);
+    int64_t result = PAL->socket_bind(&name, &bound.queue, &bound.name, &text);
+    if (result)
+        return result;
+    end.ip.inet = asked;
+    if (text.size == sizeof end.ip.inet)
+        memcpy(&end.ip.inet, text.bytes, sizeof end.ip.inet);
+    end.credentials = credentials_now(true);
+    return socket_bound(file, socket, &end, &bound);
+}
+
+int64_t inet_bind_any(struct file *file, struct socket *socket)
+{
+    struct pal_inet any = {.port = 0};
+    if (socket->own.size)
+        return 0;
+    if (socket->domain == AF_INET)
+        any.address[10] = any.address[11] = 0xff;
+    int64_t result = inet_bind_to(file, socket, &any);
+    return result == -EINVAL && socket->own.size ? 0 : result; /* another thread was faster */
+}
+
+int64_t inet_bind(struct file *file, struct socket *socket, guest_t address, uint32_t size)
+{
+    struct socket_end end;
+    uint16_t family;
+    int64_t result = inet_address_in(socket, address, size, &end, &family);
+    if (result)
+        return result;
+    if (!end.size)
+        return -EINVAL;
+    if (family == AF_UNSPEC && (socket->domain == AF_INET6 || !inet_is_any(&end.ip.inet)))
+        return -EAFNOSUPPORT;
+    if (family == AF_INET && socket->domain == AF_INET6)
+        return -EAFNOSUPPORT;
+    if (socket->domain == AF_INET6 && inet_is_4(&end.ip.inet) && inet_option(socket, IPPROTO_IPV6, IPV6_V6ONLY))
+        return -EINVAL;
+    return inet_bind_to(file, socket, &end.ip.inet);
+}
+
+/* ---- connect ----------------------------------------------------------------------------------------------------- */
+
+int64_t inet_error(struct socket *socket)
+{
+    return atomic_get(&socket->error) ? -(int64_t)atomic_swap(&socket->error, 0u) : 0;
+}
+
+static int64_t attempt(const struct socket_end *to, struct pal_socket_name *name, pal_handle_t *out,
+                       struct pal_path_buffer *text)
+{
+    name->bytes = &to->ip.inet;
+    name->size = sizeof to->ip.inet;
+    return PAL->socket_connect(name, out, text);
+}
+
+/* Linux has sent a SYN when it tells EINPROGRESS, and knows no more. */
+static int64_t tell_later(struct file *file, struct socket *socket, int64_t result)
+{
+    if (result)
+        atomic_set(&socket->error, (uint32_t)-result);
+    else
+        atomic_set(&socket->told_in_progress, 1u);
+    atomic_add(&socket->edge, 1);
+    if (file->watched)
+        wait_kick();
+    return -EINPROGRESS;
+}
+
+static int64_t tcp_connect(struct file *file, struct socket *socket, const struct socket_end *to)
+{
+    struct pal_path_buffer text = {.size = 0};
+    struct socket_end own = {.credentials = credentials_now(true), .size = sizeof own.ip.inet};
+    struct pal_socket_name name = {.kind = PAL_SOCKET_STREAM, .space = PAL_SPACE_INET, .info = &own,
+                                   .info_size = sizeof own};
+    pal_handle_t handle;
+    uint32_t state = atomic_get(&socket->state);
+    if (state == SOCKET_CONNECTED)
+        return atomic_swap(&socket->told_in_progress, 0u) ? 0 : -EISCONN;
+    if (state != SOCKET_NEW)
+        return -EISCONN;
+    int64_t result = inet_error(socket);
+    if (result)
+        return result;
+    inet_source(socket, &to->ip.inet, &own.ip.inet);
+    if (!own.ip.inet.port)
+        own.ip.inet.port = (uint16_t)(PORT_FIRST + 2 * (atomic_add(shared_inet_port(), 1u) % PORT_COUNT));
+    own.ip.to = to->ip.inet;
+    result = connect_waiting(file, socket, to, attempt, &name, &handle, &text);
+    if (result == -ERESTARTSYS || result == -EINTR)
+        return result;
+    bool later = (result == 0 || result == -ECONNREFUSED) && !socket_may_block(file, 0);
+    if (!result)
+        result = socket_connected(file, socket, handle, &own, to);
+    return later ? tell_later(file, socket, result) : result;
+}
+
+void inet_accepted(struct socket *socket, const struct socket *listener)
+{
+    socket->own.ip.inet = socket->peer.ip.to;
+    socket->own.size = sizeof socket->own.ip.inet;
+    memcpy(socket->kept, listener->kept, sizeof socket->kept);
+    memcpy(socket->linger, listener->linger, sizeof socket->linger);
+    memcpy(socket->buffers, listener->buffers, sizeof socket->buffers);
+    memcpy(socket->timeouts, listener->timeouts, sizeof socket->timeouts);
+}
+
+int64_t inet_connect(struct file *file, struct socket *socket, guest_t address, uint32_t size)
+{
+    struct socket_end to;
+    uint16_t family;
+    int64_t result = inet_address_in(socket, address, size, &to, &family);
+    if (result)
+        return result;
+    if (family == AF_UNSPEC)
+        return socket->kind == SOCK_DGRAM ? udp_connect(file, socket, NULL) : -EOPNOTSUPP;
+    inet_loopback_for(&to.ip.inet);
+    if (socket->domain == AF_INET6 && inet_is_4(&to.ip.inet) && inet_option(socket, IPPROTO_IPV6, IPV6_V6ONLY))
+        return -ENETUNREACH;
+    return socket->kind == SOCK_DGRAM ? udp_connect(file, socket, &to) : tcp_connect(file, socket, &to);
+}

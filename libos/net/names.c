@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+/* Sockets' names: bind(2), getsockname(2), getpeername(2). */
+#include "libos/net/inet.h"
+#include "libos/net/netlink.h"
+#include "libos/poll/readiness.h"
+#include "libos/syscalls.h"
+
+#define PATH_AT sizeof(uint16_t) /* offsetof(struct sockaddr_un, sun_path) */
+
+int64_t address_named(const struct socket *socket, guest_t from, uint32_t size, struct socket_end *out)
+{
+    uint16_t family;
+    if (socket_is_inet(socket))
+        return inet_address_to(socket, from, size, out);
+    int64_t result = unix_address_in(from, size, out, &family);
+    return result ? result : family != AF_UNIX || !out->size ? -EINVAL : 0;
+}
+
+int64_t address_copy_out(const void *address, uint32_t needed, guest_t to, guest_t size)
+{
+    uint32_t room;
+    if (copy_in(&room, size, sizeof room))
+        return -EFAULT;
+    if ((int32_t)room < 0)
+        return -EINVAL;
+    return copy_out(to, address, MIN(room, needed)) || copy_out(size, &needed, sizeof needed) ? -EFAULT : 0;
+}
+
+int64_t address_out(const struct socket *socket, const struct socket_end *end, guest_t to, guest_t size)
+{
+    struct { uint16_t family; char path[sizeof end->path]; } address = {.family = AF_UNIX};
+    if (socket_is_inet(socket))
+        return inet_address_out(socket, end, to, size);
+    memcpy(address.path, end->path, sizeof end->path);
+    return address_copy_out(&address, (uint32_t)PATH_AT + end->size, to, size);
+}
+
+int64_t socket_bound(struct file *file, struct socket *socket, const struct socket_end *end, const struct bound *bound)
+{
+    mutex_lock(&file->lock);
+    bool first = !socket->own.size;
+    if (first) {
+        socket->own = *end;
+        socket->name = bound->name;
+        if (socket->kind == SOCK_DGRAM && file->handle == PAL_NO_HANDLE)
+            socket_take_handle(file, bound->queue);
+        else
+            socket->queue = bound->queue;
+    }
+    mutex_unlock(&file->lock);
+    if (!first)
+        PAL->handle_close(bound->queue);
+    else if (file->watched)
+        epoll_file_has_handle(file);
+    return first ? 0 : -EINVAL;
+}
+
+int64_t sys_bind(int32_t fd, guest_t address, uint32_t size)
+{
+    struct file *file;
+    struct socket *socket;
+    int64_t result = socket_get(fd, &file, &socket);
+    if (result)
+        return result;
+    if (socket->domain == AF_NETLINK)
+        result = netlink_bind(file, address, size);
+    else if (socket_is_inet(socket))
+        result = inet_bind(file, socket, address, size);
+    else
+        result = unix_bind(file, socket, address, size);
+    file_put(file);
+    return result;
+}
+
+int64_t sys_getsockname(int32_t fd, guest_t address, guest_t size)
+{
+    struct file *file;
+    struct socket *socket;
+    int64_t result = socket_get(fd, &file, &socket);
+    if (result)
+        return result;
+    if (socket->domain == AF_NETLINK)
+        result = netlink_name(file, true, address, size);
+    else
+        result = address_out(socket, &socket->own, address, size);
+    file_put(file);
+    return result;
+}
+
+int64_t sys_getpeername(int32_t fd, guest_t address, guest_t size)
+{
+    struct file *file;
+    struct socket *socket;
+    int64_t result = socket_get(fd, &file, &socket);
+    if (result)
+        return result;
+    bool connected = atomic_get(&socket->state) == SOCKET_CONNECTED;
+    if (socket->domain == AF_NETLINK)
+        result = netlink_name(file, false, address, size);
+    else
+        result = connected ? address_out(socket, &socket->peer, address, size) : -ENOTCONN;
+    file_put(file);
+    return result;
+}

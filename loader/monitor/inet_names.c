@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The sandbox's own loopback: addresses and ports of 127.0.0.0/8 and ::1 that its processes have bound, and the way to
+ * them.  Nothing here is the host's network: a connection is a pair of local sockets, a datagram a packet in a queue,
+ * and each sandbox has all 65535 ports for itself.
+ *
+ * Who may share a port is as in Linux (tcp(7), udp(7), SO_REUSEADDR and SO_REUSEPORT in socket(7)); a port is free again
+ * when its last socket has gone.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "loader/monitor/monitor.h"
+
+#define PORT_FIRST 32769u /* picked ones are odd: those of connections that the libOS picks are even */
+#define PORT_LAST 60999u
+#define STREAM_BUFFER (4 << 20) /* as much as the host allows: a program may write before it reads */
+
+struct inet {
+    struct queue queue; /* end -1: free */
+    struct pal_inet at;
+    uint64_t number;
+    uint32_t kind;
+    bool listening;
+};
+
+static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+static const uint8_t zeros[16];
+static const uint8_t loopback6[16] = {[15] = 1};
+
+static bool is_4(const struct pal_inet *at)
+{
+    return !memcmp(at->address, mapped, sizeof mapped);
+}
+
+static bool is_any(const struct pal_inet *at)
+{
+    return !memcmp(at->address + 12, zeros, 4) && (is_4(at) || !memcmp(at->address, zeros, 12));
+}
+
+static bool is_loopback(const struct pal_inet *at)
+{
+    return is_4(at) ? at->address[12] == 127 : !memcmp(at->address, loopback6, sizeof loopback6);
+}
+
+static bool same_address(const struct pal_inet *a, const struct pal_inet *b)
+{
+    return !memcmp(a->address, b->address, sizeof a->address);
+}
+
+/* :: that IPv4 comes to as well. */
+static bool is_dual(const struct pal_inet *at)
+{
+    return !is_4(at) && is_any(at) && !(at->flags & PAL_INET_ONLY_6);
+}
+
+static bool overlap(const struct pal_inet *a, const struct pal_inet *b)
+{
+    if (is_4(a) == is_4(b))
+        return is_any(a) || is_any(b) || same_address(a, b);
+    return is_dual(is_4(a) ? b : a);
+}
+
+static bool is_alive(struct inet *name)
+{
+    if (name->queue.end < 0)
+        return false;
+    if (queue_has_reader(&name->queue))
+        return true;
+    close(name->queue.end);
+    name->queue.end = -1;
+    return false;
+}
+
+static bool may_share(const struct inet *name, uint32_t kind, uint32_t flags)
+{
+    uint32_t both = name->at.flags & flags;
+    return (both & PAL_INET_REUSE_ADDRESS && (kind == PAL_SOCKET_DATAGRAM || !name->listening)) ||
+           both & PAL_INET_REUSE_PORT;
+}
+
+static bool conflicts(struct inets *inets, const struct inet *own, const struct pal_inet *at, uint32_t kind)
+{
+    for (size_t i = 0; i < INETS_MAX; i++) {
+        struct inet *name = &inets->names[i];
+        if (name != own && name->queue.end >= 0 && name->kind == kind && name->at.port == at->port &&
+            overlap(&name->at, at) && !may_share(name, kind, at->flags) && is_alive(name))
+            return true;
+    }
+    return false;
+}
+
+static bool pick_port(struct inets *inets, struct pal_inet *at, uint32_t kind)
+{
+    struct pal_inet wanted = *at;
+    wanted.flags &= (uint16_t) ~(PAL_INET_REUSE_ADDRESS | PAL_INET_REUSE_PORT);
+    for (uint32_t tries = 0; tries < (PORT_LAST - PORT_FIRST) / 2; tries++) {
+        inets->picked = inets->picked < PORT_FIRST || inets->picked + 2u > PORT_LAST ? PORT_FIRST
+                                                                                   : (uint16_t)(inets->picked + 2);
+        wanted.port = inets->picked;
+        if (!conflicts(inets, NULL, &wanted, kind)) {
+            at->port = wanted.port;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* At the first use: most programs bind nothing. */
+static int init(struct inets *inets)
+{
+    if (inets->names)
+        return 0;
+    inets->names = calloc(INETS_MAX, sizeof *inets->names);
+    if (!inets->names)
+        return -ENOMEM;
+    for (size_t i = 0; i < INETS_MAX; i++)
+        inets->names[i].queue.end = -1;
+    return 0;
+}
+
+static struct inet *find_free(struct inets *inets)
+{
+    for (size_t i = 0; i < INETS_MAX; i++)
+        if (!is_alive(&inets->names[i]))
+            return &inets->names[i];
+    return NULL;
+}
+
+int inet_bind(struct inets *inets, const struct request *request, struct answer *answer)
+{
+    struct pal_inet at;
+    struct queue queue;
+    uint32_t kind = request->flags & ~MONITOR_INET;
+    memcpy(&at, request->path, sizeof at);
+    int error = init(inets);
+    if (error)
+        return error;
+    if (!is_any(&at) && !is_loopback(&at))
+        return -EADDRNOTAVAIL;
+    struct inet *name = find_free(inets);
+    if (!name)
+        return -ENOBUFS;
+    if (at.port ? conflicts(inets, NULL, &at, kind) : !pick_port(inets, &at, kind))
+        return -EADDRINUSE;
+    error = queue_new(&queue, answer);
+    if (error)
+        return error;
+    *name = (struct inet){.queue = queue, .at = at, .kind = kind, .number = ++inets->last_number | INET_NUMBER};
+    name->listening = kind == PAL_SOCKET_DATAGRAM;
+    answer->reply.value = name->number;
+    memcpy(answer->text.bytes, &at, sizeof at);
+    answer->text.size = sizeof at;
+    return 0;
+}
+
+int inet_listen(struct inets *inets, const struct request *request)
+{
+    int error = init(inets);
+    for (size_t i = 0; !error && i < INETS_MAX; i++) {
+        struct inet *name = &inets->names[i];
+        if (name->queue.end < 0 || name->number != request->arguments[0])
+            continue;
+        if (name->kind == PAL_SOCKET_DATAGRAM)
+            return -EOPNOTSUPP;
+        /* Two that share an address by SO_REUSEADDR can't both listen. */
+        struct pal_inet at = name->at;
+        at.flags &= (uint16_t)~PAL_INET_REUSE_ADDRESS;
+        for (size_t k = 0; k < INETS_MAX; k++) {
+            struct inet *other = &inets->names[k];
+            if (other != name && other->queue.end >= 0 && other->listening && other->kind == name->kind &&
+                other->at.port == at.port && overlap(&other->at, &at) && !may_share(other, name->kind, at.flags) &&
+                is_alive(other))
+                return -EADDRINUSE;
+        }
+        name->listening = true;
+        name->queue.backlog = (uint32_t)request->arguments[1];
+        return 0;
+    }
+    return error ? error : -EINVAL;
+}
+
+/* How well a bound name fits an address: 0 = not at all. */
+static int fits(const struct inet *name, const struct pal_inet *to, uint32_t kind)
+{
+    if (name->queue.end < 0 || name->kind != kind || name->at.port != to->port || !name->listening)
+        return 0;
+    if (is_4(&name->at) != is_4(to))
+        return is_4(to) && is_dual(&name->at) ? 1 : 0;
+    return same_address(&name->at, to) ? 3 : is_any(&name->at) ? 2 : 0;
+}
+
+/* The best one; of several that share a port, each in turn, but of datagram sockets with SO_REUSEADDR the last. */
+static struct inet *lookup(struct inets *inets, const struct pal_inet *to, uint32_t kind)
+{
+    struct inet *best = NULL;
+    int fit = 0;
+    uint32_t equal = 0, turn = inets->turn++;
+    for (size_t i = 0; i < INETS_MAX; i++) {
+        struct inet *name = &inets->names[i];
+        int this = fits(name, to, kind);
+        if (!this || this < fit || !is_alive(name))
+            continue;
+        equal = this == fit ? equal + 1 : 1;
+        bool shared = name->at.flags & PAL_INET_REUSE_PORT;
+        if (this > fit || (shared ? turn % equal == 0 : name->number > best->number))
+            best = name;
+        fit = this;
+    }
+    return best;
+}
+
+int inet_connect(struct inets *inets, const struct request *request, struct answer *answer)
+{
+    struct pal_inet to;
+    uint32_t kind = request->flags & ~MONITOR_INET;
+    memcpy(&to, request->path, sizeof to);
+    int error = init(inets);
+    if (error)
+        return error;
+    if (!is_loopback(&to))
+        return -EACCES;
+    struct inet *name = lookup(inets, &to, kind);
+    if (!name)
+        return -ECONNREFUSED;
+    return kind == PAL_SOCKET_DATAGRAM ? queue_share(&name->queue, answer)
+                                       : queue_connect(&name->queue, request, SOCK_STREAM, STREAM_BUFFER, answer);
+}
