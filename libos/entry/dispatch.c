@@ -10,6 +10,7 @@
 #include "libos/signal/signal.h"
 #include "libos/mm/mm.h"
 #include "libos/entry/entry.h"
+#include "libos/process/process.h"
 
 typedef int64_t (*call_function)(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t);
 

@@ -15,6 +15,10 @@ void libos_interrupt(struct frame *frame);
 uint32_t libos_classify(struct pal_context *context, struct pal_tcb *tcb, uint32_t is_exception);
 extern bool libos_dispatch_slowly; /* --trace or --stats */
 
+/* ---- segment.c -------------------------------------------------------------------------------------------------- */
+
+void segment_init(void);
+
 /* ---- trace.c ----------------------------------------------------------------------------------------------------- */
 
 void trace_call(const struct frame *frame, int64_t result);

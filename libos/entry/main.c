@@ -51,6 +51,7 @@ static void start(const struct pal_api *api, const struct pal_boot *from)
     rewrite_init();
     mount_init();
     pseudofs_init();
+    segment_init();
     process_init();
     struct exec_image *image;
     int64_t error = exec_prepare_boot(&image);

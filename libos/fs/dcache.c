@@ -41,10 +41,11 @@ struct question {
 static struct kept *entries; /* KEPT_SETS * WAYS */
 static struct kept_state *state;
 
-uint64_t kept_init(uint64_t at, struct kept_state *shared_state)
+uint64_t kept_init(uint64_t at, uint64_t end)
 {
+    (void)end;
     entries = (struct kept *)(uintptr_t)at;
-    state = shared_state;
+    state = shared_kept();
     return at + KEPT_SETS * WAYS * sizeof *entries;
 }
 

@@ -184,9 +184,7 @@ int64_t host_name_read(struct name *name, struct pal_path_buffer *out);
 #define KEPT_NOTHING (-4096) /* no errno */
 int64_t kept_attributes(const struct name *name, struct pal_attributes *out);
 int64_t kept_attributes_ask(const struct name *name, struct pal_attributes *out);
-/* The first process makes room at `at`; returns its end. */
-struct kept_state;
-uint64_t kept_init(uint64_t at, struct kept_state *state);
+uint64_t kept_init(uint64_t at, uint64_t end); /* the first process makes room at `at`; returns where it ends */
 void kept_mapped(void); /* a file was mapped so that memory writes change it: see PAL_LASTING_WRITABLE */
 
 /* handle_cache.c: handles of plain files opened for reading, kept from a close to the next open. */

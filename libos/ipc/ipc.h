@@ -61,7 +61,7 @@ struct ipc_guest_permissions {
 _Static_assert(sizeof(struct ipc_guest_permissions) == 48, "the guest's layout");
 
 /* ipc_shared.c */
-void ipc_init(uint64_t start, uint64_t end); /* the first process: [start, end) of the shared segment */
+uint64_t ipc_init(uint64_t at, uint64_t end); /* the first process: [at, end) of the shared segment; returns end */
 void ipc_lock(void);
 void ipc_unlock(void);
 bool ipc_used(void); /* some process has made some object */

@@ -50,9 +50,8 @@ static uint64_t take(uint64_t *at, uint64_t size)
 }
 
 /* Of what is left behind the slots, an eighth is for semaphores, a quarter for messages; at most what they can use. */
-void ipc_init(uint64_t start, uint64_t end)
+uint64_t ipc_init(uint64_t at, uint64_t end)
 {
-    uint64_t at = start;
     area = (struct area *)(uintptr_t)take(&at, sizeof *area);
     for (int kind = 0; kind < IPC_KINDS; kind++)
         if (at < end)
@@ -68,6 +67,7 @@ void ipc_init(uint64_t start, uint64_t end)
     ipc_queue_init(messages, at);
     places[IPC_SHM].store = at;
     places[IPC_SHM].units = (end - at) / PAGE_SIZE;
+    return end;
 }
 
 static struct ipc_object *slot_at(enum ipc_kind kind, uint32_t index)

@@ -27,7 +27,6 @@
 #define SIZE_HARD_MAX (16 << 20)
 #define PRIORITY_MAX 32768u
 #define OVERHEAD 48u /* of a message and of a priority, as RLIMIT_MSGQUEUE counts */
-#define RLIMIT_MSGQUEUE 12u
 #define FEW_BYTES 256u
 #define POLLERS 16u
 #define LOOK_AGAIN_NS 10000000ull /* by processes that found no place among the pollers */

@@ -7,6 +7,7 @@
  */
 #ifndef LIBOS_VMA_H
 #define LIBOS_VMA_H
+#include "libos/abi/process.h"
 #include "libos/mm/mm.h"
 
 /* A treap by start address.  low, high and gap describe the subtree, so that a free range is found in O(log n). */
@@ -46,10 +47,6 @@ int64_t mm_release(guest_t start, guest_t end); /* tree and host; hidden areas s
 uint64_t mm_stub_area(uint64_t low, uint64_t high, uint64_t size);
 bool mm_range_hidden(guest_t start, guest_t end); /* some of it is the libOS's own */
 uint64_t mm_limit(uint32_t resource); /* a soft limit: to be asked without mm.lock, which lies further in */
-#define RLIMIT_DATA 2u
-#define RLIMIT_STACK 3u
-#define RLIMIT_MEMLOCK 8u
-#define RLIMIT_AS 9u
 
 /* vma.c */
 int64_t vma_prepare(void); /* nodes for the next change: 0, or -ENOMEM */

@@ -144,6 +144,17 @@ void wait_thread_orphans(struct shared_process *slot, int from, int to, bool end
 void process_killed(int pid);
 void process_find_killed(void); /* those that have no host parent to notice: the host is asked */
 
+/* ---- deliver.c -------------------------------------------------------------------------------------------------- */
+
+/* An interrupt was noted or a call ended in -ERESTART*: clears tcb.interrupted, reaps children, sets up handler frames.
+ * `restart` is the call's result or 0.  True: run the call again (inside the libOS). */
+bool signal_work(struct frame *frame, int64_t restart);
+/* What every interrupted thread does before it looks for signals: clears the flag, leaves if it must, reaps,
+ * receives. */
+void signal_settle(void);
+/* A synchronous fault of the guest: as a forced signal, or the stack grows. */
+void signal_exception(const struct pal_exception *exception);
+
 /* ---- pidfd.c ----------------------------------------------------------------------------------------------------- */
 
 int64_t pidfd_new(int pid, uint32_t flags);          /* a descriptor, or -errno */

@@ -103,7 +103,7 @@ static int64_t wait_for(sigset_t set, uint64_t deadline, struct siginfo *out)
             break;
         result = sleep_until(deadline) == -ETIMEDOUT ? -EAGAIN : -EINTR;
         if (result == -EINTR) {
-            signal_settle();
+            process_hooks->settle();
             result = signal_waiting() ? -EINTR : 0;
         }
     }

@@ -5,7 +5,6 @@
  */
 #include "libos/signal/signal.h"
 
-#define RLIMIT_SIGPENDING 11
 
 static sigset_t *pending_of(struct signal_state *signals, struct thread *thread)
 {

@@ -1,13 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Sending: a signal is put into a queue of this picoprocess, and some thread chosen and interrupted (signal(7);
- * kernel/signal.c's rules).  sigwork.c goes on from there.
+ * kernel/signal.c's rules).  process/deliver.c goes on from there.
  */
-#include "libos/mm/mm.h"
 #include "libos/task/table.h"
 #include "libos/signal/signal.h"
-
-#define TRAP_PAGE_FAULT 14
 
 bool signal_is_ignored(const struct sigaction *action, int signal)
 {
@@ -160,12 +157,4 @@ void signal_force(int signal, int code, guest_t address, uint64_t trap, uint64_t
     queue_add(process->signals, thread, &info);
     mutex_unlock(&process->lock);
     signal_interrupt(thread);
-}
-
-void signal_exception(const struct pal_exception *exception)
-{
-    if (exception->signal == SIGSEGV && exception->trap == TRAP_PAGE_FAULT &&
-        mm_fault_grows_stack(exception->address, current_frame()->regs.rsp))
-        return;
-    signal_force(exception->signal, exception->code, exception->address, exception->trap, exception->error);
 }

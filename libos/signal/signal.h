@@ -73,12 +73,11 @@ void signal_wake(struct process *process, struct thread *thread, sigset_t bit);
 /* What this thread may have been chosen for, but does not take, is another's. */
 void signal_pass_on(struct process *process, sigset_t set);
 /* To this thread, as by a fault: unblockable. */
+#define TRAP_PAGE_FAULT 14
 void signal_force(int signal, int code, guest_t address, uint64_t trap, uint64_t error);
 int64_t signal_send_thread(struct thread *thread, const struct siginfo *info);
 /* To this thread, as if it had sent it to itself: SIGPIPE of write(2). */
 void signal_self(int signal);
-/* A synchronous fault of the guest: as a forced signal, or the stack grows. */
-void signal_exception(const struct pal_exception *exception);
 
 /* ---- state.c ----------------------------------------------------------------------------------------------------- */
 
@@ -121,28 +120,26 @@ void signal_send_group(uint32_t group, const struct siginfo *info); /* the termi
 int signal_next(sigset_t wanted, struct siginfo *out, struct sigaction *action);
 /* Of this thread.  What it no longer takes, another may. */
 void signal_set_blocked(sigset_t blocked);
+/* Has pal-run got a signal that is the sandbox's? */
+static inline bool host_signals_came(void)
+{
+    return boot->host_signals && atomic_get((uint64_t *)(uintptr_t)boot->host_signals);
+}
 bool signal_waiting(void); /* is there something that this thread would act on now? */
 /* ppoll & co.: a temporary mask until the call ends (address 0: none).  The call returns signal_mask_done(its result),
  * which puts the old mask back unless the call was interrupted: then signal_work does, after the handlers' frames are
  * set up. */
 int64_t signal_mask_for_call(guest_t mask, uint64_t size);
 int64_t signal_mask_done(int64_t result);
+void signal_restore_mask(struct thread *thread);
 /* signalfd: takes one pending signal of `set`, blocked or not, off this thread's or this process's queue;
  * -EAGAIN: none. */
 int64_t signal_take(sigset_t set, struct siginfo *out);
 /* What is pending for this thread and its process, and the dispositions: signalfd's readiness, /proc/self/status. */
 struct signal_masks { sigset_t pending, shared_pending, ignored, caught; };
 void signal_masks_get(struct signal_masks *out);
-/* What every interrupted thread does before it looks for signals: clears the flag, leaves if it must, reaps,
- * receives. */
-void signal_settle(void);
-
 /* Has a SIGCONT been sent since this stop signal was? */
 bool signal_stop_is_over(const struct process *process, int signal);
-/* An interrupt was noted or a call ended in -ERESTART*: clears tcb.interrupted, reaps children, sets up handler frames.
- * `restart` is the call's result or 0.  True: run the call again (inside the libOS). */
-bool signal_work(struct frame *frame, int64_t restart);
-
 /* ---- frame.c ----------------------------------------------------------------------------------------------------- */
 
 /* Makes the frame go on in the handler.  `saved_mask` is what sigreturn brings back.  False: no stack. */

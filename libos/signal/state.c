@@ -5,7 +5,6 @@
  */
 #include "libos/task/table.h"
 #include "libos/signal/signal.h"
-#include "libos/process/process.h"
 
 /* All signal states of this picoprocess: an interrupt may mean any of them. */
 static struct mutex states_lock;
@@ -92,7 +91,7 @@ int64_t signal_send_remote(int pid, int tid, const struct siginfo *info)
     if (!target.zombie && target.host)
         PAL->process_interrupt(target.host, kill);
     if (kill && !target.zombie)
-        process_killed(pid);
+        process_hooks->killed(pid);
     return result;
 }
 

@@ -1,14 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * Receiving: a thread on its way back to the guest takes what is pending for it, and ignores it, acts by default,
- * or has a handler's frame set up.
- */
+/* Receiving: what a thread takes of what is pending for it, and its mask.  process/deliver.c acts on it. */
 #include "libos/signal/signal.h"
-#include "libos/tty/tty.h"
-#include "libos/poll/readiness.h"
-#include "libos/process/process.h"
-
-/* ---- Taking ---------------------------------------------------------------------------------------------------- */
+#include "libos/task/table.h"
 
 int signal_next(sigset_t wanted, struct siginfo *out, struct sigaction *action)
 {
@@ -57,7 +50,7 @@ bool signal_waiting(void)
     struct signal_state *signals = thread->process->signals;
     return (atomic_get(&thread->pending) | atomic_get(&signals->pending)) & ~thread->blocked ||
            atomic_get(&signals->stopped) || atomic_get(&thread->process->exiting) || !signal_inbox_is_empty(signals) ||
-           tty_host_signals_came();
+           host_signals_came();
 }
 
 void signal_set_blocked(sigset_t blocked)
@@ -90,7 +83,7 @@ int64_t signal_mask_for_call(guest_t mask, uint64_t size)
     return 0;
 }
 
-static void restore_mask(struct thread *thread)
+void signal_restore_mask(struct thread *thread)
 {
     if (thread->restore_mask) {
         thread->restore_mask = 0;
@@ -101,21 +94,8 @@ static void restore_mask(struct thread *thread)
 int64_t signal_mask_done(int64_t result)
 {
     if (result > -ERESTARTSYS || result < -ERESTART_RESTARTBLOCK)
-        restore_mask(current());
+        signal_restore_mask(current());
     return result;
-}
-
-/* ---- Acting ---------------------------------------------------------------------------------------------------- */
-
-void signal_settle(void)
-{
-    atomic_swap(&tcb()->interrupted, 0u);
-    thread_leave_if_exiting();
-    process_reap_host();
-    if (UNLIKELY(tty_host_signals_came()))
-        tty_host_signals();
-    signal_receive();
-    wait_kicked();
 }
 
 /* SIGCONT flushes stop signals from the queues, but may itself lie in the inbox yet, and the stop signal be in some
@@ -123,99 +103,4 @@ void signal_settle(void)
 bool signal_stop_is_over(const struct process *process, int signal)
 {
     return atomic_get(&process->shared->continues) != process->signals->stop_continues[signal - SIGSTOP];
-}
-
-static void stop(struct process *process, int signal)
-{
-    struct signal_state *signals = process->signals;
-    mutex_lock(&process->lock);
-    bool first = !signal_stop_is_over(process, signal) && !atomic_swap(&signals->stopped, 1u);
-    if (first)
-        atomic_set(&signals->continued, 0u); /* that was of an earlier stop */
-    for (struct thread *thread = process->threads; first && thread; thread = thread->next)
-        if (thread->tcb != tcb())
-            signal_interrupt(thread);
-    mutex_unlock(&process->lock);
-    if (first) {
-        process_report_stop(signal);
-        tty_stopped(signal);
-    }
-}
-
-static void park(struct process *process)
-{
-    struct signal_state *signals = process->signals;
-    while (atomic_get(&signals->stopped)) {
-        PAL->wait((uint64_t)(uintptr_t)&signals->stopped, 1, PAL_FOREVER, 0);
-        signal_settle();
-    }
-    if (UNLIKELY(atomic_get(&signals->continued)) && atomic_swap(&signals->continued, 0u))
-        process_report_continue(process);
-}
-
-static void default_action(struct process *process, int signal)
-{
-    sigset_t bit = BIT(signal);
-    if (bit & IGNORED_BY_DEFAULT)
-        return;
-    if (!(bit & STOPPING))
-        process_exit_group((uint32_t)signal); /* never a core file, so never wait's core flag */
-    if (signal == SIGSTOP || !process_group_orphaned())
-        stop(process, signal);
-}
-
-/* The first handler after an interrupted call: it sees the call as to be made again, or as -EINTR. */
-static void end_call(struct frame *frame, int64_t restart, const struct sigaction *action)
-{
-    if (restart == -ERESTARTNOINTR || (restart == -ERESTARTSYS && action->flags & SA_RESTART)) {
-        frame->regs.rax = frame->number;
-        frame_set_rip(frame, frame->regs.rip - 2); /* the syscall instruction, rewritten site or not */
-    } else {
-        frame->regs.rax = (uint64_t)-EINTR;
-    }
-}
-
-static void deliver(struct frame *frame, const struct sigaction *action, const struct siginfo *info)
-{
-    struct thread *thread = current();
-    sigset_t saved = thread->restore_mask ? thread->saved_mask : thread->blocked;
-    if (!frame_push(frame, action, info, saved)) {
-        if (info->signo == SIGSEGV)
-            process_exit_group(SIGSEGV);
-        signal_force(SIGSEGV, SI_KERNEL, 0, 0, 0);
-        return;
-    }
-    thread->restore_mask = 0;
-    signal_set_blocked(thread->blocked | action->mask | (action->flags & SA_NODEFER ? 0 : BIT(info->signo)));
-}
-
-bool signal_work(struct frame *frame, int64_t restart)
-{
-    struct thread *thread = current();
-    struct process *process = thread->process;
-    struct siginfo info;
-    struct sigaction action;
-    bool handled = false;
-    signal_settle();
-    for (;;) {
-        park(process);
-        int signal = signal_next(~thread->blocked, &info, &action);
-        if (!signal)
-            break;
-        if (action.handler == SIG_IGN)
-            continue;
-        if (action.handler == SIG_DFL) {
-            default_action(process, signal);
-            continue;
-        }
-        if (restart && !handled)
-            end_call(frame, restart, &action);
-        handled = true;
-        deliver(frame, &action, &info);
-    }
-    /* A call that is made again keeps its mask: what that blocks would end it at once, again and again. */
-    bool again = restart && !handled;
-    if (!again)
-        restore_mask(thread);
-    return again;
 }

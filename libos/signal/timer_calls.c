@@ -6,8 +6,6 @@
 #define NS 1000000000ull
 #define TIMER_ABSTIME 1u
 #define ITIMER_COUNT 3
-#define RLIMIT_CPU 0
-#define RLIMIT_SIGPENDING 11
 
 struct itimer { struct { int64_t seconds, microseconds; } interval, value; };
 struct itimerspec { struct { int64_t seconds, nanoseconds; } interval, value; };

@@ -1,20 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Resource limits and what a process has used.  Enforced are: NOFILE (fd.c), STACK, AS, DATA and MEMLOCK (mm),
- * SIGPENDING (sigqueue.c), MSGQUEUE (mqueue.c), NPROC (clone.c), CPU (timercalls.c).  The others are kept and shown;
- * the sandbox's own limits are the monitor's business.
+ * Resource limits and what a process has used.  Enforced are: NOFILE (fs/fd.c), STACK, AS, DATA and MEMLOCK (mm/),
+ * SIGPENDING (signal/queue.c), MSGQUEUE (ipc/posix_mq.c), NPROC (process/clone.c), CPU (signal/timer_calls.c).  The
+ * others are kept and shown; the sandbox's own limits are the monitor's business.
  */
-#include "libos/syscalls.h"
-#include "libos/fs/vfs.h"
-#include "libos/mm/mm.h"
 #include "libos/task/task.h"
 #include "libos/task/table.h"
-#include "libos/signal/signal.h"
-
-enum {
-    CPU, FSIZE, DATA, STACK, CORE, RSS, NPROC, NOFILE, MEMLOCK, AS, LOCKS, SIGPENDING, MSGQUEUE, NICE, RTPRIO, RTTIME,
-};
-_Static_assert(RTTIME + 1 == RLIMIT_COUNT, "asm-generic/resource.h");
 
 #define NONE UINT64_MAX /* RLIM_INFINITY */
 #define DEFAULT_STACK (8ull << 20)
@@ -24,9 +15,6 @@ _Static_assert(RTTIME + 1 == RLIMIT_COUNT, "asm-generic/resource.h");
 #define DEFAULT_NOFILE 1024
 #define DEFAULT_TIMER_SLACK 50000
 #define NS 1000000000ull
-#define RUSAGE_SELF 0
-#define RUSAGE_CHILDREN (-1)
-#define RUSAGE_THREAD 1
 
 struct rusage {
     struct { int64_t seconds, microseconds; } user, system;
@@ -39,24 +27,24 @@ _Static_assert(sizeof(struct rusage) == 144, "ABI");
 static struct rlimit default_limit(uint32_t resource)
 {
     switch (resource) {
-    case CPU:
+    case RLIMIT_CPU:
         return (struct rlimit){boot->cpu_limit, boot->cpu_limit};
-    case STACK:
+    case RLIMIT_STACK:
         return (struct rlimit){DEFAULT_STACK, NONE};
-    case CORE:
+    case RLIMIT_CORE:
         return (struct rlimit){0, NONE};
-    case NPROC:
+    case RLIMIT_NPROC:
         return (struct rlimit){boot->process_limit, boot->process_limit};
-    case NOFILE:
+    case RLIMIT_NOFILE:
         return (struct rlimit){MIN(boot->file_limit, (uint64_t)DEFAULT_NOFILE), boot->file_limit};
-    case MEMLOCK:
+    case RLIMIT_MEMLOCK:
         return (struct rlimit){DEFAULT_MEMLOCK, DEFAULT_MEMLOCK};
-    case SIGPENDING:
+    case RLIMIT_SIGPENDING:
         return (struct rlimit){DEFAULT_SIGPENDING, DEFAULT_SIGPENDING};
-    case MSGQUEUE:
+    case RLIMIT_MSGQUEUE:
         return (struct rlimit){DEFAULT_MSGQUEUE, DEFAULT_MSGQUEUE};
-    case NICE:
-    case RTPRIO:
+    case RLIMIT_NICE:
+    case RLIMIT_RTPRIO:
         return (struct rlimit){0, 0};
     default:
         return (struct rlimit){NONE, NONE};
@@ -119,7 +107,7 @@ void limit_get(uint32_t resource, uint64_t *soft, uint64_t *hard)
 uint64_t fd_limit(void)
 {
     uint64_t soft, hard;
-    limit_get(NOFILE, &soft, &hard);
+    limit_get(RLIMIT_NOFILE, &soft, &hard);
     return soft;
 }
 
@@ -127,7 +115,7 @@ bool limit_processes(void)
 {
     const struct process *self = current_process();
     uint64_t soft, hard, count = 0;
-    limit_get(NPROC, &soft, &hard);
+    limit_get(RLIMIT_NPROC, &soft, &hard);
     if (LIKELY(soft >= boot->process_limit) || !self->uid)
         return true;
     shared_lock();
@@ -135,74 +123,6 @@ bool limit_processes(void)
         count += slot->uid == self->uid ? slot->thread_count : 0;
     shared_unlock();
     return count < soft;
-}
-
-/* Caller holds the table's lock. */
-static int64_t limit_change(struct shared_process *slot, uint32_t resource, const struct rlimit *new)
-{
-    struct shared_settings *set = settings_to_change(slot);
-    if (new->soft > new->hard)
-        return -EINVAL;
-    if (new->hard > set->limits[resource].hard && current_process()->euid != 0)
-        return -EPERM;
-    if (resource == NOFILE && new->hard > boot->file_limit)
-        return -EPERM; /* the host has no more, whoever asks */
-    set->limits[resource] = *new;
-    return 0;
-}
-
-/* Of another process: prlimit(2), "Permission"; root in the sandbox may. */
-static bool may_limit(const struct shared_process *slot)
-{
-    const struct process *self = current_process();
-    bool same = slot->uid == self->uid && slot->euid == self->uid && slot->suid == self->uid && slot->gid == self->gid;
-    return slot == self->shared || same || self->euid == 0;
-}
-
-static int64_t limit_of(int32_t id, uint32_t resource, const struct rlimit *new, struct rlimit *old)
-{
-    if (resource >= RLIMIT_COUNT)
-        return -EINVAL;
-    struct shared_settings copy;
-    shared_lock();
-    struct shared_process *slot = id ? shared_find(shared_id_process(id)) : current_process()->shared;
-    int64_t error = !slot ? -ESRCH : may_limit(slot) ? 0 : -EPERM;
-    if (error == 0) {
-        const struct shared_settings *set = settings_of(slot, &copy);
-        *old = set->limits[resource];
-    }
-    if (error == 0 && new)
-        error = limit_change(slot, resource, new);
-    shared_unlock();
-    if (error == 0 && new && resource == CPU && slot == current_process()->shared)
-        timers_limit_cpu(); /* another process's counts from its next fork or exec on */
-    return error;
-}
-
-int64_t sys_getrlimit(uint32_t resource, guest_t limit)
-{
-    struct rlimit out;
-    if (resource >= RLIMIT_COUNT)
-        return -EINVAL;
-    limit_get(resource, &out.soft, &out.hard);
-    return copy_out(limit, &out, sizeof(out));
-}
-
-int64_t sys_setrlimit(uint32_t resource, guest_t limit)
-{
-    struct rlimit new, old;
-    if (copy_in(&new, limit, sizeof(new)) < 0)
-        return -EFAULT;
-    return limit_of(0, resource, &new, &old);
-}
-
-int64_t sys_prlimit64(int32_t pid, uint32_t resource, guest_t limit, guest_t old)
-{
-    struct rlimit new, before;
-    if (limit && copy_in(&new, limit, sizeof(new)) < 0)
-        return -EFAULT;
-    int64_t error = limit_of(pid, resource, limit ? &new : NULL, &before);
-    return error < 0 || !old ? error : copy_out(old, &before, sizeof(before));
 }
 
 /* ---- What was used --------------------------------------------------------------------------------------------- */
@@ -271,23 +191,4 @@ void cpu_times(bool thread, uint64_t *user, uint64_t *system)
     }
     *user = own;
     *system = all - own;
-}
-
-/* Of the caller itself the host tells times only. */
-int64_t sys_getrusage(int32_t who, guest_t usage)
-{
-    struct pal_usage used = {0};
-    struct mm_facts mm;
-    if (who == RUSAGE_CHILDREN) {
-        shared_lock();
-        used = current_process()->shared->children;
-        shared_unlock();
-    } else if (who == RUSAGE_SELF || who == RUSAGE_THREAD) {
-        cpu_times(who == RUSAGE_THREAD, &used.user_ns, &used.system_ns);
-        mm_facts_get(&mm);
-        used.max_rss = mm.total_bytes / 1024; /* what is mapped: an upper bound */
-    } else {
-        return -EINVAL;
-    }
-    return usage_out(usage, &used);
 }

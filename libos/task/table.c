@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The process table's slots and its index (hash by pid, lists of children, free list).  See shared.h for what must hold
+ * The process table's slots and its index (hash by pid, lists of children, free list).  See table.h for what must hold
  * when a picoprocess dies in the middle.
  */
-#include "libos/ipc/ipc.h"
 #include "libos/task/task.h"
 #include "libos/task/table.h"
-#include "libos/fs/vfs.h"
 
 #define SLOTS_MOST 8192u
 #define FIRST_ID 2u /* 1 is init's */
@@ -43,9 +41,8 @@ static uint32_t *owner_of(uint32_t id)
 
 /* The lock and the slots that are used lie close together: fork copies no page tables of shared memory, but a host may
  * map what lies around the first page that a child touches. */
-void shared_init(void)
+uint64_t shared_init(uint64_t at, uint64_t end)
 {
-    uint64_t at = PAGE_UP(PAL_SHARED_BASE + boot->shared_used), end = PAL_SHARED_BASE + boot->shared_size;
     uint64_t each = sizeof(struct shared_process) + sizeof(struct shared_signals) + sizeof(struct shared_settings);
     uint64_t slots = (at + sizeof *table + 63) & ~63ull, used = slots + SHARED_PID_MAX / 8 + 2 * PAGE_SIZE;
     used += SHARED_PID_MAX * sizeof(uint32_t);
@@ -58,10 +55,9 @@ void shared_init(void)
     table->owners = table->ids + SHARED_PID_MAX / 8;
     table->inboxes = table->owners + SHARED_PID_MAX * sizeof(uint32_t);
     table->settings = table->inboxes + table->slot_count * sizeof(struct shared_signals);
-    uint64_t kept = PAGE_UP(table->settings + table->slot_count * sizeof(struct shared_settings));
-    ipc_init(PAGE_UP(kept_init(kept, &table->kept)), end);
     table->next_id = FIRST_ID;
     *id_word(0) = 3; /* 0 and init's */
+    return table->settings + table->slot_count * sizeof(struct shared_settings);
 }
 
 /* ---- The index --------------------------------------------------------------------------------------------------- */
@@ -390,4 +386,9 @@ void shared_reparent(struct shared_process *child, uint32_t ppid)
     child_remove(child);
     child->ppid = child->parent_thread = ppid;
     child_add(shared_find((int)ppid), child);
+}
+
+struct kept_state *shared_kept(void)
+{
+    return &table->kept;
 }

@@ -11,6 +11,7 @@
 #ifndef LIBOS_TABLE_H
 #define LIBOS_TABLE_H
 
+#include "libos/abi/process.h"
 #include "libos/lib/lib.h"
 #include "libos/task/inbox.h"
 
@@ -66,7 +67,6 @@ struct shared_process {
     char name[16];
 };
 
-#define RLIMIT_COUNT 16
 #define AFFINITY_WORDS 16 /* processors / 64 */
 
 /* What a process and others set and read back: rlimit.c, sched.c.  Guarded by the table's lock for writing; who reads
@@ -123,7 +123,7 @@ struct shared_table {
 };
 
 /* ---- table.c ---- */
-void shared_init(void);  /* the first process: makes the table */
+uint64_t shared_init(uint64_t at, uint64_t end); /* the first process makes the table; returns where it ends */
 void shared_lock(void);
 void shared_unlock(void);
 int shared_id_new(int process); /* a number for a thread of that process; -EAGAIN when there is none */
@@ -150,6 +150,7 @@ uint32_t *shared_ipc_used(void);
 uint32_t *shared_files_watched(void);
 uint32_t *shared_ends(void);
 uint32_t *shared_inet_port(void);
+struct kept_state *shared_kept(void);
 struct futex_events *shared_futexes(uint32_t **event);
 struct shared_terminal *shared_terminals(void); /* all SHARED_TERMINALS; no lock needed for this */
 /* rlimit.c.  For reading; `copy` serves those that keep none.  And for changing, with the lock. */

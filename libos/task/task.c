@@ -1,14 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* A process: its beginning and end, its place in the table, groups and sessions. */
+/* The processes of this picoprocess, their places in the table, groups and sessions. */
 #include "libos/syscalls.h"
-#include "libos/fs/vfs.h"
-#include "libos/futex/futex.h"
-#include "libos/ipc/ipc.h"
-#include "libos/process/process.h"
-#include "libos/signal/signal.h"
-#include "libos/tty/tty.h"
-#include "libos/lib/lib.h"
+#include "libos/task/table.h"
+#include "libos/task/task.h"
 
+const struct process_hooks *process_hooks;
 struct process *processes;
 struct mutex processes_lock;
 
@@ -82,41 +78,6 @@ void process_set_name(struct thread *thread, const char *path)
     memcpy(thread->process->shared->name, thread->name, sizeof thread->name);
 }
 
-void process_init(void)
-{
-    shared_init();
-    struct process *process = alloc_zero(sizeof *process);
-    struct thread *thread = thread_new();
-    struct shared_process *slot = shared_new(NULL, 0, SIGCHLD, false);
-    if (!process || !thread || !slot)
-        panic("pal-run: no memory for the first process");
-    slot->flags = 0;
-    slot->host = boot->host_process;
-    slot->uid = slot->euid = slot->suid = boot->uid;
-    slot->gid = boot->gid;
-    process->references = 1;
-    process->pid = (int)slot->pid;
-    process->shared = slot;
-    process->uid = process->euid = process->suid = process->fsuid = boot->uid;
-    process->gid = process->egid = process->sgid = process->fsgid = boot->gid;
-    process->thread_count = 1;
-    thread->process = process;
-    thread->tid = process->pid;
-    threads_add(process, thread);
-    thread->tcb = tcb(); /* the PAL's; the one in the thread's block stays unused */
-    thread->tcb->libos_stack = thread_top(thread);
-    tcb_init(thread->tcb, thread);
-    process_set_name(thread, boot->program);
-    process_link(process);
-    process->signals = signals_new(process);
-    tty_init(slot);
-    process->files = files_new_boot();
-    process->fs = fs_new_boot();
-    if (!process->signals || !process->files || !process->fs)
-        panic("pal-run: no memory for the first process");
-    signals_inherit(thread);
-}
-
 uint64_t process_host_id(void)
 {
     struct shared_process *slot = current_process()->shared;
@@ -124,94 +85,6 @@ uint64_t process_host_id(void)
     while (!(host = atomic_get(&slot->host))) /* our parent has not yet come back from its fork */
         PAL->thread_yield();
     return host;
-}
-
-/* ---- End --------------------------------------------------------------------------------------------------------- */
-
-/* A thread inside vfork is needed by its child; when it is back it finds `exiting` set and leaves.  Signals for the
- * children may interrupt this thread. */
-void process_await_virtual(struct process *process)
-{
-    uint32_t count;
-    while ((count = atomic_get(&process->vforks)) != 0)
-        if (PAL->wait((uint64_t)(uintptr_t)&process->vforks, count, PAL_FOREVER, 0) == -EINTR) {
-            atomic_set(&tcb()->interrupted, 0u);
-            process_reap_host();
-            signal_receive();
-        }
-}
-
-/* Nobody else will end it in the table: the host's parent of ours has gone. */
-static void end_in_table(struct shared_process *slot, uint32_t status)
-{
-    struct news news = {0};
-    shared_lock();
-    slot->status = (int32_t)status;
-    slot->state = SHARED_EXITING;
-    if (!slot->reaper)
-        wait_ended(slot, &news);
-    shared_unlock();
-    wait_tell(&news);
-}
-
-/* `exiting` has been set by the caller, who is the only one to come here.  Descriptors are closed by the host, before
- * its parent learns of the end; the other threads go on until then. */
-void process_end(struct thread *thread, uint32_t status)
-{
-    struct process *process = thread->process;
-    process_await_virtual(process);
-    mutex_lock(&process->lock);
-    for (struct thread *each = process->threads; each; each = each->next)
-        thread_robust(each);
-    mutex_unlock(&process->lock);
-    tty_close_outer();
-    wait_orphans(process->shared, host_child_any());
-    ipc_process_undo(process->pid);
-    struct process *parent = process->vfork_parent;
-    if (!parent) {
-        stats_report();
-        end_in_table(process->shared, status);
-        PAL->process_exit(WAIT_SIGNALED(status) ? 256 + (status & 0x7f) : status >> 8 & 0xff);
-    }
-    guest_t word = process->own_thread ? thread_leave_guest(thread) : 0; /* before its parent may free its stack */
-    if (word)
-        futex_wake_shared(word, 1);
-    struct news news = {0};
-    shared_lock();
-    process->shared->status = (int32_t)status;
-    wait_ended(process->shared, &news);
-    shared_unlock();
-    if (process->own_thread) {
-        wait_tell(&news);
-        clone_vm_end(process);
-    }
-    vfork_return(process);
-    wait_tell(&news);
-    frame_enter_guest();
-}
-
-void process_exit_group(uint32_t status)
-{
-    struct thread *thread = current();
-    struct process *process = thread->process;
-    mutex_lock(&process->lock);
-    bool first = !process->exiting;
-    if (first)
-        atomic_set(&process->exiting, PROCESS_EXITS);
-    mutex_unlock(&process->lock);
-    if (first)
-        process_end(thread, status);
-    thread_leave_if_exiting();
-    panic("pal-run: process %d ends twice", process->pid);
-}
-
-/* A signal that was sent before comes first, though this thread may not have been interrupted yet: one that kills a
- * whole pipeline must not find some of it ended by themselves because others were quicker to die. */
-int64_t sys_exit_group(int32_t status)
-{
-    if (UNLIKELY(signal_waiting()))
-        return -ERESTARTNOINTR;
-    process_exit_group((uint32_t)(status & 0xff) << 8);
 }
 
 /* ---- What signals and /proc ask ---------------------------------------------------------------------------------- */

@@ -116,6 +116,12 @@ struct process *process_real(void);   /* the one that is no virtual child: the h
 uint32_t process_real_pid(void);
 /* Comm, from a path's last name. */
 void process_set_name(struct thread *thread, const char *path);
+/* What lower rooms have done by process/, which fills this in. */
+struct process_hooks {
+    void (*settle)(void);    /* signal_settle */
+    void (*killed)(int pid); /* process_killed */
+};
+extern const struct process_hooks *process_hooks;
 /* What signals ask of processes and their table. */
 struct process_target {
     uint64_t host;                /* for PAL->process_interrupt */

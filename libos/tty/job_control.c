@@ -7,7 +7,6 @@
 #include "libos/abi/terminal.h"
 #include "libos/task/task.h"
 #include "libos/signal/signal.h"
-#include "libos/process/process.h"
 
 #define MOST_ORPHANED 16 /* groups that one process's end makes orphans of: more are not told */
 
@@ -369,20 +368,13 @@ void tty_stopped(int signal)
 }
 
 /* Where the user's keys reach no terminal of the sandbox, what pal-run got is the first process's. */
-void tty_host_signals(void)
+void tty_host_signal(const struct siginfo *info)
 {
-    uint64_t *word = (uint64_t *)(uintptr_t)boot->host_signals;
     struct shared_terminal *terminal = host_terminal();
-    for (uint64_t set = atomic_swap(word, 0ull); set; set &= set - 1) {
-        uint32_t bit = (uint32_t)__builtin_ctzll(set);
-        struct siginfo info = {.signo = (int32_t)(bit % 32 + 1), .code = bit < 32 ? SI_KERNEL : SI_USER};
-        if (set & -set & PAL_HOST_KILLED)
-            process_find_killed();
-        else if (bit < 32 && terminal)
-            tty_signal(terminal, info.signo);
-        else
-            signal_send_process(first_pid, &info);
-    }
+    if (info->code == SI_KERNEL && terminal)
+        tty_signal(terminal, info->signo);
+    else
+        signal_send_process(first_pid, info);
 }
 
 bool process_group_orphaned(void)

@@ -44,11 +44,8 @@ void tty_typed(struct shared_terminal *terminal, const struct pal_terminal *mode
 /* A process is about to end, or was killed: its session's terminal, and groups that become orphans.  No lock is
  * held. */
 void tty_process_ends(struct shared_process *slot);
-static inline bool tty_host_signals_came(void)
-{
-    return boot->host_signals && atomic_get((uint64_t *)(uintptr_t)boot->host_signals);
-}
-void tty_host_signals(void);       /* passes them on */
+struct siginfo;
+void tty_host_signal(const struct siginfo *info); /* one that pal-run got: SI_KERNEL, from the keys */
 void tty_stopped(int signal);      /* current_process() has stopped */
 bool tty_stop_is_seen(const struct shared_process *slot); /* its parent is the user's shell */
 bool process_group_orphaned(void);         /* of current_process(): terminal stops are then ignored */

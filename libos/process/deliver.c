@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A thread on its way back to the guest: it takes what is pending for it, and ignores it, acts by default, or has a
+ * handler's frame set up.
+ */
+#include "libos/mm/mm.h"
+#include "libos/process/process.h"
+#include "libos/signal/signal.h"
+#include "libos/tty/tty.h"
+
+/* What pal-run got. */
+static void host_signals(void)
+{
+    uint64_t *word = (uint64_t *)(uintptr_t)boot->host_signals;
+    for (uint64_t set = atomic_swap(word, 0ull); set; set &= set - 1) {
+        uint32_t bit = (uint32_t)__builtin_ctzll(set);
+        struct siginfo info = {.signo = (int32_t)(bit % 32 + 1), .code = bit < 32 ? SI_KERNEL : SI_USER};
+        if (set & -set & PAL_HOST_KILLED)
+            process_find_killed();
+        else
+            tty_host_signal(&info);
+    }
+}
+
+void signal_settle(void)
+{
+    atomic_swap(&tcb()->interrupted, 0u);
+    thread_leave_if_exiting();
+    process_reap_host();
+    if (UNLIKELY(host_signals_came()))
+        host_signals();
+    signal_receive();
+    wait_kicked();
+}
+
+static void stop(struct process *process, int signal)
+{
+    struct signal_state *signals = process->signals;
+    mutex_lock(&process->lock);
+    bool first = !signal_stop_is_over(process, signal) && !atomic_swap(&signals->stopped, 1u);
+    if (first)
+        atomic_set(&signals->continued, 0u); /* that was of an earlier stop */
+    for (struct thread *thread = process->threads; first && thread; thread = thread->next)
+        if (thread->tcb != tcb())
+            signal_interrupt(thread);
+    mutex_unlock(&process->lock);
+    if (first) {
+        process_report_stop(signal);
+        tty_stopped(signal);
+    }
+}
+
+static void park(struct process *process)
+{
+    struct signal_state *signals = process->signals;
+    while (atomic_get(&signals->stopped)) {
+        PAL->wait((uint64_t)(uintptr_t)&signals->stopped, 1, PAL_FOREVER, 0);
+        signal_settle();
+    }
+    if (UNLIKELY(atomic_get(&signals->continued)) && atomic_swap(&signals->continued, 0u))
+        process_report_continue(process);
+}
+
+static void default_action(struct process *process, int signal)
+{
+    sigset_t bit = BIT(signal);
+    if (bit & IGNORED_BY_DEFAULT)
+        return;
+    if (!(bit & STOPPING))
+        process_exit_group((uint32_t)signal); /* never a core file, so never wait's core flag */
+    if (signal == SIGSTOP || !process_group_orphaned())
+        stop(process, signal);
+}
+
+/* The first handler after an interrupted call: it sees the call as to be made again, or as -EINTR. */
+static void end_call(struct frame *frame, int64_t restart, const struct sigaction *action)
+{
+    if (restart == -ERESTARTNOINTR || (restart == -ERESTARTSYS && action->flags & SA_RESTART)) {
+        frame->regs.rax = frame->number;
+        frame_set_rip(frame, frame->regs.rip - 2); /* the syscall instruction, rewritten site or not */
+    } else {
+        frame->regs.rax = (uint64_t)-EINTR;
+    }
+}
+
+static void deliver(struct frame *frame, const struct sigaction *action, const struct siginfo *info)
+{
+    struct thread *thread = current();
+    sigset_t saved = thread->restore_mask ? thread->saved_mask : thread->blocked;
+    if (!frame_push(frame, action, info, saved)) {
+        if (info->signo == SIGSEGV)
+            process_exit_group(SIGSEGV);
+        signal_force(SIGSEGV, SI_KERNEL, 0, 0, 0);
+        return;
+    }
+    thread->restore_mask = 0;
+    signal_set_blocked(thread->blocked | action->mask | (action->flags & SA_NODEFER ? 0 : BIT(info->signo)));
+}
+
+bool signal_work(struct frame *frame, int64_t restart)
+{
+    struct thread *thread = current();
+    struct process *process = thread->process;
+    struct siginfo info;
+    struct sigaction action;
+    bool handled = false;
+    signal_settle();
+    for (;;) {
+        park(process);
+        int signal = signal_next(~thread->blocked, &info, &action);
+        if (!signal)
+            break;
+        if (action.handler == SIG_IGN)
+            continue;
+        if (action.handler == SIG_DFL) {
+            default_action(process, signal);
+            continue;
+        }
+        if (restart && !handled)
+            end_call(frame, restart, &action);
+        handled = true;
+        deliver(frame, &action, &info);
+    }
+    /* A call that is made again keeps its mask: what that blocks would end it at once, again and again. */
+    bool again = restart && !handled;
+    if (!again)
+        signal_restore_mask(thread);
+    return again;
+}
+
+void signal_exception(const struct pal_exception *exception)
+{
+    if (exception->signal == SIGSEGV && exception->trap == TRAP_PAGE_FAULT &&
+        mm_fault_grows_stack(exception->address, current_frame()->regs.rsp))
+        return;
+    signal_force(exception->signal, exception->code, exception->address, exception->trap, exception->error);
+}
