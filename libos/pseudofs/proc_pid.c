@@ -318,6 +318,7 @@ static void fixed_text(struct text *text, const struct own_node *node)
     {.name = "maps", .mode = OWN_TEXT, .text = proc_maps_text},                                                        \
     {.name = "mountinfo", .mode = OWN_TEXT, .text = proc_mounts_text},                                                 \
     {.name = "mounts", .mode = OWN_TEXT, .text = proc_mounts_text},                                                    \
+    OWN_FOLDER("net", procnet_entries),                                                                                \
     {.name = "oom_score", .mode = OWN_TEXT, .text = oom_text},                                                         \
     {.name = "oom_score_adj", .mode = S_IFREG | 0644, .text = oom_text, .store = oom_store},                           \
     {.name = "oom_adj", .mode = OWN_TEXT, .text = fixed_text},                                                         \

@@ -216,6 +216,12 @@ static int64_t thread_self_link(const struct own_node *node, struct pal_path_buf
 }
 
 
+static int64_t net_link(const struct own_node *node, struct pal_path_buffer *out)
+{
+    (void)node;
+    return link_text(out, "self/net");
+}
+
 const struct own_entry procfs_entries[] = {
     {.name = "cgroups", .mode = OWN_TEXT, .text = heading_text},
     {.name = "cmdline", .mode = OWN_TEXT, .text = heading_text},
@@ -224,6 +230,7 @@ const struct own_entry procfs_entries[] = {
     {.name = "loadavg", .mode = OWN_TEXT, .text = loadavg_text},
     {.name = "meminfo", .mode = OWN_TEXT, .text = meminfo_text},
     {.name = "mounts", .mode = OWN_LINK, .link = mounts_link},
+    {.name = "net", .mode = OWN_LINK, .link = net_link},
     {.name = "partitions", .mode = OWN_TEXT, .text = heading_text},
     {.name = "self", .mode = OWN_LINK, .link = self_link},
     {.name = "stat", .mode = OWN_TEXT, .text = stat_text},

@@ -61,6 +61,7 @@ struct own_entry {
 #define OWN_FOLDER(entry_name, entries) {.name = entry_name, .mode = OWN_DIRECTORY, .children = entries}
 
 extern const struct own_entry devfs_entries[], procfs_entries[], procsys_entries[], sysfs_entries[];
+extern const struct own_entry procnet_entries[], etc_entries[]; /* proc_net.c */
 
 /* dev_pts.c: /dev/ptmx, /dev/pts/N, /dev/tty. */
 bool pts_number(struct own_node *node, int n);

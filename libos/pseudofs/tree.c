@@ -17,6 +17,7 @@ static const struct own_entry root_entries[] = {
      .number_after = procself_after},
     {.name = "sys", .mode = OWN_DIRECTORY, .children = sysfs_entries},
     {.name = "dev", .mode = S_IFDIR | 0755, .children = devfs_entries},
+    {.name = "etc", .mode = S_IFDIR | 0755, .children = etc_entries},
     {.name = NULL},
 };
 static const struct own_entry root = {.name = "", .mode = OWN_DIRECTORY, .children = root_entries};
@@ -518,10 +519,15 @@ static const struct filesystem procfs = TREE(.type = "proc", .source = "proc", .
 static const struct filesystem sysfs = TREE(.type = "sysfs", .source = "sysfs", .magic = SYSFS_MAGIC);
 static const struct filesystem devfs = TREE(.type = "devtmpfs", .source = "dev", .magic = TMPFS_MAGIC);
 
+static const struct filesystem etcfs = TREE(.type = "tmpfs", .source = "tmpfs", .magic = TMPFS_MAGIC);
+static const char *const etc_paths[] = {"/etc/hosts", "/etc/nsswitch.conf", "/etc/resolv.conf"};
+
 void pseudofs_init(void)
 {
     mount_add("/proc", &procfs, 0);
     mount_add("/sys", &sysfs, 0);
     mount_add("/dev", &devfs, 0);
+    for (const struct own_entry *entry = etc_entries; entry->name; entry++)
+        mount_add(etc_paths[entry - etc_entries], &etcfs, MOUNT_READ_ONLY);
     mount_above(&synthetic);
 }

@@ -86,11 +86,33 @@ static void names(void)
     freeaddrinfo(list);
 }
 
+/* Some line of the file has this in it. */
+static int tells(const char *path, const char *what)
+{
+    char line[512];
+    int found = 0;
+    FILE *file = fopen(path, "r");
+    CHECK(file);
+    while (!found && fgets(line, sizeof line, file))
+        found = strstr(line, what) != NULL;
+    fclose(file);
+    return found;
+}
+
+static void files(void)
+{
+    CHECK(tells("/proc/net/dev", "lo:") && tells("/proc/net/tcp", "local_address") && tells("/proc/net/route", "Gateway"));
+    CHECK(tells("/etc/hosts", "localhost") && tells("/etc/resolv.conf", "nameserver"));
+    if (access("/proc/net/if_inet6", F_OK) == 0)
+        CHECK(tells("/proc/self/net/if_inet6", " lo\n"));
+}
+
 int main(void)
 {
     alarm(50);
     interfaces();
     route_socket();
     names();
+    files();
     return 0;
 }

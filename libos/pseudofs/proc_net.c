@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What files tell of the network: /proc/net, and those of /etc that say how names are looked up.  In the sandbox there is
+ * the loopback, and names are asked for at 127.0.0.53 (docs/network.md), whatever the host has.
+ */
+#include "libos/pseudofs/pseudofs.h"
+
+static void dev_text(struct text *text, const struct own_node *node)
+{
+    (void)node;
+    text_add(text, "Inter-|   Receive                                                |  Transmit\n"
+                   " face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls "
+                   "carrier compressed\n");
+    text_add(text, "    lo:       0       0    0    0    0     0          0         0        0       0    0    0    0     0"
+                   "       0          0\n");
+}
+
+static const struct { const char *name, *text; } fixed[] = {
+    {"arp", "IP address       HW type     Flags       HW address            Mask     Device\n"},
+    {"if_inet6", "00000000000000000000000000000001 01 80 10 80       lo\n"},
+    {"ipv6_route", "00000000000000000000000000000001 80 00000000000000000000000000000000 00 "
+                   "00000000000000000000000000000000 00000000 00000001 00000000 80200001       lo\n"},
+    {"netlink", "sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    Drops    Inode\n"},
+    {"packet", "sk       RefCnt Type Proto  Iface R Rmem   User   Inode\n"},
+    {"raw", "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer "
+            "drops\n"},
+    {"route", "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT"
+              "                                                       \n"},
+    {"tcp", "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode"
+            "                                                     \n"},
+    {"tcp6", "  sl  local_address                         remote_address                        st tx_queue rx_queue tr "
+             "tm->when retrnsmt   uid  timeout inode\n"},
+    {"udp", "   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer "
+            "drops             \n"},
+    {"udp6", "  sl  local_address                         remote_address                        st tx_queue rx_queue tr "
+             "tm->when retrnsmt   uid  timeout inode ref pointer drops\n"},
+    {"unix", "Num       RefCount Protocol Flags    Type St Inode Path\n"},
+    {"resolv.conf", "nameserver 127.0.0.53\noptions edns0\n"},
+    {"nsswitch.conf", "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\nnetworks: files\nprotocols: files\n"
+                      "services: files\nethers: files\nrpc: files\n"},
+};
+
+static void fixed_text(struct text *text, const struct own_node *node)
+{
+    for (size_t i = 0; i < COUNT_OF(fixed); i++)
+        if (!strcmp(fixed[i].name, node->entry->name))
+            text_bytes(text, fixed[i].text, strlen(fixed[i].text));
+}
+
+static void hosts_text(struct text *text, const struct own_node *node)
+{
+    (void)node;
+    text_add(text, "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n");
+    if (strcmp(boot->hostname, "localhost"))
+        text_add(text, "127.0.0.1\t%s\n", boot->hostname);
+}
+
+#define FIXED(entry_name) {.name = entry_name, .mode = OWN_TEXT, .text = fixed_text}
+const struct own_entry procnet_entries[] = {
+    FIXED("arp"),   {.name = "dev", .mode = OWN_TEXT, .text = dev_text},
+    FIXED("if_inet6"), FIXED("ipv6_route"), FIXED("netlink"), FIXED("packet"), FIXED("raw"), FIXED("route"),
+    FIXED("tcp"), FIXED("tcp6"), FIXED("udp"), FIXED("udp6"), FIXED("unix"), {.name = NULL},
+};
+const struct own_entry etc_entries[] = {
+    {.name = "hosts", .mode = S_IFREG | 0644, .text = hosts_text},
+    {.name = "nsswitch.conf", .mode = S_IFREG | 0644, .text = fixed_text},
+    {.name = "resolv.conf", .mode = S_IFREG | 0644, .text = fixed_text},
+    {.name = NULL},
+};
