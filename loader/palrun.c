@@ -6,6 +6,7 @@
  * pal-run finds out what to tell it; whatever only the monitor needs is made after that, beside it.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -67,9 +68,14 @@ void palrun_policy(struct policy *policy, const struct options *options)
 /* One that was launched before the options were known may be of the wrong sort. */
 static void check_launched(const struct options *options)
 {
-    if (options->picoprocess || options->trap_by_seccomp) {
+    if (options->picoprocess || options->trap_by_seccomp || options->log) {
+        int log = options->log ? open(options->log, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0666) : STDERR_FILENO;
+        if (log < 0)
+            fail(EXIT_OWN_FAILURE, "--output %s: %s", options->log, strerror(errno));
         launch_abandon();
-        launch(options->picoprocess, options->trap_by_seccomp);
+        launch(options->picoprocess, options->trap_by_seccomp, log);
+        if (log != STDERR_FILENO)
+            close(log);
     }
     if (!launched.pid)
         fail(EXIT_OWN_FAILURE, "the picoprocess can't be started: %s: %s", launched.failed, strerror(launched.error));

@@ -145,6 +145,12 @@ struct pal_mount {
     uint32_t scratch;    /* private to the sandbox: nobody outside changes it */
 };
 
+/* pal_boot.trace: classes of system calls. */
+enum pal_trace {
+    PAL_TRACE_ALL = 1, PAL_TRACE_FILE = 2, PAL_TRACE_DESC = 4, PAL_TRACE_PROCESS = 8, PAL_TRACE_SIGNAL = 16,
+    PAL_TRACE_MEMORY = 32, PAL_TRACE_NETWORK = 64, PAL_TRACE_IPC = 128,
+};
+
 /* All strings and arrays live in the shared segment's boot area and stay valid. */
 struct pal_boot {
     uint32_t abi_version;
@@ -159,7 +165,7 @@ struct pal_boot {
     uint64_t minimum_signal_stack;    /* AT_MINSIGSTKSZ of the CPU's state */
     uint64_t memory_limit;            /* bytes, UINT64_MAX = none; likewise below */
     uint64_t process_limit, file_limit, cpu_limit;
-    uint32_t uid, gid, umask, trace;  /* the guest's ids; trace: nonzero logs each call to `log` */
+    uint32_t uid, gid, umask, trace;  /* the guest's ids; trace: which calls are logged to `log` */
     uint32_t stats, fault_nth;        /* --stats; test builds: the n-th PAL call fails (0 = none) */
     uint32_t no_rewrite, mount_count; /* no_rewrite: leave every site on the trap */
     uint64_t signals_ignored, signals_blocked; /* as whoever started the sandbox left them, bit n-1: signal n */

@@ -96,6 +96,8 @@ int64_t libos_syscall(struct frame *frame)
 {
     if (frame->how == FRAME_TRAPPED && rewriting)
         rewrite(frame);
+    if (libos_dispatch_slowly)
+        trace_before(frame);
     int64_t result = call(frame);
     if (libos_dispatch_slowly)
         trace_call(frame, result);

@@ -21,6 +21,15 @@ void segment_init(void);
 
 /* ---- trace.c ----------------------------------------------------------------------------------------------------- */
 
+/* A call that may not come back to trace_call is told before. */
+void trace_before(const struct frame *frame);
 void trace_call(const struct frame *frame, int64_t result);
+
+/* ---- trace_names.c: what is printed for values.  Each returns the size, which may be more than there was room for --- */
+
+/* 0: no name is known for this argument of this call, or for this value of it. */
+size_t trace_put_named(char *to, size_t size, uint32_t number, unsigned argument, uint64_t value);
+size_t trace_put_error(char *to, size_t size, int error);
+const char *trace_signal_name(int signal); /* or NULL */
 
 #endif

@@ -7,7 +7,7 @@ static void log_list(const char *pattern, va_list list)
     char line[512];
     size_t wanted = (size_t)format_list(line, sizeof line - 1, pattern, list), n = MIN(wanted, sizeof line - 2);
     line[n++] = '\n';
-    PAL->stream_write(boot->log, (uint64_t)(uintptr_t)line, n, -1);
+    DEFER_INTERRUPT(PAL->stream_write(boot->log, (uint64_t)(uintptr_t)line, n, -1));
 }
 
 void log_line(const char *pattern, ...)

@@ -20,11 +20,17 @@ static void leave(void)
     _exit(fflush(stdout) == 0 ? 0 : EXIT_OWN_FAILURE);
 }
 
+/* "[=VALUE]": only behind an equals sign. */
+static bool takes_optional(const struct option_row *row)
+{
+    return row->value && row->value[0] == '[';
+}
+
 static void print_row(const struct option_row *row)
 {
     int width = row->letter ? printf("  -%c, --%s", row->letter, row->name) : printf("      --%s", row->name);
     if (row->value)
-        width += printf(" %s", row->value);
+        width += printf("%s%s", takes_optional(row) ? "" : " ", row->value);
     if (width >= HELP_COLUMN)
         width = printf("\n") - 1;
     printf("%*s%s\n", HELP_COLUMN - width, "", row->help);
@@ -90,7 +96,7 @@ static void print_bash(void)
            "        --) _command_offset $((i + 1)); return ;;\n        ");
     const char *bar = "";
     for (const struct option_row *row = option_rows; row->name; row++) {
-        if (!row->help || !row->value)
+        if (!row->help || !row->value || takes_optional(row))
             continue;
         printf("%s--%s", bar, row->name);
         if (row->letter)
@@ -100,7 +106,7 @@ static void print_bash(void)
     printf(") ((i++)) ;;\n        -*) ;;\n        *) _command_offset $i; return ;;\n        esac\n    done\n"
            "    case ${COMP_WORDS[COMP_CWORD - 1]} in\n");
     for (const struct option_row *row = option_rows; row->name; row++) {
-        if (!row->help || !row->value)
+        if (!row->help || !row->value || takes_optional(row))
             continue;
         printf("    --%s", row->name);
         if (row->letter)
@@ -142,14 +148,14 @@ static void print_zsh(void)
     for (const struct option_row *row = option_rows; row->name; row++) {
         if (!row->help)
             continue;
-        printf("    '*--%s%s[", row->name, row->value ? "=" : "");
+        printf("    '*--%s%s[", row->name, row->value && !takes_optional(row) ? "=" : "");
         print_quoted(row->help, true);
         printf("]");
         if (takes_choice(row)) {
             printf(":value:(");
             print_choices(row);
             printf(")");
-        } else if (row->value) {
+        } else if (row->value && !takes_optional(row)) {
             printf(":value:%s", takes_file(row) ? "_files" : "");
         }
         printf("' \\\n");
@@ -199,7 +205,7 @@ static void print_scdoc(void)
             printf("*-%c*, ", row->letter);
         printf("*--%s*", row->name);
         if (row->value) {
-            printf(" ");
+            printf(takes_optional(row) ? "" : " ");
             print_escaped(row->value);
         }
         printf("\n\t");

@@ -37,7 +37,7 @@ static void take_ro(struct options *options, char *value) { add_mount(options, v
 static void take_rw(struct options *options, char *value) { add_mount(options, value, true); }
 static void take_cwd(struct options *options, char *value) { options->cwd = value; }
 static void take_report(struct options *options, char *value) { (void)value; options->report = true; }
-static void take_trace(struct options *options, char *value) { (void)value; options->trace = true; }
+static void take_log(struct options *options, char *value) { options->log = value; }
 static void take_stats(struct options *options, char *value) { (void)value; options->stats = true; }
 static void take_no_rewrite(struct options *options, char *value) { (void)value; options->no_rewrite = true; }
 static void take_picoprocess(struct options *options, char *value) { options->picoprocess = value; }
@@ -54,6 +54,25 @@ static void take_env(struct options *options, char *value)
     options->environment[options->environment_count++] = value;
 }
 
+static void take_trace(struct options *options, char *value)
+{
+    static const struct { const char *name; uint32_t class; } classes[] = {
+        {"all", PAL_TRACE_ALL},         {"file", PAL_TRACE_FILE},       {"desc", PAL_TRACE_DESC},
+        {"process", PAL_TRACE_PROCESS}, {"signal", PAL_TRACE_SIGNAL},   {"memory", PAL_TRACE_MEMORY},
+        {"network", PAL_TRACE_NETWORK}, {"ipc", PAL_TRACE_IPC},
+    };
+    options->trace |= value ? 0 : PAL_TRACE_ALL;
+    for (char *word; value && (word = strsep(&value, ","));) {
+        uint32_t class = 0;
+        for (size_t i = 0; i < sizeof classes / sizeof *classes; i++)
+            if (!strcmp(word + (*word == '%'), classes[i].name))
+                class = classes[i].class;
+        if (!class)
+            fail(EXIT_OWN_FAILURE, "--trace=%s: give file, desc, process, signal, memory, network, ipc or all", word);
+        options->trace |= class;
+    }
+}
+
 static void take_trap(struct options *options, char *value)
 {
     options->trap_by_seccomp = !strcmp(value, "seccomp");
@@ -68,8 +87,9 @@ const struct option_row option_rows[] = {
     {"env", 0, "NAME[=VALUE]", "set a variable, or pass one on", take_env},
     {"cwd", 0, "DIR", "start in this directory", take_cwd},
     {"report", 0, NULL, "on exit, list what policy denied", take_report},
-    {"trace", 0, NULL, "log every system call", take_trace},
+    {"trace", 0, "[=CLASS,...]", "log system calls: all, or file, desc, process, signal, memory, network, ipc", take_trace},
     {"stats", 0, NULL, "print call counts on exit", take_stats},
+    {"output", 'o', "FILE", "write the log of --trace and --stats to a file", take_log},
     {"trap", 0, "sud|seccomp", "how system calls are intercepted; seccomp: for hosts without Syscall User Dispatch", take_trap},
     {"no-rewrite", 0, NULL, "don't rewrite call sites: every system call traps", take_no_rewrite},
     {"help", 'h', NULL, "print this text", take_help},
@@ -116,7 +136,8 @@ static void take(struct options *options, char **argv, int *at)
         unknown(argument);
     if (!row->value && value)
         fail(EXIT_OWN_FAILURE, "option --%s takes no value: see pal-run --help", row->name);
-    if (row->value && !value && !(value = argv[++*at]))
+    bool optional = row->value && row->value[0] == '[';
+    if (row->value && !optional && !value && !(value = argv[++*at]))
         fail(EXIT_OWN_FAILURE, "option %s needs a value: see pal-run --help", argument);
     row->take(options, value);
 }

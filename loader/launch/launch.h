@@ -59,7 +59,8 @@ extern struct launched {
     int error;
     const char *volatile failed; /* what could not be done, or which file not executed */
 } launched;
-void launch(const char *picoprocess, bool trap);
+/* log: the descriptor that its trace and errors go to. */
+void launch(const char *picoprocess, bool trap, int log);
 /* Kills it: another one is to be launched, or none. */
 void launch_abandon(void);
 /* For entry.S. */

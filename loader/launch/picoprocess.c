@@ -37,6 +37,7 @@ struct launched launched;
 /* For the child, which starts with an empty stack. */
 static const char *file_of_ours;    /* what pal-run was executed as */
 static const char *chosen;          /* --picoprocess */
+static int logged_to;
 static char child_stack[4096] __attribute__((aligned(16)));
 
 long launch_clone(void *stack_top, void (*child)(void));
@@ -99,7 +100,7 @@ static void reset_signals(void)
 
 static void place_descriptors(void)
 {
-    int64_t fds[3] = {launched.inner, launched.segment, 2 /* standard error: the log */};
+    int64_t fds[3] = {launched.inner, launched.segment, logged_to};
     for (int i = 0; i < 3; i++)
         must(fds[i] = host_call(fcntl, fds[i], F_DUPFD_CLOEXEC, FD_ASIDE), "can't place descriptors");
     for (int i = 0; i < 3; i++)
@@ -186,11 +187,12 @@ static int64_t make_channel(void)
     return host_call(setsockopt, ends[0], SOL_SOCKET, SO_PASSCRED, &one, sizeof one);
 }
 
-void launch(const char *picoprocess, bool trap)
+void launch(const char *picoprocess, bool trap, int log)
 {
     int64_t result = open_standard_streams();
     launched.failed = NULL;
     chosen = picoprocess;
+    logged_to = log;
     if (result == 0)
         result = make_channel();
     if (result >= 0)
@@ -228,5 +230,5 @@ void launch_first(const uint64_t *stack)
     for (; at[0] != AT_NULL; at += 2)
         if (at[0] == AT_EXECFN)
             file_of_ours = (const char *)at[1];
-    launch(NULL, false);
+    launch(NULL, false, 2);
 }

@@ -12,7 +12,9 @@ struct option_mount {
 };
 struct options {
     const char *manifest, *cwd, *picoprocess;
-    bool trap_by_seccomp, trace, stats, report, no_rewrite;
+    bool trap_by_seccomp, stats, report, no_rewrite;
+    uint32_t trace; /* enum pal_trace */
+    const char *log; /* where trace and statistics go; NULL: standard error */
     uint32_t fault;
     char **command; /* PROGRAM [ARG...] NULL; command[0] may be NULL with a manifest */
     struct option_mount mounts[32];

@@ -4,7 +4,8 @@
 expect 125 "unknown option --rep: see pal-run --help|did you mean --report" "$PAL" --rep true
 expect 125 "unknown option --raport; did you mean --report" "$PAL" --raport true
 expect 125 "unknown option -x: see" "$PAL" -x true
-expect 125 "option --trace takes no value" "$PAL" --trace=yes true
+expect 125 "option --stats takes no value" "$PAL" --stats=yes true
+expect 125 "--trace=yes: give file, desc" "$PAL" --trace=yes true
 expect 125 "option --ro needs a value" "$PAL" --ro
 expect 125 "option -m needs a value" "$PAL" -m
 expect 0 "" "$PAL" --ro=/usr -- /bin/true
