@@ -17,6 +17,7 @@
 
 #include "loader/launch/launch.h"
 #include "loader/palrun.h"
+#include "loader/supervise/supervise.h"
 
 /*
  * Guests can name no address (the filter); but a listener or a datagram socket that a caller left on 0, 1 or 2 would
@@ -153,13 +154,11 @@ int palrun(const struct options *options)
     raise_file_limit();
     palrun_policy(&policy, options);
     start(&monitor, options, umask_was);
-    guardian_start(monitor.first);
     terminal_save();
     terminals_init(&monitor.terminals);
     monitor.objects.session = monitor.first;
     monitor.objects.memory_limit = policy.limits.memory;
     int status = monitor_run(&monitor);
-    guardian_dismiss();
     profile_keep();
     terminal_restore();
     if (launched.failed)
@@ -168,5 +167,6 @@ int palrun(const struct options *options)
         print_stats(&monitor);
     if (options->report)
         denials_print(&policy.tree.denials);
+    supervisor_collect();
     return status;
 }

@@ -102,6 +102,22 @@ static int64_t control_number(struct file *file, uint32_t op, guest_t argument)
     return PAL->stream_control(file->handle, op, &value, sizeof(value));
 }
 
+/* Stopping its own output is the monitor's to do; that the other side stop is asked by a character, which waits as any
+ * that is written. */
+static int64_t flow(struct file *file, guest_t action)
+{
+    struct pal_terminal modes;
+    if (action <= TCOON)
+        return control_number(file, PAL_CTL_TERMINAL_FLOW, action);
+    if (action > TCION)
+        return -EINVAL;
+    int64_t result = modes_get(file, &modes);
+    uint8_t character = result < 0 ? POSIX_VDISABLE : modes.cc[action == TCIOFF ? VSTOP : VSTART];
+    if (character != POSIX_VDISABLE)
+        result = PAL->stream_write(file->handle, (uint64_t)(uintptr_t)&character, 1, -1);
+    return result == -EINTR ? -ERESTARTSYS : result < 0 ? result : 0;
+}
+
 /* Changing a terminal from the background is answered with SIGTTOU, but for those in `group_from_guest`, which
  * asks itself. */
 static bool is_change(uint32_t request)
@@ -127,7 +143,7 @@ static int64_t common_ioctl(struct file *file, struct shared_terminal *terminal,
     case TCFLSH:
         return flush(file, terminal, argument);
     case TCXONC:
-        return argument > 3 ? -EINVAL : control_number(file, PAL_CTL_TERMINAL_FLOW, argument);
+        return flow(file, argument);
     case TIOCGWINSZ:
         return window_to_guest(file, argument);
     case TIOCSWINSZ:

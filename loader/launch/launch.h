@@ -47,6 +47,7 @@ extern const unsigned filter_calls; /* how many host calls it admits */
 
 /* The shared segment's size, and all that the first picoprocess is told: written where it waits. */
 #define SEGMENT_SIZE (4ull << 30) /* sparse: most of it is what the guest may use as System V shared memory */
+#define SEGMENT_STEP (1ull << 20)
 void segment_fill(int fd, const struct policy *policy, const struct options *options, const struct ahead *ahead,
                   mode_t umask_was);
 
@@ -56,6 +57,7 @@ void segment_fill(int fd, const struct policy *policy, const struct options *opt
 extern struct launched {
     int pid, parent; /* pid 0: there is none */
     int channel, inner, segment;
+    uint64_t segment_size;
     int error;
     const char *volatile failed; /* what could not be done, or which file not executed */
 } launched;
@@ -65,10 +67,5 @@ void launch(const char *picoprocess, bool trap, int log);
 void launch_abandon(void);
 /* For entry.S. */
 void launch_first(const uint64_t *stack);
-
-/* ---- guardian.c: kills what is left of the sandbox when pal-run ends, by SIGKILL too ----------------------------- */
-
-void guardian_start(pid_t first);
-void guardian_dismiss(void); /* the sandbox has ended in order */
 
 #endif

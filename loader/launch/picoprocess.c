@@ -25,9 +25,14 @@
 #include <sys/uio.h>
 
 #include "loader/launch/launch.h"
+#include "loader/supervise/supervise.h"
 #include "pal/linux/syscall.h"
 
-#define UNUSED_IDS 0x40000000u /* far above what distributions give out; + the pid, so no two sandboxes share one */
+/* User ids far above what distributions give out.  The pid is in it, so no two sandboxes share one; another container's
+ * sandbox may have the same pid: random bits. */
+#define UNUSED_IDS 0x40000000u
+#define PID_BITS 22
+#define RANDOM_IDS 128u
 #define PROCESSES_MOST 16384u  /* of one sandbox under root, where its user id is its own */
 #define FD_ASIDE 40            /* descriptors wait here until their place is free; the kernel's first table has 64 */
 #define MASK_SIZE 8            /* the kernel's sigset_t */
@@ -36,6 +41,8 @@ struct launched launched;
 
 /* For the child, which starts with an empty stack. */
 static const char *file_of_ours;    /* what pal-run was executed as */
+static char *const *arguments;      /* its argv */
+static uint64_t random_bits;
 static const char *chosen;          /* --picoprocess */
 static int logged_to;
 static char child_stack[4096] __attribute__((aligned(16)));
@@ -69,6 +76,14 @@ static void limit(int resource, uint64_t most)
     must(host_call(prlimit64, 0, resource, &value, NULL), "can't set resource limits");
 }
 
+/* Timers and queued signals count for the user, whose other programs need some, too. */
+static void limit_pending(void)
+{
+    struct rlimit64 value = {0, 0};
+    must(host_call(prlimit64, 0, RLIMIT_SIGPENDING, NULL, &value), "can't read resource limits");
+    limit(RLIMIT_SIGPENDING, value.rlim_max - value.rlim_max / 4 * 3);
+}
+
 /*
  * Root's own user id would own root's files, if ever a descriptor led to one.  Where ids can't be changed (a container
  * without CAP_SETUID) having no capability must do.  The bounding set is left: under no_new_privs no exec gives
@@ -79,23 +94,22 @@ static void drop_privileges(void)
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct none[2] = {{0, 0, 0}, {0, 0, 0}};
     if (host_call(geteuid) == 0) {
-        uint64_t id = UNUSED_IDS + (uint64_t)host_call(getpid);
-        if (host_call(setgroups, 0, NULL) == 0 && host_call(setresgid, id, id, id) == 0 &&
-            host_call(setresuid, id, id, id) == 0)
-            limit(RLIMIT_NPROC, PROCESSES_MOST);
+        uint64_t id = UNUSED_IDS + (random_bits % RANDOM_IDS << PID_BITS) + (uint64_t)host_call(getpid);
+        if (host_call(setgroups, 0, NULL) == 0 && host_call(setresgid, id, id, id) == 0)
+            host_call(setresuid, id, id, id);
+        limit(RLIMIT_NPROC, PROCESSES_MOST);
     }
     host_call(prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
     must(host_call(capset, &header, none), "can't drop capabilities");
     must(host_call(prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "the host refuses no_new_privs");
 }
 
-/* All signals as a new program expects them; interrupts are ignored until it has a handler for them. */
+static const uint64_t interrupts = 1ull << (LINUX_INTERRUPT_SIGNAL - 1);
+
+/* All signals as a new program expects them; interrupts wait until the PAL has a handler for them. */
 static void reset_signals(void)
 {
-    static const struct { uint64_t handler, flags, restorer, mask; } ignore = {.handler = (uint64_t)SIG_IGN};
-    static const uint64_t none;
-    host_call(rt_sigaction, LINUX_INTERRUPT_SIGNAL, &ignore, NULL, MASK_SIZE);
-    host_call(rt_sigprocmask, SIG_SETMASK, &none, NULL, MASK_SIZE);
+    host_call(rt_sigprocmask, SIG_SETMASK, &interrupts, NULL, MASK_SIZE);
 }
 
 static void place_descriptors(void)
@@ -128,8 +142,9 @@ static void child(void)
 {
     reset_signals();
     must(host_call(setsid), "can't make a session");
-    limit(RLIMIT_CORE, 0); /* the host would write it, where the guest likes */
+    limit(RLIMIT_CORE, 1); /* no file has room in one byte, and a program that takes cores is not even run: see core(5) */
     limit(RLIMIT_NOFILE, UINT64_MAX);
+    limit_pending();
     drop_privileges();
     /* After the ids, whose change takes it back.  pal-run may be gone already. */
     must(host_call(prctl, PR_SET_PDEATHSIG, SIGKILL), "can't bind its life to pal-run's");
@@ -154,6 +169,23 @@ static int64_t open_standard_streams(void)
     return 0;
 }
 
+/*
+ * As large as the limits of file size (a file it is) and of address space allow: where they are low, there is less of
+ * System V shared memory.
+ */
+static uint64_t choose_segment_size(void)
+{
+    struct rlimit64 file = {0, 0}, space = {0, 0};
+    uint64_t size = SEGMENT_SIZE;
+    host_call(prlimit64, 0, RLIMIT_FSIZE, NULL, &file);
+    host_call(prlimit64, 0, RLIMIT_AS, NULL, &space);
+    if (file.rlim_cur < size)
+        size = file.rlim_cur;
+    if (space.rlim_cur / 4 < size)
+        size = space.rlim_cur / 4;
+    return size & ~(uint64_t)(SEGMENT_STEP - 1);
+}
+
 /* What it needs to confine itself.  The rest of the segment follows, by segment_fill. */
 static int64_t begin_segment(bool trap)
 {
@@ -169,7 +201,7 @@ static int64_t begin_segment(bool trap)
     int64_t fd = host_call(memfd_create, "pal-shared", MFD_CLOEXEC | MFD_ALLOW_SEALING), result;
     if (fd < 0)
         return fd;
-    if ((result = host_call(ftruncate, fd, SEGMENT_SIZE)) < 0 || (result = host_call(pwritev, fd, parts, 2, 0, 0)) < 0)
+    if ((result = host_call(ftruncate, fd, launched.segment_size)) < 0 || (result = host_call(pwritev, fd, parts, 2, 0, 0)) < 0)
         return result;
     /* Its size is what every picoprocess maps: none may change it under the others. */
     result = host_call(fcntl, fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
@@ -191,6 +223,7 @@ void launch(const char *picoprocess, bool trap, int log)
 {
     int64_t result = open_standard_streams();
     launched.failed = NULL;
+    launched.segment_size = choose_segment_size();
     chosen = picoprocess;
     logged_to = log;
     if (result == 0)
@@ -198,6 +231,8 @@ void launch(const char *picoprocess, bool trap, int log)
     if (result >= 0)
         result = launched.segment = (int)begin_segment(trap);
     launched.parent = (int)host_call(getpid);
+    /* The child has it from its first moment.  pal-run itself has no use for that signal. */
+    host_call(rt_sigprocmask, SIG_BLOCK, &interrupts, NULL, MASK_SIZE);
     if (result >= 0)
         result = launch_clone(child_stack + sizeof child_stack, child);
     if (result < 0) {
@@ -206,6 +241,12 @@ void launch(const char *picoprocess, bool trap, int log)
         return;
     }
     launched.pid = (int)result;
+    result = supervisor_start(launched.pid, arguments);
+    if (result < 0) {
+        launch_abandon();
+        launched.error = (int)-result;
+        launched.failed = "no supervisor can watch over it";
+    }
 }
 
 void launch_abandon(void)
@@ -219,16 +260,22 @@ void launch_abandon(void)
     host_call(close, launched.channel);
     host_call(close, launched.inner);
     host_call(close, launched.segment);
+    supervisor_collect();
 }
 
 /* Called by entry.S.  stack: argc, argv, environment, auxiliary vector. */
 void launch_first(const uint64_t *stack)
 {
     const uint64_t *at = stack + 1 + stack[0] + 1;
+    if (stack[0])
+        arguments = (char *const *)(stack + 1);
     while (*at++)
         ;
-    for (; at[0] != AT_NULL; at += 2)
+    for (; at[0] != AT_NULL; at += 2) {
         if (at[0] == AT_EXECFN)
             file_of_ours = (const char *)at[1];
+        if (at[0] == AT_RANDOM)
+            random_bits = *(const uint64_t *)at[1];
+    }
     launch(NULL, false, 2);
 }

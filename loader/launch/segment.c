@@ -126,7 +126,7 @@ static void inherited_signals(struct pal_boot *boot)
         uint64_t bit = 1ull << (number - 1);
         if (sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN)
             boot->signals_ignored |= bit;
-        if (sigismember(&blocked, number) == 1)
+        if (number != LINUX_INTERRUPT_SIGNAL && sigismember(&blocked, number) == 1) /* that one launch() has blocked */
             boot->signals_blocked |= bit;
     }
 }
@@ -192,7 +192,7 @@ void segment_fill(int fd, const struct policy *policy, const struct options *opt
     shared.filter_count = filter_count;
     shared.ahead = put_ahead(&builder, ahead);
     fill_boot(&builder, policy, options, umask_was, &shared.boot);
-    shared.boot.shared_size = SEGMENT_SIZE;
+    shared.boot.shared_size = launched.segment_size;
     size_t starts = (builder.used + PAL_PAGE_SIZE - 1) & ~(size_t)(PAL_PAGE_SIZE - 1); /* behind what is written */
     shared.starts = address(starts);
     shared.boot.shared_used = starts + LINUX_STARTS * sizeof(struct linux_start);

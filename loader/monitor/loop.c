@@ -19,12 +19,13 @@
 #include <uv.h>
 
 #include "loader/monitor/monitor.h"
+#include "loader/supervise/supervise.h"
 
 #define SPIN_MOST_NS 150000
 #define SPIN_LEAST_NS 2000
 #define CREDIT_MOST 16
 #define STARTED_MS 250 /* what was needed for the start is not any more */
-#define SETTLE_MS 50 /* until the picoprocess can surely be interrupted */
+#define TURN_NS 1000000 /* how long requests may keep signals and timers waiting */
 #define SIGNAL_STATUS 128
 #define ALONE 32 /* see LINUX_INTERRUPT_SIGNAL */
 
@@ -40,6 +41,15 @@ static void pass_on(const struct monitor *monitor, int number)
     info.si_value.sival_int = number;
     /* A child that was not waited for yet: the pid is its own. */
     syscall(SYS_rt_sigqueueinfo, monitor->first, LINUX_INTERRUPT_SIGNAL, &info);
+}
+
+/* pal-run is a job that stops.  So does all of the sandbox: what its user believes to be stopped must not run on. */
+static void stop_together(struct monitor *monitor)
+{
+    kill(-monitor->first, SIGSTOP);
+    terminals_stop(&monitor->terminals);
+    kill(-monitor->first, SIGCONT);
+    pass_on(monitor, SIGCONT);
 }
 
 /* ---- One request ------------------------------------------------------------------------------------------------- */
@@ -174,8 +184,8 @@ void monitor_serve(struct monitor *monitor, const void *packet, size_t size, pid
     if (last.reply.descriptors && is_end(request.op, last.reply.descriptors))
         send_descriptors_first(monitor->channel);
     send_last(monitor->channel);
-    if (terminals_stop(&monitor->terminals))
-        pass_on(monitor, SIGCONT);
+    if (monitor->terminals.stop)
+        stop_together(monitor);
 }
 
 /* ---- The channel ------------------------------------------------------------------------------------------------- */
@@ -238,9 +248,8 @@ struct loop {
     struct monitor *monitor;
     uv_loop_t uv;
     uv_poll_t channel, signals;
-    uv_timer_t wall, settle, start;
-    uint64_t waiting; /* signals that came before the picoprocess could take them, by bit */
-    int64_t started;
+    uv_timer_t wall, start;
+    int64_t wall_ns; /* when the time limit is over */
     int terminations, status;
     bool ended;
 };
@@ -250,10 +259,10 @@ static void on_request(uv_poll_t *poll, int status, int events)
     static int watched = UV_READABLE;
     struct loop *loop = poll->data;
     struct monitor *monitor = loop->monitor;
-    int64_t most = patience();
+    int64_t most = patience(), begin = now_ns(), since = begin;
     int got = 1, served = 0;
     (void)status, (void)events;
-    for (int64_t since = now_ns(); got >= 0;) {
+    while (got >= 0 && since - begin < TURN_NS) { /* a guest that never stops asking comes again, after the others */
         if (last_waits)
             send_last(monitor->channel);
         got = receive(monitor);
@@ -278,43 +287,39 @@ static void on_request(uv_poll_t *poll, int status, int events)
 
 /* ---- Signals and the end ----------------------------------------------------------------------------------------- */
 
+/* SIGTERM has a handler instead: it must get through to the supervisor where the monitor hangs. */
 static void handled_signals(sigset_t *set)
 {
-    static const int signals[] = {SIGCHLD, SIGINT,   SIGTERM, SIGHUP,  SIGQUIT,
-                                  SIGTSTP, SIGWINCH, SIGCONT, SIGUSR1, SIGUSR2};
+    static const int signals[] = {SIGCHLD, SIGINT, SIGHUP, SIGQUIT, SIGTSTP, SIGWINCH, SIGCONT, SIGUSR1, SIGUSR2};
     sigemptyset(set);
     for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
         sigaddset(set, signals[i]);
 }
 
+static volatile sig_atomic_t terminations;
+
+static void on_termination(int number)
+{
+    int error = errno;
+    (void)number;
+    terminations = terminations + 1;
+    supervisor_termination();
+    if (terminations > 2) /* which has heeded the second by itself, if the loop did not */
+        _exit(SIGNAL_STATUS + SIGTERM);
+    kill(getpid(), SIGCHLD); /* the loop looks for both */
+    errno = error;
+}
+
 void monitor_block_signals(void)
 {
     sigset_t set;
+    struct sigaction action = {.sa_handler = on_termination, .sa_flags = SA_RESTART};
     handled_signals(&set);
     signal(SIGCHLD, SIG_DFL); /* ignored, as pal-run's caller may have it, children would leave no status */
+    signal(SIGPIPE, SIG_IGN); /* whoever reads what pal-run says, or its supervisor, may be gone */
+    signal(SIGXFSZ, SIG_IGN); /* for a guest a file may become too large */
     sigprocmask(SIG_BLOCK, &set, NULL);
-}
-
-static void on_settled(uv_timer_t *timer)
-{
-    struct loop *loop = timer->data;
-    for (int number = 1; number <= 64; number++)
-        if (loop->waiting & 1ull << (number - 1))
-            pass_on(loop->monitor, number);
-    loop->waiting = 0;
-}
-
-static void forward(struct loop *loop, int number)
-{
-    int64_t age = (now_ns() - loop->started) / 1000000;
-    if (age >= SETTLE_MS) {
-        pass_on(loop->monitor, number);
-        return;
-    }
-    loop->waiting |= 1ull << (number - 1);
-    loop->settle.data = loop;
-    uv_timer_init(&loop->uv, &loop->settle);
-    uv_timer_start(&loop->settle, on_settled, (uint64_t)(SETTLE_MS - age), 0);
+    sigaction(SIGTERM, &action, NULL);
 }
 
 static void finish(struct loop *loop, int status)
@@ -322,6 +327,21 @@ static void finish(struct loop *loop, int status)
     loop->ended = true;
     loop->status = status;
     uv_stop(&loop->uv);
+}
+
+static void on_wall_limit(uv_timer_t *timer)
+{
+    struct loop *loop = timer->data;
+    warn("the time limit of %llu s is over: the program was killed",
+         (unsigned long long)loop->monitor->policy->limits.wall_seconds);
+    end_all(loop->monitor);
+    finish(loop, SIGNAL_STATUS + SIGKILL);
+}
+
+static bool has_ended(pid_t child)
+{
+    siginfo_t info = {.si_pid = 0};
+    return waitid(P_PID, (id_t)child, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid;
 }
 
 /* Orphans of the sandbox become pal-run's children.  The first picoprocess is left for end_all: its pid must stay
@@ -335,13 +355,37 @@ static void collect(struct loop *loop)
             return; /* children, all alive */
         if (!info.si_pid || info.si_pid == loop->monitor->first)
             break;
+        if (supervisor_is(info.si_pid)) {
+            if (has_ended(loop->monitor->first))
+                break;
+            supervisor_collect();
+            warn("the supervisor was killed: so is the program, whose end nobody guarantees now");
+            end_all(loop->monitor);
+            finish(loop, EXIT_OWN_FAILURE);
+            return;
+        }
         waitpid(info.si_pid, NULL, WNOHANG);
         if (info.si_code != CLD_EXITED) /* so it can't have told anybody */
-            forward(loop, LINUX_NUMBER_KILLED);
+            pass_on(loop->monitor, LINUX_NUMBER_KILLED);
+    }
+    if (loop->wall_ns && now_ns() >= loop->wall_ns) { /* the supervisor was faster */
+        on_wall_limit(&loop->wall);
+        return;
     }
     int status = end_all(loop->monitor);
-    if (!loop->ended)
-        finish(loop, end_status(status, &loop->monitor->policy->limits));
+    finish(loop, end_status(status, &loop->monitor->policy->limits));
+}
+
+static void heed_terminations(struct loop *loop)
+{
+    int count = terminations;
+    if (count >= 2) {
+        end_all(loop->monitor);
+        finish(loop, SIGNAL_STATUS + SIGTERM);
+    } else if (count > loop->terminations) {
+        pass_on(loop->monitor, SIGTERM + ALONE);
+    }
+    loop->terminations = count;
 }
 
 static void on_signal(uv_poll_t *poll, int status, int events)
@@ -353,24 +397,14 @@ static void on_signal(uv_poll_t *poll, int status, int events)
     uv_fileno((const uv_handle_t *)poll, &fd);
     while (!loop->ended && read(fd, &info, sizeof info) == sizeof info) {
         if (info.ssi_signo == SIGCHLD) {
-            collect(loop);
-        } else if (info.ssi_signo == SIGTERM && ++loop->terminations == 2) {
-            end_all(loop->monitor);
-            finish(loop, SIGNAL_STATUS + SIGTERM);
+            heed_terminations(loop);
+            if (!loop->ended)
+                collect(loop);
         } else {
             /* The terminal's are for its foreground group; what somebody sends is for the program alone. */
-            forward(loop, (int)info.ssi_signo + (info.ssi_code == SI_KERNEL ? 0 : ALONE));
+            pass_on(loop->monitor, (int)info.ssi_signo + (info.ssi_code == SI_KERNEL ? 0 : ALONE));
         }
     }
-}
-
-static void on_wall_limit(uv_timer_t *timer)
-{
-    struct loop *loop = timer->data;
-    warn("the time limit of %llu s is over: the program was killed",
-         (unsigned long long)loop->monitor->policy->limits.wall_seconds);
-    end_all(loop->monitor);
-    finish(loop, SIGNAL_STATUS + SIGKILL);
 }
 
 static void watch(struct loop *loop, uv_poll_t *poll, int fd, uv_poll_cb callback, void *data)
@@ -385,7 +419,6 @@ int monitor_run(struct monitor *monitor)
     static struct loop loop;
     sigset_t set;
     loop.monitor = monitor;
-    loop.started = now_ns();
     handled_signals(&set);
     if (uv_loop_init(&loop.uv) < 0)
         fail(EXIT_OWN_FAILURE, "can't make an event loop: raise the limit of open files");
@@ -394,10 +427,12 @@ int monitor_run(struct monitor *monitor)
     uv_timer_init(&loop.uv, &loop.start);
     uv_timer_start(&loop.start, idle_drop_text, STARTED_MS, 0);
     uint64_t seconds = monitor->policy->limits.wall_seconds;
-    if (seconds < UINT64_MAX / 1000) {
+    if (seconds < INT64_MAX / 2000000000) {
         loop.wall.data = &loop;
         uv_timer_init(&loop.uv, &loop.wall);
         uv_timer_start(&loop.wall, on_wall_limit, seconds * 1000, 0);
+        loop.wall_ns = now_ns() + (int64_t)seconds * 1000000000;
+        supervisor_limit(seconds);
     }
     collect(&loop); /* it may have ended before its signal was waited for */
     while (!loop.ended)

@@ -161,7 +161,9 @@ static int control(int fd, enum monitor_terminal what, uint64_t value)
         result = ioctl(fd, TCFLSH, value);
         break;
     case MONITOR_TERMINAL_FLOW:
-        result = ioctl(fd, TCXONC, value);
+        /* To send a START or STOP would wait for the line while somebody else writes; who wants that writes it. */
+        if (value == TCOOFF || value == TCOON)
+            result = ioctl(fd, TCXONC, value);
         break;
     case MONITOR_TERMINAL_PACKET:
         result = ioctl(fd, TIOCPKT, &number);

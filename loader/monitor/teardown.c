@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "loader/monitor/monitor.h"
+#include "loader/supervise/supervise.h"
 
 /*
  * One kill takes them all: neither setpgid nor setsid is an admitted call, so every process of the sandbox is in the
@@ -25,11 +26,9 @@ int end_all(struct monitor *monitor)
     /* pal-run is the subreaper: those whose parents are dead are its children now. */
     while (waitpid(-monitor->first, NULL, 0) > 0 || errno == EINTR)
         ;
-    scratch_end(scratch); /* only now: nobody writes there any more */
-    if (scratch->janitor > 0)
-        while (waitpid(scratch->janitor, NULL, 0) < 0 && errno == EINTR)
-            ;
-    scratch->janitor = 0;
+    if (scratch->fd >= 0)
+        supervisor_sandbox_empty(); /* removing may take long: a third SIGTERM leaves that to the supervisor */
+    scratch_end(scratch);           /* only now: nobody writes there any more */
     return status;
 }
 

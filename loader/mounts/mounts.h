@@ -39,8 +39,7 @@ struct mount {
 struct scratch {
     int bases[SCRATCH_BASES];         /* where it may be made: O_PATH, or -1 */
     char name[SCRATCH_NAME_SIZE + 1]; /* in `base`, the host directory that holds one for each scratch mount */
-    int base, fd, pipe;               /* fd -1: not made yet */
-    pid_t janitor;
+    int base, fd;                     /* fd -1: not made yet */
 };
 
 /* invalidate.c: what the sandbox's kept answers depend on, watched by one inotify instance. */
@@ -168,9 +167,7 @@ int mount_open(const struct mount *mount, const struct open_how *how);
 void scratch_prepare(struct scratch *scratch);
 /* The host directory of a scratch mount, made at the first call: O_PATH descriptor or a negative errno. */
 int scratch_root(struct tree *tree, const struct mount *mount);
-/* Has the janitor remove it all; it ends by itself and is the caller's child. */
+/* Removes it all. */
 void scratch_end(struct scratch *scratch);
-/* Empties a directory, whatever a guest made of it. */
-void scratch_empty(int directory);
 
 #endif

@@ -2,124 +2,20 @@
 /*
  * Private writable mounts: one host directory, made at first need, with one inside for each mount.
  *
- * A janitor removes it: a process outside of the sandbox, in a session of its own, that waits until pal-run closes a
- * pipe, by whatever death, and then deletes.  In a normal end pal-run waits for it.
+ * At the end pal-run removes it; if pal-run has been killed, the supervisor does, which is told of it before anything is
+ * written there.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "loader/mounts/mounts.h"
-
-/* ---- The janitor ------------------------------------------------------------------------------------------------- */
-
-static bool is_dots(const char *name)
-{
-    return name[0] == '.' && (!name[1] || (name[1] == '.' && !name[2]));
-}
-
-/* A directory of `top`: what it holds that is a directory moves up into `top`, the rest is deleted. */
-static bool flatten(int top, const char *name, unsigned long *counter)
-{
-    bool moved_any = false;
-    int fd = openat(top, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0 && errno == EACCES && fchmodat(top, name, 0700, AT_SYMLINK_NOFOLLOW) == 0)
-        fd = openat(top, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0)
-        return false;
-    fchmod(fd, 0700);
-    DIR *directory = fdopendir(fd);
-    if (!directory) {
-        close(fd);
-        return false;
-    }
-    for (struct dirent *entry; (entry = readdir(directory));) {
-        if (is_dots(entry->d_name) || unlinkat(fd, entry->d_name, 0) == 0)
-            continue;
-        char moved[40];
-        snprintf(moved, sizeof moved, "pal-run.%lu", (*counter)++);
-        if (unlinkat(fd, entry->d_name, AT_REMOVEDIR) < 0) {
-            moved_any |= fchmodat(fd, entry->d_name, 0700, AT_SYMLINK_NOFOLLOW) == 0 && /* moving writes its ".." */
-                         syscall(SYS_renameat2, fd, entry->d_name, top, moved, RENAME_NOREPLACE) == 0;
-        }
-    }
-    closedir(directory);
-    return moved_any;
-}
-
-/* No recursion: a guest can make directories deeper than any stack or path. */
-void scratch_empty(int top)
-{
-    unsigned long counter = 0;
-    for (bool more = true; more;) {
-        int fd = openat(top, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        DIR *directory = fd < 0 ? NULL : fdopendir(fd);
-        if (!directory)
-            return;
-        more = false;
-        bool progress = false;
-        for (struct dirent *entry; (entry = readdir(directory));) {
-            if (is_dots(entry->d_name))
-                continue;
-            if (unlinkat(top, entry->d_name, 0) == 0 || unlinkat(top, entry->d_name, AT_REMOVEDIR) == 0) {
-                progress = true;
-                continue;
-            }
-            progress |= flatten(top, entry->d_name, &counter);
-            more = true;
-            progress |= unlinkat(top, entry->d_name, AT_REMOVEDIR) == 0;
-        }
-        closedir(directory);
-        if (!progress)
-            return; /* not ours to remove */
-    }
-}
-
-static void janitor_run(const struct scratch *scratch, int pipe) __attribute__((noreturn));
-static void janitor_run(const struct scratch *scratch, int pipe)
-{
-    sigset_t all;
-    sigfillset(&all);
-    sigprocmask(SIG_SETMASK, &all, NULL);
-    setsid();
-    dup2(pipe, 0);
-    dup2(scratch->fd, 1);
-    dup2(scratch->base, 2);
-    syscall(SYS_close_range, 3, ~0u, 0);
-    char byte;
-    for (ssize_t n = 1; n > 0 || (n < 0 && errno == EINTR); n = read(0, &byte, 1))
-        ;
-    scratch_empty(1);
-    unlinkat(2, scratch->name, AT_REMOVEDIR);
-    _exit(0);
-}
-
-static int janitor_start(struct scratch *scratch)
-{
-    int ends[2];
-    if (pipe2(ends, O_CLOEXEC) < 0)
-        return -errno;
-    scratch->janitor = fork();
-    if (scratch->janitor == 0)
-        janitor_run(scratch, (close(ends[1]), ends[0]));
-    close(ends[0]);
-    if (scratch->janitor < 0) {
-        close(ends[1]);
-        return -EAGAIN;
-    }
-    scratch->pipe = ends[1];
-    return 0;
-}
-
-/* ---- The directories --------------------------------------------------------------------------------------------- */
+#include "loader/supervise/supervise.h"
 
 /* The folders where it may be made, held open: later, a guest may have changed what their names mean. */
 static bool is_usable(int fd, bool shared)
@@ -180,13 +76,12 @@ static int scratch_make(struct scratch *scratch)
         scratch->fd = scratch->bases[i] < 0 ? -1 : make_in(scratch, scratch->bases[i]);
     if (scratch->fd < 0)
         return -EROFS;
-    int error = janitor_start(scratch);
-    if (error) {
-        unlinkat(scratch->base, scratch->name, AT_REMOVEDIR);
-        close(scratch->fd);
-        scratch->fd = -1;
-    }
-    return error;
+    if (supervisor_scratch(scratch->base, scratch->name))
+        return 0;
+    unlinkat(scratch->base, scratch->name, AT_REMOVEDIR);
+    close(scratch->fd);
+    scratch->fd = -1;
+    return -EROFS;
 }
 
 /* Mounts inside this one need a directory (or a file) to be seen in.  One that can't be made is only not listed. */
@@ -238,7 +133,9 @@ int scratch_root(struct tree *tree, const struct mount *mount)
 
 void scratch_end(struct scratch *scratch)
 {
-    if (scratch->pipe >= 0)
-        close(scratch->pipe);
-    scratch->pipe = -1;
+    if (scratch->fd < 0)
+        return;
+    close(scratch->fd);
+    scratch->fd = -1;
+    remove_folder(scratch->base, scratch->name);
 }

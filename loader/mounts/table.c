@@ -12,7 +12,7 @@
 void tree_init(struct tree *tree)
 {
     tree->count = 0;
-    tree->scratch = (struct scratch){.bases = {-1, -1, -1}, .base = -1, .fd = -1, .pipe = -1};
+    tree->scratch = (struct scratch){.bases = {-1, -1, -1}, .base = -1, .fd = -1};
     tree->denials = (struct denials){.count = 0};
     tree->watcher.fd = tree->watcher.mounts = -1;
     tree->watcher.failed = false;

@@ -9,11 +9,13 @@
 #include <asm/stat.h>
 #include <linux/auxvec.h>
 #include <linux/elf.h>
+#include <linux/fcntl.h>
 #include <linux/filter.h>
 #include <linux/mman.h>
 #include <linux/membarrier.h>
 #include <linux/prctl.h>
 #include <linux/seccomp.h>
+#include <linux/signal.h>
 
 #include "pal/linux/linux.h"
 
@@ -216,6 +218,24 @@ static void keep_stack_from_forks(const uint64_t *stack, const char *name)
     host_call(madvise, start, PAGE_UP(name) - start, MADV_DONTFORK);
 }
 
+/* Until here those that pal-run queued have waited. */
+static void let_interrupts_in(void)
+{
+    static const uint64_t none;
+    host_call(rt_sigprocmask, SIG_SETMASK, &none, NULL, sizeof none);
+}
+
+/* Where memory runs out the kernel should take the guest before pal-run and its supervisor.  Anybody may raise this. */
+static void die_first(void)
+{
+    static const char most[] = "1000";
+    int64_t file = host_call(open, "/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    if (file >= 0) {
+        host_call(write, file, most, sizeof most - 1);
+        host_call(close, file);
+    }
+}
+
 void linux_start(const uint64_t *stack)
 {
     struct facts facts = {0};
@@ -232,6 +252,8 @@ void linux_start(const uint64_t *stack)
     struct pal_boot found = {.abi_version = 0};
     find_facts(&found, &facts, shared_size, thread_of(&first_tcb)->tid);
     signal_init();
+    let_interrupts_in();
+    die_first();
     keep_stack_from_forks(stack, (const char *)facts.value[AT_EXECFN]);
     confine();
     if (stack[0] > 1) /* "wait" */

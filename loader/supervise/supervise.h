@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The supervisor, a process that guarantees the sandbox's end, as the rest of pal-run sees it.  Nothing here needs libc:
+ * see rules.mk.
+ */
+#ifndef LOADER_SUPERVISE_H
+#define LOADER_SUPERVISE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* ---- supervisor.c ------------------------------------------------------------------------------------------------ */
+
+/* Forks it, for the sandbox whose first picoprocess is this child of the caller.  argv: pal-run's, or NULL.  0 or a
+ * negative errno. */
+int64_t supervisor_start(pid_t first, char *const *argv);
+bool supervisor_is(pid_t child);
+/* The sandbox is to end `seconds` from now. */
+void supervisor_limit(uint64_t seconds);
+/* Tells it, before anything is written there, of a folder `name` in `base` (O_PATH) that is to be removed.  False: the
+ * sandbox is at its end. */
+bool supervisor_scratch(int base, const char *name);
+/* A SIGTERM has come; may be called by a signal handler. */
+void supervisor_termination(void);
+/* Nothing of the sandbox is left: what pal-run does now may take long. */
+void supervisor_sandbox_empty(void);
+/* Has it do what it would after pal-run's death, and waits for its end. */
+void supervisor_collect(void);
+
+/* ---- remove.c ---------------------------------------------------------------------------------------------------- */
+
+/* Removes a folder, whatever a guest made of it.  0 or a negative errno. */
+int64_t remove_folder(int base, const char *name);
+
+#endif

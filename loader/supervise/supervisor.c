@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The supervisor: a process that guarantees the sandbox's end, whatever becomes of pal-run.  It does no work for guests,
+ * so it is never busy, and it shares no memory with pal-run, so that nothing that ends one (the OOM killer above all)
+ * ends the other.  It waits, and kills all processes of the sandbox when
+ *
+ *   - pal-run has ended, by whatever death: the channel between them is at its end;
+ *   - the first picoprocess has ended;
+ *   - the time limit is over;
+ *   - a second SIGTERM has come to pal-run.
+ *
+ * In the last three pal-run sees the end, too, and tidies up; one that does not do so soon hangs, and is killed.  What
+ * pal-run then can't do any more, the removal of private folders, the supervisor does.
+ *
+ * All processes of the sandbox are in the first one's process group, which no admitted call leaves, and a pidfd names
+ * that group for as long as it is held: nothing else can be hit.  Where the kernel can't signal a group by pidfd (before
+ * 6.9) the group's number is used while the first process has not been waited for.
+ *
+ * It is forked before libc's start, when pal-run has a few pages and a fork costs least.  So no libc function is called
+ * here (see rules.mk); only the supervisor_ functions for pal-run run later.
+ */
+#include <fcntl.h>
+#include <linux/prctl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <time.h>
+
+#include "loader/supervise/supervise.h"
+#include "pal/linux/syscall.h"
+
+#define PIDFD_GROUP 4u /* PIDFD_SIGNAL_PROCESS_GROUP */
+#define GRACE_MS 1000  /* for pal-run to end in order, once the sandbox is dead */
+#define SETTLE_MS 100  /* what only a sandbox that lives needs is done later: starts are to be quick */
+#define NEVER INT64_MAX
+#define MASK_SIZE 8 /* the kernel's sigset_t */
+
+enum { FD_WORDS = 0, FD_FIRST = 1, FD_PAL_RUN = 2 }; /* all that it holds */
+
+enum word { WORD_LIMIT = 1, WORD_SCRATCH, WORD_TERMINATION, WORD_EMPTY };
+#define NAME_ROOM 64
+struct words { /* a packet; WORD_SCRATCH brings a descriptor */
+    uint64_t word, seconds;
+    char name[NAME_ROOM];
+};
+union rights {
+    struct cmsghdr header;
+    char bytes[CMSG_SPACE(sizeof(int))];
+};
+
+static int pal_run, first_pid;
+static int supervisor, channel; /* for pal-run: its pid, 0: there is none; and our end */
+
+/* ---- The supervisor's own ---------------------------------------------------------------------------------------- */
+
+static struct {
+    int64_t limit, grace; /* when they are over, in ms of CLOCK_MONOTONIC, or NEVER */
+    int terminations;
+    bool empty; /* nothing of the sandbox is left */
+    int base; /* where the private folder lies, if it has a name */
+    char scratch[NAME_ROOM];
+} mine;
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+    host_call(clock_gettime, CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void kill_sandbox(void)
+{
+    int64_t result = host_call(pidfd_send_signal, FD_FIRST, SIGKILL, 0, PIDFD_GROUP);
+    if (result == 0)
+        return;
+    if (result == -EINVAL && host_call(pidfd_send_signal, FD_FIRST, 0, 0, 0) == 0)
+        host_call(kill, -(int64_t)first_pid, SIGKILL);
+    host_call(pidfd_send_signal, FD_FIRST, SIGKILL, 0, 0); /* it may not have made its session yet */
+}
+
+/* The sandbox has come to its end, and pal-run should see so by itself. */
+static void end_sandbox(void)
+{
+    if (!mine.empty)
+        kill_sandbox();
+    mine.limit = NEVER;
+    mine.grace = now_ms() + GRACE_MS;
+}
+
+static bool is_pal_run_stopped(void)
+{
+    static const char prefix[] = "/proc/";
+    char path[32], text[64], digits[12];
+    unsigned at = 0, count = 0;
+    for (unsigned rest = (unsigned)pal_run; rest; rest /= 10)
+        digits[count++] = (char)('0' + rest % 10);
+    for (; prefix[at]; at++)
+        path[at] = prefix[at];
+    while (count)
+        path[at++] = digits[--count];
+    for (unsigned i = 0; i < sizeof "/stat"; i++)
+        path[at++] = "/stat"[i];
+    int64_t file = host_call(open, path, O_RDONLY | O_CLOEXEC);
+    int64_t size = file < 0 ? 0 : host_call(read, file, text, sizeof text);
+    if (file >= 0)
+        host_call(close, file);
+    for (int64_t i = size - 1; i > 1; i--) /* "PID (NAME) STATE ..." */
+        if (text[i - 2] == ')')
+            return text[i] == 'T' || text[i] == 't';
+    return false;
+}
+
+/* Grace is over: pal-run hangs, unless somebody has stopped it, and then it goes on where it was. */
+static void end_pal_run(void)
+{
+    mine.grace = now_ms() + GRACE_MS;
+    if (!is_pal_run_stopped())
+        host_call(pidfd_send_signal, FD_PAL_RUN, SIGKILL, 0, 0);
+}
+
+static void leave(void) __attribute__((noreturn));
+static void leave(void)
+{
+    for (;;)
+        host_call(exit_group, 0);
+}
+
+/* pal-run is gone, or has no need of it any more. */
+static void finish(void) __attribute__((noreturn));
+static void finish(void)
+{
+    if (!mine.empty)
+        kill_sandbox();
+    /* What was killed may be at its last call yet, and make another name. */
+    for (int tries = 0; mine.scratch[0] && remove_folder(mine.base, mine.scratch) < 0 && tries < 100; tries++) {
+        const struct timespec pause = {.tv_nsec = 10000000};
+        host_call(nanosleep, &pause, NULL);
+    }
+    leave();
+}
+
+static void listen_to(const struct words *words, int descriptor)
+{
+    switch ((enum word)words->word) {
+    case WORD_LIMIT:
+        mine.limit = now_ms() + (int64_t)words->seconds * 1000;
+        break;
+    case WORD_SCRATCH:
+        mine.base = descriptor;
+        for (size_t i = 0; i < NAME_ROOM; i++)
+            mine.scratch[i] = words->name[i];
+        break;
+    case WORD_TERMINATION:
+        if (++mine.terminations >= 2)
+            end_sandbox();
+        break;
+    case WORD_EMPTY:
+        mine.empty = true;
+        mine.limit = mine.grace = NEVER;
+        break;
+    }
+}
+
+/* One word, if there is one. */
+static bool listen_once(void)
+{
+    struct words words;
+    union rights rights;
+    struct iovec part = {&words, sizeof words};
+    struct msghdr message = {
+        .msg_iov = &part, .msg_iovlen = 1, .msg_control = &rights, .msg_controllen = sizeof rights};
+    int64_t size = host_call(recvmsg, FD_WORDS, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    if (size == 0)
+        finish();
+    if (size == sizeof words)
+        listen_to(&words, message.msg_controllen ? *(const int *)(const void *)CMSG_DATA(&rights.header) : -1);
+    return size == sizeof words;
+}
+
+/* The last that the OOM killer takes.  An ordinary user may go down to where a privileged process has set it, which is
+ * not told. */
+static void take_oom_score(void)
+{
+    int64_t file = host_call(open, "/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC);
+    if (file < 0)
+        return;
+    int refused = -1001, had = 1000;
+    char text[8] = "0";
+    if (host_call(write, file, "-1000", 5) < 0 && host_call(pread64, file, text, sizeof text, 0) > 0 && text[0] != '-' &&
+        text[0] != '0') /* as few ever have: it was raised */
+        while (had - refused > 1) {
+            int middle = refused + (had - refused) / 2;
+            unsigned rest = (unsigned)(middle < 0 ? -middle : middle);
+            char *at = text + sizeof text;
+            do
+                *--at = (char)('0' + rest % 10);
+            while (rest /= 10);
+            if (middle < 0)
+                *--at = '-';
+            if (host_call(write, file, at, text + sizeof text - at) > 0)
+                had = middle;
+            else
+                refused = middle;
+        }
+    host_call(close, file);
+}
+
+/* As most sandboxes end.  Where no folder is to be removed nothing is left to be guaranteed: pal-run, which waits for
+ * this process, need not tell it to go. */
+static void first_ended(void)
+{
+    bool hurried = mine.grace != NEVER;
+    if (!mine.empty && !hurried)
+        kill_sandbox();
+    while (listen_once())
+        ;
+    if (!mine.scratch[0] && !hurried)
+        leave();
+    if (!mine.empty && !hurried)
+        end_sandbox();
+}
+
+/* How long to wait for something to happen, for poll(2). */
+static int64_t patience(bool settled)
+{
+    int64_t next = mine.limit < mine.grace ? mine.limit : mine.grace, most = settled ? -1 : SETTLE_MS;
+    if (next == NEVER)
+        return most;
+    int64_t left = next - now_ms();
+    left = left < 0 ? 0 : left > INT32_MAX ? INT32_MAX : left;
+    return settled || left < most ? left : most;
+}
+
+static void wait_for_the_end(void) __attribute__((noreturn));
+static void wait_for_the_end(void)
+{
+    bool settled = false;
+    struct pollfd watched[2] = {{.fd = FD_WORDS, .events = POLLIN}, {.fd = FD_FIRST, .events = POLLIN}};
+    for (;;) {
+        if (host_call(poll, watched, 2, patience(settled)) == 0 && !settled) {
+            settled = true;
+            take_oom_score();
+        }
+        if (watched[0].revents)
+            listen_once();
+        if (watched[1].revents) {
+            watched[1].fd = -1;
+            watched[1].revents = 0;
+            first_ended();
+        }
+        if (mine.limit == NEVER && mine.grace == NEVER)
+            continue;
+        int64_t now = now_ms();
+        if (now >= mine.limit)
+            end_sandbox();
+        if (now >= mine.grace)
+            end_pal_run();
+    }
+}
+
+/* A name of its own: what is sent to all that are called pal-run is not meant for it.  The strings of argv lie one behind
+ * the other. */
+static void take_name(char *const *argv)
+{
+    static const char name[] = "pal-supervisor";
+    host_call(prctl, PR_SET_NAME, name, 0, 0, 0);
+    char *at = argv[0], *end = at;
+    for (; *argv; argv++)
+        for (end = *argv; *end; end++)
+            ;
+    for (size_t i = 0; at < end; i++)
+        *at++ = i < sizeof name ? name[i] : 0;
+}
+
+static void supervise(int words, int first, char *const *argv) __attribute__((noreturn));
+static void supervise(int words, int first, char *const *argv)
+{
+    static const uint64_t all = ~0ull;
+    host_call(rt_sigprocmask, SIG_SETMASK, &all, NULL, MASK_SIZE);
+    host_call(setsid); /* a terminal's or a group's signals are not meant for it */
+    int64_t parent = host_call(pidfd_open, pal_run, 0);
+    if (host_call(getppid) != pal_run)
+        parent = -1; /* the channel's end tells */
+    /* All three are above 2, where something is open: see open_standard_streams. */
+    host_call(dup2, words, FD_WORDS);
+    host_call(dup2, first, FD_FIRST);
+    host_call(close, FD_PAL_RUN);
+    if (parent >= 0)
+        host_call(dup2, parent, FD_PAL_RUN);
+    host_call(close_range, FD_PAL_RUN + 1, ~0u, 0);
+    host_call(chdir, "/");
+    mine.limit = mine.grace = NEVER;
+    if (argv)
+        take_name(argv);
+    wait_for_the_end();
+}
+
+/* ---- In pal-run -------------------------------------------------------------------------------------------------- */
+
+int64_t supervisor_start(pid_t first, char *const *argv)
+{
+    int ends[2];
+    int64_t pidfd = host_call(pidfd_open, first, 0);
+    if (pidfd < 0)
+        return pidfd;
+    int64_t result = host_call(socketpair, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends);
+    if (result >= 0) {
+        pal_run = (int)host_call(getpid);
+        first_pid = first;
+        result = host_call(clone, SIGCHLD, 0, 0, 0, 0);
+        if (result == 0)
+            supervise(ends[0], (int)pidfd, argv);
+        host_call(close, ends[0]);
+        if (result < 0)
+            host_call(close, ends[1]);
+    }
+    host_call(close, pidfd);
+    if (result < 0)
+        return result;
+    channel = ends[1];
+    supervisor = (int)result;
+    return 0;
+}
+
+bool supervisor_is(pid_t child)
+{
+    return supervisor && child == supervisor;
+}
+
+/* It is never busy, so there is room.  False: it has ended. */
+static bool tell(const struct words *words, int descriptor)
+{
+    union rights rights;
+    struct iovec part = {(void *)words, sizeof *words};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+    if (descriptor >= 0) {
+        rights.header.cmsg_level = SOL_SOCKET;
+        rights.header.cmsg_type = SCM_RIGHTS;
+        rights.header.cmsg_len = CMSG_LEN(sizeof descriptor);
+        *(int *)(void *)CMSG_DATA(&rights.header) = descriptor;
+        message.msg_control = &rights;
+        message.msg_controllen = sizeof rights;
+    }
+    return supervisor && host_call(sendmsg, channel, &message, MSG_NOSIGNAL | MSG_DONTWAIT) == sizeof *words;
+}
+
+void supervisor_limit(uint64_t seconds)
+{
+    if (seconds < INT64_MAX / 2000)
+        tell(&(struct words){.word = WORD_LIMIT, .seconds = seconds}, -1);
+}
+
+bool supervisor_scratch(int base, const char *name)
+{
+    struct words words = {.word = WORD_SCRATCH};
+    for (size_t i = 0; i < NAME_ROOM - 1 && name[i]; i++)
+        words.name[i] = name[i];
+    return tell(&words, base);
+}
+
+void supervisor_termination(void)
+{
+    tell(&(struct words){.word = WORD_TERMINATION}, -1);
+}
+
+void supervisor_sandbox_empty(void)
+{
+    tell(&(struct words){.word = WORD_EMPTY}, -1);
+}
+
+void supervisor_collect(void)
+{
+    if (!supervisor)
+        return;
+    host_call(close, channel);
+    while (host_call(wait4, supervisor, NULL, 0, NULL) == -EINTR)
+        ;
+    supervisor = 0;
+}
