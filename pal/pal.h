@@ -31,15 +31,16 @@
 
 /* ---- The address map: the same in every picoprocess of every sandbox ------------------------------------------- */
 
-/* Host, image and what of the arena is used most lie within 2 MiB, and the segment begins in the same GiB: a fork
+/* The guest has nearly all of what user programs have on Linux: programs want to be at fixed places anywhere below, and
+ * their libraries right there.  Host, image and what of the arena is used most lie within 2 MiB, and the segment begins in the same GiB: a fork
  * copies or fills one page table for the former and one for the latter, and one directory for both. */
 #define PAL_GUEST_BASE 0x000000010000ull  /* lowest address a guest mapping may have (mmap_min_addr) */
-#define PAL_GUEST_END 0x6ff000000000ull   /* first address past the guest's space */
-#define PAL_HOST_BASE 0x700000000000ull   /* text and data of the PAL's host half */
-#define PAL_IMAGE_BASE 0x700000040000ull  /* the libOS image: header, text, read-only data */
-#define PAL_ARENA_BASE 0x700000140000ull  /* all mutable libOS state: .data, .bss, then the heap */
+#define PAL_GUEST_END 0x7fefc0000000ull   /* first address past the guest's space */
+#define PAL_HOST_BASE 0x7ff000000000ull   /* text and data of the PAL's host half */
+#define PAL_IMAGE_BASE 0x7ff000040000ull  /* the libOS image: header, text, read-only data */
+#define PAL_ARENA_BASE 0x7ff000140000ull  /* all mutable libOS state: .data, .bss, then the heap */
 #define PAL_ARENA_SIZE 0x00003e000000ull  /* reserved, not committed */
-#define PAL_SHARED_BASE 0x70003fe00000ull /* the segment that all picoprocesses of a sandbox share */
+#define PAL_SHARED_BASE 0x7ff03fe00000ull /* the segment that all picoprocesses of a sandbox share */
 #define PAL_PAGE_SIZE 4096u
 _Static_assert(PAL_ARENA_BASE + PAL_ARENA_SIZE <= PAL_SHARED_BASE, "the arena ends before the segment");
 

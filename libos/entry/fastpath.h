@@ -15,7 +15,7 @@
 #define FILE_HANDLE 12
 #define FILE_DIRECT 40
 #define API_STREAM_READ 160 /* stream_write follows it */
-#define GUEST_END 0x6ff000000000
+#define GUEST_END 0x7fefc0000000
 #define NUMBER_READ 0       /* the calls' numbers: syscalls.def's */
 #define NUMBER_WRITE 1
 #define NUMBER_PREAD64 17

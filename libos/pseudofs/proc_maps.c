@@ -111,6 +111,8 @@ void proc_maps_text(struct text *text, const struct own_node *node)
     (void)node;
     struct maps_walk walk = {.text = text};
     mm_for_each(maps_vma, &walk);
+    struct vma host = {.start = PAL_GUEST_END, .end = TASK_END, .flags = MAP_PRIVATE, .name = "[reserved]"};
+    maps_vma(&host, &walk); /* where nothing can be mapped */
 }
 
 void proc_smaps_text(struct text *text, const struct own_node *node)

@@ -61,7 +61,11 @@ extern uint32_t linux_dispatch;         /* the trap is Syscall User Dispatch (el
 extern uint32_t linux_start_generation; /* shared->generation when this sandbox began: see name.c */
 extern uint64_t linux_start_cycles;     /* and the time stamp counter then */
 
-/* vdso.c: functions of the host's vDSO, and where it lies. */
+/* Where the PAL maps for itself: the kernel's choices would lie in the guest's range. */
+#define LINUX_VDSO (PAL_HOST_BASE + 0x3c000)      /* with its data below */
+#define LINUX_BLOCKS (PAL_HOST_BASE + 0x200000000) /* of threads: upwards, past the segment */
+
+/* vdso.c: functions of the host's vDSO, and where it lies.  init moves it to LINUX_VDSO. */
 void vdso_init(uint64_t base);
 uint64_t vdso_symbol(const char *name);
 extern uint64_t vdso_start, vdso_end;

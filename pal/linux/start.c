@@ -65,7 +65,7 @@ static uint64_t map_shared(void)
 
 /*
  * .bss of the image.  The heap behind it needs no mapping to be reserved: nothing else ever maps there, since the PAL
- * takes no address from a caller outside the guest's range and the heap, and the kernel's own choices lie far above.
+ * takes no address from a caller outside the guest's range and the heap, and never leaves the choice to the kernel.
  */
 static void map_arena(void)
 {

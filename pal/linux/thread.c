@@ -25,6 +25,7 @@
 
 static char first_block[FIRST_BLOCK] __attribute__((aligned(PAL_PAGE_SIZE)));
 static uint64_t block_size;
+static uint64_t blocks_size; /* what has been mapped at LINUX_BLOCKS, or tried to be */
 /* Unused blocks, and some whose thread is about to be gone.  Taken whole, pushed singly: so no ABA problem. */
 static struct linux_thread *unused;
 /* Timer that passes on the interrupt of a thread that ended: id + 1, 0 = none. */
@@ -68,11 +69,11 @@ static struct linux_thread *block_take(void)
 {
     struct linux_thread *thread = block_pop();
     if (!thread) {
-        int64_t stack = host_call(mmap, 0, block_size, PROT_READ | PROT_WRITE,
-                                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-        if (stack < 0)
+        uint64_t stack = LINUX_BLOCKS + __atomic_fetch_add(&blocks_size, block_size, __ATOMIC_RELAXED);
+        if (host_call(mmap, stack, block_size, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) != (int64_t)stack)
             return NULL;
-        thread = block_header((uint64_t)stack);
+        thread = block_header(stack);
     }
     thread->timer = 0;
     lock_init(thread);

@@ -4,8 +4,12 @@
  * The kernel wrote it, so it is trusted to be well-formed.
  */
 #include <linux/elf.h>
+#include <linux/mman.h>
 
 #include "pal/linux/linux.h"
+
+#define VDSO_PAGES_MOST 4       /* up to the image: host.ld leaves as much */
+#define VDSO_DATA_MOST 0x8000ul
 
 uint64_t vdso_start, vdso_end;
 
@@ -67,9 +71,34 @@ static int same(const char *a, const char *b)
     return *a == *b;
 }
 
+/* A mapping of `pages` pages, all of one: the kernel moves these only whole. */
+static int move(uint64_t from, uint64_t to, uint64_t pages)
+{
+    uint64_t size = pages * PAL_PAGE_SIZE;
+    return host_call(mremap, from, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, to) == (int64_t)to;
+}
+
+/*
+ * The kernel has put the vDSO, and below it mappings with its data, to where the guest may want to map.  How large those
+ * are differs between kernels, and nothing tells: they are tried from the vDSO downwards.
+ */
 void vdso_init(uint64_t base)
 {
-    vdso_start = vdso_end = base;
+    uint64_t pages = 1, from = base, to = LINUX_VDSO;
+    if (!base)
+        return;
+    while (pages <= VDSO_PAGES_MOST && !move(base, to, pages))
+        pages++;
+    if (pages > VDSO_PAGES_MOST)
+        return; /* it is left to the guest: clocks are host calls */
+    for (pages = 1; pages <= VDSO_PAGES_MOST;) {
+        uint64_t size = pages * PAL_PAGE_SIZE;
+        if (to - size >= LINUX_VDSO - VDSO_DATA_MOST && move(from - size, to - size, pages))
+            from -= size, to -= size, pages = 1;
+        else
+            pages++;
+    }
+    vdso_start = vdso_end = LINUX_VDSO;
 }
 
 uint64_t vdso_symbol(const char *name)
