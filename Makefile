@@ -9,7 +9,7 @@ COMMON := -std=gnu17 -O2 -g -I. $(W) -MMD -MP
 # libOS, shim and PAL link nothing; libOS and shim leave vector state alone.
 FREE := $(COMMON) -ffreestanding -fno-builtin -fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables \
         -mgeneral-regs-only -fpie -fvisibility=hidden -fdata-sections -fno-jump-tables -U_FORTIFY_SOURCE \
-        $(if $(findstring clang,$(CC)),-include pal/hidden.h,-fno-tree-loop-distribute-patterns)
+        -include pal/hidden.h $(if $(findstring clang,$(CC)),,-fno-tree-loop-distribute-patterns)
 HOSTED := $(COMMON) -D_GNU_SOURCE -fstack-protector-strong -D_FORTIFY_SOURCE=2
 
 # The objects of every room below a folder, sorted: images are the same bytes on every machine.  Files in gen/ make sources.

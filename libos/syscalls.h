@@ -24,14 +24,19 @@ typedef guest_t call_PTR, call_PATH, call_STR, call_IN, call_OUT;
 #define CALL6(number, name, note, k0, a0, k1, a1, k2, a2, k3, a3, k4, a4, k5, a5) \
     int64_t sys_##name(call_##k0 a0, call_##k1 a1, call_##k2 a2, call_##k3 a3, call_##k4 a4, call_##k5 a5);
 #include "libos/syscalls.def"
-#undef CALL0
-#undef CALL1
-#undef CALL2
-#undef CALL3
-#undef CALL4
-#undef CALL5
-#undef CALL6
-#undef NONE
-#undef REFUSED
+
+/* NR_NAME: the calls' numbers. */
+enum call_number {
+#define CALL0(number, name, ...) NR_##name = number,
+#define CALL1 CALL0
+#define CALL2 CALL0
+#define CALL3 CALL0
+#define CALL4 CALL0
+#define CALL5 CALL0
+#define CALL6 CALL0
+#define NONE CALL0
+#define REFUSED CALL0
+#include "libos/syscalls.def"
+};
 
 #endif

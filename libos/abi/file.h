@@ -226,4 +226,16 @@ _Static_assert(sizeof(struct linux_termios) == 36, "the kernel's struct termios"
 /* xattr(7) */
 #define XATTR_NAME_MAX 255u
 #define XATTR_SIZE_MAX 65536u
+
+/* poll.h */
+#define POLLIN 0x001u
+#define POLLPRI 0x002u
+#define POLLOUT 0x004u
+#define POLLERR 0x008u
+#define POLLHUP 0x010u
+#define POLLNVAL 0x020u
+#define POLLRDNORM 0x040u
+#define POLLRDBAND 0x080u
+#define POLLWRNORM 0x100u
+#define POLLWRBAND 0x200u
 #endif

@@ -4,13 +4,26 @@
  * of an address for the PAL's handlers.
  */
 #include "libos/syscalls.h"
-#include "libos/fs/vfs.h"
+#include "libos/entry/fastpath.h"
+#include "libos/fs/fd.h"
 #include "libos/task/task.h"
 #include "shim/rewrite/rewrite.h"
 #include "libos/signal/signal.h"
 #include "libos/mm/mm.h"
 #include "libos/entry/entry.h"
 #include "libos/process/process.h"
+
+/* entry.S hands reads and writes to the host by itself: see fastpath.h. */
+_Static_assert(offsetof(struct thread, process) == THREAD_PROCESS && offsetof(struct process, files) == PROCESS_FILES &&
+                   offsetof(struct process, runners) == PROCESS_RUNNERS &&
+                   offsetof(struct process, vfork_parent) == PROCESS_VFORK_PARENT &&
+                   offsetof(struct files, capacity) == FILES_CAPACITY && offsetof(struct files, slots) == FILES_SLOTS &&
+                   offsetof(struct file, handle) == FILE_HANDLE && offsetof(struct file, direct) == FILE_DIRECT &&
+                   offsetof(struct pal_api, stream_read) == API_STREAM_READ &&
+                   offsetof(struct pal_api, stream_write) == API_STREAM_READ + 8 && GUEST_END == PAL_GUEST_END &&
+                   NUMBER_READ == NR_read && NUMBER_WRITE == NR_write && NUMBER_PREAD64 == NR_pread64 &&
+                   NUMBER_PWRITE64 == NR_pwrite64,
+               "assembly");
 
 typedef int64_t (*call_function)(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t);
 
@@ -36,15 +49,6 @@ const call_function libos_calls[LIBOS_CALLS] = {
 #define NONE(number, name, why) [number] = (call_function)(void (*)(void))call_none,
 #define REFUSED(number, name, error, why) [number] = (call_function)(void (*)(void))refuse_##error,
 #include "libos/syscalls.def"
-#undef CALL0
-#undef CALL1
-#undef CALL2
-#undef CALL3
-#undef CALL4
-#undef CALL5
-#undef CALL6
-#undef NONE
-#undef REFUSED
 };
 
 #define TRAP_DEBUG 1 /* the CPU's vector */

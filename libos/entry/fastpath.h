@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What shim/entry.S knows of the libOS, so that a read or write which the host takes as it is goes from the guest's
- * registers straight to the PAL: offsets from a thread's block to a descriptor's handle.  rw.c asserts them.
+ * registers straight to the PAL: offsets from a thread's block to a descriptor's handle.  dispatch.c asserts them.
  */
-#ifndef LIBOS_DIRECT_H
-#define LIBOS_DIRECT_H
+#ifndef LIBOS_FASTPATH_H
+#define LIBOS_FASTPATH_H
 
 #define THREAD_PROCESS 0
 #define PROCESS_FILES 16

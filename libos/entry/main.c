@@ -7,6 +7,8 @@
 #include "libos/lib/lib.h"
 #include "libos/process/process.h"
 #include "libos/entry/entry.h"
+#include "libos/tty/tty.h"
+#include "libos/net/socket.h"
 
 static void start(const struct pal_api *api, const struct pal_boot *from) __attribute__((noreturn));
 
@@ -49,6 +51,8 @@ static void start(const struct pal_api *api, const struct pal_boot *from)
     libos_direct = !libos_dispatch_slowly && boot->capabilities & PAL_KEEPS_FLAGS;
     mm_init();
     rewrite_init();
+    host_ops_set(PAL_TYPE_SOCKET, &socket_ops, NULL);
+    host_ops_set(PAL_TYPE_CHARACTER, NULL, tty_adopt);
     mount_init();
     pseudofs_init();
     segment_init();

@@ -31,15 +31,6 @@ static const struct row rows[] = {
 #define NONE(number, name, why) [number] = {#name, 0, {KIND_END}},
 #define REFUSED(number, name, error, why) [number] = {#name, 1, {KIND_END}},
 #include "libos/syscalls.def"
-#undef CALL0
-#undef CALL1
-#undef CALL2
-#undef CALL3
-#undef CALL4
-#undef CALL5
-#undef CALL6
-#undef NONE
-#undef REFUSED
 };
 
 #define LINE_MAX 480u

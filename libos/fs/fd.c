@@ -55,10 +55,12 @@ struct file *file_ref(struct file *file)
     return file;
 }
 
+void (*file_watched_end)(struct file *file);
+
 static __attribute__((noinline)) void file_end(struct file *file)
 {
     if (file->watched)
-        epoll_forget(file);
+        file_watched_end(file);
     if (file->ops->destroy)
         file->ops->destroy(file);
     if (file->handle != PAL_NO_HANDLE)

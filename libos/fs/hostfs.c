@@ -5,8 +5,6 @@
  * does.
  */
 #include "libos/fs/vfs.h"
-#include "libos/tty/tty.h"
-#include "libos/net/socket.h"
 
 int64_t handle_read(pal_handle_t handle, const struct pal_vector *vector, uint32_t count, int64_t offset)
 {
@@ -73,7 +71,7 @@ static const struct file_ops plain_ops = {
     .kind = "file", HOST_BYTES, .seek = host_seek, .attributes = host_attributes,
     .control = plain_ioctl, .map = host_map,
 };
-/* The same, of a file whose handle may outlive it: see spare.c. */
+/* The same, of a file whose handle may outlive it: see handle_cache.c. */
 const struct file_ops spare_ops = {
     .kind = "file", HOST_BYTES, .seek = host_seek, .attributes = host_attributes,
     .control = plain_ioctl, .map = host_map, .destroy = spare_give,
@@ -93,7 +91,7 @@ static const struct file_ops pipe_ops = {
 static int64_t fifo_read(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset)
 {
     if (UNLIKELY(file->private)) {
-        struct pal_poll entry = {.handle = file->handle, .events = 1 /* POLLIN */};
+        struct pal_poll entry = {.handle = file->handle, .events = POLLIN};
         int64_t result = PAL->poll(&entry, 1, PAL_FOREVER);
         if (result < 0)
             return result == -EINTR ? -ERESTARTSYS : result;
@@ -117,15 +115,26 @@ bool file_is_host(const struct file *file)
     return file->ops == &host_path_ops || (file->handle != PAL_NO_HANDLE && typed);
 }
 
+static struct {
+    const struct file_ops *ops;
+    void (*adopt)(struct file *file);
+} kinds[] = {
+    [PAL_TYPE_FILE] = {&plain_ops, NULL},
+    [PAL_TYPE_DIRECTORY] = {&directory_ops, NULL},
+    [PAL_TYPE_CHARACTER] = {&character_ops, NULL},
+    [PAL_TYPE_FIFO] = {&pipe_ops, NULL},
+    [PAL_TYPE_OTHER] = {&plain_ops, NULL},
+};
+
 const struct file_ops *host_ops(uint32_t type)
 {
-    switch (type) {
-    case PAL_TYPE_DIRECTORY: return &directory_ops;
-    case PAL_TYPE_FIFO: return &pipe_ops;
-    case PAL_TYPE_SOCKET: return &socket_ops;
-    case PAL_TYPE_CHARACTER: return &character_ops;
-    default: return &plain_ops;
-    }
+    return type < COUNT_OF(kinds) && kinds[type].ops ? kinds[type].ops : &plain_ops;
+}
+
+void host_ops_set(uint32_t type, const struct file_ops *ops, void (*adopt)(struct file *file))
+{
+    kinds[type].ops = ops ? ops : kinds[type].ops;
+    kinds[type].adopt = adopt;
 }
 
 int64_t host_file_new(pal_handle_t handle, uint32_t flags, uint32_t type, const char *path, struct file **out)
@@ -146,8 +155,8 @@ int64_t host_file_new(pal_handle_t handle, uint32_t flags, uint32_t type, const 
         file_ops_set(file, &fifo_ops);
         file->private = 1;
     }
-    if (type == PAL_TYPE_CHARACTER && handle != PAL_NO_HANDLE && !(flags & O_PATH))
-        tty_adopt(file);
+    if (type < COUNT_OF(kinds) && kinds[type].adopt && handle != PAL_NO_HANDLE && !(flags & O_PATH))
+        kinds[type].adopt(file);
     *out = file;
     return 0;
 }

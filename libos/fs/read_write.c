@@ -6,10 +6,8 @@
  * end early.  Here only the range is checked: a guest must not have the host write into the libOS.
  */
 #include "libos/syscalls.h"
-#include "libos/entry/fastpath.h"
 #include "libos/fs/fd.h"
 #include "libos/task/task.h"
-#include "libos/poll/readiness.h"
 #include "libos/signal/signal.h"
 
 /* On Linux plain files can't be interrupted, nor can who finds bytes, or room for some: here an interrupt that a call
@@ -72,17 +70,7 @@ int64_t file_read_at(struct file *file, void *buffer, uint64_t size, uint64_t of
 
 /* ---- One buffer -------------------------------------------------------------------------------------------------- */
 
-/* Where the process is alone and file->direct has it, entry.S does all this by itself. */
-_Static_assert(offsetof(struct thread, process) == THREAD_PROCESS && offsetof(struct process, files) == PROCESS_FILES &&
-                   offsetof(struct process, runners) == PROCESS_RUNNERS &&
-                   offsetof(struct process, vfork_parent) == PROCESS_VFORK_PARENT &&
-                   offsetof(struct files, capacity) == FILES_CAPACITY && offsetof(struct files, slots) == FILES_SLOTS &&
-                   offsetof(struct file, handle) == FILE_HANDLE && offsetof(struct file, direct) == FILE_DIRECT &&
-                   offsetof(struct pal_api, stream_read) == API_STREAM_READ &&
-                   offsetof(struct pal_api, stream_write) == API_STREAM_READ + 8 && GUEST_END == PAL_GUEST_END,
-               "assembly");
-
-/* Any kind of file, any failure. */
+/* Where the process is alone and file->direct has it, entry.S does all this by itself.  Any kind of file, any failure. */
 static inline __attribute__((always_inline)) int64_t move_by(struct file *file, guest_t buffer, uint64_t size,
                                                             int64_t offset, bool reads)
 {
@@ -139,8 +127,8 @@ int64_t sys_pwrite64(int32_t fd, guest_t buffer, uint64_t size, int64_t offset)
 
 int64_t rw_settle(uint32_t number, int32_t fd, int64_t result)
 {
-    bool reads = number == NUMBER_READ || number == NUMBER_PREAD64;
-    if ((result != -EINTR && result != -EPIPE) || !(reads || number == NUMBER_WRITE || number == NUMBER_PWRITE64))
+    bool reads = number == NR_read || number == NR_pread64;
+    if ((result != -EINTR && result != -EPIPE) || !(reads || number == NR_write || number == NR_pwrite64))
         return result;
     struct file *file = file_get(fd); /* NULL: another thread has closed it */
     result = settle(file, result, reads);

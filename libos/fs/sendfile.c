@@ -15,13 +15,13 @@
 char *copy_buffer_new(void)
 {
     char *buffer = alloc(COPY_BUFFER);
-    current()->lent = (guest_t)(uintptr_t)buffer;
+    tcb()->libos[LENT] = (uint64_t)(uintptr_t)buffer;
     return buffer;
 }
 
 void copy_buffer_free(char *buffer)
 {
-    current()->lent = 0;
+    tcb()->libos[LENT] = 0;
     release(buffer);
 }
 

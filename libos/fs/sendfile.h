@@ -5,8 +5,6 @@
 
 #include "libos/fs/vfs.h"
 
-#define COPY_BUFFER 65536u
-
 /* One end of a copy: a position of its own (at), or whatever the description does (-1). */
 struct end {
     struct file *file;

@@ -23,6 +23,12 @@ struct file_ops {
                    uint64_t offset); /* for mm: replaces [address, +size) */
     /* Ready now: poll bits.  NULL: ask the host's handle. */
     uint32_t (*ready)(struct file *file);
+    /* Where `ready` is not all that is to know: when it may next change by itself (NULL: it won't), which signals change
+     * it, and a count of what happened, so that edges can be told. */
+    uint64_t (*deadline)(struct file *file);
+    uint64_t (*signals)(struct file *file);
+    uint64_t (*edge)(struct file *file);
+    bool ends; /* `ready` changes when a process ends */
     /* The last reference has gone; its handle, if it still has one, is closed after. */
     void (*destroy)(struct file *file);
     void (*fork_child)(struct file *file); /* state that the child must not inherit as it is */
@@ -39,7 +45,7 @@ struct file {
     struct mutex lock;
     uint32_t record_locked; /* a POSIX record lock was taken: the next close of any descriptor drops them all */
     int32_t owner;    /* F_SETOWN: kept and told; nothing is sent to it */
-    uint32_t watched; /* an epoll's list has it: its end is told to epoll_forget */
+    uint32_t watched; /* an epoll's list has it: file_watched_end is called at its end */
     uint32_t direct;  /* enum file_direct: calls that entry.S hands to the host as they are */
     int64_t offset;   /* objects without a handle */
     uint64_t private; /* the kind's own */
@@ -60,6 +66,7 @@ struct file *file_get(int fd);  /* a reference, or NULL (EBADF).  O_PATH files: 
 struct file *file_get_io(int fd); /* as file_get, NULL for O_PATH */
 struct file *file_ref(struct file *file);
 void file_put(struct file *file);
+extern void (*file_watched_end)(struct file *file); /* poll/epoll.c sets it, with `watched` */
 int64_t fd_install(struct file *file, uint32_t flags, int lowest); /* takes the reference, also on failure; O_CLOEXEC */
 /* Two descriptors, as pipe(2) and socketpair(2) give them, written to `out`: both or none.  Takes both references. */
 int64_t fd_install_pair(struct file *const file[2], uint32_t flags, guest_t out);
@@ -83,6 +90,8 @@ int64_t file_set_status_flags(struct file *file, uint32_t flags, uint32_t mask);
 int64_t handle_read(pal_handle_t handle, const struct pal_vector *vector, uint32_t count, int64_t offset);
 int64_t handle_write(pal_handle_t handle, const struct pal_vector *vector, uint32_t count, int64_t offset);
 const struct file_ops *host_ops(uint32_t type); /* by pal_file_type */
+/* Higher rooms' kinds: what handles of this type do (NULL: as before), and what looks at a new one (NULL: nothing). */
+void host_ops_set(uint32_t type, const struct file_ops *ops, void (*adopt)(struct file *file));
 extern const struct file_ops host_path_ops;     /* O_PATH */
 /* As file_new, with a copy of path (which may be NULL) and the type's operations.  The handle is closed on failure. */
 int64_t host_file_new(pal_handle_t handle, uint32_t flags, uint32_t type, const char *path, struct file **out);

@@ -28,7 +28,6 @@ void futex_fork_child(void)
     for (uint32_t i = 0; i < BUCKETS; i++)
         if (waiters[i]) /* a page that is only read stays shared with the parent */
             waiters[i] = 0;
-    futex_waitv_fork_child();
 }
 
 void futex_count(guest_t word, int32_t by)

@@ -141,9 +141,4 @@ struct ipc_queue *sysv_msg_queue(struct ipc_object *object);
 struct ipc_queue *mqueue_queue(struct ipc_object *object);
 /* sysv_shm.c: the segment that a file stands for was mapped by shmat. */
 extern const struct file_ops sysv_shm_ops;
-
-/* posix_mq.c */
-extern const struct file_ops mqueue_ops;
-uint64_t mqueue_deadline(struct file *file);
-uint64_t mqueue_edge(struct file *file);
 #endif

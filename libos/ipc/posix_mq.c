@@ -116,13 +116,13 @@ static uint32_t mq_ready(struct file *file)
     return (count ? POLLIN | POLLRDNORM : 0) | (count < queue->count_max ? POLLOUT | POLLWRNORM : 0);
 }
 
-uint64_t mqueue_edge(struct file *file)
+static uint64_t mqueue_edge(struct file *file)
 {
     return atomic_get(&((struct mqueue *)file->data)->edges);
 }
 
 /* Polls ask this before they look whether the queue is ready. */
-uint64_t mqueue_deadline(struct file *file)
+static uint64_t mqueue_deadline(struct file *file)
 {
     struct mqueue *queue = file->data;
     uint32_t pid = process_real_pid(), free = POLLERS, i = 0;
@@ -196,15 +196,9 @@ static void mq_destroy(struct file *file)
     ipc_unlock();
 }
 
-static void mq_fork_child(struct file *file)
-{
-    (void)file;
-    wait_fork_child();
-}
-
-const struct file_ops mqueue_ops = {
+static const struct file_ops mqueue_ops = {
     .kind = "mqueue", .read = mq_read, .attributes = mq_attributes, .seek = mq_seek, .ready = mq_ready,
-    .destroy = mq_destroy, .fork_child = mq_fork_child,
+    .deadline = mqueue_deadline, .edge = mqueue_edge, .destroy = mq_destroy,
 };
 
 static int64_t mqueue_get(int fd, struct file **out)

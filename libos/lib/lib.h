@@ -44,6 +44,8 @@ void heap_init(uint64_t arena_end);
 
 /* ---- usercopy.c: guest memory.  0 or -EFAULT (nothing is promised of a partly written destination) --------------- */
 
+#define LENT 14 /* tcb.libos[]: COPY_BUFFER bytes of the arena that copies reach as if they were the guest's; 0: none */
+#define COPY_BUFFER 65536u
 int64_t copy_in(void *to, guest_t from, size_t size);
 int64_t copy_out(guest_t to, const void *from, size_t size);
 size_t copy_in_some(void *to, guest_t from, size_t size);   /* bytes copied */
@@ -79,6 +81,6 @@ extern uint32_t fork_gate_waiters;
 const struct pal_api *stats_wrap(const struct pal_api *api);
 void stats_count(const struct frame *frame);
 void stats_begin(void);  /* in a fork's child: its parent's figures are not its own */
-void stats_report(void); /* at exit, and before exec: writes the figures, begins anew.  Does nothing without --stats */
+void stats_report(int pid, const char *name); /* at exit, and before exec: writes the figures, begins anew.  Does nothing without --stats */
 
 #endif

@@ -4,7 +4,6 @@
  * that the libOS then has in place of the PAL's table.  Increments that threads lose are no matter.
  */
 #include "libos/lib/lib.h"
-#include "libos/task/task.h"
 #include "shim/rewrite/rewrite.h"
 
 #define NUMBERS 512 /* more than the call table has rows; the last is for all that are beyond */
@@ -25,15 +24,6 @@ static const char *const call_names[NUMBERS] = {
 #define NONE(number, name, why) [number] = #name " (not served)",
 #define REFUSED(number, name, error, why) [number] = #name " (" #error ")",
 #include "libos/syscalls.def"
-#undef CALL0
-#undef CALL1
-#undef CALL2
-#undef CALL3
-#undef CALL4
-#undef CALL5
-#undef CALL6
-#undef NONE
-#undef REFUSED
     [NUMBERS - 1] = "no such call",
 };
 
@@ -107,16 +97,16 @@ static void report_sites(const struct site_statistics *sites)
 }
 
 /* Warm-up: a site's traps until it has shown that it is used (site_host.patience). */
-static void report_sum(uint64_t called, uint64_t trapped, uint64_t pal_calls, const struct site_statistics *sites)
+static void report_sum(int pid, const char *name, uint64_t called, uint64_t trapped, uint64_t pal_calls, const struct site_statistics *sites)
 {
     uint64_t warming = MIN(sites->warming - sites_before.warming, trapped);
     unsigned long all = permille(called, called + trapped), warm = permille(called, called + trapped - warming);
     log_line("pal-run: process %d (%s): %lu calls, %lu.%lu %% through rewritten sites (%lu.%lu %% but for %lu traps of "
-             "warm-up), %lu PAL calls", current_process()->pid, current()->name, (unsigned long)(called + trapped),
+             "warm-up), %lu PAL calls", pid, name, (unsigned long)(called + trapped),
              all / 10, all % 10, warm / 10, warm % 10, (unsigned long)warming, (unsigned long)pal_calls);
 }
 
-void stats_report(void)
+void stats_report(int pid, const char *name)
 {
     static uint64_t pal[PAL_CALLS]; /* the report's own calls don't count */
     struct site_statistics sites;
@@ -133,7 +123,7 @@ void stats_report(void)
         pal_calls += pal[i];
     if (called + trapped == 0) /* a vfork child execs: it has called through its parent */
         return;
-    report_sum(called, trapped, pal_calls, &sites);
+    report_sum(pid, name, called, trapped, pal_calls, &sites);
     log_line("pal-run:  rewritten    trapped");
     for (uint32_t i = 0; i < NUMBERS; i++)
         if (counts[i].called + counts[i].trapped)

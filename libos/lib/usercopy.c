@@ -4,8 +4,7 @@
  * as a count.  The range check keeps a guest from having the libOS read or write its own arena for it: no boundary (the
  * guest could do so itself), but EFAULT is what Linux gives.
  */
-#include "libos/fs/sendfile.h"
-#include "libos/task/task.h"
+#include "libos/lib/lib.h"
 
 uint64_t shim_copy(void *to, const void *from, uint64_t size);
 uint64_t shim_zero(void *to, uint64_t size);
@@ -19,9 +18,8 @@ int64_t shim_exchange32(uint32_t *at, uint32_t expected, uint32_t value);
 /* A copying call lends its buffer to the files that it reads and writes. */
 static bool is_lent(guest_t at, uint64_t size)
 {
-    const struct thread *thread = current();
-    return thread && thread->lent && at >= thread->lent && at - thread->lent <= COPY_BUFFER &&
-           size <= COPY_BUFFER - (at - thread->lent);
+    const guest_t lent = tcb()->libos[LENT];
+    return lent && at >= lent && at - lent <= COPY_BUFFER && size <= COPY_BUFFER - (at - lent);
 }
 
 static bool reachable(guest_t at, uint64_t size)

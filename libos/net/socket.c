@@ -215,7 +215,7 @@ const struct file_ops socket_ops = {
     .control = socket_control, .destroy = socket_destroy,
 };
 const struct file_ops socket_new_ops = {
-    .kind = "socket", .read = socket_read, .write = socket_write, .attributes = socket_attributes,
+    .kind = "socket", .read = socket_read, .write = socket_write, .edge = socket_edge, .attributes = socket_attributes,
     .control = socket_control, .ready = new_ready, .destroy = socket_destroy,
 };
 

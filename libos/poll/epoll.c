@@ -7,7 +7,7 @@
  * same description gets a handle of its own.  Objects whose readiness is made here (timerfd, signalfd, nested sets that
  * hold such) are members of our own besides: epoll_own.c.
  *
- * Only weak pointers to files are held: file->watched makes fd.c tell us of their end.
+ * Only weak pointers to files are held: file->watched has their end told to epoll_forget.
  */
 #include "libos/syscalls.h"
 #include "libos/poll/epoll.h"
@@ -103,7 +103,7 @@ static void member_drop(struct member *member)
     release(member);
 }
 
-void epoll_forget(struct file *file)
+static void epoll_forget(struct file *file)
 {
     struct hash_node *at;
     mutex_lock(&epolls_lock);
@@ -133,7 +133,6 @@ static void epoll_fork_child(struct file *file)
 {
     (void)file;
     mutex_reset(&epolls_lock);
-    wait_fork_child();
 }
 
 const struct file_ops epoll_ops = {
@@ -141,6 +140,8 @@ const struct file_ops epoll_ops = {
     .seek = anonymous_seek,
     .attributes = anonymous_attributes,
     .ready = epoll_ready,
+    .deadline = epoll_deadline,
+    .signals = epoll_signals,
     .destroy = epoll_destroy,
     .fork_child = epoll_fork_child,
 };
@@ -218,6 +219,7 @@ static int64_t member_add(struct epoll *epoll, struct file *file, int fd, pal_ha
         epoll->own_count++;
         own_place(member);
     }
+    file_watched_end = epoll_forget;
     file->watched = 1;
     return 0;
 }

@@ -3,7 +3,6 @@
 #include "libos/poll/epoll.h"
 #include "libos/signal/signal.h"
 #include "libos/task/table.h"
-#include "libos/process/process.h"
 
 #define LOOK_AGAIN_NS 20000000ull /* as pidfd.c's */
 
@@ -45,7 +44,7 @@ enum member_kind own_kind(const struct file *file)
         return MEMBER_TIMER;
     if (file->ops == &signalfd_ops)
         return MEMBER_SIGNAL;
-    return file->ops == pidfd_ops ? MEMBER_PIDFD : MEMBER_OTHER;
+    return file->ops->ends ? MEMBER_PIDFD : MEMBER_OTHER;
 }
 
 int64_t own_reserve(struct epoll *epoll)
@@ -96,7 +95,7 @@ static void put_away(struct member *member)
     case MEMBER_PIDFD: /* one that has been reported by its edge has no more to tell */
         if (member->edge == NO_EDGE)
             list_add(&epoll->lists[LIST_PIDFDS], member);
-        epoll->ends_untold |= pidfd_deadline(member->file) != PAL_FOREVER;
+        epoll->ends_untold |= wait_deadline(member->file) != PAL_FOREVER;
         break;
     case MEMBER_SIGNAL:
         list_add(&epoll->lists[LIST_SIGNALS], member);

@@ -12,16 +12,6 @@
 #include "libos/fs/vfs.h"
 #include "libos/task/task.h"
 
-#define POLLIN 0x001u
-#define POLLPRI 0x002u
-#define POLLOUT 0x004u
-#define POLLERR 0x008u
-#define POLLHUP 0x010u
-#define POLLNVAL 0x020u
-#define POLLRDNORM 0x040u
-#define POLLRDBAND 0x080u
-#define POLLWRNORM 0x100u
-#define POLLWRBAND 0x200u
 #define POLL_ALWAYS (POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM) /* files that never block */
 
 /* ---- readiness.c ------------------------------------------------------------------------------------------------- */
@@ -36,7 +26,6 @@ uint64_t wait_edge(struct file *file);
 
 extern const struct file_ops timerfd_ops;
 uint64_t timerfd_deadline(struct file *file);
-uint64_t timerfd_edge(struct file *file);
 extern const uint32_t timerfd_clocks[]; /* PAL_CLOCK_*, by timerfd_clock */
 uint32_t timerfd_clock(const struct file *file);
 uint64_t timerfd_expiry(struct file *file); /* on that clock; 0: disarmed */
@@ -44,16 +33,12 @@ uint64_t timerfd_expiry(struct file *file); /* on that clock; 0: disarmed */
 /* ---- signalfd.c -------------------------------------------------------------------------------------------------- */
 
 extern const struct file_ops signalfd_ops;
-sigset_t signalfd_mask(struct file *file);
-uint64_t signalfd_edge(struct file *file);
 
 /* ---- epoll.c ----------------------------------------------------------------------------------------------------- */
 
 extern const struct file_ops epoll_ops;
 uint64_t epoll_deadline(struct file *file);
 sigset_t epoll_signals(struct file *file);
-/* When a file that was `watched` goes: epolls forget it. */
-void epoll_forget(struct file *file);
 /* What `ready` says of it, or will by itself, has changed otherwise than by time, signals or ends of processes. */
 void epoll_touch(struct file *file);
 /* A watched file had none, and has got a handle: the host asks it from now on. */

@@ -25,13 +25,13 @@ struct signal_reader {
     uint64_t reads; /* so that the same signal coming again is an edge */
 };
 
-sigset_t signalfd_mask(struct file *file)
+static sigset_t signalfd_mask(struct file *file)
 {
     const struct signal_reader *reader = file->data;
     return atomic_get(&reader->mask);
 }
 
-uint64_t signalfd_edge(struct file *file)
+static uint64_t signalfd_edge(struct file *file)
 {
     const struct signal_reader *reader = file->data;
     struct signal_masks signals;
@@ -123,20 +123,15 @@ static void signalfd_destroy(struct file *file)
     release(file->data);
 }
 
-static void signalfd_fork_child(struct file *file)
-{
-    (void)file;
-    wait_fork_child();
-}
-
 const struct file_ops signalfd_ops = {
     .kind = "anon_inode:[signalfd]",
     .read = signalfd_read,
     .seek = anonymous_seek,
     .attributes = anonymous_attributes,
     .ready = signalfd_ready,
+    .signals = signalfd_mask,
+    .edge = signalfd_edge,
     .destroy = signalfd_destroy,
-    .fork_child = signalfd_fork_child,
 };
 
 static int64_t change_mask(int fd, sigset_t mask)

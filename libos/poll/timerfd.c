@@ -56,7 +56,7 @@ static uint32_t timer_ready(struct file *file)
     return bits;
 }
 
-uint64_t timerfd_edge(struct file *file)
+static uint64_t timerfd_edge(struct file *file)
 {
     struct timer *timer = file->data;
     return atomic_get(&timer->total);
@@ -116,20 +116,15 @@ static void timer_destroy(struct file *file)
     release(file->data);
 }
 
-static void timer_fork_child(struct file *file)
-{
-    (void)file;
-    wait_fork_child();
-}
-
 const struct file_ops timerfd_ops = {
     .kind = "anon_inode:[timerfd]",
     .read = timer_read,
     .seek = anonymous_seek,
     .attributes = anonymous_attributes,
     .ready = timer_ready,
+    .deadline = timerfd_deadline,
+    .edge = timerfd_edge,
     .destroy = timer_destroy,
-    .fork_child = timer_fork_child,
 };
 
 int64_t sys_timerfd_create(int32_t clock, uint32_t flags)

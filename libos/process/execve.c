@@ -33,7 +33,7 @@ static int64_t become(struct exec_image *image)
 {
     struct thread *self = current();
     struct process *process = self->process;
-    stats_report();
+    stats_report(current_process()->pid, current()->name);
     thread_robust(self);
     self->clear_tid = 0;
     if (self->tid != process->pid) {

@@ -86,7 +86,7 @@ void process_end(struct thread *thread, uint32_t status)
     ipc_process_undo(process->pid);
     struct process *parent = process->vfork_parent;
     if (!parent) {
-        stats_report();
+        stats_report(current_process()->pid, current()->name);
         end_in_table(process->shared, status);
         PAL->process_exit(WAIT_SIGNALED(status) ? 256 + (status & 0x7f) : status >> 8 & 0xff);
     }

@@ -14,7 +14,7 @@
 #include "shim/rewrite/rewrite.h"
 #include "libos/signal/signal.h"
 
-/* ---- The gate: see lock.c ---------------------------------------------------------------------------------------- */
+/* ---- The gate: see lib/mutex.c ---------------------------------------------------------------------------------------- */
 
 /* With all lists' locks held: does any other thread hold a mutex? */
 static bool others_hold(void)
@@ -76,6 +76,11 @@ void process_free(struct process *process)
     process_put(process);
 }
 
+/* What only this picoprocess's other threads and processes had: locks, lists and counts begin anew in the child. */
+static void (*const begin_anew[])(void) = {
+    host_child_reset, futex_fork_child, futex_waitv_fork_child, wait_fork_child, timers_fork_child, spare_fork_child,
+};
+
 /* In the child: `self` is the only thread, its process the only process. */
 static void child_alone(struct thread *self, bool bare)
 {
@@ -113,15 +118,13 @@ static void child_alone(struct thread *self, bool bare)
     process->exiting = PROCESS_STAYS;
     if (UNLIKELY(boot->stats))
         stats_begin();
-    host_child_reset();
+    for (size_t i = 0; i < COUNT_OF(begin_anew); i++)
+        begin_anew[i]();
     if (!self->sequences.size) /* forked by a virtual child: what the host has is its parent's */
         PAL->thread_set(PAL_THREAD_SEQUENCES, 0, 0, 0);
-    futex_fork_child();
-    wait_fork_child();
     mm_fork_child(bare);
     self->tcb->libos[MUTEXES_HELD] = 0;
     files_fork_child(process->files);
-    spare_fork_child();
     fs_fork_child(process->fs);
     signals_fork_child(process);
     for (struct process *next; others; others = next) {

@@ -14,8 +14,6 @@
 #define LOOK_AGAIN_NS 20000000ull
 
 /* private: the pid; offset: start_ns. */
-static const struct file_ops pidfd_ops_here;
-
 /* The file's process, or NULL: it is gone.  Caller holds the table's lock. */
 static struct shared_process *target(const struct file *file)
 {
@@ -32,7 +30,7 @@ static uint32_t pidfd_ready(struct file *file)
     return ended ? POLLIN | POLLRDNORM : 0;
 }
 
-uint64_t pidfd_deadline(struct file *file)
+static uint64_t pidfd_deadline(struct file *file)
 {
     if (pidfd_ready(file))
         return PAL_FOREVER;
@@ -43,17 +41,18 @@ uint64_t pidfd_deadline(struct file *file)
     return told ? PAL_FOREVER : time_now(PAL_CLOCK_MONOTONIC) + LOOK_AGAIN_NS;
 }
 
-static const struct file_ops pidfd_ops_here = {
+static const struct file_ops pidfd_ops = {
     .kind = "anon_inode:[pidfd]",
     .attributes = anonymous_attributes,
     .seek = anonymous_seek,
     .ready = pidfd_ready,
+    .deadline = pidfd_deadline,
+    .ends = true,
 };
-const struct file_ops *const pidfd_ops = &pidfd_ops_here;
 
 int64_t pidfd_new(int pid, uint32_t flags)
 {
-    struct file *file = file_new(&pidfd_ops_here, PAL_NO_HANDLE, O_RDWR | (flags & O_NONBLOCK));
+    struct file *file = file_new(&pidfd_ops, PAL_NO_HANDLE, O_RDWR | (flags & O_NONBLOCK));
     if (!file)
         return -ENOMEM;
     file->private = (uint64_t)pid;
@@ -74,7 +73,7 @@ int64_t pidfd_target(int fd, uint32_t *flags)
     struct file *file = file_get_io(fd);
     if (!file)
         return -EBADF;
-    int64_t pid = file->ops == &pidfd_ops_here ? (int64_t)file->private : -EBADF;
+    int64_t pid = file->ops == &pidfd_ops ? (int64_t)file->private : -EBADF;
     *flags = file->flags;
     if (pid > 0) {
         shared_lock();

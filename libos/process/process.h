@@ -159,8 +159,6 @@ void signal_exception(const struct pal_exception *exception);
 
 int64_t pidfd_new(int pid, uint32_t flags);          /* a descriptor, or -errno */
 int64_t pidfd_target(int fd, uint32_t *flags);       /* pid, or -EBADF, -ESRCH; the file's O_* flags */
-extern const struct file_ops *const pidfd_ops;
-uint64_t pidfd_deadline(struct file *file);
 
 /* ---- exec_prepare.c, exec_commit.c ------------------------------------------------------------------------------- */
 

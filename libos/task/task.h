@@ -82,7 +82,6 @@ struct thread {
     uint64_t fault_trap, fault_error, fault_address; /* of the last fault: later frames show it too, as Linux's do */
     char name[16];
     void *stack;              /* libOS stack's lowest address */
-    guest_t lent;             /* a buffer of this call's: fs/sendfile.h */
     guest_t start_fs;         /* FS base that it begins with */
     struct {
         guest_t address;
