@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """For gdb on a picoprocess:  gdb -x shim/gdb.py -p PID
 
-stepi ends at one of the guest's own instructions: never in a stub, the libOS or the PAL.  Of a rewritten site all that
-its stub stands for (shim/rewrite/rewrite.h) is one step; a system call that traps is one with the instruction behind it, since gdb
+stepi ends at one of the guest's own instructions: never in a trampoline, the libOS or the PAL.  Of a rewritten site all that
+its trampoline stands for (shim/rewrite/rewrite.h) is one step; a system call that traps is one with the instruction behind it, since gdb
 takes the trap's signal for one that came before the step.  The libOS's symbols are loaded, and the signals that the PAL
 works with pass without a word.  Only for debugging: the guest could change all that this reads.
 """
@@ -10,17 +10,17 @@ import os
 
 import gdb
 
-STUB_LONGEST = 64  # instructions
+TRAMPOLINE_LONGEST = 64  # instructions
 
 
 def register(name):
     return int(gdb.parse_and_eval("(unsigned long)$" + name))
 
 
-def in_stub(address):
+def in_trampoline(address):
     count = int(gdb.parse_and_eval("'shim/rewrite/trampoline_pool.c'::count"))
-    size = 0x10000  # AREA_SIZE
-    bases = (int(gdb.parse_and_eval("(unsigned long)'shim/rewrite/trampoline_pool.c'::areas[%d]->base" % i)) for i in range(count))
+    size = 0x10000  # POOL_SIZE
+    bases = (int(gdb.parse_and_eval("(unsigned long)'shim/rewrite/trampoline_pool.c'::pools[%d]->base" % i)) for i in range(count))
     return any(base <= address < base + size for base in bases)
 
 
@@ -32,14 +32,14 @@ def stop_at(address):
 
 
 def after_step():
-    """From a stub through the libOS to where the guest goes on."""
+    """From a trampoline through the libOS to where the guest goes on."""
     entries = [int(gdb.parse_and_eval("(unsigned long)&" + name)) for name in ("shim_syscall_call", "shim_syscall_tail")]
-    for _ in range(STUB_LONGEST):
+    for _ in range(TRAMPOLINE_LONGEST):
         at = register("pc")
         if at in entries:
-            stop_at(register("r11"))  # the guest's own address, or the stub's tail
+            stop_at(register("r11"))  # the guest's own address, or the trampoline's tail
             gdb.execute("continue", to_string=True)
-        elif in_stub(at):
+        elif in_trampoline(at):
             gdb.execute("stepi", to_string=True)
         else:
             break

@@ -93,7 +93,7 @@ static void report_sites(const struct site_statistics *sites)
     for (uint32_t i = 0; i < SITE_REFUSALS; i++)
         report_number(sites->by_refusal[i] - sites_before.by_refusal[i], "sites refused: ", site_refusal_names[i]);
     report_number(sites->faults - sites_before.faults, "arrivals inside a rewritten site", "");
-    report_number(sites->stub_bytes, "bytes of stubs", "");
+    report_number(sites->trampoline_bytes, "bytes of trampolines", "");
 }
 
 /* Warm-up: a site's traps until it has shown that it is used (site_host.patience). */

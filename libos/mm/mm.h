@@ -33,7 +33,8 @@ struct shared_process;
 #define MREMAP_MAYMOVE 1u
 #define MREMAP_FIXED 2u
 #define MREMAP_DONTUNMAP 4u
-/* Of the libOS's own, in vma.flags: what a fork child does with it (madvise(2)); stubs of rewritten call sites. */
+/* Of the libOS's own, in vma.flags: what a fork child does with it (madvise(2)); trampolines of rewritten call sites.
+ * */
 #define VMA_HIDDEN 0x80000000u
 #define VMA_DONTFORK 0x40000000u
 #define VMA_WIPEONFORK 0x20000000u

@@ -281,7 +281,7 @@ out:
 
 /* ---- For other parts of the libOS ---- */
 
-uint64_t mm_stub_area(uint64_t low, uint64_t high, uint64_t size)
+uint64_t mm_trampoline_pool(uint64_t low, uint64_t high, uint64_t size)
 {
     low = MAX(low, PAL_GUEST_BASE);
     high = MIN(high, mm.mmap_base < PAL_GUEST_END ? mm.mmap_base : PAL_GUEST_END);

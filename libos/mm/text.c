@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the call-site rewriter (shim/rewrite/rewrite.h) needs of this process: text that stays as it is for a while, pages that can
- * be written, room for stubs.  All of it under mm.lock.
+ * What the call-site rewriter (shim/rewrite/rewrite.h) needs of this process: text that stays as it is for a while,
+ * pages that can be written, room for trampolines.  All of it under mm.lock.
  */
 #include "libos/process/process.h"
 #include "libos/mm/vma.h"
@@ -47,7 +47,7 @@ static struct site_host host = {
     .text_unpin = mm_unlock,
     .code_writable = code_writable,
     .sync_cores = sync_cores,
-    .stub_area = mm_stub_area,
+    .trampoline_pool = mm_trampoline_pool,
     .alloc = alloc_forever,
     .yield = yield,
     .patience = 16, /* a rewrite costs as much as a dozen traps: a site must show that it is used */

@@ -44,7 +44,7 @@ int64_t mm_place(guest_t address, uint64_t size, uint32_t flags); /* where a map
 int64_t mm_release(guest_t start, guest_t end); /* tree and host; hidden areas stay */
 /* A read-execute area of `size` bytes (a power of two), aligned to it, within [low, high), that the guest's own calls
  * leave alone, for the stubs of rewritten call sites; mm_reset drops it with the rest.  0: no room. */
-uint64_t mm_stub_area(uint64_t low, uint64_t high, uint64_t size);
+uint64_t mm_trampoline_pool(uint64_t low, uint64_t high, uint64_t size);
 bool mm_range_hidden(guest_t start, guest_t end); /* some of it is the libOS's own */
 uint64_t mm_limit(uint32_t resource); /* a soft limit: to be asked without mm.lock, which lies further in */
 

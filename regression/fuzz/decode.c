@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fuzz-decode FILE...: the decoder and relocator against a disassembler, over all executable sections.
+ * fuzz-decode FILE...: the decoder and trampoline builder against a disassembler, over all executable sections.
  *
  * For each instruction that the disassembler knows, the length must agree, or ours must refuse.  Each movable one is
  * relocated to several distances and disassembled there: same instruction, same operands, same absolute targets.

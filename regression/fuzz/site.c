@@ -104,7 +104,7 @@ static void sync_cores(void)
         fail("membarrier", (uint64_t)errno, 0);
 }
 
-static uint64_t stub_area(uint64_t low, uint64_t high, uint64_t size)
+static uint64_t trampoline_pool(uint64_t low, uint64_t high, uint64_t size)
 {
     if (low < text_end)
         low = text_end;
@@ -130,7 +130,7 @@ static void yield(void)
 
 static struct site_host host = {
     .text_pin = text_pin, .text_unpin = text_unpin, .code_writable = code_writable, .sync_cores = sync_cores,
-    .stub_area = stub_area, .alloc = alloc, .yield = yield,
+    .trampoline_pool = trampoline_pool, .alloc = alloc, .yield = yield,
 };
 
 /* ---- Handlers ---------------------------------------------------------------------------------------------------- */
@@ -188,7 +188,7 @@ static void on_interrupt(int number, siginfo_t *info, void *context)
     if (guest == rip)
         return;
     if (guest < TEXT_BASE || guest >= text_end)
-        fail("a stub stands for", rip, guest);
+        fail("a trampoline stands for", rip, guest);
     mapped++;
     if (chance(&handler_seed) & 3)
         r[REG_RIP] = (greg_t)guest;
@@ -408,8 +408,8 @@ static void report(uint64_t calls)
     for (int i = 1; i < SITE_REFUSALS; i++)
         if (s.by_refusal[i])
             printf(", refused (%s) %lu", site_refusal_names[i], s.by_refusal[i]);
-    printf("; second way %lu; areas %lu, stubs %lu bytes; calls %lu, traps %lu, faults %lu, signals in stubs %lu\n",
-           s.second, s.areas, s.stub_bytes, calls, atomic_load(&traps), atomic_load(&faults), atomic_load(&mapped));
+    printf("; second way %lu; pools %lu, trampolines %lu bytes; calls %lu, traps %lu, faults %lu, signals in trampolines %lu\n",
+           s.second, s.pools, s.trampoline_bytes, calls, atomic_load(&traps), atomic_load(&faults), atomic_load(&mapped));
 }
 
 /* Restored text has the program's bytes, runs, and can be rewritten again; unmapped text leaves nothing behind. */
@@ -424,8 +424,8 @@ static void test_forget(const uint8_t *original)
         run_site(i);
     site_forget(TEXT_BASE, text_end, false);
     site_statistics(&s);
-    if (s.stub_bytes)
-        fail("stubs left", s.stub_bytes, 0);
+    if (s.trampoline_bytes)
+        fail("trampolines left", s.trampoline_bytes, 0);
 }
 
 int main(int argc, char **argv)

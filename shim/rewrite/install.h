@@ -11,9 +11,9 @@ enum site_refusal install_site(const struct site_host *host, struct text_window 
                                struct site_statistics *statistics);
 
 /* Puts the program's own bytes back.  False: there are none, or the host doesn't let it. */
-bool install_undo(const struct site_host *host, struct record *record);
+bool install_undo(const struct site_host *host, struct site *site);
 
-/* The site's addresses no longer lead to its record. */
-void install_unmap(const struct site_host *host, const struct record *record);
+/* The site's addresses no longer lead to its site. */
+void install_unmap(const struct site_host *host, const struct site *site);
 
 #endif

@@ -18,7 +18,7 @@
 #define NEAR_JUMPS 4096  /* how far around a site 32-bit branches are looked for */
 #define SYSCALL_SIZE 2
 #define SHORT_REACH 127
-/* A stub's address is free to choose in its low 16 bits; above, areas must be where it takes them. */
+/* A trampoline's address is free to choose in its low 16 bits; above, pools must be where it takes them. */
 #define HARD_BYTES 0x0c
 
 /* The order of preference: nothing that could be jumped into; then what faults there; then what is hard to place. */

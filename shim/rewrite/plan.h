@@ -4,8 +4,9 @@
  *
  * Nobody can know every address that a program jumps to, so no plan relies on knowing: each is safe wherever control
  * arrives.  Either the bytes replaced hold one instruction, or none; or every instruction boundary inside the jump will
- * hold a byte that traps (trap_bytes: the stub's address is chosen so), and the fault handler sends whoever arrives
- * there to that instruction's copy in the stub.  Looking for branches only keeps that from being the common way.
+ * hold a byte that traps (trap_bytes: the trampoline's address is chosen so), and the fault handler sends whoever
+ * arrives there to that instruction's copy in the trampoline.  Looking for branches only keeps that from being the
+ * common way.
  */
 #ifndef SHIM_PLAN_H
 #define SHIM_PLAN_H
@@ -30,7 +31,7 @@ enum site_refusal {
     SITE_REFUSED_TEXT,      /* not a private, file-backed, read-only mapping; or no syscall instruction */
     SITE_REFUSED_UNKNOWN,   /* instructions around that can't be told or can't be moved */
     SITE_REFUSED_ENTERED,   /* a branch goes to them */
-    SITE_REFUSED_ROOM,      /* no place for a stub */
+    SITE_REFUSED_ROOM,      /* no place for a trampoline */
     SITE_REFUSED_HOST,      /* the host doesn't let text be changed */
     SITE_REFUSALS
 };
@@ -42,7 +43,7 @@ struct plan {
     uint8_t trap_bytes;          /* bit i: byte i of the jump's displacement begins an instruction */
     uint8_t before, after;       /* how many instructions are absorbed on either side */
     int8_t patch;                /* where the jump goes; here and below: offsets from the syscall instruction */
-    int8_t resume;               /* where the guest goes on after the stub; 0: the last absorbed never goes on */
+    int8_t resume;               /* where the guest goes on after the trampoline; 0: the last absorbed never goes on */
     int16_t hole;                /* SITE_HOLE: the padding that takes the jump, five bytes */
     struct { int8_t offset; uint8_t size; } insns[PLAN_INSNS]; /* those before, then those after */
 };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* When a site is rewritten, how one is found, how it is forgotten.  site.h has the rules. */
+/* When a site is rewritten, how one is found, how it is forgotten.  rewrite.h has the rules. */
 #include "shim/rewrite/rewrite.h"
 #include "shim/rewrite/trampoline_pool.h"
 #include "shim/rewrite/install.h"
@@ -120,7 +120,7 @@ static bool is_rare_sigreturn(const struct text_window *text, uint64_t traps)
 void site_rewrite(uint64_t after)
 {
     struct text_window text = {.syscall = after - SYSCALL_SIZE};
-    struct record record;
+    struct site site;
     uint64_t traps = tried_count(text.syscall);
     if (traps == 0 || traps < host->patience)
         return;
@@ -136,7 +136,7 @@ void site_rewrite(uint64_t after)
     if (!is_rare_sigreturn(&text, traps) && try_lock()) {
         text.all = (const uint8_t *)text.start;
         bool final = install_site(host, &text, &statistics) != SITE_REFUSED_NOT ||
-                     (record_find(text.syscall, &record) && record.second);
+                     (site_table_find(text.syscall, &site) && site.second);
         tried_set(text.syscall, final ? TRIED_NEVER : 0);
         site_unlock();
     }
@@ -147,50 +147,50 @@ void site_rewrite(uint64_t after)
 
 uint64_t site_resume(uint64_t guest)
 {
-    struct record record;
-    if (!record_find(guest, &record))
+    struct site site;
+    if (!site_table_find(guest, &site))
         return guest;
-    for (uint32_t i = 0; i < record.point_count; i++)
-        if (record.syscall + (uint64_t)(int64_t)record.points[i].guest == guest)
-            return record.stub + record.points[i].stub;
+    for (uint32_t i = 0; i < site.point_count; i++)
+        if (site.syscall + (uint64_t)(int64_t)site.points[i].guest == guest)
+            return site.trampoline + site.points[i].trampoline;
     return guest;
 }
 
 uint64_t site_guest(uint64_t address)
 {
-    struct record record;
-    uint16_t owner = area_owner(address);
+    struct site site;
+    uint16_t owner = pool_owner(address);
     if (owner == 0)
-        return record_find(address, &record) && record.hole == address ? record.syscall : address;
-    if (!record_read(owner, &record))
+        return site_table_find(address, &site) && site.hole == address ? site.syscall : address;
+    if (!site_table_read(owner, &site))
         return address;
     uint64_t guest = address;
-    for (uint32_t i = 0; i < record.point_count; i++)
-        if (record.stub + record.points[i].stub <= address)
-            guest = record.syscall + (uint64_t)(int64_t)record.points[i].guest;
+    for (uint32_t i = 0; i < site.point_count; i++)
+        if (site.trampoline + site.points[i].trampoline <= address)
+            guest = site.syscall + (uint64_t)(int64_t)site.points[i].guest;
     return guest;
 }
 
 bool site_between(uint64_t address)
 {
-    struct record record;
-    uint16_t owner = area_owner(address);
+    struct site site;
+    uint16_t owner = pool_owner(address);
     if (owner == 0)
-        return record_find(address, &record) && record.hole == address;
-    if (!record_read(owner, &record))
+        return site_table_find(address, &site) && site.hole == address;
+    if (!site_table_read(owner, &site))
         return false;
-    for (uint32_t i = 0; i < record.point_count; i++)
-        if (record.stub + record.points[i].stub == address)
-            return address == record.stub;
+    for (uint32_t i = 0; i < site.point_count; i++)
+        if (site.trampoline + site.points[i].trampoline == address)
+            return address == site.trampoline;
     return true;
 }
 
 uint64_t site_fault(uint64_t rip)
 {
-    uint64_t stub = site_resume(rip);
-    if (stub != rip) {
+    uint64_t trampoline = site_resume(rip);
+    if (trampoline != rip) {
         __atomic_fetch_add(&statistics.faults, 1, __ATOMIC_RELAXED);
-        return stub;
+        return trampoline;
     }
     for (uint32_t i = 0; i < RESTORED; i++)
         if (restored[i].address == rip && restored[i].retries &&
@@ -201,34 +201,34 @@ uint64_t site_fault(uint64_t rip)
 
 /* ---- Forgetting -------------------------------------------------------------------------------------------------- */
 
-static void note_restored(const struct record *record)
+static void note_restored(const struct site *site)
 {
-    for (uint32_t i = 0; i < record->point_count; i++) {
+    for (uint32_t i = 0; i < site->point_count; i++) {
         uint32_t next = restored_next++ % RESTORED;
         restored[next].retries = 0;
-        restored[next].address = record->syscall + (uint64_t)(int64_t)record->points[i].guest;
+        restored[next].address = site->syscall + (uint64_t)(int64_t)site->points[i].guest;
         __atomic_store_n(&restored[next].retries, RESTORED_RETRIES, __ATOMIC_RELEASE);
     }
 }
 
-static void forget(struct record *record, bool text_stays)
+static void forget(struct site *site, bool text_stays)
 {
-    if (text_stays && record->retired)
+    if (text_stays && site->retired)
         return;
-    if (text_stays && install_undo(host, record))
-        note_restored(record);
-    if (!record->retired)
-        install_unmap(host, record);
+    if (text_stays && install_undo(host, site))
+        note_restored(site);
+    if (!site->retired)
+        install_unmap(host, site);
     if (text_stays) {
-        record_write_begin(record);
-        record->retired = true;
-        record->patch_count = 0;
-        record->hole = 0;
-        record_write_end(record);
+        site_table_write_begin(site);
+        site->retired = true;
+        site->patch_count = 0;
+        site->hole = 0;
+        site_table_write_end(site);
         return;
     }
-    area_release(record->stub, record->stub_size);
-    record_free(record);
+    pool_release(site->trampoline, site->trampoline_size);
+    site_table_free(site);
 }
 
 uint32_t site_epoch(void)
@@ -243,12 +243,12 @@ void site_forget(uint64_t start, uint64_t end, bool text_stays)
         return;
     site_lock();
     tried_forget(start, end);
-    for (uint32_t i = 1; i < record_limit(); i++) {
-        struct record *record = record_at(i);
-        bool touched = record && ((record->start < end && start < record->end) ||
-                                  (record->hole && record->hole < end && start < record->hole + JUMP_SIZE));
+    for (uint32_t i = 1; i < site_table_limit(); i++) {
+        struct site *site = site_table_at(i);
+        bool touched = site && ((site->start < end && start < site->end) ||
+                                  (site->hole && site->hole < end && start < site->hole + JUMP_SIZE));
         if (touched)
-            forget(record, text_stays);
+            forget(site, text_stays);
     }
     site_unlock();
 }
@@ -257,17 +257,17 @@ void site_forget_all(void)
 {
     epoch++;
     locked = 0;
-    record_forget_all();
-    area_forget_all();
+    site_table_forget_all();
+    pool_forget_all();
     tried_forget(0, UINT64_MAX);
 }
 
 void site_statistics(struct site_statistics *out)
 {
     *out = statistics;
-    out->areas = area_count();
-    out->stub_bytes = 0;
-    for (uint32_t i = 1; i < record_limit(); i++)
-        if (record_at(i))
-            out->stub_bytes += record_at(i)->stub_size;
+    out->pools = pool_count();
+    out->trampoline_bytes = 0;
+    for (uint32_t i = 1; i < site_table_limit(); i++)
+        if (site_table_at(i))
+            out->trampoline_bytes += site_table_at(i)->trampoline_size;
 }

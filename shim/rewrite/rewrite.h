@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Call-site rewriting: after a syscall instruction has trapped, its site is changed to jump to a stub, which enters the
- * libOS as a function call.
+ * Call-site rewriting: after a syscall instruction has trapped, its site is changed to jump to a trampoline, which
+ * enters the libOS as a function call.
  *
- * A stub ends at site_host.entry with R11 = guest address after the syscall instruction, or at entry_tail with R11 = the
- * stub's tail, behind four bytes that tell how far that address is from there; EAX = the number, RCX undefined, all else
- * (flags, stack, vectors) the guest's.  The entry sets RCX = that address, R11 = RFLAGS, and goes on at the former R11.
+ * A trampoline ends at site_host.entry with R11 = guest address after the syscall instruction, or at entry_tail with
+ * R11 = the trampoline's tail, behind four bytes that tell how far that address is from there; EAX = the number, RCX
+ * undefined, all else (flags, stack, vectors) the guest's.  The entry sets RCX = that address, R11 = RFLAGS, and goes
+ * on at the former R11.
  *
  * What the caller must do:
  *  - after a trap: site_rewrite(address after the instruction), on the libOS's stack (about 8 KiB of it are used);
@@ -17,8 +18,8 @@
  * Lookups take no lock and may be called anywhere, also in upcalls.  Lock order: what text_pin takes, then the
  * sites' own.
  */
-#ifndef SHIM_SITE_H
-#define SHIM_SITE_H
+#ifndef SHIM_REWRITE_H
+#define SHIM_REWRITE_H
 
 #include "shim/rewrite/plan.h"
 
@@ -28,15 +29,15 @@ struct site_host {
      * last page. */
     int (*text_pin)(uint64_t address, uint64_t *start, uint64_t *end);
     void (*text_unpin)(void);
-    /* Makes pages of text or of a stub area read-write-execute, or read-execute again.  Threads may be executing them.
-     * Called with the text pinned. */
+    /* Makes pages of text or of a trampoline pool read-write-execute, or read-execute again.  Threads may be
+     * executing them.  Called with the text pinned. */
     int64_t (*code_writable)(uint64_t page, uint64_t size, int on);
     /* When it returns, every other thread of the process has executed a serialising instruction.  May do nothing while
      * there is one thread. */
     void (*sync_cores)(void);
     /* A fresh read-execute private mapping of `size` bytes, aligned to size, within [low, high), or 0.  It lives until
      * exec, and guest mappings never replace it.  Called with the text pinned. */
-    uint64_t (*stub_area)(uint64_t low, uint64_t high, uint64_t size);
+    uint64_t (*trampoline_pool)(uint64_t low, uint64_t high, uint64_t size);
     void *(*alloc)(uint64_t size); /* zeroed; never freed; NULL: none left */
     void (*yield)(void);
     uint64_t entry, entry_tail;
@@ -48,16 +49,16 @@ void site_init(const struct site_host *host); /* keeps the pointer */
 /* `after`: RIP after a syscall instruction that trapped.  Cheap where the site is known not to be rewritable. */
 void site_rewrite(uint64_t after);
 
-/* Where to go on when the guest is to go on at `guest`: mostly there; the stub, where the site's bytes were
+/* Where to go on when the guest is to go on at `guest`: mostly there; the trampoline, where the site's bytes were
  * replaced. */
 uint64_t site_resume(uint64_t guest);
 
-/* The guest address that an interrupted `address` stands for; `address` itself where it is no stub.  Between a stub's
- * start and the entry, R11 may be something else; all else is exact. */
+/* The guest address that an interrupted `address` stands for; `address` itself where it is no trampoline.  Between a
+ * trampoline's start and the entry, R11 may be something else; all else is exact. */
 uint64_t site_guest(uint64_t address);
 
-/* Single-stepping came to `address` without a step of the guest's own: inside a stub where no instruction of the guest
- * begins, or at its start, or at a jump in padding.  Go on there. */
+/* Single-stepping came to `address` without a step of the guest's own: inside a trampoline where no instruction of
+ * the guest begins, or at its start, or at a jump in padding.  Go on there. */
 bool site_between(uint64_t address);
 
 /* Where to go on after a fault at `rip` that rewriting caused, or 0: the fault is the guest's. */
@@ -66,7 +67,7 @@ uint64_t site_fault(uint64_t rip);
 /* [start, end) loses its sites.  restore: the text stays, so the program's own bytes are put back first (the caller has
  * the text pinned); else it is about to go. */
 void site_forget(uint64_t start, uint64_t end, bool restore);
-/* The address space is gone, stub areas and all, and the caller is the only thread. */
+/* The address space is gone, trampoline pools and all, and the caller is the only thread. */
 void site_forget_all(void);
 
 /* Moves with each of these.  While it stays, and in a fork's child that has the same,
@@ -80,9 +81,9 @@ struct site_statistics {
     uint64_t by_kind[SITE_KINDS];       /* [SITE_TRAP]: refused */
     uint64_t by_refusal[SITE_REFUSALS]; /* a site may be refused again after a while */
     uint64_t warming;                   /* traps that were waited for: site_host.patience */
-    uint64_t faults;                    /* arrivals inside a rewritten site, sent to the stub */
+    uint64_t faults;                    /* arrivals inside a rewritten site, sent to the trampoline */
     uint64_t second;                    /* sites that got a way in for those who jump onto the syscall instruction */
-    uint64_t stub_bytes, areas;
+    uint64_t trampoline_bytes, pools;
 };
 void site_statistics(struct site_statistics *out);
 extern const char *const site_kind_names[SITE_KINDS];

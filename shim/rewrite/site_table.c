@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The store of records and the hash table in front of it. */
+/* The store of sites and the hash table in front of it. */
 #include "shim/rewrite/site_table.h"
 
 #include <stddef.h>
@@ -7,69 +7,69 @@
 #define CHUNK 64u
 #define CHUNKS 512u
 #define FIRST_SLOTS 128u
-#define READ_TRIES 1000 /* a writer is a handful of instructions; a record that never settles has no key */
+#define READ_TRIES 1000 /* a writer is a handful of instructions; a site that never settles has no key */
 
-/* Keys stay when their record goes, so that probing never misses: a larger table sheds them. */
+/* Keys stay when their site goes, so that probing never misses: a larger table sheds them. */
 struct slot { uint64_t address; uint16_t index; };
 struct table {
     uint32_t slots, used;
     struct slot slot[];
 };
 
-static struct record *chunks[CHUNKS];
+static struct site *chunks[CHUNKS];
 static uint32_t limit = 1; /* read without lock */
 static uint32_t free_count;
 static struct table *table; /* read without lock */
 
-struct record *record_at(uint32_t index)
+struct site *site_table_at(uint32_t index)
 {
-    struct record *record = &chunks[index / CHUNK][index % CHUNK];
-    return record->index ? record : NULL;
+    struct site *site = &chunks[index / CHUNK][index % CHUNK];
+    return site->index ? site : NULL;
 }
 
-uint32_t record_limit(void)
+uint32_t site_table_limit(void)
 {
     return limit;
 }
 
-void record_write_begin(struct record *record)
+void site_table_write_begin(struct site *site)
 {
-    __atomic_store_n(&record->version, record->version + 1, __ATOMIC_RELAXED);
+    __atomic_store_n(&site->version, site->version + 1, __ATOMIC_RELAXED);
     __atomic_thread_fence(__ATOMIC_RELEASE);
 }
 
-void record_write_end(struct record *record)
+void site_table_write_end(struct site *site)
 {
-    __atomic_store_n(&record->version, record->version + 1, __ATOMIC_RELEASE);
+    __atomic_store_n(&site->version, site->version + 1, __ATOMIC_RELEASE);
 }
 
-struct record *record_new(const struct site_host *host)
+struct site *site_table_new(const struct site_host *host)
 {
     for (uint32_t i = 1; free_count && i < limit; i++) {
-        struct record *record = &chunks[i / CHUNK][i % CHUNK];
-        if (record->index == 0) {
-            record->index = (uint16_t)i;
+        struct site *site = &chunks[i / CHUNK][i % CHUNK];
+        if (site->index == 0) {
+            site->index = (uint16_t)i;
             free_count--;
-            return record;
+            return site;
         }
     }
     if (limit == CHUNK * CHUNKS)
         return NULL;
-    if (!chunks[limit / CHUNK] && !(chunks[limit / CHUNK] = host->alloc(CHUNK * sizeof(struct record))))
+    if (!chunks[limit / CHUNK] && !(chunks[limit / CHUNK] = host->alloc(CHUNK * sizeof(struct site))))
         return NULL;
-    struct record *record = &chunks[limit / CHUNK][limit % CHUNK];
-    record->index = (uint16_t)limit;
+    struct site *site = &chunks[limit / CHUNK][limit % CHUNK];
+    site->index = (uint16_t)limit;
     __atomic_store_n(&limit, limit + 1, __ATOMIC_RELEASE);
-    return record;
+    return site;
 }
 
-void record_free(struct record *record)
+void site_table_free(struct site *site)
 {
-    record_write_begin(record);
-    record->index = 0;
-    record->point_count = record->patch_count = 0;
-    record->retired = record->second = false;
-    record_write_end(record);
+    site_table_write_begin(site);
+    site->index = 0;
+    site->point_count = site->patch_count = 0;
+    site->retired = site->second = false;
+    site_table_write_end(site);
     free_count++;
 }
 
@@ -117,7 +117,7 @@ static bool grow(const struct site_host *host)
     return true;
 }
 
-bool record_key(const struct site_host *host, uint64_t address, uint16_t index)
+bool site_table_key(const struct site_host *host, uint64_t address, uint16_t index)
 {
     if (index && (!table || table->used * 4 >= table->slots * 3) && !grow(host))
         return false;
@@ -126,35 +126,35 @@ bool record_key(const struct site_host *host, uint64_t address, uint16_t index)
     return true;
 }
 
-bool record_read(uint16_t index, struct record *out)
+bool site_table_read(uint16_t index, struct site *out)
 {
     if (index == 0 || index >= __atomic_load_n(&limit, __ATOMIC_ACQUIRE))
         return false;
-    const struct record *record = &chunks[index / CHUNK][index % CHUNK];
+    const struct site *site = &chunks[index / CHUNK][index % CHUNK];
     for (int i = 0; i < READ_TRIES; i++) {
-        uint32_t version = __atomic_load_n(&record->version, __ATOMIC_ACQUIRE);
-        *out = *(const volatile struct record *)record;
+        uint32_t version = __atomic_load_n(&site->version, __ATOMIC_ACQUIRE);
+        *out = *(const volatile struct site *)site;
         __atomic_thread_fence(__ATOMIC_ACQUIRE);
-        if (!(version & 1) && __atomic_load_n(&record->version, __ATOMIC_RELAXED) == version)
+        if (!(version & 1) && __atomic_load_n(&site->version, __ATOMIC_RELAXED) == version)
             return out->index == index;
         __builtin_ia32_pause();
     }
     return false;
 }
 
-bool record_find(uint64_t address, struct record *out)
+bool site_table_find(uint64_t address, struct site *out)
 {
     struct table *t = __atomic_load_n(&table, __ATOMIC_ACQUIRE);
-    return t && address && record_read(__atomic_load_n(&slot_of(t, address)->index, __ATOMIC_ACQUIRE), out);
+    return t && address && site_table_read(__atomic_load_n(&slot_of(t, address)->index, __ATOMIC_ACQUIRE), out);
 }
 
-void record_forget_all(void)
+void site_table_forget_all(void)
 {
     for (uint32_t i = 1; i < limit; i++)
-        if (record_at(i))
-            record_free(record_at(i));
+        if (site_table_at(i))
+            site_table_free(site_table_at(i));
     for (uint32_t i = 0; table && i < table->slots; i++)
-        if (table->slot[i].address) /* see area_forget_all */
+        if (table->slot[i].address) /* see pool_forget_all */
             table->slot[i] = (struct slot){0};
     if (table)
         table->used = 0;

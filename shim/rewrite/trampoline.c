@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A stub:
+ * A trampoline:
  *
  *         [absorbed instructions that stood before the syscall]
  *         lea   tail(%rip), %r11           where the entry returns to
@@ -72,7 +72,7 @@ bool jump_encode(uint64_t from, uint64_t to, uint8_t out[JUMP_SIZE])
     return fits(relative);
 }
 
-uint32_t stub_size(const struct plan *plan)
+uint32_t trampoline_size(const struct plan *plan)
 {
     uint32_t size = 7 + 6 + 4 + JUMP_SIZE;
     for (uint32_t i = 0; i < (uint32_t)plan->before + plan->after; i++)
@@ -84,12 +84,12 @@ struct builder {
     const struct plan *plan;
     const struct text_window *text;
     uint64_t address;
-    struct stub *stub;
+    struct trampoline *trampoline;
 };
 
 static void point(struct builder *b, int guest)
 {
-    b->stub->points[b->stub->count++] = (struct stub_point){(uint8_t)b->stub->size, (int8_t)guest};
+    b->trampoline->points[b->trampoline->count++] = (struct trampoline_point){(uint8_t)b->trampoline->size, (int8_t)guest};
 }
 
 static bool absorb(struct builder *b, uint32_t index)
@@ -101,25 +101,25 @@ static bool absorb(struct builder *b, uint32_t index)
     if (!insn_decode(bytes, b->plan->insns[index].size, &insn))
         return false;
     uint32_t size = insn_relocate(&insn, bytes, b->text->syscall + (uint64_t)(int64_t)offset,
-                                  b->address + b->stub->size, b->stub->bytes + b->stub->size);
-    b->stub->size += size;
+                                  b->address + b->trampoline->size, b->trampoline->bytes + b->trampoline->size);
+    b->trampoline->size += size;
     return size != 0;
 }
 
 /* An instruction of `size` bytes whose last four are the distance to target. */
 static bool rip_form(struct builder *b, uint32_t opcode, uint32_t opcode_size, uint64_t target)
 {
-    uint8_t *out = b->stub->bytes + b->stub->size;
+    uint8_t *out = b->trampoline->bytes + b->trampoline->size;
     for (uint32_t i = 0; i < opcode_size; i++)
         out[i] = (uint8_t)(opcode >> (8 * i));
-    b->stub->size += opcode_size + 4;
-    int64_t relative = (int64_t)(target - (b->address + b->stub->size));
+    b->trampoline->size += opcode_size + 4;
+    int64_t relative = (int64_t)(target - (b->address + b->trampoline->size));
     put32(out + opcode_size, relative);
     return fits(relative);
 }
 
-bool stub_build(const struct plan *plan, const struct text_window *text, uint64_t address, uint64_t slot,
-                struct stub *out)
+bool trampoline_build(const struct plan *plan, const struct text_window *text, uint64_t address, uint64_t slot,
+                struct trampoline *out)
 {
     struct builder b = {plan, text, address, out};
     bool ok = true;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Makes an instruction do at one address what it did at another, and writes the stubs around such instructions. */
-#ifndef SHIM_RELOCATE_H
-#define SHIM_RELOCATE_H
+/* Makes an instruction do at one address what it did at another, and writes the trampolines around such instructions.
+ * */
+#ifndef SHIM_TRAMPOLINE_H
+#define SHIM_TRAMPOLINE_H
 
 #include "shim/rewrite/decode.h"
 #include "shim/rewrite/plan.h"
@@ -16,24 +17,26 @@ uint32_t insn_relocate(const struct insn *insn, const uint8_t *bytes, uint64_t f
 /* jmp rel32 at `from`; false if out of reach. */
 bool jump_encode(uint64_t from, uint64_t to, uint8_t out[JUMP_SIZE]);
 
-/* Where in a stub stands which guest instruction. */
-struct stub_point { uint8_t stub; int8_t guest; }; /* offsets from the stub's start; from the syscall instruction */
+/* Where in a trampoline stands which guest instruction. */
+/* Offsets from the trampoline's start, and from the syscall instruction. */
+struct trampoline_point { uint8_t trampoline; int8_t guest; };
 
-#define STUB_POINTS 12
-#define STUB_SIZE_MAX 160
+#define TRAMPOLINE_POINTS 12
+#define TRAMPOLINE_SIZE_MAX 160
 
-struct stub {
+struct trampoline {
     uint32_t size;
     uint8_t count;
-    struct stub_point points[STUB_POINTS]; /* ascending; a stub address belongs to the last point not above it */
-    uint8_t bytes[STUB_SIZE_MAX];
+    /* Ascending; a trampoline address belongs to the last point not above it. */
+    struct trampoline_point points[TRAMPOLINE_POINTS];
+    uint8_t bytes[TRAMPOLINE_SIZE_MAX];
 };
 
-/* An upper bound of a stub's size. */
-uint32_t stub_size(const struct plan *plan);
-/* The stub for `plan` at `address`.  `slot` holds the address of the entry that stubs jump through, and SLOT_TAIL bytes
- * on, that of those with a tail.  False where a part of it is out of reach. */
-bool stub_build(const struct plan *plan, const struct text_window *text, uint64_t address, uint64_t slot,
-                struct stub *out);
+/* An upper bound of a trampoline's size. */
+uint32_t trampoline_size(const struct plan *plan);
+/* The trampoline for `plan` at `address`.  `slot` holds the address of the entry that trampolines jump through, and
+ * SLOT_TAIL bytes on, that of those with a tail.  False where a part of it is out of reach. */
+bool trampoline_build(const struct plan *plan, const struct text_window *text, uint64_t address, uint64_t slot,
+                struct trampoline *out);
 
 #endif
