@@ -98,7 +98,6 @@ static void find_facts(struct pal_boot *boot, const struct facts *facts, uint64_
     boot->shared_size = shared_size;
     boot->cpu_count = count_processors();
     boot->host_process = process;
-    vdso_init(facts->value[AT_SYSINFO_EHDR]);
     boot->clock_gettime = vdso_symbol("__vdso_clock_gettime");
     boot->gettimeofday = vdso_symbol("__vdso_gettimeofday");
     boot->time = vdso_symbol("__vdso_time");
@@ -243,6 +242,7 @@ void linux_start(const uint64_t *stack)
     if (!(facts.value[AT_HWCAP2] & HWCAP2_FSGSBASE))
         die(LINUX_EXIT_BROKEN, "this processor or kernel has no FSGSBASE instructions (Linux 5.9 or later has)", 0, 0);
     unmap_launcher(&facts);
+    vdso_init(facts.value[AT_SYSINFO_EHDR]); /* first: it may lie where the arena or the segment is to be */
     uint64_t shared_size = map_shared();
     map_arena();
     linux_start_generation = shared->generation;
