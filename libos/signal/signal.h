@@ -151,6 +151,7 @@ bool frame_push(struct frame *frame, const struct sigaction *action, const struc
 /* A timer's signal leaves the queue: fills in the overrun and arms it again.  Caller holds process->lock.  False: the
  * timer has been deleted or set anew since; as on Linux since 6.13 nobody gets that signal. */
 bool timer_delivered(struct process *process, struct siginfo *info);
+void signal_came_from_outside(void); /* from another picoprocess; caller holds no lock */
 void timers_exec(struct process *process); /* those of timer_create go, setitimer's stay */
 void timers_free(struct process *process);
 void timers_fork_child(void);

@@ -88,8 +88,10 @@ int64_t signal_send_remote(int pid, int tid, const struct siginfo *info)
         result = 0;
     }
     process_target_unlock();
-    if (!target.zombie && target.host)
-        PAL->process_interrupt(target.host, kill);
+    if (!target.zombie && target.host && kill)
+        PAL->process_interrupt(target.host, 1);
+    else if (!target.zombie)
+        process_notify(target.slot); /* should the slot be another's by now, that one looks in vain */
     if (kill && !target.zombie)
         process_hooks->killed(pid);
     return result;
@@ -110,8 +112,8 @@ void signal_interrupt_remote(int pid)
     if (!process_target_lock(pid, &target))
         return;
     process_target_unlock();
-    if (!target.zombie && target.host)
-        PAL->process_interrupt(target.host, 0);
+    if (!target.zombie)
+        process_notify(target.slot);
 }
 
 int64_t signal_send_process(int pid, const struct siginfo *info)
@@ -156,7 +158,7 @@ static bool receive_one(struct process *process)
 static void receive(struct process *process)
 {
     while (receive_one(process))
-        ;
+        signal_came_from_outside();
 }
 
 /* Empties the inboxes of this picoprocess's processes: almost always there is one, and it is empty. */

@@ -6,11 +6,13 @@
  * As on Linux an interval timer is armed again when its signal is taken, not when it is sent: however short the
  * interval, a guest that does not take signals causes no work.  What was missed meanwhile is the overrun count.
  */
+#include "libos/task/table.h"
 #include "libos/signal/timers.h"
 
 #define IGNORED_FLOOR_NS 1000000ull /* least interval of a timer whose signal nobody takes */
 #define CPU_POLL_NS 1000000ull
 #define SOON_NS 15000ull            /* no thread is woken sooner than that */
+#define BELL_AFTER 16u              /* signals from other picoprocesses */
 #define HELPER_STACK_SIZE 16384u
 
 struct mutex timers_lock;
@@ -18,7 +20,6 @@ static struct hash timers;                      /* by number; those of all proce
 static struct heap waiting[PAL_CLOCK_TAI + 1]; /* by expiry: those that is_waiting is true of, by their base */
 static uint64_t generations;
 static uint64_t sleeping_until; /* of the helper */
-static uint32_t changed;        /* the helper's word */
 static bool helper_runs;
 static void *helper_stack;
 static struct pal_tcb *helper_block;
@@ -204,20 +205,26 @@ static bool next_due(struct expiry *out, uint64_t *deadline)
     return false;
 }
 
+/* It also answers the bell: whoever in another picoprocess wants a thread of this one interrupted wakes the helper, which
+ * may interrupt it, by a word in the shared segment.  A host call with that power over others is not admitted; without a
+ * helper the monitor is asked. */
 static void helper(void *argument)
 {
-    (void)argument;
+    struct shared_process *slot = argument;
+    atomic_set(&slot->bell_heard, 1u);
     for (;;) {
         struct expiry expiry;
         uint64_t deadline;
+        uint32_t seen = atomic_get(&slot->bell); /* before anything is looked at: no ring is missed */
+        if (atomic_swap(&slot->bell_rung, 0u))
+            signal_forward_interrupt();
         mutex_lock(&timers_lock);
         bool due = next_due(&expiry, &deadline);
-        uint32_t seen = atomic_get(&changed);
         sleeping_until = due ? 0 : deadline;
         mutex_unlock(&timers_lock);
         if (due) {
             post(&expiry);
-        } else if (PAL->wait((uint64_t)(uintptr_t)&changed, seen, deadline, 0) == -EINTR) {
+        } else if (PAL->wait((uint64_t)(uintptr_t)&slot->bell, seen, deadline, 1) == -EINTR) {
             atomic_set(&tcb()->interrupted, 0u);
             signal_forward_interrupt();
         }
@@ -236,14 +243,12 @@ static int64_t start_helper(void)
         helper_block = alloc(sizeof(*helper_block));
     if (!helper_stack || !helper_block)
         return -ENOMEM;
-    struct process *process = current_process();
-    while (process->vfork_parent)
-        process = process->vfork_parent;
+    struct process *process = process_real();
     helper_thread = (struct thread){.process = process, .tcb = helper_block, .blocked = ~0ull};
     memset(helper_block, 0, sizeof(*helper_block));
     helper_block->libos_stack = (uint64_t)(uintptr_t)helper_stack + HELPER_STACK_SIZE;
     helper_block->libos[0] = (uint64_t)(uintptr_t)&helper_thread;
-    int64_t error = PAL->thread_create(helper_block, helper, NULL, &id);
+    int64_t error = PAL->thread_create(helper_block, helper, process->shared, &id);
     helper_runs = error >= 0;
     return MIN(error, 0);
 }
@@ -253,8 +258,9 @@ static void hurry(const struct timer *timer)
 {
     if (is_waiting(timer) && wake_time(timer) < sleeping_until) {
         sleeping_until = 0;
-        atomic_add(&changed, 1u);
-        PAL->wake((uint64_t)(uintptr_t)&changed, 1, 0);
+        uint32_t *bell = &process_real()->shared->bell;
+        atomic_add(bell, 1u);
+        PAL->wake((uint64_t)(uintptr_t)bell, 1, 1);
     }
 }
 
@@ -313,6 +319,17 @@ void timer_wait_soon(struct timer_soon soon)
     }
     if (soon.generation)
         post(&expiry);
+}
+
+/* A process that is often sent signals gets a helper for that alone. */
+void signal_came_from_outside(void)
+{
+    static uint32_t times;
+    if (LIKELY(helper_runs) || atomic_add(&times, 1u) < BELL_AFTER)
+        return;
+    mutex_lock(&timers_lock);
+    start_helper(); /* no memory: then without */
+    mutex_unlock(&timers_lock);
 }
 
 /* ---- From the rest of the libOS -------------------------------------------------------------------------------- */

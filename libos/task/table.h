@@ -48,6 +48,10 @@ struct shared_process {
     uint32_t waits_directly; /* its only thread waits for host children, not for `event`.  Atomic */
     uint32_t shares;       /* may hold robust mutexes in shared memory, which must be let go: see signal_send_remote */
     uint32_t continues;    /* SIGCONTs sent to it.  Atomic */
+    /* How other picoprocesses reach a thread of this one without the monitor: see signal/timers.c, helper.  All atomic. */
+    uint32_t bell;         /* the helper waits on it; moves when it is to look */
+    uint32_t bell_rung;    /* somebody wants some thread of the picoprocess interrupted */
+    uint32_t bell_heard;   /* the helper runs */
     uint32_t kicked;       /* its threads are to look again: see wait_kick_process.  Atomic */
     uint64_t host;         /* the picoprocess, as process_fork named it; 0 for a moment after fork.  Atomic */
     int32_t status;        /* wait(2)'s encoding */

@@ -117,6 +117,12 @@ void process_target_unlock(void)
 
 void process_notify(struct shared_process *slot)
 {
+    if (atomic_get(&slot->bell_heard)) {
+        atomic_set(&slot->bell_rung, 1u);
+        atomic_add(&slot->bell, 1u);
+        PAL->wake((uint64_t)(uintptr_t)&slot->bell, 1, 1);
+        return;
+    }
     uint64_t host = atomic_get(&slot->host);
     if (host)
         PAL->process_interrupt(host, 0);

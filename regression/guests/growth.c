@@ -159,6 +159,11 @@ static void wait_running(void)
     CHECK(waitpid(children[child_count - 1], NULL, WNOHANG) == 0);
 }
 
+static void signal_child(void)
+{
+    CHECK(kill(children[child_count - 1], SIGCONT) == 0);
+}
+
 static void zombies(long count)
 {
     forked(count);
@@ -249,6 +254,7 @@ static const struct operation operations[] = {
     {"epoll_wait, signalfds", 10, 900, signalfds, epoll_idle, 300, NULL},
     {"epoll_wait, pidfds", 10, 900, pidfds, epoll_idle, 300, NULL},
     {"waitpid of a running child", 10, 500, forked, wait_running, 300, NULL},
+    {"kill of a child", 10, 200, forked, signal_child, 300, NULL},
     {"waitpid of a zombie", 21, 420, zombies, wait_newest, 3, NULL},
     {"readdir of /proc, an entry", 20, 500, forked_entries, list_proc, 5, list_cost},
     {"readdir of task, an entry", 20, 500, threads, list_threads, 5, list_cost},
