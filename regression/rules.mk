@@ -6,8 +6,8 @@ GUESTS := $(patsubst regression/guests/%.c,$(B)/guests/%,$(wildcard regression/g
 HOSTILE := $(patsubst regression/hostile/%.c,$(B)/hostile/%,$(wildcard regression/hostile/*.c))
 APPS := $(B)/random $(B)/hello_musl $(B)/hello_go $(B)/panic_go $(B)/preempt_go $(B)/unwind
 
-$(B)/guests/%: regression/guests/%.c ; @mkdir -p $(@D); $(CC) -std=gnu17 -O1 -g -D_GNU_SOURCE -Wall -Wextra -Werror $< -o $@ -lpthread -lm
-$(B)/hostile/%: regression/hostile/%.c pal/linux/hostcalls.def ; @mkdir -p $(@D); $(CC) -std=gnu17 -O1 -g -I. -D_GNU_SOURCE -Wall -Wextra -Werror -static $< -o $@
+$(B)/guests/%: regression/guests/%.c ; @mkdir -p $(@D); $(CC) -std=gnu17 -O1 -g -D_GNU_SOURCE -Wall -Wextra -Werror -MMD -MP -MF $@.d $< -o $@ -lpthread -lm
+$(B)/hostile/%: regression/hostile/%.c pal/linux/hostcalls.def ; @mkdir -p $(@D); $(CC) -std=gnu17 -O1 -g -I. -D_GNU_SOURCE -Wall -Wextra -Werror -MMD -MP -MF $@.d -static $< -o $@
 $(B)/hello_musl: regression/apps/hello_musl.c ; musl-gcc -static -O1 $< -o $@
 $(B)/%_go: regression/apps/%_go.go ; GOCACHE=$(abspath $(B))/gocache GO111MODULE=off go build -o $@ $<
 $(B)/unwind: regression/apps/unwind.cc ; $(CXX) -O1 -g -Wall -Wextra -Werror -fnon-call-exceptions -fasynchronous-unwind-tables $< -o $@ -lpthread
