@@ -3,7 +3,7 @@
 #ifndef LIBOS_CALLS_H
 #define LIBOS_CALLS_H
 
-#include "libos/lib/lib.h"
+#include "libos/libos.h"
 
 typedef int32_t call_FD, call_INT, call_SIG, call_PID;
 typedef uint32_t call_UINT, call_FLAGS, call_MODE;

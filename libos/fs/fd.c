@@ -2,7 +2,6 @@
 /* Open file descriptions' references, descriptors, and the calls that make and close descriptors. */
 #include "libos/fs/fd.h"
 #include "libos/syscalls.h"
-#include "libos/poll/readiness.h"
 
 #define FIRST_CAPACITY 64u
 

@@ -8,7 +8,6 @@
 #include "libos/syscalls.h"
 #include "libos/fs/vfs.h"
 #include "libos/task/task.h"
-#include "libos/pseudofs/pseudofs.h"
 
 struct change {
     uint32_t op, mode;

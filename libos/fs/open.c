@@ -3,7 +3,6 @@
 #include "libos/syscalls.h"
 #include "libos/fs/vfs.h"
 #include "libos/task/task.h"
-#include "libos/pseudofs/pseudofs.h"
 
 #define OPEN_FLAGS                                                                                                  \
     (O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND | O_NONBLOCK | O_SYNC | O_ASYNC | O_DIRECT |      \

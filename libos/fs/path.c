@@ -9,7 +9,6 @@
 #include "libos/syscalls.h"
 #include "libos/fs/vfs.h"
 #include "libos/task/task.h"
-#include "libos/pseudofs/pseudofs.h"
 
 struct fs {
     uint32_t references;

@@ -3,7 +3,6 @@
 #include "libos/syscalls.h"
 #include "libos/fs/vfs.h"
 #include "libos/task/task.h"
-#include "libos/pseudofs/pseudofs.h"
 
 struct change {
     const struct pal_attributes *values;

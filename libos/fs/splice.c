@@ -7,7 +7,6 @@
 #include "libos/syscalls.h"
 #include "libos/fs/sendfile.h"
 #include "libos/task/task.h"
-#include "libos/poll/readiness.h"
 #include "libos/signal/signal.h"
 
 #define SPLICE_F_NONBLOCK 2u

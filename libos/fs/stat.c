@@ -8,7 +8,6 @@
 #include "libos/syscalls.h"
 #include "libos/fs/vfs.h"
 #include "libos/task/task.h"
-#include "libos/pseudofs/pseudofs.h"
 
 static int64_t attributes_step(const struct filesystem *fs, struct name *name, void *out,
                                struct pal_path_buffer *follow)

@@ -5,7 +5,6 @@
  */
 #include "libos/syscalls.h"
 #include "libos/fs/vfs.h"
-#include "libos/pseudofs/pseudofs.h"
 
 #define PREFIX "user."
 #define XATTR_CREATE 1u

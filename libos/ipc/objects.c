@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Objects of IPC in the shared segment: slots, identifiers, permissions, who holds them, who waits.  See ipc.h. */
 #include "libos/ipc/ipc.h"
-#include "libos/process/process.h"
+#include "libos/task/task.h"
+#include "libos/task/table.h"
 
 #define INDEX_BITS 15u /* of an identifier; the rest is the sequence, as on Linux */
 #define SEQUENCE_MASK 0xffffu

@@ -13,7 +13,6 @@
 #include "libos/syscalls.h"
 #include "libos/futex/futex.h"
 #include "libos/ipc/ipc.h"
-#include "libos/process/process.h"
 #include "libos/poll/readiness.h"
 #include "libos/signal/signal.h"
 

@@ -3,9 +3,10 @@
  * What the call-site rewriter (shim/rewrite/rewrite.h) needs of this process: text that stays as it is for a while,
  * pages that can be written, room for trampolines.  All of it under mm.lock.
  */
-#include "libos/process/process.h"
 #include "libos/mm/vma.h"
 #include "shim/rewrite/rewrite.h"
+#include "libos/task/task.h"
+#include "libos/task/table.h"
 
 static int text_pin(uint64_t address, uint64_t *start, uint64_t *end)
 {

@@ -4,7 +4,6 @@
 #include "libos/task/task.h"
 #include "libos/net/socket.h"
 #include "libos/poll/readiness.h"
-#include "libos/pseudofs/pseudofs.h"
 
 #define ADDRESS_MOST 110u /* sizeof(struct sockaddr_un) */
 #define PATH_AT sizeof(uint16_t)  /* offsetof(struct sockaddr_un, sun_path) */

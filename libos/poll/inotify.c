@@ -5,10 +5,8 @@
  */
 #include "libos/syscalls.h"
 #include "libos/fs/vfs.h"
-#include "libos/tty/tty.h"
 #include "libos/task/table.h"
 #include "libos/poll/readiness.h"
-#include "libos/pseudofs/pseudofs.h"
 
 #define IN_EVENTS 0xfffu
 #define IN_DONT_FOLLOW 0x02000000u

@@ -173,7 +173,7 @@ void exec_drop(struct exec_image *image);
 /* Caller has made the process single-threaded (execve.c does). */
 void exec_commit(struct exec_image *image, struct frame *frame);
 
-/* ---- shim/vdso.c ------------------------------------------------------------------------------------------------- */
+/* ---- vdso.c ------------------------------------------------------------------------------------------------------ */
 
 /* Maps the libOS's vDSO; its address, or 0 (the program then makes calls).  Absent,
  * exec_commit.c's own gives 0. */
