@@ -33,7 +33,7 @@
 #include "pal/linux/syscall.h"
 
 #define PIDFD_GROUP 4u /* PIDFD_SIGNAL_PROCESS_GROUP */
-#define GRACE_MS 1000  /* for pal-run to end in order, once the sandbox is dead */
+#define GRACE_MS 500   /* for pal-run to end in order, once the sandbox is dead */
 #define SETTLE_MS 100  /* what only a sandbox that lives needs is done later: starts are to be quick */
 #define NEVER INT64_MAX
 #define MASK_SIZE 8 /* the kernel's sigset_t */
@@ -113,12 +113,14 @@ static bool is_pal_run_stopped(void)
     return false;
 }
 
-/* Grace is over: pal-run hangs, unless somebody has stopped it, and then it goes on where it was. */
+/* Grace is over: pal-run hangs, unless somebody has stopped it.  Then it goes on where it was, one day. */
 static void end_pal_run(void)
 {
     mine.grace = now_ms() + GRACE_MS;
     if (!is_pal_run_stopped())
         host_call(pidfd_send_signal, FD_PAL_RUN, SIGKILL, 0, 0);
+    else if (mine.scratch[0] && remove_folder(mine.base, mine.scratch) == 0)
+        mine.scratch[0] = 0;
 }
 
 static void leave(void) __attribute__((noreturn));

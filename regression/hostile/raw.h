@@ -72,7 +72,7 @@ static int attempt(enum way way, const struct arguments *x, long told_apart)
     return status;
 }
 
-static int survived(int status)
+__attribute__((unused)) static int survived(int status)
 {
     return WIFEXITED(status) && WEXITSTATUS(status) == SURVIVED;
 }
