@@ -18,8 +18,20 @@ $(B)/tests.list: regression/list $(wildcard regression/cli/*.sh) $(GUESTS) $(HOS
 setup-%: ; @regression/setup $*
 tests: all $(FUZZ) $(GUESTS) $(HOSTILE) $(APPS) $(B)/runner $(B)/unit-tests $(B)/pal-conformance $(B)/tests.list
 check: setup-check ; @$(MAKE) --no-print-directory -j2 tests && $(B)/runner -t '$(T)' $(B)/tests.list
-run: setup-run ; @$(MAKE) --no-print-directory -j2 all && regression/demo $(B)
+run: setup-run
+	@mkdir -p $(B); printf 'Building pal-run (about 10 s on two cores) ... '
+	@$(MAKE) --no-print-directory -s -j2 all >$(B)/run.log 2>&1 && echo done || { echo; cat $(B)/run.log; false; }
+	@regression/demo $(B)
+help:
+	@echo "make           build build/pal-run: one static file"
+	@echo "make run       build it, and see in a dozen real checks what it does"
+	@echo "make check     run all tests; T='pal/*' only some; check-big: also the long ones"
+	@echo "make bench     ratios to native and to bubblewrap, measured in one run"
+	@echo "make lint      layering, shellcheck, cppcheck, clang, clang-tidy"
+	@echo "make fuzz      fuzz what parses hostile bytes"
+	@echo "make install   PREFIX=/usr/local, DESTDIR=; deb: a Debian package; dist: a tarball"
+	@echo "make clean     remove build/"
 lint: setup-check ; regression/lint/all
 soak: setup-check ; @$(MAKE) --no-print-directory -j2 all $(B)/random && regression/soak/run $(B)
 bench: setup-bench ; @$(MAKE) --no-print-directory -j2 all bench-programs && regression/bench/run $(B)
-.PHONY: check run lint soak bench tests setup-%
+.PHONY: check run help lint soak bench tests setup-%
