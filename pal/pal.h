@@ -266,6 +266,14 @@ enum pal_set_attribute {
     PAL_SET_SIZE = 32, PAL_SET_ATIME_NOW = 64, PAL_SET_MTIME_NOW = 128,
 };
 
+/* wait's and wake's `how`.  Above bit 32: a mask, 0 = all bits; a wake leaves those alone whose mask has none of its. */
+enum pal_wait { PAL_WAIT_SHARED = 1, PAL_WAKE_MOVE = 2 };
+#define PAL_WAIT_MASK 32
+/* With PAL_WAKE_MOVE wake's `word` is the address of this, in the libOS's memory, and up to `move` more that wait at
+ * word wait at `to` from then on, as one step: futex(2)'s requeue.  compare: only if *word is `expected`, else -EAGAIN;
+ * both that woke and that moved are counted. */
+struct pal_wake_move { uint64_t word, to; uint32_t move, compare, expected, reserved; };
+
 struct pal_vector { uint64_t base, size; }; /* struct iovec */
 enum pal_vectors { PAL_VECTORS_READ, PAL_VECTORS_WRITE };
 
@@ -467,10 +475,10 @@ struct pal_api {
     int64_t (*thread_set)(uint32_t what, uint64_t address, uint32_t size, uint32_t signature); /* pal_thread_setting */
 
     /* Waits while *word == expected.  [blocks]  0 woken (or spuriously), -EAGAIN value differed, -ETIMEDOUT.  The word
-     * may lie in memory shared between picoprocesses: shared tells.  futex(2). */
-    int64_t (*wait)(uint64_t word, uint32_t expected, uint64_t deadline, uint32_t shared);
+     * may lie in memory shared between picoprocesses: `how` tells (pal_wait).  futex(2). */
+    int64_t (*wait)(uint64_t word, uint32_t expected, uint64_t deadline, uint64_t how);
     /* Wakes up to count waiters (a host may wake more); returns how many, or 0 where it can't tell. */
-    int64_t (*wake)(uint64_t word, uint32_t count, uint32_t shared);
+    int64_t (*wake)(uint64_t word, uint32_t count, uint64_t how);
 
     /* A lock that survives its holder's death at any instruction: 0 taken; -EOWNERDEAD taken from a dead holder, so
      * what it guards must be made whole.  Not recursive; a thread may hold several.  Never returns without the lock. */

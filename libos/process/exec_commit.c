@@ -12,6 +12,7 @@
 #include "libos/task/task.h"
 #include "libos/mm/vma.h"
 #include "libos/process/process.h"
+#include "libos/signal/signal.h"
 
 #define PIE_BASE 0x555555554000ull /* ELF_ET_DYN_BASE: two thirds of the address space */
 #define RANDOM_PAGES_MMAP ((1ull << 28) - 1)
@@ -172,16 +173,9 @@ static int64_t build_stack(const struct exec_image *image, guest_t top, struct m
 
 /* ---- Registers ---- */
 
-/* An XSAVE area in which every component is in its initial state: x87 and MXCSR as a new program finds them. */
-static const uint8_t initial_state[FP_LEGACY_SIZE + FP_HEADER_SIZE] __attribute__((aligned(64))) = {
-    [0] = 0x7f, [1] = 0x03,  /* FCW */
-    [24] = 0x80, [25] = 0x1f /* MXCSR */
-};
-#define XFEATURE_PKRU (1ull << 9) /* its initial state would open keys that Linux keeps shut */
-
 static void reset_registers(struct frame *frame, guest_t entry, guest_t stack_pointer)
 {
-    shim_xrstor((uint64_t)(uintptr_t)initial_state, ~XFEATURE_PKRU);
+    vector_state_reset();
     PAL->thread_set(PAL_THREAD_POINTER, 0, 0, 0);
     tcb()->has_guest_gs = 0;
     frame->regs = (struct pal_context){.rflags = 0x202, .rsp = stack_pointer};

@@ -13,21 +13,6 @@
 #include "libos/lib/lib.h"
 #include "libos/signal/signal.h"
 
-#define XSAVE_HEADER_END 576
-#define XSAVE_MXCSR 24
-#define MXCSR_DEFAULT 0x1f80u
-#define VECTOR_STATE 0xffull /* all but protection keys */
-
-/* As a program finds the processor at its start. */
-static void vector_reset(void)
-{
-    struct { uint8_t bytes[XSAVE_HEADER_END]; } area __attribute__((aligned(64)));
-    const uint32_t mxcsr = MXCSR_DEFAULT;
-    memset(&area, 0, sizeof area);
-    memcpy(&area.bytes[XSAVE_MXCSR], &mxcsr, sizeof mxcsr);
-    shim_xrstor((uint64_t)(uintptr_t)&area, VECTOR_STATE);
-}
-
 /* No way back: this thread, the only one, becomes the new program's first. */
 static int64_t become(struct exec_image *image)
 {
@@ -46,8 +31,6 @@ static int64_t become(struct exec_image *image)
     signal_exec(process);
     files_exec(process->files);
     thread_sequences_end(self);
-    PAL->thread_set(PAL_THREAD_POINTER, 0, 0, 0);
-    vector_reset();
     exec_commit(image, current_frame());
     shared_lock();
     process->shared->flags |= SHARED_EXECED;

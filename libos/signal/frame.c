@@ -46,6 +46,18 @@ static void find_xstate(void)
     atomic_set(&xstate_size, total);
 }
 
+/* An XSAVE area in which every component is in its initial state: as new programs and handlers find them. */
+static const uint8_t initial_state[FP_LEGACY_SIZE + FP_HEADER_SIZE] __attribute__((aligned(64))) = {
+    [0] = FCW_DEFAULT & 0xff, [1] = FCW_DEFAULT >> 8, /* FCW */
+    [MXCSR_OFFSET] = MXCSR_DEFAULT & 0xff, [MXCSR_OFFSET + 1] = MXCSR_DEFAULT >> 8
+};
+
+/* Keys stay as they are: their initial state would open what Linux keeps shut. */
+void vector_state_reset(void)
+{
+    shim_xrstor((uint64_t)(uintptr_t)initial_state, ~XFEATURE_KEYS);
+}
+
 /* ---- Alternate stacks ------------------------------------------------------------------------------------------ */
 
 static bool is_within_altstack(const struct thread *thread, guest_t stack_pointer)
@@ -171,6 +183,7 @@ bool frame_push(struct frame *frame, const struct sigaction *action, const struc
     context->fpstate = area;
     if (copy_out(at, &out, sizeof(out)) < 0)
         return false;
+    vector_state_reset();
     if (thread->altstack_flags & SS_AUTODISARM)
         thread->altstack_base = thread->altstack_size = thread->altstack_flags = 0;
     frame->regs.rdi = (uint64_t)info->signo;

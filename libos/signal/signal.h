@@ -143,6 +143,7 @@ bool signal_stop_is_over(const struct process *process, int signal);
 /* ---- frame.c ----------------------------------------------------------------------------------------------------- */
 
 /* Makes the frame go on in the handler.  `saved_mask` is what sigreturn brings back.  False: no stack. */
+void vector_state_reset(void); /* x87, SSE and what has come since, as Linux starts a program or a handler */
 bool frame_push(struct frame *frame, const struct sigaction *action, const struct siginfo *info, sigset_t saved_mask);
 
 /* ---- timers.c ---------------------------------------------------------------------------------------------------- */

@@ -139,8 +139,8 @@ void sequences_resume(struct linux_thread *thread);
 void lock_init(struct linux_thread *thread);
 int64_t linux_lock(struct pal_mutex *mutex);
 void linux_unlock(struct pal_mutex *mutex);
-int64_t linux_wait(uint64_t word, uint32_t expected, uint64_t deadline, uint32_t is_shared);
-int64_t linux_wake(uint64_t word, uint32_t count, uint32_t is_shared);
+int64_t linux_wait(uint64_t word, uint32_t expected, uint64_t deadline, uint64_t how);
+int64_t linux_wake(uint64_t word, uint32_t count, uint64_t how);
 
 /* ---- memory.c -------------------------------------------------------------------------------------------------- */
 

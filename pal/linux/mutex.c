@@ -95,15 +95,33 @@ void linux_unlock(struct pal_mutex *mutex)
     pending_set(thread, NULL);
 }
 
-int64_t linux_wait(uint64_t word, uint32_t expected, uint64_t deadline, uint32_t is_shared)
+static uint32_t mode_of(uint64_t how)
 {
-    struct host_timespec until = {(int64_t)(deadline / NS_PER_SECOND), (int64_t)(deadline % NS_PER_SECOND)};
-    return host_blocking(futex, word, FUTEX_WAIT_BITSET | (is_shared ? 0 : FUTEX_PRIVATE_FLAG), expected,
-                         deadline == PAL_FOREVER ? NULL : &until, NULL, FUTEX_BITSET_MATCH_ANY);
+    return how & PAL_WAIT_SHARED ? 0 : FUTEX_PRIVATE_FLAG;
 }
 
-int64_t linux_wake(uint64_t word, uint32_t count, uint32_t is_shared)
+static uint32_t mask_of(uint64_t how)
+{
+    uint32_t mask = (uint32_t)(how >> PAL_WAIT_MASK);
+    return mask ? mask : FUTEX_BITSET_MATCH_ANY;
+}
+
+int64_t linux_wait(uint64_t word, uint32_t expected, uint64_t deadline, uint64_t how)
+{
+    struct host_timespec until = {(int64_t)(deadline / NS_PER_SECOND), (int64_t)(deadline % NS_PER_SECOND)};
+    return host_blocking(futex, word, FUTEX_WAIT_BITSET | mode_of(how), expected,
+                         deadline == PAL_FOREVER ? NULL : &until, NULL, mask_of(how));
+}
+
+int64_t linux_wake(uint64_t word, uint32_t count, uint64_t how)
 {
     uint32_t most = count > INT32_MAX ? INT32_MAX : count;
-    return host_call(futex, word, FUTEX_WAKE | (is_shared ? 0 : FUTEX_PRIVATE_FLAG), most);
+    if (how & PAL_WAKE_MOVE) {
+        const struct pal_wake_move *move = (const struct pal_wake_move *)word;
+        uint32_t op = (move->compare ? FUTEX_CMP_REQUEUE : FUTEX_REQUEUE) | mode_of(how);
+        return host_call(futex, move->word, op, most, move->move, move->to, move->expected);
+    }
+    if (how >> PAL_WAIT_MASK)
+        return host_call(futex, word, FUTEX_WAKE_BITSET | mode_of(how), most, NULL, NULL, mask_of(how));
+    return host_call(futex, word, FUTEX_WAKE | mode_of(how), most);
 }

@@ -96,12 +96,12 @@ static int64_t thread_set(uint32_t what, uint64_t address, uint32_t size, uint32
 
 /* ---- Waiting on words, locks ----------------------------------------------------------------------------------- */
 
-static int64_t wait_word(uint64_t word, uint32_t expected, uint64_t deadline, uint32_t shared)
+static int64_t wait_word(uint64_t word, uint32_t expected, uint64_t deadline, uint64_t shared)
 {
     (void)word, (void)expected, (void)deadline, (void)shared;
     return REFUSED;
 }
-static int64_t wake_word(uint64_t word, uint32_t count, uint32_t shared)
+static int64_t wake_word(uint64_t word, uint32_t count, uint64_t shared)
 {
     (void)word, (void)count, (void)shared;
     return REFUSED;

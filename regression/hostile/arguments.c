@@ -147,8 +147,10 @@ static void check_operations(void)
 {
     static const struct range ranges[] = {
         {"futex", {SYS_futex, {(long)&word, 0, 0, 0, 0, 0}}, 1, 15 | FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME,
-         {FUTEX_WAIT, FUTEX_WAKE, FUTEX_WAIT_BITSET, FUTEX_WAIT_PRIVATE, FUTEX_WAKE_PRIVATE, FUTEX_WAIT_BITSET_PRIVATE},
-         6},
+         {FUTEX_WAIT, FUTEX_WAKE, FUTEX_WAIT_BITSET, FUTEX_WAKE_BITSET, FUTEX_REQUEUE, FUTEX_CMP_REQUEUE,
+          FUTEX_WAIT_PRIVATE, FUTEX_WAKE_PRIVATE, FUTEX_WAIT_BITSET_PRIVATE, FUTEX_WAKE_BITSET_PRIVATE,
+          FUTEX_REQUEUE_PRIVATE, FUTEX_CMP_REQUEUE_PRIVATE},
+         12},
         {"madvise", {SYS_madvise, {1, 4096, 0, 0, 0, 0}}, 2, 128,
          {MADV_DONTNEED, MADV_FREE, MADV_REMOVE, MADV_DONTFORK, MADV_DOFORK, MADV_HUGEPAGE, MADV_NOHUGEPAGE}, 7},
         {"membarrier", {SYS_membarrier, {0, 0, 0, 0, 0, 0}}, 0, 0,
