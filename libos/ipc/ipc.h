@@ -141,4 +141,15 @@ struct ipc_queue *sysv_msg_queue(struct ipc_object *object);
 struct ipc_queue *mqueue_queue(struct ipc_object *object);
 /* sysv_shm.c: the segment that a file stands for was mapped by shmat. */
 extern const struct file_ops sysv_shm_ops;
+
+/* sysv_ctl.c */
+struct ipc_control {
+    enum ipc_kind kind;
+    uint32_t size; /* of what the guest sees of an object: permissions first */
+    void (*show)(const struct ipc_object *object, void *out); /* all but permissions.  Both: caller holds the lock */
+    int64_t (*change)(struct ipc_object *object, int32_t command, const void *from); /* from: for IPC_SET */
+};
+enum ipc_named { IPC_BY_ID, IPC_BY_INDEX, IPC_BY_INDEX_ANY }; /* IPC_STAT, X_STAT, X_STAT_ANY */
+int64_t ipc_status(const struct ipc_control *control, int32_t id, enum ipc_named named, guest_t to);
+int64_t ipc_change(const struct ipc_control *control, int32_t id, int32_t command, guest_t argument);
 #endif

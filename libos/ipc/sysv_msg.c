@@ -275,32 +275,23 @@ static int64_t information(int32_t command, guest_t to)
     return copy_out(to, &info, sizeof info) < 0 ? -EFAULT : highest;
 }
 
-static int64_t status(int32_t id, int32_t command, guest_t to)
+static void show(const struct ipc_object *object, void *to)
 {
-    struct guest_queue out = {0};
-    ipc_lock();
-    struct ipc_object *object = command == IPC_STAT ? ipc_find(IPC_MSG, id) : ipc_at(IPC_MSG, (uint32_t)id);
-    int64_t result = !object ? -EINVAL : command == MSG_STAT_ANY || ipc_permits(object, IPC_READ) ? 0 : -EACCES;
-    if (result == 0) {
-        const struct queue *queue = queue_of(object);
-        ipc_permissions(object, &out.permissions);
-        out.sent = queue->sent;
-        out.received = queue->received;
-        out.changed = object->changed;
-        out.bytes = queue->messages.bytes;
-        out.count = queue->messages.count;
-        out.bytes_max = queue->bytes_max;
-        out.last_sender = queue->last_sender;
-        out.last_receiver = queue->last_receiver;
-        result = command == IPC_STAT ? 0 : ipc_id(object);
-    }
-    ipc_unlock();
-    return result >= 0 && copy_out(to, &out, sizeof out) < 0 ? -EFAULT : result;
+    struct guest_queue *out = to;
+    const struct queue *queue = (const struct queue *)object;
+    out->sent = queue->sent;
+    out->received = queue->received;
+    out->changed = object->changed;
+    out->bytes = queue->messages.bytes;
+    out->count = queue->messages.count;
+    out->bytes_max = queue->bytes_max;
+    out->last_sender = queue->last_sender;
+    out->last_receiver = queue->last_receiver;
 }
 
-/* Caller holds the lock. */
-static int64_t change(struct ipc_object *object, int32_t command, const struct guest_queue *from)
+static int64_t change(struct ipc_object *object, int32_t command, const void *asked)
 {
+    const struct guest_queue *from = asked;
     struct queue *queue = queue_of(object);
     if (command == IPC_SET) {
         if (from->bytes_max > QUEUE_BYTES_MAX && current_process()->euid)
@@ -318,38 +309,31 @@ static int64_t change(struct ipc_object *object, int32_t command, const struct g
     }
     ipc_happened(&queue->messages.sent);
     ipc_happened(&queue->messages.received);
+    ipc_wake(&queue->messages.sent);
+    ipc_wake(&queue->messages.received);
     return 0;
 }
 
+static const struct ipc_control control = {IPC_MSG, sizeof(struct guest_queue), show, change};
+
 int64_t sys_msgctl(int32_t id, int32_t command, guest_t argument)
 {
-    struct guest_queue from = {0};
-    if (id < 0 || command < 0)
+    if (id < 0)
         return -EINVAL;
     switch (command) {
     case IPC_INFO:
     case MSG_INFO:
         return information(command, argument);
     case IPC_STAT:
+        return ipc_status(&control, id, IPC_BY_ID, argument);
     case MSG_STAT:
+        return ipc_status(&control, id, IPC_BY_INDEX, argument);
     case MSG_STAT_ANY:
-        return status(id, command, argument);
+        return ipc_status(&control, id, IPC_BY_INDEX_ANY, argument);
     case IPC_SET:
-        if (copy_in(&from, argument, sizeof from) < 0)
-            return -EFAULT;
-        break;
     case IPC_RMID:
-        break;
+        return ipc_change(&control, id, command, argument);
     default:
         return -EINVAL;
     }
-    ipc_lock();
-    struct ipc_object *object = ipc_find(IPC_MSG, id);
-    int64_t result = object ? change(object, command, &from) : -EINVAL;
-    ipc_unlock();
-    if (result == 0) {
-        ipc_wake(&queue_of(object)->messages.sent);
-        ipc_wake(&queue_of(object)->messages.received);
-    }
-    return result;
 }

@@ -410,23 +410,6 @@ static int64_t information(int32_t command, guest_t to)
     return copy_out(to, &info, sizeof info) < 0 ? -EFAULT : highest;
 }
 
-static int64_t status(int32_t id, int32_t command, guest_t to)
-{
-    struct guest_set out = {0};
-    ipc_lock();
-    struct ipc_object *object = command == IPC_STAT ? ipc_find(IPC_SEM, id) : ipc_at(IPC_SEM, (uint32_t)id);
-    int64_t result = !object ? -EINVAL : command == SEM_STAT_ANY || ipc_permits(object, IPC_READ) ? 0 : -EACCES;
-    if (result == 0) {
-        ipc_permissions(object, &out.permissions);
-        out.operated = set_of(object)->operated;
-        out.changed = object->changed;
-        out.count = object->size;
-        result = command == IPC_STAT ? 0 : ipc_id(object);
-    }
-    ipc_unlock();
-    return result >= 0 && copy_out(to, &out, sizeof out) < 0 ? -EFAULT : result;
-}
-
 /* GETVAL and the like. */
 static int64_t one(int32_t id, int32_t number, int32_t command)
 {
@@ -522,21 +505,25 @@ static void end(struct ipc_object *object)
     ipc_forget_waiters(semaphore_at(object->start), object->size * sizeof(struct semaphore));
 }
 
-static int64_t change(int32_t id, int32_t command, guest_t argument)
+static void show(const struct ipc_object *object, void *to)
 {
-    struct guest_set from;
-    if (command == IPC_SET && copy_in(&from, argument, sizeof from) < 0)
-        return -EFAULT;
-    ipc_lock();
-    struct ipc_object *object = ipc_find(IPC_SEM, id);
-    int64_t result = !object ? -EINVAL : ipc_owned(object) ? 0 : -EPERM;
-    if (result == 0 && command == IPC_SET)
-        result = ipc_permissions_set(object, &from.permissions);
-    else if (result == 0)
-        end(object);
-    ipc_unlock();
-    return result;
+    struct guest_set *out = to;
+    out->operated = ((const struct set *)object)->operated;
+    out->changed = object->changed;
+    out->count = object->size;
 }
+
+static int64_t change(struct ipc_object *object, int32_t command, const void *from)
+{
+    if (command == IPC_SET)
+        return ipc_permissions_set(object, &((const struct guest_set *)from)->permissions);
+    if (!ipc_owned(object))
+        return -EPERM;
+    end(object);
+    return 0;
+}
+
+static const struct ipc_control control = {IPC_SEM, sizeof(struct guest_set), show, change};
 
 int64_t sys_semctl(int32_t id, int32_t number, int32_t command, guest_t argument)
 {
@@ -547,9 +534,11 @@ int64_t sys_semctl(int32_t id, int32_t number, int32_t command, guest_t argument
     case SEM_INFO:
         return information(command, argument);
     case IPC_STAT:
+        return ipc_status(&control, id, IPC_BY_ID, argument);
     case SEM_STAT:
+        return ipc_status(&control, id, IPC_BY_INDEX, argument);
     case SEM_STAT_ANY:
-        return status(id, command, argument);
+        return ipc_status(&control, id, IPC_BY_INDEX_ANY, argument);
     case GETVAL:
     case GETPID:
     case GETNCNT:
@@ -562,7 +551,7 @@ int64_t sys_semctl(int32_t id, int32_t number, int32_t command, guest_t argument
         return all(id, command, argument);
     case IPC_SET:
     case IPC_RMID:
-        return change(id, command, argument);
+        return ipc_change(&control, id, command, argument);
     default:
         return -EINVAL;
     }

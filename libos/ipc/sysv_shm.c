@@ -262,33 +262,23 @@ static int64_t totals(guest_t to)
     return copy_out(to, &info, sizeof info) < 0 ? -EFAULT : highest;
 }
 
-static int64_t status(int32_t id, int32_t command, guest_t to)
+static void show(const struct ipc_object *object, void *to)
 {
-    struct guest_segment out = {0};
-    ipc_lock();
-    struct ipc_object *object = command == IPC_STAT ? ipc_find(IPC_SHM, id) : ipc_at(IPC_SHM, (uint32_t)id);
-    int64_t result = !object ? -EINVAL : command == SHM_STAT_ANY || ipc_permits(object, IPC_READ) ? 0 : -EACCES;
-    if (result == 0) {
-        const struct segment *segment = segment_of(object);
-        ipc_permissions(object, &out.permissions);
-        out.size = segment->bytes;
-        out.attached = segment->attached;
-        out.detached = segment->detached;
-        out.changed = object->changed;
-        out.creator = segment->creator;
-        out.last = segment->last;
-        out.attachments = ipc_holders(object);
-        result = command == IPC_STAT ? 0 : ipc_id(object);
-    }
-    ipc_unlock();
-    return result >= 0 && copy_out(to, &out, sizeof out) < 0 ? -EFAULT : result;
+    struct guest_segment *out = to;
+    const struct segment *segment = (const struct segment *)object;
+    out->size = segment->bytes;
+    out->attached = segment->attached;
+    out->detached = segment->detached;
+    out->changed = object->changed;
+    out->creator = segment->creator;
+    out->last = segment->last;
+    out->attachments = ipc_holders(object);
 }
 
-/* Caller holds the lock. */
-static int64_t change(struct ipc_object *object, int32_t command, const struct guest_segment *from)
+static int64_t change(struct ipc_object *object, int32_t command, const void *from)
 {
     if (command == IPC_SET)
-        return ipc_permissions_set(object, &from->permissions);
+        return ipc_permissions_set(object, &((const struct guest_segment *)from)->permissions);
     if (!ipc_owned(object))
         return -EPERM;
     if (command == SHM_LOCK) {
@@ -304,10 +294,11 @@ static int64_t change(struct ipc_object *object, int32_t command, const struct g
     return 0;
 }
 
+static const struct ipc_control control = {IPC_SHM, sizeof(struct guest_segment), show, change};
+
 int64_t sys_shmctl(int32_t id, int32_t command, guest_t argument)
 {
-    struct guest_segment from = {0};
-    if (command < 0 || id < 0)
+    if (id < 0)
         return -EINVAL;
     switch (command) {
     case IPC_INFO:
@@ -315,23 +306,17 @@ int64_t sys_shmctl(int32_t id, int32_t command, guest_t argument)
     case SHM_INFO:
         return totals(argument);
     case IPC_STAT:
+        return ipc_status(&control, id, IPC_BY_ID, argument);
     case SHM_STAT:
+        return ipc_status(&control, id, IPC_BY_INDEX, argument);
     case SHM_STAT_ANY:
-        return status(id, command, argument);
+        return ipc_status(&control, id, IPC_BY_INDEX_ANY, argument);
     case IPC_SET:
-        if (copy_in(&from, argument, sizeof from) < 0)
-            return -EFAULT;
-        break;
     case IPC_RMID:
     case SHM_LOCK:
     case SHM_UNLOCK:
-        break;
+        return ipc_change(&control, id, command, argument);
     default:
         return -EINVAL;
     }
-    ipc_lock();
-    struct ipc_object *object = ipc_find(IPC_SHM, id);
-    int64_t result = object ? change(object, command, &from) : -EINVAL;
-    ipc_unlock();
-    return result;
 }

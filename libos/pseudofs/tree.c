@@ -8,6 +8,7 @@
 #include "libos/pseudofs/pseudofs.h"
 #include "libos/mm/mm.h"
 #include "libos/task/task.h"
+#include "pal/hash.h"
 
 static const struct own_entry root_entries[] = {
     {.name = "proc",
@@ -179,9 +180,7 @@ static int64_t walk(const char *path, bool nofollow, struct own_place *place, st
 
 static uint64_t inode_of(const char *path)
 {
-    uint64_t hash = 0xcbf29ce484222325ull; /* FNV-1a */
-    for (; *path; path++)
-        hash = (hash ^ (uint8_t)*path) * 0x100000001b3ull;
+    uint64_t hash = hash_bytes(path, strlen(path));
     return (hash ^ hash >> 32) & 0xffffffffu;
 }
 

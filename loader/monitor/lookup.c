@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "loader/monitor/monitor.h"
+#include "pal/hash.h"
 
 #define SYNTHETIC_DEVICE 1u /* as anonymous file systems have them; no disk's */
 #define RESTARTS 8          /* of an open whose last name was swapped for a symlink at the last moment */
@@ -63,13 +64,10 @@ int attributes_read(int fd, struct pal_attributes *out)
 /* A directory or symlink that is on no disk.  The same path gives the same inode. */
 static void attributes_synthetic(const struct place *place, struct pal_attributes *out)
 {
-    uint64_t hash = 0xcbf29ce484222325; /* FNV-1a */
-    for (size_t i = 0; i < place->guest_size; i++)
-        hash = (hash ^ (uint8_t)place->guest[i]) * 0x100000001b3;
     bool link = place->mount != NULL;
     *out = (struct pal_attributes){
         .device = SYNTHETIC_DEVICE,
-        .inode = hash >> 16 | 1,
+        .inode = hash_bytes(place->guest, place->guest_size) >> 16 | 1,
         .size = link ? strlen(place->mount->from) : 4096,
         .mode = link ? S_IFLNK | 0777 : S_IFDIR | 0755,
         .links = link ? 1 : 2,

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "loader/monitor/monitor.h"
+#include "pal/hash.h"
 
 #define HEADER "pal-run profile 1\n"
 #define START_NS 2000000000ull /* a program has started after that */
@@ -37,24 +38,16 @@ static uint64_t now(void)
     return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
 }
 
-/* FNV-1a: names a file, protects nothing. */
-static uint64_t hash(const char *string)
-{
-    uint64_t value = 0xcbf29ce484222325u;
-    for (; *string; string++)
-        value = (value ^ (unsigned char)*string) * 0x100000001b3u;
-    return value;
-}
-
 static bool name_file(const char *program)
 {
     const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
     int size;
     if (cache && cache[0] == '/')
-        size = snprintf(file_name, sizeof file_name, "%s/pal-run/%016llx", cache, (unsigned long long)hash(program));
+        size = snprintf(file_name, sizeof file_name, "%s/pal-run/%016llx", cache,
+                        (unsigned long long)hash_bytes(program, strlen(program)));
     else if (home && home[0] == '/')
         size = snprintf(file_name, sizeof file_name, "%s/.cache/pal-run/%016llx", home,
-                        (unsigned long long)hash(program));
+                        (unsigned long long)hash_bytes(program, strlen(program)));
     else
         return false;
     return size < (int)sizeof file_name;

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 
 #include "pal/linux/linux.h"
+#include "pal/hash.h"
 
 #define COMPANY_CYCLES 250000000u /* about a tenth of a second */
 
@@ -30,11 +31,9 @@ static struct {
     char items[sizeof((struct linux_start *)0)->company];
 } company;
 
-static uint64_t hash(const char *bytes, uint32_t size) /* FNV-1a */
+static uint64_t hash(const char *bytes, uint32_t size) /* not 0 */
 {
-    uint64_t value = 0xcbf29ce484222325u;
-    while (size--)
-        value = (value ^ (uint8_t)*bytes++) * 0x100000001b3u;
+    uint64_t value = hash_bytes(bytes, size);
     return value ? value : 1;
 }
 

@@ -12,13 +12,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#define CHECK(condition)                                                     \
-    do {                                                                     \
-        if (!(condition)) {                                                  \
-            printf("line %d: %s (errno %d)\n", __LINE__, #condition, errno); \
-            exit(1);                                                         \
-        }                                                                    \
-    } while (0)
+#include "check.h"
 
 static char *volatile bad_address = (char *)8;
 

@@ -15,13 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define CHECK(condition)                                                     \
-    do {                                                                     \
-        if (!(condition)) {                                                  \
-            printf("line %d: %s (errno %d)\n", __LINE__, #condition, errno); \
-            exit(1);                                                         \
-        }                                                                    \
-    } while (0)
+#include "check.h"
 
 static struct epoll_event found[8];
 

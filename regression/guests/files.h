@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What the files_*.c programs share: a check that ends the program, and a directory of its own. */
+/* What the files_*.c programs share: a check of failures, and a directory of its own. */
 #ifndef GUESTS_FILES_H
 #define GUESTS_FILES_H
 #include <errno.h>
@@ -13,14 +13,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define CHECK(condition)                                                                                            \
-    do {                                                                                                            \
-        errno = 0;                                                                                                  \
-        if (!(condition)) {                                                                                         \
-            printf("%s:%d: %s (errno %d: %s)\n", __FILE__, __LINE__, #condition, errno, strerror(errno));           \
-            exit(1);                                                                                                \
-        }                                                                                                           \
-    } while (0)
+#include "check.h"
+
 #define FAILS(call, error)                                                                                          \
     do {                                                                                                            \
         errno = 0;                                                                                                  \
