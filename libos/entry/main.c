@@ -42,6 +42,20 @@ static const char *why(int64_t error)
     }
 }
 
+/* A signal for the program that comes this early waits for it: what it interrupts here is done again. */
+static int64_t prepare_program(struct exec_image **image)
+{
+    uint32_t noted = 0;
+    int64_t error;
+    do {
+        noted |= atomic_swap(&tcb()->interrupted, 0u);
+        error = exec_prepare_boot(image);
+    } while (error == -EINTR || error == -ERESTARTNOINTR || error == -ERESTARTSYS);
+    if (noted)
+        atomic_set(&tcb()->interrupted, 1u);
+    return error;
+}
+
 static void start(const struct pal_api *api, const struct pal_boot *from)
 {
     boot = from;
@@ -58,7 +72,7 @@ static void start(const struct pal_api *api, const struct pal_boot *from)
     segment_init();
     process_init();
     struct exec_image *image;
-    int64_t error = exec_prepare_boot(&image);
+    int64_t error = prepare_program(&image);
     if (error < 0) {
         log_line("pal-run: %s: %s (errno %d)", boot->program, why(error), (int)-error);
         PAL->process_exit(error == -ENOENT ? 127 : 126);
