@@ -18,6 +18,7 @@ $(B)/tests.list: regression/list $(wildcard regression/cli/*.sh) $(GUESTS) $(HOS
 setup-%: ; @regression/setup $*
 tests: all $(FUZZ) $(GUESTS) $(HOSTILE) $(APPS) $(B)/runner $(B)/unit-tests $(B)/pal-conformance $(B)/tests.list
 check: setup-check ; @$(MAKE) --no-print-directory -j2 tests && $(B)/runner -t '$(T)' $(B)/tests.list
+check-big: setup-check ; @$(MAKE) --no-print-directory -j2 tests && regression/list $(B) big > $(B)/big.list && $(B)/runner -t '$(T)' $(B)/big.list
 run: setup-run
 	@mkdir -p $(B); printf 'Building pal-run (about 10 s on two cores) ... '
 	@$(MAKE) --no-print-directory -s -j2 all >$(B)/run.log 2>&1 && echo done || { echo; cat $(B)/run.log; false; }
@@ -34,4 +35,4 @@ help:
 lint: setup-check ; regression/lint/all
 soak: setup-check ; @$(MAKE) --no-print-directory -j2 all $(B)/random && regression/soak/run $(B)
 bench: setup-bench ; @$(MAKE) --no-print-directory -j2 all bench-programs && regression/bench/run $(B)
-.PHONY: check run help lint soak bench tests setup-%
+.PHONY: check check-big run help lint soak bench tests setup-%
