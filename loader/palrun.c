@@ -41,16 +41,6 @@ static void check_standard_streams(void)
     }
 }
 
-/* As many descriptors as allowed: for the monitor's tokens, and the picoprocess inherits it. */
-static void raise_file_limit(void)
-{
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur != limit.rlim_max) {
-        limit.rlim_cur = limit.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &limit);
-    }
-}
-
 void palrun_policy(struct policy *policy, const struct options *options)
 {
     tree_init(&policy->tree);
@@ -151,9 +141,10 @@ int palrun(const struct options *options)
     check_launched(options);
     check_standard_streams();
     mode_t umask_was = umask(0); /* the guest's own is applied by its libOS */
-    raise_file_limit();
     palrun_policy(&policy, options);
     start(&monitor, options, umask_was);
+    if (access("/proc/self/fd", F_OK) < 0)
+        warn("the host has no /proc: attributes of files can't be set, nor pseudoterminals made");
     terminal_save();
     terminals_init(&monitor.terminals);
     monitor.objects.session = monitor.first;

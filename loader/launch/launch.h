@@ -47,9 +47,16 @@ extern const unsigned filter_calls; /* how many host calls it admits */
 
 /* The shared segment's size, and all that the first picoprocess is told: written where it waits. */
 #define SEGMENT_SIZE (4ull << 30) /* sparse: most of it is what the guest may use as System V shared memory */
-#define SEGMENT_STEP (1ull << 20)
 void segment_fill(int fd, const struct policy *policy, const struct options *options, const struct ahead *ahead,
                   mode_t umask_was);
+
+/* ---- own_limits.c ------------------------------------------------------------------------------------------------ */
+
+#define FILES_LEAST 80 /* of which the libOS and the PAL take 64 */
+#define FILES_LEAST_TEXT "80"
+/* Ends pal-run where its limits are too low for any sandbox; raises the soft one of open files.  How large the segment
+ * can be. */
+uint64_t own_limits(void);
 
 /* ---- picoprocess.c ----------------------------------------------------------------------------------------------- */
 

@@ -169,23 +169,6 @@ static int64_t open_standard_streams(void)
     return 0;
 }
 
-/*
- * As large as the limits of file size (a file it is) and of address space allow: where they are low, there is less of
- * System V shared memory.
- */
-static uint64_t choose_segment_size(void)
-{
-    struct rlimit64 file = {0, 0}, space = {0, 0};
-    uint64_t size = SEGMENT_SIZE;
-    host_call(prlimit64, 0, RLIMIT_FSIZE, NULL, &file);
-    host_call(prlimit64, 0, RLIMIT_AS, NULL, &space);
-    if (file.rlim_cur < size)
-        size = file.rlim_cur;
-    if (space.rlim_cur / 4 < size)
-        size = space.rlim_cur / 4;
-    return size & ~(uint64_t)(SEGMENT_STEP - 1);
-}
-
 /* What it needs to confine itself.  The rest of the segment follows, by segment_fill. */
 static int64_t begin_segment(bool trap)
 {
@@ -223,7 +206,7 @@ void launch(const char *picoprocess, bool trap, int log)
 {
     int64_t result = open_standard_streams();
     launched.failed = NULL;
-    launched.segment_size = choose_segment_size();
+    launched.segment_size = own_limits();
     chosen = picoprocess;
     logged_to = log;
     if (result == 0)

@@ -109,10 +109,10 @@ static size_t count_strings(char *const *strings)
 /* What the host allows, less what the libOS and the PAL need for themselves. */
 static uint64_t file_limit(const struct policy *policy)
 {
-    const uint64_t own = 64;
+    const uint64_t own = 64; /* own_limits has seen that there are more */
     struct rlimit limit;
     uint64_t most = getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_max : 1024;
-    most -= most > own ? own : 0;
+    most -= own;
     return policy->limits.files < most ? policy->limits.files : most;
 }
 
