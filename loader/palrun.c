@@ -7,12 +7,14 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "loader/launch/launch.h"
@@ -95,6 +97,26 @@ static void go(const struct ahead *ahead)
         close(descriptors[i]);
 }
 
+/*
+ * Of root's capabilities, what serving a guest takes: its files, signals to and descriptors of processes of another user
+ * id, more descriptors on their way than an ordinary user may have.  Without CAP_FSETID the kernel takes set-user-id bits
+ * off whatever pal-run truncates; what else is dropped no request is meant to use.
+ */
+static void drop_capabilities(void)
+{
+    const uint32_t kept = 1u << CAP_CHOWN | 1u << CAP_DAC_OVERRIDE | 1u << CAP_DAC_READ_SEARCH | 1u << CAP_FOWNER |
+                          1u << CAP_KILL | 1u << CAP_SYS_PTRACE | 1u << CAP_SYS_RESOURCE;
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct sets[2];
+    if (syscall(SYS_capget, &header, sets) < 0 || !(sets[0].permitted | sets[1].permitted))
+        return;
+    sets[0].permitted &= kept;
+    sets[0].effective = sets[0].permitted;
+    sets[0].inheritable = sets[1].permitted = sets[1].effective = sets[1].inheritable = 0;
+    if (syscall(SYS_capset, &header, sets) < 0)
+        fail(EXIT_OWN_FAILURE, "can't drop capabilities: %s", strerror(errno));
+}
+
 /* Everything that the picoprocess is told. */
 static void start(struct monitor *monitor, const struct options *options, mode_t umask_was)
 {
@@ -111,6 +133,7 @@ static void start(struct monitor *monitor, const struct options *options, mode_t
         limit(RLIMIT_NPROC, policy->limits.processes);
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     monitor_block_signals();
+    drop_capabilities();
     go(&ahead);
     monitor->first = launched.pid;
     monitor->channel = launched.channel;

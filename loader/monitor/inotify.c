@@ -5,7 +5,6 @@
  * what may be opened for reading.
  */
 #include <errno.h>
-#include <stdio.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -38,9 +37,8 @@ static int check(struct tree *tree, const struct place *place)
 /* By the kernel's own name of the object: nothing that a guest can swap. */
 static int add(int instance, const struct place *place, uint32_t mask)
 {
-    char path[32];
-    snprintf(path, sizeof path, "/proc/self/fd/%d", place->object);
-    int watch = inotify_add_watch(instance, path, allowed(place->mount, mask) & ~(uint32_t)IN_DONT_FOLLOW);
+    struct fd_name name = fd_name(place->object);
+    int watch = inotify_add_watch(instance, name.path, allowed(place->mount, mask) & ~(uint32_t)IN_DONT_FOLLOW);
     return watch < 0 ? -errno : watch;
 }
 

@@ -36,28 +36,33 @@ static int64_t nanoseconds(const struct statx_timestamp *time)
     return time->tv_sec * 1000000000 + time->tv_nsec;
 }
 
+static void attributes_from(const struct statx *status, struct pal_attributes *out)
+{
+    *out = (struct pal_attributes){
+        .device = makedev(status->stx_dev_major, status->stx_dev_minor),
+        .inode = status->stx_ino,
+        .rdevice = makedev(status->stx_rdev_major, status->stx_rdev_minor),
+        .size = status->stx_size,
+        .blocks = status->stx_blocks,
+        .mode = status->stx_mode,
+        .links = status->stx_nlink,
+        .uid = status->stx_uid,
+        .gid = status->stx_gid,
+        .block_size = status->stx_blksize,
+        .type = type_of(status->stx_mode),
+        .atime = nanoseconds(&status->stx_atime),
+        .mtime = nanoseconds(&status->stx_mtime),
+        .ctime = nanoseconds(&status->stx_ctime),
+        .btime = status->stx_mask & STATX_BTIME ? nanoseconds(&status->stx_btime) : 0,
+    };
+}
+
 int attributes_read(int fd, struct pal_attributes *out)
 {
     struct statx status;
     if (statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_BTIME, &status) < 0)
         return -errno;
-    *out = (struct pal_attributes){
-        .device = makedev(status.stx_dev_major, status.stx_dev_minor),
-        .inode = status.stx_ino,
-        .rdevice = makedev(status.stx_rdev_major, status.stx_rdev_minor),
-        .size = status.stx_size,
-        .blocks = status.stx_blocks,
-        .mode = status.stx_mode,
-        .links = status.stx_nlink,
-        .uid = status.stx_uid,
-        .gid = status.stx_gid,
-        .block_size = status.stx_blksize,
-        .type = type_of(status.stx_mode),
-        .atime = nanoseconds(&status.stx_atime),
-        .mtime = nanoseconds(&status.stx_mtime),
-        .ctime = nanoseconds(&status.stx_ctime),
-        .btime = status.stx_mask & STATX_BTIME ? nanoseconds(&status.stx_btime) : 0,
-    };
+    attributes_from(&status, out);
     return 0;
 }
 
@@ -161,7 +166,7 @@ int serve_canonical(struct tree *tree, const struct request *request, struct ans
 
 /* ---- Open -------------------------------------------------------------------------------------------------------- */
 
-/* O_NONBLOCK: neither a FIFO nor a device may hold the monitor up.  Taken off again where the guest didn't ask for
+/* O_NONBLOCK: a FIFO must not hold the monitor up.  Taken off again where the guest didn't ask for
  * it. */
 static void how_of(uint32_t flags, uint32_t mode, struct open_how *how)
 {
@@ -198,7 +203,7 @@ static int settle_flags(const struct open_how *how, int fd, uint32_t flags, cons
     if (flags & PAL_OPEN_NONBLOCK)
         keep |= O_NONBLOCK;
     bool timed = attributes->type == PAL_TYPE_FILE || attributes->type == PAL_TYPE_DIRECTORY;
-    if (timed && fcntl(fd, F_SETFL, keep | O_NOATIME) == 0)
+    if (timed && object_is_ours((uid_t)attributes->uid) && fcntl(fd, F_SETFL, keep | O_NOATIME) == 0)
         return 0;
     return fcntl(fd, F_SETFL, keep) < 0 ? -errno : 0;
 }
@@ -214,6 +219,8 @@ static int check_opened(struct tree *tree, const struct place *place, const stru
         return deny(tree, place, -EACCES, "not public on the host");
     if (flags & PAL_OPEN_EXECUTE && syscall(SYS_faccessat2, fd, "", X_OK, AT_EMPTY_PATH | AT_EACCESS) < 0)
         return -errno;
+    if (place->looked.valid && !(flags & PAL_OPEN_NONBLOCK))
+        return 0;
     return settle_flags(how, fd, flags, attributes);
 }
 
@@ -242,7 +249,7 @@ static int open_readonly(struct tree *tree, const struct place *place, uint32_t 
     return 0;
 }
 
-static int open_at_place(struct tree *tree, const struct place *place, struct open_how *how, uint32_t *flags)
+static int open_at_place(struct tree *tree, struct place *place, struct open_how *how, uint32_t *flags)
 {
     int error = open_readonly(tree, place, flags);
     if (error)
@@ -257,14 +264,17 @@ static int open_at_place(struct tree *tree, const struct place *place, struct op
         return -EISDIR;
     if (!place->missing && place->object < 0)
         return place->mount ? -ELOOP : -ENOTUNIQ; /* a MOUNT_LINK not to be followed; synthetic: the libOS lists it */
-    if (place->parent < 0 && place->object == place->mount->root)
-        return mount_open(place->mount, how);
     struct open_how at = *how;
-    at.flags |= O_CLOEXEC | (place->must_be_directory ? O_DIRECTORY : 0u);
-    at.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
-    int directory = place->parent >= 0 ? place->parent : place->object;
-    long fd = syscall(SYS_openat2, directory, place->parent >= 0 ? place->guest + place->name : ".", &at, sizeof at);
-    return fd < 0 ? -errno : (int)fd;
+    at.flags |= place->must_be_directory ? O_DIRECTORY : 0u;
+    if (place->missing) {
+        at.flags |= O_EXCL;
+        return object_open_at(place->mount, place->parent, place->guest + place->name, &at, &place->looked);
+    }
+    if (at.flags & O_CREAT && at.flags & O_EXCL)
+        return -EEXIST;
+    if (place->parent >= 0 && (place->mount->plain || !fd_name(0).path[0]))
+        return object_open_at(place->mount, place->parent, place->guest + place->name, &at, &place->looked);
+    return object_open(place->mount, place->object, &at, &place->looked);
 }
 
 /* The long way.  A last name that became a symlink since it was looked at: look again. */
@@ -274,13 +284,17 @@ static int open_by_walk(struct tree *tree, const struct request *request, struct
     uint32_t exclusive = PAL_OPEN_CREATE | PAL_OPEN_EXCLUSIVE;
     bool nofollow = request->flags & PAL_OPEN_NOFOLLOW || (request->flags & exclusive) == exclusive;
     unsigned flags = nofollow ? PLACE_NOFOLLOW : 0;
-    int fd = -ELOOP;
-    for (int i = 0; i < RESTARTS && fd == -ELOOP; i++) {
+    int fd = -EAGAIN;
+    for (int i = 0; i < RESTARTS && (fd == -ELOOP || fd == -EAGAIN); i++) {
         uint32_t asked = request->flags;
         int error = resolve_walk(tree, request->path, request->path_size, flags, place, escape);
         if (error)
             return error;
         fd = open_at_place(tree, place, how, &asked);
+        if (fd == -EEXIST && place->missing && !(asked & PAL_OPEN_EXCLUSIVE))
+            fd = -EAGAIN; /* it came meanwhile */
+        if (fd == OBJECT_REFUSED)
+            fd = place_refuse(tree, place);
         place_close(place);
         if (fd == -ELOOP && flags & PLACE_NOFOLLOW)
             break;
@@ -324,6 +338,7 @@ int serve_open(struct tree *tree, const struct request *request, struct answer *
     struct open_how how;
     struct place place;
     place.mount = NULL;
+    place.looked.valid = false;
     how_of(request->flags, request->mode & 01777, &how);
     unsigned flags = request->flags & PAL_OPEN_NOFOLLOW ? PLACE_NOFOLLOW : 0;
     if (request->flags & CHANGING)
@@ -334,7 +349,11 @@ int serve_open(struct tree *tree, const struct request *request, struct answer *
     answer->mount = place.mount;
     if (fd < 0)
         return fd;
-    int error = attributes_read(fd, &answer->reply.attributes);
+    int error = 0;
+    if (place.looked.valid)
+        attributes_from(&place.looked.status, &answer->reply.attributes);
+    else
+        error = attributes_read(fd, &answer->reply.attributes);
     if (!error)
         error = check_opened(tree, &place, &how, fd, request->flags, &answer->reply.attributes);
     if (error) {

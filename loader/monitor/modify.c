@@ -6,23 +6,12 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "loader/monitor/monitor.h"
-
-/* The kernel's own name of one of our descriptors: nothing that a guest can swap. */
-struct fd_name { char path[32]; };
-
-static struct fd_name name_of(int fd)
-{
-    struct fd_name name;
-    snprintf(name.path, sizeof name.path, "/proc/self/fd/%d", fd);
-    return name;
-}
 
 static int read_only(struct tree *tree, const struct place *place)
 {
@@ -61,9 +50,16 @@ static mode_t bits_not_given(mode_t type)
     return S_ISDIR(type) ? S_ISUID : S_ISUID | S_ISGID;
 }
 
-static int set_all(int object, mode_t type, uint32_t mask, const struct pal_attributes *values)
+/* Bits that a file has are kept, but not for another owner.  A directory's S_ISGID is given freely. */
+static mode_t mode_given(mode_t was, uint32_t mask, const struct pal_attributes *values)
 {
-    struct fd_name name = name_of(object);
+    mode_t kept = mask & (PAL_SET_OWNER | PAL_SET_GROUP) ? 0 : was;
+    return values->mode & 07777 & ~(bits_not_given(was) & ~kept);
+}
+
+static int set_all(int object, mode_t was, uint32_t mask, const struct pal_attributes *values)
+{
+    struct fd_name name = fd_name(object);
     if (mask & PAL_SET_SIZE) {
         if (values->size > INT64_MAX)
             return -EINVAL;
@@ -74,7 +70,7 @@ static int set_all(int object, mode_t type, uint32_t mask, const struct pal_attr
     gid_t gid = mask & PAL_SET_GROUP ? values->gid : (gid_t)-1;
     if (mask & (PAL_SET_OWNER | PAL_SET_GROUP) && fchownat(object, "", uid, gid, AT_EMPTY_PATH) < 0)
         return -errno;
-    if (mask & PAL_SET_MODE && chmod(name.path, values->mode & 07777 & ~bits_not_given(type)) < 0)
+    if (mask & PAL_SET_MODE && chmod(name.path, mode_given(was, mask, values)) < 0)
         return -errno;
     if (mask & (PAL_SET_ATIME | PAL_SET_MTIME | PAL_SET_ATIME_NOW | PAL_SET_MTIME_NOW))
         return set_times(object, mask, values);
@@ -97,6 +93,10 @@ static int set_checked(struct tree *tree, const struct place *place, const struc
         return -EISDIR;
     if (!S_ISREG(status.st_mode) && request->mode & PAL_SET_SIZE)
         return -EINVAL;
+    if (request->mode & PAL_SET_SIZE && object_take_rights(place->object, status.st_mode))
+        return place_refuse(tree, place);
+    if (request->mode & PAL_SET_SIZE && fstat(place->object, &status) < 0)
+        return -errno;
     return set_all(place->object, status.st_mode, request->mode, values);
 }
 
@@ -158,6 +158,13 @@ static int spot_find(struct tree *tree, const char *path, size_t size, struct sp
     memcpy(spot->guest + base + 1, spot->name, name_size);
     spot->guest_size = base + 1 + name_size;
     spot->guest[spot->guest_size] = 0;
+    if (spot->directory.mount && name_is_private(spot->name, name_size)) {
+        memcpy(spot->directory.guest, spot->guest, spot->guest_size + 1);
+        spot->directory.guest_size = spot->guest_size;
+        error = place_refuse(tree, &spot->directory);
+        place_close(&spot->directory);
+        return error;
+    }
     if (tree_is_libos_own(tree, spot->guest, spot->guest_size)) { /* "/proc" itself */
         if (escape) {
             memcpy(escape->bytes, spot->guest, spot->guest_size);
@@ -260,7 +267,7 @@ static int link_name(struct tree *tree, const struct request *request, const str
     if (!error && object.mount != to->directory.mount)
         error = -EXDEV;
     if (!error) {
-        struct fd_name name = name_of(object.object);
+        struct fd_name name = fd_name(object.object);
         if (linkat(AT_FDCWD, name.path, to->directory.object, to->name, AT_SYMLINK_FOLLOW) < 0)
             error = -errno;
     }

@@ -5,7 +5,6 @@
  */
 #include <errno.h>
 #include <linux/limits.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
@@ -117,7 +116,6 @@ int serve_extended(struct tree *tree, const struct objects *objects, const struc
     struct place place;
     struct attribute attribute;
     uint32_t op = request->mode & 15u;
-    char path[32];
     int error = attribute_decode(request, op, &attribute);
     if (!error)
         error = find(tree, objects, request, &place, &answer->text);
@@ -126,10 +124,9 @@ int serve_extended(struct tree *tree, const struct objects *objects, const struc
     if (place.object < 0) { /* there only because mounts lie beneath it */
         error = op == PAL_EXTENDED_LIST ? 0 : -EOPNOTSUPP;
     } else {
-        snprintf(path, sizeof path, "/proc/self/fd/%d", place.object);
         error = check(tree, &place, op == PAL_EXTENDED_SET || op == PAL_EXTENDED_REMOVE);
         if (!error)
-            error = act(path, op, (int)(request->mode >> 4), &attribute, &answer->text);
+            error = act(fd_name(place.object).path, op, (int)(request->mode >> 4), &attribute, &answer->text);
     }
     place_close(&place);
     return error;

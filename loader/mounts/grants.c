@@ -148,6 +148,16 @@ static int open_source(struct source *source, const char *path)
     return fd;
 }
 
+/* Trees that the host's root alone fills, by packages. */
+static bool is_system(const char *path)
+{
+    static const char *const trees[] = {"/usr", "/etc", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix", "/gnu"};
+    for (size_t i = 0; i < sizeof trees / sizeof *trees; i++)
+        if (path_is_within(path, strlen(path), trees[i], strlen(trees[i])))
+            return true;
+    return false;
+}
+
 static int note(struct mount *mount, int fd)
 {
     struct stat status;
@@ -159,6 +169,10 @@ static int note(struct mount *mount, int fd)
     mount->device = status.st_dev;
     mount->inode = status.st_ino;
     mount->directory = S_ISDIR(status.st_mode);
+    mount->plain = !mount->writable && status.st_uid == 0 && !(status.st_mode & 022) && is_system(mount->from);
+    if (object_is_kernels(fd, status.st_dev))
+        fail(EXIT_OWN_FAILURE, "%s: %s is of a file system of the kernel's own: the sandbox has its own /proc, /dev and /sys",
+             mount->at, mount->from);
     return 0;
 }
 
@@ -187,13 +201,15 @@ static void reopen(struct tree *tree, struct mount *mount)
     int error = note(mount, fd);
     if (error)
         fail(EXIT_OWN_FAILURE, "%s: can't be opened: %s", mount->from, strerror(-error));
-    if (source.within && !is_covered(tree, source.within, mount))
+    mount->plain &= !source.within;
+    if (source.within && mount->granted && !is_covered(tree, source.within, mount))
         warn("%s: its source %s lies in %s, which the guest may write: it decides what later runs are shown there",
              mount->at, mount->from, source.within->from);
 }
 
 void mounts_open(struct tree *tree)
 {
+    objects_prepare();
     scratch_prepare(&tree->scratch);
     size_t host = 0, writable = 0;
     for (size_t i = 0; i < tree->count; i++) {

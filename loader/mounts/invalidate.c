@@ -12,7 +12,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
@@ -145,9 +144,7 @@ void watch_add(struct tree *tree, const struct mount *mount, int fd)
         events = IN_OBJECT | (reading_shows(&status, &system) ? IN_ACCESS | IN_ONESHOT : 0);
     else if (known && S_ISLNK(status.st_mode))
         events = IN_OBJECT;
-    char path[32];
-    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    int watch = events ? inotify_add_watch(watcher->fd, path, events) : -1;
+    int watch = events ? inotify_add_watch(watcher->fd, fd_name(fd).path, events) : -1;
     if (watch < 0) {
         watcher->parts = 0;
         return;

@@ -3,6 +3,8 @@
 #ifndef LOADER_MOUNTS_H
 #define LOADER_MOUNTS_H
 
+#include <sys/stat.h>
+
 #include "loader/loader.h"
 #include "pal/linux/monitor.h"
 
@@ -24,7 +26,8 @@ struct mount {
     bool writable;
     bool public_only; /* only what any user of the host may read: see resolve.c */
     bool implied;     /* nobody named it: see tree_drop_implied */
-    bool granted;     /* by an option */
+    bool granted;     /* by an option or a manifest */
+    bool plain;       /* a tree of the system's: see object.c */
     bool directory;   /* known once opened */
     int root;         /* O_PATH; -1: not open */
     int error;        /* why not */
@@ -116,6 +119,34 @@ uint64_t watch_end(struct tree *tree, const struct mount *mount, int result);
 struct uv_loop_s;
 void watch_mounts(struct watcher *watcher, struct uv_loop_s *loop);
 
+/* ---- object.c ---------------------------------------------------------------------------------------------------- */
+
+/* Of what follows, a negative errno or OBJECT_REFUSED: guests have no such thing, and it was not opened. */
+#define OBJECT_REFUSED (-4097)
+/* Before a guest runs. */
+void objects_prepare(void);
+/* The kernel's own name of one of our descriptors: nothing that a guest can swap.  "" where the host has no procfs. */
+struct fd_name { char path[32]; };
+struct fd_name fd_name(int fd);
+/* May pal-run change it: as root, or as its owner? */
+bool object_is_ours(uid_t owner);
+/* Is it of a file system of the kernel's own, as procfs?  `device` is its st_dev. */
+bool object_is_kernels(int fd, dev_t device);
+/* An O_PATH descriptor of what lies beneath a directory; no symlink is followed. */
+int object_find(int directory, const char *path, uint64_t flags);
+/* What was looked at before it was opened: a plain file, opened for reading, without O_NONBLOCK. */
+struct looked {
+    bool valid;
+    struct statx status;
+};
+/* Opens what such a descriptor is of.  Flags that make a name mean nothing here. */
+int object_open(const struct mount *mount, int object, const struct open_how *how, struct looked *looked);
+/* Both.  -EAGAIN: it changed meanwhile. */
+int object_open_at(const struct mount *mount, int directory, const char *path, const struct open_how *how,
+                   struct looked *looked);
+/* Before the contents of a plain file change: takes its set-user-id and set-group-id bits and capabilities off. */
+int object_take_rights(int object, mode_t mode);
+
 /* ---- resolve.c --------------------------------------------------------------------------------------------------- */
 
 enum {
@@ -131,6 +162,7 @@ struct place {
     int parent;          /* O_PATH directory that holds it; -1: not known, or it is a mount's root */
     bool missing;        /* the last name is not there; its parent is (perhaps synthetic) */
     bool must_be_directory;
+    struct looked looked; /* of what was opened */
     char guest[PAL_PATH_MAX]; /* its path without symlinks; guest + name is the last component */
     size_t guest_size, name;
 };
@@ -158,8 +190,12 @@ int resolve_parent(struct tree *tree, const char *path, size_t size, struct plac
 int resolve_open(struct tree *tree, const char *path, size_t size, unsigned flags, const struct open_how *how,
                  struct place *out);
 void place_close(struct place *place);
+/* -EACCES, and the report tells of it. */
+int place_refuse(struct tree *tree, const struct place *place);
+/* Is it what a private directory of a sandbox is called? */
+bool name_is_private(const char *name, size_t size);
 /* Opens the root itself, of a mount whose root is open: it may be one file. */
-int mount_open(const struct mount *mount, const struct open_how *how);
+int mount_open(const struct mount *mount, const struct open_how *how, struct looked *looked);
 
 /* ---- scratch.c --------------------------------------------------------------------------------------------------- */
 

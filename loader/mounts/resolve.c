@@ -5,7 +5,8 @@
  * Paths are resolved in the guest's namespace: symlinks that lie on the host are expanded here, as text, against the
  * guest's mounts; the kernel is never asked to follow one.  So neither "..", nor a symlink, nor one swapped in at the
  * last moment leads out of a mount: each step is one openat2 beneath a descriptor, RESOLVE_NO_SYMLINKS, or one name
- * with O_NOFOLLOW, and what was opened is what is used.  There are two ways:
+ * with O_NOFOLLOW, and what was opened is what is used.  Neither does a step reach another file system unseen, nor is a
+ * thing opened before object.c knows what it is.  The steps of one request are bounded.  There are two ways:
  *   resolve_open  most paths have no symlink but perhaps the last name: one call;
  *   resolve_walk  name by name; tells apart all that the first can't, and checks "public only" mounts.
  *
@@ -17,6 +18,7 @@
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -24,16 +26,8 @@
 #include "loader/mounts/mounts.h"
 
 #define LINKS_MAX 40
-#define BENEATH (RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS)
-
-static int open_beneath(int directory, const char *path, const struct open_how *how)
-{
-    struct open_how beneath = *how;
-    beneath.flags |= O_CLOEXEC;
-    beneath.resolve = BENEATH;
-    long fd = syscall(SYS_openat2, directory, path, &beneath, sizeof beneath);
-    return fd < 0 ? -errno : (int)fd;
-}
+#define STEPS_MAX 4096 /* names looked up for one request: a path has no more, but symlinks may multiply them */
+#define UPS_MAX 64     /* directories held open on the way down, for ".." */
 
 static bool text_is(const char *text, size_t size, const char *word)
 {
@@ -71,7 +65,7 @@ static ssize_t splice_last(char *path, size_t size, const char *target, size_t t
 static ssize_t follow_last(int root, const char *rest, char *path, size_t size, bool *slash)
 {
     char target[PAL_PATH_MAX];
-    int fd = open_beneath(root, rest, &(struct open_how){.flags = O_PATH | O_NOFOLLOW});
+    int fd = object_find(root, rest, O_NOFOLLOW);
     if (fd < 0)
         return RESOLVE_WALK;
     ssize_t target_size = readlinkat(fd, "", target, sizeof target);
@@ -82,16 +76,41 @@ static ssize_t follow_last(int root, const char *rest, char *path, size_t size, 
     return result == -ELOOP ? RESOLVE_WALK : result;
 }
 
-int mount_open(const struct mount *mount, const struct open_how *how)
+int mount_open(const struct mount *mount, const struct open_how *how, struct looked *looked)
 {
-    if (mount->directory)
-        return open_beneath(mount->root, ".", how);
-    if (how->flags & O_CREAT && how->flags & O_EXCL)
+    looked->valid = false;
+    if (!mount->directory && how->flags & O_CREAT && how->flags & O_EXCL)
         return -EEXIST;
-    char path[32];
-    snprintf(path, sizeof path, "/proc/self/fd/%d", mount->root);
-    int fd = open(path, ((int)how->flags & ~(O_NOFOLLOW | O_CREAT)) | O_CLOEXEC);
-    return fd < 0 ? -errno : fd;
+    if (how->flags & O_PATH)
+        return mount->directory ? object_find(mount->root, ".", how->flags) : fcntl(mount->root, F_DUPFD_CLOEXEC, 0);
+    return object_open(mount, mount->root, how, looked);
+}
+
+/* ---- What is refused --------------------------------------------------------------------------------------------- */
+
+static int refuse(struct tree *tree, const struct place *place, const char *reason)
+{
+    denials_add(&tree->denials, place->guest, place->guest_size, reason);
+    return -EACCES;
+}
+
+int place_refuse(struct tree *tree, const struct place *place)
+{
+    return refuse(tree, place, "not a file that guests may have");
+}
+
+/* A sandbox's private files, whosever: its directories have such names, which no request makes or takes away. */
+bool name_is_private(const char *name, size_t size)
+{
+    return size == SCRATCH_NAME_SIZE && !strncasecmp(name, SCRATCH_PREFIX, strlen(SCRATCH_PREFIX));
+}
+
+static bool passes_private(const char *path)
+{
+    for (const char *at = path; (at = strcasestr(at, "/" SCRATCH_PREFIX)); at++)
+        if (name_is_private(at + 1, strcspn(at + 1, "/")))
+            return true;
+    return false;
 }
 
 /* ---- In one call ------------------------------------------------------------------------------------------------- */
@@ -122,7 +141,8 @@ int resolve_open(struct tree *tree, const char *path, size_t size, unsigned flag
         return used == -ELOOP ? RESOLVE_WALK : (int)used;
     for (int links = 0; links < LINKS_MAX; links++) {
         struct mount *mount = tree_mount_of(tree, guest, (size_t)used);
-        if (needs_walk(tree, mount, guest, (size_t)used, flags) || (slash && how->flags & O_CREAT))
+        if (needs_walk(tree, mount, guest, (size_t)used, flags) || (slash && how->flags & O_CREAT) ||
+            passes_private(guest))
             return RESOLVE_WALK;
         const char *rest = guest + (mount->at_size == 1 ? 1 : mount->at_size + ((size_t)used > mount->at_size));
         if (mount->kind == MOUNT_LINK) {
@@ -150,7 +170,8 @@ int resolve_open(struct tree *tree, const char *path, size_t size, unsigned flag
         bool nofollow = flags & PLACE_NOFOLLOW && !slash;
         struct open_how asked = *how;
         asked.flags |= (slash ? O_DIRECTORY : 0u) | (nofollow ? O_NOFOLLOW : 0u);
-        int fd = *rest ? (mount->directory ? open_beneath(root, rest, &asked) : -ENOTDIR) : mount_open(mount, &asked);
+        int fd = *rest ? (mount->directory ? object_open_at(mount, root, rest, &asked, &out->looked) : -ENOTDIR)
+                       : mount_open(mount, &asked, &out->looked);
         if (fd == -ELOOP && !nofollow) {
             used = follow_last(root, rest, guest, (size_t)used, &slash);
             if (used < 0)
@@ -164,7 +185,7 @@ int resolve_open(struct tree *tree, const char *path, size_t size, unsigned flag
         out->guest_size = (size_t)used;
         out->object = out->parent = -1;
         out->missing = out->must_be_directory = false;
-        return fd;
+        return fd == OBJECT_REFUSED ? place_refuse(tree, out) : fd;
     }
     return -ELOOP;
 }
@@ -192,10 +213,15 @@ struct walk {
     struct tree *tree;
     struct place *place;       /* the directory reached so far: object (-1: synthetic), mount, guest */
     char rest[2 * PAL_PATH_MAX]; /* names still to go, at `at` */
-    size_t at, size;
+    size_t at, size, steps;
     int links;
     unsigned flags;
     struct pal_path_buffer *escape;
+    size_t up_count; /* of those above, the nearest ones: going up opens nothing */
+    struct up {
+        struct mount *mount;
+        int object;
+    } ups[UPS_MAX];
 };
 
 static void place_drop(const struct place *place, int fd)
@@ -211,13 +237,51 @@ void place_close(struct place *place)
     place->object = place->parent = -1;
 }
 
-/* Goes to a canonical guest path: the root, or the directory above. */
+static void up_drop(const struct up *up)
+{
+    if (up->object >= 0 && (!up->mount || up->object != up->mount->root))
+        close(up->object);
+}
+
+/* The directory reached so far is now the one above. */
+static void up_push(struct walk *walk, struct mount *mount, int object)
+{
+    if (walk->up_count == UPS_MAX) {
+        up_drop(&walk->ups[0]);
+        memmove(walk->ups, walk->ups + 1, --walk->up_count * sizeof *walk->ups);
+    }
+    walk->ups[walk->up_count++] = (struct up){mount, object};
+}
+
+static void ups_drop(struct walk *walk)
+{
+    while (walk->up_count)
+        up_drop(&walk->ups[--walk->up_count]);
+}
+
+static int step_count(struct walk *walk, size_t steps)
+{
+    walk->steps += steps;
+    return walk->steps > STEPS_MAX ? -ELOOP : 0;
+}
+
+static size_t depth_of(const char *path, size_t size)
+{
+    size_t depth = 0;
+    for (size_t i = 0; i < size; i++)
+        depth += path[i] == '/';
+    return depth;
+}
+
+/* Goes to a canonical guest path: the root, or a directory that is no longer held. */
 static int enter(struct walk *walk, size_t guest_size)
 {
     struct place *place = walk->place;
     const struct tree *tree = walk->tree;
     place_drop(place, place->object);
     place->object = -1;
+    if (step_count(walk, depth_of(place->guest, guest_size)))
+        return -ELOOP;
     place->guest[guest_size] = 0;
     place->guest_size = guest_size;
     const char *path = guest_size ? place->guest : "/";
@@ -229,7 +293,9 @@ static int enter(struct walk *walk, size_t guest_size)
     if (root < 0)
         return root;
     const char *rest = path + (place->mount->at_size == 1 ? 1 : place->mount->at_size + (size > place->mount->at_size));
-    int fd = *rest ? open_beneath(root, rest, &(struct open_how){.flags = O_PATH | O_DIRECTORY}) : root;
+    int fd = *rest ? object_find(root, rest, O_DIRECTORY) : root;
+    if (fd == OBJECT_REFUSED)
+        return place_refuse(walk->tree, place);
     if (fd == -ENOENT && tree_is_above_mount(tree, path, size)) {
         place->mount = NULL;
         return 0;
@@ -240,10 +306,20 @@ static int enter(struct walk *walk, size_t guest_size)
 
 static int go_up(struct walk *walk)
 {
-    size_t size = walk->place->guest_size;
-    while (size && walk->place->guest[size - 1] != '/')
+    struct place *place = walk->place;
+    size_t size = place->guest_size;
+    while (size && place->guest[size - 1] != '/')
         size--;
-    return enter(walk, size ? size - 1 : 0);
+    size = size ? size - 1 : 0;
+    if (!walk->up_count || !place->guest_size)
+        return enter(walk, size);
+    const struct up up = walk->ups[--walk->up_count];
+    place_drop(place, place->object);
+    place->object = up.object;
+    place->mount = up.mount;
+    place->guest_size = size;
+    place->guest[size] = 0;
+    return 0;
 }
 
 /* rest := target / rest, from the directory reached so far or from the root. */
@@ -265,7 +341,10 @@ static int expand(struct walk *walk, const char *target, size_t target_size)
         walk->rest[target_size] = '/';
     walk->at = 0;
     walk->size = target_size + slash + left;
-    return target[0] == '/' ? enter(walk, 0) : 0;
+    if (target[0] != '/')
+        return 0;
+    ups_drop(walk);
+    return enter(walk, 0);
 }
 
 /* Never shown, whatever their mode is: names at the top of a public-only mount. */
@@ -290,8 +369,7 @@ static int check_public(struct walk *walk, const struct stat *status, bool last)
     if (!is_secret(place->mount, place->guest, place->guest_size) &&
         (last || !S_ISDIR(status->st_mode) || status->st_mode & S_IXOTH))
         return 0;
-    denials_add(&walk->tree->denials, place->guest, place->guest_size, "not public on the host");
-    return -EACCES;
+    return refuse(walk->tree, place, "not public on the host");
 }
 
 static int escape_to(struct walk *walk)
@@ -316,7 +394,7 @@ static int step_absent(struct walk *walk, int parent, int error, bool last)
 {
     struct place *place = walk->place;
     if (error == -ENOENT && tree_is_above_mount(walk->tree, place->guest, place->guest_size)) {
-        place_drop(place, parent);
+        up_push(walk, place->mount, parent);
         place->mount = NULL;
         place->object = -1;
         return last ? STEP_END : STEP_ON;
@@ -345,6 +423,8 @@ static int step_into(struct walk *walk, const char *name, bool last, bool slash)
     if (fd < 0)
         return step_absent(walk, parent, -errno, last);
     error = fstat(fd, &status) < 0 ? -errno : check_public(walk, &status, last);
+    if (!error && status.st_dev != place->mount->device && object_is_kernels(fd, status.st_dev))
+        error = place_refuse(walk->tree, place);
     if (!error && S_ISLNK(status.st_mode) && !nofollow) {
         char target[PAL_PATH_MAX];
         ssize_t size = readlinkat(fd, "", target, sizeof target);
@@ -365,7 +445,7 @@ static int step_into(struct walk *walk, const char *name, bool last, bool slash)
         place->parent = parent;
         return STEP_END;
     }
-    place_drop(place, parent);
+    up_push(walk, place->mount, parent);
     return STEP_ON;
 }
 
@@ -377,7 +457,7 @@ static int step_mount(struct walk *walk, struct mount *mount, bool last, bool sl
         place->guest[place->guest_size] = 0;
         return expand(walk, mount->from, strlen(mount->from));
     }
-    place_drop(place, place->object);
+    up_push(walk, place->mount, place->object);
     place->object = -1;
     place->mount = mount;
     if (mount->kind == MOUNT_LINK)
@@ -408,6 +488,8 @@ static int step_name(struct walk *walk, const char *name, size_t size, bool last
         return step_mount(walk, mount, last, slash);
     if (tree_is_libos_own(walk->tree, place->guest, place->guest_size))
         return escape_to(walk);
+    if (place->mount && name_is_private(copy, size))
+        return refuse(walk->tree, place, "a sandbox's private files");
     if (place->object >= 0)
         return step_into(walk, copy, last, slash);
     int result = step_absent(walk, -1, -ENOENT, last);
@@ -430,6 +512,8 @@ static int step(struct walk *walk)
     while (walk->at + size < walk->size && name[size] != '/')
         size++;
     walk->at += size;
+    if (step_count(walk, 1))
+        return -ELOOP;
     if (text_is(name, size, "."))
         return STEP_ON;
     if (text_is(name, size, ".."))
@@ -452,6 +536,7 @@ int resolve_walk(struct tree *tree, const char *path, size_t size, unsigned flag
     walk.at = 0;
     walk.size = size;
     walk.links = 0;
+    walk.steps = walk.up_count = 0;
     out->mount = NULL;
     out->object = out->parent = -1;
     out->missing = out->must_be_directory = false;
@@ -459,6 +544,7 @@ int resolve_walk(struct tree *tree, const char *path, size_t size, unsigned flag
     int result = enter(&walk, 0);
     while (result == STEP_ON)
         result = step(&walk);
+    ups_drop(&walk);
     if (result < 0) {
         place_close(out);
         return result;

@@ -2,7 +2,6 @@
 /* The table of mounts, and where in it a guest path lies.  Nothing here follows a symlink. */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -115,16 +114,17 @@ int mount_root(struct tree *tree, struct mount *mount)
         tree->watcher.parts = 0; /* it may be made later: nothing would tell */
         return fd;
     }
-    mount->directory = true;
+    struct stat status;
+    if (fstat(fd, &status) == 0)
+        mount->device = status.st_dev;
+    mount->directory = mount->plain = true; /* only the guest makes names there, and it can make no device */
     return mount->root = fd;
 }
 
 /* The kernel's own idea of where a descriptor leads; "" where that is not known.  Returns the size. */
 static size_t host_path(int fd, char path[PAL_PATH_MAX])
 {
-    char name[32];
-    snprintf(name, sizeof name, "/proc/self/fd/%d", fd);
-    ssize_t size = readlink(name, path, PAL_PATH_MAX - 1);
+    ssize_t size = readlink(fd_name(fd).path, path, PAL_PATH_MAX - 1);
     size_t used = size < 0 || size == PAL_PATH_MAX - 1 ? 0 : (size_t)size;
     path[used] = 0;
     return used;

@@ -218,7 +218,7 @@ void policy_from_manifest(struct policy *policy, const struct options *options)
     manifest_load(options->manifest, &manifest);
     for (size_t i = 0; i < manifest.mount_count; i++) {
         const struct mount *mount = &manifest.mounts[i];
-        add(policy, mount->kind, mount->at, mount->from, mount->writable);
+        add(policy, mount->kind, mount->at, mount->from, mount->writable)->granted = true;
     }
     policy->limits = manifest.limits;
     policy->uid = manifest.uid < 0 ? policy->uid : (uint32_t)manifest.uid;

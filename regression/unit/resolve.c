@@ -386,6 +386,55 @@ Test(resolve, no_devices)
     cr_assert_eq(open_with("/work/fifo", PAL_OPEN_WRITE, 0), -ENXIO);
 }
 
+/* Symlinks can multiply a path: what one request costs is bounded, and going up and down leaves no descriptor open. */
+Test(resolve, long_walks)
+{
+    char target[4000] = "", name[32], deep[512] = "rw";
+    int before = dup(0);
+    close(before);
+    for (size_t i = 0; i < 100; i++) {
+        strcat(deep, "/d");
+        cr_assert_eq(mkdir(at(deep), 0755), 0);
+    }
+    for (size_t i = 0; i < 700; i++)
+        strcat(target, "../d/");
+    for (size_t i = 0; i < 10; i++) {
+        snprintf(name, sizeof name, "rw/d/l%zu", i);
+        link_in(name, i ? target : "../d");
+        snprintf(target + 3500, sizeof target - 3500, "l%zu", i);
+    }
+    cr_assert_eq(stat_of("/work/d/l0", 0), 0);
+    cr_assert_eq(stat_of("/work/d/l1", 0), 0);
+    cr_assert_eq(stat_of("/work/d/l9", 0), -ELOOP);
+    char path[3000] = "/work";
+    for (size_t i = 0; i < 100; i++)
+        strcat(path, "/d");
+    for (size_t i = 0; i < 100; i++)
+        strcat(path, "/..");
+    strcat(path, "/mine");
+    cr_assert_eq(stat_of(path, 0), 0, "deeper than what is held open");
+    int after = dup(0);
+    cr_assert_eq(before, after);
+    close(after);
+}
+
+/* Private directories of sandboxes, in whatever mount. */
+Test(resolve, private_names)
+{
+    cr_assert_eq(mkdir(at("rw/.pal-run.abcdefghijklmno"), 0755), 0);
+    put("rw/.pal-run.abcdefghijklmno/file", "private");
+    put("rw/.pal-run.short", "short");
+    cr_assert_str_eq(contents("/work/.pal-run.abcdefghijklmno/file"), "error 13");
+    cr_assert_str_eq(contents("/work/.PAL-RUN.abcdefghijklmno/file"), "error 13", "not on a disk without case either");
+    cr_assert_str_eq(contents("/work/./.pal-run.abcdefghijklmno/../mine"), "error 13");
+    link_in("rw/way", ".pal-run.abcdefghijklmno/file");
+    cr_assert_str_eq(contents("/work/way"), "error 13");
+    cr_assert_eq(change(PAL_RENAME, "/work/.pal-run.abcdefghijklmno", "/work/x", 0), -EACCES);
+    cr_assert_eq(change(PAL_RENAME, "/work/mine", "/work/.pal-run.abcdefghijklmno", 0), -EACCES);
+    cr_assert_eq(change(PAL_MKDIR, "/work/.pal-run.abcdefghijklmnp", NULL, 0755), -EACCES);
+    cr_assert_str_eq(contents("/work/.pal-run.short"), "short");
+}
+
 static atomic_bool stop;
 
 /* Swaps rw/flip between a file and symlinks that lead out, in the guest's view and in the host's. */
