@@ -258,6 +258,7 @@ struct pal_path_buffer { uint32_t size; char bytes[PAL_PATH_MAX]; };
 
 enum pal_change_op {
     PAL_MKDIR, PAL_RMDIR, PAL_UNLINK, PAL_RENAME, PAL_LINK, PAL_SYMLINK, PAL_MKFIFO, PAL_MKSOCKET,
+    PAL_CHANGE_COUNT,
 };
 enum pal_rename_flags { PAL_RENAME_NOREPLACE = 1, PAL_RENAME_EXCHANGE = 2 }; /* renameat2(2) */
 
@@ -283,6 +284,7 @@ enum pal_thread_setting {
     PAL_THREAD_SEQUENCES, /* rseq(2): the host keeps the area at `address` and watches the critical sections that it
                              names, until size 0 ends that, or a fork that is bare, in its child; a thread ends it
                              before the area goes.  A fork's child has it as well.  -ENOSYS: the host can't */
+    PAL_THREAD_COUNT,
 };
 
 /* stream_control's operations: argument and meaning. */
@@ -318,6 +320,7 @@ enum pal_control {
     PAL_CTL_NOTIFY_END,      /* uint32_t: a number that it told */
     PAL_CTL_EXTENDED,        /* struct pal_extended: also of a name, with PAL_NO_HANDLE */
     PAL_CTL_TEE,             /* struct pal_tee, of two pipes: tee(2) without waiting */
+    PAL_CTL_COUNT,
 };
 struct pal_tee { uint64_t size; pal_handle_t to; uint32_t reserved; }; /* size: at most; then how many bytes it was */
 struct pal_seek { int64_t offset; uint32_t whence, reserved; };
@@ -407,6 +410,7 @@ enum pal_object {
     PAL_OBJECT_TERMINAL_INNER, /* one: the inner side of terminal `value`, opened anew.  out NULL: only tells, 0 or
                               -EIO: the outer side has been closed by all */
     PAL_OBJECT_NOTIFY,      /* one: tells of changes of files; read as inotify(7) has it */
+    PAL_OBJECT_COUNT,
 };
 enum pal_object_flags { PAL_OBJ_NONBLOCK = 1, PAL_OBJ_PACKET = 2, PAL_OBJ_SEMAPHORE = 4, PAL_OBJ_SEALABLE = 8 };
 
@@ -436,7 +440,7 @@ struct pal_mutex {
     uint32_t reserved;
 };
 
-/* ---- The calls: 45 ----------------------------------------------------------------------------------------------- */
+/* ---- The calls: 45, with 88 operations in all; see the end ------------------------------------------------------- */
 
 struct pal_api {
     uint32_t abi_version, count;
@@ -556,5 +560,11 @@ struct pal_api {
 };
 #define PAL_CALL_COUNT ((sizeof(struct pal_api) - 8) / sizeof(void *))
 _Static_assert(PAL_CALL_COUNT <= 45, "the PAL has at most 45 calls");
+
+/* What a new host has to write.  Four calls are many in one: for stream_control, object_create, name_change and
+ * thread_set the operations count, not the call.  A host may refuse what its capability bits don't promise. */
+#define PAL_OPERATION_COUNT                                                                                           \
+    (PAL_CALL_COUNT - 4 + PAL_CTL_COUNT + PAL_OBJECT_COUNT + PAL_CHANGE_COUNT + PAL_THREAD_COUNT)
+_Static_assert(PAL_OPERATION_COUNT == 88, "45 calls: 41, and 28 + 9 + 8 + 2 operations");
 
 #endif
