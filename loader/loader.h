@@ -42,6 +42,8 @@ struct denials {
     } first[DENIALS_KEPT];
 };
 void denials_add(struct denials *denials, const char *path, size_t size, const char *reason);
+/* Takes back what was added since there were `count`, of which `kept`. */
+void denials_undo(struct denials *denials, size_t count, size_t kept);
 void denials_print(const struct denials *denials);
 
 /* Allocation that ends pal-run where there is no memory. */

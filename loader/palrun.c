@@ -125,7 +125,8 @@ static void start(struct monitor *monitor, const struct options *options, mode_t
     struct policy *policy = monitor->policy;
     program_check(&policy->tree, policy->program, policy->shown, &program);
     program_prefetch(policy->program, &program, &ahead, &policy->tree);
-    profile_use(policy->program, &ahead, &policy->tree);
+    if (!options->no_profile)
+        profile_use(policy->program, &ahead, &policy->tree);
     segment_fill(launched.segment, policy, options, &ahead, umask_was);
     limit(RLIMIT_DATA, policy->limits.memory);
     limit(RLIMIT_CPU, policy->limits.cpu_seconds);

@@ -61,6 +61,13 @@ void denials_add(struct denials *denials, const char *path, size_t size, const c
         denials->first[denials->kept++] = (struct denial){copy, reason};
 }
 
+void denials_undo(struct denials *denials, size_t count, size_t kept)
+{
+    while (denials->kept > kept)
+        free(denials->first[--denials->kept].path);
+    denials->count = count;
+}
+
 void denials_print(const struct denials *denials)
 {
     for (size_t i = 0; i < denials->kept; i++)

@@ -40,6 +40,7 @@ static void take_report(struct options *options, char *value) { (void)value; opt
 static void take_log(struct options *options, char *value) { options->log = value; }
 static void take_stats(struct options *options, char *value) { (void)value; options->stats = true; }
 static void take_no_rewrite(struct options *options, char *value) { (void)value; options->no_rewrite = true; }
+static void take_no_profile(struct options *options, char *value) { (void)value; options->no_profile = true; }
 static void take_picoprocess(struct options *options, char *value) { options->picoprocess = value; }
 static void take_fault(struct options *options, char *value) { options->fault = read_count("fault", value); }
 static void take_help(struct options *options, char *value) { (void)options; (void)value; help_print(); }
@@ -92,6 +93,7 @@ const struct option_row option_rows[] = {
     {"output", 'o', "FILE", "write the log of --trace and --stats to a file", take_log},
     {"trap", 0, "sud|seccomp", "how system calls are intercepted; seccomp: for hosts without Syscall User Dispatch", take_trap},
     {"no-rewrite", 0, NULL, "don't rewrite call sites: every system call traps", take_no_rewrite},
+    {"no-profile", 0, NULL, "neither use nor keep the list of names that the program looks up at its start", take_no_profile},
     {"help", 'h', NULL, "print this text", take_help},
     {"version", 'V', NULL, "print the version", take_version},
     {"picoprocess", 0, "FILE", NULL, take_picoprocess}, /* another first program */

@@ -215,7 +215,8 @@ static int check_opened(struct tree *tree, const struct place *place, const stru
     if (attributes->type != PAL_TYPE_FILE && attributes->type != PAL_TYPE_DIRECTORY &&
         !(attributes->type == PAL_TYPE_FIFO && place->mount->writable))
         return deny(tree, place, -EACCES, "no plain file or directory");
-    if (place->mount->public_only && !(attributes->mode & S_IROTH))
+    bool shown = attributes->mode & S_IROTH || !(place->mount->public_only || place->mount->public_files);
+    if (!shown)
         return deny(tree, place, -EACCES, "not public on the host");
     if (flags & PAL_OPEN_EXECUTE && syscall(SYS_faccessat2, fd, "", X_OK, AT_EMPTY_PATH | AT_EACCESS) < 0)
         return -errno;

@@ -178,6 +178,14 @@ void profile_use(const char *program, struct ahead *ahead, struct tree *tree);
 void profile_note(const struct tree *tree, const struct request *request, int result);
 void profile_keep(void);
 
+/* ---- profile_store.c --------------------------------------------------------------------------------------------- */
+
+/* Before a guest runs. */
+void store_open(void);
+/* Bytes read; 0: there is none. */
+size_t store_read(const char *name, char *text, size_t room);
+void store_write(const char *name, const char *text, size_t size, bool is_new);
+
 /* ---- prefetch_exec.c --------------------------------------------------------------------------------------------- */
 
 int serve_start(struct tree *tree, const struct request *request, struct answer *answer);

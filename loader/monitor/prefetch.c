@@ -39,6 +39,7 @@ void ahead_ask(struct ahead *ahead, struct tree *tree, const char *path, bool op
     if (is_there(ahead, path, opens))
         return;
     answer.reply.descriptors = 0;
+    const size_t count = tree->denials.count, kept = tree->denials.kept;
     if (opens && ahead->descriptor_count < AHEAD_DESCRIPTORS) {
         request.op = MONITOR_OPEN;
         request.flags = PAL_OPEN_READ;
@@ -46,7 +47,9 @@ void ahead_ask(struct ahead *ahead, struct tree *tree, const char *path, bool op
     } else {
         answer.reply.result = serve_stat(tree, &request, &answer);
     }
-    if (answer.reply.result != -EREMOTE) /* such an answer has a path with it */
+    if (tree->denials.count != count) /* it is told of when the guest asks */
+        denials_undo(&tree->denials, count, kept);
+    else if (answer.reply.result != -EREMOTE) /* such an answer has a path with it */
         ahead_add(ahead, path, &answer);
 }
 

@@ -8,7 +8,6 @@
  * names come along that the sandbox can't change.
  */
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -59,8 +58,6 @@ int serve_start(struct tree *tree, const struct request *request, struct answer 
         memcpy(answer->text.bytes + answer->text.size, &one, sizeof one);
         answer->text.size += (uint32_t)sizeof one;
     }
-    while (denials->kept > kept) /* nobody has asked yet */
-        free(denials->first[--denials->kept].path);
-    denials->count = count;
+    denials_undo(denials, count, kept); /* nobody has asked yet */
     return 0;
 }

@@ -1,34 +1,35 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What the last run of a program asked at its start, so that the next is told without asking: a file of names for each
- * program in $XDG_CACHE_HOME/pal-run (or ~/.cache/pal-run).
+ * program *and* policy.
  *
  * A profile says only which names to look up early.  Each is looked up by the policy of the run that is starting, with
- * the function that would have answered the guest: so whoever writes a profile, a guest by what it asks or another
- * program, gains nothing by it.  Names that policy refused, or that the guest may change, are not kept.
+ * the function that would have answered the guest, and only where a read-only mount shows it.  A guest chooses names
+ * that it asks for, so a profile is something that one run tells another: it reaches runs of the same program by the same
+ * policy alone, which show the same files, and not even those with --no-profile.  Names that policy refused, or that the
+ * guest may change, are not kept; an answer that is a refusal is not sent: it is told of when it is asked for.
  *
- * Format: a line "pal-run profile 1", then a line a name: "o PATH" opened for reading, "s PATH" attributes asked.
+ * Format: a line "pal-run profile 2", then a line a name: "o PATH" opened for reading, "s PATH" attributes asked.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 
-#include "loader/monitor/monitor.h"
 #include "pal/hash.h"
+#include "loader/monitor/monitor.h"
 
-#define HEADER "pal-run profile 1\n"
+#define HEADER "pal-run profile 2\n"
 #define START_NS 2000000000ull /* a program has started after that */
 #define TEXT_MOST (64 * 1024u)
 #define NEWS_LEAST 3u /* fewer new names are not worth writing */
+#define NAMES_MOST (AHEAD_MAX - AHEAD_FIRST)
 
-static char file_name[PAL_PATH_MAX];
+static char file_name[33];
 static char text[TEXT_MOST + 1]; /* the profile that was read; then also what is new */
-static size_t text_size, names, news;
+static size_t text_size, news, count;
+static uint64_t known[NAMES_MOST]; /* hashes of the paths in it */
+static bool is_new;
 static uint64_t begun;
 
 static uint64_t now(void)
@@ -38,76 +39,82 @@ static uint64_t now(void)
     return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
 }
 
-static bool name_file(const char *program)
+/* All that decides what a name shows. */
+static void name_file(const char *program, const struct tree *tree)
 {
-    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    int size;
-    if (cache && cache[0] == '/')
-        size = snprintf(file_name, sizeof file_name, "%s/pal-run/%016llx", cache,
-                        (unsigned long long)hash_bytes(program, strlen(program)));
-    else if (home && home[0] == '/')
-        size = snprintf(file_name, sizeof file_name, "%s/.cache/pal-run/%016llx", home,
-                        (unsigned long long)hash_bytes(program, strlen(program)));
-    else
-        return false;
-    return size < (int)sizeof file_name;
+    char policy[64];
+    uint64_t first = hash_bytes(program, strlen(program)), second = ~first;
+    for (size_t i = 0; i < tree->count; i++) {
+        const struct mount *mount = &tree->mounts[i];
+        int size = snprintf(policy, sizeof policy, "%016llx%016llx%d%d%d%d",
+                                (unsigned long long)hash_bytes(mount->at, mount->at_size),
+                                (unsigned long long)(mount->from ? hash_bytes(mount->from, strlen(mount->from)) : 0),
+                                (int)mount->kind, mount->writable, mount->public_only, mount->public_files);
+        first = first * 31 + hash_bytes(policy, (size_t)size);
+        second = (second ^ hash_bytes(policy + 1, (size_t)size - 1)) * 0x100000001b3u;
+    }
+    snprintf(file_name, sizeof file_name, "%016llx%016llx", (unsigned long long)first, (unsigned long long)second);
 }
 
-static void read_file(void)
+/* Does this policy show it, so that the guest can't change it? */
+static bool is_shown(const struct tree *tree, const char *path, size_t size)
 {
-    struct stat status;
-    int fd = open(file_name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    if (fd < 0)
-        return;
-    ssize_t size = 0;
-    if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_uid == geteuid())
-        size = read(fd, text, TEXT_MOST);
-    close(fd);
-    size_t header = strlen(HEADER);
-    if (size > (ssize_t)header && !memcmp(text, HEADER, header) && text[size - 1] == '\n')
-        text_size = (size_t)size;
+    const struct mount *mount = tree_mount_of(tree, path, size);
+    return mount && !mount->writable && mount->kind != MOUNT_SCRATCH;
+}
+
+static bool is_known(uint64_t path)
+{
+    for (size_t i = 0; i < count; i++)
+        if (known[i] == path)
+            return true;
+    return false;
+}
+
+static void read_profile(void)
+{
+    size_t header = strlen(HEADER), size = store_read(file_name, text, TEXT_MOST);
+    if (size > header && !memcmp(text, HEADER, header) && text[size - 1] == '\n')
+        text_size = size;
+    is_new = !text_size;
 }
 
 void profile_use(const char *program, struct ahead *ahead, struct tree *tree)
 {
-    if (!name_file(program))
-        return;
-    read_file();
+    store_open();
+    name_file(program, tree);
+    read_profile();
     begun = now();
-    struct denials were = tree->denials; /* nobody has asked yet */
     for (char *line = text + strlen(HEADER), *end; text_size && line < text + text_size; line = end + 1) {
         end = memchr(line, '\n', (size_t)(text + text_size - line));
-        if (line[0] && line[1] == ' ' && line[2] == '/' && end - line < PAL_PATH_MAX && ahead->count < AHEAD_MAX) {
-            char *path = must_print("%.*s", (int)(end - line - 2), line + 2);
-            ahead_ask(ahead, tree, path, line[0] == 'o');
-            names++;
-        }
+        size_t size = (size_t)(end - line);
+        if (count == NAMES_MOST || size < 3 || size >= PAL_PATH_MAX || line[1] != ' ' || line[2] != '/' ||
+            !is_shown(tree, line + 2, size - 2))
+            continue;
+        known[count++] = hash_bytes(line + 2, size - 2);
+        if (ahead->count < AHEAD_MAX)
+            ahead_ask(ahead, tree, must_print("%.*s", (int)size - 2, line + 2), line[0] == 'o');
     }
-    tree->denials.count = were.count;
-    tree->denials.kept = were.kept;
-}
-
-/* Is the answer the same for the next run, as far as this one can tell? */
-static bool lasts(const struct tree *tree, const struct request *request, int result)
-{
-    const struct mount *mount = tree_mount_of(tree, request->path, request->path_size);
-    return (result == 0 || result == -ENOENT) && mount && !mount->writable && mount->kind != MOUNT_SCRATCH &&
-           !memchr(request->path, '\n', request->path_size);
 }
 
 void profile_note(const struct tree *tree, const struct request *request, int result)
 {
     const uint32_t plain = PAL_OPEN_READ | PAL_OPEN_DIRECTORY | PAL_OPEN_EXECUTE;
-    if (!begun || names + news >= AHEAD_MAX - AHEAD_FIRST || text_size + request->path_size + 4 > TEXT_MOST)
+    if (!begun || count == NAMES_MOST || text_size + request->path_size + 4 > TEXT_MOST)
         return;
     uint32_t aside = request->flags & PAL_OPEN_DIRECTORY ? PAL_OPEN_NONBLOCK : 0; /* opendir's, without a meaning */
     bool opens = request->op == MONITOR_OPEN && !(request->flags & ~(plain | aside));
-    if ((!opens && (request->op != MONITOR_STAT || request->flags)) || !lasts(tree, request, result))
+    if ((!opens && (request->op != MONITOR_STAT || request->flags)) || (result && result != -ENOENT) ||
+        !is_shown(tree, request->path, request->path_size) || memchr(request->path, '\n', request->path_size))
         return;
     if (now() - begun > START_NS) {
         begun = 0;
         return;
     }
+    uint64_t path = hash_bytes(request->path, request->path_size);
+    if (!opens && is_known(path)) /* an answer serves as often as it is asked for; a descriptor, once */
+        return;
+    known[count++] = path;
     if (!text_size) {
         text_size = strlen(HEADER);
         memcpy(text, HEADER, text_size);
@@ -120,35 +127,8 @@ void profile_note(const struct tree *tree, const struct request *request, int re
     news++;
 }
 
-static void make_folders(void)
-{
-    for (int up = 2; up >= 1; up--) { /* .cache, .cache/pal-run */
-        char folder[PAL_PATH_MAX];
-        strcpy(folder, file_name);
-        for (int i = 0; i < up; i++)
-            *strrchr(folder, '/') = 0;
-        if (folder[0])
-            mkdir(folder, 0700);
-    }
-}
-
-/* Whole or not at all, whatever else is starting. */
 void profile_keep(void)
 {
-    char fresh[PAL_PATH_MAX + 16];
-    if (news < NEWS_LEAST && !(news && !names))
-        return;
-    snprintf(fresh, sizeof fresh, "%s.%d", file_name, getpid());
-    const int flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW;
-    int fd = open(fresh, flags, 0600);
-    if (fd < 0 && errno == ENOENT) {
-        make_folders();
-        fd = open(fresh, flags, 0600);
-    }
-    if (fd < 0)
-        return;
-    bool whole = write(fd, text, text_size) == (ssize_t)text_size;
-    close(fd);
-    if (!whole || rename(fresh, file_name) < 0)
-        unlink(fresh);
+    if (news >= NEWS_LEAST || (news && is_new))
+        store_write(file_name, text, text_size, is_new);
 }

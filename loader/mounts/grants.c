@@ -10,8 +10,12 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
+#include <linux/magic.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <unistd.h>
 
 #include "loader/mounts/mounts.h"
@@ -207,6 +211,59 @@ static void reopen(struct tree *tree, struct mount *mount)
              mount->at, mount->from, source.within->from);
 }
 
+/* Two spellings of one name: a mount over the one would be gone round by the other. */
+static bool is_caseless(int directory)
+{
+    static const uint32_t magics[] = {MSDOS_SUPER_MAGIC, EXFAT_SUPER_MAGIC, CIFS_SUPER_MAGIC, SMB2_SUPER_MAGIC,
+                                      0x5346544e, /* ntfs */ 0x7366746e, /* ntfs3 */ 0x4244, /* hfs */ 0x482b /* hfsplus */};
+    struct statfs system;
+    unsigned flags = 0;
+    if (fstatfs(directory, &system) < 0)
+        return true;
+    for (size_t i = 0; i < sizeof magics / sizeof *magics; i++)
+        if ((uint32_t)system.f_type == magics[i])
+            return true;
+    int fd = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    bool folds = ioctl(fd, FS_IOC_GETFLAGS, &flags) == 0 && flags & FS_CASEFOLD_FL;
+    close(fd);
+    return folds;
+}
+
+/* The directories of the outer mount in which the inner one's name and those above it are looked up. */
+static void check_names(const struct mount *outer, const struct mount *inner)
+{
+    const char *rest = inner->at + (outer->at_size == 1 ? 1 : outer->at_size + 1);
+    bool caseless = is_caseless(outer->root);
+    for (const char *slash = rest; !caseless && (slash = strchr(slash, '/')); slash++) {
+        char path[PAL_PATH_MAX];
+        memcpy(path, rest, (size_t)(slash - rest));
+        path[slash - rest] = 0;
+        int fd = object_find(outer->root, path, O_DIRECTORY);
+        if (fd < 0)
+            break; /* not there, or a symlink: nothing is looked up in it */
+        caseless = is_caseless(fd);
+        close(fd);
+    }
+    if (caseless)
+        fail(EXIT_OWN_FAILURE, "%s: can't be mounted inside %s, whose names have no case: it could be gone round", inner->at,
+             outer->at);
+}
+
+static void check_nested(const struct tree *tree)
+{
+    for (size_t i = 0; i < tree->count; i++) {
+        const struct mount *inner = &tree->mounts[i];
+        size_t size = inner->at_size;
+        while (size > 1 && inner->at[size - 1] != '/')
+            size--;
+        const struct mount *outer = size > 1 ? tree_mount_of(tree, inner->at, size - 1) : tree_mount_at(tree, "/", 1);
+        if (outer && outer != inner && outer->root >= 0 && outer->directory)
+            check_names(outer, inner);
+    }
+}
+
 void mounts_open(struct tree *tree)
 {
     objects_prepare();
@@ -221,6 +278,7 @@ void mounts_open(struct tree *tree)
         host++;
         writable += !mount->error && mount->writable && mount->directory;
     }
+    check_nested(tree);
     for (size_t i = 0; i < tree->count && writable && host > 1; i++)
         if (tree->mounts[i].root >= 0)
             reopen(tree, &tree->mounts[i]);

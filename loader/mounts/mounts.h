@@ -25,6 +25,7 @@ struct mount {
     enum mount_kind kind;
     bool writable;
     bool public_only; /* only what any user of the host may read: see resolve.c */
+    bool public_files; /* files need o+r: root's own are none of a guest's business */
     bool implied;     /* nobody named it: see tree_drop_implied */
     bool granted;     /* by an option or a manifest */
     bool plain;       /* a tree of the system's: see object.c */

@@ -53,7 +53,7 @@ static struct mount *add(struct policy *policy, enum mount_kind kind, const char
 static void add_system(struct policy *policy)
 {
     static const char *const merged[] = {"/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32"};
-    add(policy, MOUNT_HOST, "/usr", "/usr", false);
+    add(policy, MOUNT_HOST, "/usr", "/usr", false)->public_files = geteuid() == 0;
     add(policy, MOUNT_HOST, "/etc", "/etc", false)->public_only = true;
     for (size_t i = 0; i < sizeof merged / sizeof *merged; i++) {
         char contents[256];
@@ -62,7 +62,7 @@ static void add_system(struct policy *policy)
             contents[size] = 0;
             add(policy, MOUNT_LINK, merged[i], must_copy(contents), false);
         } else if (errno == EINVAL) {
-            add(policy, MOUNT_HOST, merged[i], merged[i], false);
+            add(policy, MOUNT_HOST, merged[i], merged[i], false)->public_files = geteuid() == 0;
         }
     }
 }
@@ -76,35 +76,6 @@ static char *read_passwd(void)
         close(fd);
     text[size > 0 ? size : 0] = 0;
     return text;
-}
-
-static bool is_above(const char *folder, size_t folder_size, const char *path, size_t size)
-{
-    return path_is_within(path, size, folder, folder_size);
-}
-
-bool policy_is_home(const char *folder, const char *home, const char *passwd)
-{
-    size_t size = strlen(folder);
-    if (size == 1 || is_above(folder, size, "/root", 5) || is_above(folder, size, "/home", 5))
-        return true;
-    if (!strncmp(folder, "/home/", 6) && !strchr(folder + 6, '/'))
-        return true;
-    if (home && home[0] == '/' && is_above(folder, size, home, strlen(home)))
-        return true;
-    for (const char *line = passwd; line && *line; line = strchr(line, '\n'), line = line ? line + 1 : NULL) {
-        const char *field = line;
-        for (int i = 0; i < 5 && field; i++) {
-            field = strpbrk(field, ":\n");
-            field = field && *field == ':' ? field + 1 : NULL;
-        }
-        size_t field_size = field ? strcspn(field, ":\n") : 0;
-        while (field_size > 1 && field[field_size - 1] == '/')
-            field_size--;
-        if (field_size > 1 && is_above(folder, size, field, field_size))
-            return true;
-    }
-    return false;
 }
 
 /* Shown already, or never to be shown. */
@@ -123,7 +94,9 @@ static void add_folder(struct policy *policy, const char *folder)
         return;
     if (!passwd)
         passwd = read_passwd();
-    if (!policy_is_home(folder, policy->home, passwd)) {
+    const char *home = getenv("HOME");
+    bool odd = home && strcmp(home, policy->home) != 0; /* as it is written */
+    if (!policy_is_home(folder, policy->home, passwd) && !(odd && policy_is_home(folder, home, NULL))) {
         char *kept = must_copy(folder);
         add(policy, MOUNT_HOST, kept, kept, false)->implied = true;
     }

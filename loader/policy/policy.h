@@ -12,7 +12,7 @@ struct option_mount {
 };
 struct options {
     const char *manifest, *cwd, *picoprocess;
-    bool trap_by_seccomp, stats, report, no_rewrite;
+    bool trap_by_seccomp, stats, report, no_rewrite, no_profile;
     uint32_t trace; /* enum pal_trace */
     const char *log; /* where trace and statistics go; NULL: standard error */
     uint32_t fault;
@@ -45,7 +45,10 @@ void policy_default(struct policy *policy, const struct options *options);
 void policy_from_manifest(struct policy *policy, const struct options *options);
 /* --ro, --rw, --env, --cwd, on top of either. */
 void policy_options(struct policy *policy, const struct options *options);
-/* Is it "/", a home directory, or does it hold one?  `passwd` is the text of /etc/passwd. */
+
+/* ---- homes.c ----------------------------------------------------------------------------------------------------- */
+
+/* Is it "/", a home directory, or does it hold one, by its name or by what it is?  `passwd` is the text of /etc/passwd. */
 bool policy_is_home(const char *folder, const char *home, const char *passwd);
 
 /* ---- environment.c ----------------------------------------------------------------------------------------------- */

@@ -2,7 +2,6 @@
 # What is granted is fixed before the guest runs: sources that overlap, that an earlier run left as symlinks, that are
 # swapped beneath the guest; descriptors that lie in a mount that nobody looked into.
 set -u
-# shellcheck disable=SC2154
 . regression/hostile/lib.sh.inc
 guest=$B/hostile/grants
 cp "$guest" "$top/guest" || exit 1

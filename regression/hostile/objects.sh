@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 # What an object is, is asked before it is opened: FIFOs, device nodes, the kernel's own file systems, set-user-id files.
 set -u
-# shellcheck disable=SC2154
 . regression/hostile/lib.sh.inc
 guest=$B/hostile/objects
 export SECRET_TOKEN=4711

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The built-in policy: which folders are shown, and what of the environment. */
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -25,6 +26,32 @@ Test(policy, homes)
     cr_assert_not(policy_is_home("/data/me/project", "/data/me", passwd));
     cr_assert_not(policy_is_home("/srv/people/alice/project", NULL, passwd));
     cr_assert_not(policy_is_home("/srv/www", NULL, passwd));
+}
+
+/* By what it is, in every form. */
+Test(policy, homes_by_identity)
+{
+    char base[] = "/var/tmp/pal-unit.XXXXXX", real[96], home[96], inside[128], line[256], dots[128];
+    cr_assert_not_null(mkdtemp(base));
+    sprintf(real, "%s/real", base);
+    sprintf(home, "%s/home", base);
+    cr_assert(mkdir(real, 0755) == 0 && symlink("real", home) == 0);
+    sprintf(inside, "%s/u", real);
+    cr_assert_eq(mkdir(inside, 0755), 0);
+    strcat(home, "/u"); /* its parent is the symlink */
+    cr_assert(policy_is_home(inside, home, NULL));
+    cr_assert(policy_is_home(real, home, NULL), "it holds the home");
+    cr_assert(policy_is_home(base, home, NULL));
+    sprintf(line, "u:x:1:1::%s/:/bin/sh\n", home);
+    cr_assert(policy_is_home(inside, NULL, line));
+    cr_assert(policy_is_home(real, NULL, line));
+    sprintf(dots, "%s/real/../home/u", base);
+    cr_assert(policy_is_home(inside, dots, NULL));
+    strcat(inside, "/project");
+    cr_assert_eq(mkdir(inside, 0755), 0);
+    cr_assert_not(policy_is_home(inside, home, line));
+    sprintf(line, "rm -rf %s", base);
+    cr_assert_eq(system(line), 0);
 }
 
 static struct policy policy;
