@@ -158,6 +158,13 @@ static void print_stats(const struct monitor *monitor)
             warn("monitor: %llu %s requests", (unsigned long long)monitor->served[op], names[op]);
 }
 
+static void report(const struct tree *tree)
+{
+    denials_print(&tree->denials);
+    if (tree->watcher.wanted && tree->watcher.fd < 0)
+        warn("names were looked up again each time: the user's inotify instances or watches (a quarter, an eighth) are in use");
+}
+
 int palrun(const struct options *options)
 {
     static struct policy policy;
@@ -181,7 +188,7 @@ int palrun(const struct options *options)
     if (options->stats)
         print_stats(&monitor);
     if (options->report)
-        denials_print(&policy.tree.denials);
+        report(&policy.tree);
     supervisor_collect();
     return status;
 }

@@ -190,7 +190,7 @@ int serve_create(const struct objects *objects, const struct request *request, s
         fd = or_error(eventfd((unsigned)request->arguments[0],
                               EFD_CLOEXEC | nonblock | (request->flags & PAL_OBJ_SEMAPHORE ? EFD_SEMAPHORE : 0)));
         break;
-    case PAL_OBJECT_NOTIFY: fd = or_error(inotify_init1(IN_CLOEXEC | nonblock)); break;
+    case PAL_OBJECT_NOTIFY: fd = instance_make(IN_CLOEXEC | nonblock); break;
     default: fd = or_error(epoll_create1(EPOLL_CLOEXEC)); break; /* request_decode lets no other object through */
     }
     if (fd < 0)

@@ -29,6 +29,7 @@
 #define NUMBER_MOST (1 << 30) /* watch numbers grow; long before they begin anew it is over with watching */
 #define XFS_MAGIC 0x58465342
 #define DAY 86400
+#define AGAIN_S 2
 
 #define IN_NAMES (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF)
 #define IN_OBJECT (IN_MODIFY | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF)
@@ -45,16 +46,27 @@ static size_t user_share(void)
     return share > WATCHES_MAX ? WATCHES_MAX : share;
 }
 
+/* One of the user's share, if there is one; if not, it is asked for again after a while. */
 static bool make_instance(struct watcher *watcher)
 {
-    watcher->failed = true;
-    watcher->most = user_share();
-    if (watcher->most < WATCHES_LEAST)
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+    if (watcher->wanted && now.tv_sec - watcher->tried < AGAIN_S)
         return false;
+    watcher->tried = now.tv_sec;
+    watcher->most = user_share();
+    watcher->failed = watcher->most < WATCHES_LEAST;
+    watcher->slot = watcher->failed ? -1 : instance_slot();
+    if (watcher->slot < 0) {
+        watcher->wanted = true;
+        return false;
+    }
     watcher->mounts = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
     watcher->fd = watcher->mounts < 0 ? -1 : inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
     if (watcher->fd >= 0)
         return true;
+    watcher->wanted = watcher->failed = true;
+    close(watcher->slot);
     if (watcher->mounts >= 0)
         close(watcher->mounts);
     watcher->mounts = -1;

@@ -51,7 +51,10 @@ struct scratch {
 struct watcher {
     int fd;      /* -1: not made yet, or it can't be */
     int mounts;  /* tells when the host's mounts change; -1: likewise */
-    bool failed;
+    bool failed; /* there won't be one */
+    bool wanted; /* the user's share was used up when one was asked for */
+    int slot;    /* of that share */
+    int64_t tried;
     int last;    /* the newest watch; numbers only grow */
     size_t count, most;
     struct watch { /* some may have ended by themselves */
@@ -147,6 +150,13 @@ int object_open_at(const struct mount *mount, int directory, const char *path, c
                    struct looked *looked);
 /* Before the contents of a plain file change: takes its set-user-id and set-group-id bits and capabilities off. */
 int object_take_rights(int object, mode_t mode);
+
+/* ---- instances.c ------------------------------------------------------------------------------------------------- */
+
+/* A descriptor that stands for one inotify instance of the user's share, until it is closed; -1: none is left. */
+int instance_slot(void);
+/* An instance for a guest, or a negative errno. */
+int instance_make(int flags);
 
 /* ---- resolve.c --------------------------------------------------------------------------------------------------- */
 

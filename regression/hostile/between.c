@@ -6,6 +6,9 @@
  *   look PATH TEXT      1: the file holds it
  *   ask PREFIX COUNT    looks up names that are not there, and then itself again
  *   told TEXT           1: TEXT lies in the memory that pal-run filled in
+ *   instances FILE      makes as many inotify instances as it can, writes their number to standard output, and waits;
+ *                       first makes and closes many: 1: those that were closed still count
+ *   again PATH COUNT    looks at it so often
  *   move DIR            tries to rename, to link, to remove and to open what is in DIR; 1: something could be changed
  */
 #include <dirent.h>
@@ -13,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -87,6 +91,23 @@ static int move(const char *directory)
     return changed;
 }
 
+static int instances(void)
+{
+    char byte;
+    int count = 0;
+    for (int i = 0; i < 300; i++) {
+        int fd = inotify_init();
+        if (fd < 0)
+            return printf("%d were made and closed\n", i), 1;
+        close(fd);
+    }
+    while (count < 1000 && inotify_init() >= 0)
+        count++;
+    printf("%d\n", count);
+    fflush(stdout);
+    return read(0, &byte, 1) < 0;
+}
+
 /* Most of it was never written: only what lies in pages that exist can be told. */
 static int told(const char *pattern)
 {
@@ -113,6 +134,14 @@ int main(int argc, char **argv)
         return move(argv[2]);
     if (!strcmp(what, "told") && argc > 2)
         return told(argv[2]);
+    if (!strcmp(what, "instances"))
+        return instances();
+    struct stat found;
+    for (int i = 0; argc > 3 && !strcmp(what, "again") && i < atoi(argv[3]); i++)
+        if (stat(argv[2], &found) < 0)
+            return 1;
+    if (!strcmp(what, "again"))
+        return 0;
     if (strcmp(what, "ask") != 0 || argc < 4)
         return 2;
     for (int i = 0; i < atoi(argv[3]); i++) {

@@ -78,7 +78,30 @@ homes() {
     (cd / && as env HOME="$work/people/u" "$B/pal-run" $trap_option "$work/real/u/guest" look "$work/real/u/key" "$secret") || say "a home, as the program's directory"
 }
 
+# All sandboxes of a user keep to a quarter of its inotify instances.  Of a user that nobody is, so that others' sandboxes
+# on this machine don't count.
+instances() {
+    [ "$(id -u)" = 0 ] && [ "$who" = 0 ] || return
+    local share=$(($(cat /proc/sys/fs/inotify/max_user_instances) / 4)) first second as="setpriv --reuid $((100000 + $$)) --regid 65534 --clear-groups"
+    [ $share -le 64 ] || share=64
+    chmod 755 "$work"
+    mkfifo "$work/end" "$work/ready" && chmod 666 "$work/end" "$work/ready"
+    cd / || return
+    pal "$guest" instances <"$work/end" >"$work/ready" &
+    exec 3>"$work/end" 4<"$work/ready"
+    read -r first <&4
+    [ "$first" -ge 1 ] && [ "$first" -le $share ] || say "one sandbox has $first instances, of $share"
+    second=$(pal "$guest" instances </dev/null)
+    [ "${second%% *}" = 0 ] || say "two sandboxes have $first and $second instances, of $share"
+    $as "$guest" instances </dev/null >/dev/null || say "the user has none left"
+    pal --report "$guest" again /usr/bin 2000 2>&1 | grep -q 'names were looked up again' || say "a sandbox without an instance does not say so"
+    exec 3>&- 4<&-
+    wait
+    pal --report "$guest" again /usr/bin 2000 2>&1 | grep -q 'names were looked up again' && say "an instance that ended still counts"
+}
+
 each private
+each instances
 each profiles
 each homes
 exit $bad
