@@ -20,6 +20,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#define EXIT_TIME_LIMIT 124 /* as timeout(1) */
 #define EXIT_OWN_FAILURE 125
 #define EXIT_NOT_EXECUTABLE 126
 #define EXIT_NOT_FOUND 127

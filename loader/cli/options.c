@@ -46,6 +46,20 @@ static void take_fault(struct options *options, char *value) { options->fault = 
 static void take_help(struct options *options, char *value) { (void)options; (void)value; help_print(); }
 static void take_version(struct options *options, char *value) { (void)options; (void)value; version_print(); }
 
+static void take_processes(struct options *options, char *value) { options->processes = read_count("pids", value); }
+
+static void take_memory(struct options *options, char *value)
+{
+    if (!size_read(value, &options->memory))
+        fail(EXIT_OWN_FAILURE, "--memory %s: expected bytes, or a size such as 512M", value);
+}
+
+static void take_timeout(struct options *options, char *value)
+{
+    if (!duration_read(value, &options->wall_seconds))
+        fail(EXIT_OWN_FAILURE, "--timeout %s: expected seconds, or a time such as 5m", value);
+}
+
 static void take_env(struct options *options, char *value)
 {
     if (options->environment_count == sizeof options->environment / sizeof *options->environment)
@@ -87,6 +101,9 @@ const struct option_row option_rows[] = {
     {"rw", 0, "PATH", "the same, writable", take_rw},
     {"env", 0, "NAME[=VALUE]", "set a variable, or pass one on", take_env},
     {"cwd", 0, "DIR", "start in this directory", take_cwd},
+    {"memory", 0, "SIZE", "limit the memory of each process, such as 512M", take_memory},
+    {"pids", 0, "N", "limit the number of processes", take_processes},
+    {"timeout", 0, "TIME", "end the sandbox after this time, such as 5m, with status 124", take_timeout},
     {"report", 0, NULL, "on exit, list what policy denied", take_report},
     {"trace", 0, "[=CLASS,...]", "log system calls: all, or file, desc, process, signal, memory, network, ipc", take_trace},
     {"stats", 0, NULL, "print call counts on exit", take_stats},

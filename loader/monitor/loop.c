@@ -332,10 +332,10 @@ static void finish(struct loop *loop, int status)
 static void on_wall_limit(uv_timer_t *timer)
 {
     struct loop *loop = timer->data;
-    warn("the time limit of %llu s is over: the program was killed",
+    warn("time limit (%llu s) exceeded: program killed",
          (unsigned long long)loop->monitor->policy->limits.wall_seconds);
     end_all(loop->monitor);
-    finish(loop, SIGNAL_STATUS + SIGKILL);
+    finish(loop, EXIT_TIME_LIMIT);
 }
 
 static bool has_ended(pid_t child)

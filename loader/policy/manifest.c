@@ -17,6 +17,7 @@
 #include "loader/policy/toml.h"
 
 /* toml++ recurses for each level of nesting, of which a byte or two can make one. */
+#define EXTENDS_MOST 8
 #define MANIFEST_MOST (32u << 10)
 
 struct reader {
@@ -57,21 +58,37 @@ static bool read_string(struct reader *reader, const struct toml_value *value, c
     return true;
 }
 
-/* As mounts and cwd need it.  ".." is refused: what it means depends on symlinks. */
-static bool read_path(struct reader *reader, const struct toml_value *value, const char **out)
+/* Where the manifest lies: its relative paths begin there. */
+static const char *directory_of(const char *file)
+{
+    const char *slash = strrchr(file, '/');
+    char *real = realpath(slash ? must_print("%.*s", (int)(slash - file) + 1, file) : ".", NULL);
+    return real ? real : "/";
+}
+
+/* As mounts and cwd need it.  ".." is refused: what it means depends on symlinks.  relative: it may begin where the
+ * manifest lies. */
+static bool read_place(struct reader *reader, const struct toml_value *value, bool relative, const char **out)
 {
     if (!is_kind(reader, value, TOML_STRING))
         return false;
     char clean[PAL_PATH_MAX];
+    const char *wrong, *directory = relative ? directory_of(reader->file) : NULL;
     bool slash;
-    ssize_t size = path_clean(clean, sizeof clean, value->string, strlen(value->string), &slash);
-    if (size == -EINVAL)
-        return complain(reader, value->line, "%s must be an absolute path", value->key);
+    char *path = place_expand(value->string, directory, &wrong);
+    if (!path)
+        return complain(reader, value->line, must_print("%%s: %s", wrong), value->key);
+    ssize_t size = path_clean(clean, sizeof clean, path, strlen(path), &slash);
     if (size < 0)
         return complain(reader, value->line, size == -ELOOP ? "%s must not contain '..'" : "%s is too long",
                         value->key);
     *out = must_copy(clean);
     return true;
+}
+
+static bool read_path(struct reader *reader, const struct toml_value *value, const char **out)
+{
+    return read_place(reader, value, false, out);
 }
 
 static bool read_strings(struct reader *reader, const struct toml_value *value, char ***out, size_t *count)
@@ -112,21 +129,19 @@ static bool read_limit(struct reader *reader, const struct toml_value *value, ui
 /* An integer of bytes, or "512M". */
 static bool read_size(struct reader *reader, const struct toml_value *value, uint64_t *out)
 {
-    static const char units[] = "KMGT";
     if (value->kind == TOML_INTEGER)
         return read_limit(reader, value, out);
-    const char *text = value->kind == TOML_STRING ? value->string : "";
-    char *end;
-    errno = 0;
-    unsigned long long number = *text >= '0' && *text <= '9' ? strtoull(text, &end, 10) : 0;
-    if (!number || errno)
-        return complain(reader, value->line, "%s must be bytes, or a size such as \"512M\"", value->key);
-    const char *unit = *end ? strchr(units, *end) : NULL;
-    unsigned shift = unit ? 10 * (unsigned)(unit - units + 1) : 0;
-    if ((*end && !unit) || (*end && end[1]) || number > (unsigned long long)INT64_MAX >> shift)
-        return complain(reader, value->line, "%s must be bytes, or a size such as \"512M\"", value->key);
-    *out = number << shift;
-    return true;
+    return (value->kind == TOML_STRING && size_read(value->string, out)) ||
+           complain(reader, value->line, "%s must be bytes, or a size such as \"512M\"", value->key);
+}
+
+/* An integer of seconds, or "5m". */
+static bool read_duration(struct reader *reader, const struct toml_value *value, uint64_t *out)
+{
+    if (value->kind == TOML_INTEGER)
+        return read_limit(reader, value, out);
+    return (value->kind == TOML_STRING && duration_read(value->string, out)) ||
+           complain(reader, value->line, "%s must be seconds, or a time such as \"5m\"", value->key);
 }
 
 /* ---- Keys -------------------------------------------------------------------------------------------------------- */
@@ -177,11 +192,12 @@ LIMIT_READER(memory, read_size)
 LIMIT_READER(processes, read_limit)
 LIMIT_READER(files, read_limit)
 LIMIT_READER(cpu_seconds, read_limit)
-LIMIT_READER(wall_seconds, read_limit)
+LIMIT_READER(wall_seconds, read_duration)
 
 static const struct key limit_keys[] = {
     {"memory", limit_memory}, {"processes", limit_processes}, {"files", limit_files},
-    {"cpu_seconds", limit_cpu_seconds}, {"wall_seconds", limit_wall_seconds}, {NULL, NULL},
+    {"cpu_seconds", limit_cpu_seconds}, {"wall_seconds", limit_wall_seconds}, {"timeout", limit_wall_seconds},
+    {NULL, NULL},
 };
 
 /* [[mounts]] */
@@ -192,7 +208,7 @@ static bool mount_at(struct reader *reader, const struct toml_value *value, stru
 
 static bool mount_from(struct reader *reader, const struct toml_value *value, struct mount *mount)
 {
-    return read_path(reader, value, &mount->from);
+    return read_place(reader, value, true, &mount->from);
 }
 
 static bool mount_access(struct reader *reader, const struct toml_value *value, struct mount *mount)
@@ -354,7 +370,14 @@ static bool read_limits(struct reader *reader, const struct toml_value *value, s
     return is_kind(reader, value, TOML_TABLE) && read_table(reader, value, " in [limits]", limit_keys, NULL);
 }
 
+static bool read_extends(struct reader *reader, const struct toml_value *value, struct mount *unused)
+{
+    (void)unused;
+    return read_place(reader, value, true, &reader->out->extends);
+}
+
 static const struct key top_keys[] = {
+    {"extends", read_extends},
     {"program", read_program}, {"args", read_args}, {"env", read_environment}, {"pass_env", read_pass},
     {"cwd", read_cwd}, {"uid", read_uid}, {"gid", read_uid}, {"mounts", read_mounts},
     {"limits", read_limits}, {NULL, NULL},
@@ -377,7 +400,7 @@ char *manifest_parse(const char *file, const char *text, size_t size, struct man
     return reader.error;
 }
 
-void manifest_load(const char *file, struct manifest *out)
+static void load_one(const char *file, struct manifest *out)
 {
     /* O_NONBLOCK: a FIFO is to be an error, not a wait. */
     int fd = open(file, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
@@ -385,9 +408,9 @@ void manifest_load(const char *file, struct manifest *out)
     if (fd < 0 || fstat(fd, &status) < 0)
         fail(EXIT_OWN_FAILURE, "%s: can't read the manifest: %s", file, strerror(errno));
     if (!S_ISREG(status.st_mode))
-        fail(EXIT_OWN_FAILURE, "%s: no regular file, so no manifest: give a TOML file", file);
+        fail(EXIT_OWN_FAILURE, "%s: not a regular file: expected a TOML manifest", file);
     if (status.st_size > MANIFEST_MOST)
-        fail(EXIT_OWN_FAILURE, "%s: too large for a manifest: 32 KiB is the most", file);
+        fail(EXIT_OWN_FAILURE, "%s: larger than 32 KiB", file);
     char *text = must_allocate((size_t)status.st_size + 1);
     ssize_t size = read(fd, text, (size_t)status.st_size);
     if (size < 0)
@@ -396,4 +419,56 @@ void manifest_load(const char *file, struct manifest *out)
     char *error = manifest_parse(file, text, (size_t)size, out);
     if (error)
         fail(EXIT_OWN_FAILURE, "%s", error);
+}
+
+static void override_limits(struct limits *base, const struct limits *own)
+{
+    base->memory = own->memory != UINT64_MAX ? own->memory : base->memory;
+    base->processes = own->processes != UINT64_MAX ? own->processes : base->processes;
+    base->files = own->files != UINT64_MAX ? own->files : base->files;
+    base->cpu_seconds = own->cpu_seconds != UINT64_MAX ? own->cpu_seconds : base->cpu_seconds;
+    base->wall_seconds = own->wall_seconds != UINT64_MAX ? own->wall_seconds : base->wall_seconds;
+}
+
+/* What `own` says takes the place of what the manifest it extends says: mounts by their place, variables by name. */
+static void override(struct manifest *base, const struct manifest *own, const char *file)
+{
+    base->program = own->program ? own->program : base->program;
+    base->cwd = own->cwd ? own->cwd : base->cwd;
+    if (own->args) {
+        base->args = own->args;
+        base->arg_count = own->arg_count;
+    }
+    base->uid = own->uid >= 0 ? own->uid : base->uid;
+    base->gid = own->gid >= 0 ? own->gid : base->gid;
+    override_limits(&base->limits, &own->limits);
+    for (size_t i = 0; i < own->environment_count; i++)
+        add_environment(base, own->environment[i]);
+    for (size_t i = 0; i < own->mount_count; i++) {
+        size_t at = 0;
+        while (at < base->mount_count && strcmp(base->mounts[at].at, own->mounts[i].at) != 0)
+            at++;
+        if (at == MOUNTS_MAX / 2)
+            fail(EXIT_OWN_FAILURE, "%s: too many mounts, with those of the manifest that it extends", file);
+        base->mounts[at] = own->mounts[i];
+        base->mount_count += at == base->mount_count;
+    }
+}
+
+static void load(const char *file, struct manifest *out, unsigned depth)
+{
+    if (depth == EXTENDS_MOST)
+        fail(EXIT_OWN_FAILURE, "%s: manifests extend each other more than %d deep, perhaps in a circle", file, EXTENDS_MOST);
+    load_one(file, out);
+    if (!out->extends)
+        return;
+    struct manifest *own = must_allocate(sizeof *own);
+    *own = *out;
+    load(own->extends, out, depth + 1);
+    override(out, own, file);
+}
+
+void manifest_load(const char *file, struct manifest *out)
+{
+    load(file, out, 0);
 }

@@ -230,6 +230,12 @@ void policy_options(struct policy *policy, const struct options *options)
     tree_drop_implied(&policy->tree);
     for (size_t i = 0; i < options->environment_count; i++)
         environment_set(policy, options->environment[i]);
+    if (options->memory)
+        policy->limits.memory = options->memory;
+    if (options->processes)
+        policy->limits.processes = options->processes;
+    if (options->wall_seconds)
+        policy->limits.wall_seconds = options->wall_seconds;
     if (options->cwd)
         policy->cwd = must_clean("--cwd", options->cwd);
     if (!policy->program && strchr(policy->shown, '/')) /* of a manifest */

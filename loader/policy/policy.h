@@ -21,6 +21,7 @@ struct options {
     size_t mount_count;
     const char *environment[64];
     size_t environment_count;
+    uint64_t memory, processes, wall_seconds; /* 0: as the manifest has it */
 };
 
 /* ---- policy.c ---------------------------------------------------------------------------------------------------- */
@@ -59,11 +60,22 @@ void environment_set(struct policy *policy, const char *assignment);
 void environment_default(struct policy *policy);
 const char *environment_get(const struct policy *policy, const char *name);
 
+/* ---- units.c ----------------------------------------------------------------------------------------------------- */
+
+/* Bytes: "4096", "512M" (K, M, G, T: powers of 1024).  At least 1. */
+bool size_read(const char *text, uint64_t *out);
+/* Seconds: "90", "10s", "5m", "2h", "1d".  At least 1. */
+bool duration_read(const char *text, uint64_t *seconds);
+/* A path with "~" and ${NAME} replaced; a relative one begins at `directory` (NULL: it is an error).  Allocated; or NULL
+ * and what is wrong with it. */
+char *place_expand(const char *text, const char *directory, const char **wrong);
+
 /* ---- manifest.c -------------------------------------------------------------------------------------------------- */
 
 struct manifest {
     const char *program, *cwd;
-    char **args;
+    const char *extends; /* the manifest that this one adds to; absolute */
+    char **args; /* NULL: not given */
     size_t arg_count;
     char **environment; /* "NAME=VALUE", or "NAME" to pass on */
     size_t environment_count;

@@ -103,8 +103,8 @@ wall_seconds = 1'
         if [ $way = stop ]; then # pal-run may be stopped: then it can't tell
             gone "time limit, $way"
         else
-            status_of 137 "time limit, $way"
-            grep -q 'time limit of 1 s is over' "$work/out" || say "$way: said '$(cat "$work/out")' of the time limit"
+            status_of 124 "time limit, $way"
+            grep -q 'time limit (1 s) exceeded' "$work/out" || say "$way: said '$(cat "$work/out")' of the time limit"
         fi
     done
     start quiet '[limits]
@@ -113,7 +113,7 @@ wall_seconds = 1'
     for _ in $(seq 200); do [ "$(left)" = 0 ] && break; sleep 0.025; done
     [ "$(left)" = 0 ] || say "time limit: outlived by stopping pal-run"
     kill -CONT "$pal"
-    status_of 137 "time limit, stopped from outside"
+    status_of 124 "time limit, stopped from outside"
 }
 
 terminations() {
