@@ -53,8 +53,8 @@ void help_print(void)
     }
     printf("\nWithout a manifest the program sees /usr, /lib*, /bin, /sbin, the public parts of /etc, its own directory and\n"
            "the current one, all read-only; a private, empty, writable /tmp and home; a reduced environment.\n\n"
-           "Exit status: the program's; 128+N if signal N killed it; 125 pal-run failed, 126 not executable, 127 not\n"
-           "found.  Manual: pal-run(1), pal-manifest(5).\n");
+           "Exit status: the program's; 128+N if signal N killed it; 124 time limit exceeded; 125 pal-run failed,\n"
+           "126 not executable, 127 not found.  Manual: pal-run(1), pal-manifest(5).\n");
     leave();
 }
 

@@ -20,7 +20,7 @@ start() {
     (exec $as env HOME="$work/home" XDG_RUNTIME_DIR="$work/run" XDG_CACHE_HOME="$work/cache" \
         "$B/pal-run" $trap_option -m "$work/manifest" >"$work/out" 2>&1 </dev/null) &
     pal=$!
-    for _ in $(seq 400); do
+    for _ in $(seq 2400); do
         [ -e "$work/host/ready" ] || [ -n "${2:-}" -a ! -e "/proc/$pal" ] && break
         sleep 0.025
     done
