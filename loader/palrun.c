@@ -152,6 +152,7 @@ static void print_stats(const struct monitor *monitor)
         [MONITOR_WATCHER] = "watcher",
         [MONITOR_NOTIFY] = "notify",       [MONITOR_NOTIFY_END] = "notify-end",
         [MONITOR_EXTENDED] = "extended",   [MONITOR_TEE] = "tee",               [MONITOR_SHUTDOWN] = "shutdown",
+        [MONITOR_SEND] = "send",           [MONITOR_OPTION] = "option",       [MONITOR_ALLOCATE] = "allocate",
     };
     for (int op = 1; op < MONITOR_OPS; op++)
         if (monitor->served[op])
@@ -173,6 +174,7 @@ int palrun(const struct options *options)
     check_standard_streams();
     mode_t umask_was = umask(0); /* the guest's own is applied by its libOS */
     palrun_policy(&policy, options);
+    outbound_open(&monitor.outbound, &policy.network, &policy.tree.denials);
     start(&monitor, options, umask_was);
     if (access("/proc/self/fd", F_OK) < 0)
         warn("the host has no /proc: attributes of files can't be set, nor pseudoterminals made");

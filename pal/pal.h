@@ -287,6 +287,16 @@ enum pal_thread_setting {
     PAL_THREAD_COUNT,
 };
 
+/* An address and port, in the host's byte order. */
+struct pal_inet {
+    uint8_t address[16]; /* IPv4 as ::ffff:a.b.c.d */
+    uint16_t port, flags; /* pal_inet_flags: of the socket, when it is bound */
+    uint32_t scope;
+};
+enum pal_inet_flags {
+    PAL_INET_6 = 1, PAL_INET_ONLY_6 = 2, PAL_INET_REUSE_ADDRESS = 4, PAL_INET_REUSE_PORT = 8,
+    PAL_INET_HOST = 16, /* told: the socket is one of the host's network */
+};
 /* stream_control's operations: argument and meaning. */
 enum pal_control {
     PAL_CTL_SEEK,          /* struct pal_seek: lseek(2); returns 0, new offset in it */
@@ -320,8 +330,13 @@ enum pal_control {
     PAL_CTL_NOTIFY_END,      /* uint32_t: a number that it told */
     PAL_CTL_EXTENDED,        /* struct pal_extended: also of a name, with PAL_NO_HANDLE */
     PAL_CTL_TEE,             /* struct pal_tee, of two pipes: tee(2) without waiting */
+    /* Of PAL_INET_HOST sockets. */
+    PAL_CTL_ACCEPT,          /* [blocks] struct pal_accept: accept(2) */
+    PAL_CTL_OPTION,          /* struct pal_option: setsockopt(2); -ENOPROTOOPT for those that the host doesn't leave to guests */
     PAL_CTL_COUNT,
 };
+struct pal_accept { struct pal_inet peer; pal_handle_t out; uint32_t nonblock; };
+struct pal_option { int32_t level, option; uint32_t size; uint8_t value[16]; };
 struct pal_tee { uint64_t size; pal_handle_t to; uint32_t reserved; }; /* size: at most; then how many bytes it was */
 struct pal_seek { int64_t offset; uint32_t whence, reserved; };
 struct pal_allocate { uint64_t offset, size; uint32_t mode, reserved; };
@@ -365,13 +380,6 @@ enum pal_name_space {
     PAL_SPACE_INET,     /* struct pal_inet; port 0 at socket_bind: the host picks one, an odd one.  STREAM is TCP,
                            DATAGRAM is UDP */
 };
-/* An address and port, in the host's byte order. */
-struct pal_inet {
-    uint8_t address[16]; /* IPv4 as ::ffff:a.b.c.d */
-    uint16_t port, flags; /* pal_inet_flags: of the socket, when it is bound */
-    uint32_t scope;
-};
-enum pal_inet_flags { PAL_INET_6 = 1, PAL_INET_ONLY_6 = 2, PAL_INET_REUSE_ADDRESS = 4, PAL_INET_REUSE_PORT = 8 };
 struct pal_socket_name {
     const void *bytes;
     uint32_t size;
@@ -525,12 +533,14 @@ struct pal_api {
     int64_t (*socket_send)(pal_handle_t handle, const struct pal_message *message, uint32_t flags);
     int64_t (*socket_receive)(pal_handle_t handle, struct pal_message *message, uint32_t flags);
     /* Binds a name: *out is its queue, which lasts as long as handles to it; *out_name tells PAL_CTL_LISTEN which one.
-     * *text is the name that the host picked (INET: as bound), or the path of -EREMOTE.  -EADDRINUSE; -EADDRNOTAVAIL;
+     * *text is the name that the host picked (INET: as bound), or the path of -EREMOTE.  out has room for two: the second
+     * is PAL_NO_HANDLE, or a listener of the host's network that leads to this name as well (PAL_INET_HOST is told).  -EADDRINUSE; -EADDRNOTAVAIL;
      * -ECONNREFUSED: no PAL_MKSOCKET object.  With PAL_SOCKET_DATAGRAM the queue may be read at once. */
     int64_t (*socket_bind)(const struct pal_socket_name *local, pal_handle_t *out, uint64_t *out_name,
                           struct pal_path_buffer *text);
     /* *out is a connected socket, or with PAL_SOCKET_DATAGRAM the queue's other end; *text the listener's info, or the
-     * path of -EREMOTE.  -ECONNREFUSED: nobody has that name, or does not listen; -EPROTOTYPE: of another kind;
+     * path of -EREMOTE; or a struct pal_inet: the own name of a socket of the host's network (PAL_INET_HOST), whose
+     * connection may still be in progress, and which does not wait.  -ECONNREFUSED: nobody has that name, or does not listen; -EPROTOTYPE: of another kind;
      * -EAGAIN: the backlog is full; -EACCES: policy. */
     int64_t (*socket_connect)(const struct pal_socket_name *local, pal_handle_t *out, struct pal_path_buffer *text);
 

@@ -35,12 +35,15 @@ int64_t sys_listen(int32_t fd, int32_t backlog)
         uint32_t most = (uint32_t)backlog > BACKLOG_MOST ? BACKLOG_MOST : (uint32_t)backlog;
         socket->own.credentials = credentials_now(true);
         struct pal_listen listen = {socket->name, &socket->own, sizeof socket->own, most};
-        pal_handle_t queue = socket->state == SOCKET_LISTENS ? file->handle : socket->queue;
-        result = PAL->stream_control(queue, PAL_CTL_LISTEN, &listen, sizeof listen);
+        bool native = atomic_get(&socket->native);
+        pal_handle_t *from = native ? &socket->target : &socket->queue;
+        result = PAL->stream_control(socket->state == SOCKET_LISTENS ? file->handle : *from, PAL_CTL_LISTEN, &listen,
+                                     sizeof listen);
         if (!result && socket->state == SOCKET_NEW) {
-            socket->queue = PAL_NO_HANDLE;
+            pal_handle_t handle = *from;
+            *from = PAL_NO_HANDLE;
             socket->peer.credentials = socket->own.credentials;
-            socket_take_handle(file, queue);
+            socket_take_handle(file, handle);
             atomic_set(&socket->state, SOCKET_LISTENS);
         }
     }
@@ -62,6 +65,14 @@ static int64_t take_connection(struct file *file, const struct socket *socket, p
         int64_t result = socket_wait(file->handle, POLLIN, deadline);
         if (result)
             return result;
+    }
+    if (atomic_get(&socket->native)) {
+        struct pal_accept accept = {.nonblock = 0};
+        int64_t error = PAL->stream_control(file->handle, PAL_CTL_ACCEPT, &accept, sizeof accept);
+        *out = accept.out;
+        *peer = (struct socket_end){.size = sizeof peer->ip.inet, .ip.inet = accept.peer};
+        inet_source(socket, &accept.peer, &peer->ip.to);
+        return error == -EINTR && deadline == PAL_FOREVER ? -ERESTARTSYS : error;
     }
     int64_t result = PAL->socket_receive(file->handle, &message, 0);
     if (result < 0)
@@ -97,8 +108,10 @@ static int64_t accept_connection(struct file *listener, struct socket *from, uin
     socket->own = from->own;
     socket->peer = *peer;
     socket->pass_credentials = from->pass_credentials;
-    if (socket_is_inet(from))
+    if (socket_is_inet(from)) {
+        socket->native = from->native;
         inet_accepted(socket, from);
+    }
     return fd_install(file, flags & O_CLOEXEC, 0);
 }
 

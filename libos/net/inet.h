@@ -31,6 +31,10 @@ int64_t inet_bind_to(struct file *file, struct socket *socket, const struct pal_
 int64_t inet_connect(struct file *file, struct socket *socket, guest_t address, uint32_t size);
 /* `socket` came out of the listener's queue: its peer is set. */
 void inet_accepted(struct socket *socket, const struct socket *listener);
+/* Of the host's network: options that were set reach the host's socket, too. */
+void inet_options_apply(struct file *file, struct socket *socket);
+/* Is the connection still on its way? */
+bool inet_in_progress(struct file *file, struct socket *socket);
 /* The error that a connect or datagram left for the next call: 0 or -errno; it is told once. */
 int64_t inet_error(struct socket *socket);
 
@@ -45,7 +49,7 @@ int64_t udp_check(const struct socket *socket, const struct socket_end *from);
 void inet_options_init(struct socket *socket);
 int64_t inet_option_get(struct file *file, struct socket *socket, int32_t level, int32_t option, void *out,
                         uint32_t room);
-int64_t inet_option_set(struct socket *socket, int32_t level, int32_t option, guest_t value, uint32_t size);
+int64_t inet_option_set(struct file *file, struct socket *socket, int32_t level, int32_t option, guest_t value, uint32_t size);
 bool inet_option(const struct socket *socket, int32_t level, int32_t option);
 
 /* interfaces.c: what ioctl(2) tells of network interfaces (netdevice(7)). */

@@ -25,7 +25,7 @@ int64_t inet_bind_to(struct file *file, struct socket *socket, const struct pal_
         asked.flags |= PAL_INET_6 | (inet_option(socket, IPPROTO_IPV6, IPV6_V6ONLY) ? PAL_INET_ONLY_6 : 0);
     asked.flags |= (inet_option(socket, SOL_SOCKET, SO_REUSEADDR) ? PAL_INET_REUSE_ADDRESS : 0) |
                    (inet_option(socket, SOL_SOCKET, SO_REUSEPORT) ? PAL_INET_REUSE_PORT : 0);
-    int64_t result = PAL->socket_bind(&name, &bound.queue, &bound.name, &text);
+    int64_t result = PAL->socket_bind(&name, bound.handles, &bound.name, &text);
     if (result)
         return result;
     end.ip.inet = asked;
@@ -92,6 +92,90 @@ static int64_t tell_later(struct file *file, struct socket *socket, int64_t resu
     return -EINPROGRESS;
 }
 
+/* It could not be: the socket is as new, for another try. */
+static void connection_failed(struct file *file, struct socket *socket)
+{
+    pal_handle_t handle;
+    mutex_lock(&file->lock);
+    handle = file->handle;
+    file->flags = (file->flags & ~O_NONBLOCK) | ((uint32_t)file_status_flags(file) & O_NONBLOCK);
+    file->handle = PAL_NO_HANDLE;
+    file_ops_set(file, &socket_new_ops);
+    atomic_set(&socket->native, 0u);
+    atomic_set(&socket->connecting, 0u);
+    atomic_set(&socket->state, SOCKET_NEW);
+    mutex_unlock(&file->lock);
+    PAL->handle_close(handle);
+}
+
+/* The end of a connection's way, by the deadline: 0, -EINPROGRESS: not there yet, -EINTR, or why it failed. */
+static int64_t connection_settle(struct file *file, struct socket *socket, uint64_t deadline)
+{
+    char byte;
+    struct pal_vector vector = {(uint64_t)(uintptr_t)&byte, 1};
+    struct pal_message message = {.vector = &vector, .count = 1};
+    struct pal_poll entry = {file->handle, POLLOUT, 0};
+    int64_t result = PAL->poll(&entry, 1, deadline);
+    if (result <= 0)
+        return result ? result : -EINPROGRESS;
+    /* SO_ERROR, which is the next call's as well. */
+    result = DEFER_INTERRUPT(PAL->socket_receive(file->handle, &message, MSG_PEEK | MSG_DONTWAIT));
+    if (result >= 0 || result == -EAGAIN) {
+        atomic_set(&socket->connecting, 0u);
+        return 0;
+    }
+    connection_failed(file, socket);
+    return result == -ENOTCONN ? -ECONNABORTED : result; /* it was told already */
+}
+
+static int64_t connection_wait(struct file *file, struct socket *socket)
+{
+    uint64_t deadline = socket_deadline(socket, SOCKET_SENDS);
+    int64_t result = connection_settle(file, socket, deadline);
+    return result == -EINTR && deadline == PAL_FOREVER ? -ERESTARTSYS : result;
+}
+
+bool inet_in_progress(struct file *file, struct socket *socket)
+{
+    if (!atomic_get(&socket->connecting))
+        return false;
+    struct pal_poll entry = {file->handle, POLLOUT, 0};
+    if (PAL->poll(&entry, 1, 0) <= 0 || entry.revents & (POLLERR | POLLHUP))
+        return true;
+    atomic_set(&socket->connecting, 0u);
+    return false;
+}
+
+/* A socket of the host's network: the host knows when it is connected. */
+static int64_t native_connected(struct file *file, struct socket *socket, pal_handle_t handle,
+                                const struct socket_end *own, const struct socket_end *to)
+{
+    bool waits = socket_may_block(file, 0);
+    atomic_set(&socket->native, 1u);
+    atomic_set(&socket->connecting, 1u);
+    int64_t result = socket_connected(file, socket, handle, own, to);
+    if (result)
+        return result;
+    inet_options_apply(file, socket);
+    if (!waits)
+        return -EINPROGRESS;
+    uint32_t flags = 0;
+    PAL->stream_control(handle, PAL_CTL_FLAGS_SET, &flags, sizeof flags);
+    return connection_wait(file, socket);
+}
+
+static int64_t connect_again(struct file *file, struct socket *socket)
+{
+    if (atomic_swap(&socket->told_in_progress, 0u))
+        return 0;
+    if (!atomic_get(&socket->connecting))
+        return -EISCONN;
+    if (socket_may_block(file, 0))
+        return connection_wait(file, socket);
+    int64_t result = connection_settle(file, socket, 0);
+    return result == -EINPROGRESS ? -EALREADY : result;
+}
+
 static int64_t tcp_connect(struct file *file, struct socket *socket, const struct socket_end *to)
 {
     struct pal_path_buffer text = {.size = 0};
@@ -101,7 +185,7 @@ static int64_t tcp_connect(struct file *file, struct socket *socket, const struc
     pal_handle_t handle;
     uint32_t state = atomic_get(&socket->state);
     if (state == SOCKET_CONNECTED)
-        return atomic_swap(&socket->told_in_progress, 0u) ? 0 : -EISCONN;
+        return connect_again(file, socket);
     if (state != SOCKET_NEW)
         return -EISCONN;
     int64_t result = inet_error(socket);
@@ -114,6 +198,12 @@ static int64_t tcp_connect(struct file *file, struct socket *socket, const struc
     result = connect_waiting(file, socket, to, attempt, &name, &handle, &text);
     if (result == -ERESTARTSYS || result == -EINTR)
         return result;
+    if (!result && text.size == sizeof own.ip.inet) {
+        memcpy(&own.ip.inet, text.bytes, sizeof own.ip.inet);
+        return native_connected(file, socket, handle, &own, to);
+    }
+    if (!result)
+        atomic_set(&socket->native, 0u); /* it may be bound where the host's network comes to */
     bool later = (result == 0 || result == -ECONNREFUSED) && !socket_may_block(file, 0);
     if (!result)
         result = socket_connected(file, socket, handle, &own, to);

@@ -148,22 +148,31 @@ int64_t udp_check(const struct socket *socket, const struct socket_end *from)
     return connected && !inet_same(&from->ip.inet, &socket->peer.ip.inet) ? -EAGAIN : 0;
 }
 
+/* What is bound to all addresses shows the route's while it is connected. */
+static void show_address(struct socket *socket, const struct pal_inet *to)
+{
+    struct pal_inet *own = &socket->own.ip.inet;
+    if (socket->any_address || inet_is_any(own)) {
+        socket->any_address = to != NULL;
+        memset(own->address, 0, sizeof own->address);
+        if (socket->domain == AF_INET)
+            own->address[10] = own->address[11] = 0xff;
+    }
+    if (to)
+        inet_source(socket, to, own);
+}
+
 int64_t udp_connect(struct file *file, struct socket *socket, const struct socket_end *to)
 {
-    int64_t result = 0;
-    if (to && !socket->own.size) {
-        struct pal_inet own;
-        inet_source(socket, &to->ip.inet, &own);
-        result = inet_bind_to(file, socket, &own);
-    }
+    int64_t result = to ? inet_bind_any(file, socket) : 0;
     if (result)
         return result;
     mutex_lock(&file->lock);
     drop_target(socket);
     if (to)
         socket->peer = *to;
-    if (to && inet_is_any(&socket->own.ip.inet))
-        inet_source(socket, &to->ip.inet, &socket->own.ip.inet);
+    if (socket->own.size)
+        show_address(socket, to ? &to->ip.inet : NULL);
     atomic_set(&socket->state, to ? SOCKET_CONNECTED : SOCKET_NEW);
     mutex_unlock(&file->lock);
     return 0;

@@ -22,37 +22,37 @@
 #define SEGMENT_MOST 65483
 #define LOOPBACK_MTU 65536
 
-enum { ANY = 0, STREAM = 1, DATAGRAM = 2, ONLY_6 = 4, UNBOUND = 8, FLAG = 16 /* any value but 0 is told as 1 */ };
+enum { HOST = 32 /* also set on the host's socket, where there is one */, ANY = 0, STREAM = 1, DATAGRAM = 2, ONLY_6 = 4, UNBOUND = 8, FLAG = 16 /* any value but 0 is told as 1 */ };
 
 /* kept[i] is rows[i]'s. */
 static const struct row {
-    uint8_t level, option, where;
+    uint8_t level, option, where; /* where: the flags above */
     int32_t initial, least, most;
 } rows[] = {
     {SOL_SOCKET, SO_REUSEADDR, FLAG, 0, INT32_MIN, INT32_MAX},
     {SOL_SOCKET, 15 /* SO_REUSEPORT */, FLAG, 0, INT32_MIN, INT32_MAX},
-    {SOL_SOCKET, 9 /* SO_KEEPALIVE */, FLAG, 0, INT32_MIN, INT32_MAX},
+    {SOL_SOCKET, 9 /* SO_KEEPALIVE */, HOST | FLAG, 0, INT32_MIN, INT32_MAX},
     {SOL_SOCKET, 6 /* SO_BROADCAST */, FLAG, 0, INT32_MIN, INT32_MAX},
     {SOL_SOCKET, 5 /* SO_DONTROUTE */, FLAG, 0, INT32_MIN, INT32_MAX},
-    {SOL_SOCKET, 10 /* SO_OOBINLINE */, FLAG, 0, INT32_MIN, INT32_MAX},
-    {SOL_SOCKET, 12 /* SO_PRIORITY */, ANY, 0, 0, 6},
-    {SOL_SOCKET, 18 /* SO_RCVLOWAT */, ANY, 1, 0, INT32_MAX},
+    {SOL_SOCKET, 10 /* SO_OOBINLINE */, HOST | FLAG, 0, INT32_MIN, INT32_MAX},
+    {SOL_SOCKET, 12 /* SO_PRIORITY */, HOST | ANY, 0, 0, 6},
+    {SOL_SOCKET, 18 /* SO_RCVLOWAT */, HOST | ANY, 1, 0, INT32_MAX},
     {SOL_SOCKET, 11 /* SO_NO_CHECK */, FLAG, 0, INT32_MIN, INT32_MAX},
     {SOL_SOCKET, 46 /* SO_BUSY_POLL */, ANY, 0, 0, INT32_MAX},
     {SOL_SOCKET, 49 /* SO_INCOMING_CPU */, ANY, -1, INT32_MIN, INT32_MAX},
-    {IPPROTO_TCP, 1 /* TCP_NODELAY */, STREAM | FLAG, 0, INT32_MIN, INT32_MAX},
-    {IPPROTO_TCP, 3 /* TCP_CORK */, STREAM | FLAG, 0, INT32_MIN, INT32_MAX},
-    {IPPROTO_TCP, 4 /* TCP_KEEPIDLE */, STREAM, 7200, 1, 32767},
-    {IPPROTO_TCP, 5 /* TCP_KEEPINTVL */, STREAM, 75, 1, 32767},
-    {IPPROTO_TCP, 6 /* TCP_KEEPCNT */, STREAM, 9, 1, 127},
+    {IPPROTO_TCP, 1 /* TCP_NODELAY */, HOST | STREAM | FLAG, 0, INT32_MIN, INT32_MAX},
+    {IPPROTO_TCP, 3 /* TCP_CORK */, HOST | STREAM | FLAG, 0, INT32_MIN, INT32_MAX},
+    {IPPROTO_TCP, 4 /* TCP_KEEPIDLE */, HOST | STREAM, 7200, 1, 32767},
+    {IPPROTO_TCP, 5 /* TCP_KEEPINTVL */, HOST | STREAM, 75, 1, 32767},
+    {IPPROTO_TCP, 6 /* TCP_KEEPCNT */, HOST | STREAM, 9, 1, 127},
     {IPPROTO_TCP, 7 /* TCP_SYNCNT */, STREAM, 6, 1, 127},
     {IPPROTO_TCP, 8 /* TCP_LINGER2 */, STREAM, 60, -1, 120},
     {IPPROTO_TCP, 9 /* TCP_DEFER_ACCEPT */, STREAM, 0, INT32_MIN, INT32_MAX},
     {IPPROTO_TCP, 10 /* TCP_WINDOW_CLAMP */, STREAM, 0, 0, INT32_MAX},
-    {IPPROTO_TCP, 12 /* TCP_QUICKACK */, STREAM | FLAG, 1, INT32_MIN, INT32_MAX},
-    {IPPROTO_TCP, 18 /* TCP_USER_TIMEOUT */, STREAM, 0, 0, INT32_MAX},
-    {IPPROTO_TCP, 25 /* TCP_NOTSENT_LOWAT */, STREAM, 0, INT32_MIN, INT32_MAX},
-    {IPPROTO_IP, 1 /* IP_TOS */, ANY, 0, 0, 255},
+    {IPPROTO_TCP, 12 /* TCP_QUICKACK */, HOST | STREAM | FLAG, 1, INT32_MIN, INT32_MAX},
+    {IPPROTO_TCP, 18 /* TCP_USER_TIMEOUT */, HOST | STREAM, 0, 0, INT32_MAX},
+    {IPPROTO_TCP, 25 /* TCP_NOTSENT_LOWAT */, HOST | STREAM, 0, INT32_MIN, INT32_MAX},
+    {IPPROTO_IP, 1 /* IP_TOS */, HOST | ANY, 0, 0, 255},
     {IPPROTO_IP, 2 /* IP_TTL */, ANY, 64, -1, 255},
     {IPPROTO_IP, 8 /* IP_PKTINFO */, FLAG, 0, INT32_MIN, INT32_MAX},
     {IPPROTO_IP, 10 /* IP_MTU_DISCOVER */, ANY, 1, 0, 5},
@@ -75,7 +75,7 @@ static const struct row {
     {IPPROTO_IPV6, 51 /* IPV6_RECVHOPLIMIT */, ONLY_6 | FLAG, 0, INT32_MIN, INT32_MAX},
     {IPPROTO_IPV6, 62 /* IPV6_DONTFRAG */, ONLY_6 | FLAG, 0, INT32_MIN, INT32_MAX},
     {IPPROTO_IPV6, 66 /* IPV6_RECVTCLASS */, ONLY_6 | FLAG, 0, INT32_MIN, INT32_MAX},
-    {IPPROTO_IPV6, 67 /* IPV6_TCLASS */, ONLY_6, 0, -1, 255},
+    {IPPROTO_IPV6, 67 /* IPV6_TCLASS */, HOST | ONLY_6, 0, -1, 255},
     {IPPROTO_IPV6, 70 /* IPV6_AUTOFLOWLABEL */, ONLY_6 | FLAG, 0, INT32_MIN, INT32_MAX},
 };
 _Static_assert(COUNT_OF(rows) <= INET_OPTIONS, "room in struct socket");
@@ -157,12 +157,28 @@ int64_t inet_option_get(struct file *file, struct socket *socket, int32_t level,
     return -ENOPROTOOPT;
 }
 
-static int64_t other_set(struct socket *socket, int32_t level, int32_t option, guest_t value, uint32_t size)
+static void host_set(struct file *file, int32_t level, int32_t option, const void *value, uint32_t size)
+{
+    struct pal_option set = {.level = level, .option = option, .size = size};
+    memcpy(set.value, value, size);
+    PAL->stream_control(file->handle, PAL_CTL_OPTION, &set, sizeof set); /* of another family: it does without */
+}
+
+static bool has_host_socket(const struct file *file, const struct socket *socket)
+{
+    return atomic_get(&socket->native) && file->handle != PAL_NO_HANDLE;
+}
+
+static int64_t other_set(struct file *file, struct socket *socket, int32_t level, int32_t option, guest_t value, uint32_t size)
 {
     if (level == SOL_SOCKET && option == SO_LINGER) {
         if (size < sizeof socket->linger)
             return -EINVAL;
-        return copy_in(socket->linger, value, sizeof socket->linger) ? -EFAULT : 0;
+        if (copy_in(socket->linger, value, sizeof socket->linger))
+            return -EFAULT;
+        if (has_host_socket(file, socket))
+            host_set(file, level, option, socket->linger, sizeof socket->linger);
+        return 0;
     }
     if (level == IPPROTO_TCP && socket->kind == SOCK_STREAM) {
         char name[16] = {0};
@@ -181,12 +197,21 @@ static int64_t other_set(struct socket *socket, int32_t level, int32_t option, g
     return -ENOPROTOOPT;
 }
 
-int64_t inet_option_set(struct socket *socket, int32_t level, int32_t option, guest_t value, uint32_t size)
+void inet_options_apply(struct file *file, struct socket *socket)
+{
+    for (size_t i = 0; i < COUNT_OF(rows); i++)
+        if (rows[i].where & HOST && socket->kept[i] != rows[i].initial)
+            host_set(file, rows[i].level, rows[i].option, &socket->kept[i], sizeof socket->kept[i]);
+    if (socket->linger[0])
+        host_set(file, SOL_SOCKET, SO_LINGER, socket->linger, sizeof socket->linger);
+}
+
+int64_t inet_option_set(struct file *file, struct socket *socket, int32_t level, int32_t option, guest_t value, uint32_t size)
 {
     const struct row *row = find(socket, level, option);
     int32_t number = 0;
     if (!row)
-        return other_set(socket, level, option, value, size);
+        return other_set(file, socket, level, option, value, size);
     uint32_t least = level == IPPROTO_IP ? 1 : sizeof number;
     if (size < least)
         return -EINVAL;
@@ -201,5 +226,7 @@ int64_t inet_option_set(struct socket *socket, int32_t level, int32_t option, gu
     if (number == -1 && row->least == -1)
         number = row->initial;
     socket->kept[row - rows] = row->where & FLAG ? number != 0 : number;
+    if (row->where & HOST && has_host_socket(file, socket))
+        host_set(file, level, option, &socket->kept[row - rows], sizeof number);
     return 0;
 }

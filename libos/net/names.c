@@ -43,14 +43,19 @@ int64_t socket_bound(struct file *file, struct socket *socket, const struct sock
         socket->own = *end;
         socket->name = bound->name;
         if (socket->kind == SOCK_DGRAM && file->handle == PAL_NO_HANDLE)
-            socket_take_handle(file, bound->queue);
+            socket_take_handle(file, bound->handles[0]);
         else
-            socket->queue = bound->queue;
+            socket->queue = bound->handles[0];
+        if (bound->handles[1] != PAL_NO_HANDLE) {
+            socket->target = bound->handles[1];
+            atomic_set(&socket->native, 1u);
+        }
     }
     mutex_unlock(&file->lock);
-    if (!first)
-        PAL->handle_close(bound->queue);
-    else if (file->watched)
+    for (int i = 0; !first && i < 2; i++)
+        if (bound->handles[i] != PAL_NO_HANDLE)
+            PAL->handle_close(bound->handles[i]);
+    if (first && file->watched)
         epoll_file_has_handle(file);
     return first ? 0 : -EINVAL;
 }
@@ -94,7 +99,7 @@ int64_t sys_getpeername(int32_t fd, guest_t address, guest_t size)
     int64_t result = socket_get(fd, &file, &socket);
     if (result)
         return result;
-    bool connected = atomic_get(&socket->state) == SOCKET_CONNECTED;
+    bool connected = atomic_get(&socket->state) == SOCKET_CONNECTED && !inet_in_progress(file, socket);
     if (socket->domain == AF_NETLINK)
         result = netlink_name(file, false, address, size);
     else

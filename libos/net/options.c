@@ -199,7 +199,7 @@ int64_t sys_setsockopt(int32_t fd, int32_t level, int32_t option, guest_t value,
     if (socket->domain == AF_NETLINK && level != SOL_SOCKET)
         result = netlink_option_set(option);
     else if (socket_is_inet(socket) && (level != SOL_SOCKET || option_is_kept(option)))
-        result = inet_option_set(socket, level, option, value, size);
+        result = inet_option_set(file, socket, level, option, value, size);
     else if (level != SOL_SOCKET)
         result = -EOPNOTSUPP;
     else if (size < sizeof *bytes)

@@ -70,14 +70,18 @@ struct socket {
     uint64_t name;       /* the monitor's number of the bound name */
     /* file->handle is the connection, the listener's or the datagram socket's queue, or still none.  Besides: */
     pal_handle_t queue;  /* keeps the name of a stream or packet socket that does not listen */
-    pal_handle_t target; /* where a connected datagram socket sends; PAL_NO_HANDLE in a pair: through file->handle */
+    pal_handle_t target; /* where a connected datagram socket sends; PAL_NO_HANDLE in a pair: through file->handle.  Of a
+                            stream that is bound where the host's network comes to as well: the host's listener */
     uint32_t pass_credentials;
     uint32_t buffers[2];  /* SO_SNDBUF, SO_RCVBUF as told */
     uint64_t timeouts[2]; /* ns: SO_SNDTIMEO, SO_RCVTIMEO; 0 = none */
     /* Of TCP and UDP: */
     uint32_t error;            /* of a connect that did not wait: for SO_ERROR, or the next call.  Atomic */
+    uint32_t native;           /* file->handle is a socket of the host's network, or will be when it listens.  Atomic */
+    uint32_t connecting;       /* its connection was still on its way.  Atomic */
     uint32_t told_in_progress; /* the connection was there at once, but EINPROGRESS told.  Atomic */
     uint32_t edge;             /* moves with what `ready` tells.  Atomic */
+    uint32_t any_address;      /* a datagram socket that is bound to all addresses, and connected shows one */
     uint32_t linger[2];        /* struct linger */
     struct pal_inet target_at; /* of a datagram socket: where `target` leads */
     int32_t kept[INET_OPTIONS]; /* options: see inet_options.c */
@@ -117,7 +121,7 @@ int64_t address_named(const struct socket *socket, guest_t from, uint32_t size, 
 /* As getsockname(2) writes it.  `size` is a guest's socklen_t. */
 int64_t address_out(const struct socket *socket, const struct socket_end *end, guest_t to, guest_t size);
 /* A name that was bound is the socket's from now on, unless another thread was faster: -EINVAL. */
-struct bound { pal_handle_t queue; uint64_t name; };
+struct bound { pal_handle_t handles[2]; uint64_t name; }; /* the queue, and perhaps a listener of the host's */
 int64_t socket_bound(struct file *file, struct socket *socket, const struct socket_end *end, const struct bound *bound);
 int64_t address_copy_out(const void *address, uint32_t needed, guest_t to, guest_t size);
 

@@ -103,7 +103,7 @@ int64_t address_target(const struct socket_end *to, pal_handle_t *out)
 static int64_t call_bind(struct pal_socket_name *local, void *argument, struct pal_path_buffer *text)
 {
     struct bound *bound = argument;
-    return PAL->socket_bind(local, &bound->queue, &bound->name, text);
+    return PAL->socket_bind(local, bound->handles, &bound->name, text);
 }
 
 /* Makes the name, and a queue behind it.  A name that the host picked goes to *end. */

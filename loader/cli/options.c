@@ -88,6 +88,18 @@ static void take_trace(struct options *options, char *value)
     }
 }
 
+static void add_network(struct options *options, const char *option, const char *value)
+{
+    if (options->network_count == sizeof options->network / sizeof *options->network)
+        fail(EXIT_OWN_FAILURE, "--%s %s: too many: write a manifest", option, value);
+    options->network[options->network_count].option = option;
+    options->network[options->network_count++].value = value;
+}
+
+static void take_net(struct options *options, char *value) { add_network(options, "net", value); }
+static void take_publish(struct options *options, char *value) { add_network(options, "publish", value); }
+static void take_host_port(struct options *options, char *value) { add_network(options, "host-port", value); }
+
 static void take_trap(struct options *options, char *value)
 {
     options->trap_by_seccomp = !strcmp(value, "seccomp");
@@ -104,6 +116,10 @@ const struct option_row option_rows[] = {
     {"memory", 0, "SIZE", "limit the memory of each process, such as 512M", take_memory},
     {"pids", 0, "N", "limit the number of processes", take_processes},
     {"timeout", 0, "TIME", "end the sandbox after this time, such as 5m, with status 124", take_timeout},
+    {"net", 0, "NAME[:PORT]", "allow connections to a host (*.NAME: below it; an address; or host, loopback, none)",
+     take_net},
+    {"publish", 0, "HOST:PORT", "the host's port HOST leads to PORT of the sandbox", take_publish},
+    {"host-port", 0, "PORT", "127.0.0.1:PORT of the sandbox is the host's", take_host_port},
     {"report", 0, NULL, "on exit, list what policy denied", take_report},
     {"trace", 0, "[=CLASS,...]", "log system calls: all, or file, desc, process, signal, memory, network, ipc", take_trace},
     {"stats", 0, NULL, "print call counts on exit", take_stats},

@@ -49,6 +49,8 @@ static const struct rule {
     [MONITOR_NOTIFY] = {.path = PATH_ABSOLUTE, .flags = MONITOR_NOFOLLOW},
     [MONITOR_NOTIFY_END] = {.largest = {INT_MAX, INT_MAX}},
     [MONITOR_SHUTDOWN] = {.largest = {INT_MAX, SHUT_RDWR}},
+    [MONITOR_OPTION] = {.other = OTHER_BYTES, .largest = {INT_MAX, UINT64_MAX}},
+    [MONITOR_ALLOCATE] = {.mode = MONITOR_ALLOCATE_MODES, .largest = {INT_MAX, 0}},
     [MONITOR_SEND] = {.path = PATH_DESCRIPTORS, .other = OTHER_BYTES},
     [MONITOR_TEE] = {.largest = {(uint64_t)INT_MAX << 32 | INT_MAX, INT_MAX}},
     [MONITOR_EXTENDED] = {.path = PATH_MAYBE, .other = OTHER_BYTES, .flags = MONITOR_NOFOLLOW, .mode = 0x33},

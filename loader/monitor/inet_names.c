@@ -25,6 +25,7 @@ struct inet {
     uint64_t number;
     uint32_t kind;
     bool listening;
+    int published; /* the entry of a port of the host's that leads here; -1: none */
 };
 
 static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
@@ -130,7 +131,17 @@ static struct inet *find_free(struct inets *inets)
     return NULL;
 }
 
-int inet_bind(struct inets *inets, const struct request *request, struct answer *answer)
+/* The host's own socket goes along: the host's kernel brings connections there without anybody's help. */
+static int add_listener(const struct outbound *outbound, int published, struct answer *answer)
+{
+    int fd = dup(outbound->network->publish[published].socket);
+    if (fd < 0)
+        return -errno;
+    answer->descriptors[answer->reply.descriptors++] = fd;
+    return 0;
+}
+
+int inet_bind(struct inets *inets, struct outbound *outbound, const struct request *request, struct answer *answer)
 {
     struct pal_inet at;
     struct queue queue;
@@ -139,6 +150,8 @@ int inet_bind(struct inets *inets, const struct request *request, struct answer 
     int error = init(inets);
     if (error)
         return error;
+    if (outbound->network->mode == NETWORK_NONE)
+        return -EACCES;
     if (!is_any(&at) && !is_loopback(&at))
         return -EADDRNOTAVAIL;
     struct inet *name = find_free(inets);
@@ -147,17 +160,23 @@ int inet_bind(struct inets *inets, const struct request *request, struct answer 
     if (at.port ? conflicts(inets, NULL, &at, kind) : !pick_port(inets, &at, kind))
         return -EADDRINUSE;
     error = queue_new(&queue, answer);
+    int published = kind == PAL_SOCKET_STREAM ? outbound_published(outbound, at.port) : -1;
+    if (!error && published >= 0 && (error = add_listener(outbound, published, answer)))
+        close(queue.end); /* the answer's are closed with it */
     if (error)
         return error;
-    *name = (struct inet){.queue = queue, .at = at, .kind = kind, .number = ++inets->last_number | INET_NUMBER};
+    *name = (struct inet){.queue = queue, .at = at, .kind = kind, .number = ++inets->last_number | INET_NUMBER,
+                          .published = published};
     name->listening = kind == PAL_SOCKET_DATAGRAM;
     answer->reply.value = name->number;
+    if (published >= 0)
+        at.flags |= PAL_INET_HOST;
     memcpy(answer->text.bytes, &at, sizeof at);
     answer->text.size = sizeof at;
     return 0;
 }
 
-int inet_listen(struct inets *inets, const struct request *request)
+int inet_listen(struct inets *inets, struct outbound *outbound, const struct request *request)
 {
     int error = init(inets);
     for (size_t i = 0; !error && i < INETS_MAX; i++) {
@@ -176,6 +195,9 @@ int inet_listen(struct inets *inets, const struct request *request)
                 is_alive(other))
                 return -EADDRINUSE;
         }
+        if (name->published >= 0 &&
+            listen(outbound->network->publish[name->published].socket, (int)request->arguments[1]) < 0)
+            return -errno;
         name->listening = true;
         name->queue.backlog = (uint32_t)request->arguments[1];
         return 0;
@@ -213,7 +235,25 @@ static struct inet *lookup(struct inets *inets, const struct pal_inet *to, uint3
     return best;
 }
 
-int inet_connect(struct inets *inets, const struct request *request, struct answer *answer)
+/* A port of the sandbox that the host's network comes to as well: there is one listener for all. */
+static int connect_published(const struct net_publish *publish, struct answer *answer)
+{
+    struct pal_inet to = {.port = publish->host_port};
+    memcpy(to.address, publish->address, sizeof to.address);
+    if (is_any(&to))
+        to.address[15] = 1, to.address[12] = is_4(&to) ? 127 : 0;
+    return outbound_connect(&to, answer);
+}
+
+static int connect_outside(struct outbound *outbound, const struct pal_inet *to, uint32_t kind, struct answer *answer)
+{
+    int error = outbound_check(outbound, to->address, kind == PAL_SOCKET_DATAGRAM, to->port);
+    if (error)
+        return error;
+    return kind == PAL_SOCKET_STREAM ? outbound_connect(to, answer) : -EACCES;
+}
+
+int inet_connect(struct inets *inets, struct outbound *outbound, const struct request *request, struct answer *answer)
 {
     struct pal_inet to;
     uint32_t kind = request->flags & ~MONITOR_INET;
@@ -222,10 +262,14 @@ int inet_connect(struct inets *inets, const struct request *request, struct answ
     if (error)
         return error;
     if (!is_loopback(&to))
-        return -EACCES;
+        return connect_outside(outbound, &to, kind, answer);
     struct inet *name = lookup(inets, &to, kind);
+    if (!name && kind == PAL_SOCKET_STREAM && outbound_host_port(outbound, to.port))
+        return outbound_connect(&to, answer);
     if (!name)
         return -ECONNREFUSED;
+    if (name->published >= 0)
+        return connect_published(&outbound->network->publish[name->published], answer);
     return kind == PAL_SOCKET_DATAGRAM ? queue_share(&name->queue, answer)
                                        : queue_connect(&name->queue, request, SOCK_STREAM, STREAM_BUFFER, answer);
 }

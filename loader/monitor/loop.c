@@ -75,15 +75,17 @@ static int dispatch(struct monitor *monitor, const struct request *request, stru
     case MONITOR_CREATE: return serve_create(&monitor->objects, request, answer);
     case MONITOR_TEE: return serve_tee(&monitor->objects, request, answer);
     case MONITOR_SHUTDOWN: return serve_shutdown(&monitor->objects, request);
+    case MONITOR_ALLOCATE: return serve_allocate(&monitor->objects, request);
+    case MONITOR_OPTION: return serve_option(&monitor->objects, request);
     case MONITOR_SEND: return serve_send(&monitor->objects, request, answer);
     case MONITOR_BIND:
-        return request->flags & MONITOR_INET ? inet_bind(&monitor->inets, request, answer)
+        return request->flags & MONITOR_INET ? inet_bind(&monitor->inets, &monitor->outbound, request, answer)
                                              : serve_bind(tree, &monitor->locals, request, answer);
     case MONITOR_LISTEN:
-        return request->arguments[0] & INET_NUMBER ? inet_listen(&monitor->inets, request)
+        return request->arguments[0] & INET_NUMBER ? inet_listen(&monitor->inets, &monitor->outbound, request)
                                                    : serve_listen(&monitor->locals, request);
     case MONITOR_CONNECT:
-        return request->flags & MONITOR_INET ? inet_connect(&monitor->inets, request, answer)
+        return request->flags & MONITOR_INET ? inet_connect(&monitor->inets, &monitor->outbound, request, answer)
                                              : serve_connect(tree, &monitor->locals, request, answer);
     case MONITOR_PTY: return serve_pty(&monitor->terminals, answer);
     case MONITOR_PTY_INNER: return serve_pty_inner(&monitor->terminals, request, answer);

@@ -63,6 +63,7 @@ int member_descriptors(const struct objects *objects, pid_t pid, const int32_t *
 int member_descriptor(const struct objects *objects, pid_t pid, int number);
 int serve_interrupt(const struct objects *objects, const struct request *request);
 int serve_shutdown(const struct objects *objects, const struct request *request);
+int serve_allocate(const struct objects *objects, const struct request *request);
 int serve_send(const struct objects *objects, const struct request *request, struct answer *answer); /* send.c */
 int serve_tee(const struct objects *objects, const struct request *request, struct answer *answer);
 int serve_export(struct objects *objects, const struct request *request, struct answer *answer);
@@ -127,9 +128,35 @@ struct inets { /* starts zeroed */
     uint16_t picked;
 };
 #define INET_NUMBER (1ull << 63) /* of a name's number: it is one of these */
-int inet_bind(struct inets *inets, const struct request *request, struct answer *answer);
-int inet_listen(struct inets *inets, const struct request *request);
-int inet_connect(struct inets *inets, const struct request *request, struct answer *answer);
+struct outbound;
+int inet_bind(struct inets *inets, struct outbound *outbound, const struct request *request, struct answer *answer);
+int inet_listen(struct inets *inets, struct outbound *outbound, const struct request *request);
+int inet_connect(struct inets *inets, struct outbound *outbound, const struct request *request, struct answer *answer);
+
+/* ---- outbound.c: the host's network ------------------------------------------------------------------------------ */
+
+#define BINDINGS_MAX 4096
+struct outbound {
+    struct network *network;
+    struct denials *denials;
+    struct binding { uint8_t address[16]; uint64_t rules; } *bindings; /* what names that rules allow led to */
+    size_t binding_count, next; /* next: to be given up for another */
+    int changes;                /* netlink: the host's own addresses have changed */
+    uint8_t (*own)[16];
+    size_t own_count;
+};
+/* Binds what is to be published, or ends pal-run. */
+void outbound_open(struct outbound *outbound, struct network *network, struct denials *denials);
+/* 0, or -EACCES: policy. */
+int outbound_check(struct outbound *outbound, const uint8_t address[16], bool udp, uint16_t port);
+/* A name that rules allow led there. */
+void outbound_learn(struct outbound *outbound, const uint8_t address[16], uint64_t rules);
+/* A TCP socket on its way there: the answer. */
+int outbound_connect(const struct pal_inet *to, struct answer *answer);
+/* The entry of a port of the sandbox that is published: its index; -1: none. */
+int outbound_published(const struct outbound *outbound, uint16_t port);
+bool outbound_host_port(const struct outbound *outbound, uint16_t port);
+int serve_option(const struct objects *objects, const struct request *request);
 
 /* ---- pty.c ------------------------------------------------------------------------------------------------------- */
 
@@ -198,6 +225,7 @@ struct monitor {
     struct terminals terminals;
     struct locals locals;
     struct inets inets;
+    struct outbound outbound;
     int channel;
     pid_t first;
     uint64_t served[MONITOR_OPS];

@@ -102,6 +102,19 @@ int serve_tee(const struct objects *objects, const struct request *request, stru
     return 0;
 }
 
+/* Where it takes long it is its own sandbox that waits. */
+int serve_allocate(const struct objects *objects, const struct request *request)
+{
+    int fd = member_descriptor(objects, request->sender, (int)request->arguments[0]);
+    if (fd < 0)
+        return fd;
+    int error = fallocate(fd, (int)request->mode, (off_t)request->values.blocks, (off_t)request->values.size);
+    if (error < 0)
+        error = -errno;
+    close(fd);
+    return error;
+}
+
 int serve_shutdown(const struct objects *objects, const struct request *request)
 {
     int fd = member_descriptor(objects, request->sender, (int)request->arguments[0]);

@@ -376,11 +376,81 @@ static bool read_extends(struct reader *reader, const struct toml_value *value, 
     return read_place(reader, value, true, &reader->out->extends);
 }
 
+/* [network] */
+static bool each_string(struct reader *reader, const struct toml_value *value,
+                        const char *(*add)(struct network *network, const char *text))
+{
+    char **texts;
+    size_t count;
+    if (!read_strings(reader, value, &texts, &count))
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        const char *error = add(&reader->out->network, texts[i]);
+        if (error) {
+            char *what = must_print("\"%s\": %s", texts[i], error);
+            complain(reader, value->line, "%s", what);
+            free(what);
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool network_mode(struct reader *reader, const struct toml_value *value, struct mount *unused)
+{
+    (void)unused;
+    if (!is_kind(reader, value, TOML_STRING))
+        return false;
+    return !network_set_mode(&reader->out->network, value->string) ||
+           complain(reader, value->line, "mode is \"none\", \"loopback\", \"rules\" or \"host\", not \"%s\"", value->string);
+}
+
+static bool network_allow(struct reader *reader, const struct toml_value *value, struct mount *unused)
+{
+    (void)unused;
+    return each_string(reader, value, network_add_rule);
+}
+
+static bool network_publish(struct reader *reader, const struct toml_value *value, struct mount *unused)
+{
+    (void)unused;
+    return each_string(reader, value, network_add_publish);
+}
+
+static bool network_ports(struct reader *reader, const struct toml_value *value, struct mount *unused)
+{
+    (void)unused;
+    if (!is_kind(reader, value, TOML_ARRAY))
+        return false;
+    for (size_t i = 0; i < value->count; i++) {
+        char text[24];
+        const struct toml_value *item = &value->items[i];
+        if (!is_kind(reader, item, TOML_INTEGER))
+            return false;
+        snprintf(text, sizeof text, "%lld", (long long)item->integer);
+        const char *error = network_add_host_port(&reader->out->network, text);
+        if (error)
+            return complain(reader, value->line, "%s", error);
+    }
+    return true;
+}
+
+static const struct key network_keys[] = {
+    {"mode", network_mode}, {"allow", network_allow}, {"publish", network_publish}, {"host_ports", network_ports},
+    {NULL, NULL},
+};
+
+static bool read_network(struct reader *reader, const struct toml_value *value, struct mount *unused)
+{
+    (void)unused;
+    return is_kind(reader, value, TOML_TABLE) && read_table(reader, value, " in [network]", network_keys, NULL);
+}
+
 static const struct key top_keys[] = {
     {"extends", read_extends},
     {"program", read_program}, {"args", read_args}, {"env", read_environment}, {"pass_env", read_pass},
     {"cwd", read_cwd}, {"uid", read_uid}, {"gid", read_uid}, {"mounts", read_mounts},
-    {"limits", read_limits}, {NULL, NULL},
+    {"limits", read_limits}, {"network", read_network}, {NULL, NULL},
 };
 
 /* ---- The file ---------------------------------------------------------------------------------------------------- */

@@ -194,6 +194,7 @@ void policy_from_manifest(struct policy *policy, const struct options *options)
         add(policy, mount->kind, mount->at, mount->from, mount->writable)->granted = true;
     }
     policy->limits = manifest.limits;
+    policy->network = manifest.network;
     policy->uid = manifest.uid < 0 ? policy->uid : (uint32_t)manifest.uid;
     policy->gid = manifest.gid < 0 ? policy->gid : (uint32_t)manifest.gid;
     for (size_t i = 0; i < manifest.environment_count; i++)
@@ -236,6 +237,14 @@ void policy_options(struct policy *policy, const struct options *options)
         policy->limits.processes = options->processes;
     if (options->wall_seconds)
         policy->limits.wall_seconds = options->wall_seconds;
+    for (size_t i = 0; i < options->network_count; i++) {
+        const char *option = options->network[i].option, *value = options->network[i].value;
+        const char *error = !strcmp(option, "net")       ? network_option(&policy->network, value)
+                            : !strcmp(option, "publish") ? network_add_publish(&policy->network, value)
+                                                         : network_add_host_port(&policy->network, value);
+        if (error)
+            fail(EXIT_OWN_FAILURE, "--%s %s: %s", option, value, error);
+    }
     if (options->cwd)
         policy->cwd = must_clean("--cwd", options->cwd);
     if (!policy->program && strchr(policy->shown, '/')) /* of a manifest */

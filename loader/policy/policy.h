@@ -4,6 +4,7 @@
 #define LOADER_POLICY_H
 
 #include "loader/mounts/mounts.h"
+#include "loader/policy/network.h"
 
 /* What the command line asks for; cli/options.c fills it in. */
 struct option_mount {
@@ -22,6 +23,8 @@ struct options {
     const char *environment[64];
     size_t environment_count;
     uint64_t memory, processes, wall_seconds; /* 0: as the manifest has it */
+    struct { const char *option, *value; } network[64]; /* --net, --publish, --host-port */
+    size_t network_count;
 };
 
 /* ---- policy.c ---------------------------------------------------------------------------------------------------- */
@@ -40,11 +43,12 @@ struct policy {
     size_t environment_count;
     uint32_t uid, gid;
     struct limits limits;
+    struct network network;
 };
 /* What applies without a manifest. */
 void policy_default(struct policy *policy, const struct options *options);
 void policy_from_manifest(struct policy *policy, const struct options *options);
-/* --ro, --rw, --env, --cwd, on top of either. */
+/* --ro, --rw, --env, --cwd, --net and its kind, on top of either. */
 void policy_options(struct policy *policy, const struct options *options);
 
 /* ---- homes.c ----------------------------------------------------------------------------------------------------- */
@@ -81,6 +85,7 @@ struct manifest {
     size_t environment_count;
     int64_t uid, gid; /* -1: the invoker's */
     struct limits limits;
+    struct network network;
     struct mount mounts[MOUNTS_MAX];
     size_t mount_count;
 };

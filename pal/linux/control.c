@@ -66,9 +66,12 @@ static int64_t flush(pal_handle_t handle, void *argument)
 static int64_t allocate(pal_handle_t handle, void *argument)
 {
     const struct pal_allocate *range = argument;
-    if (range->mode & ~LINUX_FALLOCATE_MODES)
+    if (range->mode & ~MONITOR_ALLOCATE_MODES)
         return -EOPNOTSUPP;
-    return host_call(fallocate, handle, range->mode, range->offset, range->size);
+    struct monitor_request request = {.op = MONITOR_ALLOCATE, .mode = range->mode, .arguments = {(uint64_t)handle, 0},
+                                      .values = {.blocks = range->offset, .size = range->size}};
+    struct monitor_reply reply;
+    return monitor_call(&request, NULL, NULL, &reply, NULL, NULL);
 }
 
 static int64_t available(pal_handle_t handle, void *argument)
@@ -252,6 +255,8 @@ static const struct {
     [PAL_CTL_EXTENDED] = {name_extended, sizeof(struct pal_extended)},
     [PAL_CTL_NOTIFY_END] = {object_notify_end, sizeof(uint32_t)},
     [PAL_CTL_TEE] = {tee, sizeof(struct pal_tee)},
+    [PAL_CTL_ACCEPT] = {socket_accept, sizeof(struct pal_accept)},
+    [PAL_CTL_OPTION] = {socket_option, sizeof(struct pal_option)},
 };
 
 int64_t linux_stream_control(pal_handle_t handle, uint32_t op, void *argument, uint64_t size)

@@ -178,6 +178,8 @@ int64_t linux_poll_set_wait(pal_handle_t set, struct pal_poll_event *events, uin
 
 int64_t linux_socket_send(pal_handle_t handle, const struct pal_message *message, uint32_t flags);
 int64_t linux_socket_receive(pal_handle_t handle, struct pal_message *message, uint32_t flags);
+int64_t socket_accept(pal_handle_t handle, void *argument);
+int64_t socket_option(pal_handle_t handle, void *argument);
 int64_t linux_socket_bind(const struct pal_socket_name *local, pal_handle_t *out, uint64_t *out_name,
                          struct pal_path_buffer *text);
 int64_t linux_socket_connect(const struct pal_socket_name *local, pal_handle_t *out, struct pal_path_buffer *text);

@@ -41,7 +41,7 @@ enum monitor_op {
     MONITOR_CREATE,    /* mode = pal_object (an event, section, pair, poll set or watch), flags = pal_object_flags,
                           arguments[0] = value.             reply: one or two descriptors */
     MONITOR_BIND,      /* path = where or what; flags = pal_local_kind | MONITOR_ABSTRACT or MONITOR_INET.
-                          reply: descriptor of the queue, value = the name's number, text = a name that was picked */
+                          reply: descriptor of the queue (and of the host's listener where the port is published), value = the name's number, text = a name that was picked */
     MONITOR_LISTEN,    /* arguments[0] = the name's number, [1] = backlog; other = info */
     MONITOR_CONNECT,   /* path, flags as for BIND; other = info.    reply: descriptor, text = the listener's info */
     MONITOR_PTY,       /* a pseudoterminal.                   reply: value = number, descriptor of the outer side */
@@ -65,6 +65,9 @@ enum monitor_op {
     MONITOR_SEND,      /* a message with descriptors, without waiting.  arguments[0] = descriptor of the sender, of a local
                           socket; path = int32_t[], more such: what goes with it; other = its bytes, at most
                           MONITOR_SEND_MOST.  reply: value = bytes sent */
+    MONITOR_OPTION,    /* setsockopt(2) on an internet socket: arguments[0] = descriptor of the sender, [1] = level << 32 |
+                          option; other = its value */
+    MONITOR_ALLOCATE,  /* fallocate(2): arguments[0] = descriptor of the sender; mode; values.blocks = offset, size */
     MONITOR_OPS
 };
 
@@ -82,6 +85,9 @@ enum monitor_terminal {
 
 #define MONITOR_NOFOLLOW 0x80000000u
 #define MONITOR_LASTING 0x40000000u /* STAT, READLINK, CANONICAL: reply.value = parts, or 0 */
+/* fallocate's, but for FALLOC_FL_NO_HIDE_STALE, which bares what lay there before: KEEP_SIZE, PUNCH_HOLE, COLLAPSE_,
+ * ZERO_, INSERT_ and UNSHARE_RANGE. */
+#define MONITOR_ALLOCATE_MODES 0x7bu
 #define MONITOR_ABSTRACT 0x80000000u
 #define MONITOR_INET 0x40000000u /* path = struct pal_inet */
 

@@ -122,7 +122,9 @@ static int64_t ask(uint32_t op, const struct pal_socket_name *local, struct moni
                                  handles);
     if (error < 0)
         return error;
-    *out = handles[0];
+    out[0] = handles[0];
+    if (op == MONITOR_BIND)
+        out[1] = handles[1];
     return 0;
 }
 
@@ -153,4 +155,42 @@ int64_t local_listen(pal_handle_t handle, void *argument)
     if (listen->info_size > PAL_SOCKET_INFO)
         return -EINVAL;
     return monitor_call(&request, NULL, listen->info_size ? &info : NULL, &reply, NULL, NULL);
+}
+
+/* struct sockaddr_in and sockaddr_in6, of which the kernel writes the one or the other. */
+union host_address {
+    struct { uint16_t family, port; uint8_t address[4]; } in4;
+    struct { uint16_t family, port; uint32_t flow; uint8_t address[16]; uint32_t scope; } in6;
+};
+
+int64_t socket_accept(pal_handle_t handle, void *argument)
+{
+    struct pal_accept *accept = argument;
+    union host_address address = {.in6 = {0}};
+    uint32_t size = sizeof address;
+    int64_t result = host_blocking(accept4, handle, &address, &size, accept->nonblock ? O_NONBLOCK : 0);
+    if (result < 0)
+        return result;
+    accept->out = (pal_handle_t)result;
+    accept->peer = (struct pal_inet){.port = __builtin_bswap16(address.in4.port), .flags = PAL_INET_HOST};
+    if (address.in4.family == 2) { /* AF_INET */
+        accept->peer.address[10] = accept->peer.address[11] = 0xff;
+        memcpy(accept->peer.address + 12, address.in4.address, sizeof address.in4.address);
+    } else {
+        memcpy(accept->peer.address, address.in6.address, sizeof address.in6.address);
+    }
+    return 0;
+}
+
+int64_t socket_option(pal_handle_t handle, void *argument)
+{
+    const struct pal_option *option = argument;
+    struct monitor_request request = {
+        .op = MONITOR_OPTION,
+        .arguments = {(uint64_t)handle, (uint64_t)(uint32_t)option->level << 32 | (uint32_t)option->option}};
+    struct pal_name value = {.path = (const char *)option->value, .size = option->size};
+    struct monitor_reply reply;
+    if (!option->size || option->size > sizeof option->value)
+        return -EINVAL;
+    return monitor_call(&request, NULL, &value, &reply, NULL, NULL);
 }

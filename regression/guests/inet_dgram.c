@@ -86,6 +86,24 @@ static void connected(void)
     close(a), close(b), close(c);
 }
 
+/* What getaddrinfo does to sort addresses: one socket, connected to each. */
+static void connected_again(void)
+{
+    struct sockaddr_in6 six = {.sin6_family = AF_INET6, .sin6_port = htons(9), .sin6_addr = IN6ADDR_LOOPBACK_INIT}, own;
+    struct sockaddr_in four = at(INADDR_LOOPBACK, 9);
+    struct sockaddr none = {.sa_family = AF_UNSPEC};
+    socklen_t size = sizeof own;
+    int fd = socket(AF_INET6, SOCK_DGRAM, 0);
+    if (fd < 0 || connect(fd, (struct sockaddr *)&six, sizeof six) < 0)
+        return; /* natively: a host without IPv6 */
+    CHECK(getsockname(fd, (struct sockaddr *)&own, &size) == 0 && IN6_IS_ADDR_LOOPBACK(&own.sin6_addr));
+    CHECK(connect(fd, &none, sizeof none) == 0 && getsockname(fd, (struct sockaddr *)&own, &size) == 0);
+    CHECK(IN6_IS_ADDR_UNSPECIFIED(&own.sin6_addr));
+    CHECK(connect(fd, (struct sockaddr *)&four, sizeof four) == 0);
+    CHECK(getsockname(fd, (struct sockaddr *)&own, &size) == 0 && IN6_IS_ADDR_V4MAPPED(&own.sin6_addr));
+    close(fd);
+}
+
 static void refused(void)
 {
     char byte;
@@ -173,6 +191,7 @@ int main(void)
     alarm(50);
     unconnected();
     connected();
+    connected_again();
     refused();
     control_data();
     many_messages();

@@ -187,9 +187,9 @@ static void check_all_flags(void)
                 PROT_READ | PROT_WRITE | PROT_EXEC);
     check_flags("mmap", (struct arguments){SYS_mmap, {1, 0, 0, 0, -1, 0}}, 3,
                 MAP_SHARED | MAP_PRIVATE | MAP_FIXED | MAP_ANONYMOUS | MAP_GROWSDOWN | MAP_NORESERVE | MAP_POPULATE);
-    check_flags("fallocate", (struct arguments){SYS_fallocate, {-1, 0, 0, 0, 0, 0}}, 1, 0x7f & ~FALLOC_FL_NO_HIDE_STALE);
     check_flags("pipe2", (struct arguments){SYS_pipe2, {0, 0, 0, 0, 0, 0}}, 1, O_NONBLOCK | O_DIRECT);
     check_flags("sendto", (struct arguments){SYS_sendto, {-1, 0, 0, 0, 0, 0}}, 3, MSG_DONTWAIT | MSG_NOSIGNAL);
+    check_flags("accept4", (struct arguments){SYS_accept4, {-1, 0, 0, 0, 0, 0}}, 3, SOCK_NONBLOCK);
     check_flags("recvmsg", (struct arguments){SYS_recvmsg, {-1, 0, 0, 0, 0, 0}}, 2,
                 MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT | MSG_WAITALL);
     check_flags("wait4", (struct arguments){SYS_wait4, {-1, 0, 0, 0, 0, 0}}, 2, WNOHANG);

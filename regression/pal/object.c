@@ -94,14 +94,15 @@ static int local_streams(void)
     const struct pal_socket_name local = {.bytes = "\0a", .size = 2, .kind = PAL_SOCKET_STREAM, .space = PAL_SPACE_ABSTRACT,
                                     .info = "client", .info_size = 6};
     struct pal_path_buffer text;
-    pal_handle_t queue, client, server = -1;
+    pal_handle_t queues[2], queue, client, server = -1;
     uint64_t name;
     char bytes[16];
     const struct pal_vector in = {(uint64_t)bytes, sizeof bytes};
     CHECK(PAL->socket_connect(&local, &client, &text) == -ECONNREFUSED);
     const struct pal_socket_name bound = {.bytes = "\0a", .size = 2, .kind = PAL_SOCKET_STREAM, .space = PAL_SPACE_ABSTRACT};
-    CHECK(PAL->socket_bind(&bound, &queue, &name, &text) == 0);
-    CHECK(PAL->socket_bind(&bound, &client, &name, &text) == -EADDRINUSE);
+    CHECK(PAL->socket_bind(&bound, queues, &name, &text) == 0 && queues[1] == PAL_NO_HANDLE);
+    queue = queues[0];
+    CHECK(PAL->socket_bind(&bound, queues, &name, &text) == -EADDRINUSE);
     CHECK(PAL->socket_connect(&local, &client, &text) == -ECONNREFUSED); /* it does not listen */
     struct pal_listen listen = {.name = name, .info = "server", .info_size = 6, .backlog = 4};
     CHECK(PAL->stream_control(queue, PAL_CTL_LISTEN, &listen, sizeof listen) == 0);
@@ -118,15 +119,16 @@ static int local_datagrams(void)
 {
     struct pal_socket_name local = {.bytes = "\0b", .size = 2, .kind = PAL_SOCKET_DATAGRAM, .space = PAL_SPACE_ABSTRACT};
     struct pal_path_buffer text;
-    pal_handle_t queue, sender;
+    pal_handle_t queues[2], queue, sender;
     uint64_t name;
     char bytes[16];
-    CHECK(PAL->socket_bind(&local, &queue, &name, &text) == 0 && PAL->socket_connect(&local, &sender, &text) == 0);
+    CHECK(PAL->socket_bind(&local, queues, &name, &text) == 0 && PAL->socket_connect(&local, &sender, &text) == 0);
+    queue = queues[0];
     CHECK(put(sender, "one", 3) == 3 && put(sender, "two!", 4) == 4);
     CHECK(get(queue, bytes, 16) == 3 && get(queue, bytes, 16) == 4);
     CHECK(PAL->handle_close(sender) == 0 && PAL->handle_close(queue) == 0);
     local.kind = 9;
-    CHECK(PAL->socket_bind(&local, &queue, &name, &text) == -EINVAL);
+    CHECK(PAL->socket_bind(&local, queues, &name, &text) == -EINVAL);
     return 0;
 }
 

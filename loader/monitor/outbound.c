@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The host's network, as far as policy lets a sandbox reach it.  The monitor makes and connects each socket itself and
+ * hands it over while the connection is on its way: a guest can't have it lead anywhere else, since it can neither
+ * connect, nor name an address when it sends, nor set an option that names one (serve_option; docs/security.md).
+ *
+ * One function decides (outbound_check), by number: what a name led to was learnt when the sandbox's resolver answered.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <ifaddrs.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "loader/monitor/monitor.h"
+
+union address { struct sockaddr any; struct sockaddr_in in4; struct sockaddr_in6 in6; };
+
+static socklen_t to_host(const uint8_t address[16], uint16_t port, union address *out)
+{
+    memset(out, 0, sizeof *out);
+    if (address_is_4(address)) {
+        out->in4.sin_family = AF_INET;
+        out->in4.sin_port = htons(port);
+        memcpy(&out->in4.sin_addr, address + 12, 4);
+        return sizeof out->in4;
+    }
+    out->in6.sin6_family = AF_INET6;
+    out->in6.sin6_port = htons(port);
+    memcpy(&out->in6.sin6_addr, address, 16);
+    return sizeof out->in6;
+}
+
+static void from_host(const union address *from, uint8_t address[16], uint16_t *port)
+{
+    memset(address, 0, 16);
+    if (from->any.sa_family == AF_INET) {
+        address[10] = address[11] = 0xff;
+        memcpy(address + 12, &from->in4.sin_addr, 4);
+        *port = ntohs(from->in4.sin_port);
+    } else {
+        memcpy(address, &from->in6.sin6_addr, 16);
+        *port = ntohs(from->in6.sin6_port);
+    }
+}
+
+static const char *shown(const uint8_t address[16], uint16_t port, char out[80])
+{
+    char text[INET6_ADDRSTRLEN];
+    if (address_is_4(address))
+        snprintf(out, 80, "%s:%u", inet_ntop(AF_INET, address + 12, text, sizeof text), port);
+    else
+        snprintf(out, 80, "[%s]:%u", inet_ntop(AF_INET6, address, text, sizeof text), port);
+    return out;
+}
+
+/* ---- The host's own addresses ------------------------------------------------------------------------------------ */
+
+static void own_read(struct outbound *outbound)
+{
+    struct ifaddrs *all;
+    size_t count = 0;
+    if (getifaddrs(&all) < 0)
+        return;
+    for (struct ifaddrs *one = all; one; one = one->ifa_next)
+        count++;
+    uint8_t(*own)[16] = calloc(count + 1, sizeof *own);
+    outbound->own_count = 0;
+    for (struct ifaddrs *one = all; own && one; one = one->ifa_next) {
+        uint16_t port;
+        if (one->ifa_addr && (one->ifa_addr->sa_family == AF_INET || one->ifa_addr->sa_family == AF_INET6))
+            from_host((const union address *)one->ifa_addr, own[outbound->own_count++], &port);
+    }
+    freeifaddrs(all);
+    free(outbound->own);
+    outbound->own = own;
+}
+
+/* The kernel tells of changes before a connect by the new address can be tried. */
+static bool is_own(struct outbound *outbound, const uint8_t address[16])
+{
+    char bytes[4096];
+    bool changed = !outbound->own;
+    if (outbound->changes < 0) {
+        struct sockaddr_nl name = {.nl_family = AF_NETLINK, .nl_groups = RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR};
+        outbound->changes = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+        if (outbound->changes >= 0 && bind(outbound->changes, (struct sockaddr *)&name, sizeof name) < 0) {
+            close(outbound->changes);
+            outbound->changes = -1;
+        }
+        changed = true; /* where it can't be had: each time anew */
+    }
+    while (outbound->changes >= 0 && (recv(outbound->changes, bytes, sizeof bytes, 0) >= 0 || errno == ENOBUFS))
+        changed = true;
+    if (changed)
+        own_read(outbound);
+    for (size_t i = 0; outbound->own && i < outbound->own_count; i++)
+        if (!memcmp(outbound->own[i], address, 16))
+            return true;
+    return !outbound->own; /* it can't be told */
+}
+
+/* ---- Policy ------------------------------------------------------------------------------------------------------ */
+
+static struct binding *find(struct outbound *outbound, const uint8_t address[16])
+{
+    for (size_t i = 0; i < outbound->binding_count; i++)
+        if (!memcmp(outbound->bindings[i].address, address, 16))
+            return &outbound->bindings[i];
+    return NULL;
+}
+
+void outbound_learn(struct outbound *outbound, const uint8_t address[16], uint64_t rules)
+{
+    struct binding *binding = find(outbound, address);
+    if (!outbound->bindings && !(outbound->bindings = calloc(BINDINGS_MAX, sizeof *outbound->bindings)))
+        return;
+    if (!binding && outbound->binding_count < BINDINGS_MAX)
+        binding = &outbound->bindings[outbound->binding_count++];
+    else if (!binding)
+        binding = &outbound->bindings[outbound->next++ % BINDINGS_MAX];
+    if (memcmp(binding->address, address, 16) != 0)
+        *binding = (struct binding){.rules = 0};
+    memcpy(binding->address, address, 16);
+    binding->rules |= rules;
+}
+
+static int refuse(struct outbound *outbound, const uint8_t address[16], bool udp, uint16_t port, const char *reason)
+{
+    char text[80], line[96];
+    int size = snprintf(line, sizeof line, "%s%s", udp ? "udp://" : "", shown(address, port, text));
+    denials_add(outbound->denials, line, (size_t)size, reason);
+    return -EACCES;
+}
+
+int outbound_check(struct outbound *outbound, const uint8_t address[16], bool udp, uint16_t port)
+{
+    static const uint8_t marker[14] = {[10] = 0xff, [11] = 0xff, [12] = 198, [13] = 18};
+    const struct network *network = outbound->network;
+    if (!memcmp(address, marker, sizeof marker))
+        return -EACCES; /* of a name that was refused, and noted, when it was asked for */
+    if (network->mode == NETWORK_HOST)
+        return 0;
+    if (network->mode != NETWORK_RULES)
+        return refuse(outbound, address, udp, port, "no network: allow with --net ADDRESS:PORT");
+    if (network_match_address(network, address, udp, port))
+        return 0;
+    const struct binding *binding = find(outbound, address);
+    if (!binding)
+        return refuse(outbound, address, udp, port, "network: no allowed name gave it: allow with --net ADDRESS:PORT");
+    bool public = address_is_public(address) && !is_own(outbound, address), has_port = false;
+    for (size_t i = 0; i < network->rule_count; i++) {
+        const struct net_rule *rule = &network->rules[i];
+        if (!(binding->rules >> i & 1) || !net_rule_port(rule, udp, port))
+            continue;
+        if (public || rule->private)
+            return 0;
+        has_port = true;
+    }
+    return refuse(outbound, address, udp, port,
+                  has_port ? "network: a private address, or the host's own: add 'private' to the name's rule"
+                           : "network: no rule of the name has this port: allow with --net NAME:PORT");
+}
+
+/* ---- Sockets ----------------------------------------------------------------------------------------------------- */
+
+int outbound_connect(const struct pal_inet *to, struct answer *answer)
+{
+    union address name;
+    struct pal_inet own = {.flags = PAL_INET_HOST};
+    socklen_t size = to_host(to->address, to->port, &name);
+    int fd = socket(name.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
+    if (fd < 0)
+        return -errno;
+    if (connect(fd, &name.any, size) < 0 && errno != EINPROGRESS) {
+        int error = -errno;
+        close(fd);
+        return error;
+    }
+    size = sizeof name;
+    if (getsockname(fd, &name.any, &size) == 0)
+        from_host(&name, own.address, &own.port);
+    memcpy(answer->text.bytes, &own, sizeof own);
+    answer->text.size = sizeof own;
+    answer->descriptors[0] = fd;
+    answer->reply.descriptors = 1;
+    return 0;
+}
+
+int outbound_published(const struct outbound *outbound, uint16_t port)
+{
+    for (size_t i = 0; i < outbound->network->publish_count; i++)
+        if (outbound->network->publish[i].port == port)
+            return (int)i;
+    return -1;
+}
+
+bool outbound_host_port(const struct outbound *outbound, uint16_t port)
+{
+    for (size_t i = 0; i < outbound->network->host_port_count; i++)
+        if (outbound->network->host_ports[i] == port)
+            return true;
+    return false;
+}
+
+void outbound_open(struct outbound *outbound, struct network *network, struct denials *denials)
+{
+    *outbound = (struct outbound){.network = network, .denials = denials, .changes = -1};
+    for (size_t i = 0; i < network->publish_count; i++) {
+        struct net_publish *publish = &network->publish[i];
+        union address name;
+        char text[80];
+        int one = 1;
+        socklen_t size = to_host(publish->address, publish->host_port, &name);
+        publish->socket = socket(name.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP);
+        setsockopt(publish->socket, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+        if (name.any.sa_family == AF_INET6)
+            setsockopt(publish->socket, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one);
+        if (publish->socket < 0 || bind(publish->socket, &name.any, size) < 0)
+            fail(EXIT_OWN_FAILURE, "can't publish at %s of the host: %s",
+                 shown(publish->address, publish->host_port, text), strerror(errno));
+    }
+}
+
+/*
+ * Exact pairs: many options name another peer (IPV6_RTHDR, IPV6_PKTINFO), interface or route, for anybody to set.
+ */
+static bool may_set(int level, int option)
+{
+    static const struct { int level, option; } allowed[] = {
+        {SOL_SOCKET, SO_KEEPALIVE}, {SOL_SOCKET, SO_LINGER}, {SOL_SOCKET, SO_RCVBUF}, {SOL_SOCKET, SO_SNDBUF},
+        {SOL_SOCKET, SO_RCVLOWAT}, {SOL_SOCKET, SO_OOBINLINE}, {SOL_SOCKET, SO_PRIORITY},
+        {IPPROTO_TCP, TCP_NODELAY}, {IPPROTO_TCP, TCP_CORK}, {IPPROTO_TCP, TCP_KEEPIDLE}, {IPPROTO_TCP, TCP_KEEPINTVL},
+        {IPPROTO_TCP, TCP_KEEPCNT}, {IPPROTO_TCP, TCP_QUICKACK}, {IPPROTO_TCP, TCP_USER_TIMEOUT},
+        {IPPROTO_TCP, TCP_NOTSENT_LOWAT},
+        {IPPROTO_IP, IP_TOS}, {IPPROTO_IPV6, IPV6_TCLASS},
+    };
+    for (size_t i = 0; i < sizeof allowed / sizeof *allowed; i++)
+        if (allowed[i].level == level && allowed[i].option == option)
+            return true;
+    return false;
+}
+
+int serve_option(const struct objects *objects, const struct request *request)
+{
+    int level = (int)(request->arguments[1] >> 32), option = (int)(uint32_t)request->arguments[1], domain = 0, error = 0;
+    socklen_t size = sizeof domain;
+    if (!may_set(level, option))
+        return -ENOPROTOOPT;
+    int fd = member_descriptor(objects, request->sender, (int)request->arguments[0]);
+    if (fd < 0)
+        return fd;
+    if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) < 0)
+        error = -errno;
+    else if (domain != AF_INET && domain != AF_INET6)
+        error = -EOPNOTSUPP;
+    else if (setsockopt(fd, level, option, request->other, (socklen_t)request->other_size) < 0)
+        error = -errno;
+    close(fd);
+    return error;
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/* Which network a sandbox has: rules about names and addresses, ports published, ports of the host.  See docs/network.md. */
+#ifndef LOADER_NETWORK_H
+#define LOADER_NETWORK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum network_mode { NETWORK_LOOPBACK, NETWORK_NONE, NETWORK_RULES, NETWORK_HOST };
+
+#define NET_RULES_MAX 64 /* bits of a word: see network_names in monitor/bindings */
+#define NET_PORTS_MAX 32
+#define NET_NAME_MAX 254
+
+struct net_rule {
+    const char *text;    /* as written */
+    const char *name;    /* lower case, "*.x" or "x"; NULL: an address */
+    uint8_t address[16]; /* IPv4 as ::ffff:a.b.c.d */
+    uint8_t prefix;      /* of 128 bits */
+    uint16_t port;       /* 0: TCP 80 and 443, UDP 443 */
+    bool tcp, udp, private; /* private: the name may lead to addresses that are not public */
+};
+
+struct net_publish { /* [ADDRESS:]HOST_PORT:PORT */
+    uint8_t address[16];
+    uint16_t host_port, port;
+    int socket; /* bound at pal-run's start; -1 before */
+};
+
+struct network {
+    enum network_mode mode;
+    struct net_rule rules[NET_RULES_MAX];
+    struct net_publish publish[NET_PORTS_MAX];
+    uint16_t host_ports[NET_PORTS_MAX];
+    size_t rule_count, publish_count, host_port_count;
+};
+
+/* Each: NULL, or what is wrong with the text (static). */
+const char *network_add_rule(struct network *network, const char *text);
+const char *network_add_publish(struct network *network, const char *text);
+const char *network_add_host_port(struct network *network, const char *text);
+/* --net: a mode, or a rule. */
+const char *network_option(struct network *network, const char *text);
+const char *network_set_mode(struct network *network, const char *text);
+
+/* Does the rule have this port? */
+bool net_rule_port(const struct net_rule *rule, bool udp, uint16_t port);
+/* The rules that a name meets, by bit.  name: lower case, without a final dot. */
+uint64_t network_match_name(const struct network *network, const char *name);
+/* An address rule with this port covers it. */
+bool network_match_address(const struct network *network, const uint8_t address[16], bool udp, uint16_t port);
+/* Neither private, nor local, nor anybody's at all; looks into addresses that hold an IPv4 address. */
+bool address_is_public(const uint8_t address[16]);
+bool address_is_4(const uint8_t address[16]);
+
+#endif
