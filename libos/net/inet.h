@@ -35,6 +35,8 @@ void inet_accepted(struct socket *socket, const struct socket *listener);
 void inet_options_apply(struct file *file, struct socket *socket);
 /* Is the connection still on its way? */
 bool inet_in_progress(struct file *file, struct socket *socket);
+/* What a write of `size` bytes tells: TCP takes one after the peer has closed, and learns then that nobody is there. */
+int64_t inet_written(struct socket *socket, int64_t result, uint64_t size);
 /* The error that a connect or datagram left for the next call: 0 or -errno; it is told once. */
 int64_t inet_error(struct socket *socket);
 

@@ -3,6 +3,7 @@
 #include "libos/net/inet.h"
 #include "libos/poll/readiness.h"
 #include "libos/task/table.h"
+#include "libos/task/task.h"
 
 #define SO_REUSEADDR 2
 #define SO_REUSEPORT 15
@@ -69,6 +70,14 @@ int64_t inet_bind(struct file *file, struct socket *socket, guest_t address, uin
 int64_t inet_error(struct socket *socket)
 {
     return atomic_get(&socket->error) ? -(int64_t)atomic_swap(&socket->error, 0u) : 0;
+}
+
+int64_t inet_written(struct socket *socket, int64_t result, uint64_t size)
+{
+    if (LIKELY(result != -EPIPE) || !socket || !socket_is_inet(socket) || atomic_get(&socket->native) ||
+        atomic_get(&socket->shut) || atomic_swap(&socket->wrote_to_nobody, 1u))
+        return result;
+    return (int64_t)size;
 }
 
 static int64_t attempt(const struct socket_end *to, struct pal_socket_name *name, pal_handle_t *out,
@@ -176,13 +185,31 @@ static int64_t connect_again(struct file *file, struct socket *socket)
     return result == -EINPROGRESS ? -EALREADY : result;
 }
 
-static int64_t tcp_connect(struct file *file, struct socket *socket, const struct socket_end *to)
+/* The connection's handle, and what it is. */
+static int64_t tcp_ask(struct file *file, struct socket *socket, const struct socket_end *to, struct socket_end *own)
 {
     struct pal_path_buffer text = {.size = 0};
-    struct socket_end own = {.credentials = credentials_now(true), .size = sizeof own.ip.inet};
-    struct pal_socket_name name = {.kind = PAL_SOCKET_STREAM, .space = PAL_SPACE_INET, .info = &own,
-                                   .info_size = sizeof own};
+    struct pal_socket_name name = {.kind = PAL_SOCKET_STREAM, .space = PAL_SPACE_INET, .info = own,
+                                   .info_size = sizeof *own};
     pal_handle_t handle;
+    int64_t result = connect_waiting(file, socket, to, attempt, &name, &handle, &text);
+    if (result == -ERESTARTSYS || result == -EINTR)
+        return result;
+    if (!result && text.size == sizeof own->ip.inet) {
+        memcpy(&own->ip.inet, text.bytes, sizeof own->ip.inet);
+        return native_connected(file, socket, handle, own, to);
+    }
+    if (!result)
+        atomic_set(&socket->native, 0u); /* it may be bound where the host's network comes to */
+    bool later = (result == 0 || result == -ECONNREFUSED) && !socket_may_block(file, 0);
+    if (!result)
+        result = socket_connected(file, socket, handle, own, to);
+    return later ? tell_later(file, socket, result) : result;
+}
+
+static int64_t tcp_connect(struct file *file, struct socket *socket, const struct socket_end *to)
+{
+    struct socket_end own = {.credentials = credentials_now(true), .size = sizeof own.ip.inet};
     uint32_t state = atomic_get(&socket->state);
     if (state == SOCKET_CONNECTED)
         return connect_again(file, socket);
@@ -195,19 +222,12 @@ static int64_t tcp_connect(struct file *file, struct socket *socket, const struc
     if (!own.ip.inet.port)
         own.ip.inet.port = (uint16_t)(PORT_FIRST + 2 * (atomic_add(shared_inet_port(), 1u) % PORT_COUNT));
     own.ip.to = to->ip.inet;
-    result = connect_waiting(file, socket, to, attempt, &name, &handle, &text);
-    if (result == -ERESTARTSYS || result == -EINTR)
-        return result;
-    if (!result && text.size == sizeof own.ip.inet) {
-        memcpy(&own.ip.inet, text.bytes, sizeof own.ip.inet);
-        return native_connected(file, socket, handle, &own, to);
-    }
-    if (!result)
-        atomic_set(&socket->native, 0u); /* it may be bound where the host's network comes to */
-    bool later = (result == 0 || result == -ECONNREFUSED) && !socket_may_block(file, 0);
-    if (!result)
-        result = socket_connected(file, socket, handle, &own, to);
-    return later ? tell_later(file, socket, result) : result;
+    atomic_set(&socket->busy, 1u);
+    result = tcp_ask(file, socket, to, &own);
+    atomic_set(&socket->busy, 0u);
+    if (!alone())
+        wait_kick(); /* another thread may be polling it */
+    return result;
 }
 
 void inet_accepted(struct socket *socket, const struct socket *listener)

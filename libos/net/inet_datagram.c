@@ -9,14 +9,6 @@
 #define SO_BROADCAST 6
 #define DATAGRAM_MOST 65507u
 
-static uint64_t total_size(const struct pal_message *message)
-{
-    uint64_t size = 0;
-    for (uint32_t i = 0; i < message->count; i++)
-        size += message->vector[i].size;
-    return size;
-}
-
 static int64_t check_target(const struct socket *socket, const struct pal_inet *at)
 {
     if (inet_is_loopback(at))
@@ -103,7 +95,7 @@ int64_t udp_send(struct file *file, const struct socket_end *to, const struct pa
     bool connected = atomic_get(&socket->state) == SOCKET_CONNECTED;
     struct socket_end head = {.size = sizeof head.ip.inet, .credentials = credentials_now(false)};
     const struct pal_inet *at = to ? &to->ip.inet : &socket->peer.ip.inet;
-    uint64_t size = total_size(message);
+    uint64_t size = vectors_size(message->vector, message->count);
     char *bytes;
     int64_t result = inet_error(socket);
     if (result)

@@ -9,6 +9,7 @@
 #define MESSAGES_MOST 1024u /* of recvmmsg */
 #define HEAD sizeof(struct socket_end)
 #define LOOPBACK_INDEX 1
+#define BUSY_NS 50000
 #define IP_TOS 1
 #define IP_TTL 2
 #define IP_PKTINFO 8
@@ -32,6 +33,11 @@ static int64_t check_state(struct file *file, const struct socket *socket, uint3
         int64_t error = inet_error(file->data);
         if (error)
             return error;
+        while (atomic_get(&socket->busy)) { /* in the moment between the host's knowing and ours */
+            error = sleep_until(time_now(PAL_CLOCK_MONOTONIC) + BUSY_NS);
+            if (error != -ETIMEDOUT && error)
+                return error;
+        }
         if (socket->kind == SOCK_STREAM && atomic_get(&socket->state) != SOCKET_CONNECTED)
             return -ENOTCONN;
     }
@@ -62,14 +68,6 @@ static int64_t receive_timed(struct file *file, struct pal_message *message, uin
         if (result)
             return result;
     }
-}
-
-static uint64_t total_size(const struct pal_vector *vector, uint32_t count)
-{
-    uint64_t size = 0;
-    for (uint32_t i = 0; i < count; i++)
-        size += vector[i].size;
-    return size;
 }
 
 /* A datagram comes with its head; without, it is the end of a pair. */
@@ -141,7 +139,7 @@ int64_t socket_receive(struct file *file, const struct pal_vector *vector, uint3
     out->flags = message.flags & (MSG_TRUNC | MSG_CTRUNC);
     if (out->wants_parcel && message.handle_count)
         parcel_unpack(handles, message.handle_count, &out->parcel);
-    uint64_t room = total_size(vector, count);
+    uint64_t room = vectors_size(vector, count);
     return packets && (uint64_t)result > room && !(flags & MSG_TRUNC) ? (int64_t)room : result;
 }
 

@@ -137,6 +137,8 @@ int64_t socket_wait(pal_handle_t handle, uint32_t events, uint64_t deadline)
 static uint32_t new_ready(struct file *file)
 {
     const struct socket *socket = file->data;
+    if (atomic_get(&socket->busy))
+        return 0;
     if (atomic_get(&socket->error))
         return POLLIN | POLLRDNORM | POLLOUT | POLLWRNORM | POLLERR | POLLHUP | POLLRDHUP;
     return POLLOUT | POLLWRNORM | POLLWRBAND | (socket->kind == SOCK_DGRAM ? 0 : POLLHUP);
@@ -165,8 +167,10 @@ static int64_t socket_write(struct file *file, const struct pal_vector *vector, 
 {
     if (offset >= 0)
         return -ESPIPE;
-    if (is_plain(file, SOCKET_SENDS))
-        return handle_write(file->handle, vector, count, -1);
+    if (is_plain(file, SOCKET_SENDS)) {
+        int64_t result = handle_write(file->handle, vector, count, -1);
+        return LIKELY(result != -EPIPE) ? result : inet_written(file->data, result, vectors_size(vector, count));
+    }
     return socket_send(file, vector, count, NULL, NULL, 0);
 }
 
@@ -317,6 +321,14 @@ int64_t sys_socketpair(int32_t domain, int32_t type, int32_t protocol, guest_t f
     return result ? result : fd_install_pair(files, (uint32_t)type & O_CLOEXEC, fds);
 }
 
+static int64_t shut_stream(struct file *file, struct socket *socket, uint32_t how)
+{
+    int64_t result = PAL->stream_control(file->handle, PAL_CTL_SHUTDOWN, &how, sizeof how);
+    if (!result && how)
+        atomic_set(&socket->shut, 2u);
+    return result;
+}
+
 int64_t sys_shutdown(int32_t fd, int32_t how)
 {
     struct file *file;
@@ -334,7 +346,7 @@ int64_t sys_shutdown(int32_t fd, int32_t how)
     else if (socket_is_inet(socket) && socket->kind == SOCK_DGRAM)
         result = udp_shutdown(file, socket, argument);
     else if (file->handle != PAL_NO_HANDLE)
-        result = PAL->stream_control(file->handle, PAL_CTL_SHUTDOWN, &argument, sizeof argument);
+        result = shut_stream(file, socket, argument);
     file_put(file);
     return result;
 }

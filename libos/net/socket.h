@@ -81,6 +81,9 @@ struct socket {
     uint32_t connecting;       /* its connection was still on its way.  Atomic */
     uint32_t told_in_progress; /* the connection was there at once, but EINPROGRESS told.  Atomic */
     uint32_t edge;             /* moves with what `ready` tells.  Atomic */
+    uint32_t busy;             /* a connect is asking the host: it may be accepted before this process knows.  Atomic */
+    uint32_t shut;             /* 2: its own writing end was shut down.  Atomic */
+    uint32_t wrote_to_nobody;  /* the peer had closed, and one write was taken all the same.  Atomic */
     uint32_t any_address;      /* a datagram socket that is bound to all addresses, and connected shows one */
     uint32_t linger[2];        /* struct linger */
     struct pal_inet target_at; /* of a datagram socket: where `target` leads */
@@ -109,6 +112,14 @@ bool socket_may_block(struct file *file, uint32_t flags);
 int64_t socket_wait(pal_handle_t handle, uint32_t events, uint64_t deadline);
 /* PAL_FOREVER where there is no timeout. */
 uint64_t socket_deadline(const struct socket *socket, int direction);
+
+static inline uint64_t vectors_size(const struct pal_vector *vector, uint32_t count)
+{
+    uint64_t size = 0;
+    for (uint32_t i = 0; i < count; i++)
+        size += vector[i].size;
+    return size;
+}
 
 static inline bool socket_is_inet(const struct socket *socket)
 {

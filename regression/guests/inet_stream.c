@@ -174,6 +174,9 @@ static void ends(void)
     CHECK(write(s, "bye", 3) == 3 && close(s) == 0);
     CHECK(poll(&item, 1, -1) == 1 && read(c, bytes, 16) == 3 && read(c, bytes, 16) == 0);
     CHECK(poll(&item, 1, 10000) == 1 && (item.revents & (POLLIN | POLLRDHUP)) == (POLLIN | POLLRDHUP));
+    CHECK(send(c, "nobody", 6, MSG_NOSIGNAL) == 6); /* taken; what comes back says that nobody is there */
+    usleep(1000);
+    CHECK_FAILS(send(c, "nobody", 6, MSG_NOSIGNAL), EPIPE);
     close(c);
     c = connect_to(AF_INET, 0, "127.0.0.1", port_of(l)), s = accept(l, 0, 0); /* closed with bytes unread: reset */
     CHECK(write(c, "unread", 6) == 6 && poll(&(struct pollfd){s, POLLIN, 0}, 1, -1) == 1 && close(s) == 0);
