@@ -512,6 +512,9 @@ static void override(struct manifest *base, const struct manifest *own, const ch
     base->uid = own->uid >= 0 ? own->uid : base->uid;
     base->gid = own->gid >= 0 ? own->gid : base->gid;
     override_limits(&base->limits, &own->limits);
+    const char *error = network_merge(&base->network, &own->network);
+    if (error)
+        fail(EXIT_OWN_FAILURE, "%s: [network], with that of the manifest that it extends: %s", file, error);
     for (size_t i = 0; i < own->environment_count; i++)
         add_environment(base, own->environment[i]);
     for (size_t i = 0; i < own->mount_count; i++) {

@@ -259,6 +259,7 @@ const char *network_set_mode(struct network *network, const char *text)
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (!strcmp(text, names[i])) {
             network->mode = (enum network_mode)i;
+            network->mode_given = true;
             return NULL;
         }
     return "a mode is none, loopback, rules or host";
@@ -269,6 +270,27 @@ const char *network_option(struct network *network, const char *text)
     if (!strcmp(text, "rules") || network_set_mode(network, text))
         return network_add_rule(network, text);
     return NULL;
+}
+
+const char *network_merge(struct network *base, const struct network *own)
+{
+    const char *error = NULL;
+    for (size_t i = 0; !error && i < own->rule_count; i++)
+        error = network_add_rule(base, own->rules[i].text);
+    for (size_t i = 0; !error && i < own->publish_count; i++) {
+        if (base->publish_count == NET_PORTS_MAX)
+            return "32 ports are the most";
+        base->publish[base->publish_count++] = own->publish[i];
+    }
+    for (size_t i = 0; !error && i < own->host_port_count; i++) {
+        if (base->host_port_count == NET_PORTS_MAX)
+            return "32 ports are the most";
+        base->host_ports[base->host_port_count++] = own->host_ports[i];
+    }
+    if (own->mode_given)
+        base->mode = own->mode;
+    base->mode_given |= own->mode_given;
+    return error;
 }
 
 /* ---- Matching ---------------------------------------------------------------------------------------------------- */

@@ -30,6 +30,7 @@ struct net_publish { /* [ADDRESS:]HOST_PORT:PORT */
 
 struct network {
     enum network_mode mode;
+    bool mode_given;
     struct net_rule rules[NET_RULES_MAX];
     struct net_publish publish[NET_PORTS_MAX];
     uint16_t host_ports[NET_PORTS_MAX];
@@ -43,6 +44,9 @@ const char *network_add_host_port(struct network *network, const char *text);
 /* --net: a mode, or a rule. */
 const char *network_option(struct network *network, const char *text);
 const char *network_set_mode(struct network *network, const char *text);
+
+/* What `own` has, on top of what a manifest that it extends has.  NULL, or what is too much. */
+const char *network_merge(struct network *base, const struct network *own);
 
 /* Does the rule have this port? */
 bool net_rule_port(const struct net_rule *rule, bool udp, uint16_t port);
