@@ -16,7 +16,7 @@
 #define WAYS 4u
 #define WORTH 3u
 #define REFUSED 15u    /* asked for in vain: it can't be kept */
-#define LOST_MOST 4u   /* then an answer is worth keeping after WORTH << LOST_MOST requests */
+#define LOST_MAX 4u   /* then an answer is worth keeping after WORTH << LOST_MAX requests */
 #define ADMITTED 8u    /* one in so many replaces an answer that still is right: else a long round would keep none */
 
 struct kept {
@@ -126,7 +126,7 @@ static void lose(struct kept *entry, uint32_t sequence)
 {
     if (!atomic_replace32(&entry->sequence, sequence, sequence + 1))
         return;
-    if (entry->lasting.parts && entry->lost < LOST_MOST)
+    if (entry->lasting.parts && entry->lost < LOST_MAX)
         entry->lost++;
     entry->lasting.parts = 0;
     entry->waits = WORTH << entry->lost;

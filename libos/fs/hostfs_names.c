@@ -6,7 +6,7 @@
 #include "libos/fs/vfs.h"
 #include "libos/task/task.h"
 
-#define FIFO_PAUSE_MOST 10000000ull /* ns */
+#define FIFO_PAUSE_MAX 10000000ull /* ns */
 
 /* Not kept for F_GETFL: what only opening needs, and what is not done (O_ASYNC, O_DIRECT, O_NOATIME). */
 #define FORGOTTEN (O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC | O_ASYNC | O_DIRECT | O_NOATIME)
@@ -42,7 +42,7 @@ static int64_t open_when_read(const struct pal_name *name, uint32_t flags, pal_h
     int64_t result = PAL->attributes_get(PAL_NO_HANDLE, name, attributes, escape);
     if (result < 0 || attributes->type != PAL_TYPE_FIFO)
         return result < 0 ? result : -ENXIO;
-    for (uint64_t pause = 100000;; pause = MIN(pause * 2, FIFO_PAUSE_MOST)) {
+    for (uint64_t pause = 100000;; pause = MIN(pause * 2, FIFO_PAUSE_MAX)) {
         result = PAL->wait((uint64_t)(uintptr_t)&never, 0, time_now(PAL_CLOCK_MONOTONIC) + pause, 0);
         if (result == -EINTR)
             return -ERESTARTSYS;

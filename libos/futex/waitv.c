@@ -13,7 +13,7 @@
 #include "libos/task/task.h"
 #include "libos/task/table.h"
 
-#define WORDS_MOST 128u /* FUTEX_WAITV_MAX */
+#define WORDS_MAX 128u /* FUTEX_WAITV_MAX */
 #define FUTEX_32 2u
 
 struct guest_word { uint64_t value, address; uint32_t flags, reserved; }; /* struct futex_waitv */
@@ -138,7 +138,7 @@ int64_t sys_futex_waitv(guest_t from, uint32_t count, uint32_t flags, guest_t ti
 {
     struct wanted *words;
     uint64_t deadline = PAL_FOREVER;
-    if (flags || !count || count > WORDS_MOST || !from)
+    if (flags || !count || count > WORDS_MAX || !from)
         return -EINVAL;
     if (timeout && clock != PAL_CLOCK_REALTIME && clock != PAL_CLOCK_MONOTONIC)
         return -EINVAL;

@@ -6,7 +6,7 @@
 #include "libos/syscalls.h"
 #include "libos/task/task.h"
 
-#define BACKLOG_MOST 4096       /* net.core.somaxconn */
+#define BACKLOG_MAX 4096       /* net.core.somaxconn */
 #define RETRY_FIRST_NS 50000ull /* a full backlog is looked at again after this, and ever more seldom */
 #define RETRY_MOST_NS 5000000ull
 #define NEVER_BLOCKS_NS 1000000000ull /* a TCP socket that must not wait: so long for room in a backlog, all the same */
@@ -32,7 +32,7 @@ int64_t sys_listen(int32_t fd, int32_t backlog)
     } else if (!socket->own.size || socket->state == SOCKET_CONNECTED) {
         result = -EINVAL;
     } else {
-        uint32_t most = (uint32_t)backlog > BACKLOG_MOST ? BACKLOG_MOST : (uint32_t)backlog;
+        uint32_t most = (uint32_t)backlog > BACKLOG_MAX ? BACKLOG_MAX : (uint32_t)backlog;
         socket->own.credentials = credentials_now(true);
         struct pal_listen listen = {socket->name, &socket->own, sizeof socket->own, most};
         bool native = atomic_get(&socket->native);

@@ -6,7 +6,7 @@ struct address_4 { uint16_t family, port; uint8_t address[4], zero[8]; };
 struct address_6 { uint16_t family, port; uint32_t flow; uint8_t address[16]; uint32_t scope; };
 _Static_assert(sizeof(struct address_4) == 16 && sizeof(struct address_6) == 28, "ABI");
 #define ADDRESS_6_LEAST 24u /* without the scope, as RFC 2133 had it */
-#define ADDRESS_MOST 128u   /* sizeof(struct sockaddr_storage) */
+#define ADDRESS_MAX 128u   /* sizeof(struct sockaddr_storage) */
 
 static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
 static const uint8_t zeros[16];
@@ -76,7 +76,7 @@ int64_t inet_address_in(const struct socket *socket, guest_t from, uint32_t size
                         uint16_t *family)
 {
     union { uint16_t family; struct address_4 in4; struct address_6 in6; } address = {.in6 = {0}};
-    if (size < sizeof address.family || size > ADDRESS_MOST)
+    if (size < sizeof address.family || size > ADDRESS_MAX)
         return -EINVAL;
     if (copy_in(&address, from, MIN(size, sizeof address)))
         return -EFAULT;

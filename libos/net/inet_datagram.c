@@ -7,7 +7,7 @@
 #include "libos/net/inet.h"
 
 #define SO_BROADCAST 6
-#define DATAGRAM_MOST 65507u
+#define DATAGRAM_MAX 65507u
 
 static int64_t check_target(const struct socket *socket, const struct pal_inet *at)
 {
@@ -102,7 +102,7 @@ int64_t udp_send(struct file *file, const struct socket_end *to, const struct pa
         return result;
     if (!to && !connected)
         return -EDESTADDRREQ;
-    if (size > DATAGRAM_MOST)
+    if (size > DATAGRAM_MAX)
         return -EMSGSIZE;
     if (!at->port)
         return -EINVAL;

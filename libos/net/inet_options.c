@@ -19,7 +19,7 @@
 #define IPV6_MTU 24
 #define IPV6_ADD_MEMBERSHIP 20
 #define IPV6_DROP_MEMBERSHIP 21
-#define SEGMENT_MOST 65483
+#define SEGMENT_MAX 65483
 #define LOOPBACK_MTU 65536
 
 enum { HOST = 32 /* also set on the host's socket, where there is one */, ANY = 0, STREAM = 1, DATAGRAM = 2, ONLY_6 = 4, UNBOUND = 8, FLAG = 16 /* any value but 0 is told as 1 */ };
@@ -115,8 +115,8 @@ static int64_t tcp_info(const struct socket *socket, uint8_t *out, uint32_t room
             last_data_recv, last_ack_recv, pmtu, rcv_ssthresh, rtt, rttvar, snd_ssthresh, snd_cwnd, advmss, reordering,
             rcv_rtt, rcv_space, total_retrans;
     } info = {.state = socket->state == SOCKET_CONNECTED ? 1 : socket->state == SOCKET_LISTENS ? 10 : 7,
-              .rto = 200000, .snd_mss = SEGMENT_MOST, .rcv_mss = SEGMENT_MOST, .pmtu = LOOPBACK_MTU, .rtt = 10,
-              .rttvar = 5, .snd_ssthresh = INT32_MAX, .snd_cwnd = 10, .advmss = SEGMENT_MOST, .reordering = 3,
+              .rto = 200000, .snd_mss = SEGMENT_MAX, .rcv_mss = SEGMENT_MAX, .pmtu = LOOPBACK_MTU, .rtt = 10,
+              .rttvar = 5, .snd_ssthresh = INT32_MAX, .snd_cwnd = 10, .advmss = SEGMENT_MAX, .reordering = 3,
               .rcv_space = 65495};
     memcpy(out, &info, MIN(room, sizeof info));
     return MIN(room, sizeof info);
@@ -141,7 +141,7 @@ int64_t inet_option_get(struct file *file, struct socket *socket, int32_t level,
     }
     if (level == IPPROTO_TCP && socket->kind == SOCK_STREAM) {
         if (option == TCP_MAXSEG)
-            return number_out(socket->state == SOCKET_CONNECTED ? SEGMENT_MOST : 536, out, room);
+            return number_out(socket->state == SOCKET_CONNECTED ? SEGMENT_MAX : 536, out, room);
         if (option == TCP_INFO)
             return tcp_info(socket, out, room);
         if (option == TCP_CONGESTION) {

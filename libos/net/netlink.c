@@ -14,9 +14,9 @@
 #define FIRST_TYPE 16u
 #define FLAG_MULTI 2u
 #define FLAG_ACK 4u
-#define REQUEST_MOST 65536u
+#define REQUEST_MAX 65536u
 #define PACKET_ROOM 8192u
-#define WAITING_MOST 256u /* packets that nobody reads */
+#define WAITING_MAX 256u /* packets that nobody reads */
 
 struct netlink {
     struct socket socket;
@@ -67,7 +67,7 @@ static struct netlink_packet *packet_new(void)
 static void packet_queue(struct file *file, struct netlink_packet *packet)
 {
     struct netlink *netlink = file->data;
-    if (packet && (!packet->size || netlink->waiting >= WAITING_MOST)) {
+    if (packet && (!packet->size || netlink->waiting >= WAITING_MAX)) {
         release(packet);
         return;
     }
@@ -117,7 +117,7 @@ int64_t netlink_send(struct file *file, const struct pal_message *message)
     uint64_t size = 0, at = 0;
     for (uint32_t i = 0; i < message->count; i++)
         size += message->vector[i].size;
-    if (size > REQUEST_MOST)
+    if (size > REQUEST_MAX)
         return -EMSGSIZE;
     char *bytes = alloc(size + 1);
     if (!bytes)

@@ -27,9 +27,9 @@
 #define SO_DOMAIN 39
 
 #define SECOND_NS 1000000000ull
-#define BUFFER_MOST 212992u /* net.core.wmem_max; options tell twice what was asked for, as Linux does */
+#define BUFFER_MAX 212992u /* net.core.wmem_max; options tell twice what was asked for, as Linux does */
 #define BUFFER_LEAST 2304u
-#define VALUE_MOST 128u
+#define VALUE_MAX 128u
 
 /* Options of SOL_SOCKET that have a value of their own on TCP and UDP sockets only. */
 static bool option_is_kept(int32_t option)
@@ -136,7 +136,7 @@ int64_t sys_getsockopt(int32_t fd, int32_t level, int32_t option, guest_t value,
 {
     struct file *file;
     struct socket *socket;
-    char bytes[VALUE_MOST];
+    char bytes[VALUE_MAX];
     uint32_t room;
     int64_t result = socket_get(fd, &file, &socket);
     if (result)
@@ -146,7 +146,7 @@ int64_t sys_getsockopt(int32_t fd, int32_t level, int32_t option, guest_t value,
     else if ((int32_t)room < 0)
         result = -EINVAL;
     else
-        result = get(file, socket, level, option, bytes, MIN(room, VALUE_MOST));
+        result = get(file, socket, level, option, bytes, MIN(room, VALUE_MAX));
     file_put(file);
     if (result < 0)
         return result;
@@ -172,7 +172,7 @@ static int64_t option_set(struct socket *socket, int32_t option, const uint32_t 
 {
     switch (option) {
     case SO_SNDBUF: case SO_RCVBUF: /* only told: the host's buffers are as large as it gives to all */
-        socket->buffers[option == SO_RCVBUF] = 2 * MAX(MIN(value[0], BUFFER_MOST), BUFFER_LEAST / 2);
+        socket->buffers[option == SO_RCVBUF] = 2 * MAX(MIN(value[0], BUFFER_MAX), BUFFER_LEAST / 2);
         return 0;
     case SO_REUSEADDR: case SO_REUSEPORT: case SO_BROADCAST: case SO_KEEPALIVE: case SO_PRIORITY: case SO_LINGER:
     case SO_RCVLOWAT: case SO_DONTROUTE:

@@ -6,7 +6,7 @@
 #include "libos/net/netlink.h"
 #include "libos/poll/readiness.h"
 
-#define MESSAGES_MOST 1024u /* of recvmmsg */
+#define MESSAGES_MAX 1024u /* of recvmmsg */
 #define HEAD sizeof(struct socket_end)
 #define LOOPBACK_INDEX 1
 #define BUSY_NS 50000
@@ -314,7 +314,7 @@ int64_t sys_recvmmsg(int32_t fd, guest_t messages, uint32_t count, uint32_t flag
     if (result)
         return result;
     uint64_t deadline = call_deadline(timeout_ns);
-    for (count = MIN(count, MESSAGES_MOST); done < count && result >= 0; done += result >= 0) {
+    for (count = MIN(count, MESSAGES_MAX); done < count && result >= 0; done += result >= 0) {
         guest_t at = messages + done * sizeof(struct many_message);
         bool dont_wait = done && flags & MSG_WAITFORONE;
         result = receive_message(file, at, (flags & ~MSG_WAITFORONE) | (dont_wait ? MSG_DONTWAIT : 0));

@@ -12,8 +12,8 @@
 #include "libos/net/socket.h"
 
 #define PARCEL_MAGIC 0x6c6563726170ull
-#define CONTROL_MOST (128u << 10) /* Linux: net.core.optmem_max */
-#define FILES_MOST PAL_MESSAGE_HANDLES
+#define CONTROL_MAX (128u << 10) /* Linux: net.core.optmem_max */
+#define FILES_MAX PAL_MESSAGE_HANDLES
 
 struct parcel_head {
     uint64_t magic;
@@ -43,12 +43,12 @@ void parcel_done(struct parcel *parcel)
 static int64_t add_files(struct parcel *parcel, const char *bytes, uint64_t size)
 {
     uint32_t count = (uint32_t)(size / sizeof(int32_t));
-    if (!parcel->files && !(parcel->files = alloc(FILES_MOST * sizeof(struct file *))))
+    if (!parcel->files && !(parcel->files = alloc(FILES_MAX * sizeof(struct file *))))
         return -ENOMEM;
     for (uint32_t i = 0; i < count; i++) {
         int32_t fd;
         memcpy(&fd, bytes + i * sizeof fd, sizeof fd);
-        if (parcel->count >= FILES_MOST)
+        if (parcel->count >= FILES_MAX)
             return -EINVAL;
         struct file *file = file_get(fd);
         if (!file)
@@ -102,7 +102,7 @@ int64_t parcel_from_guest(guest_t control, uint64_t size, struct parcel *out)
 {
     if (!control || !size)
         return 0;
-    if (size > CONTROL_MOST)
+    if (size > CONTROL_MAX)
         return -ENOBUFS;
     char *bytes = alloc(size);
     if (!bytes)
@@ -226,7 +226,7 @@ static char *read_section(pal_handle_t section, uint32_t handle_count)
     uint64_t least = sizeof head + head.count * sizeof(struct parcel_file);
     if (head.size != attributes.size || head.size < least)
         return NULL;
-    if (head.count > FILES_MOST || head.handle_count != handle_count)
+    if (head.count > FILES_MAX || head.handle_count != handle_count)
         return NULL;
     char *bytes = alloc(head.size);
     if (bytes && DEFER_INTERRUPT(PAL->stream_read(section, (uint64_t)(uintptr_t)bytes, head.size, 0)) != head.size) {
@@ -315,7 +315,7 @@ void parcel_unpack(const pal_handle_t *handles, uint32_t count, struct parcel *o
 {
     struct unpacking unpacking = {handles, count, 1};
     char *bytes = read_section(handles[0], count);
-    out->files = alloc(FILES_MOST * sizeof(struct file *));
+    out->files = alloc(FILES_MAX * sizeof(struct file *));
     if (!bytes && out->files) {
         unpack_foreign(handles, count, out);
         return;

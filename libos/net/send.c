@@ -7,8 +7,8 @@
 #include "libos/poll/readiness.h"
 #include "libos/signal/signal.h"
 
-#define MESSAGES_MOST 1024u /* of sendmmsg */
-#define GATHER_MOST (16u << 20) /* more than any socket of the host's takes at once */
+#define MESSAGES_MAX 1024u /* of sendmmsg */
+#define GATHER_MAX (16u << 20) /* more than any socket of the host's takes at once */
 
 /* All of a message's bytes in one block of the heap, which the caller frees, or -errno. */
 static int64_t gather(const struct pal_message *message, struct pal_vector *out)
@@ -16,7 +16,7 @@ static int64_t gather(const struct pal_message *message, struct pal_vector *out)
     uint64_t size = 0, at = 0;
     for (uint32_t i = 0; i < message->count; i++)
         size += message->vector[i].size;
-    if (size > GATHER_MOST)
+    if (size > GATHER_MAX)
         return -EMSGSIZE;
     char *bytes = alloc(size + 1);
     if (!bytes)
@@ -270,7 +270,7 @@ int64_t sys_sendmmsg(int32_t fd, guest_t messages, uint32_t count, uint32_t flag
     int64_t result = socket_get(fd, &file, &socket);
     if (result)
         return result;
-    for (count = MIN(count, MESSAGES_MOST); done < count && result >= 0; done += result >= 0) {
+    for (count = MIN(count, MESSAGES_MAX); done < count && result >= 0; done += result >= 0) {
         struct message message;
         guest_t at = messages + done * sizeof(struct many_message);
         result = copy_in(&message, at, sizeof message) ? -EFAULT : send_message(file, &message, flags);

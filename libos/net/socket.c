@@ -263,7 +263,7 @@ int64_t sys_socket(int32_t domain, int32_t type, int32_t protocol)
     int64_t kind = kind_of(type);
     if (kind < 0)
         return kind;
-    if (domain < 0 || domain >= AF_MOST)
+    if (domain < 0 || domain >= AF_MAX)
         return -EAFNOSUPPORT;
     if (domain == AF_UNIX)
         kind = check_local(kind, protocol);

@@ -5,15 +5,15 @@
 #include "libos/net/socket.h"
 #include "libos/poll/readiness.h"
 
-#define ADDRESS_MOST 110u /* sizeof(struct sockaddr_un) */
+#define ADDRESS_MAX 110u /* sizeof(struct sockaddr_un) */
 #define PATH_AT sizeof(uint16_t)  /* offsetof(struct sockaddr_un, sun_path) */
-#define PATH_MOST (ADDRESS_MOST - PATH_AT)
+#define PATH_MAX (ADDRESS_MAX - PATH_AT)
 
 /* ---- Addresses --------------------------------------------------------------------------------------------------- */
 
 int64_t unix_address_in(guest_t from, uint32_t size, struct socket_end *out, uint16_t *family)
 {
-    struct { uint16_t family; char path[PATH_MOST]; } address;
+    struct { uint16_t family; char path[PATH_MAX]; } address;
     if (size < sizeof address.family || size > sizeof address)
         return -EINVAL;
     if (copy_in(&address, from, size))

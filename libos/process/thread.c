@@ -12,7 +12,7 @@
 #include "libos/signal/signal.h"
 
 #define BLOCK_SIZE (64 * 1024ull)
-#define ROBUST_MOST 2048 /* entries: ROBUST_LIST_LIMIT */
+#define ROBUST_MAX 2048 /* entries: ROBUST_LIST_LIMIT */
 #define ROBUST_SIZE 24   /* struct robust_list_head */
 
 #define ARCH_SET_GS 0x1001
@@ -214,7 +214,7 @@ void thread_robust(struct thread *thread)
         return;
     /* Bit 0 of an address marks a priority-inheriting lock. */
     guest_t entry = head.first;
-    for (int i = 0; i < ROBUST_MOST && (entry & ~1ull) != list; i++) {
+    for (int i = 0; i < ROBUST_MAX && (entry & ~1ull) != list; i++) {
         guest_t next;
         bool more = copy_in(&next, entry & ~1ull, sizeof next) == 0;
         if (entry != head.pending)

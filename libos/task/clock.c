@@ -165,7 +165,7 @@ _Static_assert(sizeof(struct timex) == 208, "ABI");
 
 int64_t sys_adjtimex(guest_t at)
 {
-    enum { STA_UNSYNC = 64, TIME_ERROR = 5, ERROR_MOST = 16000000, TOLERANCE = 500 << 16, TICK_US = 10000 };
+    enum { STA_UNSYNC = 64, TIME_ERROR = 5, ERROR_MAX = 16000000, TOLERANCE = 500 << 16, TICK_US = 10000 };
     enum { ADJ_OFFSET_SS_READ = 0xa001 };
     struct timex timex;
     if (copy_in(&timex, at, sizeof timex) < 0)
@@ -174,7 +174,7 @@ int64_t sys_adjtimex(guest_t at)
         return -EPERM;
     uint64_t now = time_now(PAL_CLOCK_REALTIME);
     timex = (struct timex){
-        .modes = timex.modes, .max_error = ERROR_MOST, .estimated_error = ERROR_MOST, .status = STA_UNSYNC,
+        .modes = timex.modes, .max_error = ERROR_MAX, .estimated_error = ERROR_MAX, .status = STA_UNSYNC,
         .constant = 2, .precision = 1, .tolerance = TOLERANCE, .tick = TICK_US,
         .time = {(int64_t)(now / NS), (int64_t)(now % NS / 1000)}};
     return copy_out(at, &timex, sizeof timex) < 0 ? -EFAULT : TIME_ERROR;

@@ -6,7 +6,7 @@
 #include "libos/task/task.h"
 #include "libos/task/table.h"
 
-#define SLOTS_MOST 8192u
+#define SLOTS_MAX 8192u
 #define FIRST_ID 2u /* 1 is init's */
 
 static struct shared_table *table;
@@ -50,7 +50,7 @@ uint64_t shared_init(uint64_t at, uint64_t end)
         panic("pal-run: a shared segment of %lu bytes can't hold a process table", (unsigned long)boot->shared_size);
     table = (struct shared_table *)(uintptr_t)at;
     table->slots = slots;
-    table->slot_count = (uint32_t)MIN((end - used) / 2 / each, SLOTS_MOST); /* the other half is IPC's */
+    table->slot_count = (uint32_t)MIN((end - used) / 2 / each, SLOTS_MAX); /* the other half is IPC's */
     table->ids = PAGE_UP(slots + table->slot_count * sizeof(struct shared_process));
     table->owners = table->ids + SHARED_PID_MAX / 8;
     table->inboxes = table->owners + SHARED_PID_MAX * sizeof(uint32_t);

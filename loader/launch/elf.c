@@ -15,22 +15,22 @@
 #include "loader/launch/launch.h"
 
 #define HEAD_FIRST 4096u   /* holds the headers, the interpreter's path and the build-id of nearly all programs */
-#define HEAD_MOST 65536u
+#define HEAD_MAX 65536u
 
 struct head {
     int fd;
     uint64_t file_size;
     size_t size;
-    char bytes[HEAD_MOST];
+    char bytes[HEAD_MAX];
 };
 
 /* Makes the first `end` bytes available.  false: the file or our patience ends before. */
 static bool head_need(struct head *head, uint64_t end)
 {
-    if (end > head->file_size || end > HEAD_MOST)
+    if (end > head->file_size || end > HEAD_MAX)
         return false;
     while (head->size < end) {
-        size_t want = end < HEAD_FIRST ? HEAD_FIRST : HEAD_MOST;
+        size_t want = end < HEAD_FIRST ? HEAD_FIRST : HEAD_MAX;
         ssize_t got = pread(head->fd, head->bytes + head->size, want - head->size, (off_t)head->size);
         if (got <= 0)
             return false;

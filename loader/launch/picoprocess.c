@@ -33,7 +33,7 @@
 #define UNUSED_IDS 0x40000000u
 #define PID_BITS 22
 #define RANDOM_IDS 128u
-#define PROCESSES_MOST 16384u  /* of one sandbox under root, where its user id is its own */
+#define PROCESSES_MAX 16384u  /* of one sandbox under root, where its user id is its own */
 #define FD_ASIDE 40            /* descriptors wait here until their place is free; the kernel's first table has 64 */
 #define MASK_SIZE 8            /* the kernel's sigset_t */
 
@@ -97,7 +97,7 @@ static void drop_privileges(void)
         uint64_t id = UNUSED_IDS + (random_bits % RANDOM_IDS << PID_BITS) + (uint64_t)host_call(getpid);
         if (host_call(setgroups, 0, NULL) == 0 && host_call(setresgid, id, id, id) == 0)
             host_call(setresuid, id, id, id);
-        limit(RLIMIT_NPROC, PROCESSES_MOST);
+        limit(RLIMIT_NPROC, PROCESSES_MAX);
     }
     host_call(prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
     must(host_call(capset, &header, none), "can't drop capabilities");

@@ -16,7 +16,7 @@
 
 #include "loader/launch/launch.h"
 
-#define BOOT_MOST (16u << 20)
+#define BOOT_MAX (16u << 20)
 
 struct builder {
     char *bytes;
@@ -196,7 +196,7 @@ void segment_fill(int fd, const struct policy *policy, const struct options *opt
     size_t starts = (builder.used + PAL_PAGE_SIZE - 1) & ~(size_t)(PAL_PAGE_SIZE - 1); /* behind what is written */
     shared.starts = address(starts);
     shared.boot.shared_used = starts + LINUX_STARTS * sizeof(struct linux_start);
-    if (shared.boot.shared_used > BOOT_MOST)
+    if (shared.boot.shared_used > BOOT_MAX)
         fail(EXIT_OWN_FAILURE, "arguments and environment are too large: %zu bytes", builder.used);
     memcpy(builder.bytes, &shared, sizeof shared);
     if (pwrite(fd, builder.bytes, builder.used, 0) != (ssize_t)builder.used)

@@ -126,7 +126,7 @@ static int check_company(const char *list, size_t size)
     while (size) {
         const char *end = memchr(list, 0, size);
         bool known = *list == MONITOR_READS || *list == MONITOR_EXECUTES;
-        if (!known || !end || list[1] != '/' || ++count > MONITOR_COMPANY_MOST)
+        if (!known || !end || list[1] != '/' || ++count > MONITOR_COMPANY_MAX)
             return -EINVAL;
         size -= (size_t)(end + 1 - list);
         list = end + 1;
@@ -152,7 +152,7 @@ int request_decode(const void *packet, size_t size, struct request *out)
     out->sequence = header.sequence;
     if (size < sizeof header)
         return -EINVAL;
-    uint32_t other_most = header.op == MONITOR_SEND ? MONITOR_SEND_MOST : PAL_PATH_MAX - 1;
+    uint32_t other_most = header.op == MONITOR_SEND ? MONITOR_SEND_MAX : PAL_PATH_MAX - 1;
     if (header.path_size >= PAL_PATH_MAX || header.other_size > other_most)
         return -ENAMETOOLONG;
     if (size != sizeof header + header.path_size + header.other_size)

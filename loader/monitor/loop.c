@@ -23,7 +23,7 @@
 
 #define SPIN_MOST_NS 150000
 #define SPIN_LEAST_NS 2000
-#define CREDIT_MOST 16
+#define CREDIT_MAX 16
 #define STARTED_MS 250 /* what was needed for the start is not any more */
 #define TURN_NS 1000000 /* how long requests may keep signals and timers waiting */
 #define SIGNAL_STATUS 128
@@ -228,7 +228,7 @@ static int64_t now_ns(void)
  * How long to look for the next request.  Looking in vain costs credit (the guest thinks for long, or waits for this
  * very processor), finding one earns it; without credit, now and then a request that came soon after the last does.
  */
-static struct { int credit, soon; int64_t last; } spin = {.credit = CREDIT_MOST / 2};
+static struct { int credit, soon; int64_t last; } spin = {.credit = CREDIT_MAX / 2};
 
 static int64_t patience(void)
 {
@@ -240,7 +240,7 @@ static int64_t patience(void)
 static void spin_settle(int served)
 {
     if (served > 1)
-        spin.credit = spin.credit + served < CREDIT_MOST ? spin.credit + served : CREDIT_MOST;
+        spin.credit = spin.credit + served < CREDIT_MAX ? spin.credit + served : CREDIT_MAX;
     else if (spin.credit > 0)
         spin.credit--;
     spin.last = now_ns();

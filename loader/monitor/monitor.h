@@ -19,7 +19,7 @@ struct request {
  * none. */
 int request_decode(const void *packet, size_t size, struct request *out);
 
-#define ANSWER_DESCRIPTORS (1 + MONITOR_COMPANY_MOST)
+#define ANSWER_DESCRIPTORS (1 + MONITOR_COMPANY_MAX)
 struct answer {
     struct monitor_reply reply;
     const struct mount *mount; /* serve_open: of what the name led to; NULL: it is not known */

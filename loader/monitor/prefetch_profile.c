@@ -21,14 +21,14 @@
 
 #define HEADER "pal-run profile 2\n"
 #define START_NS 2000000000ull /* a program has started after that */
-#define TEXT_MOST (64 * 1024u)
+#define TEXT_MAX (64 * 1024u)
 #define NEWS_LEAST 3u /* fewer new names are not worth writing */
-#define NAMES_MOST (AHEAD_MAX - AHEAD_FIRST)
+#define NAMES_MAX (AHEAD_MAX - AHEAD_FIRST)
 
 static char file_name[33];
-static char text[TEXT_MOST + 1]; /* the profile that was read; then also what is new */
+static char text[TEXT_MAX + 1]; /* the profile that was read; then also what is new */
 static size_t text_size, news, count;
-static uint64_t known[NAMES_MOST]; /* hashes of the paths in it */
+static uint64_t known[NAMES_MAX]; /* hashes of the paths in it */
 static bool is_new;
 static uint64_t begun;
 
@@ -73,7 +73,7 @@ static bool is_known(uint64_t path)
 
 static void read_profile(void)
 {
-    size_t header = strlen(HEADER), size = store_read(file_name, text, TEXT_MOST);
+    size_t header = strlen(HEADER), size = store_read(file_name, text, TEXT_MAX);
     if (size > header && !memcmp(text, HEADER, header) && text[size - 1] == '\n')
         text_size = size;
     is_new = !text_size;
@@ -88,7 +88,7 @@ void profile_use(const char *program, struct ahead *ahead, struct tree *tree)
     for (char *line = text + strlen(HEADER), *end; text_size && line < text + text_size; line = end + 1) {
         end = memchr(line, '\n', (size_t)(text + text_size - line));
         size_t size = (size_t)(end - line);
-        if (count == NAMES_MOST || size < 3 || size >= PAL_PATH_MAX || line[1] != ' ' || line[2] != '/' ||
+        if (count == NAMES_MAX || size < 3 || size >= PAL_PATH_MAX || line[1] != ' ' || line[2] != '/' ||
             !is_shown(tree, line + 2, size - 2))
             continue;
         known[count++] = hash_bytes(line + 2, size - 2);
@@ -100,7 +100,7 @@ void profile_use(const char *program, struct ahead *ahead, struct tree *tree)
 void profile_note(const struct tree *tree, const struct request *request, int result)
 {
     const uint32_t plain = PAL_OPEN_READ | PAL_OPEN_DIRECTORY | PAL_OPEN_EXECUTE;
-    if (!begun || count == NAMES_MOST || text_size + request->path_size + 4 > TEXT_MOST)
+    if (!begun || count == NAMES_MAX || text_size + request->path_size + 4 > TEXT_MAX)
         return;
     uint32_t aside = request->flags & PAL_OPEN_DIRECTORY ? PAL_OPEN_NONBLOCK : 0; /* opendir's, without a meaning */
     bool opens = request->op == MONITOR_OPEN && !(request->flags & ~(plain | aside));

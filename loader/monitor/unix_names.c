@@ -18,7 +18,7 @@
 
 #include "loader/monitor/monitor.h"
 
-#define PICKED_MOST 0x100000u
+#define PICKED_MAX 0x100000u
 
 int queue_share(const struct queue *queue, struct answer *answer)
 {
@@ -130,7 +130,7 @@ static void pick_name(struct locals *locals, struct wanted *wanted, struct answe
 {
     do {
         answer->text.bytes[0] = 0;
-        answer->text.size = 1 + (uint32_t)snprintf(answer->text.bytes + 1, 6, "%05x", locals->picked++ % PICKED_MOST);
+        answer->text.size = 1 + (uint32_t)snprintf(answer->text.bytes + 1, 6, "%05x", locals->picked++ % PICKED_MAX);
         wanted->bytes = answer->text.bytes;
         wanted->size = answer->text.size;
     } while (lookup(locals, wanted));

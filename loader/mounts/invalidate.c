@@ -24,9 +24,9 @@
 
 #include "loader/mounts/mounts.h"
 
-#define DEPTH_MOST 64 /* watches of one answer: there must be room before it begins */
+#define DEPTH_MAX 64 /* watches of one answer: there must be room before it begins */
 #define WATCHES_LEAST 256
-#define NUMBER_MOST (1 << 30) /* watch numbers grow; long before they begin anew it is over with watching */
+#define NUMBER_MAX (1 << 30) /* watch numbers grow; long before they begin anew it is over with watching */
 #define XFS_MAGIC 0x58465342
 #define DAY 86400
 #define AGAIN_S 2
@@ -107,11 +107,11 @@ bool watch_begin(struct tree *tree, const char *path, size_t size)
 {
     struct watcher *watcher = &tree->watcher;
     watcher->parts = is_unmade(tree, path, size) ? PAL_LASTING_LATER : 0;
-    if (watcher->parts || watcher->last > NUMBER_MOST)
+    if (watcher->parts || watcher->last > NUMBER_MAX)
         return false;
     if (watcher->fd < 0 && (watcher->failed || !make_instance(watcher)))
         return false;
-    if (watcher->count + DEPTH_MOST > watcher->most)
+    if (watcher->count + DEPTH_MAX > watcher->most)
         forget(watcher);
     watcher->parts = PAL_LASTING;
     return true;

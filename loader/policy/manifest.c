@@ -17,8 +17,8 @@
 #include "loader/policy/toml.h"
 
 /* toml++ recurses for each level of nesting, of which a byte or two can make one. */
-#define EXTENDS_MOST 8
-#define MANIFEST_MOST (32u << 10)
+#define EXTENDS_MAX 8
+#define MANIFEST_MAX (32u << 10)
 
 struct reader {
     const char *file;
@@ -479,7 +479,7 @@ static void load_one(const char *file, struct manifest *out)
         fail(EXIT_OWN_FAILURE, "%s: can't read the manifest: %s", file, strerror(errno));
     if (!S_ISREG(status.st_mode))
         fail(EXIT_OWN_FAILURE, "%s: not a regular file: expected a TOML manifest", file);
-    if (status.st_size > MANIFEST_MOST)
+    if (status.st_size > MANIFEST_MAX)
         fail(EXIT_OWN_FAILURE, "%s: larger than 32 KiB", file);
     char *text = must_allocate((size_t)status.st_size + 1);
     ssize_t size = read(fd, text, (size_t)status.st_size);
@@ -530,8 +530,8 @@ static void override(struct manifest *base, const struct manifest *own, const ch
 
 static void load(const char *file, struct manifest *out, unsigned depth)
 {
-    if (depth == EXTENDS_MOST)
-        fail(EXIT_OWN_FAILURE, "%s: manifests extend each other more than %d deep, perhaps in a circle", file, EXTENDS_MOST);
+    if (depth == EXTENDS_MAX)
+        fail(EXIT_OWN_FAILURE, "%s: manifests extend each other more than %d deep, perhaps in a circle", file, EXTENDS_MAX);
     load_one(file, out);
     if (!out->extends)
         return;

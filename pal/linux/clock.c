@@ -62,7 +62,7 @@ int64_t linux_clock_get(uint32_t clock, uint64_t *out_ns)
         return user_time(clock, out_ns);
     int raw = clock == PAL_CLOCK_PROCESS_CPU || clock == PAL_CLOCK_THREAD_CPU || clock > PAL_CLOCK_TAI ||
               !shared->boot.clock_gettime;
-    if (clock > LINUX_CLOCK_MOST)
+    if (clock > LINUX_CLOCK_MAX)
         return -EINVAL;
     int64_t error = raw ? host_call(clock_gettime, clock, &now) : vdso_clock(clock, &now);
     if (error < 0)

@@ -210,7 +210,7 @@ int64_t linux_handle_import(uint64_t token, pal_handle_t *out);
 
 /* ---- monitor.c, name.c ----------------------------------------------------------------------------------------- */
 
-#define MONITOR_DESCRIPTORS (1 + MONITOR_COMPANY_MOST)
+#define MONITOR_DESCRIPTORS (1 + MONITOR_COMPANY_MAX)
 /*
  * One round trip.  `name` and `other` may be NULL; `text`, if given, receives the reply's text; `descriptors` has room
  * for MONITOR_DESCRIPTORS and holds PAL_NO_HANDLE where none came.  Returns the monitor's result.  Not interruptible.

@@ -119,7 +119,7 @@ int64_t monitor_call(struct monitor_request *request, const struct pal_name *nam
 {
     int64_t error = name_check(name, PAL_PATH_MAX - 1);
     if (!error)
-        error = name_check(other, request->op == MONITOR_SEND ? MONITOR_SEND_MOST : PAL_PATH_MAX - 1);
+        error = name_check(other, request->op == MONITOR_SEND ? MONITOR_SEND_MAX : PAL_PATH_MAX - 1);
     if (error)
         return error;
     linux_lock(&shared->channel); /* a dead holder left nothing behind but a late reply */

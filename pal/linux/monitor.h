@@ -64,7 +64,7 @@ enum monitor_op {
     MONITOR_SHUTDOWN,  /* arguments[0] = descriptor of the sender, [1] = shutdown(2)'s how */
     MONITOR_SEND,      /* a message with descriptors, without waiting.  arguments[0] = descriptor of the sender, of a local
                           socket; path = int32_t[], more such: what goes with it; other = its bytes, at most
-                          MONITOR_SEND_MOST.  reply: value = bytes sent */
+                          MONITOR_SEND_MAX.  reply: value = bytes sent */
     MONITOR_OPTION,    /* setsockopt(2) on an internet socket: arguments[0] = descriptor of the sender, [1] = level << 32 |
                           option; other = its value */
     MONITOR_ALLOCATE,  /* fallocate(2): arguments[0] = descriptor of the sender; mode; values.blocks = offset, size */
@@ -92,14 +92,14 @@ enum monitor_terminal {
 #define MONITOR_INET 0x40000000u /* path = struct pal_inet */
 
 enum monitor_kind { MONITOR_READS = 'r', MONITOR_EXECUTES = 'x' }; /* OPEN with READ, and with EXECUTE */
-#define MONITOR_COMPANY_MOST 32
+#define MONITOR_COMPANY_MAX 32
 struct monitor_company {
     int32_t result; /* 0: a descriptor has come; -ENOENT; MONITOR_NOT_AHEAD: ask when it is wanted */
     uint32_t reserved;
     struct pal_attributes attributes;
 };
 #define MONITOR_NOT_AHEAD 1
-_Static_assert(MONITOR_COMPANY_MOST * sizeof(struct monitor_company) < PAL_PATH_MAX, "they fit into a reply");
+_Static_assert(MONITOR_COMPANY_MAX * sizeof(struct monitor_company) < PAL_PATH_MAX, "they fit into a reply");
 
 /* Packed by hand: no padding.  `path` then `other` follow, without NULs; the packet ends there. */
 struct monitor_request {
@@ -121,8 +121,8 @@ struct monitor_reply {
 /* A reply with this result has descriptors only; the answer is the next packet, sent when the monitor has closed its
  * own: so whoever closes the last descriptor of a socket does so alone. */
 #define MONITOR_MORE 1
-#define MONITOR_SEND_MOST PAL_MESSAGE_WITH_HANDLES
-#define MONITOR_REQUEST_MAX (sizeof(struct monitor_request) + PAL_PATH_MAX + MONITOR_SEND_MOST)
+#define MONITOR_SEND_MAX PAL_MESSAGE_WITH_HANDLES
+#define MONITOR_REQUEST_MAX (sizeof(struct monitor_request) + PAL_PATH_MAX + MONITOR_SEND_MAX)
 #define MONITOR_REPLY_MAX (sizeof(struct monitor_reply) + PAL_PATH_MAX)
 
 /*

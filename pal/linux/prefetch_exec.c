@@ -27,7 +27,7 @@ static struct {
     uint64_t program, begun;
     bool learns; /* what is asked now is remembered for later starts */
     uint32_t count;
-    struct answer answers[MONITOR_COMPANY_MOST];
+    struct answer answers[MONITOR_COMPANY_MAX];
     char items[sizeof((struct linux_start *)0)->company];
 } company;
 
@@ -103,7 +103,7 @@ static void learn(uint32_t kind, const struct pal_name *name)
     linux_lock(&shared->channel);
     if (start->program == company.program && !start->learnt && start->size <= sizeof start->company) {
         uint32_t at = find(start, kind, name, &count);
-        if (at == start->size && count < MONITOR_COMPANY_MOST && size <= sizeof start->company - at) {
+        if (at == start->size && count < MONITOR_COMPANY_MAX && size <= sizeof start->company - at) {
             start->company[at] = (char)kind;
             memcpy(start->company + at + 1, name->path, name->size);
             start->company[at + size - 1] = 0;

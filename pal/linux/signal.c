@@ -109,7 +109,7 @@ static int64_t vdso_fallback(const struct sigcontext *m)
 {
     uint64_t clock = m->rax == __NR_clock_gettime ? m->rdi : PAL_CLOCK_REALTIME;
     struct host_timespec now;
-    if ((uint32_t)clock > LINUX_CLOCK_MOST)
+    if ((uint32_t)clock > LINUX_CLOCK_MAX)
         return -EINVAL;
     int64_t error = host_call(clock_gettime, clock, &now);
     if (error < 0)

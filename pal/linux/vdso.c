@@ -8,8 +8,8 @@
 
 #include "pal/linux/linux.h"
 
-#define VDSO_PAGES_MOST 4       /* up to the image: host.ld leaves as much */
-#define VDSO_DATA_MOST 0x8000ul
+#define VDSO_PAGES_MAX 4       /* up to the image: host.ld leaves as much */
+#define VDSO_DATA_MAX 0x8000ul
 
 uint64_t vdso_start, vdso_end;
 
@@ -87,13 +87,13 @@ void vdso_init(uint64_t base)
     uint64_t pages = 1, from = base, to = LINUX_VDSO;
     if (!base)
         return;
-    while (pages <= VDSO_PAGES_MOST && !move(base, to, pages))
+    while (pages <= VDSO_PAGES_MAX && !move(base, to, pages))
         pages++;
-    if (pages > VDSO_PAGES_MOST)
+    if (pages > VDSO_PAGES_MAX)
         return; /* it is left to the guest: clocks are host calls */
-    for (pages = 1; pages <= VDSO_PAGES_MOST;) {
+    for (pages = 1; pages <= VDSO_PAGES_MAX;) {
         uint64_t size = pages * PAL_PAGE_SIZE;
-        if (to - size >= LINUX_VDSO - VDSO_DATA_MOST && move(from - size, to - size, pages))
+        if (to - size >= LINUX_VDSO - VDSO_DATA_MAX && move(from - size, to - size, pages))
             from -= size, to -= size, pages = 1;
         else
             pages++;

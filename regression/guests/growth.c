@@ -19,7 +19,7 @@
 #include "check.h"
 
 #define TRIES 7
-#define GROWTH_MOST 8.0   /* large may cost so many times what small does, */
+#define GROWTH_MAX 8.0   /* large may cost so many times what small does, */
 #define SLACK_NS 3000.0   /* and so much more: caches */
 
 static clockid_t clock_used = CLOCK_PROCESS_CPUTIME_ID;
@@ -317,15 +317,15 @@ int main(int argc, char **argv)
         for (int try = 0; try < 3; try++) {
             few = cost(operation, operation->small);
             many = cost(operation, operation->large);
-            if (table || many <= GROWTH_MOST * few + SLACK_NS)
+            if (table || many <= GROWTH_MAX * few + SLACK_NS)
                 break;
         }
         if (table)
             printf("%s\t%ld\t%ld\t%.0f\t%.0f\n", operation->name, operation->small, operation->large, few, many);
-        else if (many > GROWTH_MOST * few + SLACK_NS)
+        else if (many > GROWTH_MAX * few + SLACK_NS)
             fprintf(stderr, "%s: %.0f ns with %ld, %.0f with %ld\n", operation->name, few, operation->small, many,
                     operation->large);
-        CHECK(table || many <= GROWTH_MOST * few + SLACK_NS);
+        CHECK(table || many <= GROWTH_MAX * few + SLACK_NS);
     }
     return 0;
 }

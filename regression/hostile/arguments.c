@@ -29,7 +29,7 @@
 #define HIGH (1l << 32)
 #define LOW 0xffffffffl
 #define PER_PROCESS_CLOCK(pid, kind) (long)(~(uint32_t)(pid) << 3 | (kind))
-enum { LINUX_SPECIFIC = 1024, CHANNEL = 3, PIDS_MOST = 65536 };
+enum { LINUX_SPECIFIC = 1024, CHANNEL = 3, PIDS_MAX = 65536 };
 
 static enum way first_way;
 static int traps, bad;
@@ -242,10 +242,10 @@ static int find_all(char **more)
     int found = 0;
     for (unsigned i = 0; i < sizeof questions / sizeof *questions; i++) {
         int others = 0;
-        for (long pid = 1; pid < PIDS_MOST; pid++)
+        for (long pid = 1; pid < PIDS_MAX; pid++)
             others += questions[i].ask(pid) != questions[i].answer;
         for (char **at = more; *at; at++)
-            if (atol(*at) >= PIDS_MOST)
+            if (atol(*at) >= PIDS_MAX)
                 others += questions[i].ask(atol(*at)) != questions[i].answer;
         found |= (others != questions[i].own) << i;
     }

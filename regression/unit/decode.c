@@ -116,7 +116,7 @@ Test(decode, company)
     };
     struct packet packet;
     struct request request;
-    char many[(MONITOR_COMPANY_MOST + 1) * 4];
+    char many[(MONITOR_COMPANY_MAX + 1) * 4];
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         size_t total = fill(&packet, MONITOR_START, "/p", 2, cases[i].list, cases[i].size);
         cr_assert_eq(request_decode(&packet, total, &request), cases[i].result, "case %zu", i);
