@@ -8,7 +8,7 @@
 /* Each takes what it needs of [at, end), and returns where that ends. */
 static uint64_t (*const parts[])(uint64_t at, uint64_t end) = {
     shared_init, /* the process table: at most half */
-    kept_init,   /* names: a fixed size */
+    dcache_init,   /* names: a fixed size */
     ipc_init,    /* objects of IPC, messages, System V shared memory: the rest */
 };
 

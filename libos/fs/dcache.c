@@ -19,7 +19,7 @@
 #define LOST_MAX 4u   /* then an answer is worth keeping after WORTH << LOST_MAX requests */
 #define ADMITTED 8u    /* one in so many replaces an answer that still is right: else a long round would keep none */
 
-struct kept {
+struct dentry {
     uint32_t sequence, hash;
     uint32_t waits; /* requests until it is worth keeping again */
     uint16_t path_size, text_size;
@@ -29,7 +29,7 @@ struct kept {
     struct pal_attributes attributes;
     char bytes[512 - 24 - sizeof(struct pal_lasting) - sizeof(struct pal_attributes)]; /* path, text */
 };
-_Static_assert(sizeof(struct kept) == 512, "entries don't share cache lines");
+_Static_assert(sizeof(struct dentry) == 512, "entries don't share cache lines");
 
 /* What was asked. */
 enum { KIND_NOFOLLOW = 1, KIND_READ = 2 };
@@ -38,18 +38,18 @@ struct question {
     uint32_t kind, hash;
 };
 
-static struct kept *entries; /* KEPT_SETS * WAYS */
-static struct kept_state *state;
+static struct dentry *entries; /* DCACHE_SETS * WAYS */
+static struct dcache_state *state;
 
-uint64_t kept_init(uint64_t at, uint64_t end)
+uint64_t dcache_init(uint64_t at, uint64_t end)
 {
     (void)end;
-    entries = (struct kept *)(uintptr_t)at;
-    state = shared_kept();
-    return at + KEPT_SETS * WAYS * sizeof *entries;
+    entries = (struct dentry *)(uintptr_t)at;
+    state = shared_dcache();
+    return at + DCACHE_SETS * WAYS * sizeof *entries;
 }
 
-void kept_mapped(void)
+void dcache_mapped(void)
 {
     if (!atomic_get(&state->mapped))
         atomic_set(&state->mapped, 1u);
@@ -79,15 +79,15 @@ static struct question question_of(const struct name *name, bool reads)
     return question;
 }
 
-static struct kept *set_of(const struct question *question)
+static struct dentry *set_of(const struct question *question)
 {
-    return &entries[question->hash % KEPT_SETS * WAYS];
+    return &entries[question->hash % DCACHE_SETS * WAYS];
 }
 
 /* Most programs keep little: so the entries' pages are touched only where there is something. */
 static uint64_t *used_word(const struct question *question)
 {
-    return &state->used[question->hash % KEPT_SETS / 64];
+    return &state->used[question->hash % DCACHE_SETS / 64];
 }
 
 static uint64_t used_bit(const struct question *question)
@@ -95,7 +95,7 @@ static uint64_t used_bit(const struct question *question)
     return 1ull << question->hash % 64;
 }
 
-static bool is_same(const struct kept *entry, const struct question *question)
+static bool is_same(const struct dentry *entry, const struct question *question)
 {
     const char *a = entry->bytes, *b = question->name->path.bytes;
     uint32_t size = question->name->path.size;
@@ -122,7 +122,7 @@ static bool still_holds(const struct pal_lasting *lasting, uint32_t type)
 }
 
 /* It didn't hold: it is not asked about again until it is kept anew. */
-static void lose(struct kept *entry, uint32_t sequence)
+static void lose(struct dentry *entry, uint32_t sequence)
 {
     if (!atomic_replace32(&entry->sequence, sequence, sequence + 1))
         return;
@@ -133,14 +133,14 @@ static void lose(struct kept *entry, uint32_t sequence)
     atomic_set(&entry->sequence, sequence + 2);
 }
 
-/* The answer's result, copied out whole, or KEPT_NOTHING. */
+/* The answer's result, copied out whole, or DCACHE_MISS. */
 static int64_t look_up(const struct question *question, struct pal_attributes *attributes, struct pal_path_buffer *text)
 {
-    struct kept *set = set_of(question);
+    struct dentry *set = set_of(question);
     if (!(atomic_get(used_word(question)) & used_bit(question)))
-        return KEPT_NOTHING;
+        return DCACHE_MISS;
     for (uint32_t way = 0; way < WAYS; way++) {
-        struct kept *entry = &set[way];
+        struct dentry *entry = &set[way];
         uint32_t sequence = atomic_get(&entry->sequence);
         if (sequence & 1 || !is_same(entry, question))
             continue;
@@ -155,13 +155,13 @@ static int64_t look_up(const struct question *question, struct pal_attributes *a
         }
         __atomic_thread_fence(__ATOMIC_ACQUIRE);
         if (atomic_get(&entry->sequence) != sequence || !lasting.parts)
-            return KEPT_NOTHING;
+            return DCACHE_MISS;
         if (LIKELY(still_holds(&lasting, attributes && !result ? attributes->type : 0)))
             return result;
         lose(entry, sequence);
         break;
     }
-    return KEPT_NOTHING;
+    return DCACHE_MISS;
 }
 
 /* ---- Keeping ----------------------------------------------------------------------------------------------------- */
@@ -173,7 +173,7 @@ static int64_t look_up(const struct question *question, struct pal_attributes *a
 static uint16_t *cell_of(const struct question *question, uint16_t *tag)
 {
     *tag = (uint16_t)(question->hash >> 16 & 0xfff0);
-    return &state->asked[question->hash % KEPT_ASKED];
+    return &state->asked[question->hash % DCACHE_ASKED];
 }
 
 static uint32_t count_request(const struct question *question)
@@ -194,13 +194,13 @@ static void refuse(const struct question *question)
 }
 
 /* Where an answer could be kept, once it has been asked for often enough; else NULL. */
-static struct kept *room_for(const struct question *question)
+static struct dentry *room_for(const struct question *question)
 {
-    struct kept *set = set_of(question), *free = NULL;
+    struct dentry *set = set_of(question), *free = NULL;
     if (LIKELY(count_request(question) < WORTH) || question->name->path.size > sizeof set->bytes)
         return NULL;
     for (uint32_t way = 0; way < WAYS; way++) {
-        struct kept *entry = &set[way];
+        struct dentry *entry = &set[way];
         if (atomic_get(&entry->sequence) & 1)
             continue;
         if (is_same(entry, question)) {
@@ -216,11 +216,11 @@ static struct kept *room_for(const struct question *question)
         if (!(atomic_get(&set[way].sequence) & 1) && PAL->name_lasts(&set[way].lasting) != 1)
             free = &set[way];
     if (!free && __atomic_fetch_add(&state->turn, 1, __ATOMIC_RELAXED) % ADMITTED == 0)
-        free = &set[question->hash / KEPT_SETS % WAYS];
+        free = &set[question->hash / DCACHE_SETS % WAYS];
     return free;
 }
 
-static void keep(struct kept *entry, const struct question *question, int64_t result, const struct pal_lasting *lasting,
+static void keep(struct dentry *entry, const struct question *question, int64_t result, const struct pal_lasting *lasting,
                  const struct pal_attributes *attributes, const struct pal_path_buffer *text)
 {
     uint32_t path_size = question->name->path.size, text_size = text && result >= 0 ? text->size : 0;
@@ -254,7 +254,7 @@ static void keep(struct kept *entry, const struct question *question, int64_t re
 
 /* ---- What others ask --------------------------------------------------------------------------------------------- */
 
-static int64_t ask_attributes(const struct question *question, struct kept *room, uint64_t later,
+static int64_t ask_attributes(const struct question *question, struct dentry *room, uint64_t later,
                               struct pal_attributes *out, struct pal_path_buffer *escape)
 {
     struct pal_lasting lasting = {.parts = later};
@@ -270,32 +270,32 @@ int64_t host_name_attributes(struct name *name, struct pal_attributes *out, stru
 {
     struct question question = question_of(name, false);
     int64_t result = look_up(&question, out, NULL);
-    if (LIKELY(result != KEPT_NOTHING))
+    if (LIKELY(result != DCACHE_MISS))
         return result;
     return ask_attributes(&question, room_for(&question), PAL_LASTING_LATER, out, escape);
 }
 
-int64_t kept_attributes(const struct name *name, struct pal_attributes *out)
+int64_t dcache_attributes(const struct name *name, struct pal_attributes *out)
 {
     struct question question = question_of(name, false);
     return look_up(&question, out, NULL);
 }
 
-int64_t kept_attributes_ask(const struct name *name, struct pal_attributes *out)
+int64_t dcache_attributes_ask(const struct name *name, struct pal_attributes *out)
 {
     struct question question = question_of(name, false);
-    struct kept *room = room_for(&question);
-    return room ? ask_attributes(&question, room, 0, out, NULL) : KEPT_NOTHING;
+    struct dentry *room = room_for(&question);
+    return room ? ask_attributes(&question, room, 0, out, NULL) : DCACHE_MISS;
 }
 
 int64_t host_name_read(struct name *name, struct pal_path_buffer *out)
 {
     struct question question = question_of(name, true);
     int64_t result = look_up(&question, NULL, out);
-    if (result != KEPT_NOTHING)
+    if (result != DCACHE_MISS)
         return result;
     struct pal_lasting lasting = {.parts = 0};
-    struct kept *room = room_for(&question);
+    struct dentry *room = room_for(&question);
     struct pal_name asked = name_asked(name);
     asked.lasting = room ? &lasting : NULL;
     result = PAL->name_read(&asked, out);

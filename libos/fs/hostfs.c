@@ -51,7 +51,7 @@ static int64_t host_map(struct file *file, guest_t address, uint64_t size, uint3
                         uint64_t offset)
 {
     if (flags & PAL_MAP_SHARED && file_writable(file))
-        kept_mapped();
+        dcache_mapped();
     return PAL->memory_map(address, size, protection, flags, file->handle, offset);
 }
 

@@ -52,7 +52,7 @@ static int64_t open_when_read(const struct pal_name *name, uint32_t flags, pal_h
     }
 }
 
-/* What is kept of a name: KEPT_NOTHING, or the result and attributes. */
+/* What is kept of a name: DCACHE_MISS, or the result and attributes. */
 struct known {
     int64_t result;
     struct pal_attributes attributes;
@@ -64,10 +64,10 @@ static bool may_create(uint32_t flags) { return flags & (O_CREAT | (O_TMPFILE & 
 static bool open_known(const struct name *name, uint32_t flags, uint32_t purpose, struct known *known,
                        struct file **out)
 {
-    known->result = KEPT_NOTHING;
+    known->result = DCACHE_MISS;
     if (may_create(flags))
         return false;
-    known->result = kept_attributes(name, &known->attributes);
+    known->result = dcache_attributes(name, &known->attributes);
     if (known->result == -ENOENT || known->result == -ENOTDIR)
         return true;
     if (known->result || purpose || name->directory || !spare_allowed(flags))
@@ -82,8 +82,8 @@ static void note_opened(const struct name *name, uint32_t flags, struct known *k
 {
     if (may_create(flags) || (file && (file->type != PAL_TYPE_FILE || name->directory || !spare_allowed(flags))))
         return;
-    if (known->result == KEPT_NOTHING)
-        known->result = kept_attributes_ask(name, &known->attributes);
+    if (known->result == DCACHE_MISS)
+        known->result = dcache_attributes_ask(name, &known->attributes);
     if (file && opened && known->result == 0)
         spare_prepare(file, opened, &known->attributes);
 }

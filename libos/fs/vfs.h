@@ -189,12 +189,12 @@ int64_t name_walk(struct name *name, name_step *step, void *argument, struct pal
  * PAL->attributes_get and PAL->name_read. */
 int64_t host_name_attributes(struct name *name, struct pal_attributes *out, struct pal_path_buffer *escape);
 int64_t host_name_read(struct name *name, struct pal_path_buffer *out);
-/* Attributes if they are kept, without asking; or KEPT_NOTHING.  `ask` counts as a request, and may well ask. */
-#define KEPT_NOTHING (-4096) /* no errno */
-int64_t kept_attributes(const struct name *name, struct pal_attributes *out);
-int64_t kept_attributes_ask(const struct name *name, struct pal_attributes *out);
-uint64_t kept_init(uint64_t at, uint64_t end); /* the first process makes room at `at`; returns where it ends */
-void kept_mapped(void); /* a file was mapped so that memory writes change it: see PAL_LASTING_WRITABLE */
+/* Attributes if they are kept, without asking; or DCACHE_MISS.  `ask` counts as a request, and may well ask. */
+#define DCACHE_MISS (-4096) /* no errno */
+int64_t dcache_attributes(const struct name *name, struct pal_attributes *out);
+int64_t dcache_attributes_ask(const struct name *name, struct pal_attributes *out);
+uint64_t dcache_init(uint64_t at, uint64_t end); /* the first process makes room at `at`; returns where it ends */
+void dcache_mapped(void); /* a file was mapped so that memory writes change it: see PAL_LASTING_WRITABLE */
 
 /* handle_cache.c: handles of plain files opened for reading, kept from a close to the next open. */
 extern const struct file_ops spare_ops; /* hostfs.c */

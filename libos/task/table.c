@@ -388,7 +388,7 @@ void shared_reparent(struct shared_process *child, uint32_t ppid)
     child_add(shared_find((int)ppid), child);
 }
 
-struct kept_state *shared_kept(void)
+struct dcache_state *shared_dcache(void)
 {
-    return &table->kept;
+    return &table->dcache;
 }

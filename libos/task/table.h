@@ -100,12 +100,12 @@ struct futex_events {
     struct { uint32_t waiting, woken; } buckets[FUTEX_BUCKETS];
 };
 
-#define KEPT_SETS 1024u
-#define KEPT_ASKED 1024u
-struct kept_state { /* fs/dcache.c */
+#define DCACHE_SETS 1024u
+#define DCACHE_ASKED 1024u
+struct dcache_state { /* fs/dcache.c */
     uint32_t turn, mapped;      /* mapped: some file was mapped to be written.  Atomic */
-    uint64_t used[KEPT_SETS / 64]; /* bit set: something was kept there.  Atomic */
-    uint16_t asked[KEPT_ASKED]; /* by hash: a name's tag, and how often it was asked for */
+    uint64_t used[DCACHE_SETS / 64]; /* bit set: something was kept there.  Atomic */
+    uint16_t asked[DCACHE_ASKED]; /* by hash: a name's tag, and how often it was asked for */
 };
 
 struct shared_table {
@@ -116,7 +116,7 @@ struct shared_table {
     uint32_t process_count;
     uint32_t ipc_used;              /* ipc/objects.c's: here, where each process looks anyway.  Atomic */
     uint64_t slots, inboxes, ids, owners, settings; /* addresses of the arrays */
-    struct kept_state kept;
+    struct dcache_state dcache;
     uint32_t hash[1024];            /* pid -> slot */
     struct shared_terminal terminals[SHARED_TERMINALS]; /* see tty/tty.h */
     uint32_t files_watched; /* some process has had an inotify instance.  Atomic */
@@ -154,7 +154,7 @@ uint32_t *shared_ipc_used(void);
 uint32_t *shared_files_watched(void);
 uint32_t *shared_ends(void);
 uint32_t *shared_inet_port(void);
-struct kept_state *shared_kept(void);
+struct dcache_state *shared_dcache(void);
 struct futex_events *shared_futexes(uint32_t **event);
 struct shared_terminal *shared_terminals(void); /* all SHARED_TERMINALS; no lock needed for this */
 /* rlimit.c.  For reading; `copy` serves those that keep none.  And for changing, with the lock. */
