@@ -85,8 +85,8 @@ static int64_t zero_map(struct file *file, guest_t address, uint64_t size, uint3
 
 #define DEVICE_OPS(reads, writes, ...)                                                                             \
     {                                                                                                                \
-        .kind = "device", .read = reads, .write = writes, .seek = device_seek, .attributes = own_file_attributes,    \
-        .destroy = own_file_destroy, __VA_ARGS__                                                                     \
+        .kind = "device", .read = reads, .write = writes, .seek = device_seek, .attributes = pseudo_file_attributes,    \
+        .destroy = pseudo_file_destroy, __VA_ARGS__                                                                     \
     }
 static const struct file_ops null_ops = DEVICE_OPS(null_read, null_write, .map = NULL);
 static const struct file_ops zero_ops = DEVICE_OPS(zero_read, null_write, .map = zero_map);
@@ -95,13 +95,13 @@ static const struct file_ops random_ops = DEVICE_OPS(random_read, null_write, .r
 
 /* ---- Links ------------------------------------------------------------------------------------------------------- */
 
-static int64_t fd_link(const struct own_node *node, struct pal_path_buffer *out)
+static int64_t fd_link(const struct pseudo_node *node, struct pal_path_buffer *out)
 {
     (void)node;
     return link_text(out, "/proc/self/fd");
 }
 
-static int64_t stream_link(const struct own_node *node, struct pal_path_buffer *out)
+static int64_t stream_link(const struct pseudo_node *node, struct pal_path_buffer *out)
 {
     static const char names[][8] = {"stdin", "stdout", "stderr"};
     for (int i = 0; i < (int)COUNT_OF(names); i++)
@@ -111,7 +111,7 @@ static int64_t stream_link(const struct own_node *node, struct pal_path_buffer *
 }
 
 /* Where no mount provides /dev/shm: a hidden folder of the first writable scratch mount, made when first asked for. */
-static int64_t shm_link(const struct own_node *node, struct pal_path_buffer *out)
+static int64_t shm_link(const struct pseudo_node *node, struct pal_path_buffer *out)
 {
     (void)node;
     for (uint32_t i = 0; i < boot->mount_count; i++) {
@@ -128,19 +128,19 @@ static int64_t shm_link(const struct own_node *node, struct pal_path_buffer *out
     return -ENOENT;
 }
 
-static const struct own_entry pts_entries[] = {{.name = NULL}};
+static const struct pseudo_entry pts_entries[] = {{.name = NULL}};
 
-const struct own_entry devfs_entries[] = {
-    {.name = "fd", .mode = OWN_LINK, .link = fd_link},
+const struct pseudo_entry devfs_entries[] = {
+    {.name = "fd", .mode = PSEUDO_LINK, .link = fd_link},
     {.name = "full", .mode = DEVICE_MODE, .device = DEVICE(1, 7), .ops = &full_ops},
     {.name = "null", .mode = DEVICE_MODE, .device = DEVICE(1, 3), .ops = &null_ops},
     {.name = "ptmx", .mode = DEVICE_MODE, .device = DEVICE(5, 2), .open = ptmx_open},
     {.name = "pts", .mode = S_IFDIR | 0755, .children = pts_entries, .number = pts_number, .number_after = pts_after},
     {.name = "random", .mode = DEVICE_MODE, .device = DEVICE(1, 8), .ops = &random_ops},
     {.name = "shm", .mode = S_IFDIR | 01777, .link = shm_link},
-    {.name = "stderr", .mode = OWN_LINK, .link = stream_link},
-    {.name = "stdin", .mode = OWN_LINK, .link = stream_link},
-    {.name = "stdout", .mode = OWN_LINK, .link = stream_link},
+    {.name = "stderr", .mode = PSEUDO_LINK, .link = stream_link},
+    {.name = "stdin", .mode = PSEUDO_LINK, .link = stream_link},
+    {.name = "stdout", .mode = PSEUDO_LINK, .link = stream_link},
     {.name = "tty", .mode = DEVICE_MODE, .device = DEVICE(5, 0), .open = tty_open},
     {.name = "urandom", .mode = DEVICE_MODE, .device = DEVICE(1, 9), .ops = &random_ops},
     {.name = "zero", .mode = DEVICE_MODE, .device = DEVICE(1, 5), .ops = &zero_ops},

@@ -4,7 +4,7 @@
 #include "libos/pseudofs/pseudofs.h"
 #include "libos/task/task.h"
 
-static bool fd_exists(struct own_node *node, int n)
+static bool fd_exists(struct pseudo_node *node, int n)
 {
     struct file *file = file_get(n);
     if (!file)
@@ -14,9 +14,9 @@ static bool fd_exists(struct own_node *node, int n)
     return true;
 }
 
-int proc_fd_after(const struct own_node *node, int after)
+int proc_fd_after(const struct pseudo_node *node, int after)
 {
-    struct own_node unused = *node;
+    struct pseudo_node unused = *node;
     int highest = files_highest(current_process()->files);
     for (int fd = after + 1; fd <= highest; fd++)
         if (fd_exists(&unused, fd))
@@ -24,7 +24,7 @@ int proc_fd_after(const struct own_node *node, int after)
     return -1;
 }
 
-static int64_t fd_link(const struct own_node *node, struct pal_path_buffer *out)
+static int64_t fd_link(const struct pseudo_node *node, struct pal_path_buffer *out)
 {
     struct pal_attributes attributes;
     struct file *file = file_get(node->number);
@@ -49,12 +49,12 @@ static int64_t fd_link(const struct own_node *node, struct pal_path_buffer *out)
     return result;
 }
 
-static struct file *fd_target(const struct own_node *node)
+static struct file *fd_target(const struct pseudo_node *node)
 {
     return file_get(node->number);
 }
 
-static void fdinfo_text(struct text *text, const struct own_node *node)
+static void fdinfo_text(struct text *text, const struct pseudo_node *node)
 {
     struct file *file = file_get(node->number);
     struct pal_attributes attributes = {0};
@@ -68,40 +68,40 @@ static void fdinfo_text(struct text *text, const struct own_node *node)
     file_put(file);
 }
 
-static const struct own_entry fd_entry = {.mode = S_IFLNK | 0700, .link = fd_link, .target = fd_target};
-static const struct own_entry fdinfo_entry = {.mode = OWN_TEXT, .text = fdinfo_text};
+static const struct pseudo_entry fd_entry = {.mode = S_IFLNK | 0700, .link = fd_link, .target = fd_target};
+static const struct pseudo_entry fdinfo_entry = {.mode = PSEUDO_TEXT, .text = fdinfo_text};
 
-bool proc_fd_number(struct own_node *node, int n)
+bool proc_fd_number(struct pseudo_node *node, int n)
 {
     node->entry = &fd_entry;
     return fd_exists(node, n);
 }
 
-bool proc_fdinfo_number(struct own_node *node, int n)
+bool proc_fdinfo_number(struct pseudo_node *node, int n)
 {
     node->entry = &fdinfo_entry;
     return fd_exists(node, n);
 }
 
-int64_t proc_exe_link(const struct own_node *node, struct pal_path_buffer *out)
+int64_t proc_exe_link(const struct pseudo_node *node, struct pal_path_buffer *out)
 {
     (void)node;
     return link_text(out, "%s", exec_path());
 }
 
-int64_t proc_cwd_link(const struct own_node *node, struct pal_path_buffer *out)
+int64_t proc_cwd_link(const struct pseudo_node *node, struct pal_path_buffer *out)
 {
     (void)node;
     return link_text(out, "%s", fs_cwd(current_process()->fs));
 }
 
-int64_t proc_root_link(const struct own_node *node, struct pal_path_buffer *out)
+int64_t proc_root_link(const struct pseudo_node *node, struct pal_path_buffer *out)
 {
     (void)node;
     return link_text(out, "/");
 }
 
-void proc_mounts_text(struct text *text, const struct own_node *node)
+void proc_mounts_text(struct text *text, const struct pseudo_node *node)
 {
     bool details = !strcmp(node->entry->name, "mountinfo");
     const struct mount *mount;

@@ -33,7 +33,7 @@ struct memory_facts proc_memory_facts(void)
     return facts;
 }
 
-void proc_statm_text(struct text *text, const struct own_node *node)
+void proc_statm_text(struct text *text, const struct pseudo_node *node)
 {
     (void)node;
     struct memory_facts memory = proc_memory_facts();
@@ -106,7 +106,7 @@ static int64_t maps_vma(const struct vma *vma, void *argument)
     return walk->text->failed;
 }
 
-void proc_maps_text(struct text *text, const struct own_node *node)
+void proc_maps_text(struct text *text, const struct pseudo_node *node)
 {
     (void)node;
     struct maps_walk walk = {.text = text};
@@ -115,7 +115,7 @@ void proc_maps_text(struct text *text, const struct own_node *node)
     maps_vma(&host, &walk); /* where nothing can be mapped */
 }
 
-void proc_smaps_text(struct text *text, const struct own_node *node)
+void proc_smaps_text(struct text *text, const struct pseudo_node *node)
 {
     (void)node;
     struct maps_walk walk = {.text = text, .details = true};
@@ -142,7 +142,7 @@ static int64_t rollup_vma(const struct vma *vma, void *argument)
     return 0;
 }
 
-void proc_smaps_rollup_text(struct text *text, const struct own_node *node)
+void proc_smaps_rollup_text(struct text *text, const struct pseudo_node *node)
 {
     struct rollup sum = {0};
     (void)node;
@@ -178,7 +178,7 @@ static void guest_text(struct text *text, guest_t start, guest_t end)
     }
 }
 
-void proc_cmdline_text(struct text *text, const struct own_node *node)
+void proc_cmdline_text(struct text *text, const struct pseudo_node *node)
 {
     struct mm_facts mm;
     char name[16];
@@ -191,7 +191,7 @@ void proc_cmdline_text(struct text *text, const struct own_node *node)
     }
 }
 
-void proc_environ_text(struct text *text, const struct own_node *node)
+void proc_environ_text(struct text *text, const struct pseudo_node *node)
 {
     struct mm_facts mm;
     (void)node;
@@ -199,7 +199,7 @@ void proc_environ_text(struct text *text, const struct own_node *node)
     guest_text(text, mm.env_start, mm.env_end);
 }
 
-void proc_auxv_text(struct text *text, const struct own_node *node)
+void proc_auxv_text(struct text *text, const struct pseudo_node *node)
 {
     struct mm_facts mm;
     (void)node;

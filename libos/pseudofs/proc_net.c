@@ -5,7 +5,7 @@
  */
 #include "libos/pseudofs/pseudofs.h"
 
-static void dev_text(struct text *text, const struct own_node *node)
+static void dev_text(struct text *text, const struct pseudo_node *node)
 {
     (void)node;
     text_add(text, "Inter-|   Receive                                                |  Transmit\n"
@@ -40,14 +40,14 @@ static const struct { const char *name, *text; } fixed[] = {
                       "services: files\nethers: files\nrpc: files\n"},
 };
 
-static void fixed_text(struct text *text, const struct own_node *node)
+static void fixed_text(struct text *text, const struct pseudo_node *node)
 {
     for (size_t i = 0; i < COUNT_OF(fixed); i++)
         if (!strcmp(fixed[i].name, node->entry->name))
             text_bytes(text, fixed[i].text, strlen(fixed[i].text));
 }
 
-static void hosts_text(struct text *text, const struct own_node *node)
+static void hosts_text(struct text *text, const struct pseudo_node *node)
 {
     (void)node;
     text_add(text, "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n");
@@ -55,13 +55,13 @@ static void hosts_text(struct text *text, const struct own_node *node)
         text_add(text, "127.0.0.1\t%s\n", boot->hostname);
 }
 
-#define FIXED(entry_name) {.name = entry_name, .mode = OWN_TEXT, .text = fixed_text}
-const struct own_entry procnet_entries[] = {
-    FIXED("arp"),   {.name = "dev", .mode = OWN_TEXT, .text = dev_text},
+#define FIXED(entry_name) {.name = entry_name, .mode = PSEUDO_TEXT, .text = fixed_text}
+const struct pseudo_entry procnet_entries[] = {
+    FIXED("arp"),   {.name = "dev", .mode = PSEUDO_TEXT, .text = dev_text},
     FIXED("if_inet6"), FIXED("ipv6_route"), FIXED("netlink"), FIXED("packet"), FIXED("raw"), FIXED("route"),
     FIXED("tcp"), FIXED("tcp6"), FIXED("udp"), FIXED("udp6"), FIXED("unix"), {.name = NULL},
 };
-const struct own_entry etc_entries[] = {
+const struct pseudo_entry etc_entries[] = {
     {.name = "hosts", .mode = S_IFREG | 0644, .text = hosts_text},
     {.name = "nsswitch.conf", .mode = S_IFREG | 0644, .text = fixed_text},
     {.name = "resolv.conf", .mode = S_IFREG | 0644, .text = fixed_text},

@@ -20,7 +20,7 @@ struct thread_facts {
     sigset_t blocked, pending;
 };
 
-bool proc_is_self(const struct own_node *node)
+bool proc_is_self(const struct pseudo_node *node)
 {
     return node->pid == current_process()->pid;
 }
@@ -42,7 +42,7 @@ static bool thread_facts(int tid, struct thread_facts *out)
     return thread;
 }
 
-static int thread_after(const struct own_node *node, int after)
+static int thread_after(const struct pseudo_node *node, int after)
 {
     struct process *process = current_process();
     int tid = after < 0 ? 0 : after;
@@ -57,7 +57,7 @@ static int thread_after(const struct own_node *node, int after)
 
 /* ---- comm, stat, status, statm ----------------------------------------------------------------------------------- */
 
-void proc_name_of(const struct own_node *node, char out[16])
+void proc_name_of(const struct pseudo_node *node, char out[16])
 {
     struct thread_facts thread = {.name = ""};
     struct process_facts other;
@@ -69,14 +69,14 @@ void proc_name_of(const struct own_node *node, char out[16])
     out[15] = 0;
 }
 
-static void comm_text(struct text *text, const struct own_node *node)
+static void comm_text(struct text *text, const struct pseudo_node *node)
 {
     char name[16];
     proc_name_of(node, name);
     text_add(text, "%s\n", name);
 }
 
-static int64_t comm_store(const struct own_node *node, const char *bytes, size_t size)
+static int64_t comm_store(const struct pseudo_node *node, const char *bytes, size_t size)
 {
     struct process *process = current_process();
     int tid = node->tid ? node->tid : process->pid;
@@ -94,7 +94,7 @@ static int64_t comm_store(const struct own_node *node, const char *bytes, size_t
     return result;
 }
 
-static void stat_text(struct text *text, const struct own_node *node)
+static void stat_text(struct text *text, const struct pseudo_node *node)
 {
     struct process_facts facts = {0};
     struct mm_facts mm = {0};
@@ -132,7 +132,7 @@ static void stat_text(struct text *text, const struct own_node *node)
              mm.brk_start, mm.brk_start, mm.arg_start, mm.arg_end, mm.env_start, mm.env_end);
 }
 
-static void status_ids(struct text *text, const struct own_node *node, const struct process_facts *facts)
+static void status_ids(struct text *text, const struct pseudo_node *node, const struct process_facts *facts)
 {
     const struct process *self = current_process();
     if (!proc_is_self(node)) {
@@ -181,7 +181,7 @@ static void status_processors(struct text *text)
     text_add(text, "\n");
 }
 
-static void status_text(struct text *text, const struct own_node *node)
+static void status_text(struct text *text, const struct pseudo_node *node)
 {
     static const char states[][16] = {"R (running)", "S (sleeping)", "T (stopped)", "Z (zombie)"};
     struct process_facts facts = {0};
@@ -218,7 +218,7 @@ static void status_text(struct text *text, const struct own_node *node)
 
 /* ---- The rest ---------------------------------------------------------------------------------------------------- */
 
-static void limits_text(struct text *text, const struct own_node *node)
+static void limits_text(struct text *text, const struct pseudo_node *node)
 {
     static const struct { char name[26], unit[12]; } rows[] = {
         {"Max cpu time", "seconds"},        {"Max file size", "bytes"},       {"Max data size", "bytes"},
@@ -246,13 +246,13 @@ static void limits_text(struct text *text, const struct own_node *node)
 
 static int oom_score_adjustment; /* recorded only: there is nobody to obey it */
 
-static void oom_text(struct text *text, const struct own_node *node)
+static void oom_text(struct text *text, const struct pseudo_node *node)
 {
     bool adjustment = !strcmp(node->entry->name, "oom_score_adj");
     text_add(text, "%d\n", adjustment ? atomic_get(&oom_score_adjustment) : 0);
 }
 
-static int64_t oom_store(const struct own_node *node, const char *bytes, size_t size)
+static int64_t oom_store(const struct pseudo_node *node, const char *bytes, size_t size)
 {
     int sign = bytes[0] == '-' ? -1 : 1, n = 0;
     size_t i = bytes[0] == '-' ? 1 : 0;
@@ -272,19 +272,19 @@ static int64_t oom_store(const struct own_node *node, const char *bytes, size_t 
     return 0;
 }
 
-static void personality_text(struct text *text, const struct own_node *node)
+static void personality_text(struct text *text, const struct pseudo_node *node)
 {
     (void)node;
     text_add(text, "%08x\n", settings()->persona);
 }
 
-static void timer_slack_text(struct text *text, const struct own_node *node)
+static void timer_slack_text(struct text *text, const struct pseudo_node *node)
 {
     (void)node;
     text_add(text, "%lu\n", settings()->timer_slack);
 }
 
-static void fixed_text(struct text *text, const struct own_node *node)
+static void fixed_text(struct text *text, const struct pseudo_node *node)
 {
     static const struct { char name[16], value[40]; } rows[] = {
         {"cgroup", "0::/\n"}, {"coredump_filter", "00000033\n"}, {"cpuset", "/\n"}, {"wchan", "0"},
@@ -301,45 +301,45 @@ static void fixed_text(struct text *text, const struct own_node *node)
 
 #define FD_DIRECTORIES                                                                                                 \
     {.name = "fd", .mode = S_IFDIR | 0500, .number = proc_fd_number, .number_after = proc_fd_after},                   \
-    {.name = "fdinfo", .mode = OWN_DIRECTORY, .number = proc_fdinfo_number, .number_after = proc_fd_after}
+    {.name = "fdinfo", .mode = PSEUDO_DIRECTORY, .number = proc_fdinfo_number, .number_after = proc_fd_after}
 #define COMMON_ENTRIES                                                                                                 \
     {.name = "auxv", .mode = S_IFREG | 0400, .text = proc_auxv_text},                                                  \
-    {.name = "cgroup", .mode = OWN_TEXT, .text = fixed_text},                                                          \
-    {.name = "cmdline", .mode = OWN_TEXT, .text = proc_cmdline_text},                                                  \
+    {.name = "cgroup", .mode = PSEUDO_TEXT, .text = fixed_text},                                                          \
+    {.name = "cmdline", .mode = PSEUDO_TEXT, .text = proc_cmdline_text},                                                  \
     {.name = "comm", .mode = S_IFREG | 0644, .text = comm_text, .store = comm_store},                                  \
-    {.name = "coredump_filter", .mode = OWN_TEXT, .text = fixed_text},                                                 \
-    {.name = "cpuset", .mode = OWN_TEXT, .text = fixed_text},                                                          \
-    {.name = "cwd", .mode = OWN_LINK, .link = proc_cwd_link},                                                          \
+    {.name = "coredump_filter", .mode = PSEUDO_TEXT, .text = fixed_text},                                                 \
+    {.name = "cpuset", .mode = PSEUDO_TEXT, .text = fixed_text},                                                          \
+    {.name = "cwd", .mode = PSEUDO_LINK, .link = proc_cwd_link},                                                          \
     {.name = "environ", .mode = S_IFREG | 0400, .text = proc_environ_text},                                            \
-    {.name = "exe", .mode = OWN_LINK, .link = proc_exe_link},                                                          \
-    {.name = "gid_map", .mode = OWN_TEXT, .text = fixed_text},                                                         \
-    {.name = "limits", .mode = OWN_TEXT, .text = limits_text},                                                         \
-    {.name = "loginuid", .mode = OWN_TEXT, .text = fixed_text},                                                        \
-    {.name = "maps", .mode = OWN_TEXT, .text = proc_maps_text},                                                        \
-    {.name = "mountinfo", .mode = OWN_TEXT, .text = proc_mounts_text},                                                 \
-    {.name = "mounts", .mode = OWN_TEXT, .text = proc_mounts_text},                                                    \
-    OWN_FOLDER("net", procnet_entries),                                                                                \
-    {.name = "oom_score", .mode = OWN_TEXT, .text = oom_text},                                                         \
+    {.name = "exe", .mode = PSEUDO_LINK, .link = proc_exe_link},                                                          \
+    {.name = "gid_map", .mode = PSEUDO_TEXT, .text = fixed_text},                                                         \
+    {.name = "limits", .mode = PSEUDO_TEXT, .text = limits_text},                                                         \
+    {.name = "loginuid", .mode = PSEUDO_TEXT, .text = fixed_text},                                                        \
+    {.name = "maps", .mode = PSEUDO_TEXT, .text = proc_maps_text},                                                        \
+    {.name = "mountinfo", .mode = PSEUDO_TEXT, .text = proc_mounts_text},                                                 \
+    {.name = "mounts", .mode = PSEUDO_TEXT, .text = proc_mounts_text},                                                    \
+    PSEUDO_SUBTREE("net", procnet_entries),                                                                                \
+    {.name = "oom_score", .mode = PSEUDO_TEXT, .text = oom_text},                                                         \
     {.name = "oom_score_adj", .mode = S_IFREG | 0644, .text = oom_text, .store = oom_store},                           \
-    {.name = "oom_adj", .mode = OWN_TEXT, .text = fixed_text},                                                         \
+    {.name = "oom_adj", .mode = PSEUDO_TEXT, .text = fixed_text},                                                         \
     {.name = "personality", .mode = S_IFREG | 0400, .text = personality_text},                                         \
-    {.name = "root", .mode = OWN_LINK, .link = proc_root_link},                                                        \
-    {.name = "sessionid", .mode = OWN_TEXT, .text = fixed_text},                                                       \
-    {.name = "setgroups", .mode = OWN_TEXT, .text = fixed_text},                                                       \
-    {.name = "smaps", .mode = OWN_TEXT, .text = proc_smaps_text},                                                      \
-    {.name = "smaps_rollup", .mode = OWN_TEXT, .text = proc_smaps_rollup_text},                                        \
-    {.name = "stat", .mode = OWN_TEXT, .text = stat_text},                                                             \
-    {.name = "statm", .mode = OWN_TEXT, .text = proc_statm_text},                                                      \
-    {.name = "status", .mode = OWN_TEXT, .text = status_text},                                                         \
+    {.name = "root", .mode = PSEUDO_LINK, .link = proc_root_link},                                                        \
+    {.name = "sessionid", .mode = PSEUDO_TEXT, .text = fixed_text},                                                       \
+    {.name = "setgroups", .mode = PSEUDO_TEXT, .text = fixed_text},                                                       \
+    {.name = "smaps", .mode = PSEUDO_TEXT, .text = proc_smaps_text},                                                      \
+    {.name = "smaps_rollup", .mode = PSEUDO_TEXT, .text = proc_smaps_rollup_text},                                        \
+    {.name = "stat", .mode = PSEUDO_TEXT, .text = stat_text},                                                             \
+    {.name = "statm", .mode = PSEUDO_TEXT, .text = proc_statm_text},                                                      \
+    {.name = "status", .mode = PSEUDO_TEXT, .text = status_text},                                                         \
     {.name = "syscall", .mode = S_IFREG | 0400, .text = fixed_text},                                                   \
-    {.name = "timerslack_ns", .mode = OWN_TEXT, .text = timer_slack_text},                                             \
-    {.name = "uid_map", .mode = OWN_TEXT, .text = fixed_text},                                                         \
-    {.name = "wchan", .mode = OWN_TEXT, .text = fixed_text}
+    {.name = "timerslack_ns", .mode = PSEUDO_TEXT, .text = timer_slack_text},                                             \
+    {.name = "uid_map", .mode = PSEUDO_TEXT, .text = fixed_text},                                                         \
+    {.name = "wchan", .mode = PSEUDO_TEXT, .text = fixed_text}
 
-static const struct own_entry task_entries[] = {FD_DIRECTORIES, COMMON_ENTRIES, {.name = NULL}};
-static const struct own_entry task_entry = {.mode = OWN_DIRECTORY, .children = task_entries};
+static const struct pseudo_entry task_entries[] = {FD_DIRECTORIES, COMMON_ENTRIES, {.name = NULL}};
+static const struct pseudo_entry task_entry = {.mode = PSEUDO_DIRECTORY, .children = task_entries};
 
-static bool task_number(struct own_node *node, int n)
+static bool task_number(struct pseudo_node *node, int n)
 {
     struct thread_facts facts;
     node->entry = &task_entry;
@@ -347,25 +347,25 @@ static bool task_number(struct own_node *node, int n)
     return n && thread_facts(n, &facts);
 }
 
-static const struct own_entry self_entries[] = {
+static const struct pseudo_entry self_entries[] = {
     FD_DIRECTORIES,
-    {.name = "task", .mode = OWN_DIRECTORY, .number = task_number, .number_after = thread_after},
+    {.name = "task", .mode = PSEUDO_DIRECTORY, .number = task_number, .number_after = thread_after},
     COMMON_ENTRIES,
     {.name = NULL},
 };
-static const struct own_entry other_entries[] = {
-    {.name = "cgroup", .mode = OWN_TEXT, .text = fixed_text},
-    {.name = "cmdline", .mode = OWN_TEXT, .text = proc_cmdline_text},
-    {.name = "comm", .mode = OWN_TEXT, .text = comm_text},
-    {.name = "stat", .mode = OWN_TEXT, .text = stat_text},
-    {.name = "status", .mode = OWN_TEXT, .text = status_text},
+static const struct pseudo_entry other_entries[] = {
+    {.name = "cgroup", .mode = PSEUDO_TEXT, .text = fixed_text},
+    {.name = "cmdline", .mode = PSEUDO_TEXT, .text = proc_cmdline_text},
+    {.name = "comm", .mode = PSEUDO_TEXT, .text = comm_text},
+    {.name = "stat", .mode = PSEUDO_TEXT, .text = stat_text},
+    {.name = "status", .mode = PSEUDO_TEXT, .text = status_text},
     {.name = NULL},
 };
-static const struct own_entry self_entry = {.mode = OWN_DIRECTORY, .children = self_entries};
-static const struct own_entry other_entry = {.mode = OWN_DIRECTORY, .children = other_entries};
+static const struct pseudo_entry self_entry = {.mode = PSEUDO_DIRECTORY, .children = self_entries};
+static const struct pseudo_entry other_entry = {.mode = PSEUDO_DIRECTORY, .children = other_entries};
 
 /* Threads have a /proc/N too, though it is not listed. */
-bool procself_number(struct own_node *node, int n)
+bool procself_number(struct pseudo_node *node, int n)
 {
     struct process_facts facts;
     struct thread_facts thread;
@@ -377,7 +377,7 @@ bool procself_number(struct own_node *node, int n)
     return own || (n && process_facts(n, &facts));
 }
 
-int procself_after(const struct own_node *node, int after)
+int procself_after(const struct pseudo_node *node, int after)
 {
     (void)node;
     return process_after(after);

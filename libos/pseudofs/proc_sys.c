@@ -13,7 +13,7 @@ static void uuid_add(struct text *text, uint64_t high, uint64_t low)
              (uint32_t)(high & 0xffff), (uint32_t)(low >> 48), (uint32_t)(low >> 32 & 0xffff), (uint32_t)low);
 }
 
-static void uuid_text(struct text *text, const struct own_node *node)
+static void uuid_text(struct text *text, const struct pseudo_node *node)
 {
     uint64_t bits[2] = {0};
     (void)node;
@@ -29,14 +29,14 @@ static uint64_t mix(uint64_t x) /* splitmix64 */
 }
 
 /* The same in every process of the sandbox, since all share the boot facts; another in the next sandbox. */
-static void boot_id_text(struct text *text, const struct own_node *node)
+static void boot_id_text(struct text *text, const struct pseudo_node *node)
 {
     uint64_t seed = boot->host_process * 0x9e3779b97f4a7c15ull + (uint64_t)boot->standard[0];
     (void)node;
     uuid_add(text, mix(seed), mix(seed + 1));
 }
 
-static void hostname_text(struct text *text, const struct own_node *node)
+static void hostname_text(struct text *text, const struct pseudo_node *node)
 {
     (void)node;
     text_add(text, "%s\n", host_name());
@@ -125,48 +125,48 @@ static const struct constant constants[] = {
     {"max_dgram_qlen", "512\n"},
 };
 
-static void constant_text(struct text *text, const struct own_node *node)
+static void constant_text(struct text *text, const struct pseudo_node *node)
 {
     for (size_t i = 0; i < COUNT_OF(constants); i++)
         if (!strcmp(constants[i].name, node->entry->name))
             text_add(text, "%s", constants[i].value);
 }
 
-#define CONSTANT(entry_name) {.name = entry_name, .mode = OWN_TEXT, .text = constant_text}
+#define CONSTANT(entry_name) {.name = entry_name, .mode = PSEUDO_TEXT, .text = constant_text}
 
-static const struct own_entry mqueue_entries[] = {
+static const struct pseudo_entry mqueue_entries[] = {
     CONSTANT("msg_default"), CONSTANT("msg_max"), CONSTANT("msgsize_default"), CONSTANT("msgsize_max"),
     CONSTANT("queues_max"),  {.name = NULL},
 };
-static const struct own_entry inotify_entries[] = {
+static const struct pseudo_entry inotify_entries[] = {
     CONSTANT("max_queued_events"), CONSTANT("max_user_instances"), CONSTANT("max_user_watches"), {.name = NULL},
 };
-static const struct own_entry fs_entries[] = {
+static const struct pseudo_entry fs_entries[] = {
     CONSTANT("aio-max-nr"),           CONSTANT("aio-nr"),
     CONSTANT("file-max"),             CONSTANT("file-nr"),
-    OWN_FOLDER("inotify", inotify_entries),
-    CONSTANT("lease-break-time"),     OWN_FOLDER("mqueue", mqueue_entries),
+    PSEUDO_SUBTREE("inotify", inotify_entries),
+    CONSTANT("lease-break-time"),     PSEUDO_SUBTREE("mqueue", mqueue_entries),
     CONSTANT("nr_open"),              CONSTANT("pipe-max-size"),
     CONSTANT("pipe-user-pages-hard"), CONSTANT("pipe-user-pages-soft"),
     CONSTANT("protected_fifos"),      CONSTANT("protected_hardlinks"),
     CONSTANT("protected_regular"),    CONSTANT("protected_symlinks"),
     CONSTANT("suid_dumpable"),        {.name = NULL},
 };
-static const struct own_entry random_entries[] = {
-    {.name = "boot_id", .mode = OWN_TEXT, .text = boot_id_text},
+static const struct pseudo_entry random_entries[] = {
+    {.name = "boot_id", .mode = PSEUDO_TEXT, .text = boot_id_text},
     CONSTANT("entropy_avail"),
     CONSTANT("poolsize"),
-    {.name = "uuid", .mode = OWN_TEXT, .text = uuid_text},
+    {.name = "uuid", .mode = PSEUDO_TEXT, .text = uuid_text},
     {.name = NULL},
 };
-static const struct own_entry kernel_entries[] = {
+static const struct pseudo_entry kernel_entries[] = {
     CONSTANT("arch"),
     CONSTANT("cap_last_cap"),
     CONSTANT("core_pattern"),
     CONSTANT("core_uses_pid"),
     CONSTANT("dmesg_restrict"),
     CONSTANT("domainname"),
-    {.name = "hostname", .mode = OWN_TEXT, .text = hostname_text},
+    {.name = "hostname", .mode = PSEUDO_TEXT, .text = hostname_text},
     CONSTANT("kptr_restrict"),
     CONSTANT("msgmax"),
     CONSTANT("msgmnb"),
@@ -181,7 +181,7 @@ static const struct own_entry kernel_entries[] = {
     CONSTANT("perf_event_paranoid"),
     CONSTANT("pid_max"),
     CONSTANT("printk"),
-    OWN_FOLDER("random", random_entries),
+    PSEUDO_SUBTREE("random", random_entries),
     CONSTANT("randomize_va_space"),
     CONSTANT("sched_rr_timeslice_ms"),
     CONSTANT("sem"),
@@ -195,7 +195,7 @@ static const struct own_entry kernel_entries[] = {
     CONSTANT("version"),
     {.name = NULL},
 };
-static const struct own_entry vm_entries[] = {
+static const struct pseudo_entry vm_entries[] = {
     CONSTANT("dirty_background_ratio"),   CONSTANT("dirty_ratio"),
     CONSTANT("legacy_va_layout"),         CONSTANT("max_map_count"),
     CONSTANT("min_free_kbytes"),          CONSTANT("mmap_min_addr"),
@@ -205,15 +205,15 @@ static const struct own_entry vm_entries[] = {
     CONSTANT("unprivileged_userfaultfd"), CONSTANT("vfs_cache_pressure"),
     {.name = NULL},
 };
-static const struct own_entry net_core_entries[] = {
+static const struct pseudo_entry net_core_entries[] = {
     CONSTANT("rmem_default"), CONSTANT("rmem_max"), CONSTANT("somaxconn"),
     CONSTANT("wmem_default"), CONSTANT("wmem_max"), {.name = NULL},
 };
-static const struct own_entry net_unix_entries[] = {CONSTANT("max_dgram_qlen"), {.name = NULL}};
-static const struct own_entry net_entries[] = {
-    OWN_FOLDER("core", net_core_entries), OWN_FOLDER("unix", net_unix_entries), {.name = NULL},
+static const struct pseudo_entry net_unix_entries[] = {CONSTANT("max_dgram_qlen"), {.name = NULL}};
+static const struct pseudo_entry net_entries[] = {
+    PSEUDO_SUBTREE("core", net_core_entries), PSEUDO_SUBTREE("unix", net_unix_entries), {.name = NULL},
 };
-const struct own_entry procsys_entries[] = {
-    OWN_FOLDER("fs", fs_entries), OWN_FOLDER("kernel", kernel_entries), OWN_FOLDER("net", net_entries),
-    OWN_FOLDER("vm", vm_entries), {.name = NULL},
+const struct pseudo_entry procsys_entries[] = {
+    PSEUDO_SUBTREE("fs", fs_entries), PSEUDO_SUBTREE("kernel", kernel_entries), PSEUDO_SUBTREE("net", net_entries),
+    PSEUDO_SUBTREE("vm", vm_entries), {.name = NULL},
 };

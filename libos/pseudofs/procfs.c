@@ -77,7 +77,7 @@ static void processor_text(struct text *text, uint64_t n, const struct cpuid *ve
     text_add(text, "flags\t\t:");
 }
 
-static void cpuinfo_text(struct text *text, const struct own_node *node)
+static void cpuinfo_text(struct text *text, const struct pseudo_node *node)
 {
     (void)node;
     struct cpuid vendor = cpuid(0), version = cpuid(1), extended = cpuid(0x80000000);
@@ -106,7 +106,7 @@ static void cpuinfo_text(struct text *text, const struct own_node *node)
 
 /* ---- Counters ---------------------------------------------------------------------------------------------------- */
 
-static void meminfo_text(struct text *text, const struct own_node *node)
+static void meminfo_text(struct text *text, const struct pseudo_node *node)
 {
     struct mm_facts mm;
     uint64_t total = boot->memory_limit == UINT64_MAX ? DEFAULT_MEMORY : boot->memory_limit;
@@ -131,7 +131,7 @@ static void meminfo_text(struct text *text, const struct own_node *node)
                    "Hugepagesize:       2048 kB\nHugetlb:               0 kB\n");
 }
 
-static void stat_text(struct text *text, const struct own_node *node)
+static void stat_text(struct text *text, const struct pseudo_node *node)
 {
     uint64_t up = time_now(PAL_CLOCK_BOOT), cpus = boot->cpu_count;
     (void)node;
@@ -142,34 +142,34 @@ static void stat_text(struct text *text, const struct own_node *node)
              (time_now(PAL_CLOCK_REALTIME) - up) / SECOND_NS, (int)process_count());
 }
 
-static void uptime_text(struct text *text, const struct own_node *node)
+static void uptime_text(struct text *text, const struct pseudo_node *node)
 {
     uint64_t up = time_now(PAL_CLOCK_BOOT) / TICK_NS, idle = up * boot->cpu_count;
     (void)node;
     text_add(text, "%lu.%02lu %lu.%02lu\n", up / 100, up % 100, idle / 100, idle % 100);
 }
 
-static void loadavg_text(struct text *text, const struct own_node *node)
+static void loadavg_text(struct text *text, const struct pseudo_node *node)
 {
     int count = (int)process_count();
     (void)node;
     text_add(text, "0.00 0.00 0.00 1/%d %d\n", count, current_process()->pid);
 }
 
-static void version_text(struct text *text, const struct own_node *node)
+static void version_text(struct text *text, const struct pseudo_node *node)
 {
     (void)node;
     text_add(text, "Linux version %s (pal-run) %s\n", KERNEL_RELEASE, KERNEL_VERSION);
 }
 
-static void filesystems_text(struct text *text, const struct own_node *node)
+static void filesystems_text(struct text *text, const struct pseudo_node *node)
 {
     (void)node;
     text_add(text, "nodev\tsysfs\nnodev\ttmpfs\nnodev\tproc\nnodev\tdevtmpfs\n\text4\n");
 }
 
 /* Of memory, in pages, and of what has been moved: nothing by the sandbox. */
-static void vmstat_text(struct text *text, const struct own_node *node)
+static void vmstat_text(struct text *text, const struct pseudo_node *node)
 {
     static const char names[][16] = {"pgpgin", "pgpgout", "pswpin", "pswpout", "pgfault", "pgmajfault", "oom_kill"};
     struct mm_facts mm;
@@ -182,7 +182,7 @@ static void vmstat_text(struct text *text, const struct own_node *node)
 }
 
 /* There are none of these: only what stands above them. */
-static void heading_text(struct text *text, const struct own_node *node)
+static void heading_text(struct text *text, const struct pseudo_node *node)
 {
     static const struct { char name[12], line[64]; } rows[] = {
         {"cgroups", "#subsys_name\thierarchy\tnum_cgroups\tenabled\n"},
@@ -197,48 +197,48 @@ static void heading_text(struct text *text, const struct own_node *node)
 
 /* ---- Links and tables -------------------------------------------------------------------------------------------- */
 
-static int64_t mounts_link(const struct own_node *node, struct pal_path_buffer *out)
+static int64_t mounts_link(const struct pseudo_node *node, struct pal_path_buffer *out)
 {
     (void)node;
     return link_text(out, "self/mounts");
 }
 
-static int64_t self_link(const struct own_node *node, struct pal_path_buffer *out)
+static int64_t self_link(const struct pseudo_node *node, struct pal_path_buffer *out)
 {
     (void)node;
     return link_text(out, "%d", current_process()->pid);
 }
 
-static int64_t thread_self_link(const struct own_node *node, struct pal_path_buffer *out)
+static int64_t thread_self_link(const struct pseudo_node *node, struct pal_path_buffer *out)
 {
     (void)node;
     return link_text(out, "%d/task/%d", current_process()->pid, current()->tid);
 }
 
 
-static int64_t net_link(const struct own_node *node, struct pal_path_buffer *out)
+static int64_t net_link(const struct pseudo_node *node, struct pal_path_buffer *out)
 {
     (void)node;
     return link_text(out, "self/net");
 }
 
-const struct own_entry procfs_entries[] = {
-    {.name = "cgroups", .mode = OWN_TEXT, .text = heading_text},
-    {.name = "cmdline", .mode = OWN_TEXT, .text = heading_text},
-    {.name = "cpuinfo", .mode = OWN_TEXT, .text = cpuinfo_text},
-    {.name = "filesystems", .mode = OWN_TEXT, .text = filesystems_text},
-    {.name = "loadavg", .mode = OWN_TEXT, .text = loadavg_text},
-    {.name = "meminfo", .mode = OWN_TEXT, .text = meminfo_text},
-    {.name = "mounts", .mode = OWN_LINK, .link = mounts_link},
-    {.name = "net", .mode = OWN_LINK, .link = net_link},
-    {.name = "partitions", .mode = OWN_TEXT, .text = heading_text},
-    {.name = "self", .mode = OWN_LINK, .link = self_link},
-    {.name = "stat", .mode = OWN_TEXT, .text = stat_text},
-    {.name = "swaps", .mode = OWN_TEXT, .text = heading_text},
-    OWN_FOLDER("sys", procsys_entries),
-    {.name = "thread-self", .mode = OWN_LINK, .link = thread_self_link},
-    {.name = "uptime", .mode = OWN_TEXT, .text = uptime_text},
-    {.name = "version", .mode = OWN_TEXT, .text = version_text},
-    {.name = "vmstat", .mode = OWN_TEXT, .text = vmstat_text},
+const struct pseudo_entry procfs_entries[] = {
+    {.name = "cgroups", .mode = PSEUDO_TEXT, .text = heading_text},
+    {.name = "cmdline", .mode = PSEUDO_TEXT, .text = heading_text},
+    {.name = "cpuinfo", .mode = PSEUDO_TEXT, .text = cpuinfo_text},
+    {.name = "filesystems", .mode = PSEUDO_TEXT, .text = filesystems_text},
+    {.name = "loadavg", .mode = PSEUDO_TEXT, .text = loadavg_text},
+    {.name = "meminfo", .mode = PSEUDO_TEXT, .text = meminfo_text},
+    {.name = "mounts", .mode = PSEUDO_LINK, .link = mounts_link},
+    {.name = "net", .mode = PSEUDO_LINK, .link = net_link},
+    {.name = "partitions", .mode = PSEUDO_TEXT, .text = heading_text},
+    {.name = "self", .mode = PSEUDO_LINK, .link = self_link},
+    {.name = "stat", .mode = PSEUDO_TEXT, .text = stat_text},
+    {.name = "swaps", .mode = PSEUDO_TEXT, .text = heading_text},
+    PSEUDO_SUBTREE("sys", procsys_entries),
+    {.name = "thread-self", .mode = PSEUDO_LINK, .link = thread_self_link},
+    {.name = "uptime", .mode = PSEUDO_TEXT, .text = uptime_text},
+    {.name = "version", .mode = PSEUDO_TEXT, .text = version_text},
+    {.name = "vmstat", .mode = PSEUDO_TEXT, .text = vmstat_text},
     {.name = NULL},
 };

@@ -16,9 +16,9 @@ extern const struct filesystem synthetic; /* synthetic.c */
 
 /* ---- The tree ---------------------------------------------------------------------------------------------------- */
 
-struct own_entry;
-struct own_node {
-    const struct own_entry *entry;
+struct pseudo_entry;
+struct pseudo_node {
+    const struct pseudo_entry *entry;
     int pid, tid, number; /* of the numbered directories passed; number: the last one's */
 };
 
@@ -33,47 +33,47 @@ void text_add(struct text *text, const char *pattern, ...) __attribute__((format
 void text_bytes(struct text *text, const void *bytes, size_t size);
 
 /* An entry is one kind of thing: which of the members are set tells. */
-struct own_entry {
+struct pseudo_entry {
     const char *name;
     uint32_t mode;                    /* S_IF* and permissions */
     uint32_t device;                  /* st_rdev of a character device */
-    const struct own_entry *children; /* a directory's, up to a NULL name */
+    const struct pseudo_entry *children; /* a directory's, up to a NULL name */
     /* A directory of numbers (behind a prefix, if there is one): does n exist (then node becomes it), and which one
      * comes after `after` (-1: none). */
     const char *prefix;
-    bool (*number)(struct own_node *node, int n);
-    int (*number_after)(const struct own_node *node, int after);
+    bool (*number)(struct pseudo_node *node, int n);
+    int (*number_after)(const struct pseudo_node *node, int after);
     /* A text file: its contents, and what writing to it does (bytes end with a NUL; 0 or -errno). */
-    void (*text)(struct text *text, const struct own_node *node);
-    int64_t (*store)(const struct own_node *node, const char *bytes, size_t size);
+    void (*text)(struct text *text, const struct pseudo_node *node);
+    int64_t (*store)(const struct pseudo_node *node, const char *bytes, size_t size);
     /* A symlink, or a directory that really lies elsewhere (S_IFDIR). */
-    int64_t (*link)(const struct own_node *node, struct pal_path_buffer *out);
+    int64_t (*link)(const struct pseudo_node *node, struct pal_path_buffer *out);
     /* An open description that this name stands for (a reference, or NULL): following a link ends there. */
-    struct file *(*target)(const struct own_node *node);
+    struct file *(*target)(const struct pseudo_node *node);
     const struct file_ops *ops;       /* a device */
     /* A device that is opened in its own way, or whose attributes are not the place's. */
-    int64_t (*open)(const struct own_node *node, uint32_t flags, struct file **out);
-    int64_t (*attributes)(const struct own_node *node, struct pal_attributes *out);
+    int64_t (*open)(const struct pseudo_node *node, uint32_t flags, struct file **out);
+    int64_t (*attributes)(const struct pseudo_node *node, struct pal_attributes *out);
 };
-#define OWN_DIRECTORY (S_IFDIR | 0555u)
-#define OWN_TEXT (S_IFREG | 0444u)
-#define OWN_LINK (S_IFLNK | 0777u)
-#define OWN_FOLDER(entry_name, entries) {.name = entry_name, .mode = OWN_DIRECTORY, .children = entries}
+#define PSEUDO_DIRECTORY (S_IFDIR | 0555u)
+#define PSEUDO_TEXT (S_IFREG | 0444u)
+#define PSEUDO_LINK (S_IFLNK | 0777u)
+#define PSEUDO_SUBTREE(entry_name, entries) {.name = entry_name, .mode = PSEUDO_DIRECTORY, .children = entries}
 
-extern const struct own_entry devfs_entries[], procfs_entries[], procsys_entries[], sysfs_entries[];
-extern const struct own_entry procnet_entries[], etc_entries[]; /* proc_net.c */
+extern const struct pseudo_entry devfs_entries[], procfs_entries[], procsys_entries[], sysfs_entries[];
+extern const struct pseudo_entry procnet_entries[], etc_entries[]; /* proc_net.c */
 
 /* dev_pts.c: /dev/ptmx, /dev/pts/N, /dev/tty. */
-bool pts_number(struct own_node *node, int n);
-int pts_after(const struct own_node *node, int after);
-int64_t ptmx_open(const struct own_node *node, uint32_t flags, struct file **out);
-int64_t tty_open(const struct own_node *node, uint32_t flags, struct file **out);
+bool pts_number(struct pseudo_node *node, int n);
+int pts_after(const struct pseudo_node *node, int after);
+int64_t ptmx_open(const struct pseudo_node *node, uint32_t flags, struct file **out);
+int64_t tty_open(const struct pseudo_node *node, uint32_t flags, struct file **out);
 
 /* proc_pid.c: /proc/N. */
-bool procself_number(struct own_node *node, int n);
-int procself_after(const struct own_node *node, int after);
-bool proc_is_self(const struct own_node *node);
-void proc_name_of(const struct own_node *node, char out[16]);
+bool procself_number(struct pseudo_node *node, int n);
+int procself_after(const struct pseudo_node *node, int after);
+bool proc_is_self(const struct pseudo_node *node);
+void proc_name_of(const struct pseudo_node *node, char out[16]);
 
 /* proc_maps.c: a process's memory. */
 struct memory_facts {
@@ -81,38 +81,38 @@ struct memory_facts {
 };
 struct memory_facts proc_memory_facts(void);
 void proc_status_memory(struct text *text);
-void proc_maps_text(struct text *text, const struct own_node *node);
-void proc_smaps_text(struct text *text, const struct own_node *node);
-void proc_smaps_rollup_text(struct text *text, const struct own_node *node);
-void proc_statm_text(struct text *text, const struct own_node *node);
-void proc_cmdline_text(struct text *text, const struct own_node *node);
-void proc_environ_text(struct text *text, const struct own_node *node);
-void proc_auxv_text(struct text *text, const struct own_node *node);
+void proc_maps_text(struct text *text, const struct pseudo_node *node);
+void proc_smaps_text(struct text *text, const struct pseudo_node *node);
+void proc_smaps_rollup_text(struct text *text, const struct pseudo_node *node);
+void proc_statm_text(struct text *text, const struct pseudo_node *node);
+void proc_cmdline_text(struct text *text, const struct pseudo_node *node);
+void proc_environ_text(struct text *text, const struct pseudo_node *node);
+void proc_auxv_text(struct text *text, const struct pseudo_node *node);
 
 /* proc_fd.c: a process's descriptors, links and mounts. */
-bool proc_fd_number(struct own_node *node, int n);
-bool proc_fdinfo_number(struct own_node *node, int n);
-int proc_fd_after(const struct own_node *node, int after);
-int64_t proc_exe_link(const struct own_node *node, struct pal_path_buffer *out);
-int64_t proc_cwd_link(const struct own_node *node, struct pal_path_buffer *out);
-int64_t proc_root_link(const struct own_node *node, struct pal_path_buffer *out);
-void proc_mounts_text(struct text *text, const struct own_node *node);
+bool proc_fd_number(struct pseudo_node *node, int n);
+bool proc_fdinfo_number(struct pseudo_node *node, int n);
+int proc_fd_after(const struct pseudo_node *node, int after);
+int64_t proc_exe_link(const struct pseudo_node *node, struct pal_path_buffer *out);
+int64_t proc_cwd_link(const struct pseudo_node *node, struct pal_path_buffer *out);
+int64_t proc_root_link(const struct pseudo_node *node, struct pal_path_buffer *out);
+void proc_mounts_text(struct text *text, const struct pseudo_node *node);
 
 /* A place in the tree, with its name in full ("/proc/12/fd"). */
-#define OWN_DEPTH 8
-struct own_place {
-    struct own_node node[OWN_DEPTH];
+#define PSEUDO_DEPTH 8
+struct pseudo_place {
+    struct pseudo_node node[PSEUDO_DEPTH];
     uint32_t depth; /* node[depth] is the place */
-    uint32_t size[OWN_DEPTH];
+    uint32_t size[PSEUDO_DEPTH];
     char path[128];
 };
-int64_t own_place_attributes(const struct own_place *place, struct pal_attributes *out);
+int64_t pseudo_place_attributes(const struct pseudo_place *place, struct pal_attributes *out);
 /* For the ops of what own_open makes: file->data is its place. */
-int64_t own_file_attributes(struct file *file, struct pal_attributes *out);
-int64_t own_file_seek(struct file *file, int64_t offset, int whence);
-void own_file_destroy(struct file *file);
+int64_t pseudo_file_attributes(struct file *file, struct pal_attributes *out);
+int64_t pseudo_file_seek(struct file *file, int64_t offset, int whence);
+void pseudo_file_destroy(struct file *file);
 /* seqfile.c: opens the text file at place. */
-int64_t text_open(const struct own_place *place, uint32_t flags, struct file **out);
+int64_t text_open(const struct pseudo_place *place, uint32_t flags, struct file **out);
 
 int64_t link_text(struct pal_path_buffer *out, const char *pattern, ...) __attribute__((format(printf, 2, 3)));
 #endif

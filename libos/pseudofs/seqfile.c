@@ -9,7 +9,7 @@
 #define MOST_STORED 4096u
 
 struct text_file {
-    struct own_place place;
+    struct pseudo_place place;
     struct text *text; /* what the last read at offset 0 made; guarded by file->lock */
 };
 
@@ -69,13 +69,13 @@ static void text_put(struct text *text)
     }
 }
 
-static struct text *text_make(const struct own_place *place)
+static struct text *text_make(const struct pseudo_place *place)
 {
     struct text *text = alloc_zero(sizeof *text);
     if (!text)
         return NULL;
     text->references = 1;
-    const struct own_node *node = &place->node[place->depth];
+    const struct pseudo_node *node = &place->node[place->depth];
     node->entry->text(text, node);
     if (text->failed) {
         text_put(text);
@@ -134,7 +134,7 @@ static int64_t text_read(struct file *file, const struct pal_vector *vector, uin
 static int64_t text_write(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset)
 {
     struct text_file *data = file->data;
-    const struct own_node *node = &data->place.node[data->place.depth];
+    const struct pseudo_node *node = &data->place.node[data->place.depth];
     uint64_t size = count ? MIN(vector[0].size, MOST_STORED) : 0;
     char *bytes = alloc(size + 1);
     if (!bytes)
@@ -154,7 +154,7 @@ static int64_t text_write(struct file *file, const struct pal_vector *vector, ui
 static int64_t text_attributes(struct file *file, struct pal_attributes *out)
 {
     struct text_file *data = file->data;
-    return own_place_attributes(&data->place, out);
+    return pseudo_place_attributes(&data->place, out);
 }
 
 static void text_destroy(struct file *file)
@@ -169,12 +169,12 @@ static const struct file_ops text_ops = {
     .kind = "file",
     .read = text_read,
     .write = text_write,
-    .seek = own_file_seek,
+    .seek = pseudo_file_seek,
     .attributes = text_attributes,
     .destroy = text_destroy,
 };
 
-int64_t text_open(const struct own_place *place, uint32_t flags, struct file **out)
+int64_t text_open(const struct pseudo_place *place, uint32_t flags, struct file **out)
 {
     struct file *file = file_new(&text_ops, PAL_NO_HANDLE, flags);
     if (!file)

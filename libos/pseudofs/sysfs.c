@@ -6,7 +6,7 @@
 #include "libos/pseudofs/pseudofs.h"
 #include "libos/task/task.h"
 
-static void cpus_text(struct text *text, const struct own_node *node)
+static void cpus_text(struct text *text, const struct pseudo_node *node)
 {
     (void)node;
     if (boot->cpu_count > 1)
@@ -27,55 +27,55 @@ static void mask_text(struct text *text, uint64_t from, uint64_t to)
     }
 }
 
-static void cpu_all_text(struct text *text, const struct own_node *node)
+static void cpu_all_text(struct text *text, const struct pseudo_node *node)
 {
     (void)node;
     mask_text(text, 0, boot->cpu_count);
 }
 
-static void cpu_own_text(struct text *text, const struct own_node *node)
+static void cpu_own_text(struct text *text, const struct pseudo_node *node)
 {
     mask_text(text, (uint64_t)node->number, (uint64_t)node->number + 1);
 }
 
-static void cpu_number_text(struct text *text, const struct own_node *node)
+static void cpu_number_text(struct text *text, const struct pseudo_node *node)
 {
     text_add(text, "%d\n", node->number);
 }
 
-static void zero_text(struct text *text, const struct own_node *node)
+static void zero_text(struct text *text, const struct pseudo_node *node)
 {
     (void)node;
     text_add(text, "0\n");
 }
 
-static void one_text(struct text *text, const struct own_node *node)
+static void one_text(struct text *text, const struct pseudo_node *node)
 {
     (void)node;
     text_add(text, "1\n");
 }
 
-static void none_text(struct text *text, const struct own_node *node)
+static void none_text(struct text *text, const struct pseudo_node *node)
 {
     (void)node;
     text_add(text, "\n");
 }
 
-static void most_text(struct text *text, const struct own_node *node)
+static void most_text(struct text *text, const struct pseudo_node *node)
 {
     (void)node;
     text_add(text, "8191\n"); /* CONFIG_NR_CPUS - 1 */
 }
 
-static void huge_text(struct text *text, const struct own_node *node)
+static void huge_text(struct text *text, const struct pseudo_node *node)
 {
     bool size = !strcmp(node->entry->name, "hpage_pmd_size");
     text_add(text, size ? "2097152\n" : "always [madvise] never\n");
 }
 
-#define TEXT(entry_name, function) {.name = entry_name, .mode = OWN_TEXT, .text = function}
+#define TEXT(entry_name, function) {.name = entry_name, .mode = PSEUDO_TEXT, .text = function}
 
-static const struct own_entry topology_entries[] = {
+static const struct pseudo_entry topology_entries[] = {
     TEXT("core_cpus", cpu_own_text),
     TEXT("core_cpus_list", cpu_number_text),
     TEXT("core_id", cpu_number_text),
@@ -91,44 +91,44 @@ static const struct own_entry topology_entries[] = {
     TEXT("thread_siblings_list", cpu_number_text),
     {.name = NULL},
 };
-static const struct own_entry one_cpu_entries[] = {
-    TEXT("online", one_text), OWN_FOLDER("topology", topology_entries), {.name = NULL},
+static const struct pseudo_entry one_cpu_entries[] = {
+    TEXT("online", one_text), PSEUDO_SUBTREE("topology", topology_entries), {.name = NULL},
 };
-static const struct own_entry one_cpu = {.mode = OWN_DIRECTORY, .children = one_cpu_entries};
+static const struct pseudo_entry one_cpu = {.mode = PSEUDO_DIRECTORY, .children = one_cpu_entries};
 
-static bool cpu_number(struct own_node *node, int n)
+static bool cpu_number(struct pseudo_node *node, int n)
 {
     node->entry = &one_cpu;
     node->number = n;
     return (uint64_t)n < boot->cpu_count;
 }
 
-static int cpu_after(const struct own_node *node, int after)
+static int cpu_after(const struct pseudo_node *node, int after)
 {
     (void)node;
     return (uint64_t)((int64_t)after + 1) < boot->cpu_count ? after + 1 : -1;
 }
 
-static const struct own_entry cpu_entries[] = {
+static const struct pseudo_entry cpu_entries[] = {
     TEXT("isolated", none_text), TEXT("kernel_max", most_text), TEXT("offline", none_text),
     TEXT("online", cpus_text),   TEXT("possible", cpus_text),   TEXT("present", cpus_text),
     {.name = NULL},
 };
-static const struct own_entry system_entries[] = {
+static const struct pseudo_entry system_entries[] = {
     {.name = "cpu",
-     .mode = OWN_DIRECTORY,
+     .mode = PSEUDO_DIRECTORY,
      .children = cpu_entries,
      .prefix = "cpu",
      .number = cpu_number,
      .number_after = cpu_after},
     {.name = NULL},
 };
-static const struct own_entry devices_entries[] = {OWN_FOLDER("system", system_entries), {.name = NULL}};
-static const struct own_entry huge_entries[] = {
+static const struct pseudo_entry devices_entries[] = {PSEUDO_SUBTREE("system", system_entries), {.name = NULL}};
+static const struct pseudo_entry huge_entries[] = {
     TEXT("enabled", huge_text), TEXT("hpage_pmd_size", huge_text), {.name = NULL},
 };
-static const struct own_entry mm_entries[] = {OWN_FOLDER("transparent_hugepage", huge_entries), {.name = NULL}};
-static const struct own_entry kernel_entries[] = {OWN_FOLDER("mm", mm_entries), {.name = NULL}};
-const struct own_entry sysfs_entries[] = {
-    OWN_FOLDER("devices", devices_entries), OWN_FOLDER("kernel", kernel_entries), {.name = NULL},
+static const struct pseudo_entry mm_entries[] = {PSEUDO_SUBTREE("transparent_hugepage", huge_entries), {.name = NULL}};
+static const struct pseudo_entry kernel_entries[] = {PSEUDO_SUBTREE("mm", mm_entries), {.name = NULL}};
+const struct pseudo_entry sysfs_entries[] = {
+    PSEUDO_SUBTREE("devices", devices_entries), PSEUDO_SUBTREE("kernel", kernel_entries), {.name = NULL},
 };

@@ -10,18 +10,18 @@
 #include "libos/task/task.h"
 #include "pal/hash.h"
 
-static const struct own_entry root_entries[] = {
+static const struct pseudo_entry root_entries[] = {
     {.name = "proc",
-     .mode = OWN_DIRECTORY,
+     .mode = PSEUDO_DIRECTORY,
      .children = procfs_entries,
      .number = procself_number,
      .number_after = procself_after},
-    {.name = "sys", .mode = OWN_DIRECTORY, .children = sysfs_entries},
+    {.name = "sys", .mode = PSEUDO_DIRECTORY, .children = sysfs_entries},
     {.name = "dev", .mode = S_IFDIR | 0755, .children = devfs_entries},
     {.name = "etc", .mode = S_IFDIR | 0755, .children = etc_entries},
     {.name = NULL},
 };
-static const struct own_entry root = {.name = "", .mode = OWN_DIRECTORY, .children = root_entries};
+static const struct pseudo_entry root = {.name = "", .mode = PSEUDO_DIRECTORY, .children = root_entries};
 
 int64_t link_text(struct pal_path_buffer *out, const char *pattern, ...)
 {
@@ -51,11 +51,11 @@ static int parse_number(const char *name, size_t size)
     return n;
 }
 
-static bool find_child(const struct own_node *from, const char *name, size_t size, struct own_node *out)
+static bool find_child(const struct pseudo_node *from, const char *name, size_t size, struct pseudo_node *out)
 {
-    const struct own_entry *entry = from->entry;
+    const struct pseudo_entry *entry = from->entry;
     *out = *from;
-    for (const struct own_entry *child = entry->children; child && child->name; child++) {
+    for (const struct pseudo_entry *child = entry->children; child && child->name; child++) {
         if (strlen(child->name) == size && !memcmp(child->name, name, size)) {
             out->entry = child;
             return true;
@@ -68,16 +68,16 @@ static bool find_child(const struct own_node *from, const char *name, size_t siz
     return n >= 0 && entry->number(out, n);
 }
 
-static int64_t descend(struct own_place *place, const char *name, size_t size)
+static int64_t descend(struct pseudo_place *place, const char *name, size_t size)
 {
-    struct own_node child;
-    const struct own_node *here = &place->node[place->depth];
+    struct pseudo_node child;
+    const struct pseudo_node *here = &place->node[place->depth];
     if ((here->entry->mode & S_IFMT) != S_IFDIR)
         return -ENOTDIR;
     if (!find_child(here, name, size, &child))
         return -ENOENT;
     uint32_t used = place->size[place->depth];
-    if (place->depth + 1 >= OWN_DEPTH || used + size + 2 > sizeof place->path)
+    if (place->depth + 1 >= PSEUDO_DEPTH || used + size + 2 > sizeof place->path)
         return -ENOENT;
     place->path[used] = '/';
     memcpy(place->path + used + 1, name, size);
@@ -87,14 +87,14 @@ static int64_t descend(struct own_place *place, const char *name, size_t size)
     return 0;
 }
 
-static void ascend(struct own_place *place)
+static void ascend(struct pseudo_place *place)
 {
     if (place->depth)
         place->path[place->size[--place->depth]] = 0;
 }
 
 /* Puts `link`, taken as at the place's directory, before `rest` into follow.  `rest` may lie in follow already. */
-static int64_t compose(const struct own_place *place, const struct pal_path_buffer *link, const char *rest,
+static int64_t compose(const struct pseudo_place *place, const struct pal_path_buffer *link, const char *rest,
                        struct pal_path_buffer *follow)
 {
     size_t base = link->size && link->bytes[0] == '/' ? 0 : place->size[place->depth - 1] + 1u;
@@ -126,9 +126,9 @@ static int64_t leave(const char *rest, struct pal_path_buffer *follow)
 }
 
 /* A link was reached, with `rest` to go.  1: the place itself is what was looked for; else as walk. */
-static int64_t take_link(const struct own_place *place, const char *rest, bool nofollow, struct pal_path_buffer *follow)
+static int64_t take_link(const struct pseudo_place *place, const char *rest, bool nofollow, struct pal_path_buffer *follow)
 {
-    const struct own_node *node = &place->node[place->depth];
+    const struct pseudo_node *node = &place->node[place->depth];
     bool really_elsewhere = (node->entry->mode & S_IFMT) == S_IFDIR;
     if (!*rest && ((nofollow && !really_elsewhere) || node->entry->target))
         return 1;
@@ -143,7 +143,7 @@ static int64_t take_link(const struct own_place *place, const char *rest, bool n
 }
 
 /* 0: *place is it.  -EREMOTE: go on with *follow, here or elsewhere. */
-static int64_t walk(const char *path, bool nofollow, struct own_place *place, struct pal_path_buffer *follow)
+static int64_t walk(const char *path, bool nofollow, struct pseudo_place *place, struct pal_path_buffer *follow)
 {
     memset(place, 0, sizeof *place);
     place->node[0].entry = &root;
@@ -184,13 +184,13 @@ static uint64_t inode_of(const char *path)
     return (hash ^ hash >> 32) & 0xffffffffu;
 }
 
-int64_t own_place_attributes(const struct own_place *place, struct pal_attributes *out)
+int64_t pseudo_place_attributes(const struct pseudo_place *place, struct pal_attributes *out)
 {
     static const uint8_t types[16] = {
         [S_IFDIR >> 12] = PAL_TYPE_DIRECTORY, [S_IFREG >> 12] = PAL_TYPE_FILE,
         [S_IFLNK >> 12] = PAL_TYPE_SYMLINK,   [S_IFCHR >> 12] = PAL_TYPE_CHARACTER,
     };
-    const struct own_node *node = &place->node[place->depth];
+    const struct pseudo_node *node = &place->node[place->depth];
     const struct process *process = current_process();
     if (node->entry->attributes)
         return node->entry->attributes(node, out);
@@ -213,7 +213,7 @@ int64_t own_place_attributes(const struct own_place *place, struct pal_attribute
 }
 
 /* What the name stands for, if it is another open description: a reference, or NULL with *result 0 or -ENOENT. */
-static struct file *target_of(const struct own_node *node, bool nofollow, int64_t *result)
+static struct file *target_of(const struct pseudo_node *node, bool nofollow, int64_t *result)
 {
     bool is_link = (node->entry->mode & S_IFMT) == S_IFLNK;
     *result = 0;
@@ -227,13 +227,13 @@ static struct file *target_of(const struct own_node *node, bool nofollow, int64_
 
 static int64_t tree_attributes(struct name *name, struct pal_attributes *out, struct pal_path_buffer *follow)
 {
-    struct own_place place;
+    struct pseudo_place place;
     int64_t result = walk(name->path.bytes, name->nofollow, &place, follow);
     if (result)
         return result;
     struct file *file = target_of(&place.node[place.depth], name->nofollow, &result);
     if (!file)
-        return result ? result : own_place_attributes(&place, out);
+        return result ? result : pseudo_place_attributes(&place, out);
     result = file_attributes(file, out);
     file_put(file);
     return result;
@@ -241,11 +241,11 @@ static int64_t tree_attributes(struct name *name, struct pal_attributes *out, st
 
 static int64_t tree_readlink(struct name *name, struct pal_path_buffer *out)
 {
-    struct own_place place;
+    struct pseudo_place place;
     int64_t result = walk(name->path.bytes, true, &place, out);
     if (result)
         return result;
-    const struct own_node *node = &place.node[place.depth];
+    const struct pseudo_node *node = &place.node[place.depth];
     if ((node->entry->mode & S_IFMT) != S_IFLNK)
         return -EINVAL;
     result = node->entry->link(node, out);
@@ -254,7 +254,7 @@ static int64_t tree_readlink(struct name *name, struct pal_path_buffer *out)
 
 static int64_t tree_canonical(struct name *name, struct pal_path_buffer *out)
 {
-    struct own_place place;
+    struct pseudo_place place;
     int64_t result = walk(name->path.bytes, false, &place, out);
     if (result)
         return result;
@@ -268,7 +268,7 @@ static int64_t tree_canonical(struct name *name, struct pal_path_buffer *out)
 /* Why nothing can be changed here; or where a link leads on (/dev/shm). */
 static int64_t tree_settle(uint32_t op, struct name *name, struct pal_path_buffer *follow)
 {
-    struct own_place place;
+    struct pseudo_place place;
     int64_t result = walk(name->path.bytes, true, &place, follow);
     if (result == -EREMOTE)
         return result;
@@ -291,7 +291,7 @@ static int64_t tree_change(uint32_t op, struct name *name, const struct pal_name
 static int64_t tree_set(struct name *name, const struct pal_attributes *values, uint32_t mask,
                         struct pal_path_buffer *follow)
 {
-    struct own_place place;
+    struct pseudo_place place;
     int64_t result = walk(name->path.bytes, name->nofollow, &place, follow);
     if (result)
         return result;
@@ -320,9 +320,9 @@ struct entry64 { /* linux_dirent64 */
 #define FIRST_NUMBER 0x10000ll
 
 /* Fills in the entry at or after *position and moves that past it.  False at the end. */
-static bool next_entry(const struct own_place *place, int64_t *position, struct entry64 *out)
+static bool next_entry(const struct pseudo_place *place, int64_t *position, struct entry64 *out)
 {
-    const struct own_node *node = &place->node[place->depth];
+    const struct pseudo_node *node = &place->node[place->depth];
     uint32_t mode = S_IFDIR;
     int64_t child = *position - 2;
     int64_t count = 0;
@@ -340,7 +340,7 @@ static bool next_entry(const struct own_place *place, int64_t *position, struct 
         int n = node->entry->number_after ? node->entry->number_after(node, (int)after) : -1;
         if (n < 0)
             return false;
-        struct own_node numbered = *node;
+        struct pseudo_node numbered = *node;
         if (node->entry->number(&numbered, n))
             mode = numbered.entry->mode;
         format(out->name, sizeof out->name, "%s%d", node->entry->prefix ? node->entry->prefix : "", n);
@@ -375,7 +375,7 @@ static int64_t directory_list(struct file *file, guest_t buffer, uint64_t size)
     return (int64_t)used;
 }
 
-int64_t own_file_seek(struct file *file, int64_t offset, int whence)
+int64_t pseudo_file_seek(struct file *file, int64_t offset, int whence)
 {
     if (whence == 1)
         offset += atomic_get(&file->offset);
@@ -385,27 +385,27 @@ int64_t own_file_seek(struct file *file, int64_t offset, int whence)
     return offset;
 }
 
-int64_t own_file_attributes(struct file *file, struct pal_attributes *out)
+int64_t pseudo_file_attributes(struct file *file, struct pal_attributes *out)
 {
-    return own_place_attributes(file->data, out);
+    return pseudo_place_attributes(file->data, out);
 }
 
-void own_file_destroy(struct file *file)
+void pseudo_file_destroy(struct file *file)
 {
     release(file->data);
 }
 
 static const struct file_ops directory_ops = {
     .kind = "directory",
-    .seek = own_file_seek,
+    .seek = pseudo_file_seek,
     .list = directory_list,
-    .attributes = own_file_attributes,
-    .destroy = own_file_destroy,
+    .attributes = pseudo_file_attributes,
+    .destroy = pseudo_file_destroy,
 };
 
 int proc_directory_of(struct file *file)
 {
-    const struct own_place *place = file->ops == &directory_ops ? file->data : NULL;
+    const struct pseudo_place *place = file->ops == &directory_ops ? file->data : NULL;
     return place && place->depth == 2 && place->node[2].pid > 0 ? place->node[2].pid : 0;
 }
 
@@ -415,7 +415,7 @@ int proc_directory_of(struct file *file)
  * What /proc/self/fd/N, /dev/tty and the like stand for.  Files with a name are opened again, as Linux does with all;
  * for the rest (pipes, terminals, objects without a name) the description is shared, which differs in the offset only.
  */
-static int64_t open_target(const struct own_node *node, uint32_t flags, uint32_t mode, struct file **out)
+static int64_t open_target(const struct pseudo_node *node, uint32_t flags, uint32_t mode, struct file **out)
 {
     struct file *file = node->entry->target(node);
     if (!file)
@@ -446,7 +446,7 @@ static int64_t open_target(const struct own_node *node, uint32_t flags, uint32_t
     return result;
 }
 
-static int64_t may_open(const struct own_entry *entry, uint32_t flags)
+static int64_t may_open(const struct pseudo_entry *entry, uint32_t flags)
 {
     uint32_t kind = entry->mode & S_IFMT, access = flags & O_ACCMODE;
     if ((flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
@@ -464,9 +464,9 @@ static int64_t may_open(const struct own_entry *entry, uint32_t flags)
     return 0;
 }
 
-static int64_t open_place(const struct own_place *place, uint32_t flags, struct file **out)
+static int64_t open_place(const struct pseudo_place *place, uint32_t flags, struct file **out)
 {
-    const struct own_entry *entry = place->node[place->depth].entry;
+    const struct pseudo_entry *entry = place->node[place->depth].entry;
     if (entry->text)
         return text_open(place, flags, out);
     struct file *file = file_new(entry->ops ? entry->ops : &directory_ops, PAL_NO_HANDLE, flags);
@@ -487,14 +487,14 @@ static int64_t open_place(const struct own_place *place, uint32_t flags, struct 
 static int64_t tree_open(struct name *name, const struct opening *how, struct file **out,
                          struct pal_path_buffer *follow)
 {
-    struct own_place place;
+    struct pseudo_place place;
     uint32_t flags = how->flags | (name->directory ? O_DIRECTORY : 0);
     int64_t result = walk(name->path.bytes, name->nofollow, &place, follow);
     if (!result)
         result = may_open(place.node[place.depth].entry, flags);
     if (result)
         return result == -ENOENT && flags & O_CREAT && place.path[1] == 'd' ? -EACCES : result;
-    const struct own_node *node = &place.node[place.depth];
+    const struct pseudo_node *node = &place.node[place.depth];
     bool is_link = (node->entry->mode & S_IFMT) == S_IFLNK;
     if (node->entry->target && !(is_link && name->nofollow))
         return open_target(node, flags, how->mode, out);
@@ -526,7 +526,7 @@ void pseudofs_init(void)
     mount_add("/proc", &procfs, 0);
     mount_add("/sys", &sysfs, 0);
     mount_add("/dev", &devfs, 0);
-    for (const struct own_entry *entry = etc_entries; entry->name; entry++)
+    for (const struct pseudo_entry *entry = etc_entries; entry->name; entry++)
         mount_add(etc_paths[entry - etc_entries], &etcfs, MOUNT_READ_ONLY);
     mount_above(&synthetic);
 }
