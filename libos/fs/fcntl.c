@@ -33,7 +33,7 @@ int64_t file_set_status_flags(struct file *file, uint32_t flags, uint32_t mask)
     flags = ((uint32_t)old & ~mask) | (flags & mask);
     if (((flags ^ (uint32_t)old) & CHANGEABLE) == 0)
         return 0;
-    file_spoil(file);
+    file_uncacheable(file);
     uint32_t pal_flags = (flags & O_APPEND ? PAL_OPEN_APPEND : 0) | (flags & O_NONBLOCK ? PAL_OPEN_NONBLOCK : 0);
     return PAL->stream_control(file->handle, PAL_CTL_FLAGS_SET, &pal_flags, sizeof(pal_flags));
 }

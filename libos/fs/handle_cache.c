@@ -7,10 +7,10 @@
  * means the very file, with nothing of its inode changed since the handle was opened (st_ctime: contents, mode,
  * owner); its offset goes back to 0; and a handle is no spare once anything else of its description may have been
  * changed, or somebody else may have it: locks, flags, advice, a message, a fork while it was open.  A fork's child
- * leaves the spares alone that it inherits: they are its parent's.
+ * leaves the handles alone that it inherits: they are its parent's.
  *
  * Any close of a file drops all record locks that its process has on it (fcntl(2)), and closing a spare later must not.
- * So a process that takes record locks has no more spares.  Nor has any process of a sandbox where inotify(7) is in
+ * So a process that takes record locks has no more handles.  Nor has any process of a sandbox where inotify(7) is in
  * use, which tells of each open and close.
  */
 #include "libos/syscalls.h"
@@ -19,7 +19,7 @@
 
 #define SPARES 8u
 
-struct spare {
+struct cached {
     pal_handle_t handle;
     char *path;
     uint64_t device, inode;
@@ -29,33 +29,33 @@ struct spare {
     uint32_t spoiled; /* atomic */
 };
 
-static struct spare *spares[SPARES]; /* each is taken and given by exchange: who has it owns it */
+static struct cached *handles[SPARES]; /* each is taken and given by exchange: who has it owns it */
 static uint32_t forks;               /* of this process and its ancestors.  Changed by the forking thread */
-static uint32_t inherited;           /* spares with fewer forks are the parent's */
+static uint32_t inherited;           /* handles with fewer forks are the parent's */
 static uint32_t over;                /* record locks.  Atomic */
 
-void spare_fork(void) { atomic_add(&forks, 1u); }
-void spare_fork_child(void) { inherited = forks; }
+void handle_cache_fork(void) { atomic_add(&forks, 1u); }
+void handle_cache_fork_child(void) { inherited = forks; }
 
 static bool is_over(void)
 {
     return atomic_get(&over) || atomic_get(shared_files_watched());
 }
 
-static struct spare **place_of(const char *path)
+static struct cached **place_of(const char *path)
 {
     uint32_t hash = 0;
     while (*path)
         hash = hash * 31 + (uint8_t)*path++;
-    return &spares[hash % SPARES];
+    return &handles[hash % SPARES];
 }
 
-static struct spare *spare_of(const struct file *file)
+static struct cached *cached_of(const struct file *file)
 {
-    return (struct spare *)(uintptr_t)file->private;
+    return (struct cached *)(uintptr_t)file->private;
 }
 
-static void spare_drop(struct spare *spare)
+static void cached_drop(struct cached *spare)
 {
     if (!spare)
         return;
@@ -64,62 +64,62 @@ static void spare_drop(struct spare *spare)
     release(spare);
 }
 
-void spare_end_all(void)
+void handle_cache_drain(void)
 {
     if (atomic_swap(&over, 1u))
         return;
     for (uint32_t i = 0; i < SPARES; i++)
-        spare_drop(atomic_swap(&spares[i], (struct spare *)NULL));
+        cached_drop(atomic_swap(&handles[i], (struct cached *)NULL));
 }
 
-void file_spoil(const struct file *file)
+void file_uncacheable(const struct file *file)
 {
-    if (file->ops == &spare_ops)
-        atomic_set(&spare_of(file)->spoiled, 1u);
+    if (file->ops == &cacheable_ops)
+        atomic_set(&cached_of(file)->spoiled, 1u);
 }
 
-bool spare_allowed(uint32_t flags)
+bool handle_cache_allows(uint32_t flags)
 {
     return !(flags & ~(uint32_t)(O_CLOEXEC | O_LARGEFILE | O_NOCTTY | O_NOFOLLOW)) && !is_over();
 }
 
-static bool is_same(const struct spare *spare, const struct pal_attributes *now)
+static bool is_same(const struct cached *spare, const struct pal_attributes *now)
 {
     return spare->inode == now->inode && spare->device == now->device && spare->ctime == now->ctime &&
            spare->mode == now->mode && now->type == PAL_TYPE_FILE;
 }
 
-void spare_prepare(struct file *file, const struct pal_attributes *opened, const struct pal_attributes *kept)
+void handle_cache_prepare(struct file *file, const struct pal_attributes *opened, const struct pal_attributes *kept)
 {
-    struct spare facts = {.handle = PAL_NO_HANDLE, .device = opened->device, .inode = opened->inode,
+    struct cached facts = {.handle = PAL_NO_HANDLE, .device = opened->device, .inode = opened->inode,
                           .ctime = opened->ctime, .mode = opened->mode, .forks = atomic_get(&forks)};
-    struct spare *spare = is_same(&facts, kept) ? alloc_copy(&facts, sizeof facts) : NULL;
+    struct cached *spare = is_same(&facts, kept) ? alloc_copy(&facts, sizeof facts) : NULL;
     if (!spare)
         return;
     file->private = (uint64_t)(uintptr_t)spare;
-    file_ops_set(file, &spare_ops);
+    file_ops_set(file, &cacheable_ops);
 }
 
-struct file *spare_take(const char *path, const struct pal_attributes *kept, uint32_t flags)
+struct file *handle_cache_take(const char *path, const struct pal_attributes *kept, uint32_t flags)
 {
-    struct spare **place = place_of(path), *none = NULL;
+    struct cached **place = place_of(path), *none = NULL;
     if (!atomic_get(place))
         return NULL;
-    struct spare *spare = atomic_swap(place, none);
+    struct cached *spare = atomic_swap(place, none);
     if (!spare)
         return NULL;
     if (strcmp(spare->path, path) != 0 || spare->forks < inherited) {
         if (spare->forks < inherited || !__atomic_compare_exchange_n(place, &none, spare, false, __ATOMIC_ACQ_REL,
                                                                      __ATOMIC_ACQUIRE))
-            spare_drop(spare);
+            cached_drop(spare);
         return NULL;
     }
     struct pal_seek seek = {.offset = 0, .whence = SEEK_SET};
     struct file *file = NULL;
     if (is_same(spare, kept) && PAL->stream_control(spare->handle, PAL_CTL_SEEK, &seek, sizeof seek) == 0)
-        file = file_new(&spare_ops, spare->handle, flags);
+        file = file_new(&cacheable_ops, spare->handle, flags);
     if (!file) {
-        spare_drop(spare);
+        cached_drop(spare);
         return NULL;
     }
     spare->forks = atomic_get(&forks);
@@ -129,9 +129,9 @@ struct file *spare_take(const char *path, const struct pal_attributes *kept, uin
     return file;
 }
 
-void spare_give(struct file *file)
+void handle_cache_give(struct file *file)
 {
-    struct spare *spare = spare_of(file);
+    struct cached *spare = cached_of(file);
     if (spare->spoiled || spare->forks != atomic_get(&forks) || !file->path || is_over()) {
         release(spare);
         return;
@@ -140,5 +140,5 @@ void spare_give(struct file *file)
     spare->path = file->path;
     file->handle = PAL_NO_HANDLE;
     file->path = NULL;
-    spare_drop(atomic_swap(place_of(spare->path), spare));
+    cached_drop(atomic_swap(place_of(spare->path), spare));
 }

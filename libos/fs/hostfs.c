@@ -72,9 +72,9 @@ static const struct file_ops plain_ops = {
     .control = plain_ioctl, .map = host_map,
 };
 /* The same, of a file whose handle may outlive it: see handle_cache.c. */
-const struct file_ops spare_ops = {
+const struct file_ops cacheable_ops = {
     .kind = "file", HOST_BYTES, .seek = host_seek, .attributes = host_attributes,
-    .control = plain_ioctl, .map = host_map, .destroy = spare_give,
+    .control = plain_ioctl, .map = host_map, .destroy = handle_cache_give,
 };
 static const struct file_ops directory_ops = {
     .kind = "file", .seek = host_seek, .list = host_list, .attributes = host_attributes,

@@ -70,9 +70,9 @@ static bool open_known(const struct name *name, uint32_t flags, uint32_t purpose
     known->result = dcache_attributes(name, &known->attributes);
     if (known->result == -ENOENT || known->result == -ENOTDIR)
         return true;
-    if (known->result || purpose || name->directory || !spare_allowed(flags))
+    if (known->result || purpose || name->directory || !handle_cache_allows(flags))
         return false;
-    *out = spare_take(name->path.bytes, &known->attributes, (flags & ~FORGOTTEN) | O_LARGEFILE);
+    *out = handle_cache_take(name->path.bytes, &known->attributes, (flags & ~FORGOTTEN) | O_LARGEFILE);
     return *out != NULL;
 }
 
@@ -80,12 +80,12 @@ static bool open_known(const struct name *name, uint32_t flags, uint32_t purpose
 static void note_opened(const struct name *name, uint32_t flags, struct known *known, struct file *file,
                         const struct pal_attributes *opened)
 {
-    if (may_create(flags) || (file && (file->type != PAL_TYPE_FILE || name->directory || !spare_allowed(flags))))
+    if (may_create(flags) || (file && (file->type != PAL_TYPE_FILE || name->directory || !handle_cache_allows(flags))))
         return;
     if (known->result == DCACHE_MISS)
         known->result = dcache_attributes_ask(name, &known->attributes);
     if (file && opened && known->result == 0)
-        spare_prepare(file, opened, &known->attributes);
+        handle_cache_prepare(file, opened, &known->attributes);
 }
 
 static int64_t host_open(struct name *name, const struct opening *how, struct file **out,

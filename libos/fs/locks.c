@@ -15,7 +15,7 @@ int64_t sys_flock(int32_t fd, int32_t operation)
     if (!file)
         return -EBADF;
     int64_t result = -EINVAL;
-    file_spoil(file);
+    file_uncacheable(file);
     if ((what == LOCK_SH || what == LOCK_EX || what == LOCK_UN) && file->handle != PAL_NO_HANDLE)
         result = PAL->stream_control(file->handle, PAL_CTL_FLOCK, &asked, sizeof(asked));
     file_put(file);
@@ -58,9 +58,9 @@ int64_t file_record_lock(struct file *file, int command, guest_t argument)
         return -EINVAL;
     struct pal_lock lock = {.command = (uint32_t)(command - (description ? F_OFD_GETLK : F_GETLK)), .ofd = description,
                             .type = in.type, .whence = in.whence, .start = in.start, .size = in.len};
-    file_spoil(file);
+    file_uncacheable(file);
     if (!description && lock.command != 0) {
-        spare_end_all();
+        handle_cache_drain();
         file->record_locked = 1;
     }
     int64_t result = PAL->stream_control(file->handle, PAL_CTL_LOCK, &lock, sizeof(lock));

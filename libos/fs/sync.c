@@ -66,7 +66,7 @@ int64_t sys_sync_file_range(int32_t fd, int64_t offset, int64_t size, uint32_t f
 
 static int64_t control_range(struct file *file, uint32_t op, uint64_t offset, uint64_t size, uint32_t mode)
 {
-    file_spoil(file);
+    file_uncacheable(file);
     struct pal_allocate range = {.offset = offset, .size = size, .mode = mode};
     return PAL->stream_control(file->handle, op, &range, sizeof(range));
 }

@@ -197,17 +197,17 @@ uint64_t dcache_init(uint64_t at, uint64_t end); /* the first process makes room
 void dcache_mapped(void); /* a file was mapped so that memory writes change it: see PAL_LASTING_WRITABLE */
 
 /* handle_cache.c: handles of plain files opened for reading, kept from a close to the next open. */
-extern const struct file_ops spare_ops; /* hostfs.c */
-bool spare_allowed(uint32_t flags);     /* O_*: may a file that is opened so have one? */
+extern const struct file_ops cacheable_ops; /* hostfs.c */
+bool handle_cache_allows(uint32_t flags);     /* O_*: may a file that is opened so have one? */
 /* A file at offset 0, or NULL.  path: as it was opened by.  kept: what the name means now, by an answer that holds. */
-struct file *spare_take(const char *path, const struct pal_attributes *kept, uint32_t flags);
+struct file *handle_cache_take(const char *path, const struct pal_attributes *kept, uint32_t flags);
 /* A file that was just opened: from now on its handle becomes a spare when it ends, unless it is spoiled before. */
-void spare_prepare(struct file *file, const struct pal_attributes *opened, const struct pal_attributes *kept);
-void spare_give(struct file *file);     /* file_ops.destroy */
-void file_spoil(const struct file *file);   /* its description isn't as open(2) makes it, or not this process's alone */
-void spare_end_all(void);               /* before the first record lock */
-void spare_fork(void);                  /* just before the host forks; in the child: */
-void spare_fork_child(void);
+void handle_cache_prepare(struct file *file, const struct pal_attributes *opened, const struct pal_attributes *kept);
+void handle_cache_give(struct file *file);     /* file_ops.destroy */
+void file_uncacheable(const struct file *file);   /* its description isn't as open(2) makes it, or not this process's alone */
+void handle_cache_drain(void);               /* before the first record lock */
+void handle_cache_fork(void);                  /* just before the host forks; in the child: */
+void handle_cache_fork_child(void);
 
 /* namei.c: a socket's name, for bind(2); -EEXIST.  `name` becomes the place where it is. */
 int64_t name_make_socket(struct name *name, uint32_t mode);

@@ -142,8 +142,8 @@ static int64_t pack_file(const struct file *file, struct parcel_file *out, struc
 {
     bool is_socket = file->ops == &socket_ops || file->ops == &socket_new_ops;
     *out = (struct parcel_file){.ops = file->ops, .private = file->private, .flags = file->flags, .type = file->type};
-    if (file->ops == &spare_ops) { /* the sender's own matter, and that's over */
-        file_spoil(file);
+    if (file->ops == &cacheable_ops) { /* the sender's own matter, and that's over */
+        file_uncacheable(file);
         out->ops = host_ops(PAL_TYPE_FILE);
         out->private = 0;
     }

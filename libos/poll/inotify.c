@@ -33,7 +33,7 @@ int64_t sys_inotify_init1(uint32_t flags)
     if (result < 0)
         return result;
     atomic_set(shared_files_watched(), 1u);
-    spare_end_all();
+    handle_cache_drain();
     struct file *file = file_new(&inotify_ops, handle, O_RDONLY);
     if (!file) {
         PAL->handle_close(handle);
