@@ -138,7 +138,7 @@ int64_t socket_receive(struct file *file, const struct pal_vector *vector, uint3
         return result == -EINTR && !socket->timeouts[SOCKET_RECEIVES] ? -ERESTARTSYS : result;
     out->flags = message.flags & (MSG_TRUNC | MSG_CTRUNC);
     if (out->wants_parcel && message.handle_count)
-        parcel_unpack(handles, message.handle_count, &out->parcel);
+        scm_unpack(handles, message.handle_count, &out->scm);
     uint64_t room = vectors_size(vector, count);
     return packets && (uint64_t)result > room && !(flags & MSG_TRUNC) ? (int64_t)room : result;
 }
@@ -168,19 +168,19 @@ static int64_t control_put(struct control *control, int32_t level, int32_t type,
 }
 
 /* Descriptors for as many descriptions as there is room. */
-static int64_t control_put_files(struct control *control, const struct parcel *parcel, uint32_t flags)
+static int64_t control_put_files(struct control *control, const struct scm *scm, uint32_t flags)
 {
     int32_t fds[PAL_MESSAGE_HANDLES];
     uint64_t room = control->room < sizeof(struct control_head)
                         ? 0 : (control->room - sizeof(struct control_head)) / sizeof *fds;
     uint32_t count = 0;
-    while (count < parcel->count && count < room) {
-        int64_t fd = fd_install(file_ref(parcel->files[count]), flags & MSG_CMSG_CLOEXEC ? O_CLOEXEC : 0, 0);
+    while (count < scm->count && count < room) {
+        int64_t fd = fd_install(file_ref(scm->files[count]), flags & MSG_CMSG_CLOEXEC ? O_CLOEXEC : 0, 0);
         if (fd < 0)
             break;
         fds[count++] = (int32_t)fd;
     }
-    if (count < parcel->count)
+    if (count < scm->count)
         control->flags |= MSG_CTRUNC;
     return count ? control_put(control, SOL_SOCKET, SCM_RIGHTS, fds, count * sizeof *fds) : 0;
 }
@@ -252,14 +252,14 @@ static int64_t tell(const struct socket *socket, struct received *received, cons
         guest_t size_at = at + offsetof(struct message, name_size);
         result = received_name(socket, received, message->name, size_at);
     }
-    if (received->parcel.has_credentials)
-        sender = received->parcel.credentials;
+    if (received->scm.has_credentials)
+        sender = received->scm.credentials;
     if (!result && socket->pass_credentials)
         result = control_put(&control, SOL_SOCKET, SCM_CREDENTIALS, &sender, sizeof sender);
     if (!result && socket_is_inet(socket) && socket->kind == SOCK_DGRAM)
         result = control_put_packet(&control, socket, &received->from);
-    if (!result && received->parcel.count)
-        result = control_put_files(&control, &received->parcel, flags);
+    if (!result && received->scm.count)
+        result = control_put_files(&control, &received->scm, flags);
     uint64_t used = control.at - message->control;
     if (result || copy_out(at + offsetof(struct message, control_size), &used, sizeof used) ||
         guest_store32(at + offsetof(struct message, flags), control.flags | (flags & MSG_CMSG_CLOEXEC)))
@@ -286,7 +286,7 @@ static int64_t receive_message(struct file *file, guest_t at, uint32_t flags)
     if (result < 0)
         return result;
     int64_t error = tell(file->data, &received, &message, at, flags);
-    parcel_done(&received.parcel);
+    scm_done(&received.scm);
     return error ? error : result;
 }
 

@@ -15,14 +15,14 @@
 #define CONTROL_MAX (128u << 10) /* Linux: net.core.optmem_max */
 #define FILES_MAX PAL_MESSAGE_HANDLES
 
-struct parcel_head {
+struct scm_head {
     uint64_t magic;
     uint32_t size, count, handle_count, has_credentials;
     struct credentials credentials;
 };
 
 /* A description.  Its path follows the last one. */
-struct parcel_file {
+struct scm_file {
     const struct file_ops *ops;
     uint64_t private;
     uint32_t flags, type, path_size;
@@ -30,35 +30,35 @@ struct parcel_file {
     struct socket socket; /* queue and target: 1 if one came */
 };
 
-void parcel_done(struct parcel *parcel)
+void scm_done(struct scm *scm)
 {
-    for (uint32_t i = 0; i < parcel->count; i++)
-        file_put(parcel->files[i]);
-    release(parcel->files);
-    *parcel = (struct parcel){.count = 0};
+    for (uint32_t i = 0; i < scm->count; i++)
+        file_put(scm->files[i]);
+    release(scm->files);
+    *scm = (struct scm){.count = 0};
 }
 
 /* ---- From a guest's control messages ----------------------------------------------------------------------------- */
 
-static int64_t add_files(struct parcel *parcel, const char *bytes, uint64_t size)
+static int64_t add_files(struct scm *scm, const char *bytes, uint64_t size)
 {
     uint32_t count = (uint32_t)(size / sizeof(int32_t));
-    if (!parcel->files && !(parcel->files = alloc(FILES_MAX * sizeof(struct file *))))
+    if (!scm->files && !(scm->files = alloc(FILES_MAX * sizeof(struct file *))))
         return -ENOMEM;
     for (uint32_t i = 0; i < count; i++) {
         int32_t fd;
         memcpy(&fd, bytes + i * sizeof fd, sizeof fd);
-        if (parcel->count >= FILES_MAX)
+        if (scm->count >= FILES_MAX)
             return -EINVAL;
         struct file *file = file_get(fd);
         if (!file)
             return -EBADF;
-        parcel->files[parcel->count++] = file;
+        scm->files[scm->count++] = file;
     }
     return 0;
 }
 
-static int64_t add_credentials(struct parcel *parcel, const char *bytes, uint64_t size)
+static int64_t add_credentials(struct scm *scm, const char *bytes, uint64_t size)
 {
     const struct process *process = current_process();
     struct credentials ids;
@@ -69,12 +69,12 @@ static int64_t add_credentials(struct parcel *parcel, const char *bytes, uint64_
     bool own_gid = ids.gid == process->gid || ids.gid == process->egid || ids.gid == process->sgid;
     if (process->euid != 0 && (ids.pid != (uint32_t)process->pid || !own_uid || !own_gid))
         return -EPERM;
-    parcel->credentials = ids;
-    parcel->has_credentials = true;
+    scm->credentials = ids;
+    scm->has_credentials = true;
     return 0;
 }
 
-static int64_t parse_control(const char *bytes, uint64_t size, struct parcel *out)
+static int64_t parse_control(const char *bytes, uint64_t size, struct scm *out)
 {
     uint64_t at = 0;
     while (size - at >= sizeof(struct control_head)) {
@@ -98,7 +98,7 @@ static int64_t parse_control(const char *bytes, uint64_t size, struct parcel *ou
     return 0;
 }
 
-int64_t parcel_from_guest(guest_t control, uint64_t size, struct parcel *out)
+int64_t parcel_from_guest(guest_t control, uint64_t size, struct scm *out)
 {
     if (!control || !size)
         return 0;
@@ -124,7 +124,7 @@ static int64_t pack_handle(struct packing *packing, pal_handle_t handle)
     return 0;
 }
 
-static int64_t pack_socket(const struct socket *socket, struct parcel_file *out, struct packing *packing)
+static int64_t pack_socket(const struct socket *socket, struct scm_file *out, struct packing *packing)
 {
     int64_t result = 0;
     out->is_socket = 1;
@@ -138,10 +138,10 @@ static int64_t pack_socket(const struct socket *socket, struct parcel_file *out,
     return result;
 }
 
-static int64_t pack_file(const struct file *file, struct parcel_file *out, struct packing *packing)
+static int64_t pack_file(const struct file *file, struct scm_file *out, struct packing *packing)
 {
     bool is_socket = file->ops == &socket_ops || file->ops == &socket_new_ops;
-    *out = (struct parcel_file){.ops = file->ops, .private = file->private, .flags = file->flags, .type = file->type};
+    *out = (struct scm_file){.ops = file->ops, .private = file->private, .flags = file->flags, .type = file->type};
     if (file->ops == &cacheable_ops) { /* the sender's own matter, and that's over */
         file_uncacheable(file);
         out->ops = host_ops(PAL_TYPE_FILE);
@@ -158,40 +158,40 @@ static int64_t pack_file(const struct file *file, struct parcel_file *out, struc
     return !result && is_socket && file->data ? pack_socket(file->data, out, packing) : result;
 }
 
-static uint64_t packed_size(const struct parcel *parcel)
+static uint64_t packed_size(const struct scm *scm)
 {
-    uint64_t size = sizeof(struct parcel_head) + parcel->count * sizeof(struct parcel_file);
-    for (uint32_t i = 0; i < parcel->count; i++)
-        size += parcel->files[i]->path ? strlen(parcel->files[i]->path) : 0;
+    uint64_t size = sizeof(struct scm_head) + scm->count * sizeof(struct scm_file);
+    for (uint32_t i = 0; i < scm->count; i++)
+        size += scm->files[i]->path ? strlen(scm->files[i]->path) : 0;
     return size;
 }
 
-static int64_t pack_into(const struct parcel *parcel, char *bytes, uint64_t size, struct packing *packing)
+static int64_t pack_into(const struct scm *scm, char *bytes, uint64_t size, struct packing *packing)
 {
-    struct parcel_head *head = (void *)bytes;
-    struct parcel_file *files = (void *)(head + 1);
-    char *path = (char *)(files + parcel->count);
-    for (uint32_t i = 0; i < parcel->count; i++) {
-        int64_t result = pack_file(parcel->files[i], &files[i], packing);
+    struct scm_head *head = (void *)bytes;
+    struct scm_file *files = (void *)(head + 1);
+    char *path = (char *)(files + scm->count);
+    for (uint32_t i = 0; i < scm->count; i++) {
+        int64_t result = pack_file(scm->files[i], &files[i], packing);
         if (result)
             return result;
         if (files[i].path_size)
-            memcpy(path, parcel->files[i]->path, files[i].path_size);
+            memcpy(path, scm->files[i]->path, files[i].path_size);
         path += files[i].path_size;
     }
-    *head = (struct parcel_head){PARCEL_MAGIC, (uint32_t)size, parcel->count, packing->count, parcel->has_credentials,
-                                 parcel->credentials};
+    *head = (struct scm_head){PARCEL_MAGIC, (uint32_t)size, scm->count, packing->count, scm->has_credentials,
+                                 scm->credentials};
     return 0;
 }
 
-int64_t parcel_pack(const struct parcel *parcel, pal_handle_t *handles, uint32_t *count)
+int64_t scm_pack(const struct scm *scm, pal_handle_t *handles, uint32_t *count)
 {
     struct packing packing = {handles, 1};
-    uint64_t size = packed_size(parcel);
+    uint64_t size = packed_size(scm);
     char *bytes = alloc(size);
     if (!bytes)
         return -ENOMEM;
-    int64_t result = pack_into(parcel, bytes, size, &packing);
+    int64_t result = pack_into(scm, bytes, size, &packing);
     if (!result)
         result = PAL->object_create(PAL_OBJECT_SECTION, 0, size, handles);
     if (!result) {
@@ -217,13 +217,13 @@ static pal_handle_t unpack_handle(struct unpacking *unpacking)
 /* The section's contents, on the heap, or NULL: these handles are not from a libOS. */
 static char *read_section(pal_handle_t section, uint32_t handle_count)
 {
-    struct parcel_head head;
+    struct scm_head head;
     struct pal_attributes attributes;
     if (PAL->attributes_get(section, NULL, &attributes, NULL) < 0 || attributes.type != PAL_TYPE_FILE)
         return NULL;
     if (DEFER_INTERRUPT(PAL->stream_read(section, (uint64_t)(uintptr_t)&head, sizeof head, 0)) != sizeof head || head.magic != PARCEL_MAGIC)
         return NULL;
-    uint64_t least = sizeof head + head.count * sizeof(struct parcel_file);
+    uint64_t least = sizeof head + head.count * sizeof(struct scm_file);
     if (head.size != attributes.size || head.size < least)
         return NULL;
     if (head.count > FILES_MAX || head.handle_count != handle_count)
@@ -237,7 +237,7 @@ static char *read_section(pal_handle_t section, uint32_t handle_count)
 }
 
 /* Takes the socket's handles, too. */
-static int64_t unpack_socket(const struct parcel_file *from, pal_handle_t handle, struct unpacking *unpacking,
+static int64_t unpack_socket(const struct scm_file *from, pal_handle_t handle, struct unpacking *unpacking,
                              struct file **out)
 {
     pal_handle_t queue = from->socket.queue ? unpack_handle(unpacking) : PAL_NO_HANDLE;
@@ -258,7 +258,7 @@ static int64_t unpack_socket(const struct parcel_file *from, pal_handle_t handle
     return 0;
 }
 
-static int64_t unpack_plain(const struct parcel_file *from, pal_handle_t handle, const char *path, struct file **out)
+static int64_t unpack_plain(const struct scm_file *from, pal_handle_t handle, const char *path, struct file **out)
 {
     char *copy = path ? alloc_copy(path, strlen(path) + 1) : NULL;
     struct file *file = !path || copy ? file_new(from->ops, handle, from->flags) : NULL;
@@ -274,7 +274,7 @@ static int64_t unpack_plain(const struct parcel_file *from, pal_handle_t handle,
     return 0;
 }
 
-static int64_t unpack_file(const struct parcel_file *from, const char *path_at, struct unpacking *unpacking,
+static int64_t unpack_file(const struct scm_file *from, const char *path_at, struct unpacking *unpacking,
                            struct file **out)
 {
     pal_handle_t handle = from->has_handle ? unpack_handle(unpacking) : PAL_NO_HANDLE;
@@ -295,7 +295,7 @@ static int64_t unpack_file(const struct parcel_file *from, const char *path_at, 
 }
 
 /* Handles from outside the sandbox, on a stream that it was started with: what they are, only the host can say. */
-static void unpack_foreign(const pal_handle_t *handles, uint32_t count, struct parcel *out)
+static void unpack_foreign(const pal_handle_t *handles, uint32_t count, struct scm *out)
 {
     for (uint32_t i = 0; i < count; i++) {
         struct pal_attributes attributes;
@@ -311,7 +311,7 @@ static void unpack_foreign(const pal_handle_t *handles, uint32_t count, struct p
     }
 }
 
-void parcel_unpack(const pal_handle_t *handles, uint32_t count, struct parcel *out)
+void scm_unpack(const pal_handle_t *handles, uint32_t count, struct scm *out)
 {
     struct unpacking unpacking = {handles, count, 1};
     char *bytes = read_section(handles[0], count);
@@ -320,8 +320,8 @@ void parcel_unpack(const pal_handle_t *handles, uint32_t count, struct parcel *o
         unpack_foreign(handles, count, out);
         return;
     }
-    const struct parcel_head *head = (void *)bytes;
-    const struct parcel_file *files = head ? (const void *)(head + 1) : NULL;
+    const struct scm_head *head = (void *)bytes;
+    const struct scm_file *files = head ? (const void *)(head + 1) : NULL;
     const char *path = head ? (const char *)(files + head->count) : NULL;
     for (uint32_t i = 0; head && out->files && i < head->count; i++) {
         if (path + files[i].path_size > bytes + head->size)

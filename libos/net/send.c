@@ -95,7 +95,7 @@ static int64_t send_timed(struct file *file, pal_handle_t handle, const struct p
 /* To a queue that senders share: whether to wait is said with each message.  A receiver that has gone is no broken
  * pipe. */
 static int64_t send_datagram(struct file *file, pal_handle_t target, const struct pal_message *message,
-                             const struct parcel *parcel, uint32_t flags)
+                             const struct scm *scm, uint32_t flags)
 {
     const struct socket *socket = file->data;
     struct socket_end head = socket->own;
@@ -103,7 +103,7 @@ static int64_t send_datagram(struct file *file, pal_handle_t target, const struc
     struct pal_vector few[FEW_VECTORS + 1], *vectors = few;
     if (message->count > FEW_VECTORS && !(vectors = alloc((message->count + 1) * sizeof *vectors)))
         return -ENOMEM;
-    head.credentials = parcel && parcel->has_credentials ? parcel->credentials : credentials_now(false);
+    head.credentials = scm && scm->has_credentials ? scm->credentials : credentials_now(false);
     vectors[0] = (struct pal_vector){(uint64_t)(uintptr_t)&head, sizeof head};
     if (message->count)
         memcpy(vectors + 1, message->vector, message->count * sizeof *vectors);
@@ -120,7 +120,7 @@ static int64_t send_datagram(struct file *file, pal_handle_t target, const struc
 }
 
 static int64_t send_to(struct file *file, const struct socket_end *to, struct pal_message *message,
-                       const struct parcel *parcel, uint32_t flags)
+                       const struct scm *scm, uint32_t flags)
 {
     const struct socket *socket = file->data;
     pal_handle_t target = socket->target;
@@ -134,12 +134,12 @@ static int64_t send_to(struct file *file, const struct socket_end *to, struct pa
     if (!to) {
         if (atomic_get(&socket->state) != SOCKET_CONNECTED)
             return -ENOTCONN;
-        return send_datagram(file, target == PAL_NO_HANDLE ? file->handle : target, message, parcel, flags);
+        return send_datagram(file, target == PAL_NO_HANDLE ? file->handle : target, message, scm, flags);
     }
     int64_t result = address_target(to, &target);
     if (result)
         return result;
-    result = send_datagram(file, target, message, parcel, flags);
+    result = send_datagram(file, target, message, scm, flags);
     PAL->handle_close(target);
     return result;
 }
@@ -162,7 +162,7 @@ static int64_t inet_send(struct file *file, const struct pal_message *message, c
 }
 
 int64_t socket_send(struct file *file, const struct pal_vector *vector, uint32_t count, const struct socket_end *to,
-                    const struct parcel *parcel, uint32_t flags)
+                    const struct scm *scm, uint32_t flags)
 {
     const struct socket *socket = file->data;
     struct pal_message message = {.vector = vector, .count = count};
@@ -174,14 +174,14 @@ int64_t socket_send(struct file *file, const struct pal_vector *vector, uint32_t
     if (socket_is_inet(socket))
         return inet_send(file, &message, to, flags);
     /* Datagrams have the sender's ids in their head. */
-    bool packs = parcel && (parcel->count || (parcel->has_credentials && socket->kind != SOCK_DGRAM));
+    bool packs = scm && (scm->count || (scm->has_credentials && socket->kind != SOCK_DGRAM));
     if (packs) {
-        int64_t result = parcel_pack(parcel, handles, &message.handle_count);
+        int64_t result = scm_pack(scm, handles, &message.handle_count);
         if (result)
             return result;
         message.handles = handles;
     }
-    int64_t result = send_to(file, to, &message, parcel, (flags & MSG_DONTWAIT) | MSG_NOSIGNAL);
+    int64_t result = send_to(file, to, &message, scm, (flags & MSG_DONTWAIT) | MSG_NOSIGNAL);
     if (packs)
         PAL->handle_close(handles[0]);
     if (result == -EINTR && !socket->timeouts[SOCKET_SENDS])
@@ -228,7 +228,7 @@ static int64_t send_message(struct file *file, const struct message *message, ui
 {
     struct pal_vector few[FEW_VECTORS], *vector;
     struct socket_end to;
-    struct parcel parcel = {.count = 0};
+    struct scm scm = {.count = 0};
     bool named = message->name && message->name_size && !ignores_address(file->data);
     int64_t result = named ? address_named(file->data, message->name, message->name_size, &to) : 0;
     if (result)
@@ -238,12 +238,12 @@ static int64_t send_message(struct file *file, const struct message *message, ui
         return result == -EINVAL && message->vector_count > 1024 ? -EMSGSIZE : result;
     const struct socket *socket = file->data;
     if (socket->domain == AF_UNIX)
-        result = parcel_from_guest(message->control, message->control_size, &parcel);
+        result = parcel_from_guest(message->control, message->control_size, &scm);
     else
         result = 0;
     if (!result)
-        result = socket_send(file, vector, (uint32_t)message->vector_count, named ? &to : NULL, &parcel, flags);
-    parcel_done(&parcel);
+        result = socket_send(file, vector, (uint32_t)message->vector_count, named ? &to : NULL, &scm, flags);
+    scm_done(&scm);
     if (vector != few)
         release(vector);
     return with_signal(file, result, flags);

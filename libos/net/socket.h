@@ -178,28 +178,28 @@ struct control_head { uint64_t size; int32_t level, type; }; /* struct cmsghdr *
 #define SCM_CREDENTIALS 2
 
 /* What goes with a message: descriptions and ids.  Zeroed = nothing. */
-struct parcel {
+struct scm {
     uint32_t count;
     bool has_credentials;
     struct credentials credentials;
     struct file **files; /* references */
 };
-void parcel_done(struct parcel *parcel);
+void scm_done(struct scm *scm);
 /* From a guest's control messages. */
-int64_t parcel_from_guest(guest_t control, uint64_t size, struct parcel *out);
+int64_t parcel_from_guest(guest_t control, uint64_t size, struct scm *out);
 /* As handles for PAL's socket_send: room for PAL_MESSAGE_HANDLES.  handles[0] is a section that the caller closes. */
-int64_t parcel_pack(const struct parcel *parcel, pal_handle_t *handles, uint32_t *count);
+int64_t scm_pack(const struct scm *scm, pal_handle_t *handles, uint32_t *count);
 /* Takes all handles. */
-void parcel_unpack(const pal_handle_t *handles, uint32_t count, struct parcel *out);
+void scm_unpack(const pal_handle_t *handles, uint32_t count, struct scm *out);
 
 /* The bytes sent.  SIGPIPE is up to the caller. */
 int64_t socket_send(struct file *file, const struct pal_vector *vector, uint32_t count, const struct socket_end *to,
-                    const struct parcel *parcel, uint32_t flags);
+                    const struct scm *scm, uint32_t flags);
 struct received {
     struct socket_end from;
     uint32_t flags;       /* MSG_TRUNC, MSG_CTRUNC */
     bool wants_parcel;    /* in: the caller has room for one */
-    struct parcel parcel; /* parcel_done */
+    struct scm scm; /* scm_done */
 };
 int64_t socket_receive(struct file *file, const struct pal_vector *vector, uint32_t count, uint32_t flags,
                        struct received *out);
