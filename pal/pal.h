@@ -235,22 +235,22 @@ struct pal_name {
     const char *path;
     uint32_t size;     /* without a NUL; at most PAL_PATH_MAX - 1 */
     uint32_t nofollow; /* a final symlink is the object itself */
-    struct pal_lasting *lasting; /* attributes_get, name_read: not NULL asks that the answer can be kept */
+    struct pal_validity *validity; /* attributes_get, name_read: not NULL asks that the answer can be kept */
 };
 /*
- * What an answer about a name depends on.  It is written with the answer, errors included; name_lasts then tells, at
+ * What an answer about a name depends on.  It is written with the answer, errors included; name_revalidate then tells, at
  * any time and in any picoprocess, whether the host would still give that answer.
  */
-struct pal_lasting {
+struct pal_validity {
     uint64_t epoch; /* the host's own */
-    uint64_t parts; /* in: PAL_LASTING_LATER or 0.  Out: the host's own, and pal_lasting_parts.  Without
-                       PAL_LASTING: the answer can't be kept */
+    uint64_t parts; /* in: PAL_VALID_LATER or 0.  Out: the host's own, and pal_validity_parts.  Without
+                       PAL_VALID: the answer can't be kept */
 };
-enum pal_lasting_parts {
-    PAL_LASTING = 1ull << 63,
-    PAL_LASTING_WRITABLE = 1ull << 62, /* a file that the sandbox may write: what it writes through a shared mapping
-                                          changes times and blocks, and name_lasts doesn't tell of it */
-    PAL_LASTING_LATER = 1ull << 61,    /* in: an answer that can't be kept, but costs little now, will do.
+enum pal_validity_parts {
+    PAL_VALID = 1ull << 63,
+    PAL_VALID_WRITABLE = 1ull << 62, /* a file that the sandbox may write: what it writes through a shared mapping
+                                          changes times and blocks, and name_revalidate doesn't tell of it */
+    PAL_VALID_LATER = 1ull << 61,    /* in: an answer that can't be kept, but costs little now, will do.
                                           Out: it did */
 };
 #define PAL_PATH_MAX 4096u
@@ -524,7 +524,7 @@ struct pal_api {
     int64_t (*name_read)(const struct pal_name *name, struct pal_path_buffer *out);
     /* 1: a kept answer is right: nothing that it depends on was changed by a call, of anybody on the host, that has
      * returned.  0: ask again.  What it can't tell of: see docs/architecture.md. */
-    int64_t (*name_lasts)(const struct pal_lasting *lasting);
+    int64_t (*name_revalidate)(const struct pal_validity *validity);
 
     /* Pipes, events, sections, local sockets, poll sets.  out has room for two. */
     int64_t (*object_create)(uint32_t object, uint32_t flags, uint64_t value, pal_handle_t *out);

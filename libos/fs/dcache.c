@@ -25,9 +25,9 @@ struct dentry {
     uint16_t path_size, text_size;
     int16_t result;
     uint8_t kind, lost; /* lost: how often it turned out not to hold */
-    struct pal_lasting lasting;
+    struct pal_validity validity;
     struct pal_attributes attributes;
-    char bytes[512 - 24 - sizeof(struct pal_lasting) - sizeof(struct pal_attributes)]; /* path, text */
+    char bytes[512 - 24 - sizeof(struct pal_validity) - sizeof(struct pal_attributes)]; /* path, text */
 };
 _Static_assert(sizeof(struct dentry) == 512, "entries don't share cache lines");
 
@@ -114,11 +114,11 @@ static bool is_same(const struct dentry *entry, const struct question *question)
 
 /* ---- Looking up -------------------------------------------------------------------------------------------------- */
 
-static bool still_holds(const struct pal_lasting *lasting, uint32_t type)
+static bool still_holds(const struct pal_validity *validity, uint32_t type)
 {
-    if (lasting->parts & PAL_LASTING_WRITABLE && type == PAL_TYPE_FILE && atomic_get(&state->mapped))
+    if (validity->parts & PAL_VALID_WRITABLE && type == PAL_TYPE_FILE && atomic_get(&state->mapped))
         return false;
-    return lasting->parts && PAL->name_lasts(lasting) == 1;
+    return validity->parts && PAL->name_revalidate(validity) == 1;
 }
 
 /* It didn't hold: it is not asked about again until it is kept anew. */
@@ -126,9 +126,9 @@ static void lose(struct dentry *entry, uint32_t sequence)
 {
     if (!atomic_replace32(&entry->sequence, sequence, sequence + 1))
         return;
-    if (entry->lasting.parts && entry->lost < LOST_MAX)
+    if (entry->validity.parts && entry->lost < LOST_MAX)
         entry->lost++;
-    entry->lasting.parts = 0;
+    entry->validity.parts = 0;
     entry->waits = WORTH << entry->lost;
     atomic_set(&entry->sequence, sequence + 2);
 }
@@ -144,7 +144,7 @@ static int64_t look_up(const struct question *question, struct pal_attributes *a
         uint32_t sequence = atomic_get(&entry->sequence);
         if (sequence & 1 || !is_same(entry, question))
             continue;
-        struct pal_lasting lasting = entry->lasting;
+        struct pal_validity validity = entry->validity;
         int64_t result = entry->result;
         if (attributes)
             *attributes = entry->attributes;
@@ -154,9 +154,9 @@ static int64_t look_up(const struct question *question, struct pal_attributes *a
             text->bytes[text->size] = 0;
         }
         __atomic_thread_fence(__ATOMIC_ACQUIRE);
-        if (atomic_get(&entry->sequence) != sequence || !lasting.parts)
+        if (atomic_get(&entry->sequence) != sequence || !validity.parts)
             return DCACHE_MISS;
-        if (LIKELY(still_holds(&lasting, attributes && !result ? attributes->type : 0)))
+        if (LIKELY(still_holds(&validity, attributes && !result ? attributes->type : 0)))
             return result;
         lose(entry, sequence);
         break;
@@ -209,25 +209,25 @@ static struct dentry *room_for(const struct question *question)
             entry->waits--;
             return NULL;
         }
-        if (!entry->lasting.parts)
+        if (!entry->validity.parts)
             free = entry;
     }
     for (uint32_t way = 0; way < WAYS && !free; way++)
-        if (!(atomic_get(&set[way].sequence) & 1) && PAL->name_lasts(&set[way].lasting) != 1)
+        if (!(atomic_get(&set[way].sequence) & 1) && PAL->name_revalidate(&set[way].validity) != 1)
             free = &set[way];
     if (!free && __atomic_fetch_add(&state->turn, 1, __ATOMIC_RELAXED) % ADMITTED == 0)
         free = &set[question->hash / DCACHE_SETS % WAYS];
     return free;
 }
 
-static void keep(struct dentry *entry, const struct question *question, int64_t result, const struct pal_lasting *lasting,
+static void keep(struct dentry *entry, const struct question *question, int64_t result, const struct pal_validity *validity,
                  const struct pal_attributes *attributes, const struct pal_path_buffer *text)
 {
     uint32_t path_size = question->name->path.size, text_size = text && result >= 0 ? text->size : 0;
     uint32_t sequence = atomic_get(&entry->sequence);
-    if (lasting->parts == PAL_LASTING_LATER)
+    if (validity->parts == PAL_VALID_LATER)
         return;
-    if (!(lasting->parts & PAL_LASTING) || path_size + text_size > sizeof entry->bytes) {
+    if (!(validity->parts & PAL_VALID) || path_size + text_size > sizeof entry->bytes) {
         refuse(question);
         return;
     }
@@ -241,7 +241,7 @@ static void keep(struct dentry *entry, const struct question *question, int64_t 
     entry->path_size = (uint16_t)path_size;
     entry->text_size = (uint16_t)text_size;
     entry->result = (int16_t)result;
-    entry->lasting = *lasting;
+    entry->validity = *validity;
     if (attributes && result >= 0)
         entry->attributes = *attributes;
     memcpy(entry->bytes, question->name->path.bytes, path_size);
@@ -257,12 +257,12 @@ static void keep(struct dentry *entry, const struct question *question, int64_t 
 static int64_t ask_attributes(const struct question *question, struct dentry *room, uint64_t later,
                               struct pal_attributes *out, struct pal_path_buffer *escape)
 {
-    struct pal_lasting lasting = {.parts = later};
+    struct pal_validity validity = {.parts = later};
     struct pal_name asked = name_asked(question->name);
-    asked.lasting = room ? &lasting : NULL;
+    asked.validity = room ? &validity : NULL;
     int64_t result = PAL->attributes_get(PAL_NO_HANDLE, &asked, out, escape);
     if (room)
-        keep(room, question, result, &lasting, out, NULL);
+        keep(room, question, result, &validity, out, NULL);
     return result;
 }
 
@@ -272,7 +272,7 @@ int64_t host_name_attributes(struct name *name, struct pal_attributes *out, stru
     int64_t result = look_up(&question, out, NULL);
     if (LIKELY(result != DCACHE_MISS))
         return result;
-    return ask_attributes(&question, room_for(&question), PAL_LASTING_LATER, out, escape);
+    return ask_attributes(&question, room_for(&question), PAL_VALID_LATER, out, escape);
 }
 
 int64_t dcache_attributes(const struct name *name, struct pal_attributes *out)
@@ -294,12 +294,12 @@ int64_t host_name_read(struct name *name, struct pal_path_buffer *out)
     int64_t result = look_up(&question, NULL, out);
     if (result != DCACHE_MISS)
         return result;
-    struct pal_lasting lasting = {.parts = 0};
+    struct pal_validity validity = {.parts = 0};
     struct dentry *room = room_for(&question);
     struct pal_name asked = name_asked(name);
-    asked.lasting = room ? &lasting : NULL;
+    asked.validity = room ? &validity : NULL;
     result = PAL->name_read(&asked, out);
     if (room)
-        keep(room, &question, result, &lasting, NULL, out);
+        keep(room, &question, result, &validity, NULL, out);
     return result;
 }

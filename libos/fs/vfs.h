@@ -194,7 +194,7 @@ int64_t host_name_read(struct name *name, struct pal_path_buffer *out);
 int64_t dcache_attributes(const struct name *name, struct pal_attributes *out);
 int64_t dcache_attributes_ask(const struct name *name, struct pal_attributes *out);
 uint64_t dcache_init(uint64_t at, uint64_t end); /* the first process makes room at `at`; returns where it ends */
-void dcache_mapped(void); /* a file was mapped so that memory writes change it: see PAL_LASTING_WRITABLE */
+void dcache_mapped(void); /* a file was mapped so that memory writes change it: see PAL_VALID_WRITABLE */
 
 /* handle_cache.c: handles of plain files opened for reading, kept from a close to the next open. */
 extern const struct file_ops cacheable_ops; /* hostfs.c */

@@ -34,7 +34,7 @@ static const char *const pal_names[] = {
     NAME(thread_interrupt) NAME(thread_set) NAME(wait) NAME(wake) NAME(lock) NAME(unlock) NAME(stream_open)
     NAME(handle_close) NAME(stream_read) NAME(stream_write) NAME(stream_vectors) NAME(stream_list)
     NAME(stream_control) NAME(attributes_get)
-    NAME(attributes_set) NAME(name_change) NAME(name_read) NAME(name_lasts) NAME(object_create) NAME(socket_send)
+    NAME(attributes_set) NAME(name_change) NAME(name_read) NAME(name_revalidate) NAME(object_create) NAME(socket_send)
     NAME(socket_receive) NAME(socket_bind) NAME(socket_connect) NAME(poll) NAME(poll_set_update) NAME(poll_set_wait)
     NAME(process_fork) NAME(process_wait) NAME(process_exit) NAME(process_interrupt)
     NAME(handle_export) NAME(handle_import) NAME(clock_get) NAME(random)

@@ -34,11 +34,11 @@ static const struct rule {
     uint64_t largest[2]; /* of the arguments */
 } rules[MONITOR_OPS] = {
     [MONITOR_OPEN] = {.path = PATH_ABSOLUTE, .flags = OPEN_BITS, .mode = MODE_BITS},
-    [MONITOR_STAT] = {.path = PATH_ABSOLUTE, .flags = MONITOR_NOFOLLOW | MONITOR_LASTING},
+    [MONITOR_STAT] = {.path = PATH_ABSOLUTE, .flags = MONITOR_NOFOLLOW | MONITOR_VALIDITY},
     [MONITOR_SET] = {.path = PATH_ABSOLUTE, .flags = MONITOR_NOFOLLOW, .mode = SET_BITS},
     [MONITOR_CHANGE] = {.path = PATH_ABSOLUTE, .other = OTHER_NAME, .flags = CHANGE_BITS, .mode = MODE_BITS},
-    [MONITOR_READLINK] = {.path = PATH_ABSOLUTE, .flags = MONITOR_NOFOLLOW | MONITOR_LASTING},
-    [MONITOR_CANONICAL] = {.path = PATH_ABSOLUTE, .flags = MONITOR_LASTING},
+    [MONITOR_READLINK] = {.path = PATH_ABSOLUTE, .flags = MONITOR_NOFOLLOW | MONITOR_VALIDITY},
+    [MONITOR_CANONICAL] = {.path = PATH_ABSOLUTE, .flags = MONITOR_VALIDITY},
     [MONITOR_INTERRUPT] = {.largest = {INT_MAX, 1}},
     [MONITOR_EXPORT] = {.largest = {INT_MAX, 0}},
     [MONITOR_IMPORT] = {.largest = {UINT64_MAX, 1}},

@@ -92,7 +92,7 @@ static int attributes_of(const struct place *place, struct pal_attributes *out)
 /* Where an answer is to be kept, what it depends on is watched before it is looked at. */
 static unsigned look_flags(struct tree *tree, const struct request *request, struct answer *answer)
 {
-    if (!(request->flags & MONITOR_LASTING))
+    if (!(request->flags & MONITOR_VALIDITY))
         return 0;
     if (watch_begin(tree, request->path, request->path_size))
         return PLACE_WATCH;

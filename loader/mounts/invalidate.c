@@ -106,14 +106,14 @@ static bool is_unmade(const struct tree *tree, const char *path, size_t size)
 bool watch_begin(struct tree *tree, const char *path, size_t size)
 {
     struct watcher *watcher = &tree->watcher;
-    watcher->parts = is_unmade(tree, path, size) ? PAL_LASTING_LATER : 0;
+    watcher->parts = is_unmade(tree, path, size) ? PAL_VALID_LATER : 0;
     if (watcher->parts || watcher->last > NUMBER_MAX)
         return false;
     if (watcher->fd < 0 && (watcher->failed || !make_instance(watcher)))
         return false;
     if (watcher->count + DEPTH_MAX > watcher->most)
         forget(watcher);
-    watcher->parts = PAL_LASTING;
+    watcher->parts = PAL_VALID;
     return true;
 }
 
@@ -186,5 +186,5 @@ uint64_t watch_end(struct tree *tree, const struct mount *mount, int result)
     struct watcher *watcher = &tree->watcher;
     if (!watcher->parts || (result && result != -ENOENT && result != -ENOTDIR && result != -EINVAL))
         return 0;
-    return watcher->parts | (mount && mount->writable ? PAL_LASTING_WRITABLE : 0);
+    return watcher->parts | (mount && mount->writable ? PAL_VALID_WRITABLE : 0);
 }

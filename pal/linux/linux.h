@@ -233,10 +233,10 @@ int64_t linux_name_read(const struct pal_name *name, struct pal_path_buffer *out
 
 /* ---- watch.c ---------------------------------------------------------------------------------------------------- */
 
-/* Around a request with MONITOR_LASTING: `begin` before it is sent, `end` with the parts that the reply told. */
-void lasting_begin(struct pal_lasting *out);
-void lasting_end(struct pal_lasting *out, uint64_t parts);
-int64_t linux_name_lasts(const struct pal_lasting *lasting);
+/* Around a request with MONITOR_VALIDITY: `begin` before it is sent, `end` with the parts that the reply told. */
+void validity_begin(struct pal_validity *out);
+void validity_end(struct pal_validity *out, uint64_t parts);
+int64_t linux_name_revalidate(const struct pal_validity *validity);
 
 /* ---- company.c: answers that come with a program --------------------------------------------------------------- */
 

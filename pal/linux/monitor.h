@@ -84,7 +84,7 @@ enum monitor_terminal {
 };
 
 #define MONITOR_NOFOLLOW 0x80000000u
-#define MONITOR_LASTING 0x40000000u /* STAT, READLINK, CANONICAL: reply.value = parts, or 0 */
+#define MONITOR_VALIDITY 0x40000000u /* STAT, READLINK, CANONICAL: reply.value = parts, or 0 */
 /* fallocate's, but for FALLOC_FL_NO_HIDE_STALE, which bares what lay there before: KEEP_SIZE, PUNCH_HOLE, COLLAPSE_,
  * ZERO_, INSERT_ and UNSHARE_RANGE. */
 #define MONITOR_ALLOCATE_MODES 0x7bu

@@ -104,16 +104,16 @@ int64_t linux_stream_open(const struct pal_name *name, uint32_t flags, uint32_t 
 }
 
 /* A request that only looks: its answer may be kept, if the caller wants that. */
-static int64_t call_lasting(struct monitor_request *request, const struct pal_name *name, struct monitor_reply *reply,
+static int64_t call_validity(struct monitor_request *request, const struct pal_name *name, struct monitor_reply *reply,
                             struct pal_path_buffer *text)
 {
-    if (!name->lasting)
+    if (!name->validity)
         return monitor_call(request, name, NULL, reply, text, NULL);
-    request->flags |= MONITOR_LASTING;
+    request->flags |= MONITOR_VALIDITY;
     reply->value = 0; /* should no reply come */
-    lasting_begin(name->lasting);
+    validity_begin(name->validity);
     int64_t result = monitor_call(request, name, NULL, reply, text, NULL);
-    lasting_end(name->lasting, reply->value);
+    validity_end(name->validity, reply->value);
     return result;
 }
 
@@ -124,7 +124,7 @@ int64_t linux_attributes_get(pal_handle_t handle, const struct pal_name *name, s
         return stream_attributes(handle, out);
     if (!name)
         return -EINVAL;
-    bool to_keep = name->lasting && !(name->lasting->parts & PAL_LASTING_LATER);
+    bool to_keep = name->validity && !(name->validity->parts & PAL_VALID_LATER);
     const struct linux_ahead *ahead = to_keep ? NULL : ahead_find(name, false);
     if (ahead) {
         int32_t descriptor = __atomic_load_n(&ahead->descriptor, __ATOMIC_RELAXED);
@@ -135,7 +135,7 @@ int64_t linux_attributes_get(pal_handle_t handle, const struct pal_name *name, s
     }
     struct monitor_request request = {.op = MONITOR_STAT, .flags = name->nofollow ? MONITOR_NOFOLLOW : 0};
     struct monitor_reply reply;
-    int64_t error = call_lasting(&request, name, &reply, escape);
+    int64_t error = call_validity(&request, name, &reply, escape);
     if (error < 0)
         return error;
     *out = reply.attributes;
@@ -184,7 +184,7 @@ int64_t linux_name_read(const struct pal_name *name, struct pal_path_buffer *out
 {
     struct monitor_request request = {.op = name->nofollow ? MONITOR_READLINK : MONITOR_CANONICAL};
     struct monitor_reply reply;
-    int64_t error = call_lasting(&request, name, &reply, out);
+    int64_t error = call_validity(&request, name, &reply, out);
     return error < 0 ? error : out->size;
 }
 

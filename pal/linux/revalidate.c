@@ -72,23 +72,23 @@ static bool is_quiet(const struct linux_watch *watch)
            !(__atomic_load_n(&watch->epoch, __ATOMIC_ACQUIRE) & 1);
 }
 
-void lasting_begin(struct pal_lasting *out)
+void validity_begin(struct pal_validity *out)
 {
     out->epoch = __atomic_load_n(&shared->watch.epoch, __ATOMIC_ACQUIRE);
     out->parts = 0;
 }
 
-void lasting_end(struct pal_lasting *out, uint64_t parts)
+void validity_end(struct pal_validity *out, uint64_t parts)
 {
     if (!(parts & LINUX_WATCH_MASK) || take_watcher())
         out->parts = parts;
 }
 
-int64_t linux_name_lasts(const struct pal_lasting *lasting)
+int64_t linux_name_revalidate(const struct pal_validity *validity)
 {
     struct linux_watch *watch = &shared->watch;
-    uint64_t parts = lasting->parts & LINUX_WATCH_MASK;
-    if (!(lasting->parts & PAL_LASTING))
+    uint64_t parts = validity->parts & LINUX_WATCH_MASK;
+    if (!(validity->parts & PAL_VALID))
         return 0;
     if (!parts)
         return 1; /* it depends on nothing that can change */
@@ -96,10 +96,10 @@ int64_t linux_name_lasts(const struct pal_lasting *lasting)
         return 0;
     if (!is_quiet(watch))
         read_events(watch);
-    if (__atomic_load_n(&watch->epoch, __ATOMIC_ACQUIRE) == lasting->epoch)
+    if (__atomic_load_n(&watch->epoch, __ATOMIC_ACQUIRE) == validity->epoch)
         return 1;
     for (; parts; parts &= parts - 1)
-        if (__atomic_load_n(&watch->changed[__builtin_ctzll(parts)], __ATOMIC_RELAXED) > lasting->epoch)
+        if (__atomic_load_n(&watch->changed[__builtin_ctzll(parts)], __ATOMIC_RELAXED) > validity->epoch)
             return 0;
     return 1;
 }

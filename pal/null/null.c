@@ -185,9 +185,9 @@ static int64_t name_read(const struct pal_name *name, struct pal_path_buffer *ou
     return REFUSED;
 }
 /* A host that can't tell when names change writes parts 0 with each answer, and this is never called. */
-static int64_t name_lasts(const struct pal_lasting *lasting)
+static int64_t name_revalidate(const struct pal_validity *validity)
 {
-    (void)lasting;
+    (void)validity;
     return REFUSED;
 }
 
@@ -317,7 +317,7 @@ const struct pal_api null_api = {
     .attributes_set = attributes_set,
     .name_change = name_change,
     .name_read = name_read,
-    .name_lasts = name_lasts,
+    .name_revalidate = name_revalidate,
     .object_create = object_create,
     .socket_send = socket_send,
     .socket_receive = socket_receive,

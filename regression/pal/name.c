@@ -103,24 +103,24 @@ static int listing(void)
 static int lasting(void)
 {
     struct pal_name file = name_at(path, "pal-kept"), other = name_at(path2, "pal-other");
-    struct pal_lasting present, missing, forged = {.parts = 0};
+    struct pal_validity present, missing, forged = {.parts = 0};
     struct pal_attributes a;
     pal_handle_t handle;
     if (!file.size)
         return SKIP;
     CHECK(PAL->stream_open(&file, PAL_OPEN_WRITE | PAL_OPEN_CREATE, 0600, &handle, NULL, &text) == 0);
-    file.lasting = &present;
-    other.lasting = &missing;
+    file.validity = &present;
+    other.validity = &missing;
     CHECK(PAL->attributes_get(PAL_NO_HANDLE, &file, &a, &text) == 0);
     CHECK(PAL->attributes_get(PAL_NO_HANDLE, &other, &a, &text) == -ENOENT);
     if (!present.parts)
         return SKIP; /* this host can't tell, or not of this file system */
-    CHECK(missing.parts && PAL->name_lasts(&present) == 1 && PAL->name_lasts(&missing) == 1);
-    CHECK(PAL->name_lasts(&forged) == 0);
-    CHECK(put(handle, "x", 1) == 1 && PAL->name_lasts(&present) == 0 && PAL->name_lasts(&missing) == 1);
-    CHECK(PAL->attributes_get(PAL_NO_HANDLE, &file, &a, &text) == 0 && a.size == 1 && PAL->name_lasts(&present) == 1);
+    CHECK(missing.parts && PAL->name_revalidate(&present) == 1 && PAL->name_revalidate(&missing) == 1);
+    CHECK(PAL->name_revalidate(&forged) == 0);
+    CHECK(put(handle, "x", 1) == 1 && PAL->name_revalidate(&present) == 0 && PAL->name_revalidate(&missing) == 1);
+    CHECK(PAL->attributes_get(PAL_NO_HANDLE, &file, &a, &text) == 0 && a.size == 1 && PAL->name_revalidate(&present) == 1);
     CHECK(PAL->name_change(PAL_RENAME, &file, &other, 0, &text) == 0);
-    CHECK(PAL->name_lasts(&present) == 0 && PAL->name_lasts(&missing) == 0);
+    CHECK(PAL->name_revalidate(&present) == 0 && PAL->name_revalidate(&missing) == 0);
     CHECK(PAL->name_change(PAL_UNLINK, &other, NULL, 0, &text) == 0 && PAL->handle_close(handle) == 0);
     return 0;
 }
