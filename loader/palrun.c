@@ -81,14 +81,14 @@ static void limit(int resource, uint64_t most)
         fail(EXIT_OWN_FAILURE, "can't set resource limits: %s", strerror(errno));
 }
 
-/* The picoprocess waits for this packet; the descriptors take its first free numbers: LINUX_FD_AHEAD and on. */
-static void go(const struct ahead *ahead)
+/* The picoprocess waits for this packet; the descriptors take its first free numbers: LINUX_FD_PREFETCHED and on. */
+static void go(const struct prefetch *prefetch)
 {
-    struct monitor_reply packet = {.descriptors = (uint32_t)ahead->descriptor_count};
-    int descriptors[AHEAD_MAX] = {0}, count = 0;
-    for (size_t i = 0; i < ahead->count; i++)
-        if (ahead->entries[i].fd >= 0)
-            descriptors[count++] = ahead->entries[i].fd;
+    struct monitor_reply packet = {.descriptors = (uint32_t)prefetch->descriptor_count};
+    int descriptors[PREFETCH_MAX] = {0}, count = 0;
+    for (size_t i = 0; i < prefetch->count; i++)
+        if (prefetch->entries[i].fd >= 0)
+            descriptors[count++] = prefetch->entries[i].fd;
     /* If it has died already, that is seen later. */
     send_with(launched.channel, &packet, sizeof packet, descriptors, (size_t)count);
     close(launched.inner);
@@ -121,13 +121,13 @@ static void drop_capabilities(void)
 static void start(struct monitor *monitor, const struct options *options, mode_t umask_was)
 {
     static struct program program;
-    static struct ahead ahead;
+    static struct prefetch prefetch;
     struct policy *policy = monitor->policy;
     program_check(&policy->tree, policy->program, policy->shown, &program);
-    program_prefetch(policy->program, &program, &ahead, &policy->tree);
+    program_prefetch(policy->program, &program, &prefetch, &policy->tree);
     if (!options->no_profile)
-        profile_use(policy->program, &ahead, &policy->tree);
-    segment_fill(launched.segment, policy, options, &ahead, umask_was);
+        prefetch_profile_use(policy->program, &prefetch, &policy->tree);
+    segment_fill(launched.segment, policy, options, &prefetch, umask_was);
     limit(RLIMIT_DATA, policy->limits.memory);
     limit(RLIMIT_CPU, policy->limits.cpu_seconds);
     if (geteuid() == 0) /* whose user id is its own: others' processes don't count */
@@ -135,7 +135,7 @@ static void start(struct monitor *monitor, const struct options *options, mode_t
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     monitor_block_signals();
     drop_capabilities();
-    go(&ahead);
+    go(&prefetch);
     monitor->first = launched.pid;
     monitor->channel = launched.channel;
 }
@@ -183,7 +183,7 @@ int palrun(const struct options *options)
     monitor.objects.session = monitor.first;
     monitor.objects.memory_limit = policy.limits.memory;
     int status = monitor_run(&monitor);
-    profile_keep();
+    prefetch_profile_keep();
     terminal_restore();
     if (launched.failed)
         warn("the picoprocess could not be started: %s: %s", launched.failed, strerror(launched.error));

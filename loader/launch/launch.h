@@ -31,7 +31,7 @@ struct program {
 /* Opens the program in the sandbox's view and checks it; ends pal-run where it can't be run. */
 void program_check(struct tree *tree, const char *guest_path, const char *shown, struct program *out);
 /* What it is known to ask first, itself and its interpreter in front.  Takes the program's descriptors. */
-void program_prefetch(const char *guest_path, struct program *program, struct ahead *ahead, struct tree *tree);
+void program_prefetch(const char *guest_path, struct program *program, struct prefetch *prefetch, struct tree *tree);
 /* Where the program and its first directory lie in the sandbox, once all mounts are known; ends pal-run where they
  * can't be. */
 void program_place(struct policy *policy, const struct options *options);
@@ -47,7 +47,7 @@ extern const unsigned filter_calls; /* how many host calls it admits */
 
 /* The shared segment's size, and all that the first picoprocess is told: written where it waits. */
 #define SEGMENT_SIZE (4ull << 30) /* sparse: most of it is what the guest may use as System V shared memory */
-void segment_fill(int fd, const struct policy *policy, const struct options *options, const struct ahead *ahead,
+void segment_fill(int fd, const struct policy *policy, const struct options *options, const struct prefetch *prefetch,
                   mode_t umask_was);
 
 /* ---- own_limits.c ------------------------------------------------------------------------------------------------ */

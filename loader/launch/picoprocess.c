@@ -119,7 +119,7 @@ static void place_descriptors(void)
         must(fds[i] = host_call(fcntl, fds[i], F_DUPFD_CLOEXEC, FD_ASIDE), "can't place descriptors");
     for (int i = 0; i < 3; i++)
         must(host_call(dup2, fds[i], LINUX_FD_CHANNEL + i), "can't place descriptors");
-    must(host_call(close_range, LINUX_FD_AHEAD, ~0u, 0), "can't close descriptors (Linux 5.9 or later can)");
+    must(host_call(close_range, LINUX_FD_PREFETCHED, ~0u, 0), "can't close descriptors (Linux 5.9 or later can)");
 }
 
 static void execute(const char *file)

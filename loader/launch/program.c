@@ -97,15 +97,15 @@ void program_check(struct tree *tree, const char *guest_path, const char *shown,
     }
 }
 
-void program_prefetch(const char *guest_path, struct program *program, struct ahead *ahead, struct tree *tree)
+void program_prefetch(const char *guest_path, struct program *program, struct prefetch *prefetch, struct tree *tree)
 {
-    ahead_add(ahead, guest_path, &program->file);
+    prefetch_add(prefetch, guest_path, &program->file);
     if (program->interpreter_path[0])
-        ahead_add(ahead, program->interpreter_path, &program->interpreter);
+        prefetch_add(prefetch, program->interpreter_path, &program->interpreter);
     if (program->script_loader_path[0])
-        ahead_add(ahead, program->script_loader_path, &program->script_loader);
+        prefetch_add(prefetch, program->script_loader_path, &program->script_loader);
     if (program->facts.interpreter[0])
-        ahead_ask_loader(ahead, tree);
+        prefetch_ask_loader(prefetch, tree);
 }
 
 /* The guest's PATH is searched in the guest's view. */

@@ -81,13 +81,13 @@ static const struct pal_mount *put_mounts(struct builder *builder, const struct 
     return (const struct pal_mount *)address(table);
 }
 
-static uint64_t put_ahead(struct builder *builder, const struct ahead *ahead)
+static uint64_t put_prefetched(struct builder *builder, const struct prefetch *prefetch)
 {
-    size_t table = reserve(builder, ahead->count * sizeof(struct linux_ahead), sizeof(void *));
-    int32_t next = LINUX_FD_AHEAD;
-    for (size_t i = 0; i < ahead->count; i++) {
-        const struct ahead_entry *entry = &ahead->entries[i];
-        struct linux_ahead told = {.path = (uint64_t)put_string(builder, entry->path),
+    size_t table = reserve(builder, prefetch->count * sizeof(struct linux_prefetched), sizeof(void *));
+    int32_t next = LINUX_FD_PREFETCHED;
+    for (size_t i = 0; i < prefetch->count; i++) {
+        const struct prefetch_entry *entry = &prefetch->entries[i];
+        struct linux_prefetched told = {.path = (uint64_t)put_string(builder, entry->path),
                                    .path_size = (uint32_t)strlen(entry->path),
                                    .descriptor = entry->result,
                                    .attributes = entry->attributes};
@@ -176,7 +176,7 @@ static bool returns_lost(void)
     return size > 0 && strstr(text, "Safe RET");
 }
 
-void segment_fill(int fd, const struct policy *policy, const struct options *options, const struct ahead *ahead,
+void segment_fill(int fd, const struct policy *policy, const struct options *options, const struct prefetch *prefetch,
                   mode_t umask_was)
 {
     struct builder builder = {.bytes = NULL};
@@ -184,13 +184,13 @@ void segment_fill(int fd, const struct policy *policy, const struct options *opt
                                   .version = MONITOR_VERSION,
                                   .trap_by_seccomp = options->trap_by_seccomp,
                                   .returns_lost = returns_lost(),
-                                  .ahead_count = ahead->count};
+                                  .prefetch_count = prefetch->count};
     size_t filter_count;
     reserve(&builder, sizeof shared, sizeof(uint64_t));
     const struct sock_filter *filter = filter_program(options->trap_by_seccomp, &filter_count);
     shared.filter = put_bytes(&builder, filter, filter_count * sizeof *filter, sizeof(uint64_t));
     shared.filter_count = filter_count;
-    shared.ahead = put_ahead(&builder, ahead);
+    shared.ahead = put_prefetched(&builder, prefetch);
     fill_boot(&builder, policy, options, umask_was, &shared.boot);
     shared.boot.shared_size = launched.segment_size;
     size_t starts = (builder.used + PAL_PAGE_SIZE - 1) & ~(size_t)(PAL_PAGE_SIZE - 1); /* behind what is written */

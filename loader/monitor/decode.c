@@ -24,7 +24,7 @@
 #define OBJECT_BITS 0xfu
 
 enum path { PATH_NONE, PATH_ABSOLUTE, PATH_MAYBE, PATH_LOCAL /* or an abstract name, or a struct pal_inet: any bytes */, PATH_DESCRIPTORS };
-enum other { OTHER_NONE, OTHER_NAME, OTHER_INFO, OTHER_BYTES, OTHER_COMPANY };
+enum other { OTHER_NONE, OTHER_NAME, OTHER_INFO, OTHER_BYTES, OTHER_PREFETCH };
 
 /* What each operation may carry. */
 static const struct rule {
@@ -56,7 +56,7 @@ static const struct rule {
     [MONITOR_EXTENDED] = {.path = PATH_MAYBE, .other = OTHER_BYTES, .flags = MONITOR_NOFOLLOW, .mode = 0x33},
     [MONITOR_BIND] = {.path = PATH_LOCAL, .flags = LOCAL_BITS},
     [MONITOR_LISTEN] = {.other = OTHER_INFO, .largest = {UINT64_MAX, INT_MAX}},
-    [MONITOR_START] = {.path = PATH_ABSOLUTE, .other = OTHER_COMPANY, .flags = PAL_OPEN_READ | PAL_OPEN_EXECUTE},
+    [MONITOR_START] = {.path = PATH_ABSOLUTE, .other = OTHER_PREFETCH, .flags = PAL_OPEN_READ | PAL_OPEN_EXECUTE},
     [MONITOR_CONNECT] = {.path = PATH_LOCAL, .other = OTHER_INFO, .flags = LOCAL_BITS},
 };
 
@@ -120,13 +120,13 @@ static int check_create(const struct request *request)
 }
 
 /* Kinds and absolute paths, each with its NUL. */
-static int check_company(const char *list, size_t size)
+static int check_prefetch(const char *list, size_t size)
 {
     size_t count = 0;
     while (size) {
         const char *end = memchr(list, 0, size);
         bool known = *list == MONITOR_READS || *list == MONITOR_EXECUTES;
-        if (!known || !end || list[1] != '/' || ++count > MONITOR_COMPANY_MAX)
+        if (!known || !end || list[1] != '/' || ++count > MONITOR_PREFETCH_MAX)
             return -EINVAL;
         size -= (size_t)(end + 1 - list);
         list = end + 1;
@@ -183,8 +183,8 @@ int request_decode(const void *packet, size_t size, struct request *out)
     int error = text ? check_path(out->path, out->path_size) : 0;
     if (!error && text && out->path[0] != '/')
         error = -EINVAL;
-    if (!error && rule->other == OTHER_COMPANY)
-        error = check_company(out->other, out->other_size);
+    if (!error && rule->other == OTHER_PREFETCH)
+        error = check_prefetch(out->other, out->other_size);
     if (!error && rule->path == PATH_LOCAL)
         error = check_local(out);
     if (!error && header.op == MONITOR_CHANGE)

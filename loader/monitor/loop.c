@@ -101,7 +101,7 @@ static int send_packet(int socket, struct iovec *parts, size_t part_count, const
 {
     union {
         struct cmsghdr header;
-        char bytes[CMSG_SPACE(AHEAD_MAX * sizeof(int))];
+        char bytes[CMSG_SPACE(PREFETCH_MAX * sizeof(int))];
     } control;
     struct msghdr message = {.msg_iov = parts, .msg_iovlen = part_count};
     if (count) {
@@ -178,7 +178,7 @@ void monitor_serve(struct monitor *monitor, const void *packet, size_t size, pid
     if (!error) {
         monitor->served[request.op]++;
         error = dispatch(monitor, &request, &last);
-        profile_note(&monitor->policy->tree, &request, error);
+        prefetch_profile_note(&monitor->policy->tree, &request, error);
     }
     last.reply.result = error;
     last.reply.sequence = request.sequence;

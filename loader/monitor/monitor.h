@@ -19,7 +19,7 @@ struct request {
  * none. */
 int request_decode(const void *packet, size_t size, struct request *out);
 
-#define ANSWER_DESCRIPTORS (1 + MONITOR_COMPANY_MAX)
+#define ANSWER_DESCRIPTORS (1 + MONITOR_PREFETCH_MAX)
 struct answer {
     struct monitor_reply reply;
     const struct mount *mount; /* serve_open: of what the name led to; NULL: it is not known */
@@ -179,31 +179,31 @@ int serve_terminal(struct terminals *terminals, const struct objects *objects, c
 
 /* ---- prefetch.c: answers sent ahead ------------------------------------------------------------------------------ */
 
-#define AHEAD_MAX 256
-#define AHEAD_FIRST 8       /* room for what any program asks */
-#define AHEAD_DESCRIPTORS 80 /* that go with one packet; the picoprocess has room for 124 */
-struct ahead {
+#define PREFETCH_MAX 256
+#define PREFETCH_FIRST 8       /* room for what any program asks */
+#define PREFETCH_DESCRIPTORS 80 /* that go with one packet; the picoprocess has room for 124 */
+struct prefetch {
     size_t count, descriptor_count;
-    struct ahead_entry {
+    struct prefetch_entry {
         const char *path;
         int result;
         int fd;
         struct pal_attributes attributes;
-    } entries[AHEAD_MAX];
+    } entries[PREFETCH_MAX];
 };
 /* An answer that was given already; takes its descriptor. */
-void ahead_add(struct ahead *ahead, const char *path, const struct answer *answer);
+void prefetch_add(struct prefetch *prefetch, const char *path, const struct answer *answer);
 /* One more name; `path` is kept. */
-void ahead_ask(struct ahead *ahead, struct tree *tree, const char *path, bool opens);
+void prefetch_ask(struct prefetch *prefetch, struct tree *tree, const char *path, bool opens);
 /* What glibc's ld.so asks of any program. */
-void ahead_ask_loader(struct ahead *ahead, struct tree *tree);
+void prefetch_ask_loader(struct prefetch *prefetch, struct tree *tree);
 
 /* ---- prefetch_profile.c: what the program's last run asked ------------------------------------------------------- */
 
-void profile_use(const char *program, struct ahead *ahead, struct tree *tree);
+void prefetch_profile_use(const char *program, struct prefetch *prefetch, struct tree *tree);
 /* A request of this run's start. */
-void profile_note(const struct tree *tree, const struct request *request, int result);
-void profile_keep(void);
+void prefetch_profile_note(const struct tree *tree, const struct request *request, int result);
+void prefetch_profile_keep(void);
 
 /* ---- profile_store.c --------------------------------------------------------------------------------------------- */
 

@@ -19,7 +19,7 @@ static bool is_fixed(const struct mount *mount)
 }
 
 /* Adds its descriptor to the program's answer. */
-static void bring(struct tree *tree, const char *item, struct answer *program, struct monitor_company *out)
+static void bring(struct tree *tree, const char *item, struct answer *program, struct monitor_prefetch *out)
 {
     static struct answer answer;
     const struct request request = {.op = MONITOR_OPEN,
@@ -28,11 +28,11 @@ static void bring(struct tree *tree, const char *item, struct answer *program, s
                                     .flags = PAL_OPEN_READ | (*item == MONITOR_EXECUTES ? PAL_OPEN_EXECUTE : 0u)};
     answer.reply.descriptors = 0;
     answer.mount = NULL;
-    *out = (struct monitor_company){.result = serve_open(tree, &request, &answer)};
+    *out = (struct monitor_prefetch){.result = serve_open(tree, &request, &answer)};
     bool fixed = is_fixed(answer.mount) && is_fixed(tree_mount_of(tree, request.path, request.path_size));
     bool plain = out->result == -ENOENT || (!out->result && answer.reply.attributes.type == PAL_TYPE_FILE);
     if (!fixed || !plain) {
-        out->result = MONITOR_NOT_AHEAD;
+        out->result = MONITOR_NOT_PREFETCHED;
         if (answer.reply.descriptors)
             close(answer.descriptors[0]);
         return;
@@ -53,7 +53,7 @@ int serve_start(struct tree *tree, const struct request *request, struct answer 
     const char *item = request->other, *end = item + request->other_size;
     answer->text.size = 0;
     for (; item < end; item += strlen(item) + 1) {
-        struct monitor_company one;
+        struct monitor_prefetch one;
         bring(tree, item, answer, &one);
         memcpy(answer->text.bytes + answer->text.size, &one, sizeof one);
         answer->text.size += (uint32_t)sizeof one;

@@ -23,7 +23,7 @@
 #define START_NS 2000000000ull /* a program has started after that */
 #define TEXT_MAX (64 * 1024u)
 #define NEWS_LEAST 3u /* fewer new names are not worth writing */
-#define NAMES_MAX (AHEAD_MAX - AHEAD_FIRST)
+#define NAMES_MAX (PREFETCH_MAX - PREFETCH_FIRST)
 
 static char file_name[33];
 static char text[TEXT_MAX + 1]; /* the profile that was read; then also what is new */
@@ -79,7 +79,7 @@ static void read_profile(void)
     is_new = !text_size;
 }
 
-void profile_use(const char *program, struct ahead *ahead, struct tree *tree)
+void prefetch_profile_use(const char *program, struct prefetch *prefetch, struct tree *tree)
 {
     store_open();
     name_file(program, tree);
@@ -92,12 +92,12 @@ void profile_use(const char *program, struct ahead *ahead, struct tree *tree)
             !is_shown(tree, line + 2, size - 2))
             continue;
         known[count++] = hash_bytes(line + 2, size - 2);
-        if (ahead->count < AHEAD_MAX)
-            ahead_ask(ahead, tree, must_print("%.*s", (int)size - 2, line + 2), line[0] == 'o');
+        if (prefetch->count < PREFETCH_MAX)
+            prefetch_ask(prefetch, tree, must_print("%.*s", (int)size - 2, line + 2), line[0] == 'o');
     }
 }
 
-void profile_note(const struct tree *tree, const struct request *request, int result)
+void prefetch_profile_note(const struct tree *tree, const struct request *request, int result)
 {
     const uint32_t plain = PAL_OPEN_READ | PAL_OPEN_DIRECTORY | PAL_OPEN_EXECUTE;
     if (!begun || count == NAMES_MAX || text_size + request->path_size + 4 > TEXT_MAX)
@@ -127,7 +127,7 @@ void profile_note(const struct tree *tree, const struct request *request, int re
     news++;
 }
 
-void profile_keep(void)
+void prefetch_profile_keep(void)
 {
     if (news >= NEWS_LEAST || (news && is_new))
         store_write(file_name, text, text_size, is_new);

@@ -210,7 +210,7 @@ int64_t linux_handle_import(uint64_t token, pal_handle_t *out);
 
 /* ---- monitor.c, name.c ----------------------------------------------------------------------------------------- */
 
-#define MONITOR_DESCRIPTORS (1 + MONITOR_COMPANY_MAX)
+#define MONITOR_DESCRIPTORS (1 + MONITOR_PREFETCH_MAX)
 /*
  * One round trip.  `name` and `other` may be NULL; `text`, if given, receives the reply's text; `descriptors` has room
  * for MONITOR_DESCRIPTORS and holds PAL_NO_HANDLE where none came.  Returns the monitor's result.  Not interruptible.
@@ -238,19 +238,19 @@ void validity_begin(struct pal_validity *out);
 void validity_end(struct pal_validity *out, uint64_t parts);
 int64_t linux_name_revalidate(const struct pal_validity *validity);
 
-/* ---- company.c: answers that come with a program --------------------------------------------------------------- */
+/* ---- prefetched.c: answers that come with a program --------------------------------------------------------------- */
 
 /* Opens a program about to be started. */
-int64_t company_open(const struct pal_name *name, uint32_t flags, pal_handle_t *out,
+int64_t prefetch_exec_open(const struct pal_name *name, uint32_t flags, pal_handle_t *out,
                      struct pal_attributes *out_attributes, struct pal_path_buffer *escape);
 /* 1: served, with 0 or an error in *result. */
-int company_take(const struct pal_name *name, uint32_t kind, pal_handle_t *out, struct pal_attributes *out_attributes,
+int prefetch_exec_take(const struct pal_name *name, uint32_t kind, pal_handle_t *out, struct pal_attributes *out_attributes,
                  int64_t *result);
-/* What company_take did not serve had this result. */
-void company_note(const struct pal_name *name, uint32_t kind, int64_t result);
+/* What prefetch_exec_take did not serve had this result. */
+void prefetch_exec_note(const struct pal_name *name, uint32_t kind, int64_t result);
 /* The calling thread starts nothing any more; bare: it is a child of its, just forked, that does. */
-void company_leave(uint32_t bare);
-void company_fork_child(void);
+void prefetch_exec_leave(uint32_t bare);
+void prefetch_exec_fork_child(void);
 
 /* ---- api.c, fault.c -------------------------------------------------------------------------------------------- */
 

@@ -19,7 +19,7 @@
 #define MONITOR_VERSION 1u
 
 /* Descriptors of the first picoprocess at its exec; no others are open. */
-enum linux_start_fd { LINUX_FD_CHANNEL = 3, LINUX_FD_SHARED = 4, LINUX_FD_LOG = 5, LINUX_FD_AHEAD = 6 };
+enum linux_start_fd { LINUX_FD_CHANNEL = 3, LINUX_FD_SHARED = 4, LINUX_FD_LOG = 5, LINUX_FD_PREFETCHED = 6 };
 
 /* The host signal that interrupts a thread.  SIGRTMIN of the kernel (32): free in a process without a libc.  Queued by
  * pal-run with a value n of 1..64 (bit n-1 of pal_boot.host_signals) it brings a signal for the guest. */
@@ -52,7 +52,7 @@ enum monitor_op {
                           object lies now, or lay when its last name went */
     MONITOR_START,     /* path = a program's; flags as for OPEN; other = its company: what it is known to ask first,
                           each one a monitor_kind and an absolute path with its NUL.
-                          reply: as for OPEN; of a file, text = struct monitor_company[], their descriptors follow */
+                          reply: as for OPEN; of a file, text = struct monitor_prefetch[], their descriptors follow */
     MONITOR_NOTIFY,    /* path, flags = MONITOR_NOFOLLOW; arguments[0] = descriptor of the sender, of
                           PAL_OBJECT_NOTIFY, [1] = inotify(7)'s mask.  reply: value = watch descriptor */
     MONITOR_NOTIFY_END, /* arguments[0] = descriptor of the sender, [1] = watch descriptor */
@@ -92,14 +92,14 @@ enum monitor_terminal {
 #define MONITOR_INET 0x40000000u /* path = struct pal_inet */
 
 enum monitor_kind { MONITOR_READS = 'r', MONITOR_EXECUTES = 'x' }; /* OPEN with READ, and with EXECUTE */
-#define MONITOR_COMPANY_MAX 32
-struct monitor_company {
-    int32_t result; /* 0: a descriptor has come; -ENOENT; MONITOR_NOT_AHEAD: ask when it is wanted */
+#define MONITOR_PREFETCH_MAX 32
+struct monitor_prefetch {
+    int32_t result; /* 0: a descriptor has come; -ENOENT; MONITOR_NOT_PREFETCHED: ask when it is wanted */
     uint32_t reserved;
     struct pal_attributes attributes;
 };
-#define MONITOR_NOT_AHEAD 1
-_Static_assert(MONITOR_COMPANY_MAX * sizeof(struct monitor_company) < PAL_PATH_MAX, "they fit into a reply");
+#define MONITOR_NOT_PREFETCHED 1
+_Static_assert(MONITOR_PREFETCH_MAX * sizeof(struct monitor_prefetch) < PAL_PATH_MAX, "they fit into a reply");
 
 /* Packed by hand: no padding.  `path` then `other` follow, without NULs; the packet ends there. */
 struct monitor_request {
@@ -129,10 +129,10 @@ struct monitor_reply {
  * An answer sent ahead: what this program is known to ask at its start.  The descriptor (or -errno) serves the first
  * matching open for reading; the attributes serve any attributes_get until `linux_shared.generation` moves.
  */
-struct linux_ahead {
+struct linux_prefetched {
     uint64_t path;      /* address of bytes in the boot area */
     uint32_t path_size;
-    int32_t descriptor; /* >= LINUX_FD_AHEAD, or -errno, or -1000: attributes only */
+    int32_t descriptor; /* >= LINUX_FD_PREFETCHED, or -errno, or -1000: attributes only */
     struct pal_attributes attributes;
 };
 
@@ -161,7 +161,7 @@ struct linux_watch {
 struct linux_start {
     uint64_t program;      /* a hash of its path; 0: nothing is known */
     uint32_t size, learnt; /* bytes in `company`; learnt: it has been started again, only what is not wanted goes */
-    char company[2032];    /* as in MONITOR_START */
+    char prefetched[2032];    /* as in MONITOR_START */
 };
 _Static_assert(LINUX_STARTS * sizeof(struct linux_start) % PAL_PAGE_SIZE == 0, "whole pages of the segment");
 
@@ -178,7 +178,7 @@ struct linux_shared {
     uint32_t reserved;
     uint32_t generation;               /* moves when a name or attribute that the monitor told may have changed */
     uint64_t filter, filter_count;     /* address and length of the seccomp program (struct sock_filter) */
-    uint64_t ahead, ahead_count;       /* struct linux_ahead[] */
+    uint64_t prefetch, prefetch_count;       /* struct linux_prefetched[] */
     uint64_t starts;                   /* address of struct linux_start[LINUX_STARTS], at first zero */
     struct pal_boot boot;
     struct linux_watch watch;

@@ -2,7 +2,7 @@
 /*
  * Names: opening, attributes and changes, all by the monitor, which resolves them.
  *
- * Answers that pal-run sent ahead (struct linux_ahead) save the round trip.  They hold only while nothing was changed
+ * Answers that pal-run sent ahead (struct linux_prefetched) save the round trip.  They hold only while nothing was changed
  * since the sandbox began: whoever is about to change a name or a file moves shared->generation first, once and for
  * all.  A descriptor sent ahead serves one open in the whole sandbox, although fork copies it: two opens that share
  * one offset would be wrong.
@@ -11,8 +11,8 @@
 
 #include "pal/linux/linux.h"
 
-#define AHEAD_NO_DESCRIPTOR (-1000)
-#define AHEAD_CYCLES 10000000000ull /* a few seconds: what the host has may change afterwards */
+#define PREFETCH_NO_DESCRIPTOR (-1000)
+#define PREFETCH_CYCLES 10000000000ull /* a few seconds: what the host has may change afterwards */
 
 static void names_change(void)
 {
@@ -20,50 +20,50 @@ static void names_change(void)
 }
 
 /* The answer sent ahead for what this name leads to, or NULL.  A final symlink itself is never sent ahead. */
-static struct linux_ahead *ahead_find(const struct pal_name *name, bool with_descriptor)
+static struct linux_prefetched *prefetch_find(const struct pal_name *name, bool with_descriptor)
 {
     if (name->nofollow || __atomic_load_n(&shared->generation, __ATOMIC_ACQUIRE) != linux_start_generation ||
-        __builtin_ia32_rdtsc() - linux_start_cycles > AHEAD_CYCLES)
+        __builtin_ia32_rdtsc() - linux_start_cycles > PREFETCH_CYCLES)
         return NULL;
-    struct linux_ahead *ahead = (struct linux_ahead *)shared->ahead;
-    for (uint64_t i = 0; i < shared->ahead_count; i++)
+    struct linux_prefetched *prefetch = (struct linux_prefetched *)shared->ahead;
+    for (uint64_t i = 0; i < shared->prefetch_count; i++)
         if (ahead[i].path_size == name->size && !memcmp((const char *)ahead[i].path, name->path, name->size) &&
-            !(with_descriptor && ahead[i].descriptor == AHEAD_NO_DESCRIPTOR)) /* that one is used up: the next */
-            return &ahead[i];
+            !(with_descriptor && ahead[i].descriptor == PREFETCH_NO_DESCRIPTOR)) /* that one is used up: the next */
+            return &prefetch[i];
     return NULL;
 }
 
 /* 1: served (0 or an error in *result). */
-static int open_ahead(const struct pal_name *name, uint32_t flags, pal_handle_t *out,
+static int open_prefetched(const struct pal_name *name, uint32_t flags, pal_handle_t *out,
                       struct pal_attributes *out_attributes, int64_t *result)
 {
     if (flags & PAL_OPEN_DIRECTORY)
         flags &= ~(uint32_t)PAL_OPEN_NONBLOCK; /* opendir's, without a meaning */
     if (!(flags & PAL_OPEN_READ) || flags & ~(uint32_t)(PAL_OPEN_READ | PAL_OPEN_DIRECTORY | PAL_OPEN_EXECUTE))
         return 0;
-    struct linux_ahead *ahead = ahead_find(name, true);
-    if (!ahead)
+    struct linux_prefetched *prefetch = prefetch_find(name, true);
+    if (!prefetch)
         return 0;
-    int32_t descriptor = __atomic_load_n(&ahead->descriptor, __ATOMIC_RELAXED);
-    if (descriptor < 0 && descriptor != AHEAD_NO_DESCRIPTOR) {
+    int32_t descriptor = __atomic_load_n(&prefetch->descriptor, __ATOMIC_RELAXED);
+    if (descriptor < 0 && descriptor != PREFETCH_NO_DESCRIPTOR) {
         *result = descriptor;
         return 1;
     }
-    if ((flags & PAL_OPEN_DIRECTORY && ahead->attributes.type != PAL_TYPE_DIRECTORY) ||
-        (flags & PAL_OPEN_EXECUTE && !(ahead->attributes.mode & 0111)))
+    if ((flags & PAL_OPEN_DIRECTORY && prefetch->attributes.type != PAL_TYPE_DIRECTORY) ||
+        (flags & PAL_OPEN_EXECUTE && !(prefetch->attributes.mode & 0111)))
         return 0; /* an error, but which one is the monitor's to say */
-    descriptor = __atomic_exchange_n(&ahead->descriptor, AHEAD_NO_DESCRIPTOR, __ATOMIC_ACQ_REL);
+    descriptor = __atomic_exchange_n(&prefetch->descriptor, PREFETCH_NO_DESCRIPTOR, __ATOMIC_ACQ_REL);
     if (descriptor < 0)
         return 0;
     *out = descriptor;
     if (out_attributes)
-        *out_attributes = ahead->attributes;
+        *out_attributes = prefetch->attributes;
     *result = 0;
     return 1;
 }
 
 /* What a program may have asked to have answered with it; 0: not this. */
-static uint32_t company_kind(const struct pal_name *name, uint32_t flags)
+static uint32_t prefetch_exec_kind(const struct pal_name *name, uint32_t flags)
 {
     if (name->nofollow)
         return 0;
@@ -74,17 +74,17 @@ int64_t linux_stream_open(const struct pal_name *name, uint32_t flags, uint32_t 
                           struct pal_attributes *out_attributes, struct pal_path_buffer *escape)
 {
     int64_t result;
-    uint32_t start = flags & PAL_OPEN_START, kind = company_kind(name, flags &= ~(uint32_t)PAL_OPEN_START);
+    uint32_t start = flags & PAL_OPEN_START, kind = prefetch_exec_kind(name, flags &= ~(uint32_t)PAL_OPEN_START);
     if (escape)
         escape->size = 0;
-    if (open_ahead(name, flags, out, out_attributes, &result)) {
+    if (open_prefetched(name, flags, out, out_attributes, &result)) {
         if (kind)
-            company_note(name, kind, result);
+            prefetch_exec_note(name, kind, result);
         return result;
     }
     if (start && escape)
-        return company_open(name, flags, out, out_attributes, escape);
-    if (kind && company_take(name, kind, out, out_attributes, &result))
+        return prefetch_exec_open(name, flags, out, out_attributes, escape);
+    if (kind && prefetch_exec_take(name, kind, out, out_attributes, &result))
         return result;
     if (flags & (PAL_OPEN_WRITE | PAL_OPEN_CREATE | PAL_OPEN_TRUNCATE | PAL_OPEN_TEMPORARY))
         names_change();
@@ -94,7 +94,7 @@ int64_t linux_stream_open(const struct pal_name *name, uint32_t flags, uint32_t 
     pal_handle_t handles[MONITOR_DESCRIPTORS];
     result = monitor_call(&request, name, NULL, &reply, escape, handles);
     if (kind)
-        company_note(name, kind, result);
+        prefetch_exec_note(name, kind, result);
     if (result < 0)
         return result;
     *out = handles[0];
@@ -125,12 +125,12 @@ int64_t linux_attributes_get(pal_handle_t handle, const struct pal_name *name, s
     if (!name)
         return -EINVAL;
     bool to_keep = name->validity && !(name->validity->parts & PAL_VALID_LATER);
-    const struct linux_ahead *ahead = to_keep ? NULL : ahead_find(name, false);
-    if (ahead) {
-        int32_t descriptor = __atomic_load_n(&ahead->descriptor, __ATOMIC_RELAXED);
-        if (descriptor < 0 && descriptor != AHEAD_NO_DESCRIPTOR)
+    const struct linux_prefetched *prefetch = to_keep ? NULL : prefetch_find(name, false);
+    if (prefetch) {
+        int32_t descriptor = __atomic_load_n(&prefetch->descriptor, __ATOMIC_RELAXED);
+        if (descriptor < 0 && descriptor != PREFETCH_NO_DESCRIPTOR)
             return descriptor;
-        *out = ahead->attributes;
+        *out = prefetch->attributes;
         return 0;
     }
     struct monitor_request request = {.op = MONITOR_STAT, .flags = name->nofollow ? MONITOR_NOFOLLOW : 0};

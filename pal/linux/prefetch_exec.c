@@ -13,10 +13,10 @@
 #include "pal/linux/linux.h"
 #include "pal/hash.h"
 
-#define COMPANY_CYCLES 250000000u /* about a tenth of a second */
+#define PREFETCH_EXEC_CYCLES 250000000u /* about a tenth of a second */
 
 struct answer {
-    const char *item; /* in company.items; NULL: taken, and the handle is somebody's own now */
+    const char *item; /* in prefetched.items; NULL: taken, and the handle is somebody's own now */
     pal_handle_t handle;
     int32_t result;
     struct pal_attributes attributes;
@@ -27,9 +27,9 @@ static struct {
     uint64_t program, begun;
     bool learns; /* what is asked now is remembered for later starts */
     uint32_t count;
-    struct answer answers[MONITOR_COMPANY_MAX];
-    char items[sizeof((struct linux_start *)0)->company];
-} company;
+    struct answer answers[MONITOR_PREFETCH_MAX];
+    char items[sizeof((struct linux_start *)0)->prefetched];
+} prefetched;
 
 static uint64_t hash(const char *bytes, uint32_t size) /* not 0 */
 {
@@ -63,11 +63,11 @@ static uint32_t read_list(uint64_t program)
     struct linux_start *start = start_of(program);
     uint32_t size = 0;
     linux_lock(&shared->channel);
-    if (start->program == program && start->size && start->size <= sizeof company.items) {
+    if (start->program == program && start->size && start->size <= sizeof prefetched.items) {
         size = start->size;
         start->learnt = 1;
-        memcpy(company.items, start->company, size);
-        company.items[size - 1] = 0;
+        memcpy(prefetched.items, start->prefetched, size);
+        prefetched.items[size - 1] = 0;
     }
     linux_unlock(&shared->channel);
     return size;
@@ -91,22 +91,22 @@ static bool begin_list(uint64_t program)
 static uint32_t find(const struct linux_start *start, uint32_t kind, const struct pal_name *name, uint32_t *count)
 {
     uint32_t at = 0;
-    for (*count = 0; at < start->size && !is_item(start->company + at, kind, name); ++*count)
-        at += text_size(start->company + at) + 1;
+    for (*count = 0; at < start->size && !is_item(start->prefetched + at, kind, name); ++*count)
+        at += text_size(start->prefetched + at) + 1;
     return at;
 }
 
 static void learn(uint32_t kind, const struct pal_name *name)
 {
-    struct linux_start *start = start_of(company.program);
+    struct linux_start *start = start_of(prefetched.program);
     uint32_t count, size = name->size + 2;
     linux_lock(&shared->channel);
-    if (start->program == company.program && !start->learnt && start->size <= sizeof start->company) {
+    if (start->program == prefetched.program && !start->learnt && start->size <= sizeof start->prefetched) {
         uint32_t at = find(start, kind, name, &count);
-        if (at == start->size && count < MONITOR_COMPANY_MAX && size <= sizeof start->company - at) {
-            start->company[at] = (char)kind;
-            memcpy(start->company + at + 1, name->path, name->size);
-            start->company[at + size - 1] = 0;
+        if (at == start->size && count < MONITOR_PREFETCH_MAX && size <= sizeof start->prefetched - at) {
+            start->prefetched[at] = (char)kind;
+            memcpy(start->prefetched + at + 1, name->path, name->size);
+            start->prefetched[at + size - 1] = 0;
             start->size = at + size;
         }
     }
@@ -115,14 +115,14 @@ static void learn(uint32_t kind, const struct pal_name *name)
 
 static void unlearn(const char *item)
 {
-    struct linux_start *start = start_of(company.program);
+    struct linux_start *start = start_of(prefetched.program);
     const struct pal_name name = {.path = item + 1, .size = text_size(item + 1)};
     uint32_t count, size = name.size + 2;
     linux_lock(&shared->channel);
-    if (start->program == company.program && start->size <= sizeof start->company) {
+    if (start->program == prefetched.program && start->size <= sizeof start->prefetched) {
         uint32_t at = find(start, (uint32_t)item[0], &name, &count);
         for (uint32_t i = at; i + size < start->size; i++)
-            start->company[i] = start->company[i + size];
+            start->prefetched[i] = start->prefetched[i + size];
         if (at < start->size)
             start->size -= size;
     }
@@ -133,19 +133,19 @@ static void unlearn(const char *item)
 
 static bool is_mine(void)
 {
-    return __atomic_load_n(&company.owner, __ATOMIC_RELAXED) == current_tcb();
+    return __atomic_load_n(&prefetched.owner, __ATOMIC_RELAXED) == current_tcb();
 }
 
 static bool in_time(void)
 {
-    return __builtin_ia32_rdtsc() - company.begun < COMPANY_CYCLES;
+    return __builtin_ia32_rdtsc() - prefetched.begun < PREFETCH_EXEC_CYCLES;
 }
 
 /* What is left is closed, and if it was to be wanted by now, not to come again. */
 static void drop(bool unwanted)
 {
-    for (uint32_t i = 0; i < company.count; i++) {
-        struct answer *answer = &company.answers[i];
+    for (uint32_t i = 0; i < prefetched.count; i++) {
+        struct answer *answer = &prefetched.answers[i];
         const char *item = answer->item;
         if (!item || answer->handle < 0)
             continue;
@@ -154,8 +154,8 @@ static void drop(bool unwanted)
         if (unwanted && in_time())
             unlearn(item);
     }
-    company.count = 0;
-    __atomic_store_n(&company.owner, NULL, __ATOMIC_RELEASE);
+    prefetched.count = 0;
+    __atomic_store_n(&prefetched.owner, NULL, __ATOMIC_RELEASE);
 }
 
 static bool begin(void)
@@ -163,18 +163,18 @@ static bool begin(void)
     struct pal_tcb *nobody = NULL;
     if (is_mine())
         drop(true);
-    return __atomic_compare_exchange_n(&company.owner, &nobody, current_tcb(), 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+    return __atomic_compare_exchange_n(&prefetched.owner, &nobody, current_tcb(), 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
 }
 
-void company_leave(uint32_t bare)
+void prefetch_exec_leave(uint32_t bare)
 {
     if (is_mine())
         drop(!bare);
 }
 
-void company_fork_child(void)
+void prefetch_exec_fork_child(void)
 {
-    if (company.owner && !is_mine())
+    if (prefetched.owner && !is_mine())
         drop(false); /* another thread's, which is not here */
 }
 
@@ -182,14 +182,14 @@ void company_fork_child(void)
 
 static void keep(const struct pal_path_buffer *text, const pal_handle_t *handles)
 {
-    struct monitor_company told;
-    const char *item = company.items;
+    struct monitor_prefetch told;
+    const char *item = prefetched.items;
     for (uint32_t at = 0; at + sizeof told <= text->size; at += sizeof told, item += text_size(item) + 1) {
         memcpy(&told, text->bytes + at, sizeof told);
-        if (told.result == MONITOR_NOT_AHEAD)
+        if (told.result == MONITOR_NOT_PREFETCHED)
             unlearn(item);
         else
-            company.answers[company.count++] = (struct answer){
+            prefetched.answers[prefetched.count++] = (struct answer){
                 .item = item,
                 .handle = told.result ? PAL_NO_HANDLE : *handles++,
                 .result = told.result,
@@ -197,19 +197,19 @@ static void keep(const struct pal_path_buffer *text, const pal_handle_t *handles
     }
 }
 
-int64_t company_open(const struct pal_name *name, uint32_t flags, pal_handle_t *out,
+int64_t prefetch_exec_open(const struct pal_name *name, uint32_t flags, pal_handle_t *out,
                      struct pal_attributes *out_attributes, struct pal_path_buffer *escape)
 {
     struct monitor_request request = {.flags = flags};
     struct monitor_reply reply;
     pal_handle_t handles[MONITOR_DESCRIPTORS];
-    struct pal_name list = {.path = company.items};
+    struct pal_name list = {.path = prefetched.items};
     bool mine = begin();
     if (mine) {
-        company.program = hash(name->path, name->size);
-        company.begun = __builtin_ia32_rdtsc();
-        list.size = read_list(company.program);
-        company.learns = false;
+        prefetched.program = hash(name->path, name->size);
+        prefetched.begun = __builtin_ia32_rdtsc();
+        list.size = read_list(prefetched.program);
+        prefetched.learns = false;
     }
     int64_t result = -EMFILE;
     if (list.size) {
@@ -222,14 +222,14 @@ int64_t company_open(const struct pal_name *name, uint32_t flags, pal_handle_t *
         result = monitor_call(&request, name, NULL, &reply, escape, handles);
     }
     if (result < 0) {
-        company_leave(0);
+        prefetch_exec_leave(0);
         return result;
     }
     if (list.size && reply.attributes.type == PAL_TYPE_FILE) {
         keep(escape, handles + 1);
         escape->size = 0;
     } else if (mine) {
-        company.learns = begin_list(company.program);
+        prefetched.learns = begin_list(prefetched.program);
     }
     *out = handles[0];
     if (out_attributes)
@@ -237,17 +237,17 @@ int64_t company_open(const struct pal_name *name, uint32_t flags, pal_handle_t *
     return 0;
 }
 
-int company_take(const struct pal_name *name, uint32_t kind, pal_handle_t *out, struct pal_attributes *out_attributes,
+int prefetch_exec_take(const struct pal_name *name, uint32_t kind, pal_handle_t *out, struct pal_attributes *out_attributes,
                  int64_t *result)
 {
-    if (!is_mine() || !company.count)
+    if (!is_mine() || !prefetched.count)
         return 0;
     if (!in_time()) {
         drop(false);
         return 0;
     }
-    for (uint32_t i = 0; i < company.count; i++) {
-        struct answer *answer = &company.answers[i];
+    for (uint32_t i = 0; i < prefetched.count; i++) {
+        struct answer *answer = &prefetched.answers[i];
         if (!answer->item || !is_item(answer->item, kind, name))
             continue;
         __atomic_store_n(&answer->item, NULL, __ATOMIC_RELEASE); /* a fork by another thread must not close it */
@@ -261,8 +261,8 @@ int company_take(const struct pal_name *name, uint32_t kind, pal_handle_t *out, 
     return 0;
 }
 
-void company_note(const struct pal_name *name, uint32_t kind, int64_t result)
+void prefetch_exec_note(const struct pal_name *name, uint32_t kind, int64_t result)
 {
-    if (is_mine() && company.learns && in_time() && (result == 0 || result == -ENOENT))
+    if (is_mine() && prefetched.learns && in_time() && (result == 0 || result == -ENOENT))
         learn(kind, name);
 }

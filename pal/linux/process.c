@@ -28,7 +28,7 @@ int64_t linux_process_fork(uint32_t flags)
     struct linux_thread *thread = thread_of(current_tcb());
     uint32_t starts = flags & PAL_FORK_BARE, bare = starts && advise_guest(MADV_DOFORK) == 0;
     if (!starts)
-        company_leave(0);
+        prefetch_exec_leave(0);
     if (bare)
         advise_guest(MADV_DONTFORK);
     if (bare)
@@ -39,7 +39,7 @@ int64_t linux_process_fork(uint32_t flags)
         advise_guest(MADV_DOFORK);
     }
     if (child)
-        company_leave(starts);
+        prefetch_exec_leave(starts);
     if (child)
         return child;
     if (linux_dispatch)
@@ -47,7 +47,7 @@ int64_t linux_process_fork(uint32_t flags)
     if (bare)
         thread->sequences.size = 0;
     linux_host_signals = 0; /* the parent has them */
-    company_fork_child();
+    prefetch_exec_fork_child();
     thread_after_fork();
     return 0;
 }

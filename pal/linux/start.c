@@ -20,7 +20,7 @@
 #include "pal/linux/linux.h"
 
 #define HWCAP2_FSGSBASE 2u
-#define AHEAD_RIGHTS 64u          /* words: room for all descriptors that pal-run sends */
+#define PREFETCH_RIGHTS 64u          /* words: room for all descriptors that pal-run sends */
 #define TOLD_CYCLES 2000000u      /* about 1 ms: to be woken up costs more than to look that long */
 #define MESSAGE_DONTWAIT 0x40u
 #define STACK_BELOW (1ull << 20)  /* what the kernel may have mapped of its stack beyond what it filled */
@@ -119,12 +119,12 @@ static void tell_facts(const struct pal_boot *found)
 
 /*
  * pal-run starts this program before it knows what to tell it.  Its one packet says that the segment is filled, and
- * brings the descriptors of linux_ahead: they take the lowest free numbers, which are those from LINUX_FD_AHEAD on.
+ * brings the descriptors of linux_prefetched: they take the lowest free numbers, which are those from LINUX_FD_PREFETCHED on.
  */
 static void wait_until_told(void)
 {
     struct monitor_reply packet;
-    uint64_t rights[AHEAD_RIGHTS], begin = __builtin_ia32_rdtsc();
+    uint64_t rights[PREFETCH_RIGHTS], begin = __builtin_ia32_rdtsc();
     struct pal_vector part = {(uint64_t)&packet, sizeof packet};
     int64_t size;
     do {

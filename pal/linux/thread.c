@@ -201,7 +201,7 @@ static void leave(uint32_t *word, uint64_t wake)
 void linux_thread_exit(uint32_t *word, uint64_t wake)
 {
     struct ucontext frame;
-    company_leave(0);
+    prefetch_exec_leave(0);
     /* `leave` begins as if called, on what is left of this stack below the frame. */
     signal_blocked_frame(&frame, leave, word, wake, ((uint64_t)&frame & ~63ull) - 128 - 8);
     linux_load_frame(&frame);

@@ -108,7 +108,7 @@ Test(decode, bounds)
     cr_assert_eq(request_decode(&packet, total, &request), -EINVAL);
 }
 
-Test(decode, company)
+Test(decode, prefetched)
 {
     static const struct { const char *list; size_t size; int result; } cases[] = {
         {"r/a\0x/b\0r/c", 12, 0}, {"", 0, 0},          {"r/a", 3, -EINVAL},     {"ra", 3, -EINVAL},
@@ -116,7 +116,7 @@ Test(decode, company)
     };
     struct packet packet;
     struct request request;
-    char many[(MONITOR_COMPANY_MAX + 1) * 4];
+    char many[(MONITOR_PREFETCH_MAX + 1) * 4];
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         size_t total = fill(&packet, MONITOR_START, "/p", 2, cases[i].list, cases[i].size);
         cr_assert_eq(request_decode(&packet, total, &request), cases[i].result, "case %zu", i);

@@ -317,20 +317,20 @@ Test(resolve, public_only)
 }
 
 /* What comes along with a program: by the same policy, only what the sandbox can't change, and nothing is denied. */
-Test(resolve, company)
+Test(resolve, prefetched)
 {
     static const char list[] = "r/data/file\0r/data/none\0r/work/mine\0r/public/private\0r/data/dir";
     const struct request request = {.op = MONITOR_START, .path = "/data/dir/deep", .path_size = 14,
                                     .flags = PAL_OPEN_READ, .other = list, .other_size = sizeof list};
-    struct monitor_company told[5];
+    struct monitor_prefetch told[5];
     cr_assert_eq(symlink("/work/mine", at("ro/away")), 0);
     answer.reply.descriptors = 0;
     cr_assert_eq(serve_start(&tree, &request, &answer), 0);
     cr_assert_eq(answer.text.size, sizeof told);
     memcpy(told, answer.text.bytes, sizeof told);
     cr_assert(told[0].result == 0 && told[0].attributes.size == 4 && told[1].result == -ENOENT);
-    cr_assert(told[2].result == MONITOR_NOT_AHEAD && told[3].result == MONITOR_NOT_AHEAD);
-    cr_assert_eq(told[4].result, MONITOR_NOT_AHEAD);
+    cr_assert(told[2].result == MONITOR_NOT_PREFETCHED && told[3].result == MONITOR_NOT_PREFETCHED);
+    cr_assert_eq(told[4].result, MONITOR_NOT_PREFETCHED);
     cr_assert_eq(answer.reply.descriptors, 2);
     char bytes[8];
     cr_assert(read(answer.descriptors[0], bytes, 8) == 4 && !memcmp(bytes, "deep", 4));
@@ -343,7 +343,7 @@ Test(resolve, company)
     answer.reply.descriptors = 0;
     cr_assert(serve_start(&tree, &away, &answer) == 0 && answer.reply.descriptors == 1);
     memcpy(told, answer.text.bytes, sizeof *told);
-    cr_assert_eq(told->result, MONITOR_NOT_AHEAD, "a symlink to where the sandbox may write");
+    cr_assert_eq(told->result, MONITOR_NOT_PREFETCHED, "a symlink to where the sandbox may write");
     close(answer.descriptors[0]);
 }
 
