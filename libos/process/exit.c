@@ -61,14 +61,14 @@ void process_await_virtual(struct process *process)
 /* Nobody else will end it in the table: the host's parent of ours has gone. */
 static void end_in_table(struct shared_process *slot, uint32_t status)
 {
-    struct news news = {0};
+    struct child_event told = {0};
     shared_lock();
     slot->status = (int32_t)status;
     slot->state = SHARED_EXITING;
     if (!slot->reaper)
-        wait_ended(slot, &news);
+        wait_ended(slot, &told);
     shared_unlock();
-    wait_tell(&news);
+    wait_tell(&told);
 }
 
 /* `exiting` has been set by the caller, who is the only one to come here.  Descriptors are closed by the host, before
@@ -93,17 +93,17 @@ void process_end(struct thread *thread, uint32_t status)
     guest_t word = process->own_thread ? thread_leave_guest(thread) : 0; /* before its parent may free its stack */
     if (word)
         futex_wake_shared(word, 1);
-    struct news news = {0};
+    struct child_event told = {0};
     shared_lock();
     process->shared->status = (int32_t)status;
-    wait_ended(process->shared, &news);
+    wait_ended(process->shared, &told);
     shared_unlock();
     if (process->own_thread) {
-        wait_tell(&news);
+        wait_tell(&told);
         clone_vm_end(process);
     }
     vfork_return(process);
-    wait_tell(&news);
+    wait_tell(&told);
     frame_enter_guest();
 }
 

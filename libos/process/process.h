@@ -118,15 +118,15 @@ void process_reap_host_child(int pid); /* the same of one */
 /* current_process() has stopped, or goes on: state, the parent's SIGCHLD and waits. */
 void process_report_stop(int signal);
 void process_report_continue(struct process *process);
-struct news { /* of a process's end or change, to be told when the table's lock is free */
+struct child_event { /* of a process's end or change, to be told when the table's lock is free */
     struct shared_process *parent;
     int parent_pid;
     bool left; /* the signal lies in the parent's inbox: its picoprocess is to be interrupted */
     struct siginfo info; /* signo 0: nothing is sent */
 };
-void wait_tell(const struct news *news);
+void wait_tell(const struct child_event *told);
 /* Caller holds the table's lock.  The process has ended: a zombie, or nothing, where nobody wants to know. */
-void wait_ended(struct shared_process *slot, struct news *news);
+void wait_ended(struct shared_process *slot, struct child_event *told);
 int64_t host_child_room(void);   /* -ENOMEM; to be called before a fork */
 void host_child_add(struct shared_process *slot, uint64_t host);
 void host_child_reset(void);     /* in a fork's child */

@@ -124,22 +124,22 @@ static struct host_child host_child_take(uint64_t host)
 
 /* Caller holds the table's lock.  The signal is there before a wait of the parent can have the news: for a parent in
  * another picoprocess it lies in its inbox then. */
-static void news_fill(struct news *news, struct shared_process *slot, struct shared_process *parent, int code,
+static void child_event_fill(struct child_event *told, struct shared_process *slot, struct shared_process *parent, int code,
                       int status)
 {
     uint32_t signal = slot->state == SHARED_ZOMBIE ? slot->exit_signal : SIGCHLD;
-    *news = (struct news){.parent = parent, .parent_pid = (int)parent->pid};
+    *told = (struct child_event){.parent = parent, .parent_pid = (int)parent->pid};
     if (signal && signal <= SIGNAL_COUNT) {
-        news->info = (struct siginfo){.signo = (int)signal, .code = code};
-        news->info.child.pid = (int)slot->pid;
-        news->info.child.uid = slot->uid;
-        news->info.child.status = status;
-        news->info.child.utime = (int64_t)(slot->used.user_ns / NS_PER_TICK);
-        news->info.child.stime = (int64_t)(slot->used.system_ns / NS_PER_TICK);
-        struct process *local = process_local_get(news->parent_pid);
+        told->info = (struct siginfo){.signo = (int)signal, .code = code};
+        told->info.child.pid = (int)slot->pid;
+        told->info.child.uid = slot->uid;
+        told->info.child.status = status;
+        told->info.child.utime = (int64_t)(slot->used.user_ns / NS_PER_TICK);
+        told->info.child.stime = (int64_t)(slot->used.system_ns / NS_PER_TICK);
+        struct process *local = process_local_get(told->parent_pid);
         if (!local)
-            signal_leave(parent, &news->info);
-        news->left = !local;
+            signal_leave(parent, &told->info);
+        told->left = !local;
         process_put(local);
     }
     atomic_add(&parent->event, 1);
@@ -158,7 +158,7 @@ static bool discards(const struct shared_process *parent, const struct shared_pr
     return result;
 }
 
-void wait_ended(struct shared_process *slot, struct news *news)
+void wait_ended(struct shared_process *slot, struct child_event *told)
 {
     struct shared_process *parent = shared_find((int)slot->ppid);
     slot->state = SHARED_ZOMBIE;
@@ -166,7 +166,7 @@ void wait_ended(struct shared_process *slot, struct news *news)
     ipc_process_ends((int)slot->pid, WAIT_SIGNALED(slot->status));
     if (parent && parent->state < SHARED_EXITING) {
         int code = wait_code(slot->status);
-        news_fill(news, slot, parent, code, code == CLD_EXITED ? slot->status >> 8 & 0xff : slot->status & 0x7f);
+        child_event_fill(told, slot, parent, code, code == CLD_EXITED ? slot->status >> 8 & 0xff : slot->status & 0x7f);
         if (!discards(parent, slot))
             return;
     }
@@ -174,17 +174,17 @@ void wait_ended(struct shared_process *slot, struct news *news)
 }
 
 /* The slot of a parent that is gone by now is another's, or nobody's: a wake-up too many does no harm. */
-void wait_tell(const struct news *news)
+void wait_tell(const struct child_event *told)
 {
     if (!news->parent)
         return;
-    if (atomic_get(&news->parent->event_waiters))
-        PAL->wake((uint64_t)(uintptr_t)&news->parent->event, INT32_MAX, 1);
-    bool direct = atomic_get(&news->parent->waits_directly) && news->parent_pid != current_process()->pid;
-    if (news->left || direct)
-        process_notify(news->parent);
-    if (news->info.signo && !news->left)
-        signal_send_process(news->parent_pid, &news->info);
+    if (atomic_get(&told->parent->event_waiters))
+        PAL->wake((uint64_t)(uintptr_t)&told->parent->event, INT32_MAX, 1);
+    bool direct = atomic_get(&told->parent->waits_directly) && told->parent_pid != current_process()->pid;
+    if (told->left || direct)
+        process_notify(told->parent);
+    if (told->info.signo && !news->left)
+        signal_send_process(told->parent_pid, &told->info);
 }
 
 /* ---- The ends of children ---------------------------------------------------------------------------------------- */
@@ -192,7 +192,7 @@ void wait_tell(const struct news *news)
 static void host_child_ended(const struct host_child *ended, const struct pal_child *facts)
 {
     struct shared_process *slot = ended->slot;
-    struct news news = {0};
+    struct child_event told = {0};
     if (!slot || atomic_get(&slot->pid) != ended->pid)
         return;
     if (atomic_get(&slot->state) < SHARED_EXITING) { /* killed: it has told nobody */
@@ -206,9 +206,9 @@ static void host_child_ended(const struct host_child *ended, const struct pal_ch
     slot->used = facts->used;
     usage_subtract(&slot->used, &slot->reaped);
     usage_add(&process_real()->shared->reaped, &facts->used);
-    wait_ended(slot, &news);
+    wait_ended(slot, &told);
     shared_unlock();
-    wait_tell(&news);
+    wait_tell(&told);
     wait_kick(); /* polls on its pidfd */
 }
 
@@ -264,11 +264,11 @@ int64_t host_child_wait(void)
 
 /* Caller holds the table's lock, in which it has changed the state: a wait that sees the one finds the other.
  * wait_tell follows; a receiver with SA_NOCLDSTOP drops the signal. */
-static void stop_news(struct shared_process *slot, int code, int detail, struct news *news)
+static void stop_event(struct shared_process *slot, int code, int detail, struct child_event *told)
 {
     struct shared_process *parent = shared_find((int)slot->ppid);
     if (parent)
-        news_fill(news, slot, parent, code, detail);
+        child_event_fill(told, slot, parent, code, detail);
 }
 
 /* SIGCONTs are counted under the table's lock, so nobody is told of a stop that is over. */
@@ -276,28 +276,28 @@ void process_report_stop(int signal)
 {
     struct process *process = current_process();
     struct shared_process *slot = process->shared;
-    struct news news = {0};
+    struct child_event told = {0};
     shared_lock();
     if (!signal_stop_is_over(process, signal)) {
         slot->state = SHARED_STOPPED;
         slot->status = signal << 8 | 0x7f;
         slot->flags = (slot->flags & ~(uint32_t)SHARED_CONTINUE_NEWS) | SHARED_STOP_NEWS;
         atomic_set(&process->signals->stop_told, 1u);
-        stop_news(slot, CLD_STOPPED, signal, &news);
+        stop_event(slot, CLD_STOPPED, signal, &told);
     }
     shared_unlock();
-    wait_tell(&news);
+    wait_tell(&told);
 }
 
 void process_report_continue(struct process *process)
 {
-    struct news news = {0};
+    struct child_event told = {0};
     if (!atomic_swap(&process->signals->stop_told, 0u))
         return;
     shared_lock();
     if (!atomic_get(&process->signals->stopped)) /* again, by another thread */
         process_end_stop(process->shared); /* the SIGCONT may have come from within this picoprocess */
-    stop_news(process->shared, CLD_CONTINUED, SIGCONT, &news);
+    stop_event(process->shared, CLD_CONTINUED, SIGCONT, &told);
     shared_unlock();
-    wait_tell(&news);
+    wait_tell(&told);
 }

@@ -25,7 +25,7 @@ static uint32_t foster_parent(const struct shared_process *slot)
 }
 
 /* Deals with one child; true if there was one.  Caller holds the lock. */
-static bool orphan_one(struct shared_process *slot, struct news *news, int *dies, int *signal)
+static bool orphan_one(struct shared_process *slot, struct child_event *told, int *dies, int *signal)
 {
     struct shared_process *child = shared_next_child(slot, NULL);
     if (!child)
@@ -37,28 +37,28 @@ static bool orphan_one(struct shared_process *slot, struct news *news, int *dies
     if (child->state != SHARED_ZOMBIE)
         return true;
     *dies = 0;
-    wait_ended(child, news);
+    wait_ended(child, told);
     return true;
 }
 
 /* The host's parent of these goes: they look after their ends themselves.  But a virtual child was a thread of its
  * picoprocess, and is dead already, though it may have children; and one that was not born yet never will be:
  * should its picoprocess be there, it finds that out (fork.c).  Caller holds the lock. */
-static bool disown_one(struct shared_process *slot, struct news *news)
+static bool disown_one(struct shared_process *slot, struct child_event *told)
 {
     for (struct shared_process *child = NULL; (child = shared_next(child));) {
         if (child->reaper != slot->pid)
             continue;
         if (child->flags & (SHARED_VIRTUAL | SHARED_UNBORN)) {
             int dies, signal;
-            if (orphan_one(child, news, &dies, &signal))
+            if (orphan_one(child, told, &dies, &signal))
                 return true;
             child->status = slot->status;
             child->state = SHARED_EXITING;
         }
         child->reaper = 0;
         if (child->state == SHARED_EXITING)
-            wait_ended(child, news);
+            wait_ended(child, told);
         return true;
     }
     return false;
@@ -77,15 +77,15 @@ void wait_orphans(struct shared_process *slot, bool has_host_children)
     bool more = true;
     tty_process_ends(slot);
     while (more) {
-        struct news news = {0};
+        struct child_event told = {0};
         int dies = 0, signal = 0;
         shared_lock();
-        more = orphan_one(slot, &news, &dies, &signal) || (has_host_children && disown_one(slot, &news));
+        more = orphan_one(slot, &told, &dies, &signal) || (has_host_children && disown_one(slot, &told));
         shared_unlock();
         if (dies)
             tell_death(slot, dies, signal);
         else
-            wait_tell(&news);
+            wait_tell(&told);
     }
 }
 
@@ -149,7 +149,7 @@ void process_orphans_killed(struct shared_process *slot)
 
 void process_killed(int pid)
 {
-    struct news news = {0};
+    struct child_event told = {0};
     shared_lock();
     struct shared_process *slot = shared_find(pid);
     bool unattended = slot && !slot->reaper && slot->state < SHARED_EXITING;
@@ -162,7 +162,7 @@ void process_killed(int pid)
         return;
     process_orphans_killed(slot);
     shared_lock();
-    wait_ended(slot, &news);
+    wait_ended(slot, &told);
     shared_unlock();
-    wait_tell(&news);
+    wait_tell(&told);
 }

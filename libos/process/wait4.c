@@ -54,13 +54,13 @@ static void take_zombie(struct shared_process *self, struct shared_process *chil
 /* Is there news of this child?  Fills in the answer, and takes the news unless WNOWAIT. */
 static bool ready(struct query *query, struct shared_process *self, struct shared_process *child)
 {
-    uint32_t news = 0;
+    uint32_t told = 0;
     if (child->state == SHARED_ZOMBIE && query->options & WEXITED)
-        news = UINT32_MAX;
+        told = UINT32_MAX;
     else if (child->state == SHARED_STOPPED && query->options & WUNTRACED)
-        news = child->flags & SHARED_STOP_NEWS;
+        told = child->flags & SHARED_STOP_NEWS;
     else if (child->state == SHARED_RUNNING && query->options & WCONTINUED)
-        news = child->flags & SHARED_CONTINUE_NEWS;
+        told = child->flags & SHARED_CONTINUE_NEWS;
     if (!news)
         return false;
     query->pid = (int)child->pid;
