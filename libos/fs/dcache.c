@@ -220,8 +220,8 @@ static struct dentry *room_for(const struct question *question)
     return free;
 }
 
-static void keep(struct dentry *entry, const struct question *question, int64_t result, const struct pal_validity *validity,
-                 const struct pal_attributes *attributes, const struct pal_path_buffer *text)
+static void keep(struct dentry *entry, const struct question *question, int64_t result,
+                 const struct pal_validity *validity, const struct pal_attributes *attributes, const struct pal_path_buffer *text)
 {
     uint32_t path_size = question->name->path.size, text_size = text && result >= 0 ? text->size : 0;
     uint32_t sequence = atomic_get(&entry->sequence);

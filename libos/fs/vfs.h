@@ -204,7 +204,7 @@ struct file *handle_cache_take(const char *path, const struct pal_attributes *ke
 /* A file that was just opened: from now on its handle becomes a spare when it ends, unless it is spoiled before. */
 void handle_cache_prepare(struct file *file, const struct pal_attributes *opened, const struct pal_attributes *kept);
 void handle_cache_give(struct file *file);     /* file_ops.destroy */
-void file_uncacheable(const struct file *file);   /* its description isn't as open(2) makes it, or not this process's alone */
+void file_uncacheable(const struct file *file); /* its description isn't as open(2) makes it, or not this process's alone */
 void handle_cache_drain(void);               /* before the first record lock */
 void handle_cache_fork(void);                  /* just before the host forks; in the child: */
 void handle_cache_fork_child(void);

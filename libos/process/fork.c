@@ -78,7 +78,8 @@ void process_free(struct process *process)
 
 /* What only this picoprocess's other threads and processes had: locks, lists and counts begin anew in the child. */
 static void (*const begin_anew[])(void) = {
-    host_child_reset, futex_fork_child, futex_waitv_fork_child, wait_fork_child, timers_fork_child, handle_cache_fork_child,
+    host_child_reset,  futex_fork_child,  futex_waitv_fork_child,
+    wait_fork_child,   timers_fork_child, handle_cache_fork_child,
 };
 
 /* In the child: `self` is the only thread, its process the only process. */

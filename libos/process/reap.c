@@ -124,8 +124,8 @@ static struct host_child host_child_take(uint64_t host)
 
 /* Caller holds the table's lock.  The signal is there before a wait of the parent can have the news: for a parent in
  * another picoprocess it lies in its inbox then. */
-static void child_event_fill(struct child_event *told, struct shared_process *slot, struct shared_process *parent, int code,
-                      int status)
+static void child_event_fill(struct child_event *told, struct shared_process *slot, struct shared_process *parent,
+                             int code, int status)
 {
     uint32_t signal = slot->state == SHARED_ZOMBIE ? slot->exit_signal : SIGCHLD;
     *told = (struct child_event){.parent = parent, .parent_pid = (int)parent->pid};
@@ -176,14 +176,14 @@ void wait_ended(struct shared_process *slot, struct child_event *told)
 /* The slot of a parent that is gone by now is another's, or nobody's: a wake-up too many does no harm. */
 void wait_tell(const struct child_event *told)
 {
-    if (!news->parent)
+    if (!told->parent)
         return;
     if (atomic_get(&told->parent->event_waiters))
         PAL->wake((uint64_t)(uintptr_t)&told->parent->event, INT32_MAX, 1);
     bool direct = atomic_get(&told->parent->waits_directly) && told->parent_pid != current_process()->pid;
     if (told->left || direct)
         process_notify(told->parent);
-    if (told->info.signo && !news->left)
+    if (told->info.signo && !told->left)
         signal_send_process(told->parent_pid, &told->info);
 }
 

@@ -61,7 +61,7 @@ static bool ready(struct query *query, struct shared_process *self, struct share
         told = child->flags & SHARED_STOP_NEWS;
     else if (child->state == SHARED_RUNNING && query->options & WCONTINUED)
         told = child->flags & SHARED_CONTINUE_NEWS;
-    if (!news)
+    if (!told)
         return false;
     query->pid = (int)child->pid;
     query->uid = child->uid;
@@ -73,7 +73,7 @@ static bool ready(struct query *query, struct shared_process *self, struct share
     if (child->state == SHARED_ZOMBIE)
         take_zombie(self, child);
     else
-        child->flags &= ~news;
+        child->flags &= ~told;
     return true;
 }
 

@@ -304,36 +304,36 @@ static void fixed_text(struct text *text, const struct pseudo_node *node)
     {.name = "fdinfo", .mode = PSEUDO_DIRECTORY, .number = proc_fdinfo_number, .number_after = proc_fd_after}
 #define COMMON_ENTRIES                                                                                                 \
     {.name = "auxv", .mode = S_IFREG | 0400, .text = proc_auxv_text},                                                  \
-    {.name = "cgroup", .mode = PSEUDO_TEXT, .text = fixed_text},                                                          \
-    {.name = "cmdline", .mode = PSEUDO_TEXT, .text = proc_cmdline_text},                                                  \
+    {.name = "cgroup", .mode = PSEUDO_TEXT, .text = fixed_text},                                                       \
+    {.name = "cmdline", .mode = PSEUDO_TEXT, .text = proc_cmdline_text},                                               \
     {.name = "comm", .mode = S_IFREG | 0644, .text = comm_text, .store = comm_store},                                  \
-    {.name = "coredump_filter", .mode = PSEUDO_TEXT, .text = fixed_text},                                                 \
-    {.name = "cpuset", .mode = PSEUDO_TEXT, .text = fixed_text},                                                          \
-    {.name = "cwd", .mode = PSEUDO_LINK, .link = proc_cwd_link},                                                          \
+    {.name = "coredump_filter", .mode = PSEUDO_TEXT, .text = fixed_text},                                              \
+    {.name = "cpuset", .mode = PSEUDO_TEXT, .text = fixed_text},                                                       \
+    {.name = "cwd", .mode = PSEUDO_LINK, .link = proc_cwd_link},                                                       \
     {.name = "environ", .mode = S_IFREG | 0400, .text = proc_environ_text},                                            \
-    {.name = "exe", .mode = PSEUDO_LINK, .link = proc_exe_link},                                                          \
-    {.name = "gid_map", .mode = PSEUDO_TEXT, .text = fixed_text},                                                         \
-    {.name = "limits", .mode = PSEUDO_TEXT, .text = limits_text},                                                         \
-    {.name = "loginuid", .mode = PSEUDO_TEXT, .text = fixed_text},                                                        \
-    {.name = "maps", .mode = PSEUDO_TEXT, .text = proc_maps_text},                                                        \
-    {.name = "mountinfo", .mode = PSEUDO_TEXT, .text = proc_mounts_text},                                                 \
-    {.name = "mounts", .mode = PSEUDO_TEXT, .text = proc_mounts_text},                                                    \
-    PSEUDO_SUBTREE("net", procnet_entries),                                                                                \
-    {.name = "oom_score", .mode = PSEUDO_TEXT, .text = oom_text},                                                         \
+    {.name = "exe", .mode = PSEUDO_LINK, .link = proc_exe_link},                                                       \
+    {.name = "gid_map", .mode = PSEUDO_TEXT, .text = fixed_text},                                                      \
+    {.name = "limits", .mode = PSEUDO_TEXT, .text = limits_text},                                                      \
+    {.name = "loginuid", .mode = PSEUDO_TEXT, .text = fixed_text},                                                     \
+    {.name = "maps", .mode = PSEUDO_TEXT, .text = proc_maps_text},                                                     \
+    {.name = "mountinfo", .mode = PSEUDO_TEXT, .text = proc_mounts_text},                                              \
+    {.name = "mounts", .mode = PSEUDO_TEXT, .text = proc_mounts_text},                                                 \
+    PSEUDO_SUBTREE("net", procnet_entries),                                                                            \
+    {.name = "oom_score", .mode = PSEUDO_TEXT, .text = oom_text},                                                      \
     {.name = "oom_score_adj", .mode = S_IFREG | 0644, .text = oom_text, .store = oom_store},                           \
-    {.name = "oom_adj", .mode = PSEUDO_TEXT, .text = fixed_text},                                                         \
+    {.name = "oom_adj", .mode = PSEUDO_TEXT, .text = fixed_text},                                                      \
     {.name = "personality", .mode = S_IFREG | 0400, .text = personality_text},                                         \
-    {.name = "root", .mode = PSEUDO_LINK, .link = proc_root_link},                                                        \
-    {.name = "sessionid", .mode = PSEUDO_TEXT, .text = fixed_text},                                                       \
-    {.name = "setgroups", .mode = PSEUDO_TEXT, .text = fixed_text},                                                       \
-    {.name = "smaps", .mode = PSEUDO_TEXT, .text = proc_smaps_text},                                                      \
-    {.name = "smaps_rollup", .mode = PSEUDO_TEXT, .text = proc_smaps_rollup_text},                                        \
-    {.name = "stat", .mode = PSEUDO_TEXT, .text = stat_text},                                                             \
-    {.name = "statm", .mode = PSEUDO_TEXT, .text = proc_statm_text},                                                      \
-    {.name = "status", .mode = PSEUDO_TEXT, .text = status_text},                                                         \
+    {.name = "root", .mode = PSEUDO_LINK, .link = proc_root_link},                                                     \
+    {.name = "sessionid", .mode = PSEUDO_TEXT, .text = fixed_text},                                                    \
+    {.name = "setgroups", .mode = PSEUDO_TEXT, .text = fixed_text},                                                    \
+    {.name = "smaps", .mode = PSEUDO_TEXT, .text = proc_smaps_text},                                                   \
+    {.name = "smaps_rollup", .mode = PSEUDO_TEXT, .text = proc_smaps_rollup_text},                                     \
+    {.name = "stat", .mode = PSEUDO_TEXT, .text = stat_text},                                                          \
+    {.name = "statm", .mode = PSEUDO_TEXT, .text = proc_statm_text},                                                   \
+    {.name = "status", .mode = PSEUDO_TEXT, .text = status_text},                                                      \
     {.name = "syscall", .mode = S_IFREG | 0400, .text = fixed_text},                                                   \
-    {.name = "timerslack_ns", .mode = PSEUDO_TEXT, .text = timer_slack_text},                                             \
-    {.name = "uid_map", .mode = PSEUDO_TEXT, .text = fixed_text},                                                         \
+    {.name = "timerslack_ns", .mode = PSEUDO_TEXT, .text = timer_slack_text},                                          \
+    {.name = "uid_map", .mode = PSEUDO_TEXT, .text = fixed_text},                                                      \
     {.name = "wchan", .mode = PSEUDO_TEXT, .text = fixed_text}
 
 static const struct pseudo_entry task_entries[] = {FD_DIRECTORIES, COMMON_ENTRIES, {.name = NULL}};

@@ -184,13 +184,13 @@ void segment_fill(int fd, const struct policy *policy, const struct options *opt
                                   .version = MONITOR_VERSION,
                                   .trap_by_seccomp = options->trap_by_seccomp,
                                   .returns_lost = returns_lost(),
-                                  .prefetch_count = prefetch->count};
+                                  .prefetched_count = prefetch->count};
     size_t filter_count;
     reserve(&builder, sizeof shared, sizeof(uint64_t));
     const struct sock_filter *filter = filter_program(options->trap_by_seccomp, &filter_count);
     shared.filter = put_bytes(&builder, filter, filter_count * sizeof *filter, sizeof(uint64_t));
     shared.filter_count = filter_count;
-    shared.ahead = put_prefetched(&builder, prefetch);
+    shared.prefetched = put_prefetched(&builder, prefetch);
     fill_boot(&builder, policy, options, umask_was, &shared.boot);
     shared.boot.shared_size = launched.segment_size;
     size_t starts = (builder.used + PAL_PAGE_SIZE - 1) & ~(size_t)(PAL_PAGE_SIZE - 1); /* behind what is written */

@@ -244,8 +244,8 @@ int64_t linux_name_revalidate(const struct pal_validity *validity);
 int64_t prefetch_exec_open(const struct pal_name *name, uint32_t flags, pal_handle_t *out,
                      struct pal_attributes *out_attributes, struct pal_path_buffer *escape);
 /* 1: served, with 0 or an error in *result. */
-int prefetch_exec_take(const struct pal_name *name, uint32_t kind, pal_handle_t *out, struct pal_attributes *out_attributes,
-                 int64_t *result);
+int prefetch_exec_take(const struct pal_name *name, uint32_t kind, pal_handle_t *out,
+                       struct pal_attributes *out_attributes, int64_t *result);
 /* What prefetch_exec_take did not serve had this result. */
 void prefetch_exec_note(const struct pal_name *name, uint32_t kind, int64_t result);
 /* The calling thread starts nothing any more; bare: it is a child of its, just forked, that does. */

@@ -178,7 +178,7 @@ struct linux_shared {
     uint32_t reserved;
     uint32_t generation;               /* moves when a name or attribute that the monitor told may have changed */
     uint64_t filter, filter_count;     /* address and length of the seccomp program (struct sock_filter) */
-    uint64_t prefetch, prefetch_count;       /* struct linux_prefetched[] */
+    uint64_t prefetched, prefetched_count; /* struct linux_prefetched[] */
     uint64_t starts;                   /* address of struct linux_start[LINUX_STARTS], at first zero */
     struct pal_boot boot;
     struct linux_watch watch;

@@ -25,10 +25,10 @@ static struct linux_prefetched *prefetch_find(const struct pal_name *name, bool 
     if (name->nofollow || __atomic_load_n(&shared->generation, __ATOMIC_ACQUIRE) != linux_start_generation ||
         __builtin_ia32_rdtsc() - linux_start_cycles > PREFETCH_CYCLES)
         return NULL;
-    struct linux_prefetched *prefetch = (struct linux_prefetched *)shared->ahead;
-    for (uint64_t i = 0; i < shared->prefetch_count; i++)
-        if (ahead[i].path_size == name->size && !memcmp((const char *)ahead[i].path, name->path, name->size) &&
-            !(with_descriptor && ahead[i].descriptor == PREFETCH_NO_DESCRIPTOR)) /* that one is used up: the next */
+    struct linux_prefetched *prefetch = (struct linux_prefetched *)shared->prefetched;
+    for (uint64_t i = 0; i < shared->prefetched_count; i++)
+        if (prefetch[i].path_size == name->size && !memcmp((const char *)prefetch[i].path, name->path, name->size) &&
+            !(with_descriptor && prefetch[i].descriptor == PREFETCH_NO_DESCRIPTOR)) /* that one is used up: the next */
             return &prefetch[i];
     return NULL;
 }

@@ -237,8 +237,8 @@ int64_t prefetch_exec_open(const struct pal_name *name, uint32_t flags, pal_hand
     return 0;
 }
 
-int prefetch_exec_take(const struct pal_name *name, uint32_t kind, pal_handle_t *out, struct pal_attributes *out_attributes,
-                 int64_t *result)
+int prefetch_exec_take(const struct pal_name *name, uint32_t kind, pal_handle_t *out,
+                       struct pal_attributes *out_attributes, int64_t *result)
 {
     if (!is_mine() || !prefetched.count)
         return 0;
