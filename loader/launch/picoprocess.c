@@ -47,8 +47,6 @@ static const char *chosen;          /* --picoprocess */
 static int logged_to;
 static char child_stack[4096] __attribute__((aligned(16)));
 
-long launch_clone(void *stack_top, void (*child)(void));
-
 /* ---- In the child ------------------------------------------------------------------------------------------------ */
 
 static void leave(const char *failed, int64_t error) __attribute__((noreturn));
@@ -217,7 +215,7 @@ void launch(const char *picoprocess, bool trap, int log)
     /* The child has it from its first moment.  pal-run itself has no use for that signal. */
     host_call(rt_sigprocmask, SIG_BLOCK, &interrupts, NULL, MASK_SIZE);
     if (result >= 0)
-        result = launch_clone(child_stack + sizeof child_stack, child);
+        result = clone_sharing(child_stack + sizeof child_stack, child);
     if (result < 0) {
         launched.error = (int)-result;
         launched.failed = "no resources for it";

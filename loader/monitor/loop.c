@@ -24,6 +24,7 @@
 #define SPIN_MOST_NS 150000
 #define SPIN_LEAST_NS 2000
 #define CREDIT_MAX 16
+#define SETTLED_MS 20  /* a sandbox that lives on is worth a supervisor that costs more */
 #define STARTED_MS 250 /* what was needed for the start is not any more */
 #define TURN_NS 1000000 /* how long requests may keep signals and timers waiting */
 #define SIGNAL_STATUS 128
@@ -250,7 +251,7 @@ struct loop {
     struct monitor *monitor;
     uv_loop_t uv;
     uv_poll_t channel, signals;
-    uv_timer_t wall, start;
+    uv_timer_t wall, settle, start;
     int64_t wall_ns; /* when the time limit is over */
     int terminations, status;
     bool ended;
@@ -378,6 +379,17 @@ static void collect(struct loop *loop)
     finish(loop, end_status(status, &loop->monitor->policy->limits));
 }
 
+static void on_settled(uv_timer_t *timer)
+{
+    struct loop *loop = timer->data;
+    int64_t error = supervisor_settle();
+    if (error >= 0 || has_ended(loop->monitor->first))
+        return;
+    warn("no supervisor can watch over the program, which was killed: %s", strerror((int)-error));
+    end_all(loop->monitor);
+    finish(loop, EXIT_OWN_FAILURE);
+}
+
 static void heed_terminations(struct loop *loop)
 {
     int count = terminations;
@@ -426,6 +438,9 @@ int monitor_run(struct monitor *monitor)
         fail(EXIT_OWN_FAILURE, "can't make an event loop: raise the limit of open files");
     watch(&loop, &loop.channel, monitor->channel, on_request, &loop);
     watch(&loop, &loop.signals, signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC), on_signal, &loop);
+    loop.settle.data = &loop;
+    uv_timer_init(&loop.uv, &loop.settle);
+    uv_timer_start(&loop.settle, on_settled, SETTLED_MS, 0);
     uv_timer_init(&loop.uv, &loop.start);
     uv_timer_start(&loop.start, idle_drop_text, STARTED_MS, 0);
     uint64_t seconds = monitor->policy->limits.wall_seconds;

@@ -10,11 +10,14 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* ---- supervisor.c ------------------------------------------------------------------------------------------------ */
+/* ---- tell.c ------------------------------------------------------------------------------------------------------ */
 
-/* Forks it, for the sandbox whose first picoprocess is this child of the caller.  argv: pal-run's, or NULL.  0 or a
+/* Begins it, for the sandbox whose first picoprocess is this child of the caller.  argv: pal-run's, or NULL.  0 or a
  * negative errno. */
 int64_t supervisor_start(pid_t first, char *const *argv);
+/* The sandbox lives on: puts a supervisor with memory of its own in its place.  0 or a negative errno: the old one is
+ * still there. */
+int64_t supervisor_settle(void);
 bool supervisor_is(pid_t child);
 /* The sandbox is to end `seconds` from now. */
 void supervisor_limit(uint64_t seconds);
@@ -27,6 +30,11 @@ void supervisor_termination(void);
 void supervisor_sandbox_empty(void);
 /* Has it do what it would after pal-run's death, and waits for its end. */
 void supervisor_collect(void);
+
+/* ---- clone.S ----------------------------------------------------------------------------------------------------- */
+
+/* A child in the same memory, on a stack of its own: pid or a negative errno. */
+long clone_sharing(void *stack_top, void (*child)(void));
 
 /* ---- remove.c ---------------------------------------------------------------------------------------------------- */
 

@@ -16,8 +16,9 @@
  * that group for as long as it is held: nothing else can be hit.  Where the kernel can't signal a group by pidfd (before
  * 6.9) the group's number is used while the first process has not been waited for.
  *
- * It is forked before libc's start, when pal-run has a few pages and a fork costs least.  So no libc function is called
- * here (see rules.mk); only the supervisor_ functions for pal-run run later.
+ * Start-up time is felt by users, and a fork costs more than a tenth of what a short program takes.  So for its first
+ * moments it is a process in pal-run's memory, begun before libc is; where the sandbox lives on, one with memory of its
+ * own takes its place (see tell.c).  No libc function is called here: see rules.mk.
  */
 #include <fcntl.h>
 #include <linux/prctl.h>
@@ -30,38 +31,22 @@
 #include <time.h>
 
 #include "loader/supervise/supervise.h"
+#include "loader/supervise/words.h"
 #include "pal/linux/syscall.h"
 
 #define PIDFD_GROUP 4u /* PIDFD_SIGNAL_PROCESS_GROUP */
 #define GRACE_MS 500   /* for pal-run to end in order, once the sandbox is dead */
-#define SETTLE_MS 100  /* what only a sandbox that lives needs is done later: starts are to be quick */
 #define NEVER INT64_MAX
-#define MASK_SIZE 8 /* the kernel's sigset_t */
 
 enum { FD_WORDS = 0, FD_FIRST = 1, FD_PAL_RUN = 2 }; /* all that it holds */
 
-enum word { WORD_LIMIT = 1, WORD_SCRATCH, WORD_TERMINATION, WORD_EMPTY };
-#define NAME_ROOM 64
-struct words { /* a packet; WORD_SCRATCH brings a descriptor */
-    uint64_t word, seconds;
-    char name[NAME_ROOM];
-};
-union rights {
-    struct cmsghdr header;
-    char bytes[CMSG_SPACE(sizeof(int))];
-};
-
-static int pal_run, first_pid;
-static int supervisor, channel; /* for pal-run: its pid, 0: there is none; and our end */
-
-/* ---- The supervisor's own ---------------------------------------------------------------------------------------- */
-
+static const struct supervision *of;
 static struct {
     int64_t limit, grace; /* when they are over, in ms of CLOCK_MONOTONIC, or NEVER */
     int terminations;
     bool empty; /* nothing of the sandbox is left */
     int base; /* where the private folder lies, if it has a name */
-    char scratch[NAME_ROOM];
+    char scratch[WORD_NAME_ROOM];
 } mine;
 
 static int64_t now_ms(void)
@@ -77,7 +62,7 @@ static void kill_sandbox(void)
     if (result == 0)
         return;
     if (result == -EINVAL && host_call(pidfd_send_signal, FD_FIRST, 0, 0, 0) == 0)
-        host_call(kill, -(int64_t)first_pid, SIGKILL);
+        host_call(kill, -(int64_t)of->first, SIGKILL);
     host_call(pidfd_send_signal, FD_FIRST, SIGKILL, 0, 0); /* it may not have made its session yet */
 }
 
@@ -95,7 +80,7 @@ static bool is_pal_run_stopped(void)
     static const char prefix[] = "/proc/";
     char path[32], text[64], digits[12];
     unsigned at = 0, count = 0;
-    for (unsigned rest = (unsigned)pal_run; rest; rest /= 10)
+    for (unsigned rest = (unsigned)of->pal_run; rest; rest /= 10)
         digits[count++] = (char)('0' + rest % 10);
     for (; prefix[at]; at++)
         path[at] = prefix[at];
@@ -148,11 +133,11 @@ static void listen_to(const struct words *words, int descriptor)
 {
     switch ((enum word)words->word) {
     case WORD_LIMIT:
-        mine.limit = now_ms() + (int64_t)words->seconds * 1000;
+        mine.limit = words->value;
         break;
     case WORD_SCRATCH:
         mine.base = descriptor;
-        for (size_t i = 0; i < NAME_ROOM; i++)
+        for (size_t i = 0; i < WORD_NAME_ROOM; i++)
             mine.scratch[i] = words->name[i];
         break;
     case WORD_TERMINATION:
@@ -162,6 +147,8 @@ static void listen_to(const struct words *words, int descriptor)
     case WORD_EMPTY:
         mine.empty = true;
         mine.limit = mine.grace = NEVER;
+        break;
+    case WORDS:
         break;
     }
 }
@@ -226,26 +213,21 @@ static void first_ended(void)
 }
 
 /* How long to wait for something to happen, for poll(2). */
-static int64_t patience(bool settled)
+static int64_t patience(void)
 {
-    int64_t next = mine.limit < mine.grace ? mine.limit : mine.grace, most = settled ? -1 : SETTLE_MS;
+    int64_t next = mine.limit < mine.grace ? mine.limit : mine.grace;
     if (next == NEVER)
-        return most;
+        return -1;
     int64_t left = next - now_ms();
-    left = left < 0 ? 0 : left > INT32_MAX ? INT32_MAX : left;
-    return settled || left < most ? left : most;
+    return left < 0 ? 0 : left > INT32_MAX ? INT32_MAX : left;
 }
 
 static void wait_for_the_end(void) __attribute__((noreturn));
 static void wait_for_the_end(void)
 {
-    bool settled = false;
     struct pollfd watched[2] = {{.fd = FD_WORDS, .events = POLLIN}, {.fd = FD_FIRST, .events = POLLIN}};
     for (;;) {
-        if (host_call(poll, watched, 2, patience(settled)) == 0 && !settled) {
-            settled = true;
-            take_oom_score();
-        }
+        host_call(poll, watched, 2, patience());
         if (watched[0].revents)
             listen_once();
         if (watched[1].revents) {
@@ -269,116 +251,37 @@ static void take_name(char *const *argv)
 {
     static const char name[] = "pal-supervisor";
     host_call(prctl, PR_SET_NAME, name, 0, 0, 0);
-    char *at = argv[0], *end = at;
-    for (; *argv; argv++)
+    char *at = argv ? argv[0] : NULL, *end = at;
+    for (; argv && *argv; argv++)
         for (end = *argv; *end; end++)
             ;
     for (size_t i = 0; at < end; i++)
         *at++ = i < sizeof name ? name[i] : 0;
 }
 
-static void supervise(int words, int first, char *const *argv) __attribute__((noreturn));
-static void supervise(int words, int first, char *const *argv)
+void supervise(const struct supervision *supervision)
 {
     static const uint64_t all = ~0ull;
+    of = supervision;
     host_call(rt_sigprocmask, SIG_SETMASK, &all, NULL, MASK_SIZE);
     host_call(setsid); /* a terminal's or a group's signals are not meant for it */
-    int64_t parent = host_call(pidfd_open, pal_run, 0);
-    if (host_call(getppid) != pal_run)
+    int64_t parent = host_call(pidfd_open, of->pal_run, 0);
+    if (host_call(getppid) != of->pal_run)
         parent = -1; /* the channel's end tells */
     /* All three are above 2, where something is open: see open_standard_streams. */
-    host_call(dup2, words, FD_WORDS);
-    host_call(dup2, first, FD_FIRST);
+    host_call(dup2, of->words, FD_WORDS);
+    host_call(dup2, of->first_pidfd, FD_FIRST);
     host_call(close, FD_PAL_RUN);
     if (parent >= 0)
         host_call(dup2, parent, FD_PAL_RUN);
     host_call(close_range, FD_PAL_RUN + 1, ~0u, 0);
     host_call(chdir, "/");
     mine.limit = mine.grace = NEVER;
-    if (argv)
-        take_name(argv);
+    mine.terminations = 0;
+    mine.empty = false;
+    mine.scratch[0] = 0;
+    take_name(of->own_memory ? of->argv : NULL);
+    if (of->own_memory) /* the score is the memory's */
+        take_oom_score();
     wait_for_the_end();
-}
-
-/* ---- In pal-run -------------------------------------------------------------------------------------------------- */
-
-int64_t supervisor_start(pid_t first, char *const *argv)
-{
-    int ends[2];
-    int64_t pidfd = host_call(pidfd_open, first, 0);
-    if (pidfd < 0)
-        return pidfd;
-    int64_t result = host_call(socketpair, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends);
-    if (result >= 0) {
-        pal_run = (int)host_call(getpid);
-        first_pid = first;
-        result = host_call(clone, SIGCHLD, 0, 0, 0, 0);
-        if (result == 0)
-            supervise(ends[0], (int)pidfd, argv);
-        host_call(close, ends[0]);
-        if (result < 0)
-            host_call(close, ends[1]);
-    }
-    host_call(close, pidfd);
-    if (result < 0)
-        return result;
-    channel = ends[1];
-    supervisor = (int)result;
-    return 0;
-}
-
-bool supervisor_is(pid_t child)
-{
-    return supervisor && child == supervisor;
-}
-
-/* It is never busy, so there is room.  False: it has ended. */
-static bool tell(const struct words *words, int descriptor)
-{
-    union rights rights;
-    struct iovec part = {(void *)words, sizeof *words};
-    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
-    if (descriptor >= 0) {
-        rights.header.cmsg_level = SOL_SOCKET;
-        rights.header.cmsg_type = SCM_RIGHTS;
-        rights.header.cmsg_len = CMSG_LEN(sizeof descriptor);
-        *(int *)(void *)CMSG_DATA(&rights.header) = descriptor;
-        message.msg_control = &rights;
-        message.msg_controllen = sizeof rights;
-    }
-    return supervisor && host_call(sendmsg, channel, &message, MSG_NOSIGNAL | MSG_DONTWAIT) == sizeof *words;
-}
-
-void supervisor_limit(uint64_t seconds)
-{
-    if (seconds < INT64_MAX / 2000)
-        tell(&(struct words){.word = WORD_LIMIT, .seconds = seconds}, -1);
-}
-
-bool supervisor_scratch(int base, const char *name)
-{
-    struct words words = {.word = WORD_SCRATCH};
-    for (size_t i = 0; i < NAME_ROOM - 1 && name[i]; i++)
-        words.name[i] = name[i];
-    return tell(&words, base);
-}
-
-void supervisor_termination(void)
-{
-    tell(&(struct words){.word = WORD_TERMINATION}, -1);
-}
-
-void supervisor_sandbox_empty(void)
-{
-    tell(&(struct words){.word = WORD_EMPTY}, -1);
-}
-
-void supervisor_collect(void)
-{
-    if (!supervisor)
-        return;
-    host_call(close, channel);
-    while (host_call(wait4, supervisor, NULL, 0, NULL) == -EINTR)
-        ;
-    supervisor = 0;
 }

@@ -27,7 +27,7 @@ EOF
 pal=$!
 for i in $(seq 200); do [ -e "$work/shared/ready" ] && break; sleep 0.05; done
 # pal-run's children by age: the first process, then the families' parents, as they were orphaned.
-parents=$(pgrep -P $pal | sort -n | tail -3)
+parents=$(pgrep -P $pal | grep -vxF "$(pgrep -P $pal -x pal-supervisor)" | sort -n | tail -3)
 set -- $parents
 kill -KILL "$1"
 kill -KILL $(pgrep -P "$2")

@@ -79,7 +79,6 @@ static void flood(const char *step, int count)
             for (;;)
                 send_raw(&packet, size);
         }
-    sleep_ms(300);
 }
 
 static int terminal[2];
@@ -128,10 +127,12 @@ static void flow(int forged)
             through(SYS_sched_yield, 0, 0, 0, 0, 0, 0);
     }
     sleep_ms(200);
+    ready();
 }
 
 static void stop_pal_run(void)
 {
+    ready();
     if (fork() == 0) {
         static const int signals[] = {SIGSTOP, SIGTTIN, SIGTSTP, SIGTTOU};
         dispatch_off();
@@ -190,6 +191,8 @@ int main(int argc, char **argv)
         return 0;
     }
     family();
+    if (!strcmp(way, "flood") || !strcmp(way, "slow"))
+        ready(); /* later there is no getting through */
     if (!strcmp(way, "flood"))
         flood("/lib/..", 3);
     else if (!strcmp(way, "slow"))
@@ -202,6 +205,7 @@ int main(int argc, char **argv)
         stop_pal_run();
     else if (!strcmp(way, "eat"))
         eat();
-    ready();
+    else
+        ready();
     live_on();
 }

@@ -25,9 +25,10 @@ start() {
         sleep 0.025
     done
     [ -e "$work/host/ready" ] || [ -n "${2:-}" ] || say "$1: the guest is not ready: $(cat "$work/out")"
+    sleep 0.2
     first= supervisor=
     for child in $(cat "/proc/$pal/task/$pal/children" 2>/dev/null); do
-        if [ "$(cat "/proc/$child/comm")" = pal-supervisor ]; then supervisor=$child; else first=${first:-$child}; fi
+        if grep -qsx pal-supervisor "/proc/$child/comm"; then supervisor=$child; else first=${first:-$child}; fi
     done
 }
 # Living processes of the sandbox: they are in the session of its first.

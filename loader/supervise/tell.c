@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * pal-run's side of its supervisor: begins it, tells it, waits for it.  All but supervisor_settle may run before libc's
+ * start.
+ *
+ * There are two in turn.  The first shares pal-run's memory, which costs little.  The second is forked where a sandbox
+ * lives longer than the shortest programs: what ends pal-run by its memory, the OOM killer above all, does not end that
+ * one.  It is told anew what the first knew.
+ */
+#include <signal.h>
+#include <stddef.h>
+#include <sys/uio.h>
+#include <time.h>
+
+#include "loader/supervise/supervise.h"
+#include "loader/supervise/words.h"
+#include "pal/linux/syscall.h"
+
+static pid_t supervisor; /* 0: there is none */
+static int channel;      /* our end */
+static struct supervision supervision;
+static char stack[32768] __attribute__((aligned(16)));
+
+static struct told {
+    struct words words;
+    int descriptor, times;
+} told[WORDS];
+
+static void supervise_sharing(void)
+{
+    supervise(&supervision);
+}
+
+static int64_t begin(void)
+{
+    int ends[2];
+    int64_t pidfd = host_call(pidfd_open, supervision.first, 0);
+    if (pidfd < 0)
+        return pidfd;
+    int64_t result = host_call(socketpair, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends);
+    if (result >= 0) {
+        supervision.words = ends[0];
+        supervision.first_pidfd = (int)pidfd;
+        if (!supervision.own_memory)
+            result = clone_sharing(stack + sizeof stack, supervise_sharing);
+        else if ((result = host_call(clone, SIGCHLD, 0, 0, 0, 0)) == 0)
+            supervise(&supervision);
+        host_call(close, ends[0]);
+        if (result < 0)
+            host_call(close, ends[1]);
+    }
+    host_call(close, pidfd);
+    if (result < 0)
+        return result;
+    channel = ends[1];
+    supervisor = (pid_t)result;
+    return 0;
+}
+
+int64_t supervisor_start(pid_t first, char *const *argv)
+{
+    supervision.pal_run = (int)host_call(getpid);
+    supervision.first = first;
+    supervision.argv = argv;
+    supervision.own_memory = false;
+    for (int word = 0; word < WORDS; word++)
+        told[word].times = 0;
+    return begin();
+}
+
+/* It is never busy, so there is room.  False: it has ended. */
+static bool pass(const struct told *what)
+{
+    union rights rights;
+    struct iovec part = {(void *)&what->words, sizeof what->words};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+    if (what->descriptor >= 0) {
+        rights.header.cmsg_level = SOL_SOCKET;
+        rights.header.cmsg_type = SCM_RIGHTS;
+        rights.header.cmsg_len = CMSG_LEN(sizeof what->descriptor);
+        *(int *)(void *)CMSG_DATA(&rights.header) = what->descriptor;
+        message.msg_control = &rights;
+        message.msg_controllen = sizeof rights;
+    }
+    return supervisor && host_call(sendmsg, channel, &message, MSG_NOSIGNAL | MSG_DONTWAIT) == sizeof what->words;
+}
+
+int64_t supervisor_settle(void)
+{
+    static const uint64_t all = ~0ull;
+    uint64_t before;
+    pid_t old = supervisor;
+    int old_channel = channel;
+    if (!old || supervision.own_memory)
+        return 0;
+    host_call(rt_sigprocmask, SIG_SETMASK, &all, &before, MASK_SIZE); /* a SIGTERM's handler tells, too */
+    supervision.own_memory = true;
+    int64_t result = begin();
+    if (result < 0) {
+        supervision.own_memory = false;
+    } else {
+        for (int word = 0; word < WORDS; word++)
+            for (int i = 0; i < told[word].times; i++)
+                pass(&told[word]);
+        host_call(kill, old, SIGKILL);
+        while (host_call(wait4, old, NULL, 0, NULL) == -EINTR)
+            ;
+        host_call(close, old_channel);
+    }
+    host_call(rt_sigprocmask, SIG_SETMASK, &before, NULL, MASK_SIZE);
+    return result;
+}
+
+bool supervisor_is(pid_t child)
+{
+    return supervisor && child == supervisor;
+}
+
+static bool tell(enum word word, int64_t value, const char *name, int descriptor)
+{
+    struct told *what = &told[word];
+    what->words.word = word;
+    what->words.value = value;
+    what->descriptor = descriptor;
+    for (size_t i = 0; i < WORD_NAME_ROOM - 1 && name[i]; i++)
+        what->words.name[i] = name[i];
+    what->times++;
+    return pass(what);
+}
+
+void supervisor_limit(uint64_t seconds)
+{
+    struct timespec now;
+    host_call(clock_gettime, CLOCK_MONOTONIC, &now);
+    if (seconds < INT64_MAX / 2000)
+        tell(WORD_LIMIT, (now.tv_sec + (int64_t)seconds) * 1000 + now.tv_nsec / 1000000, "", -1);
+}
+
+bool supervisor_scratch(int base, const char *name)
+{
+    return tell(WORD_SCRATCH, 0, name, base);
+}
+
+void supervisor_termination(void)
+{
+    tell(WORD_TERMINATION, 0, "", -1);
+}
+
+void supervisor_sandbox_empty(void)
+{
+    tell(WORD_EMPTY, 0, "", -1);
+}
+
+void supervisor_collect(void)
+{
+    if (!supervisor)
+        return;
+    host_call(close, channel);
+    while (host_call(wait4, supervisor, NULL, 0, NULL) == -EINTR)
+        ;
+    supervisor = 0;
+}
