@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <linux/capability.h>
 #include <netinet/in.h>
 #include <string.h>
@@ -15,10 +16,13 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "loader/launch/launch.h"
 #include "loader/palrun.h"
+
+#define LIMIT_TRIES 2000 /* a millisecond apart: until the picoprocess has its ids */
 #include "loader/supervise/supervise.h"
 
 /*
@@ -74,11 +78,42 @@ static void check_launched(const struct options *options)
         fail(EXIT_OWN_FAILURE, "the picoprocess can't be started: %s: %s", launched.failed, strerror(launched.error));
 }
 
+/*
+ * Root of a container may lack CAP_SYS_RESOURCE, and then sets the limits only of processes with its own ids, which the
+ * picoprocess gives up while it starts.  A child that takes the same ids may; it may try too early.  False: it could not.
+ */
+static bool limit_by_child(int resource, const struct rlimit *value)
+{
+    uint32_t id = launched.id;
+    pid_t child = fork();
+    if (child == 0) {
+        if (setgroups(0, NULL) < 0 || setresgid(id, id, id) < 0 || setresuid(id, id, id) < 0)
+            _exit(1);
+        for (int i = 0; i < LIMIT_TRIES; i++) {
+            if (prlimit(launched.pid, resource, value, NULL) == 0)
+                _exit(0);
+            if (errno != EPERM)
+                break;
+            usleep(1000);
+        }
+        _exit(1);
+    }
+    int status;
+    return child > 0 && waitpid(child, &status, 0) == child && status == 0;
+}
+
+/* Of the first picoprocess, and so of all that come from it.  pal-run's own, which it has inherited, is never raised. */
 static void limit(int resource, uint64_t most)
 {
-    struct rlimit value = {.rlim_cur = most, .rlim_max = most};
-    if (most != UINT64_MAX && prlimit(launched.pid, resource, &value, NULL) < 0 && errno != EPERM) /* lower already */
-        fail(EXIT_OWN_FAILURE, "can't set resource limits: %s", strerror(errno));
+    struct rlimit own, value;
+    if (most == UINT64_MAX || (getrlimit(resource, &own) == 0 && own.rlim_max <= most))
+        return;
+    value.rlim_cur = value.rlim_max = most;
+    if (prlimit(launched.pid, resource, &value, NULL) == 0)
+        return;
+    int error = errno;
+    if (error != EPERM || geteuid() != 0 || !limit_by_child(resource, &value))
+        fail(EXIT_OWN_FAILURE, "can't set resource limits: %s", strerror(error));
 }
 
 /* The picoprocess waits for this packet; the descriptors take its first free numbers: LINUX_FD_PREFETCHED and on. */

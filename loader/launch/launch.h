@@ -66,6 +66,7 @@ extern struct launched {
     int channel, inner, segment;
     uint64_t segment_size;
     int error;
+    volatile uint32_t id; /* the user and group id that it takes; 0: none of its own, or not yet */
     const char *volatile failed; /* what could not be done, or which file not executed */
 } launched;
 /* log: the descriptor that its trace and errors go to. */

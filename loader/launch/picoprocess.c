@@ -93,6 +93,7 @@ static void drop_privileges(void)
     struct __user_cap_data_struct none[2] = {{0, 0, 0}, {0, 0, 0}};
     if (host_call(geteuid) == 0) {
         uint64_t id = UNUSED_IDS + (random_bits % RANDOM_IDS << PID_BITS) + (uint64_t)host_call(getpid);
+        launched.id = (uint32_t)id;
         if (host_call(setgroups, 0, NULL) == 0 && host_call(setresgid, id, id, id) == 0)
             host_call(setresuid, id, id, id);
         limit(RLIMIT_NPROC, PROCESSES_MAX);
