@@ -172,11 +172,13 @@ int object_open(const struct mount *mount, int object, const struct open_how *ho
     return open_file(object, flags | O_CLOEXEC, status);
 }
 
-/* Nothing but a plain file, a directory or a symlink can come of it, or none of its kind is there. */
+/* Whatever is there may be opened so, or can't be: a FIFO of a writable mount is a guest's, and nodev is the kernel's. */
 static bool is_harmless(const struct mount *mount, uint64_t flags)
 {
     const uint64_t exclusive = O_CREAT | O_EXCL;
-    return flags & O_DIRECTORY || (flags & exclusive) == exclusive || mount->plain || proc_descriptors < 0;
+    bool reads = (flags & O_ACCMODE) == O_RDONLY && !(flags & O_TRUNC);
+    return flags & O_DIRECTORY || (flags & exclusive) == exclusive || mount->plain || proc_descriptors < 0 ||
+           (reads && mount->writable && mount->no_devices);
 }
 
 int object_open_at(const struct mount *mount, int directory, const char *path, const struct open_how *how,

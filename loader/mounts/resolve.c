@@ -107,7 +107,7 @@ bool name_is_private(const char *name, size_t size)
 
 static bool passes_private(const char *path)
 {
-    for (const char *at = path; (at = strcasestr(at, "/" SCRATCH_PREFIX)); at++)
+    for (const char *at = path; (at = strstr(at, "/.")); at++) /* which few paths have */
         if (name_is_private(at + 1, strcspn(at + 1, "/")))
             return true;
     return false;

@@ -61,7 +61,8 @@ static int rewrite(const char *path, int bits)
     char *map = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (map == MAP_FAILED)
         return perror("mmap"), 2;
-    memcpy(map, TEXT, strlen(TEXT));
+    for (size_t i = 0; i < strlen(TEXT); i++)
+        map[i] = TEXT[i];
     msync(map, 4096, MS_SYNC);
     if (bits)
         set_bits(path, fd);
