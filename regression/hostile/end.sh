@@ -66,6 +66,8 @@ deaths() {
     [ -n "$supervisor" ] || say "there is no supervisor"
     [ "$(left)" -ge 4 ] || say "only $(left) processes: nothing to see"
     [ "$(cat "/proc/$first/oom_score_adj")" = 1000 ] || say "the kernel would not take the guest first"
+    awk '/^Max core file size/ { exit $5 > 1 }' "/proc/$first/limits" || say "cores: $(grep core "/proc/$first/limits")"
+    [ "$(awk '/^Max pending signals/ { print $4 }' "/proc/$first/limits")" -le $(($(ulimit -Hi) / 4 + 1)) ] || say "all pending signals are its"
     kill -KILL "$pal"
     gone "pal-run killed"
     start quiet
@@ -117,6 +119,24 @@ wall_seconds = 1'
     status_of 124 "time limit, stopped from outside"
 }
 
+# What asks for pal-run to be stopped, as a job, stops with it.
+stops() {
+    local i state
+    start stop
+    for i in $(seq 100); do
+        state=$(awk '/^State:/ { print $2 }' "/proc/$pal/status")
+        [ "$state" = T ] && break
+        sleep 0.02
+    done
+    if [ "$state" = T ]; then # unless its process group is an orphan, which nobody could make go on
+        sleep 0.2
+        state=$(ps -e -o sid= -o stat= | awk -v sid="$first" '$1 == sid && $2 !~ /^[TZX]/' | wc -l)
+        [ "$state" = 0 ] || say "pal-run is stopped, $state of its sandbox run on"
+    fi
+    kill -KILL "$pal"
+    gone "killed while it had itself stopped"
+}
+
 terminations() {
     more_ways
     for way in quiet flood $more; do
@@ -159,6 +179,7 @@ early_orphans() {
 for _ in $(seq "$rounds"); do
     each deaths
     each limits
+    each stops
     each terminations
     each memory
     each early_orphans
