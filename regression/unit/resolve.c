@@ -316,6 +316,17 @@ Test(resolve, public_only)
     cr_assert_str_eq(contents("/public/closed/x"), "error 13");
 }
 
+/* Root's own files in a system tree: as any user of the host sees them. */
+Test(resolve, public_files)
+{
+    tree_mount_at(&tree, "/data", 5)->public_files = true;
+    cr_assert_str_eq(contents("/data/file"), "file");
+    cr_assert_eq(chmod(at("ro/dir/deep"), 0600), 0);
+    cr_assert_str_eq(contents("/data/dir/deep"), "error 13");
+    cr_assert_eq(chmod(at("ro/dir/deep"), 0711), 0);
+    cr_assert_str_eq(contents("/data/dir/deep"), "error 13", "what is only executable, too");
+}
+
 /* What comes along with a program: by the same policy, only what the sandbox can't change, and nothing is denied. */
 Test(resolve, prefetched)
 {
