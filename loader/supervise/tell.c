@@ -122,7 +122,7 @@ static bool tell(enum word word, int64_t value, const char *name, int descriptor
     what->words.word = word;
     what->words.value = value;
     what->descriptor = descriptor;
-    for (size_t i = 0; i < WORD_NAME_ROOM - 1 && name[i]; i++)
+    for (size_t i = 0; name && i < WORD_NAME_ROOM - 1 && name[i]; i++)
         what->words.name[i] = name[i];
     what->times++;
     return pass(what);
@@ -133,7 +133,7 @@ void supervisor_limit(uint64_t seconds)
     struct timespec now;
     host_call(clock_gettime, CLOCK_MONOTONIC, &now);
     if (seconds < INT64_MAX / 2000)
-        tell(WORD_LIMIT, (now.tv_sec + (int64_t)seconds) * 1000 + now.tv_nsec / 1000000, "", -1);
+        tell(WORD_LIMIT, (now.tv_sec + (int64_t)seconds) * 1000 + now.tv_nsec / 1000000, NULL, -1);
 }
 
 bool supervisor_scratch(int base, const char *name)
@@ -143,12 +143,12 @@ bool supervisor_scratch(int base, const char *name)
 
 void supervisor_termination(void)
 {
-    tell(WORD_TERMINATION, 0, "", -1);
+    tell(WORD_TERMINATION, 0, NULL, -1);
 }
 
 void supervisor_sandbox_empty(void)
 {
-    tell(WORD_EMPTY, 0, "", -1);
+    tell(WORD_EMPTY, 0, NULL, -1);
 }
 
 void supervisor_collect(void)

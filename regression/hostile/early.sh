@@ -4,7 +4,6 @@
 set -u
 # shellcheck disable=SC2154
 . regression/hostile/lib.sh.inc
-[ "$(id -u)" = 0 ] || who=$(id -u)
 moments() {
     as python3 - "$B/pal-run" "$work/run" "$1" "${SEED:-$RANDOM}" <<'END'
 import os, random, signal, subprocess, sys, threading, time

@@ -21,12 +21,12 @@ start() {
         "$B/pal-run" $trap_option -m "$work/manifest" >"$work/out" 2>&1 </dev/null) &
     pal=$!
     for _ in $(seq 2400); do
-        [ -e "$work/host/ready" ] || [ -n "${2:-}" -a ! -e "/proc/$pal" ] && break
+        [ -e "$work/host/ready" ] || { [ -n "${2:-}" ] && [ ! -e "/proc/$pal" ]; } && break
         sleep 0.025
     done
     [ -e "$work/host/ready" ] || [ -n "${2:-}" ] || say "$1: the guest is not ready: $(cat "$work/out")"
     sleep 0.2
-    first= supervisor=
+    first='' supervisor=''
     for child in $(cat "/proc/$pal/task/$pal/children" 2>/dev/null); do
         if grep -qsx pal-supervisor "/proc/$child/comm"; then supervisor=$child; else first=${first:-$child}; fi
     done
@@ -121,9 +121,9 @@ wall_seconds = 1'
 
 # What asks for pal-run to be stopped, as a job, stops with it.
 stops() {
-    local i state
+    local state
     start stop
-    for i in $(seq 100); do
+    for _ in $(seq 100); do
         state=$(awk '/^State:/ { print $2 }' "/proc/$pal/status")
         [ "$state" = T ] && break
         sleep 0.02
