@@ -219,7 +219,7 @@ int palrun(const struct options *options)
     monitor.objects.memory_limit = policy.limits.memory;
     int status = monitor_run(&monitor);
     prefetch_profile_keep();
-    terminal_restore();
+    terminal_restore(&monitor.terminals);
     if (launched.failed)
         warn("the picoprocess could not be started: %s: %s", launched.failed, strerror(launched.error));
     if (options->stats)

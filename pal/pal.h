@@ -308,7 +308,7 @@ enum pal_control {
     PAL_CTL_LOCK,          /* [blocks] struct pal_lock: fcntl(2) record locks */
     PAL_CTL_FLOCK,         /* [blocks] uint32_t: flock(2)'s operation */
     PAL_CTL_TERMINAL_GET,  /* struct pal_terminal; -ENOTTY where it is none */
-    PAL_CTL_TERMINAL_SET,  /* struct pal_terminal */
+    PAL_CTL_TERMINAL_SET,  /* struct pal_terminal; -EIO: the user's, and another job has it */
     PAL_CTL_WINDOW_GET,    /* struct pal_window */
     PAL_CTL_PIPE_SIZE_GET, /* uint32_t */
     PAL_CTL_PIPE_SIZE_SET, /* uint32_t */
@@ -323,6 +323,8 @@ enum pal_control {
     PAL_CTL_TERMINAL_FLOW,   /* uint32_t: tcflow(3)'s action */
     PAL_CTL_TERMINAL_PACKET, /* uint32_t: TIOCPKT of ioctl_tty(2), of the outer side only */
     /* Of the user's own terminal. */
+    PAL_CTL_TERMINAL_READ,   /* struct pal_path_buffer: its size, at most, is read without waiting, into it.  -EAGAIN;
+                                -EIO: another job has the terminal.  What stream_read tells by -EBADF */
     PAL_CTL_TERMINAL_FRONT,  /* uint32_t: is the sandbox in its foreground, as the host sees it? */
     PAL_CTL_TERMINAL_STOP,   /* uint32_t: the first process stopped by this signal: the user may have the terminal */
     /* Of PAL_OBJECT_NOTIFY. */
@@ -448,7 +450,7 @@ struct pal_mutex {
     uint32_t reserved;
 };
 
-/* ---- The calls: 45, with 88 operations in all; see the end ------------------------------------------------------- */
+/* ---- The calls: 45, with 91 operations in all; see the end ------------------------------------------------------- */
 
 struct pal_api {
     uint32_t abi_version, count;
@@ -575,6 +577,6 @@ _Static_assert(PAL_CALL_COUNT <= 45, "the PAL has at most 45 calls");
  * thread_set the operations count, not the call.  A host may refuse what its capability bits don't promise. */
 #define PAL_OPERATION_COUNT                                                                                           \
     (PAL_CALL_COUNT - 4 + PAL_CTL_COUNT + PAL_OBJECT_COUNT + PAL_CHANGE_COUNT + PAL_THREAD_COUNT)
-_Static_assert(PAL_OPERATION_COUNT == 90, "45 calls: 41, and 30 + 9 + 8 + 2 operations");
+_Static_assert(PAL_OPERATION_COUNT == 91, "45 calls: 41, and 31 + 9 + 8 + 2 operations");
 
 #endif

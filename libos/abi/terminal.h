@@ -10,6 +10,8 @@ enum { TCOOFF, TCOON, TCIOFF, TCION };
 #define ISIG 0000001u
 #define ICANON 0000002u
 #define TOSTOP 0000400u
+#define VTIME 5 /* of the control characters */
+#define VMIN 6
 #define IEXTEN 0100000u
 
 #define TCSBRKP 0x5425u

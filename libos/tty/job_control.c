@@ -223,12 +223,11 @@ static bool host_has_it_back(const struct shared_terminal *terminal)
     return !front;
 }
 
-int64_t tty_check(struct shared_terminal *terminal, int signal)
+/* 0: the process does not heed that signal. */
+static int64_t stop_group(int signal)
 {
     struct signal_masks masks;
     struct siginfo info = {.signo = signal, .code = SI_KERNEL};
-    if (!terminal || (!tty_in_background(terminal) && !(signal == SIGTTIN && host_has_it_back(terminal))))
-        return 0;
     signal_masks_get(&masks);
     if ((masks.ignored | current()->blocked) & BIT(signal))
         return signal == SIGTTIN ? -EIO : 0;
@@ -236,6 +235,19 @@ int64_t tty_check(struct shared_terminal *terminal, int signal)
         return -EIO;
     signal_send_group(self()->pgid, &info);
     return -ERESTARTSYS;
+}
+
+int64_t tty_check(struct shared_terminal *terminal, int signal)
+{
+    if (!terminal || (!tty_in_background(terminal) && !(signal == SIGTTIN && host_has_it_back(terminal))))
+        return 0;
+    return stop_group(signal);
+}
+
+int64_t tty_refused(int signal)
+{
+    int64_t result = stop_group(signal);
+    return result ? result : -EIO;
 }
 
 void tty_signal(struct shared_terminal *terminal, int signal)

@@ -6,6 +6,7 @@
  * (job control), and after bytes were typed at an outer side it looks for the keys that are signals: the host, for
  * which these terminals are nobody's, sends none.
  */
+#include "libos/abi/file.h"
 #include "libos/abi/terminal.h"
 #include "libos/fs/vfs.h"
 #include "libos/task/task.h"
@@ -17,6 +18,7 @@
 #define PTS_INODE_FIRST 3u
 #define GROUP_TTY 5u
 #define TYPED_CHUNK 256u
+#define NS_PER_TENTH 100000000ull
 
 /* The user's terminal stays reachable as /dev/tty when the standard streams have gone elsewhere. */
 static struct file *host_file;
@@ -44,10 +46,87 @@ struct shared_terminal *tty_pts(uint32_t number)
 
 /* ---- Inner sides, and the user's terminal ------------------------------------------------------------------------ */
 
+/* The user's terminal can be read only through the PAL, without waiting, and only while it is the user's to give.  At
+ * most what fits into one buffer at a time. */
+static int64_t read_keys(const struct pal_vector *vector, uint32_t count, uint64_t done)
+{
+    struct pal_path_buffer keys;
+    uint64_t taken = 0;
+    while (count && done >= vector->size) {
+        done -= vector->size;
+        vector++;
+        count--;
+    }
+    if (!count)
+        return 0;
+    keys.size = (uint32_t)MIN(vector->size - done, sizeof(keys.bytes));
+    if (!guest_range_ok(vector->base + done, keys.size))
+        return -EFAULT;
+    int64_t result = PAL->stream_control(tty_host_handle(), PAL_CTL_TERMINAL_READ, &keys, sizeof(keys));
+    if (result < 0)
+        return result;
+    taken = keys.size;
+    result = copy_out(vector->base + done, keys.bytes, taken);
+    return result < 0 ? result : (int64_t)taken;
+}
+
+static bool waits(struct file *file)
+{
+    int64_t flags = file_status_flags(file);
+    return flags >= 0 && !(flags & O_NONBLOCK);
+}
+
+/* Waits for more, as termios(3) has it of canonical input, VMIN and VTIME.  1: there is more; 0: that was all. */
+static int64_t wait_for_keys(struct file *file, uint64_t done, uint64_t size, uint64_t begin)
+{
+    struct pal_terminal modes;
+    struct pal_poll entry = {.handle = file->handle, .events = POLLIN};
+    uint64_t deadline = PAL_FOREVER;
+    int64_t result = PAL->stream_control(file->handle, PAL_CTL_TERMINAL_GET, &modes, sizeof(modes));
+    if (result < 0)
+        return result;
+    uint64_t least = modes.cc[VMIN], time = modes.cc[VTIME] * NS_PER_TENTH;
+    if (done && (modes.lflag & ICANON || done >= MIN(least, size)))
+        return 0;
+    if (!(modes.lflag & ICANON) && time && (done || !least))
+        deadline = (done ? time_now(PAL_CLOCK_MONOTONIC) : begin) + time;
+    return PAL->poll(&entry, 1, deadline);
+}
+
+static int64_t user_read(struct file *file, struct shared_terminal *terminal, const struct pal_vector *vector,
+                         uint32_t count)
+{
+    uint64_t done = 0, size = 0, begin = time_now(PAL_CLOCK_MONOTONIC);
+    for (uint32_t i = 0; i < count; i++)
+        size += vector[i].size;
+    for (;;) {
+        int64_t result = read_keys(vector, count, done);
+        if (result == -EIO && !done) { /* another job has it since, or else it is gone */
+            result = tty_check(terminal, SIGTTIN);
+            if (result >= 0)
+                result = read_keys(vector, count, done);
+        }
+        if (result > 0)
+            done += (uint64_t)result;
+        else if (result != -EAGAIN)
+            return done ? (int64_t)done : result;
+        if (done == size || !waits(file))
+            return done ? (int64_t)done : result;
+        result = wait_for_keys(file, done, size, begin);
+        if (result <= 0)
+            return done || result == 0 ? (int64_t)done : result;
+    }
+}
+
 static int64_t inner_read(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset)
 {
-    int64_t result = tty_check(tty_of(file), SIGTTIN);
-    return result < 0 ? result : handle_read(file->handle, vector, count, offset);
+    struct shared_terminal *terminal = tty_of(file);
+    int64_t result = tty_check(terminal, SIGTTIN);
+    if (result >= 0)
+        result = handle_read(file->handle, vector, count, offset);
+    if (result == -EBADF && terminal && terminal->from_host)
+        result = user_read(file, terminal, vector, count);
+    return result;
 }
 
 static bool stops_writers(struct file *file)

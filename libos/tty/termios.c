@@ -15,7 +15,8 @@ static int64_t modes_get(struct file *file, struct pal_terminal *terminal)
 static int64_t modes_set(struct file *file, struct pal_terminal *terminal, uint32_t when)
 {
     terminal->when = when;
-    return PAL->stream_control(file->handle, PAL_CTL_TERMINAL_SET, terminal, sizeof(*terminal));
+    int64_t result = PAL->stream_control(file->handle, PAL_CTL_TERMINAL_SET, terminal, sizeof(*terminal));
+    return result == -EIO ? tty_refused(SIGTTOU) : result;
 }
 
 static int64_t modes_to_guest(const struct pal_terminal *terminal, guest_t argument)

@@ -34,6 +34,8 @@ int64_t tty_group_set(struct shared_terminal *terminal, int group);
 /* May this process read it (SIGTTIN) or change it (SIGTTOU) now?  0, or -errno; the signal was sent where that is
  * due. */
 int64_t tty_check(struct shared_terminal *terminal, int signal);
+/* The host refused such a change, for the sandbox is in the background: a negative errno. */
+int64_t tty_refused(int signal);
 bool tty_in_background(const struct shared_terminal *terminal);
 void tty_signal(struct shared_terminal *terminal, int signal); /* to its foreground group */
 /* An outer side was closed, perhaps the last: those without one are hung up. */

@@ -65,6 +65,7 @@ extern struct launched {
     int pid, parent; /* pid 0: there is none */
     int channel, inner, segment;
     uint64_t segment_size;
+    uint32_t terminals; /* bit N: standard stream N is one that could be read: see reopen_streams */
     int error;
     volatile uint32_t id; /* the user and group id that it takes; 0: none of its own, or not yet */
     const char *volatile failed; /* what could not be done, or which file not executed */

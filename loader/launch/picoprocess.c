@@ -11,6 +11,8 @@
  * Therefore: this file calls no libc function and has no stack protector (there is no TLS yet; see rules.mk).  The
  * child shares pal-run's memory until its exec, on a stack of its own; what it can't do it says in `launched`.
  */
+#include <asm/ioctls.h>
+#include <asm/termbits.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/auxvec.h>
@@ -22,6 +24,7 @@
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 
 #include "loader/launch/launch.h"
@@ -111,6 +114,41 @@ static void reset_signals(void)
     host_call(rt_sigprocmask, SIG_SETMASK, &interrupts, NULL, MASK_SIZE);
 }
 
+/*
+ * A terminal that could be read would be read in the background, too: this session is not the terminal's, so the kernel
+ * does not ask which job is in front.  Opened anew for writing only; keys are the monitor's to give (monitor/terminal.c).
+ *
+ * Pipes are opened anew, too, so that O_NONBLOCK is the guest's own affair.  One opening for all streams that are the same
+ * object, since they share flags.  What can't be opened (another user's, no /proc) stays as it is.
+ */
+static void reopen_streams(void)
+{
+    static struct stat status[3];
+    static bool anew[3];
+    static char name[] = "/proc/self/fd/0";
+    for (int fd = 0; fd <= 2; fd++) {
+        int same = 0;
+        bool terminal = launched.terminals & 1u << fd;
+        anew[fd] = false;
+        if (host_call(fstat, fd, &status[fd]) < 0 || (!terminal && !S_ISFIFO(status[fd].st_mode)))
+            continue;
+        int64_t flags = host_call(fcntl, fd, F_GETFL), access = terminal ? O_WRONLY : flags & O_ACCMODE;
+        while (same < fd && !(anew[same] && status[same].st_ino == status[fd].st_ino &&
+                              status[same].st_dev == status[fd].st_dev &&
+                              (host_call(fcntl, same, F_GETFL) & O_ACCMODE) == access))
+            same++;
+        name[sizeof name - 2] = (char)('0' + fd);
+        int64_t opened = same < fd ? same : host_call(open, name, access | O_NOCTTY | O_NONBLOCK);
+        if (opened < 0)
+            continue;
+        anew[fd] = true;
+        host_call(dup2, opened, fd);
+        if (same == fd)
+            host_call(close, opened);
+        host_call(fcntl, fd, F_SETFL, flags);
+    }
+}
+
 static void place_descriptors(void)
 {
     int64_t fds[3] = {launched.inner, launched.segment, logged_to};
@@ -144,6 +182,7 @@ static void child(void)
     limit(RLIMIT_CORE, 1); /* no file has room in one byte, and a program that takes cores is not even run: see core(5) */
     limit(RLIMIT_NOFILE, UINT64_MAX);
     limit_pending();
+    reopen_streams();
     drop_privileges();
     /* After the ids, whose change takes it back.  pal-run may be gone already. */
     must(host_call(prctl, PR_SET_PDEATHSIG, SIGKILL), "can't bind its life to pal-run's");
@@ -166,6 +205,16 @@ static int64_t open_standard_streams(void)
         if (host_call(fcntl, fd, F_GETFD) < 0 && host_call(open, "/dev/null", fd ? O_WRONLY : O_RDONLY) != fd)
             return -EBADF;
     return 0;
+}
+
+/* Those that can be read: see reopen_streams. */
+static void find_terminals(void)
+{
+    struct termios modes;
+    launched.terminals = 0;
+    for (int fd = 0; fd <= 2; fd++)
+        if (host_call(ioctl, fd, TCGETS, &modes) == 0 && (host_call(fcntl, fd, F_GETFL) & O_ACCMODE) == O_RDWR)
+            launched.terminals |= 1u << fd;
 }
 
 /* What it needs to confine itself.  The rest of the segment follows, by segment_fill. */
@@ -208,6 +257,7 @@ void launch(const char *picoprocess, bool trap, int log)
     launched.segment_size = own_limits();
     chosen = picoprocess;
     logged_to = log;
+    find_terminals();
     if (result == 0)
         result = make_channel();
     if (result >= 0)

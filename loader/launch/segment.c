@@ -184,6 +184,7 @@ void segment_fill(int fd, const struct policy *policy, const struct options *opt
                                   .version = MONITOR_VERSION,
                                   .trap_by_seccomp = options->trap_by_seccomp,
                                   .returns_lost = returns_lost(),
+                                  .terminals = launched.terminals,
                                   .prefetched_count = prefetch->count};
     size_t filter_count;
     reserve(&builder, sizeof shared, sizeof(uint64_t));

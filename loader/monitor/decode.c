@@ -24,7 +24,7 @@
 #define OBJECT_BITS 0xfu
 
 enum path { PATH_NONE, PATH_ABSOLUTE, PATH_MAYBE, PATH_LOCAL /* or an abstract name, or a struct pal_inet: any bytes */, PATH_DESCRIPTORS };
-enum other { OTHER_NONE, OTHER_NAME, OTHER_INFO, OTHER_BYTES, OTHER_PREFETCH };
+enum other { OTHER_NONE, OTHER_NAME, OTHER_INFO, OTHER_BYTES, OTHER_PREFETCH, OTHER_MODES };
 
 /* What each operation may carry. */
 static const struct rule {
@@ -44,7 +44,7 @@ static const struct rule {
     [MONITOR_IMPORT] = {.largest = {UINT64_MAX, 1}},
     [MONITOR_CREATE] = {.flags = CREATE_BITS, .mode = OBJECT_BITS, .largest = {INT64_MAX, 0}},
     [MONITOR_PTY_INNER] = {.largest = {INT_MAX, 1}},
-    [MONITOR_TERMINAL] = {.largest = {(uint64_t)(MONITOR_TERMINAL_OPS - 1) << 32 | INT_MAX, UINT64_MAX}},
+    [MONITOR_TERMINAL] = {.other = OTHER_MODES, .largest = {(uint64_t)(MONITOR_TERMINAL_OPS - 1) << 32 | INT_MAX, UINT64_MAX}},
     [MONITOR_SET_OPENED] = {.mode = SET_BITS, .largest = {INT_MAX, 0}},
     [MONITOR_NOTIFY] = {.path = PATH_ABSOLUTE, .flags = MONITOR_NOFOLLOW},
     [MONITOR_NOTIFY_END] = {.largest = {INT_MAX, INT_MAX}},
@@ -134,6 +134,12 @@ static int check_prefetch(const char *list, size_t size)
     return 0;
 }
 
+static int check_modes(const struct request *request)
+{
+    bool wants = request->arguments[0] >> 32 == MONITOR_TERMINAL_MODES;
+    return request->other_size == (wants ? sizeof(struct pal_terminal) : 0) ? 0 : -EINVAL;
+}
+
 static int check_send(const struct request *request)
 {
     size_t count = request->path_size / sizeof(int32_t);
@@ -183,6 +189,8 @@ int request_decode(const void *packet, size_t size, struct request *out)
     int error = text ? check_path(out->path, out->path_size) : 0;
     if (!error && text && out->path[0] != '/')
         error = -EINVAL;
+    if (!error && rule->other == OTHER_MODES)
+        error = check_modes(out);
     if (!error && rule->other == OTHER_PREFETCH)
         error = check_prefetch(out->other, out->other_size);
     if (!error && rule->path == PATH_LOCAL)

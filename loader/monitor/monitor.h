@@ -158,20 +158,27 @@ int outbound_published(const struct outbound *outbound, uint16_t port);
 bool outbound_host_port(const struct outbound *outbound, uint16_t port);
 int serve_option(const struct objects *objects, const struct request *request);
 
-/* ---- pty.c ------------------------------------------------------------------------------------------------------- */
+/* ---- terminal.c: the user's; pty.c: guests' own ------------------------------------------------------------------ */
 
 #define TERMINALS_MAX 256
 struct terminals {
-    int own;  /* pal-run's controlling terminal, or -1 */
-    int stop; /* stop by this signal after the reply */
+    int own;      /* pal-run's controlling terminal, or -1 */
+    int input;    /* the terminal that the guest may read while pal-run is in front, without waiting; or -1 */
+    int stop;     /* stop by this signal after the reply */
+    bool changed; /* the user's terminal has modes of the guest's */
     struct inner {
         unsigned number;
         int name; /* O_PATH descriptor of /dev/pts/number; -1: unused */
     } inner[TERMINALS_MAX];
 };
+void terminal_save(void); /* modes and flags of the standard streams; then: */
 void terminals_init(struct terminals *terminals);
+void terminal_restore(const struct terminals *terminals);
 /* What a request asked for, once it is answered.  True: it stopped, or could not; the guest is to go on. */
 bool terminals_stop(struct terminals *terminals);
+/* Either side of a pseudoterminal that was made here?  All others are not the guest's to act on. */
+bool pty_is_ours(struct terminals *terminals, int fd);
+int pty_control(int fd, enum monitor_terminal what, uint64_t value);
 int serve_pty(struct terminals *terminals, struct answer *answer);
 int serve_pty_inner(struct terminals *terminals, const struct request *request, struct answer *answer);
 int serve_terminal(struct terminals *terminals, const struct objects *objects, const struct request *request,
@@ -251,7 +258,5 @@ void idle_drop_text(struct uv_timer_s *timer);
  * to be killed.  Returns its wait status. */
 int end_all(struct monitor *monitor);
 int end_status(int wait_status, const struct limits *limits);
-void terminal_save(void);
-void terminal_restore(void);
 
 #endif

@@ -1,37 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Terminals: pseudoterminals for guests, what acts on them beyond the calls that the filter admits, and the terminal
- * that pal-run itself has.
+ * Pseudoterminals for guests, and what acts on them beyond the calls that the filter admits.
  *
  * A guest's pseudoterminal is one of the host's, with the host's line discipline, but it is no host process's
  * controlling terminal: so no key typed at it makes the host signal anybody.  The monitor keeps neither side open (each
  * end's last close must be seen by the other), only the name of the inner side, through which it can be opened again.
  */
+#include <asm/ioctls.h>
+#include <asm/termbits.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <termios.h>
 #include <unistd.h>
 
 #include "loader/monitor/monitor.h"
 
 #define INNER_MAJOR 136u /* the first; 256 minors each */
 #define OUTER_DEVICE makedev(5, 2)
-
-void terminals_init(struct terminals *terminals)
-{
-    for (size_t i = 0; i < TERMINALS_MAX; i++)
-        terminals->inner[i].name = -1;
-    terminals->own = open("/dev/tty", O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);
-}
-
-/* ---- Pseudoterminals --------------------------------------------------------------------------------------------- */
 
 static void forget(struct inner *inner)
 {
@@ -133,9 +123,7 @@ int serve_pty_inner(struct terminals *terminals, const struct request *request, 
     return 0;
 }
 
-/* Either side of a pseudoterminal that was made here?  All others, the user's above all, are not the guest's to act
- * on. */
-static bool is_ours(struct terminals *terminals, int fd)
+bool pty_is_ours(struct terminals *terminals, int fd)
 {
     struct stat status, name;
     unsigned number;
@@ -147,7 +135,7 @@ static bool is_ours(struct terminals *terminals, int fd)
     return inner && fstat(inner->name, &name) == 0 && name.st_dev == status.st_dev && name.st_ino == status.st_ino;
 }
 
-static int control(int fd, enum monitor_terminal what, uint64_t value)
+int pty_control(int fd, enum monitor_terminal what, uint64_t value)
 {
     struct winsize size;
     int number = (int)value, result = -1;
@@ -172,59 +160,4 @@ static int control(int fd, enum monitor_terminal what, uint64_t value)
         break;
     }
     return result < 0 ? -errno : 0;
-}
-
-/* ---- The user's terminal ----------------------------------------------------------------------------------------- */
-
-static bool in_front(const struct terminals *terminals)
-{
-    pid_t front = terminals->own < 0 ? -1 : tcgetpgrp(terminals->own);
-    return front < 0 || front == getpgrp();
-}
-
-static bool is_stop(uint64_t number)
-{
-    return number == SIGSTOP || number == SIGTSTP || number == SIGTTIN || number == SIGTTOU;
-}
-
-bool terminals_stop(struct terminals *terminals)
-{
-    sigset_t set, before;
-    int number = terminals->stop;
-    if (!number)
-        return false;
-    terminals->stop = 0;
-    sigemptyset(&set);
-    sigaddset(&set, number);
-    signal(number, SIG_DFL);
-    raise(number);
-    sigprocmask(SIG_UNBLOCK, &set, &before); /* stops here, unless no shell is there to let it go on */
-    sigprocmask(SIG_SETMASK, &before, NULL);
-    return true;
-}
-
-int serve_terminal(struct terminals *terminals, const struct objects *objects, const struct request *request,
-                   struct answer *answer)
-{
-    uint64_t value = request->arguments[1];
-    enum monitor_terminal what = (enum monitor_terminal)(request->arguments[0] >> 32);
-    switch (what) {
-    case MONITOR_TERMINAL_FRONT:
-        answer->reply.value = in_front(terminals);
-        return 0;
-    case MONITOR_TERMINAL_STOP:
-        if (!is_stop(value))
-            return -EINVAL;
-        /* Once the reply is sent.  A SIGSTOP stops also where nobody could make it go on: the kernel judges that. */
-        terminals->stop = value == SIGSTOP ? SIGTSTP : (int)value;
-        return 0;
-    default:
-        break;
-    }
-    int fd = member_descriptor(objects, request->sender, (int)(uint32_t)request->arguments[0]);
-    if (fd < 0)
-        return fd;
-    int error = is_ours(terminals, fd) ? control(fd, what, value) : -EPERM;
-    close(fd);
-    return error;
 }

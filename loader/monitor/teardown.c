@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* The end of a sandbox: nothing of it lives on, the exit status tells what happened, the terminal is as it was. */
+/* The end of a sandbox: nothing of it lives on, the exit status tells what happened. */
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <termios.h>
 #include <unistd.h>
 
 #include "loader/monitor/monitor.h"
@@ -43,21 +42,4 @@ int end_status(int status, const struct limits *limits)
         warn("the program was killed: perhaps by its limit of %llu s of processor time",
              (unsigned long long)limits->cpu_seconds);
     return 128 + number;
-}
-
-/* The guest may set modes of the terminal it was given; they end with it. */
-static struct termios terminal_modes;
-static bool terminal_saved;
-
-void terminal_save(void)
-{
-    terminal_saved = tcgetattr(STDIN_FILENO, &terminal_modes) == 0;
-}
-
-void terminal_restore(void)
-{
-    if (!terminal_saved)
-        return;
-    signal(SIGTTOU, SIG_IGN); /* in the background the terminal is another's, but its modes were ours to change */
-    tcsetattr(STDIN_FILENO, TCSADRAIN, &terminal_modes);
 }

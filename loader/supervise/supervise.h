@@ -26,6 +26,15 @@ void supervisor_limit(uint64_t seconds);
 bool supervisor_scratch(int base, const char *name);
 /* A SIGTERM has come; may be called by a signal handler. */
 void supervisor_termination(void);
+/* How one of pal-run's standard streams was before the guest had it: so it is again after any end.  What was told last
+ * counts. */
+#define SUPERVISOR_STREAMS 3
+struct stream {
+    int32_t flags;      /* of the description: O_NONBLOCK, O_APPEND */
+    uint32_t has_modes; /* a terminal's; else only flags are put back */
+    uint32_t modes[9];  /* the kernel's struct termios: libc has another of that name */
+};
+void supervisor_stream(int number, const struct stream *stream);
 /* Nothing of the sandbox is left: what pal-run does now may take long. */
 void supervisor_sandbox_empty(void);
 /* Has it do what it would after pal-run's death, and waits for its end. */

@@ -20,6 +20,8 @@
  * moments it is a process in pal-run's memory, begun before libc is; where the sandbox lives on, one with memory of its
  * own takes its place (see tell.c).  No libc function is called here: see rules.mk.
  */
+#include <asm/ioctls.h>
+#include <asm/termbits.h>
 #include <fcntl.h>
 #include <linux/prctl.h>
 #include <poll.h>
@@ -47,7 +49,12 @@ static struct {
     bool empty; /* nothing of the sandbox is left */
     int base; /* where the private folder lies, if it has a name */
     char scratch[WORD_NAME_ROOM];
+    struct kept { /* standard streams that the guest may have changed */
+        struct stream as;
+        int fd; /* + 1: 0 is none */
+    } streams[SUPERVISOR_STREAMS];
 } mine;
+_Static_assert(sizeof(struct termios) == sizeof((struct stream){0}.modes), "the kernel's");
 
 static int64_t now_ms(void)
 {
@@ -115,18 +122,50 @@ static void leave(void)
         host_call(exit_group, 0);
 }
 
+/* As pal-run does at its orderly end, after which there is nothing to do here.  Without waiting for what was written. */
+static void restore_streams(void)
+{
+    for (int i = 0; i < SUPERVISOR_STREAMS; i++) {
+        const struct kept *kept = &mine.streams[i];
+        if (!kept->fd)
+            continue;
+        if (kept->as.has_modes)
+            host_call(ioctl, kept->fd - 1, TCSETS, &kept->as.modes);
+        if (host_call(fcntl, kept->fd - 1, F_GETFL) != kept->as.flags)
+            host_call(fcntl, kept->fd - 1, F_SETFL, kept->as.flags);
+    }
+}
+
+static bool keeps_streams(void)
+{
+    for (int i = 0; i < SUPERVISOR_STREAMS; i++)
+        if (mine.streams[i].fd)
+            return true;
+    return false;
+}
+
 /* pal-run is gone, or has no need of it any more. */
 static void finish(void) __attribute__((noreturn));
 static void finish(void)
 {
     if (!mine.empty)
         kill_sandbox();
+    restore_streams();
     /* What was killed may be at its last call yet, and make another name. */
     for (int tries = 0; mine.scratch[0] && remove_folder(mine.base, mine.scratch) < 0 && tries < 100; tries++) {
         const struct timespec pause = {.tv_nsec = 10000000};
         host_call(nanosleep, &pause, NULL);
     }
     leave();
+}
+
+static void keep_stream(int number, const struct stream *stream, int descriptor)
+{
+    struct kept *kept = &mine.streams[number];
+    if (kept->fd)
+        host_call(close, kept->fd - 1);
+    kept->as = *stream;
+    kept->fd = descriptor + 1;
 }
 
 static void listen_to(const struct words *words, int descriptor)
@@ -147,6 +186,11 @@ static void listen_to(const struct words *words, int descriptor)
     case WORD_EMPTY:
         mine.empty = true;
         mine.limit = mine.grace = NEVER;
+        break;
+    case WORD_STREAM_0:
+    case WORD_STREAM_1:
+    case WORD_STREAM_2:
+        keep_stream((int)(words->word - WORD_STREAM_0), &words->stream, descriptor);
         break;
     case WORDS:
         break;
@@ -206,7 +250,7 @@ static void first_ended(void)
         kill_sandbox();
     while (listen_once())
         ;
-    if (!mine.scratch[0] && !hurried)
+    if (!mine.scratch[0] && !keeps_streams() && !hurried)
         leave();
     if (!mine.empty && !hurried)
         end_sandbox();
@@ -280,6 +324,8 @@ void supervise(const struct supervision *supervision)
     mine.terminations = 0;
     mine.empty = false;
     mine.scratch[0] = 0;
+    for (int i = 0; i < SUPERVISOR_STREAMS; i++)
+        mine.streams[i].fd = 0;
     take_name(of->own_memory ? of->argv : NULL);
     if (of->own_memory) /* the score is the memory's */
         take_oom_score();

@@ -151,6 +151,14 @@ void supervisor_sandbox_empty(void)
     tell(WORD_EMPTY, 0, NULL, -1);
 }
 
+void supervisor_stream(int number, const struct stream *stream)
+{
+    enum word word = (enum word)(WORD_STREAM_0 + number);
+    told[word].words.stream = *stream;
+    told[word].times = 0; /* it replaces what was told before */
+    tell(word, 0, "", number);
+}
+
 void supervisor_collect(void)
 {
     if (!supervisor)

@@ -14,6 +14,9 @@ enum word {
     WORD_SCRATCH,     /* name, and the descriptor of the folder that it lies in */
     WORD_TERMINATION, /* a SIGTERM has come */
     WORD_EMPTY,       /* nothing of the sandbox is left */
+    WORD_STREAM_0,    /* stream, and its descriptor */
+    WORD_STREAM_1,
+    WORD_STREAM_2,
     WORDS
 };
 #define WORD_NAME_ROOM 64
@@ -21,6 +24,7 @@ struct words { /* a packet */
     uint64_t word;
     int64_t value;
     char name[WORD_NAME_ROOM];
+    struct stream stream;
 };
 union rights {
     struct cmsghdr header;

@@ -40,6 +40,8 @@ static int64_t flags_get(pal_handle_t handle, void *argument)
     int64_t flags = host_call(fcntl, handle, F_GETFL);
     if (flags < 0)
         return flags;
+    if (handle < PAL_STANDARD_STREAMS && shared->terminals >> handle & 1)
+        flags = (flags & ~(int64_t)O_ACCMODE) | O_RDWR; /* as the user opened it */
     *(uint32_t *)argument = access[flags & O_ACCMODE] | (flags & O_APPEND ? PAL_OPEN_APPEND : 0u) |
                             (flags & O_NONBLOCK ? PAL_OPEN_NONBLOCK : 0u);
     return 0;
@@ -123,18 +125,18 @@ static int64_t terminal_get(pal_handle_t handle, void *argument)
     return 0;
 }
 
+_Static_assert(sizeof((struct termios){0}.c_cc) == sizeof((struct pal_terminal){0}.cc), "same control characters");
+
 static int64_t terminal_set(pal_handle_t handle, void *argument)
 {
-    static const uint32_t requests[] = {TCSETS, TCSETSW, TCSETSF};
-    const struct pal_terminal *terminal = argument;
-    if (terminal->when >= sizeof requests / sizeof *requests)
-        return -EINVAL;
-    struct termios modes = {.c_iflag = terminal->iflag, .c_oflag = terminal->oflag, .c_cflag = terminal->cflag,
-                            .c_lflag = terminal->lflag, .c_line = terminal->line};
-    memcpy(modes.c_cc, terminal->cc, sizeof modes.c_cc);
-    return host_call(ioctl, handle, requests[terminal->when], &modes);
+    return terminal_modes(handle, argument);
 }
-_Static_assert(sizeof((struct termios){0}.c_cc) == sizeof((struct pal_terminal){0}.cc), "same control characters");
+
+static int64_t terminal_read(pal_handle_t handle, void *argument)
+{
+    (void)handle; /* the user's terminal, whichever descriptor it is */
+    return terminal_keys(argument);
+}
 
 static int64_t window_get(pal_handle_t handle, void *argument)
 {
@@ -249,6 +251,7 @@ static const struct {
     [PAL_CTL_TERMINAL_FLUSH] = {terminal_flush, sizeof(uint32_t)},
     [PAL_CTL_TERMINAL_FLOW] = {terminal_flow, sizeof(uint32_t)},
     [PAL_CTL_TERMINAL_PACKET] = {terminal_packet, sizeof(uint32_t)},
+    [PAL_CTL_TERMINAL_READ] = {terminal_read, sizeof(struct pal_path_buffer)},
     [PAL_CTL_TERMINAL_FRONT] = {terminal_front, sizeof(uint32_t)},
     [PAL_CTL_TERMINAL_STOP] = {terminal_stop, sizeof(uint32_t)},
     [PAL_CTL_NOTIFY_ADD] = {object_notify_add, sizeof(struct pal_notify)},

@@ -71,13 +71,16 @@ enum monitor_op {
     MONITOR_OPS
 };
 
-/* What acts on a terminal beyond its modes.  The first four: only on pseudoterminals that the monitor made.  The others
- * are about the terminal that pal-run itself has. */
+/* What changes a terminal.  The first four: only pseudoterminals that the monitor made.  MODES: such a one, or the user's
+ * while pal-run is in front.  The others are about the terminal that pal-run itself has. */
 enum monitor_terminal {
     MONITOR_TERMINAL_SIZE,   /* value = struct pal_window */
     MONITOR_TERMINAL_FLUSH,  /* TCFLSH */
     MONITOR_TERMINAL_FLOW,   /* TCXONC */
     MONITOR_TERMINAL_PACKET, /* TIOCPKT */
+    MONITOR_TERMINAL_MODES,  /* other = struct pal_terminal.  -EIO: of the user's, in the background */
+    MONITOR_TERMINAL_READ,   /* value = size at most; reply: text, value = its size.  Never waits: -EAGAIN; -EIO: another
+                                job has the terminal */
     MONITOR_TERMINAL_FRONT,  /* reply: value = 1: pal-run is in its foreground group */
     MONITOR_TERMINAL_STOP,   /* pal-run stops by signal `value` (SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU) */
     MONITOR_TERMINAL_OPS
@@ -175,7 +178,7 @@ struct linux_shared {
     struct pal_mutex channel;          /* guards the channel: send + receive */
     uint32_t sequence;                 /* of the next request; guarded by channel */
     uint32_t returns_lost;             /* 1: the kernel's own returns spoil the processor's prediction of ours */
-    uint32_t reserved;
+    uint32_t terminals;                /* bit N: descriptor N is a terminal that is read by MONITOR_TERMINAL_READ */
     uint32_t generation;               /* moves when a name or attribute that the monitor told may have changed */
     uint64_t filter, filter_count;     /* address and length of the seccomp program (struct sock_filter) */
     uint64_t prefetched, prefetched_count; /* struct linux_prefetched[] */

@@ -34,3 +34,20 @@ int64_t terminal_control(pal_handle_t handle, uint32_t what, uint64_t value, uin
         *out_value = reply.value;
     return 0;
 }
+
+int64_t terminal_modes(pal_handle_t handle, const struct pal_terminal *modes)
+{
+    struct monitor_request request = {
+        .op = MONITOR_TERMINAL, .arguments = {(uint64_t)MONITOR_TERMINAL_MODES << 32 | (uint32_t)handle, 0}};
+    struct pal_name bytes = {.path = (const char *)modes, .size = sizeof *modes};
+    struct monitor_reply reply;
+    return modes->when > 2 ? -EINVAL : monitor_call(&request, NULL, &bytes, &reply, NULL, NULL);
+}
+
+int64_t terminal_keys(struct pal_path_buffer *out)
+{
+    struct monitor_request request = {
+        .op = MONITOR_TERMINAL, .arguments = {(uint64_t)MONITOR_TERMINAL_READ << 32, out->size}};
+    struct monitor_reply reply;
+    return monitor_call(&request, NULL, NULL, &reply, out, NULL);
+}

@@ -27,7 +27,7 @@ extern char own_instruction[];
 __asm__("own_instruction: syscall\n ret\n");
 
 enum way { OWN_CODE, FRESH_MEMORY, PAL_INSTRUCTION, WAYS };
-static const char *const way_names[] = {"own code", "fresh memory", "the PAL's instruction"};
+__attribute__((unused)) static const char *const way_names[] = {"own code", "fresh memory", "the PAL's instruction"};
 static uint64_t instructions[WAYS];
 
 struct arguments {
