@@ -46,7 +46,7 @@ $(B)/picoprocess: $(PAL) pal/linux/image.S pal/linux/host.ld $(B)/libos.text $(B
 $(B)/embed.S: $(B)/picoprocess loader/launch/gen/embed ; loader/launch/gen/embed $< $(B)/embed
 $(B)/embed.o: $(B)/embed.S ; $(CC) -c $< -o $@
 $(B)/pal-run: $(LOADER) $(B)/embed.o
-	$(CXX) -static -o $@ $^ -Wl,-T,$(B)/embed.ld,--gc-sections,-e,launch_entry -luv_a -lseccomp -lelf -ljansson -lz -lpthread -ldl
+	$(CXX) -static -o $@ $^ -Wl,-T,$(B)/embed.ld,--gc-sections,-e,launch_entry -luv_a -lcares -lseccomp -lelf -ljansson -lz -lpthread -ldl
 	objcopy -N _dl_debug_state $@ # gdb would set a breakpoint there, in picoprocesses too
 
 clean: ; rm -rf $(B)

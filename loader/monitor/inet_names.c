@@ -253,8 +253,38 @@ static int connect_outside(struct outbound *outbound, const struct pal_inet *to,
     return kind == PAL_SOCKET_STREAM ? outbound_connect(to, answer) : -EACCES;
 }
 
-int inet_connect(struct inets *inets, struct outbound *outbound, const struct request *request, struct answer *answer)
+const uint8_t names_address[16] = {[10] = 0xff, [11] = 0xff, [12] = 127, [15] = 53};
+
+/* At the first question, unless the sandbox has a name server of its own there. */
+static struct inet *names_start(struct monitor *monitor, const struct pal_inet *to)
 {
+    struct inets *inets = &monitor->inets;
+    struct inet *name = find_free(inets);
+    struct answer reader = {.reply.descriptors = 0};
+    struct queue queue;
+    if (to->port != 53 || memcmp(to->address, names_address, sizeof names_address) != 0 || !name ||
+        monitor->outbound.network->mode == NETWORK_NONE || queue_new(&queue, &reader))
+        return NULL;
+    *name = (struct inet){.queue = queue, .at = *to, .kind = PAL_SOCKET_DATAGRAM, .listening = true, .published = -1,
+                          .number = ++inets->last_number | INET_NUMBER};
+    names_serve(monitor, reader.descriptors[0]);
+    return name;
+}
+
+void inet_send(struct inets *inets, const struct pal_inet *to, const void *head, size_t head_size, const void *bytes,
+               size_t size)
+{
+    struct inet *name = inets->names ? lookup(inets, to, PAL_SOCKET_DATAGRAM) : NULL;
+    struct iovec parts[2] = {{(void *)head, head_size}, {(void *)bytes, size}};
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+    if (name && sendmsg(name->queue.end, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+        return; /* no room: lost, as datagrams may be */
+}
+
+int inet_connect(struct monitor *monitor, const struct request *request, struct answer *answer)
+{
+    struct inets *inets = &monitor->inets;
+    struct outbound *outbound = &monitor->outbound;
     struct pal_inet to;
     uint32_t kind = request->flags & ~MONITOR_INET;
     memcpy(&to, request->path, sizeof to);
@@ -264,6 +294,8 @@ int inet_connect(struct inets *inets, struct outbound *outbound, const struct re
     if (!is_loopback(&to))
         return connect_outside(outbound, &to, kind, answer);
     struct inet *name = lookup(inets, &to, kind);
+    if (!name && kind == PAL_SOCKET_DATAGRAM)
+        name = names_start(monitor, &to);
     if (!name && kind == PAL_SOCKET_STREAM && outbound_host_port(outbound, to.port))
         return outbound_connect(&to, answer);
     if (!name)

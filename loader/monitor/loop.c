@@ -86,7 +86,7 @@ static int dispatch(struct monitor *monitor, const struct request *request, stru
         return request->arguments[0] & INET_NUMBER ? inet_listen(&monitor->inets, &monitor->outbound, request)
                                                    : serve_listen(&monitor->locals, request);
     case MONITOR_CONNECT:
-        return request->flags & MONITOR_INET ? inet_connect(&monitor->inets, &monitor->outbound, request, answer)
+        return request->flags & MONITOR_INET ? inet_connect(monitor, request, answer)
                                              : serve_connect(tree, &monitor->locals, request, answer);
     case MONITOR_PTY: return serve_pty(&monitor->terminals, answer);
     case MONITOR_PTY_INNER: return serve_pty_inner(&monitor->terminals, request, answer);
@@ -436,6 +436,7 @@ int monitor_run(struct monitor *monitor)
     handled_signals(&set);
     if (uv_loop_init(&loop.uv) < 0)
         fail(EXIT_OWN_FAILURE, "can't make an event loop: raise the limit of open files");
+    monitor->uv = &loop.uv;
     watch(&loop, &loop.channel, monitor->channel, on_request, &loop);
     watch(&loop, &loop.signals, signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC), on_signal, &loop);
     loop.settle.data = &loop;

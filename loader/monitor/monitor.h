@@ -120,6 +120,7 @@ int serve_connect(struct tree *tree, struct locals *locals, const struct request
 
 /* ---- inet_names.c: the loopback's addresses ---------------------------------------------------------------------- */
 
+struct monitor;
 #define INETS_MAX 1024
 struct inets { /* starts zeroed */
     struct inet *names; /* INETS_MAX of them, made at the first use */
@@ -131,7 +132,14 @@ struct inets { /* starts zeroed */
 struct outbound;
 int inet_bind(struct inets *inets, struct outbound *outbound, const struct request *request, struct answer *answer);
 int inet_listen(struct inets *inets, struct outbound *outbound, const struct request *request);
-int inet_connect(struct inets *inets, struct outbound *outbound, const struct request *request, struct answer *answer);
+int inet_connect(struct monitor *monitor, const struct request *request, struct answer *answer);
+
+/* Bytes in two parts to a datagram socket of the sandbox, if it is there. */
+void inet_send(struct inets *inets, const struct pal_inet *to, const void *head, size_t head_size, const void *bytes,
+               size_t size);
+/* names.c: where names are asked for: 127.0.0.53, port 53.  Questions come from `reader`. */
+extern const uint8_t names_address[16];
+void names_serve(struct monitor *monitor, int reader);
 
 /* ---- outbound.c: the host's network ------------------------------------------------------------------------------ */
 
@@ -233,6 +241,7 @@ struct monitor {
     struct locals locals;
     struct inets inets;
     struct outbound outbound;
+    struct uv_loop_s *uv;
     int channel;
     pid_t first;
     uint64_t served[MONITOR_OPS];

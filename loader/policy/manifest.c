@@ -435,7 +435,14 @@ static bool network_ports(struct reader *reader, const struct toml_value *value,
     return true;
 }
 
+static bool network_dns(struct reader *reader, const struct toml_value *value, struct mount *unused)
+{
+    (void)unused;
+    return read_string(reader, value, &reader->out->network.dns);
+}
+
 static const struct key network_keys[] = {
+    {"dns", network_dns},
     {"mode", network_mode}, {"allow", network_allow}, {"publish", network_publish}, {"host_ports", network_ports},
     {NULL, NULL},
 };

@@ -287,6 +287,8 @@ const char *network_merge(struct network *base, const struct network *own)
             return "32 ports are the most";
         base->host_ports[base->host_port_count++] = own->host_ports[i];
     }
+    if (own->dns)
+        base->dns = own->dns;
     if (own->mode_given)
         base->mode = own->mode;
     base->mode_given |= own->mode_given;

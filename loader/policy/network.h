@@ -31,6 +31,7 @@ struct net_publish { /* [ADDRESS:]HOST_PORT:PORT */
 struct network {
     enum network_mode mode;
     bool mode_given;
+    const char *dns; /* name servers, "ADDRESS[:PORT],..."; NULL: the host's */
     struct net_rule rules[NET_RULES_MAX];
     struct net_publish publish[NET_PORTS_MAX];
     uint16_t host_ports[NET_PORTS_MAX];

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: MIT */
+/* DNS messages: a guest's question, the answer to it, and what upstream says. */
+#include <ctype.h>
+#include <string.h>
+
+#include "loader/resolver/resolver.h"
+
+#define HEADER 12u
+#define CLASS_IN 1
+#define TYPE_OPT 41
+#define ROOM_LEAST 512u
+#define POINTER 0xc0
+#define HOPS_MOST 64
+
+static uint16_t get16(const uint8_t *at)
+{
+    return (uint16_t)(at[0] << 8 | at[1]);
+}
+
+static void put16(uint8_t *at, uint16_t value)
+{
+    at[0] = (uint8_t)(value >> 8);
+    at[1] = (uint8_t)value;
+}
+
+/*
+ * A name at `at`, as text.  Where it goes on behind (0: it is none).  Pointers lead back only, and a bounded number of
+ * them; bytes that no host's name has become '?', which no rule has.
+ */
+static size_t read_name(const uint8_t *bytes, size_t size, size_t at, bool pointers, char out[DNS_NAME])
+{
+    size_t used = 0, after = 0;
+    for (unsigned hops = 0; at < size;) {
+        uint8_t length = bytes[at];
+        if (length >= POINTER) {
+            size_t to = at + 1 < size ? (size_t)(get16(bytes + at) & 0x3fff) : size;
+            if (!pointers || to >= at || ++hops > HOPS_MOST)
+                return 0;
+            after = after ? after : at + 2;
+            at = to;
+            continue;
+        }
+        if (length > 63 || at + 1 + length > size)
+            return 0;
+        at += 1u + length;
+        if (!length) {
+            out[used ? used - 1 : 0] = 0;
+            return after ? after : at;
+        }
+        if (used + length + 1 >= DNS_NAME)
+            return 0;
+        for (uint8_t i = 0; i < length; i++) {
+            uint8_t c = bytes[at - length + i];
+            out[used++] = isalnum(c) || c == '-' || c == '_' ? (char)tolower(c) : '?';
+        }
+        out[used++] = '.';
+    }
+    return 0;
+}
+
+int dns_question_read(const uint8_t *bytes, size_t size, struct dns_question *out)
+{
+    *out = (struct dns_question){.size = HEADER, .room = ROOM_LEAST};
+    if (size < HEADER || size > DNS_MOST || bytes[2] & 0x80)
+        return -1;
+    if (bytes[2] & 0x78)
+        return DNS_NOTIMP;
+    if (get16(bytes + 4) != 1 || get16(bytes + 6) || get16(bytes + 8) || get16(bytes + 10) > 1)
+        return DNS_FORMERR;
+    size_t at = read_name(bytes, size, HEADER, false, out->name);
+    if (!at || at + 4 > size)
+        return DNS_FORMERR;
+    out->type = get16(bytes + at);
+    if (get16(bytes + at + 2) != CLASS_IN)
+        return DNS_NOTIMP;
+    at += 4;
+    out->size = at;
+    if (get16(bytes + 10) && at + 11 <= size && !bytes[at] && get16(bytes + at + 1) == TYPE_OPT) {
+        uint16_t room = get16(bytes + at + 3);
+        out->room = room < ROOM_LEAST ? ROOM_LEAST : room > DNS_MOST ? DNS_MOST : room;
+    }
+    return out->type == DNS_ANY || out->type >= 249 /* AXFR and the like */ ? DNS_NOTIMP : 0;
+}
+
+size_t dns_answer(const struct dns_question *question, const uint8_t *asked, int code, uint8_t *out)
+{
+    memcpy(out, asked, question->size);
+    out[2] = (uint8_t)(0x80 | (asked[2] & 0x01)); /* an answer; recursion as it was desired */
+    out[3] = (uint8_t)(0x80 | code);
+    put16(out + 4, question->size > HEADER);
+    memset(out + 6, 0, 6);
+    return question->size;
+}
+
+size_t dns_answer_add(const struct dns_question *question, uint8_t *out, size_t size, const uint8_t *address, size_t bytes,
+                      uint32_t ttl)
+{
+    uint8_t *at = out + size;
+    if (size + 12 + bytes > question->room)
+        return size;
+    put16(at, POINTER << 8 | HEADER);
+    put16(at + 2, bytes == 4 ? DNS_A : DNS_AAAA);
+    put16(at + 4, CLASS_IN);
+    put16(at + 6, (uint16_t)(ttl >> 16));
+    put16(at + 8, (uint16_t)ttl);
+    put16(at + 10, (uint16_t)bytes);
+    memcpy(at + 12, address, bytes);
+    put16(out + 6, (uint16_t)(get16(out + 6) + 1));
+    return size + 12 + bytes;
+}
+
+int dns_addresses(const struct dns_question *question, const uint8_t *bytes, size_t size,
+                  uint8_t addresses[DNS_ADDRESSES][16], int *code, uint32_t *ttl)
+{
+    char wanted[DNS_NAME], name[DNS_NAME];
+    int count = 0;
+    if (size < HEADER || !(bytes[2] & 0x80) || get16(bytes + 4) != 1)
+        return -1;
+    *code = bytes[3] & 0xf;
+    *ttl = UINT32_MAX;
+    size_t at = read_name(bytes, size, HEADER, false, name);
+    if (!at || strcmp(name, question->name) != 0)
+        return -1;
+    at += 4;
+    strcpy(wanted, question->name);
+    for (uint16_t left = get16(bytes + 6); left; left--) {
+        at = at < size ? read_name(bytes, size, at, true, name) : 0;
+        if (!at || at + 10 > size || at + 10 + get16(bytes + at + 8) > size)
+            break;
+        uint16_t type = get16(bytes + at), length = get16(bytes + at + 8);
+        uint32_t lasts = (uint32_t)get16(bytes + at + 4) << 16 | get16(bytes + at + 6);
+        const uint8_t *data = bytes + at + 10;
+        bool ours = get16(bytes + at + 2) == CLASS_IN && !strcmp(name, wanted);
+        if (ours && type == DNS_CNAME && !read_name(bytes, size, at + 10, true, wanted))
+            break;
+        bool fits = (type == DNS_A && length == 4) || (type == DNS_AAAA && length == 16);
+        if (ours && fits && type == question->type && count < (int)DNS_ADDRESSES) {
+            memset(addresses[count], 0, 16);
+            addresses[count][10] = addresses[count][11] = 0xff;
+            memcpy(addresses[count] + 16 - length, data, length);
+            count++;
+        }
+        if (ours && lasts < *ttl)
+            *ttl = lasts;
+        at += 10u + length;
+    }
+    return count;
+}

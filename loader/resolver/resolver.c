@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The resolver's process: a copy of pal-run, without its descriptors, privileges and most system calls.  A name that no rule
+ * has never goes upstream: it gets a marker address, 198.18.x.y, so that the program fails when it connects, as at any
+ * other refused address.  What goes upstream is made anew from name and type, never the guest's own bytes.
+ */
+#include <ares.h>
+#include <arpa/inet.h>
+#include <errno.h>
+#include <grp.h>
+#include <poll.h>
+#include <seccomp.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/select.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "loader/loader.h"
+#include "loader/resolver/resolver.h"
+
+#define NOBODY 65534
+#define TTL_MARKER 1
+#define EDNS_SIZE 1232
+#define TIMEOUT_MS 3000
+#define TRIES 2
+
+static int link_end;
+static const struct network *rules;
+static ares_channel channel;
+
+struct asked {
+    uint32_t slot;
+    uint64_t rules;
+    struct dns_question question;
+    uint8_t bytes[DNS_MOST];
+};
+
+static void answer(struct resolver_answer *head, const uint8_t *bytes, size_t size)
+{
+    struct iovec parts[2] = {{head, sizeof *head}, {(void *)bytes, size}};
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+    if (sendmsg(link_end, &message, MSG_NOSIGNAL) < 0)
+        return; /* the guest asks again */
+}
+
+static void answer_code(const struct asked *asked, int code)
+{
+    static struct resolver_answer head;
+    static uint8_t out[DNS_MOST];
+    head = (struct resolver_answer){.slot = asked->slot};
+    answer(&head, out, dns_answer(&asked->question, asked->bytes, code, out));
+}
+
+/* A name that no rule has. */
+static void answer_refused(const struct asked *asked)
+{
+    static struct resolver_answer head;
+    static uint8_t out[DNS_MOST];
+    uint32_t hash = 5381;
+    for (const char *c = asked->question.name; *c; c++)
+        hash = hash * 33 + (uint8_t)*c;
+    const uint8_t marker[4] = {198, 18, (uint8_t)(hash >> 8), (uint8_t)hash};
+    head = (struct resolver_answer){.slot = asked->slot};
+    strcpy(head.refused, asked->question.name);
+    size_t size = dns_answer(&asked->question, asked->bytes, DNS_NOERROR, out);
+    if (asked->question.type == DNS_A)
+        size = dns_answer_add(&asked->question, out, size, marker, sizeof marker, TTL_MARKER);
+    answer(&head, out, size);
+}
+
+static void answer_local(const struct asked *asked)
+{
+    static struct resolver_answer head;
+    static uint8_t out[DNS_MOST];
+    static const uint8_t local[16] = {[15] = 1}, local_4[4] = {127, 0, 0, 1};
+    size_t size = dns_answer(&asked->question, asked->bytes, DNS_NOERROR, out);
+    head = (struct resolver_answer){.slot = asked->slot};
+    if (asked->question.type == DNS_A)
+        size = dns_answer_add(&asked->question, out, size, local_4, sizeof local_4, TTL_MARKER);
+    if (asked->question.type == DNS_AAAA)
+        size = dns_answer_add(&asked->question, out, size, local, sizeof local, TTL_MARKER);
+    answer(&head, out, size);
+}
+
+/* Upstream has answered, or has not. */
+static void on_answer(void *argument, int status, int timeouts, unsigned char *bytes, int size)
+{
+    static struct resolver_answer head;
+    static uint8_t out[DNS_MOST];
+    struct asked *asked = argument;
+    const struct dns_question *question = &asked->question;
+    uint32_t ttl;
+    int code = DNS_SERVFAIL, count = -1;
+    (void)timeouts;
+    head = (struct resolver_answer){.slot = asked->slot, .rules = asked->rules};
+    if (status == ARES_SUCCESS && size > 0)
+        count = dns_addresses(question, bytes, (size_t)size, head.addresses, &code, &ttl);
+    if (count < 0) {
+        answer_code(asked, DNS_SERVFAIL);
+    } else if (question->type == DNS_A || question->type == DNS_AAAA) {
+        size_t used = dns_answer(question, asked->bytes, code, out), length = question->type == DNS_A ? 4 : 16;
+        head.address_count = (uint32_t)count;
+        for (int i = 0; i < count; i++)
+            used = dns_answer_add(question, out, used, head.addresses[i] + 16 - length, length, ttl);
+        answer(&head, out, used);
+    } else if ((size_t)size <= question->room) {
+        memcpy(bytes, asked->bytes, 2); /* the guest's number */
+        answer(&head, bytes, (size_t)size);
+    } else {
+        size_t used = dns_answer(question, asked->bytes, code, out);
+        out[2] |= 2; /* truncated */
+        answer(&head, out, used);
+    }
+    free(asked);
+}
+
+static void forward(struct asked *asked)
+{
+    unsigned char *query = NULL;
+    int size;
+    if (ares_create_query(asked->question.name, 1 /* IN */, asked->question.type, 0, 1, &query, &size, EDNS_SIZE)) {
+        answer_code(asked, DNS_SERVFAIL);
+        free(asked);
+        return;
+    }
+    ares_send(channel, query, size, on_answer, asked);
+    ares_free_string(query);
+}
+
+static bool ends_with(const char *name, const char *end)
+{
+    size_t size = strlen(name), length = strlen(end);
+    return size >= length && !strcmp(name + size - length, end);
+}
+
+static void serve(const uint8_t *packet, size_t size)
+{
+    struct asked *asked = calloc(1, sizeof *asked);
+    if (!asked)
+        return;
+    memcpy(&asked->slot, packet, sizeof asked->slot);
+    size -= sizeof asked->slot;
+    memcpy(asked->bytes, packet + sizeof asked->slot, size);
+    struct dns_question *question = &asked->question;
+    int code = dns_question_read(asked->bytes, size, question);
+    if (!code && (question->type == DNS_PTR || !strcmp(question->name, "use-application-dns.net")))
+        code = DNS_NXDOMAIN; /* Firefox then asks here, not elsewhere by HTTPS */
+    if (code > 0)
+        answer_code(asked, code);
+    if (code) {
+        free(asked);
+        return;
+    }
+    asked->rules = network_match_name(rules, question->name);
+    if (!strcmp(question->name, "localhost") || ends_with(question->name, ".localhost")) {
+        answer_local(asked);
+    } else if (rules->mode != NETWORK_HOST && !(rules->mode == NETWORK_RULES && asked->rules)) {
+        answer_refused(asked);
+    } else if (question->type == DNS_HTTPS || question->type == DNS_SVCB) {
+        answer_code(asked, DNS_NOERROR); /* none: clients take A and AAAA */
+    } else {
+        forward(asked);
+        return;
+    }
+    free(asked);
+}
+
+static void run(void)
+{
+    static uint8_t packet[sizeof(uint32_t) + DNS_MOST];
+    for (;;) {
+        fd_set readable, writable;
+        struct timeval most = {3600, 0};
+        FD_ZERO(&readable);
+        FD_ZERO(&writable);
+        int count = ares_fds(channel, &readable, &writable);
+        FD_SET(link_end, &readable);
+        count = count > link_end + 1 ? count : link_end + 1;
+        if (select(count, &readable, &writable, NULL, ares_timeout(channel, &most, &most)) < 0)
+            continue;
+        if (FD_ISSET(link_end, &readable)) {
+            ssize_t size = recv(link_end, packet, sizeof packet, MSG_DONTWAIT);
+            if (size == 0)
+                _exit(0);
+            if (size >= (ssize_t)sizeof(uint32_t))
+                serve(packet, (size_t)size);
+            FD_CLR(link_end, &readable);
+        }
+        ares_process(channel, &readable, &writable);
+    }
+}
+
+/* What is left is talking to name servers. */
+static bool confine(void)
+{
+    static const int calls[] = {
+        SYS_read, SYS_write, SYS_readv, SYS_writev, SYS_recvfrom, SYS_sendto, SYS_recvmsg, SYS_sendmsg, SYS_connect,
+        SYS_getsockname, SYS_setsockopt, SYS_getsockopt, SYS_fcntl, SYS_close, SYS_select, SYS_pselect6, SYS_poll, SYS_ppoll,
+        SYS_brk, SYS_munmap, SYS_mremap, SYS_clock_gettime, SYS_gettimeofday, SYS_getrandom, SYS_exit, SYS_exit_group,
+        SYS_rt_sigreturn, SYS_restart_syscall, SYS_bind,
+    };
+    if (geteuid() == 0 && (setgroups(0, NULL) < 0 || setresgid(NOBODY, NOBODY, NOBODY) < 0 ||
+                           setresuid(NOBODY, NOBODY, NOBODY) < 0) && errno != EPERM)
+        return false;
+    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
+    int error = filter ? 0 : -1;
+    for (size_t i = 0; i < sizeof calls / sizeof *calls && !error; i++)
+        error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, calls[i], 0);
+    for (int family = AF_INET; family <= AF_INET6 && !error; family += AF_INET6 - AF_INET)
+        error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SYS_socket, 1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)family));
+    if (!error)
+        error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SYS_mmap, 1, SCMP_A2(SCMP_CMP_MASKED_EQ, 4 /* PROT_EXEC */, 0));
+    if (!error)
+        error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SYS_mprotect, 1, SCMP_A2(SCMP_CMP_MASKED_EQ, 4, 0));
+    if (!error) /* what isn't there is done without */
+        error = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOENT), SYS_openat, 0);
+    return !error && seccomp_load(filter) == 0;
+}
+
+static void child(const struct network *network, int end)
+{
+    struct ares_options options = {.timeout = TIMEOUT_MS, .tries = TRIES};
+    sigset_t none;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    setsid();
+    link_end = dup2(end, 0);
+    if (link_end < 0 || syscall(SYS_close_range, 1, ~0u, 0) < 0)
+        _exit(1);
+    rules = network;
+    if (ares_library_init(ARES_LIB_INIT_ALL) || ares_init_options(&channel, &options, ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES))
+        _exit(1);
+    if (network->dns && ares_set_servers_ports_csv(channel, network->dns))
+        _exit(1);
+    if (!confine())
+        _exit(1);
+    run();
+}
+
+int resolver_start(const struct network *network)
+{
+    int ends[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+        return -errno;
+    /* No exit signal: not one of the children that are waited for. */
+    long pid = syscall(SYS_clone, 0, 0, 0, 0, 0);
+    if (pid == 0) {
+        child(network, ends[1]);
+        _exit(0);
+    }
+    int error = pid < 0 ? -errno : 0;
+    close(ends[1]);
+    if (error)
+        close(ends[0]);
+    return error ? error : ends[0];
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Names for a sandbox: a process of pal-run's that answers what guests ask at 127.0.0.53, by the network's rules.  Questions
+ * come from the monitor and answers go there, with the addresses that allowed names led to.
+ */
+#ifndef LOADER_RESOLVER_H
+#define LOADER_RESOLVER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "loader/policy/network.h"
+
+#define DNS_MOST 4096u      /* of a datagram, either way */
+#define DNS_ADDRESSES 64u   /* of one answer */
+#define DNS_NAME 256u
+
+/* One packet each way on the link: a question is the slot and the DNS bytes. */
+struct resolver_answer { /* DNS bytes follow */
+    uint32_t slot, address_count;
+    uint64_t rules;                       /* that the name meets */
+    uint8_t addresses[DNS_ADDRESSES][16]; /* to be learnt */
+    char refused[DNS_NAME];               /* the name, where no rule has it */
+};
+
+/* ---- message.c: DNS messages, RFC 1035.  Pure, and whatever comes. ------------------------------------------------ */
+
+enum dns_type { DNS_A = 1, DNS_CNAME = 5, DNS_PTR = 12, DNS_AAAA = 28, DNS_SVCB = 64, DNS_HTTPS = 65, DNS_ANY = 255 };
+enum dns_code { DNS_NOERROR, DNS_FORMERR, DNS_SERVFAIL, DNS_NXDOMAIN, DNS_NOTIMP };
+
+struct dns_question {
+    char name[DNS_NAME]; /* lower case, without a final dot */
+    uint16_t type;
+    size_t size;         /* of header and question: what an answer begins with */
+    size_t room;         /* for the answer, by EDNS or RFC 1035 */
+};
+/* 0, or the code to answer with (then size is the header's, if there is one; -1: nothing can be answered). */
+int dns_question_read(const uint8_t *bytes, size_t size, struct dns_question *out);
+/* An answer without records; its size.  out has DNS_MOST bytes. */
+size_t dns_answer(const struct dns_question *question, const uint8_t *asked, int code, uint8_t *out);
+/* One address (4 or 16 bytes) more, if there is room. */
+size_t dns_answer_add(const struct dns_question *question, uint8_t *out, size_t size, const uint8_t *address, size_t bytes,
+                      uint32_t ttl);
+/* The addresses that the question's name leads to in an answer from upstream, IPv4 mapped: how many, or -1: no such
+ * message.  code, ttl: the answer's. */
+int dns_addresses(const struct dns_question *question, const uint8_t *bytes, size_t size,
+                  uint8_t addresses[DNS_ADDRESSES][16], int *code, uint32_t *ttl);
+
+/* ---- resolver.c: the process ------------------------------------------------------------------------------------- */
+
+/* The link's end in pal-run, or a negative errno. */
+int resolver_start(const struct network *network);
+
+#endif
