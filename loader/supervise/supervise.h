@@ -15,8 +15,7 @@
 /* Begins it, for the sandbox whose first picoprocess is this child of the caller.  argv: pal-run's, or NULL.  0 or a
  * negative errno. */
 int64_t supervisor_start(pid_t first, char *const *argv);
-/* The sandbox lives on: puts a supervisor with memory of its own in its place.  0 or a negative errno: the old one is
- * still there. */
+/* The sandbox lives on: adds a supervisor with memory of its own.  0 or a negative errno. */
 int64_t supervisor_settle(void);
 bool supervisor_is(pid_t child);
 /* The sandbox is to end `seconds` from now. */

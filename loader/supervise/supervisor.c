@@ -18,7 +18,7 @@
  *
  * Start-up time is felt by users, and a fork costs more than a tenth of what a short program takes.  So for its first
  * moments it is a process in pal-run's memory, begun before libc is; where the sandbox lives on, one with memory of its
- * own takes its place (see tell.c).  No libc function is called here: see rules.mk.
+ * own joins it (see tell.c).  No libc function is called here: see rules.mk.
  */
 #include <asm/ioctls.h>
 #include <asm/termbits.h>

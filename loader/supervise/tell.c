@@ -3,9 +3,9 @@
  * pal-run's side of its supervisor: begins it, tells it, waits for it.  All but supervisor_settle may run before libc's
  * start.
  *
- * There are two in turn.  The first shares pal-run's memory, which costs little.  The second is forked where a sandbox
- * lives longer than the shortest programs: what ends pal-run by its memory, the OOM killer above all, does not end that
- * one.  It is told anew what the first knew.
+ * There are two.  The first shares pal-run's memory, which costs little.  The second is forked where a sandbox lives longer
+ * than the shortest programs: what ends pal-run by its memory, the OOM killer above all, does not end that one.  It is
+ * told anew what the first knows.  Both do the same; so pal-run and either of them may die at the same moment.
  */
 #include <signal.h>
 #include <stddef.h>
@@ -16,9 +16,11 @@
 #include "loader/supervise/words.h"
 #include "pal/linux/syscall.h"
 
-static pid_t supervisor; /* 0: there is none */
-static int channel;      /* our end */
-static struct supervision supervision;
+static struct supervisor {
+    pid_t pid;   /* 0: there is none */
+    int channel; /* our end */
+    struct supervision supervision;
+} supervisors[2];
 static char stack[32768] __attribute__((aligned(16)));
 
 static struct told {
@@ -28,23 +30,24 @@ static struct told {
 
 static void supervise_sharing(void)
 {
-    supervise(&supervision);
+    supervise(&supervisors[0].supervision);
 }
 
-static int64_t begin(void)
+static int64_t begin(struct supervisor *supervisor)
 {
+    struct supervision *supervision = &supervisor->supervision;
     int ends[2];
-    int64_t pidfd = host_call(pidfd_open, supervision.first, 0);
+    int64_t pidfd = host_call(pidfd_open, supervision->first, 0);
     if (pidfd < 0)
         return pidfd;
     int64_t result = host_call(socketpair, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends);
     if (result >= 0) {
-        supervision.words = ends[0];
-        supervision.first_pidfd = (int)pidfd;
-        if (!supervision.own_memory)
+        supervision->words = ends[0];
+        supervision->first_pidfd = (int)pidfd;
+        if (!supervision->own_memory)
             result = clone_sharing(stack + sizeof stack, supervise_sharing);
         else if ((result = host_call(clone, SIGCHLD, 0, 0, 0, 0)) == 0)
-            supervise(&supervision);
+            supervise(supervision);
         host_call(close, ends[0]);
         if (result < 0)
             host_call(close, ends[1]);
@@ -52,28 +55,28 @@ static int64_t begin(void)
     host_call(close, pidfd);
     if (result < 0)
         return result;
-    channel = ends[1];
-    supervisor = (pid_t)result;
+    supervisor->channel = ends[1];
+    supervisor->pid = (pid_t)result;
     return 0;
 }
 
 int64_t supervisor_start(pid_t first, char *const *argv)
 {
-    supervision.pal_run = (int)host_call(getpid);
-    supervision.first = first;
-    supervision.argv = argv;
-    supervision.own_memory = false;
+    supervisors[0].supervision =
+        (struct supervision){.pal_run = (int)host_call(getpid), .first = first, .argv = argv};
     for (int word = 0; word < WORDS; word++)
         told[word].times = 0;
-    return begin();
+    return begin(&supervisors[0]);
 }
 
-/* It is never busy, so there is room.  False: it has ended. */
-static bool pass(const struct told *what)
+/* None is ever busy, so there is room.  False: it has ended. */
+static bool pass(const struct supervisor *supervisor, const struct told *what)
 {
     union rights rights;
     struct iovec part = {(void *)&what->words, sizeof what->words};
     struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+    if (!supervisor->pid)
+        return false;
     if (what->descriptor >= 0) {
         rights.header.cmsg_level = SOL_SOCKET;
         rights.header.cmsg_type = SCM_RIGHTS;
@@ -82,38 +85,29 @@ static bool pass(const struct told *what)
         message.msg_control = &rights;
         message.msg_controllen = sizeof rights;
     }
-    return supervisor && host_call(sendmsg, channel, &message, MSG_NOSIGNAL | MSG_DONTWAIT) == sizeof what->words;
+    return host_call(sendmsg, supervisor->channel, &message, MSG_NOSIGNAL | MSG_DONTWAIT) == sizeof what->words;
 }
 
 int64_t supervisor_settle(void)
 {
     static const uint64_t all = ~0ull;
     uint64_t before;
-    pid_t old = supervisor;
-    int old_channel = channel;
-    if (!old || supervision.own_memory)
+    if (!supervisors[0].pid || supervisors[1].pid)
         return 0;
     host_call(rt_sigprocmask, SIG_SETMASK, &all, &before, MASK_SIZE); /* a SIGTERM's handler tells, too */
-    supervision.own_memory = true;
-    int64_t result = begin();
-    if (result < 0) {
-        supervision.own_memory = false;
-    } else {
-        for (int word = 0; word < WORDS; word++)
-            for (int i = 0; i < told[word].times; i++)
-                pass(&told[word]);
-        host_call(kill, old, SIGKILL);
-        while (host_call(wait4, old, NULL, 0, NULL) == -EINTR)
-            ;
-        host_call(close, old_channel);
-    }
+    supervisors[1].supervision = supervisors[0].supervision;
+    supervisors[1].supervision.own_memory = true;
+    int64_t result = begin(&supervisors[1]);
+    for (int word = 0; word < WORDS; word++)
+        for (int i = 0; i < told[word].times; i++)
+            pass(&supervisors[1], &told[word]);
     host_call(rt_sigprocmask, SIG_SETMASK, &before, NULL, MASK_SIZE);
     return result;
 }
 
 bool supervisor_is(pid_t child)
 {
-    return supervisor && child == supervisor;
+    return child == supervisors[0].pid || child == supervisors[1].pid;
 }
 
 static bool tell(enum word word, int64_t value, const char *name, int descriptor)
@@ -125,7 +119,8 @@ static bool tell(enum word word, int64_t value, const char *name, int descriptor
     for (size_t i = 0; name && i < WORD_NAME_ROOM - 1 && name[i]; i++)
         what->words.name[i] = name[i];
     what->times++;
-    return pass(what);
+    bool first = pass(&supervisors[0], what), second = pass(&supervisors[1], what);
+    return first || second;
 }
 
 void supervisor_limit(uint64_t seconds)
@@ -133,7 +128,7 @@ void supervisor_limit(uint64_t seconds)
     struct timespec now;
     host_call(clock_gettime, CLOCK_MONOTONIC, &now);
     if (seconds < INT64_MAX / 2000)
-        tell(WORD_LIMIT, (now.tv_sec + (int64_t)seconds) * 1000 + now.tv_nsec / 1000000, NULL, -1);
+        tell(WORD_LIMIT, (now.tv_sec + (int64_t)seconds) * 1000 + now.tv_nsec / 1000000 + 1, NULL, -1); /* never early */
 }
 
 bool supervisor_scratch(int base, const char *name)
@@ -161,10 +156,12 @@ void supervisor_stream(int number, const struct stream *stream)
 
 void supervisor_collect(void)
 {
-    if (!supervisor)
-        return;
-    host_call(close, channel);
-    while (host_call(wait4, supervisor, NULL, 0, NULL) == -EINTR)
-        ;
-    supervisor = 0;
+    for (int i = 0; i < 2; i++)
+        if (supervisors[i].pid)
+            host_call(close, supervisors[i].channel);
+    for (int i = 0; i < 2; i++) {
+        while (supervisors[i].pid && host_call(wait4, supervisors[i].pid, NULL, 0, NULL) == -EINTR)
+            ;
+        supervisors[i].pid = 0;
+    }
 }

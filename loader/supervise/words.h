@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
+#include "loader/supervise/supervise.h"
+
 #define MASK_SIZE 8 /* the kernel's sigset_t */
 
 enum word {

@@ -69,6 +69,6 @@ if failures:
     sys.exit(f"{len(failures)} of {COUNT}, SEED={SEED}")
 END
 }
-early() { moments "$((${EARLY:-160} / 4))" || say "signals at early moments"; }
+early() { moments "$((${EARLY:-400} / 4))" || say "signals at early moments"; }
 each early
 exit $bad

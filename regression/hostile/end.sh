@@ -11,7 +11,7 @@ more_ways() {
     case "$who$trap_option" in 0 | 65534--trap=seccomp) more="slow flow forged-flow" ;; *) more= ;; esac
 }
 
-# start WAY: pal, supervisor and first are pids; the guest is ready.
+# start WAY: pal, first and supervisors are pids; the guest is ready.
 start() {
     rm -rf "$work/host/ready"
     printf 'program = "/bin/guest"\nargs = ["%s"]\n[[mounts]]\nat = "/bin"\nfrom = "%s"\n[[mounts]]\nat = "/out"\nfrom = "%s"\naccess = "rw"\n[[mounts]]\nat = "/tmp"\ntype = "tmpfs"\n[[mounts]]\nat = "/usr"\n%s\n' \
@@ -26,9 +26,9 @@ start() {
     done
     [ -e "$work/host/ready" ] || [ -n "${2:-}" ] || say "$1: the guest is not ready: $(cat "$work/out")"
     sleep 0.2
-    first='' supervisor=''
+    first='' supervisors=()
     for child in $(cat "/proc/$pal/task/$pal/children" 2>/dev/null); do
-        if grep -qsx pal-supervisor "/proc/$child/comm"; then supervisor=$child; else first=${first:-$child}; fi
+        if grep -qsx pal-supervisor "/proc/$child/comm"; then supervisors+=("$child"); else first=${first:-$child}; fi
     done
 }
 # Living processes of the sandbox: they are in the session of its first.
@@ -42,7 +42,7 @@ gone() {
     done
     [ "$(left)" = 0 ] || say "$1: $(left) processes live on"
     [ -z "$(ls -A "$work/run")" ] || say "$1: private folders are left"
-    kill -KILL "$pal" "$supervisor" 2>/dev/null
+    kill -KILL "$pal" "${supervisors[@]}" 2>/dev/null
     wait "$pal" 2>/dev/null
 }
 # pal-run must end by itself: its status is told in time.
@@ -63,30 +63,32 @@ status_of() { # STATUS WHAT
 
 deaths() {
     start quiet
-    [ -n "$supervisor" ] || say "there is no supervisor"
+    [ ${#supervisors[@]} = 2 ] || say "there are ${#supervisors[@]} supervisors"
     [ "$(left)" -ge 4 ] || say "only $(left) processes: nothing to see"
     [ "$(cat "/proc/$first/oom_score_adj")" = 1000 ] || say "the kernel would not take the guest first"
     awk '/^Max core file size/ { exit $5 > 1 }' "/proc/$first/limits" || say "cores: $(grep core "/proc/$first/limits")"
     [ "$(awk '/^Max pending signals/ { print $4 }' "/proc/$first/limits")" -le $(($(ulimit -Hi) / 4 + 1)) ] || say "all pending signals are its"
     kill -KILL "$pal"
     gone "pal-run killed"
+    local i
+    for i in 0 1; do
+        start quiet
+        kill -KILL "${supervisors[i]}"
+        status_of 125 "supervisor $i killed"
+        grep -q supervisor "$work/out" || say "said '$(cat "$work/out")' of its supervisor's death"
+        start quiet
+        kill -KILL "$pal" "${supervisors[i]}"
+        gone "pal-run and supervisor $i killed"
+        start quiet
+        kill -KILL "${supervisors[i]}" "$pal"
+        gone "supervisor $i and pal-run killed"
+    done
     start quiet
-    kill -KILL "$supervisor"
-    status_of 125 "its supervisor killed"
-    grep -q supervisor "$work/out" || say "said '$(cat "$work/out")' of its supervisor's death"
+    kill -KILL "${supervisors[@]}"
+    status_of 125 "its supervisors killed"
     start quiet
-    kill -KILL "$pal"
-    sleep 0.05
-    kill -KILL "$supervisor" 2>/dev/null
-    gone "pal-run killed, then its supervisor"
-    start quiet
-    kill -KILL "$supervisor"
-    sleep 0.05
-    kill -KILL "$pal" 2>/dev/null
-    gone "its supervisor killed, then pal-run"
-    start quiet
-    for process in "$pal" "$supervisor"; do # as killall does
-        [ "$(cat "/proc/$process/comm")" = pal-run ] && kill -KILL "$process"
+    for i in "$pal" "${supervisors[@]}"; do # as killall does
+        [ "$(cat "/proc/$i/comm")" = pal-run ] && kill -KILL "$i"
     done
     gone "all that is called pal-run killed"
     start quiet
