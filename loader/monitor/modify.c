@@ -198,7 +198,7 @@ static bool spot_exists(const struct tree *tree, const struct spot *spot)
 
 static bool spot_is_writable(const struct spot *spot)
 {
-    return spot->directory.object >= 0 && spot->directory.mount->writable;
+    return spot->directory.object >= 0 && spot->directory.mount && spot->directory.mount->writable;
 }
 
 /* Is there room for a new name? */
