@@ -175,7 +175,7 @@ static int note(struct mount *mount, int fd)
     mount->device = status.st_dev;
     mount->inode = status.st_ino;
     mount->directory = S_ISDIR(status.st_mode);
-    mount->no_devices = fstatvfs(fd, &system) == 0 && system.f_flag & ST_NODEV;
+    mount->no_devices = mount->writable && fstatvfs(fd, &system) == 0 && system.f_flag & ST_NODEV;
     mount->plain = !mount->writable && status.st_uid == 0 && !(status.st_mode & 022) && is_system(mount->from);
     if (object_is_kernels(fd, status.st_dev))
         fail(EXIT_OWN_FAILURE, "%s: %s is of a file system of the kernel's own: the sandbox has its own /proc, /dev and /sys",

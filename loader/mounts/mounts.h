@@ -29,7 +29,7 @@ struct mount {
     bool implied;     /* nobody named it: see tree_drop_implied */
     bool granted;     /* by an option or a manifest */
     bool plain;       /* a tree of the system's: see object.c */
-    bool no_devices;  /* the host's mount is nodev */
+    bool no_devices;  /* writable, and the host's mount is nodev */
     bool directory;   /* known once opened */
     int root;         /* O_PATH; -1: not open */
     int error;        /* why not */

@@ -23,7 +23,7 @@ static bool is_usable(int fd, bool shared)
     struct stat status;
     if (fstat(fd, &status) < 0 || !S_ISDIR(status.st_mode))
         return false;
-    return status.st_uid == geteuid() || (shared && status.st_uid == 0);
+    return shared && status.st_uid == 0 ? true : status.st_uid == geteuid();
 }
 
 void scratch_prepare(struct scratch *scratch)
