@@ -91,7 +91,7 @@ static inline struct frame *current_frame(void)
         while ((result_ = (call)) == -EINTR)                                                                           \
             noted_ |= atomic_swap(&tcb()->interrupted, 0u);                                                            \
         if (noted_)                                                                                                    \
-            atomic_set(&tcb()->interrupted, 1u);                                                                       \
+            atomic_set(&tcb()->interrupted, noted_);                                                                       \
         result_;                                                                                                       \
     })
 

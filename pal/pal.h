@@ -76,9 +76,14 @@ struct pal_exception {
  * GS is the guest's, too: where a guest has set its base, upcalls and syscall_trap find guest_gs filled, has_guest_gs
  * set and GS at the block.  The libOS puts the base back on its way to the guest, and clears the flag behind that.
  */
+enum pal_interrupted {
+    PAL_INTERRUPTED = 1,
+    PAL_INTERRUPTED_PIPE = 2, /* by the thread's own write to a pipe, perhaps in part, as nobody reads there any more */
+};
+
 struct pal_tcb {
     uint64_t self;                  /* 0: address of this block */
-    uint32_t interrupted;           /* 8: set by an interrupt; see the contract above */
+    uint32_t interrupted;           /* 8: enum pal_interrupted, set by an interrupt; see the contract above */
     uint32_t has_guest_gs;          /* 12: the guest goes on with guest_gs; else with GS as it is */
     uint64_t libos_stack;           /* 16: top of the thread's libOS stack, 16-byte aligned, used from upcalls */
     uint64_t host[3];               /* 24: the PAL's own: thread id, interrupt timer, ... */

@@ -24,7 +24,8 @@ static void host_signals(void)
 
 void signal_settle(void)
 {
-    atomic_swap(&tcb()->interrupted, 0u);
+    if (UNLIKELY(atomic_swap(&tcb()->interrupted, 0u) & PAL_INTERRUPTED_PIPE))
+        signal_self(SIGPIPE); /* where the write told it as well, it is pending already */
     thread_leave_if_exiting();
     process_reap_host();
     if (UNLIKELY(host_signals_came()))

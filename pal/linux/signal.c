@@ -170,7 +170,7 @@ static void on_exception(struct pal_tcb *tcb, int signal, const siginfo_t *info,
 
 static void on_interrupt(struct pal_tcb *tcb, struct sigcontext *m)
 {
-    tcb->interrupted = 1;
+    tcb->interrupted |= PAL_INTERRUPTED;
     if (in_host_text(m->rip) || tcb->in_host) {
         if (between(m->rip, linux_blocking_begin, linux_blocking_end))
             m->rip = (uint64_t)linux_blocking_cancel;
@@ -190,6 +190,13 @@ static void on_host_signal(const siginfo_t *info)
     uint64_t number = (uint64_t)(uint32_t)info->si_int;
     if (info->si_code == SI_QUEUE && number >= 1 && number <= 64)
         __atomic_fetch_or(&linux_host_signals, 1ull << (number - 1), __ATOMIC_RELAXED);
+}
+
+/* It comes with the result of a write, which may be some bytes: then it is all that tells. */
+static void on_broken_pipe(struct pal_tcb *tcb, const struct sigcontext *m)
+{
+    if (m->rip == (uint64_t)linux_blocking_end)
+        tcb->interrupted |= PAL_INTERRUPTED_PIPE;
 }
 
 static int is_guest(uint64_t rip)
@@ -213,6 +220,8 @@ static void on_signal(int signal, siginfo_t *info, struct ucontext *frame)
         on_trap(tcb, info, m);
     else if (signal == SIGCHLD || signal == LINUX_INTERRUPT_SIGNAL)
         on_interrupt(tcb, m);
+    else if (signal == SIGPIPE)
+        on_broken_pipe(tcb, m);
     else
         on_exception(tcb, signal, info, m);
     if (m->rip == rip ? taken : tcb->has_guest_gs && is_guest(m->rip))
@@ -222,7 +231,7 @@ static void on_signal(int signal, siginfo_t *info, struct ucontext *frame)
 void signal_init(void)
 {
     static const uint8_t handled[] = {SIGSYS, SIGSEGV, SIGBUS,  SIGFPE,
-                                      SIGILL, SIGTRAP, SIGCHLD, LINUX_INTERRUPT_SIGNAL};
+                                      SIGILL, SIGTRAP, SIGCHLD, SIGPIPE, LINUX_INTERRUPT_SIGNAL};
     struct host_sigaction action = {
         .handler = on_signal,
         .flags = SA_SIGINFO | SA_ONSTACK | SA_RESTORER_FLAG,
@@ -231,8 +240,6 @@ void signal_init(void)
     };
     for (uint32_t i = 0; i < sizeof handled; i++)
         host_call(rt_sigaction, handled[i], &action, NULL, sizeof action.mask);
-    action = (struct host_sigaction){.handler = (void (*)(int, siginfo_t *, struct ucontext *))(uint64_t)SIG_IGN};
-    host_call(rt_sigaction, SIGPIPE, &action, NULL, sizeof action.mask);
 }
 
 void signal_blocked_frame(struct ucontext *frame, void (*entry)(uint32_t *, uint64_t), uint32_t *argument,

@@ -72,11 +72,14 @@ int64_t linux_socket_send(pal_handle_t handle, const struct pal_message *message
     if (message->count <= 1)
         return host_blocking(sendto, handle, message->count ? vector->base : 0, message->count ? vector->size : 0,
                              flags | SOCKET_NOSIGNAL, 0, 0);
-    flags &= ~SOCKET_NOSIGNAL; /* the signal is ignored */
+    flags &= ~SOCKET_NOSIGNAL;
     if (flags & ~SOCKET_DONTWAIT)
         return -EOPNOTSUPP;
     /* Of sockets since Linux 6.5; -EOPNOTSUPP before. */
-    return host_blocking(pwritev2, handle, vector, message->count, -1, 0, flags ? RWF_NOWAIT : 0);
+    int64_t result = host_blocking(pwritev2, handle, vector, message->count, -1, 0, flags ? RWF_NOWAIT : 0);
+    if (result == -EPIPE)
+        __atomic_fetch_and(&current_tcb()->interrupted, ~PAL_INTERRUPTED_PIPE, __ATOMIC_RELAXED);
+    return result;
 }
 
 int64_t linux_socket_receive(pal_handle_t handle, struct pal_message *message, uint32_t flags)

@@ -172,7 +172,7 @@ static int64_t fire(int32_t *timer, uint32_t tid)
 
 int64_t linux_thread_interrupt(struct pal_tcb *tcb)
 {
-    __atomic_store_n(&tcb->interrupted, 1, __ATOMIC_SEQ_CST);
+    __atomic_fetch_or(&tcb->interrupted, PAL_INTERRUPTED, __ATOMIC_SEQ_CST);
     if (tcb == current_tcb())
         return 0;
     struct linux_thread *thread = thread_of(tcb);
