@@ -480,7 +480,7 @@ struct pal_api {
      * protection (read and write) until memory_protect. */
     int64_t (*memory_move)(uint64_t source, uint64_t source_size, uint64_t target, uint64_t target_size);
     /* When it returns, every other thread has executed a serialising instruction: it sees code bytes changed before. */
-    int64_t (*code_sync)(void);
+    int64_t (*code_sync)(uint32_t all); /* all: a memory barrier in every thread of the sandbox, no more; slow */
 
     /* Threads.  `tcb` is the new thread's block, zeroed but for libos_stack, libos[] and the guest's GS; it begins in
      * `entry(argument)` on tcb->libos_stack, FS base 0.  The caller owns the memory until the thread has left: see thread_exit. */

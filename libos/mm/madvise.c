@@ -8,12 +8,12 @@
 enum advice {
     MADV_NORMAL, MADV_RANDOM, MADV_SEQUENTIAL, MADV_WILLNEED, MADV_DONTNEED, MADV_FREE = 8, MADV_REMOVE, MADV_DONTFORK,
     MADV_DOFORK, MADV_MERGEABLE, MADV_UNMERGEABLE, MADV_HUGEPAGE, MADV_NOHUGEPAGE, MADV_DONTDUMP, MADV_DODUMP,
-    MADV_WIPEONFORK, MADV_KEEPONFORK, MADV_COLD, MADV_PAGEOUT,
+    MADV_WIPEONFORK, MADV_KEEPONFORK, MADV_COLD, MADV_PAGEOUT, MADV_POPULATE_READ, MADV_POPULATE_WRITE,
 };
 
 static bool known(int32_t advice)
 {
-    return (advice >= MADV_NORMAL && advice <= MADV_DONTNEED) || (advice >= MADV_FREE && advice <= MADV_PAGEOUT);
+    return (advice >= MADV_NORMAL && advice <= MADV_DONTNEED) || (advice >= MADV_FREE && advice <= MADV_POPULATE_WRITE);
 }
 
 /* Does something happen to the mapping, or is it a hint that may be ignored? */
@@ -127,6 +127,27 @@ static int64_t advise(guest_t start, guest_t end, int32_t advice)
     return holes;
 }
 
+/* Touches each page as the guest would; what no access is allowed to is -EINVAL, what is behind a file's end -EFAULT. */
+static int64_t populate(guest_t start, guest_t end, bool writes)
+{
+    uint32_t wanted = writes ? PROT_WRITE : PROT_READ | PROT_EXEC;
+    for (guest_t at = start; at < end;) {
+        struct vma vma;
+        if (!mm_find(at, &vma) || vma.flags & VMA_HIDDEN)
+            return -ENOMEM;
+        if (!(vma.protection & wanted))
+            return -EINVAL;
+        for (; at < MIN(vma.end, end); at += PAGE_SIZE) {
+            int64_t value = guest_load32(at);
+            if (value >= 0 && writes)
+                value = guest_exchange32(at, (uint32_t)value, (uint32_t)value);
+            if (value < 0)
+                return -EFAULT;
+        }
+    }
+    return 0;
+}
+
 int64_t sys_madvise(guest_t address, uint64_t size, int32_t advice)
 {
     if (!known(advice) || (address & PAGE_MASK))
@@ -136,6 +157,8 @@ int64_t sys_madvise(guest_t address, uint64_t size, int32_t advice)
         return -EINVAL;
     if (whole == 0)
         return 0;
+    if (advice == MADV_POPULATE_READ || advice == MADV_POPULATE_WRITE)
+        return populate(address, address + whole, advice == MADV_POPULATE_WRITE);
     mm_lock();
     int64_t result = advise(address, address + whole, advice);
     mm_unlock();

@@ -103,6 +103,8 @@ uint64_t mm_limit(uint32_t resource)
 
 /* ---- Mapping ---- */
 
+#define MAP_LEGACY 0x7c07f9f3u /* what MAP_SHARED_VALIDATE lets pass: flags that are older (LEGACY_MAP_MASK) */
+
 /* do_mmap's checks of what a file may be mapped for. */
 static int64_t check_access(uint32_t protection, uint32_t flags, const struct file *file)
 {
@@ -111,7 +113,7 @@ static int64_t check_access(uint32_t protection, uint32_t flags, const struct fi
         return type == MAP_SHARED || type == MAP_PRIVATE ? 0 : -EINVAL;
     if (type != MAP_SHARED && type != MAP_PRIVATE && type != MAP_SHARED_VALIDATE)
         return -EINVAL;
-    if (type == MAP_SHARED_VALIDATE && (flags & MAP_SYNC))
+    if (type == MAP_SHARED_VALIDATE && (flags & ~MAP_LEGACY))
         return -EOPNOTSUPP;
     uint32_t mode = file->flags & O_ACCMODE;
     if (type != MAP_PRIVATE && (protection & PROT_WRITE) && mode == O_RDONLY)
@@ -207,6 +209,36 @@ int64_t sys_mmap(guest_t address, uint64_t size, uint32_t protection, uint32_t f
     int64_t result = flags & MAP_HUGETLB ? -EINVAL : mm_map(address, size, protection, flags, file, offset, NULL);
     file_put(file);
     return result;
+}
+
+/* As Linux has done it since 4.0: a mapping of another part of the file in the place. */
+int64_t sys_remap_file_pages(guest_t address, uint64_t size, uint64_t protection, uint64_t page, uint32_t flags)
+{
+    address = PAGE_DOWN(address);
+    size = PAGE_DOWN(size);
+    if (protection || !size || !guest_range_ok(address, size) || page + size / PAGE_SIZE < page ||
+        page + size / PAGE_SIZE > UINT64_MAX / PAGE_SIZE)
+        return -EINVAL;
+    mm_lock();
+    const struct vma_node *node = vma_at(address);
+    struct vma vma = node ? node->vma : (struct vma){.start = UINT64_MAX};
+    struct file *file = NULL;
+    int64_t result = -EINVAL;
+    if (vma.start <= address && (vma.flags & MAP_TYPE) == MAP_SHARED && vma.file && !(vma.flags & VMA_HIDDEN)) {
+        guest_t end = vma.end; /* of neighbours that map the same file alike */
+        while (end < address + size && (node = vma_at(end)) && node->vma.start == end && node->vma.file == vma.file &&
+               node->vma.flags == vma.flags && node->vma.protection == vma.protection)
+            end = node->vma.end;
+        uint32_t how = (vma.flags & (MAP_SHARED | MAP_NORESERVE | MAP_LOCKED)) | MAP_FIXED | MAP_POPULATE;
+        file = file_ref(vma.file);
+        if (end >= address + size)
+            result = map_at(address, size, vma.protection, how | (flags & MAP_NONBLOCK), file, page * PAGE_SIZE,
+                            vma.name);
+    }
+    mm_unlock();
+    if (file)
+        file_put(file);
+    return MIN(result, 0);
 }
 
 /* ---- Unmapping ---- */

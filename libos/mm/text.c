@@ -30,7 +30,7 @@ static int64_t code_writable(uint64_t page, uint64_t size, int on)
 static void sync_cores(void)
 {
     if (!alone())
-        PAL->code_sync();
+        PAL->code_sync(0);
 }
 
 static void *alloc_forever(uint64_t size)

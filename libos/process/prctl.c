@@ -65,20 +65,32 @@ int64_t sys_unshare(uint32_t flags)
 
 int64_t sys_membarrier(int32_t command, uint32_t flags, int32_t cpu)
 {
-    enum { QUERY = 0, PRIVATE = 8, REGISTER_PRIVATE = 16, SYNC = 32, REGISTER_SYNC = 64 };
-    uint32_t served = boot->capabilities & PAL_CAN_SYNC_CODE ? PRIVATE | REGISTER_PRIVATE | SYNC | REGISTER_SYNC : 0;
+    enum { QUERY = 0, GLOBAL = 1, GLOBAL_EXPEDITED = 2, REGISTER_GLOBAL = 4, PRIVATE = 8, REGISTER_PRIVATE = 16,
+           SYNC = 32, REGISTER_SYNC = 64, REGISTRATIONS = 512 };
+    uint32_t *barriers = &settings()->barriers, bit = (uint32_t)command;
+    uint32_t served = GLOBAL | GLOBAL_EXPEDITED | REGISTER_GLOBAL | REGISTRATIONS;
+    if (boot->capabilities & PAL_CAN_SYNC_CODE)
+        served |= PRIVATE | REGISTER_PRIVATE | SYNC | REGISTER_SYNC;
     (void)cpu;
     if (flags || command < 0 || (command & (command - 1)))
         return -EINVAL;
     if (command == QUERY)
         return served;
-    if (!((uint32_t)command & served))
+    if (!(bit & served))
         return -EINVAL;
-    if (command == REGISTER_PRIVATE || command == REGISTER_SYNC) {
-        atomic_or(&settings()->barriers, (uint32_t)command >> 1);
+    switch (command) {
+    case GLOBAL:
+    case GLOBAL_EXPEDITED: /* also in processes that have not registered */
+        return PAL->code_sync(1);
+    case REGISTER_GLOBAL:
+    case REGISTER_PRIVATE:
+    case REGISTER_SYNC:
+        atomic_or(barriers, bit);
         return 0;
+    case REGISTRATIONS:
+        return atomic_get(barriers);
     }
-    return atomic_get(&settings()->barriers) & (uint32_t)command ? PAL->code_sync() : -EPERM;
+    return atomic_get(barriers) & bit << 1 ? PAL->code_sync(0) : -EPERM; /* REGISTER_X is the bit behind X */
 }
 
 /* ---- prctl ----------------------------------------------------------------------------------------------------- */

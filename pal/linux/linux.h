@@ -152,7 +152,7 @@ int64_t linux_memory_protect(uint64_t address, uint64_t size, uint32_t protectio
 int64_t linux_memory_map(uint64_t address, uint64_t size, uint32_t protection, uint32_t flags, pal_handle_t handle,
                          uint64_t offset);
 int64_t linux_memory_move(uint64_t source, uint64_t source_size, uint64_t target, uint64_t target_size);
-int64_t linux_code_sync(void);
+int64_t linux_code_sync(uint32_t all);
 
 /* ---- stream.c, control.c --------------------------------------------------------------------------------------- */
 

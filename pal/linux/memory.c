@@ -101,8 +101,10 @@ int64_t linux_memory_move(uint64_t source, uint64_t source_size, uint64_t target
     return at < 0 ? at : 0;
 }
 
-int64_t linux_code_sync(void)
+int64_t linux_code_sync(uint32_t all)
 {
+    if (all)
+        return host_call(membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0);
     int64_t error = host_call(membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0);
     if (error != -EPERM)
         return error;

@@ -57,8 +57,9 @@ static int64_t memory_move(uint64_t source, uint64_t source_size, uint64_t targe
     return REFUSED;
 }
 /* PAL_CAN_SYNC_CODE: every other thread has executed a serialising instruction since the call began. */
-static int64_t code_sync(void)
+static int64_t code_sync(uint32_t all)
 {
+    (void)all;
     return REFUSED;
 }
 

@@ -40,7 +40,7 @@ static int code(void)
     *at(SCRATCH) = 0xc300000007b8; /* mov $7, %eax; ret */
     CHECK(PAL->memory_protect(SCRATCH, PAGE, PAL_READ | PAL_EXEC) == 0);
     if (boot->capabilities & PAL_CAN_SYNC_CODE)
-        CHECK(PAL->code_sync() == 0);
+        CHECK(PAL->code_sync(0) == 0);
     CHECK(((int (*)(void))SCRATCH)() == 7);
     CHECK(PAL->memory_release(SCRATCH, PAGE) == 0);
     return 0;
