@@ -158,6 +158,8 @@ struct linux_dirent { uint64_t ino; int64_t off; uint16_t reclen; char name[]; /
 #define F_GETOWN 9
 #define F_SETSIG 10
 #define F_GETSIG 11
+#define F_SETOWN_EX 15
+#define F_GETOWN_EX 16
 #define F_OFD_GETLK 36
 #define F_OFD_SETLK 37
 #define F_OFD_SETLKW 38
@@ -218,6 +220,10 @@ _Static_assert(sizeof(struct linux_flock) == 32, "struct flock");
 #define FIONCLEX 0x5450u
 #define FIOCLEX 0x5451u
 #define FIOASYNC 0x5452u
+#define FIOSETOWN 0x8901u
+#define SIOCSPGRP 0x8902u
+#define FIOGETOWN 0x8903u
+#define SIOCGPGRP 0x8904u
 #define FIOQSIZE 0x5460u
 
 struct linux_termios { uint32_t iflag, oflag, cflag, lflag; uint8_t line, cc[19]; };

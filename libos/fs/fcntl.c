@@ -67,17 +67,9 @@ static int64_t file_control(struct file *file, int command, uint64_t argument)
         return file_set_status_flags(file, (uint32_t)argument, CHANGEABLE);
     case F_GETLK: case F_SETLK: case F_SETLKW: case F_OFD_GETLK: case F_OFD_SETLK: case F_OFD_SETLKW:
         return file_record_lock(file, command, argument);
-    case F_SETOWN: /* of use with O_ASYNC only, which sends nothing here */
-        if ((int32_t)argument == INT32_MIN)
-            return -EINVAL;
-        atomic_set(&file->owner, (int32_t)argument);
-        return 0;
-    case F_GETOWN:
-        return atomic_get(&file->owner);
-    case F_GETSIG:
-        return 0;
+    case F_SETOWN: case F_GETOWN: case F_SETOWN_EX: case F_GETOWN_EX: case F_SETSIG: case F_GETSIG: case F_SETLEASE:
     case F_GETLEASE:
-        return F_UNLCK;
+        return file_owner_control(file, command, argument);
     case F_NOTIFY: /* no events: takes back what was asked for, and nothing can be (inotify(7) is there) */
         return (uint32_t)argument & ~DN_MULTISHOT ? -EINVAL : 0;
     case F_GETPIPE_SZ: case F_SETPIPE_SZ:

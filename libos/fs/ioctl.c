@@ -38,6 +38,11 @@ static int64_t file_ioctl(struct file *file, int fd, uint32_t request, guest_t a
         if (value > 0)
             note_unsupported("FIOASYNC", (uint64_t)fd);
         return MIN(value, 0);
+    case FIOSETOWN: case SIOCSPGRP:
+        value = file->type == PAL_TYPE_SOCKET ? guest_load32(argument) : -ENOTTY;
+        return value < 0 ? value : file_owner_set(file, (int32_t)value);
+    case FIOGETOWN: case SIOCGPGRP:
+        return file->type == PAL_TYPE_SOCKET ? guest_store32(argument, (uint32_t)file_owner_get(file)) : -ENOTTY;
     default:
         return file->ops->control ? file->ops->control(file, request, argument) : -ENOTTY;
     }

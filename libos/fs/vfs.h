@@ -44,13 +44,14 @@ struct file {
     uint32_t type;    /* enum pal_file_type */
     struct mutex lock;
     uint32_t record_locked; /* a POSIX record lock was taken: the next close of any descriptor drops them all */
-    int32_t owner;    /* F_SETOWN: kept and told; nothing is sent to it */
+    int32_t owner;    /* fs/owner.c's, with the two at the end */
     uint32_t watched; /* an epoll's list has it: file_watched_end is called at its end */
     uint32_t direct;  /* enum file_direct: calls that entry.S hands to the host as they are */
     int64_t offset;   /* objects without a handle */
     uint64_t private; /* the kind's own */
     void *data;       /* the kind's own */
     char *path;       /* absolute guest path it was opened by, or NULL.  Stale once it, or a folder above, is renamed */
+    uint8_t owner_type, owner_signal;
 };
 
 enum file_direct { DIRECT_READ = 1, DIRECT_WRITE = 2, DIRECT_PREAD = 4, DIRECT_PWRITE = 8 }; /* entry.S knows them */
@@ -240,6 +241,11 @@ int64_t vectors_from_guest(guest_t from, uint64_t count, struct pal_vector *few,
 /* locks.c */
 int64_t file_record_lock(struct file *file, int command, guest_t argument);
 void file_drop_record_locks(struct file *file); /* at close */
+
+/* owner.c */
+int64_t file_owner_control(struct file *file, int command, guest_t argument); /* fcntl's commands about it, and leases */
+int64_t file_owner_set(struct file *file, int32_t pid); /* below 0: a group */
+int32_t file_owner_get(struct file *file);
 
 /* anonymous.c */
 /* fstat and lseek of objects without a name (anon_inode). */

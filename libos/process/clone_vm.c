@@ -60,7 +60,8 @@ int64_t clone_vm_now(const struct clone_request *request)
     int pid = (int)slot->pid;
     struct thread *thread = thread_new();
     struct process *child = thread ? process_copy(parent, slot, request->flags) : NULL;
-    int64_t error = child ? clone_pidfd(request, pid) : -ENOMEM;
+    int pidfd;
+    int64_t error = child ? clone_pidfd(request, pid, &pidfd) : -ENOMEM;
     if (error == 0) {
         child->vfork_parent = parent;
         child->own_thread = 1;

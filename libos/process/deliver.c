@@ -27,6 +27,7 @@ void signal_settle(void)
     if (UNLIKELY(atomic_swap(&tcb()->interrupted, 0u) & PAL_INTERRUPTED_PIPE))
         signal_self(SIGPIPE); /* where the write told it as well, it is pending already */
     thread_leave_if_exiting();
+    thread_clock_tell();
     process_reap_host();
     if (UNLIKELY(host_signals_came()))
         host_signals();

@@ -208,8 +208,9 @@ void thread_renew(struct thread *thread, const struct clone_request *request, in
         signals_default(thread->process);
 }
 
-int64_t clone_pidfd(const struct clone_request *request, int pid)
+int64_t clone_pidfd(const struct clone_request *request, int pid, int *out_fd)
 {
+    *out_fd = -1;
     if (!(request->flags & CLONE_PIDFD))
         return 0;
     int64_t fd = pidfd_new(pid, 0);
@@ -217,7 +218,10 @@ int64_t clone_pidfd(const struct clone_request *request, int pid)
         sys_close((int)fd);
         return -EFAULT;
     }
-    return fd < 0 ? fd : 0;
+    if (fd < 0)
+        return fd;
+    *out_fd = (int)fd;
+    return 0;
 }
 
 int64_t fork_now(const struct clone_request *request)
@@ -228,9 +232,16 @@ int64_t fork_now(const struct clone_request *request)
         shared_new(process->shared, process_real_pid(), request->exit_signal, request->flags & CLONE_PARENT);
     if (!slot)
         return -EAGAIN;
-    int pid = (int)slot->pid;
+    int pid = (int)slot->pid, pidfd;
+    int64_t error = clone_pidfd(request, pid, &pidfd);
+    if (error < 0) {
+        slot_drop(slot);
+        return error;
+    }
     rewrite_before_fork(process->shared);
     int64_t host = fork_host(slot, 0);
+    if (host <= 0 && pidfd >= 0)
+        sys_close(pidfd); /* the child's copy, or of no child */
     if (host < 0) {
         slot_drop(slot);
         return host == -ENOMEM ? host : -EAGAIN;
@@ -247,8 +258,5 @@ int64_t fork_now(const struct clone_request *request)
     self->has_children = 1;
     if (request->flags & CLONE_PARENT_SETTID)
         guest_store32(request->parent_tid, (uint32_t)pid);
-    int64_t error = clone_pidfd(request, pid);
-    if (error < 0)
-        sys_kill(pid, SIGKILL); /* Linux takes the descriptor before there is a child */
-    return error < 0 ? error : pid;
+    return pid;
 }

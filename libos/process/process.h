@@ -101,7 +101,8 @@ struct process *process_copy(const struct process *parent, struct shared_process
 void slot_drop(struct shared_process *slot);
 /* What a new process's first thread has of its own. */
 void thread_renew(struct thread *thread, const struct clone_request *request, int pid);
-int64_t clone_pidfd(const struct clone_request *request, int pid); /* CLONE_PIDFD's, in the parent: 0 or -errno */
+/* CLONE_PIDFD's, in the parent, before there is a child: 0 or -errno.  *out_fd: -1 where none was asked for. */
+int64_t clone_pidfd(const struct clone_request *request, int pid, int *out_fd);
 void process_free(struct process *process); /* with its files, names and signals: in no list any more */
 /* The caller's virtual child is no more; the calling thread is its parent's again, and its frame says that the call
  * which made the child returns its pid.  The slot is taken care of by the caller. */

@@ -89,7 +89,8 @@ int64_t vfork_now(const struct clone_request *request)
     int pid = (int)slot->pid;
     struct vfork *state = alloc(sizeof *state);
     struct process *child = state ? process_copy(parent, slot, request->flags) : NULL;
-    int64_t error = child ? clone_pidfd(request, pid) : -ENOMEM;
+    int pidfd;
+    int64_t error = child ? clone_pidfd(request, pid, &pidfd) : -ENOMEM;
     if (error < 0) {
         if (child)
             process_free(child);

@@ -92,7 +92,7 @@ static int64_t wait_for(sigset_t set, uint64_t deadline, struct siginfo *out)
     struct thread *thread = current();
     sigset_t blocked = thread->blocked;
     int64_t result = 0;
-    atomic_set(&thread->waiting_for, set);
+    atomic_set(&thread->waiting_for, set & blocked); /* what it does not block is not kept for it if ignored */
     atomic_swap(&thread->blocked, blocked & ~set);
     for (;;) {
         if (signal_next(set, out, NULL)) {

@@ -78,7 +78,7 @@ static int64_t cpu_clock(int32_t clock, uint32_t *out)
         return -EINVAL;
     if (clock & CPU_CLOCK_THREAD) {
         *out = PAL_CLOCK_THREAD_CPU;
-        return id == 0 || id == thread->tid ? 0 : -EINVAL; /* the host shows a thread its own clock only */
+        return id == 0 || id == thread->tid || thread_clock_is(id) ? 0 : -EINVAL;
     }
     *out = PAL_CLOCK_PROCESS_CPU;
     return id == 0 || id == thread->process->pid ? 0 : -EINVAL;
@@ -106,8 +106,9 @@ int64_t sys_clock_gettime(int32_t clock, guest_t time)
     uint32_t host_clock;
     uint64_t now;
     int64_t error = clock_from_guest(clock, &host_clock);
+    int32_t tid = clock < 0 && clock & CPU_CLOCK_THREAD ? ~(clock >> 3) : 0;
     if (error == 0)
-        error = PAL->clock_get(host_clock, &now);
+        error = tid && tid != current()->tid ? thread_clock_get(tid, &now) : PAL->clock_get(host_clock, &now);
     return error < 0 ? error : time_to_guest(time, now);
 }
 

@@ -53,6 +53,7 @@ struct process {
     uint64_t user_ns, system_ns;  /* what it was last told to have used: cpu_times */
     struct hash thread_ids;       /* threads, by number; guarded by lock */
     uint32_t timer_count, next_timer; /* of timer_create: timers.h */
+    uint32_t clocks_told;         /* counts what threads told of their clocks */
     struct settings settings;
 };
 
@@ -88,6 +89,8 @@ struct thread {
         uint32_t size, signature; /* size 0 = none */
     } sequences;              /* rseq(2)'s area */
     struct thread *vfork_thread; /* see process/fork.c */
+    uint32_t clock_asked;     /* somebody waits for clock_ns: thread_clock.c */
+    uint64_t clock_ns;
 };
 
 /* ---- task.c ------------------------------------------------------------------------------------------------------ */
@@ -140,6 +143,11 @@ void process_end_stop(struct shared_process *slot); /* likewise: one that was st
 #define STATUS_CONTINUED 0xffff
 /* The threads of a process.  Caller holds process->lock, or nobody else knows the process. */
 struct thread *thread_find(const struct process *process, int tid);
+/* thread_clock.c: the processor time of another thread of this process, -EINVAL if there is none such; is there one?;
+ * what each interrupted thread does. */
+int64_t thread_clock_get(int tid, uint64_t *out_ns);
+bool thread_clock_is(int tid);
+void thread_clock_tell(void);
 void threads_add(struct process *process, struct thread *thread);
 void threads_remove(struct process *process, struct thread *thread);
 void thread_renumber(struct process *process, struct thread *thread, int tid);
