@@ -11,6 +11,7 @@
  * RIP in the image: it is left to the check at `leave`, or behind the direct call.
  */
 #include "libos/entry/fastpath.h"
+#include "shim/gs.h"
 #include "shim/shim.h"
 
 #define IRET_SIZE 40 /* rip, cs, rflags, rsp, ss */
@@ -70,14 +71,14 @@
     .endm
 
     /*
-     * Here RCX is.  A guest that has set GS by itself is found out, without a change of flags: see libos_classify, which
-     * goes on at `ours`, GS at the block.
+     * Here RCX is.  A guest that has GS elsewhere is found out without a change of flags, and `foreign` goes on at `ours`,
+     * GS at the block; or the read faults, and libos_classify does.
      */
-    .macro to_frame_checked ours:req
+    .macro to_frame_checked ours:req, foreign:req
     mov %gs:TCB_MARK, %rcx
     lea -GS_MARK(%rcx), %rcx
     jrcxz \ours
-    ud2
+    jmp \foreign
 \ours:
     mov %gs:TCB_LIBOS_STACK, %rcx
     mov %rsp, FRAME_RSP - FRAME_SIZE(%rcx)
@@ -248,13 +249,13 @@ shim_syscall_tail:
     .cfi_startproc
     .cfi_signal_frame           /* the stacks' order says nothing */
     .cfi_undefined rip
-    to_frame_checked shim_tail_ours
+    to_frame_checked shim_tail_ours, foreign_tail
     after_by_tail
     mov %rcx, FRAME_RIP(%rsp)
     jmp 6f
     .balign 64
 shim_syscall_call:
-    to_frame_checked shim_call_ours
+    to_frame_checked shim_call_ours, foreign_call
     mov %r11, FRAME_RIP(%rsp)
 6:  begin_call %r11
     /* RSP = frame, 16-byte aligned; the canonical frame address is the guest's, found in the frame. */
@@ -270,7 +271,7 @@ shim_syscall_call:
     saved 16, FRAME_RIP
     cmp $1, %ecx
     ja 1f
-    direct 0, plain, 6
+    direct 0, plain, 3
     .balign 64
 1:  sub $NUMBER_PREAD64, %ecx
     cmp $1, %ecx
@@ -372,6 +373,64 @@ leave:
     jmp 5b
     .cfi_endproc
     .size shim_syscall_call, . - shim_syscall_call
+
+/*
+ * The block of a thread whose GS is elsewhere, by its FS (shim/gs.h).  There is one free register, so the others are put
+ * where all threads of the process could: a lock, for a few instructions.  What the table has not, ud2 asks for:
+ * libos_classify finds the block as the PAL does, notes it, and goes on at `ours`.
+ */
+    .macro foreign ours:req, trap:req
+1:  mov $1, %ecx
+    xchg %rcx, shim_gs+GS_LOCK(%rip)
+    jrcxz 2f
+    pause
+    jmp 1b
+2:  mov %rax, shim_gs+GS_RAX(%rip)
+    mov %rdx, shim_gs+GS_RDX(%rip)
+    lahf
+    seto %al
+    mov %rax, shim_gs+GS_FLAGS(%rip)
+    rdfsbase %rcx
+    mov %rcx, %rax
+    mov %rcx, %rdx
+    shr $GS_SHIFT1, %rax
+    shr $GS_SHIFT2, %rdx
+    xor %rdx, %rax
+    and $GS_ROWS - 1, %eax
+    shl $4, %eax
+    lea shim_gs+GS_TABLE(%rip), %rdx
+    add %rax, %rdx
+    cmp %rcx, (%rdx)
+    mov 8(%rdx), %rcx
+    jne 3f
+    rdgsbase %rax
+    wrgsbase %rcx               /* first: a handler that finds the guest's GS here puts it back, and takes the flag */
+    mov %rax, TCB_GUEST_GS(%rcx)
+    movl $1, TCB_HAS_GUEST_GS(%rcx)
+    foreign_end
+    jmp \ours
+3:  foreign_end
+    .globl \trap
+\trap:
+    ud2
+    .endm
+    .macro foreign_end
+    mov shim_gs+GS_FLAGS(%rip), %rax
+    load_arithmetic
+    mov shim_gs+GS_RAX(%rip), %rax
+    mov shim_gs+GS_RDX(%rip), %rdx
+    movq $0, shim_gs+GS_LOCK(%rip)
+    .endm
+
+    .type foreign_tail, @function
+foreign_tail:
+    .cfi_startproc
+    .cfi_undefined rip
+    foreign shim_tail_ours, shim_tail_trap
+foreign_call:
+    foreign shim_call_ours, shim_call_trap
+    .cfi_endproc
+    .size foreign_tail, . - foreign_tail
 
 /* As shim_syscall_tail and shim_syscall_call, for a guest that single-steps: the trap flag was taken off, and goes back
  * into the frame.  GS is at the block. */

@@ -169,13 +169,18 @@ static void frame_complete(struct frame *frame, const struct pal_context *now, u
     frame->resume = resume;
 }
 
-/* A step out of a stub; or GS is the guest's: the entry's check has come to its ud2, or read where nothing is. */
-static bool fix_entry(struct pal_context *context)
+/* A step out of a stub; or GS is the guest's: the entry has not found the block, or has read where nothing is. */
+static bool fix_entry(struct pal_context *context, const struct pal_tcb *tcb)
 {
     extern const char shim_tail_ours[], shim_call_ours[], shim_stepped_tail[], shim_stepped_call[];
-    bool tail = is_between(context->rip, shim_syscall_tail, shim_tail_ours);
-    if (!tail && !is_between(context->rip, shim_syscall_call, shim_call_ours))
+    extern const char shim_tail_trap[], shim_call_trap[];
+    uint64_t rip = context->rip;
+    bool asks_tail = rip == (uint64_t)(uintptr_t)shim_tail_trap, asks_call = rip == (uint64_t)(uintptr_t)shim_call_trap;
+    bool tail = asks_tail || is_between(rip, shim_syscall_tail, shim_tail_ours);
+    if (!tail && !asks_call && !is_between(rip, shim_syscall_call, shim_call_ours))
         return false;
+    if (asks_tail || asks_call)
+        gs_note(tcb, fs_base());
     const char *ours = tail ? shim_tail_ours : shim_call_ours, *stepped = tail ? shim_stepped_tail : shim_stepped_call;
     context->rip = (uint64_t)(uintptr_t)(context->rflags & FLAG_TRAP ? stepped : ours);
     context->rflags &= ~(uint64_t)FLAG_TRAP;
@@ -202,7 +207,7 @@ uint32_t libos_classify(struct pal_context *context, struct pal_tcb *tcb, uint32
         context->rip = frame->resume; /* it single-steps, but has made no step yet: the host resumes it */
         return PAL_FIXED;
     }
-    if (is_exception && fix_entry(context))
+    if (is_exception && fix_entry(context, tcb))
         return PAL_FIXED;
     if (is_exception) {
         for (const uint64_t(*fixup)[2] = image_fixups; fixup < image_fixups_end; fixup++) {

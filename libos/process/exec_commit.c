@@ -176,8 +176,9 @@ static int64_t build_stack(const struct exec_image *image, guest_t top, struct m
 static void reset_registers(struct frame *frame, guest_t entry, guest_t stack_pointer)
 {
     vector_state_reset();
-    PAL->thread_set(PAL_THREAD_POINTER, 0, 0, 0);
+    fs_set(0);
     tcb()->has_guest_gs = 0;
+    gs_reset();
     frame->regs = (struct pal_context){.rflags = 0x202, .rsp = stack_pointer};
     frame_set_rip(frame, entry);
 }

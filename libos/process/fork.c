@@ -89,6 +89,7 @@ static void child_alone(struct thread *self, bool bare)
     atomic_set(&fork_gate, 0ull);
     fork_gate_waiters = threads_leaving = 0;
     self->tcb = tcb();
+    gs_reset();
     self->tcb->libos[MUTEXES_HELD] = 0;
     mutex_reset(&processes_lock);
     for (struct process *each = processes, *next; each; each = next) {
@@ -201,7 +202,7 @@ void thread_renew(struct thread *thread, const struct clone_request *request, in
     if (request->flags & CLONE_CHILD_SETTID)
         guest_store32(request->child_tid, (uint32_t)pid);
     if (request->flags & CLONE_SETTLS)
-        PAL->thread_set(PAL_THREAD_POINTER, request->tls, 0, 0);
+        fs_set(request->tls);
     if (request->stack)
         current_frame()->regs.rsp = request->stack;
     if (request->flags & CLONE_CLEAR_SIGHAND)

@@ -7,6 +7,7 @@
 #include "libos/abi/signal.h"
 #include "libos/task/table.h"
 #include "libos/task/task.h"
+#include "shim/gs.h"
 
 #define CLONE_VM 0x100ull
 #define CLONE_FS 0x200ull
@@ -52,6 +53,12 @@ static inline uint64_t fs_base(void)
     uint64_t base;
     __asm__ volatile("rdfsbase %0" : "=r"(base));
     return base;
+}
+
+static inline int64_t fs_set(uint64_t base)
+{
+    gs_forget(tcb());
+    return PAL->thread_set(PAL_THREAD_POINTER, base, 0, 0);
 }
 
 #define WAIT_SIGNALED(status) (((status) & 0x7f) && ((status) & 0x7f) != 0x7f)

@@ -100,7 +100,7 @@ static void thread_start(void *argument)
     struct thread *thread = argument;
     thread->tcb = tcb(); /* a host may have put it elsewhere */
     thread->tcb->libos_stack = thread_top(thread);
-    PAL->thread_set(PAL_THREAD_POINTER, thread->start_fs, 0, 0);
+    fs_set(thread->start_fs);
     frame_enter_guest();
 }
 
@@ -117,6 +117,8 @@ void thread_fill(struct thread *thread, const struct thread *from, const struct 
     memcpy(thread->name, from->name, sizeof thread->name);
     thread->clear_tid = request->flags & CLONE_CHILD_CLEARTID ? request->child_tid : 0;
     thread->start_fs = request->flags & CLONE_SETTLS ? request->tls : fs_base();
+    if (!(request->flags & CLONE_SETTLS))
+        gs_share();
     struct frame *frame = (struct frame *)(thread_top(thread) - FRAME_SIZE);
     *frame = *current_frame();
     frame->regs.rax = 0;
@@ -271,6 +273,7 @@ void thread_leaves(void)
 void thread_gone(struct thread *thread, guest_t wake)
 {
     uint32_t *exit_word = &thread->exit_word;
+    gs_forget(thread->tcb);
     thread->exit_word = 1;
     thread_drop(thread);
     atomic_add(&threads_leaving, -1u);
@@ -400,7 +403,7 @@ int64_t sys_arch_prctl(int32_t option, guest_t address)
     uint64_t base;
     switch (option) {
     case ARCH_SET_FS:
-        return address >= TASK_END ? -EPERM : PAL->thread_set(PAL_THREAD_POINTER, address, 0, 0);
+        return address >= TASK_END ? -EPERM : fs_set(address);
     case ARCH_GET_FS:
         base = fs_base();
         return copy_out(address, &base, sizeof base);

@@ -133,7 +133,7 @@ void vfork_return(struct process *child)
     *current_frame() = state->frame;
     current_frame()->regs.rax = (uint64_t)pid;
     self->deadline_valid = 0;
-    PAL->thread_set(PAL_THREAD_POINTER, state->fs_base, 0, 0);
+    fs_set(state->fs_base);
     tcb()->guest_gs = state->guest_gs;
     tcb()->has_guest_gs = state->has_guest_gs;
     release(state);
