@@ -11,6 +11,7 @@ struct itimer { struct { int64_t seconds, microseconds; } interval, value; };
 struct itimerspec { struct { int64_t seconds, nanoseconds; } interval, value; };
 
 static const int itimer_signals[ITIMER_COUNT] = {SIGALRM, SIGVTALRM, SIGPROF};
+static const uint32_t itimer_clocks[ITIMER_COUNT] = {PAL_CLOCK_MONOTONIC, PAL_CLOCK_PROCESS_USER, PAL_CLOCK_PROCESS_CPU};
 
 static int64_t set_itimer(int which, uint64_t value, uint64_t interval, uint64_t *old_left, uint64_t *old_interval)
 {
@@ -24,7 +25,7 @@ static int64_t set_itimer(int which, uint64_t value, uint64_t interval, uint64_t
         timer = timer_new(process, ITIMER_ID(which));
         if (timer) {
             timer->signal = itimer_signals[which];
-            timer->clock = which == 0 ? PAL_CLOCK_MONOTONIC : PAL_CLOCK_PROCESS_CPU;
+            timer->clock = itimer_clocks[which];
         } else {
             error = -ENOMEM;
         }

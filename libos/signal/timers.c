@@ -17,7 +17,7 @@
 
 struct mutex timers_lock;
 static struct hash timers;                      /* by number; those of all processes of this picoprocess */
-static struct heap waiting[PAL_CLOCK_TAI + 1]; /* by expiry: those that is_waiting is true of, by their base */
+static struct heap waiting[PAL_CLOCK_TAI + 1]; /* by expiry: those that is_waiting is true of; see heap_of */
 static uint64_t generations;
 static uint64_t sleeping_until; /* of the helper */
 static bool helper_runs;
@@ -29,7 +29,13 @@ static struct thread helper_thread; /* so that current() is something; its proce
 
 static bool is_cpu_clock(uint32_t clock)
 {
-    return clock == PAL_CLOCK_PROCESS_CPU;
+    return clock == PAL_CLOCK_PROCESS_CPU || clock == PAL_CLOCK_PROCESS_USER;
+}
+
+/* By base.  ITIMER_VIRTUAL's is a number of its own, far from the others: it has the place of a clock without timers. */
+static struct heap *heap_of(uint32_t base)
+{
+    return &waiting[base == PAL_CLOCK_PROCESS_USER ? PAL_CLOCK_MONOTONIC_RAW : base];
 }
 
 /* Moves the expiry past now; returns how many intervals were left out. */
@@ -85,9 +91,9 @@ static struct timer *find_generation(const struct process *process, int32_t id, 
 static void file_under(struct timer *timer, uint32_t old)
 {
     if (old != timer->base || !is_waiting(timer))
-        heap_remove(&waiting[old], &timer->by_expiry);
+        heap_remove(heap_of(old), &timer->by_expiry);
     if (is_waiting(timer))
-        heap_set(&waiting[timer->base], &timer->by_expiry, timer->expiry);
+        heap_set(heap_of(timer->base), &timer->by_expiry, timer->expiry);
 }
 
 struct timer *timer_new(struct process *process, int32_t id)
@@ -109,7 +115,7 @@ struct timer *timer_new(struct process *process, int32_t id)
 void timer_drop(struct timer *timer)
 {
     timer->process->timer_count -= timer->id >= 0;
-    heap_remove(&waiting[timer->base], &timer->by_expiry);
+    heap_remove(heap_of(timer->base), &timer->by_expiry);
     hash_remove(&timers, &timer->by_id);
     release(timer);
 }
