@@ -84,7 +84,7 @@ static int check_local(const struct request *request)
         return 0;
     if (!request->path_size && request->op != MONITOR_BIND)
         return -EINVAL;
-    return request->path_size <= LOCAL_NAME_MAX ? 0 : -EINVAL;
+    return request->path_size <= UNIX_NAME_MAX ? 0 : -EINVAL;
 }
 
 static int check_change(const struct request *request)

@@ -81,13 +81,13 @@ static int dispatch(struct monitor *monitor, const struct request *request, stru
     case MONITOR_SEND: return serve_send(&monitor->objects, request, answer);
     case MONITOR_BIND:
         return request->flags & MONITOR_INET ? inet_bind(&monitor->inets, &monitor->outbound, request, answer)
-                                             : serve_bind(tree, &monitor->locals, request, answer);
+                                             : serve_bind(tree, &monitor->unix_names, request, answer);
     case MONITOR_LISTEN:
         return request->arguments[0] & INET_NUMBER ? inet_listen(&monitor->inets, &monitor->outbound, request)
-                                                   : serve_listen(&monitor->locals, request);
+                                                   : serve_listen(&monitor->unix_names, request);
     case MONITOR_CONNECT:
         return request->flags & MONITOR_INET ? inet_connect(monitor, request, answer)
-                                             : serve_connect(tree, &monitor->locals, request, answer);
+                                             : serve_connect(tree, &monitor->unix_names, request, answer);
     case MONITOR_PTY: return serve_pty(&monitor->terminals, answer);
     case MONITOR_PTY_INNER: return serve_pty_inner(&monitor->terminals, request, answer);
     case MONITOR_TERMINAL: return serve_terminal(&monitor->terminals, &monitor->objects, request, answer);

@@ -96,13 +96,13 @@ int queue_share(const struct queue *queue, struct answer *answer);
  * host's default. */
 int queue_connect(struct queue *queue, const struct request *request, int type, int buffer, struct answer *answer);
 
-#define LOCALS_MAX 256
-#define LOCAL_NAME_MAX 108 /* sun_path of struct sockaddr_un: an abstract name, its NUL in front included */
-struct locals { /* starts zeroed */
+#define UNIX_NAMES_MAX 256
+#define UNIX_NAME_MAX 108 /* sun_path of struct sockaddr_un: an abstract name, its NUL in front included */
+struct unix_names { /* starts zeroed */
     bool ready;
     uint64_t last_number;
     uint32_t picked;
-    struct local {
+    struct unix_name {
         struct queue queue; /* end -1: free */
         int object;    /* of a socket file: O_PATH, so that its inode number stays its own; -1: abstract */
         dev_t device;
@@ -111,12 +111,12 @@ struct locals { /* starts zeroed */
         uint32_t kind;
         bool listening;
         size_t name_size, info_size;
-        char name[LOCAL_NAME_MAX], info[PAL_SOCKET_INFO];
-    } names[LOCALS_MAX];
+        char name[UNIX_NAME_MAX], info[PAL_SOCKET_INFO];
+    } names[UNIX_NAMES_MAX];
 };
-int serve_bind(struct tree *tree, struct locals *locals, const struct request *request, struct answer *answer);
-int serve_listen(struct locals *locals, const struct request *request);
-int serve_connect(struct tree *tree, struct locals *locals, const struct request *request, struct answer *answer);
+int serve_bind(struct tree *tree, struct unix_names *unix_names, const struct request *request, struct answer *answer);
+int serve_listen(struct unix_names *unix_names, const struct request *request);
+int serve_connect(struct tree *tree, struct unix_names *unix_names, const struct request *request, struct answer *answer);
 
 /* ---- inet_names.c: the loopback's addresses ---------------------------------------------------------------------- */
 
@@ -238,7 +238,7 @@ struct monitor {
     struct policy *policy;
     struct objects objects;
     struct terminals terminals;
-    struct locals locals;
+    struct unix_names unix_names;
     struct inets inets;
     struct outbound outbound;
     struct uv_loop_s *uv;

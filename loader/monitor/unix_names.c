@@ -46,33 +46,33 @@ bool queue_has_reader(const struct queue *queue)
     return poll(&end, 1, 0) <= 0 || !(end.revents & (POLLHUP | POLLERR));
 }
 
-static void local_drop(struct local *local)
+static void unix_name_drop(struct unix_name *local)
 {
     close(local->queue.end);
     if (local->object >= 0)
         close(local->object);
-    *local = (struct local){.queue.end = -1, .object = -1};
+    *local = (struct unix_name){.queue.end = -1, .object = -1};
 }
 
 /* Names whose readers are gone are free again. */
-static bool is_alive(struct local *local)
+static bool is_alive(struct unix_name *local)
 {
     if (local->queue.end < 0)
         return false;
     if (queue_has_reader(&local->queue))
         return true;
-    local_drop(local);
+    unix_name_drop(local);
     return false;
 }
 
 /* At the first use: most programs bind nothing, and the table is large. */
-static void init(struct locals *locals)
+static void init(struct unix_names *unix_names)
 {
-    if (locals->ready)
+    if (unix_names->ready)
         return;
-    for (size_t i = 0; i < LOCALS_MAX; i++)
-        locals->names[i] = (struct local){.queue.end = -1, .object = -1};
-    locals->ready = true;
+    for (size_t i = 0; i < UNIX_NAMES_MAX; i++)
+        unix_names->names[i] = (struct unix_name){.queue.end = -1, .object = -1};
+    unix_names->ready = true;
 }
 
 /* What a request names: abstract bytes, of which each kind has its own, or the identity of a socket file. */
@@ -102,10 +102,10 @@ static int wanted_find(struct tree *tree, const struct request *request, struct 
     return error;
 }
 
-static struct local *lookup(struct locals *locals, const struct wanted *wanted)
+static struct unix_name *lookup(struct unix_names *unix_names, const struct wanted *wanted)
 {
-    for (size_t i = 0; i < LOCALS_MAX; i++) {
-        struct local *local = &locals->names[i];
+    for (size_t i = 0; i < UNIX_NAMES_MAX; i++) {
+        struct unix_name *local = &unix_names->names[i];
         bool same = wanted->object >= 0
                         ? local->object >= 0 && local->device == wanted->status.st_dev &&
                               local->inode == wanted->status.st_ino
@@ -117,44 +117,44 @@ static struct local *lookup(struct locals *locals, const struct wanted *wanted)
     return NULL;
 }
 
-static struct local *find_free(struct locals *locals)
+static struct unix_name *find_free(struct unix_names *unix_names)
 {
-    for (size_t i = 0; i < LOCALS_MAX; i++)
-        if (!is_alive(&locals->names[i]))
-            return &locals->names[i];
+    for (size_t i = 0; i < UNIX_NAMES_MAX; i++)
+        if (!is_alive(&unix_names->names[i]))
+            return &unix_names->names[i];
     return NULL;
 }
 
 /* unix(7), autobind: a NUL, as all abstract names begin, and five hexadecimal digits. */
-static void pick_name(struct locals *locals, struct wanted *wanted, struct answer *answer)
+static void pick_name(struct unix_names *unix_names, struct wanted *wanted, struct answer *answer)
 {
     do {
         answer->text.bytes[0] = 0;
-        answer->text.size = 1 + (uint32_t)snprintf(answer->text.bytes + 1, 6, "%05x", locals->picked++ % PICKED_MAX);
+        answer->text.size = 1 + (uint32_t)snprintf(answer->text.bytes + 1, 6, "%05x", unix_names->picked++ % PICKED_MAX);
         wanted->bytes = answer->text.bytes;
         wanted->size = answer->text.size;
-    } while (lookup(locals, wanted));
+    } while (lookup(unix_names, wanted));
 }
 
-static int bind_name(struct locals *locals, struct wanted *wanted, struct answer *answer)
+static int bind_name(struct unix_names *unix_names, struct wanted *wanted, struct answer *answer)
 {
-    struct local *local = find_free(locals);
+    struct unix_name *local = find_free(unix_names);
     struct queue queue;
     if (!local)
         return -ENOMEM;
     if (wanted->object < 0 && !wanted->size)
-        pick_name(locals, wanted, answer);
-    else if (lookup(locals, wanted))
+        pick_name(unix_names, wanted, answer);
+    else if (lookup(unix_names, wanted))
         return -EADDRINUSE;
     int error = queue_new(&queue, answer);
     if (error)
         return error;
-    *local = (struct local){.queue = queue,
+    *local = (struct unix_name){.queue = queue,
                             .object = wanted->object,
                             .device = wanted->status.st_dev,
                             .inode = wanted->status.st_ino,
                             .kind = wanted->kind,
-                            .number = ++locals->last_number};
+                            .number = ++unix_names->last_number};
     if (wanted->object < 0) {
         memcpy(local->name, wanted->bytes, wanted->size);
         local->name_size = wanted->size;
@@ -165,24 +165,24 @@ static int bind_name(struct locals *locals, struct wanted *wanted, struct answer
     return 0;
 }
 
-int serve_bind(struct tree *tree, struct locals *locals, const struct request *request, struct answer *answer)
+int serve_bind(struct tree *tree, struct unix_names *unix_names, const struct request *request, struct answer *answer)
 {
     struct wanted wanted;
-    init(locals);
+    init(unix_names);
     int error = wanted_find(tree, request, &wanted, answer);
     if (error)
         return error;
-    error = bind_name(locals, &wanted, answer);
+    error = bind_name(unix_names, &wanted, answer);
     if (wanted.object >= 0)
         close(wanted.object);
     return error;
 }
 
-int serve_listen(struct locals *locals, const struct request *request)
+int serve_listen(struct unix_names *unix_names, const struct request *request)
 {
-    init(locals);
-    for (size_t i = 0; i < LOCALS_MAX; i++) {
-        struct local *local = &locals->names[i];
+    init(unix_names);
+    for (size_t i = 0; i < UNIX_NAMES_MAX; i++) {
+        struct unix_name *local = &unix_names->names[i];
         if (local->queue.end < 0 || local->number != request->arguments[0])
             continue;
         if (local->kind == PAL_SOCKET_DATAGRAM)
@@ -228,7 +228,7 @@ int queue_connect(struct queue *queue, const struct request *request, int type, 
     return 0;
 }
 
-static int connect_stream(struct local *local, const struct request *request, struct answer *answer)
+static int connect_stream(struct unix_name *local, const struct request *request, struct answer *answer)
 {
     if (!local->listening)
         return -ECONNREFUSED;
@@ -241,14 +241,14 @@ static int connect_stream(struct local *local, const struct request *request, st
     return 0;
 }
 
-int serve_connect(struct tree *tree, struct locals *locals, const struct request *request, struct answer *answer)
+int serve_connect(struct tree *tree, struct unix_names *unix_names, const struct request *request, struct answer *answer)
 {
     struct wanted wanted;
-    init(locals);
+    init(unix_names);
     int error = wanted_find(tree, request, &wanted, answer);
     if (error)
         return error;
-    struct local *local = lookup(locals, &wanted);
+    struct unix_name *local = lookup(unix_names, &wanted);
     if (wanted.object >= 0)
         close(wanted.object);
     if (!local)

@@ -246,7 +246,7 @@ static const struct {
     [PAL_CTL_SEALS_ADD] = {seals_add, sizeof(uint32_t)},
     [PAL_CTL_SHUTDOWN] = {shut_down, sizeof(uint32_t)},
     [PAL_CTL_ADVISE] = {advise, sizeof(struct pal_allocate)},
-    [PAL_CTL_LISTEN] = {local_listen, sizeof(struct pal_listen)},
+    [PAL_CTL_LISTEN] = {socket_listen, sizeof(struct pal_listen)},
     [PAL_CTL_WINDOW_SET] = {window_set, sizeof(struct pal_window)},
     [PAL_CTL_TERMINAL_FLUSH] = {terminal_flush, sizeof(uint32_t)},
     [PAL_CTL_TERMINAL_FLOW] = {terminal_flow, sizeof(uint32_t)},

@@ -183,7 +183,7 @@ int64_t socket_option(pal_handle_t handle, void *argument);
 int64_t linux_socket_bind(const struct pal_socket_name *local, pal_handle_t *out, uint64_t *out_name,
                          struct pal_path_buffer *text);
 int64_t linux_socket_connect(const struct pal_socket_name *local, pal_handle_t *out, struct pal_path_buffer *text);
-int64_t local_listen(pal_handle_t handle, void *argument); /* PAL_CTL_LISTEN */
+int64_t socket_listen(pal_handle_t handle, void *argument); /* PAL_CTL_LISTEN */
 
 /* ---- terminal.c ------------------------------------------------------------------------------------------------- */
 

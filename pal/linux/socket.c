@@ -148,7 +148,7 @@ int64_t linux_socket_connect(const struct pal_socket_name *local, pal_handle_t *
     return ask(MONITOR_CONNECT, local, &reply, out, text);
 }
 
-int64_t local_listen(pal_handle_t handle, void *argument)
+int64_t socket_listen(pal_handle_t handle, void *argument)
 {
     const struct pal_listen *listen = argument;
     struct pal_name info = {.path = listen->info, .size = listen->info_size};
