@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where a path begins: the working folder, and umask, of a process; and how far a path goes in the libOS before the
+ * Where a path begins: the working directory, and umask, of a process; and how far a path goes in the libOS before the
  * monitor takes over.
  *
  * Paths of the host's mounts go to the monitor whole: only there are symlinks and ".." resolved, against the mounts, at
@@ -17,7 +17,7 @@ struct fs {
     char *cwd;         /* canonical */
 };
 
-/* ---- Working folder and umask ------------------------------------------------------------------------------------ */
+/* ---- Working directory and umask --------------------------------------------------------------------------------- */
 
 static struct fs *fs_new(const char *cwd, uint32_t mask)
 {
@@ -273,7 +273,7 @@ int64_t sys_fchdir(int32_t fd)
     return result < 0 ? result : change_folder(&name);
 }
 
-/* A folder that was removed meanwhile is still told by its old path. */
+/* A directory that was removed meanwhile is still told by its old path. */
 int64_t sys_getcwd(guest_t buffer, uint64_t size)
 {
     char path[PAL_PATH_MAX];

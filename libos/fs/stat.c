@@ -149,7 +149,7 @@ int64_t attributes_allow(const struct pal_attributes *attributes, uint32_t mode,
     return mode & ~bits & 7 ? -EACCES : 0;
 }
 
-/* Is the object on a mount that can't be written?  What isn't a file or folder can be written to all the same. */
+/* Is the object on a mount that can't be written?  What isn't a file or directory can be written to all the same. */
 static bool read_only(int directory, guest_t path, uint32_t flags, const struct pal_attributes *attributes)
 {
     struct name name;

@@ -50,7 +50,7 @@ struct file {
     int64_t offset;   /* objects without a handle */
     uint64_t private; /* the kind's own */
     void *data;       /* the kind's own */
-    char *path;       /* absolute guest path it was opened by, or NULL.  Stale once it, or a folder above, is renamed */
+    char *path;       /* absolute guest path it was opened by, or NULL.  Stale once it or its parents are renamed */
     uint8_t owner_type, owner_signal;
 };
 

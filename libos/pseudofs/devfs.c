@@ -110,7 +110,7 @@ static int64_t stream_link(const struct pseudo_node *node, struct pal_path_buffe
     return -ENOENT;
 }
 
-/* Where no mount provides /dev/shm: a hidden folder of the first writable scratch mount, made when first asked for. */
+/* Where no mount provides /dev/shm: a hidden directory of the first writable scratch mount, made at first use. */
 static int64_t shm_link(const struct pseudo_node *node, struct pal_path_buffer *out)
 {
     (void)node;

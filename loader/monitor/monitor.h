@@ -116,7 +116,8 @@ struct unix_names { /* starts zeroed */
 };
 int serve_bind(struct tree *tree, struct unix_names *unix_names, const struct request *request, struct answer *answer);
 int serve_listen(struct unix_names *unix_names, const struct request *request);
-int serve_connect(struct tree *tree, struct unix_names *unix_names, const struct request *request, struct answer *answer);
+int serve_connect(struct tree *tree, struct unix_names *unix_names, const struct request *request,
+                  struct answer *answer);
 
 /* ---- inet_names.c: the loopback's addresses ---------------------------------------------------------------------- */
 

@@ -130,7 +130,8 @@ static void pick_name(struct unix_names *unix_names, struct wanted *wanted, stru
 {
     do {
         answer->text.bytes[0] = 0;
-        answer->text.size = 1 + (uint32_t)snprintf(answer->text.bytes + 1, 6, "%05x", unix_names->picked++ % PICKED_MAX);
+        answer->text.size =
+            1 + (uint32_t)snprintf(answer->text.bytes + 1, 6, "%05x", unix_names->picked++ % PICKED_MAX);
         wanted->bytes = answer->text.bytes;
         wanted->size = answer->text.size;
     } while (lookup(unix_names, wanted));
@@ -241,7 +242,8 @@ static int connect_stream(struct unix_name *local, const struct request *request
     return 0;
 }
 
-int serve_connect(struct tree *tree, struct unix_names *unix_names, const struct request *request, struct answer *answer)
+int serve_connect(struct tree *tree, struct unix_names *unix_names, const struct request *request,
+                  struct answer *answer)
 {
     struct wanted wanted;
     init(unix_names);

@@ -211,7 +211,7 @@ int mount_open(const struct mount *mount, const struct open_how *how, struct loo
 
 /* ---- scratch.c --------------------------------------------------------------------------------------------------- */
 
-/* Opens the folders in which it may be made, before a guest runs. */
+/* Opens the directories in which it may be made, before a guest runs. */
 void scratch_prepare(struct scratch *scratch);
 /* The host directory of a scratch mount, made at the first call: O_PATH descriptor or a negative errno. */
 int scratch_root(struct tree *tree, const struct mount *mount);

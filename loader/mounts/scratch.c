@@ -17,7 +17,7 @@
 #include "loader/mounts/mounts.h"
 #include "loader/supervise/supervise.h"
 
-/* The folders where it may be made, held open: later, a guest may have changed what their names mean. */
+/* The directories where it may be made, held open: later, a guest may have changed what their names mean. */
 static bool is_usable(int fd, bool shared)
 {
     struct stat status;
@@ -52,7 +52,7 @@ static void random_name(char name[SCRATCH_NAME_SIZE + 1])
     name[SCRATCH_NAME_SIZE] = 0;
 }
 
-/* Ours, empty and fresh, though others may write the folder it is in: its name is new, and not a symlink's. */
+/* Ours, empty and fresh, though others may write the directory it is in: its name is new, and not a symlink's. */
 static int make_in(struct scratch *scratch, int base)
 {
     struct stat status;
@@ -137,5 +137,5 @@ void scratch_end(struct scratch *scratch)
         return;
     close(scratch->fd);
     scratch->fd = -1;
-    remove_folder(scratch->base, scratch->name);
+    remove_directory(scratch->base, scratch->name);
 }

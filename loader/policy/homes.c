@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Home directories, which the built-in policy never shows: HOME, what /etc/passwd has, /root, /home and what is in it.
- * They are told by their names, and by what they are: a folder is a home, or holds one, if it is the same directory
+ * They are told by their names, and by what they are: a directory is a home, or holds one, if it is the same directory
  * (device and inode) as one of those that a home's path passes.  A path that passes a symlink counts as it is written and
  * as it leads on: /home may be a symlink, or be mounted at a second place.
  */
@@ -46,7 +46,7 @@ static const struct seen *look(const char *path, size_t size)
     return entry;
 }
 
-/* Is this folder one of those that the path passes, or where it ends?  *links: it passes a symlink. */
+/* Is this directory one of those that the path passes, or where it ends?  *links: it passes a symlink. */
 static bool passes(const struct stat *folder, const char *path, size_t size, bool *links)
 {
     for (size_t end = 1; end <= size; end++) {

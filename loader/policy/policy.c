@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What a sandbox may see.  Without a manifest: the system's programs and libraries, the public parts of /etc, the
- * program's own folder and the current one, all read-only at their own paths; a private writable /tmp and home; a
+ * program's own directory and the current one, all read-only at their own paths; a private writable /tmp and home; a
  * reduced environment.
  *
- * A folder is not shown where it is "/", a home directory, or holds one: starting a download from one's home must not
- * show the home.  The program itself is then shown alone, as a mount of one file.
+ * A directory is not shown where it is "/", a home directory, or holds one: starting a download from one's home must
+ * not show the home.  The program itself is then shown alone, as a mount of one file.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -87,22 +87,22 @@ static bool is_covered(const struct policy *policy, const char *path)
            (mount && (mount->kind != MOUNT_SCRATCH || mount->at_size == size));
 }
 
-static void add_folder(struct policy *policy, const char *folder)
+static void add_directory(struct policy *policy, const char *directory)
 {
     static char *passwd;
-    if (is_covered(policy, folder))
+    if (is_covered(policy, directory))
         return;
     if (!passwd)
         passwd = read_passwd();
     const char *home = getenv("HOME");
     bool odd = home && strcmp(home, policy->home) != 0; /* as it is written */
-    if (!policy_is_home(folder, policy->home, passwd) && !(odd && policy_is_home(folder, home, NULL))) {
-        char *kept = must_copy(folder);
+    if (!policy_is_home(directory, policy->home, passwd) && !(odd && policy_is_home(directory, home, NULL))) {
+        char *kept = must_copy(directory);
         add(policy, MOUNT_HOST, kept, kept, false)->implied = true;
     }
 }
 
-static char *folder_of(const char *path)
+static char *directory_of(const char *path)
 {
     const char *slash = strrchr(path, '/');
     return slash == path ? must_copy("/") : must_print("%.*s", (int)(slash - path), path);
@@ -115,7 +115,7 @@ static void add_program(struct policy *policy, const char *path)
     if (mount && mount->kind != MOUNT_SCRATCH)
         return;
     char *real = realpath(path, NULL);
-    add_folder(policy, folder_of(path));
+    add_directory(policy, directory_of(path));
     if (real && strcmp(real, path) != 0)
         add_program(policy, real);
     mount = tree_mount_of(&policy->tree, path, strlen(path));
@@ -167,7 +167,7 @@ void policy_default(struct policy *policy, const struct options *options)
     add_program(policy, policy->program);
     policy->cwd = "/";
     if (getcwd(cwd, sizeof cwd) && cwd[0] == '/') {
-        add_folder(policy, cwd);
+        add_directory(policy, cwd);
         if (tree_mount_of(&policy->tree, cwd, strlen(cwd)) || tree_is_above_mount(&policy->tree, cwd, strlen(cwd)))
             policy->cwd = must_copy(cwd);
     }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Removes a private folder, whatever a guest made of it: directories deeper than any stack or path, of any mode, with
+ * Removes a private directory, whatever a guest made of it: directories deeper than any stack or path, of any mode, with
  * names that other processes still make.  No symlink is followed.
  *
  * The supervisor uses it too, which has no libc: see supervisor.c.
@@ -42,31 +42,31 @@ static const char *next_name(struct listing *listing)
     }
 }
 
-static int64_t open_folder(int64_t parent, const char *name)
+static int64_t open_directory(int64_t parent, const char *name)
 {
     return host_call(openat, parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 }
 
-/* Lets its owner do everything with a folder; no other object's mode is ever changed. */
+/* Lets its owner do everything with a directory; no other object's mode is ever changed. */
 static void allow(int64_t parent, const char *name)
 {
     static const char prefix[] = "/proc/self/fd/";
     char path[sizeof prefix + 12], digits[12];
-    int64_t folder = host_call(openat, parent, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (folder < 0)
+    int64_t directory = host_call(openat, parent, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (directory < 0)
         return;
-    if (host_call6(SYS_FCHMODAT2, (uint64_t)folder, (uint64_t) "", 0700, AT_EMPTY_PATH, 0, 0) == -ENOSYS) {
+    if (host_call6(SYS_FCHMODAT2, (uint64_t)directory, (uint64_t) "", 0700, AT_EMPTY_PATH, 0, 0) == -ENOSYS) {
         unsigned at = 0, count = 0;
         for (; prefix[at]; at++)
             path[at] = prefix[at];
-        for (uint64_t rest = (uint64_t)folder; rest; rest /= 10)
+        for (uint64_t rest = (uint64_t)directory; rest; rest /= 10)
             digits[count++] = (char)('0' + rest % 10);
         while (count)
             path[at++] = digits[--count];
         path[at] = 0;
         host_call(chmod, path, 0700);
     }
-    host_call(close, folder);
+    host_call(close, directory);
 }
 
 static void make_name(char *name, unsigned long number)
@@ -90,7 +90,7 @@ static bool flatten(int64_t top, const char *name, unsigned long *counter)
     struct listing listing;
     bool moved_any = false;
     allow(top, name);
-    if (list(&listing, open_folder(top, name)) < 0)
+    if (list(&listing, open_directory(top, name)) < 0)
         return false;
     for (const char *entry; (entry = next_name(&listing));) {
         char moved[40];
@@ -113,7 +113,7 @@ static bool empty(int64_t top)
         struct listing listing;
         bool progress = false;
         more = false;
-        if (list(&listing, open_folder(top, ".")) < 0)
+        if (list(&listing, open_directory(top, ".")) < 0)
             return false;
         for (const char *entry; (entry = next_name(&listing));) {
             if (host_call(unlinkat, top, entry, 0) == 0 || host_call(unlinkat, top, entry, AT_REMOVEDIR) == 0) {
@@ -131,9 +131,9 @@ static bool empty(int64_t top)
     return true;
 }
 
-int64_t remove_folder(int base, const char *name)
+int64_t remove_directory(int base, const char *name)
 {
-    int64_t top = open_folder(base, name);
+    int64_t top = open_directory(base, name);
     if (top < 0)
         return top == -ENOENT ? 0 : top;
     empty(top);

@@ -20,7 +20,7 @@ int64_t supervisor_settle(void);
 bool supervisor_is(pid_t child);
 /* The sandbox is to end `seconds` from now. */
 void supervisor_limit(uint64_t seconds);
-/* Tells it, before anything is written there, of a folder `name` in `base` (O_PATH) that is to be removed.  False: the
+/* Tells it, before anything is written there, of a directory `name` in `base` (O_PATH) that is to be removed.  False: the
  * sandbox is at its end. */
 bool supervisor_scratch(int base, const char *name);
 /* A SIGTERM has come; may be called by a signal handler. */
@@ -46,7 +46,7 @@ long clone_sharing(void *stack_top, void (*child)(void));
 
 /* ---- remove.c ---------------------------------------------------------------------------------------------------- */
 
-/* Removes a folder, whatever a guest made of it.  0 or a negative errno. */
-int64_t remove_folder(int base, const char *name);
+/* Removes a directory, whatever a guest made of it.  0 or a negative errno. */
+int64_t remove_directory(int base, const char *name);
 
 #endif

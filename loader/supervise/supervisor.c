@@ -10,7 +10,7 @@
  *   - a second SIGTERM has come to pal-run.
  *
  * In the last three pal-run sees the end, too, and tidies up; one that does not do so soon hangs, and is killed.  What
- * pal-run then can't do any more, the removal of private folders, the supervisor does.
+ * pal-run then can't do any more, the removal of private directories, the supervisor does.
  *
  * All processes of the sandbox are in the first one's process group, which no admitted call leaves, and a pidfd names
  * that group for as long as it is held: nothing else can be hit.  Where the kernel can't signal a group by pidfd (before
@@ -47,7 +47,7 @@ static struct {
     int64_t limit, grace; /* when they are over, in ms of CLOCK_MONOTONIC, or NEVER */
     int terminations;
     bool empty; /* nothing of the sandbox is left */
-    int base; /* where the private folder lies, if it has a name */
+    int base; /* where the private directory lies, if it has a name */
     char scratch[WORD_NAME_ROOM];
     struct kept { /* standard streams that the guest may have changed */
         struct stream as;
@@ -111,7 +111,7 @@ static void end_pal_run(void)
     mine.grace = now_ms() + GRACE_MS;
     if (!is_pal_run_stopped())
         host_call(pidfd_send_signal, FD_PAL_RUN, SIGKILL, 0, 0);
-    else if (mine.scratch[0] && remove_folder(mine.base, mine.scratch) == 0)
+    else if (mine.scratch[0] && remove_directory(mine.base, mine.scratch) == 0)
         mine.scratch[0] = 0;
 }
 
@@ -152,7 +152,7 @@ static void finish(void)
         kill_sandbox();
     restore_streams();
     /* What was killed may be at its last call yet, and make another name. */
-    for (int tries = 0; mine.scratch[0] && remove_folder(mine.base, mine.scratch) < 0 && tries < 100; tries++) {
+    for (int tries = 0; mine.scratch[0] && remove_directory(mine.base, mine.scratch) < 0 && tries < 100; tries++) {
         const struct timespec pause = {.tv_nsec = 10000000};
         host_call(nanosleep, &pause, NULL);
     }
@@ -241,7 +241,7 @@ static void take_oom_score(void)
     host_call(close, file);
 }
 
-/* As most sandboxes end.  Where no folder is to be removed nothing is left to be guaranteed: pal-run, which waits for
+/* As most sandboxes end.  Where no directory is to be removed nothing is left to be guaranteed: pal-run, which waits for
  * this process, need not tell it to go. */
 static void first_ended(void)
 {

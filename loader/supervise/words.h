@@ -13,7 +13,7 @@
 
 enum word {
     WORD_LIMIT = 1,   /* value = when the time limit is over, in ms of CLOCK_MONOTONIC */
-    WORD_SCRATCH,     /* name, and the descriptor of the folder that it lies in */
+    WORD_SCRATCH,     /* name, and the descriptor of the directory that it lies in */
     WORD_TERMINATION, /* a SIGTERM has come */
     WORD_EMPTY,       /* nothing of the sandbox is left */
     WORD_STREAM_0,    /* stream, and its descriptor */
