@@ -446,7 +446,15 @@ struct pal_usage {
     uint64_t user_ns, system_ns, max_rss, minor_faults, major_faults, blocks_in, blocks_out, voluntary_switches,
         involuntary_switches;
 };
-struct pal_child { uint64_t process; int32_t status; int32_t reserved; struct pal_usage used; };
+struct pal_memory { uint64_t anonymous, file, shared; }; /* pages in memory, in bytes */
+struct pal_child {
+    uint64_t process;
+    int32_t status;
+    int32_t reserved;
+    struct pal_usage used;
+    struct pal_memory memory; /* PAL_WAIT_LOOK */
+};
+enum pal_child_wait { PAL_WAIT_END, PAL_WAIT_NOHANG, PAL_WAIT_LOOK };
 
 /* A lock in memory shared between picoprocesses: see lock.  Zeroed = free.  16 bytes, 8-byte aligned. */
 struct pal_mutex {
@@ -560,9 +568,11 @@ struct pal_api {
     /* Processes.  fork: only the calling thread goes on in the child; returns 0 there and here the child's name, > 0.
      * flags: pal_fork_flags. */
     int64_t (*process_fork)(uint32_t flags);
-    /* The end of a child: [blocks] unless nohang.  process 0 = any.  1 = *out filled, 0 = none yet (nohang), -ECHILD.
-     * status as wait(2). */
-    int64_t (*process_wait)(uint64_t process, uint32_t nohang, struct pal_child *out);
+    /* The end of a child: [blocks] unless how is PAL_WAIT_NOHANG.  process 0 = any.  1 = *out filled, 0 = none yet,
+     * -ECHILD.  status as wait(2).
+     * PAL_WAIT_LOOK: of any picoprocess of the sandbox, or thread (by thread_create's number), what it has used so far; status
+     * is its state as a letter: R, S, D, T, Z.  1, or -ESRCH. */
+    int64_t (*process_wait)(uint64_t process, uint32_t how, struct pal_child *out);
     /* Ends the picoprocess, all threads.  status 0..255, or 256 + N to die as by signal N. */
     __attribute__((noreturn)) void (*process_exit)(uint32_t status);
     /* Interrupts some thread of another picoprocess of this sandbox, or kills it outright.  -ESRCH: it has ended. */

@@ -3,12 +3,14 @@
 #include "libos/entry/entry.h"
 #include "libos/fs/vfs.h"
 #include "libos/ipc/ipc.h"
+#include "libos/signal/ask.h"
 #include "libos/task/table.h"
 
 /* Each takes what it needs of [at, end), and returns where that ends. */
 static uint64_t (*const parts[])(uint64_t at, uint64_t end) = {
     shared_init, /* the process table: at most half */
     dcache_init,   /* names: a fixed size */
+    ask_init,    /* a question to another process: a fixed size */
     ipc_init,    /* objects of IPC, messages, System V shared memory: the rest */
 };
 

@@ -4,6 +4,7 @@
  * handler's frame set up.
  */
 #include "libos/mm/mm.h"
+#include "libos/signal/ask.h"
 #include "libos/process/process.h"
 #include "libos/signal/signal.h"
 #include "libos/tty/tty.h"
@@ -33,6 +34,7 @@ void signal_settle(void)
         host_signals();
     signal_receive();
     wait_kicked();
+    process_answer();
 }
 
 static void stop(struct process *process, int signal)

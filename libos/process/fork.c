@@ -110,6 +110,7 @@ static void child_alone(struct thread *self, bool bare)
     process->threads = NULL;
     hash_clear(&process->thread_ids);
     threads_add(process, self);
+    self->host_id = 0;
     self->vfork_thread = NULL; /* released above: it stood in a parent's list */
     process->thread_count = 1;
     process->vforks = 0;

@@ -107,7 +107,10 @@ static void thread_start(void *argument)
 int64_t thread_begin(struct thread *thread)
 {
     pal_handle_t id;
-    return PAL->thread_create(thread->tcb, thread_start, thread, &id);
+    int64_t error = PAL->thread_create(thread->tcb, thread_start, thread, &id);
+    if (error >= 0)
+        thread->host_id = (uint64_t)id;
+    return error;
 }
 
 void thread_fill(struct thread *thread, const struct thread *from, const struct clone_request *request)

@@ -68,8 +68,8 @@ static void fdinfo_text(struct text *text, const struct pseudo_node *node)
     file_put(file);
 }
 
-static const struct pseudo_entry fd_entry = {.mode = S_IFLNK | 0700, .link = fd_link, .target = fd_target};
-static const struct pseudo_entry fdinfo_entry = {.mode = PSEUDO_TEXT, .text = fdinfo_text};
+static const struct pseudo_entry fd_entry = {.mode = S_IFLNK | 0700, .asked = true, .link = fd_link, .target = fd_target};
+static const struct pseudo_entry fdinfo_entry = {.mode = PSEUDO_TEXT, .asked = true, .text = fdinfo_text};
 
 bool proc_fd_number(struct pseudo_node *node, int n)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * /proc/N's files about memory, from the tree of mappings.  Sizes of resident memory are upper bounds: the host is not
- * asked page by page.
+ * /proc/N's files about memory, from the tree of mappings.  What of all is in memory the host tells; of a single mapping
+ * (smaps) the size is an upper bound: the host is not asked page by page.
  */
 #include "libos/mm/mm.h"
 #include "libos/pseudofs/pseudofs.h"
@@ -35,25 +35,27 @@ struct memory_facts proc_memory_facts(void)
 
 void proc_statm_text(struct text *text, const struct pseudo_node *node)
 {
-    (void)node;
     struct memory_facts memory = proc_memory_facts();
-    text_add(text, "%lu %lu %lu %lu 0 %lu 0\n", PAGES(memory.total), PAGES(memory.total),
-             PAGES(memory.shared), PAGES(memory.code), PAGES(memory.data + memory.stack));
+    struct pal_child look = proc_look(node);
+    uint64_t shared = look.memory.file + look.memory.shared;
+    text_add(text, "%lu %lu %lu %lu 0 %lu 0\n", PAGES(memory.total), PAGES(look.memory.anonymous + shared), PAGES(shared),
+             PAGES(memory.code), PAGES(memory.data + memory.stack));
 }
 
-void proc_status_memory(struct text *text)
+void proc_status_memory(struct text *text, const struct pal_child *look)
 {
     struct memory_facts memory = proc_memory_facts();
+    uint64_t resident = KIB(look->memory.anonymous + look->memory.file + look->memory.shared);
     text_add(text, "VmPeak:\t%8lu kB\nVmSize:\t%8lu kB\nVmLck:\t       0 kB\nVmPin:\t       0 kB\n", KIB(memory.total),
              KIB(memory.total));
-    text_add(text, "VmHWM:\t%8lu kB\nVmRSS:\t%8lu kB\n", KIB(memory.total), KIB(memory.total));
-    text_add(text, "RssAnon:\t%8lu kB\nRssFile:\t%8lu kB\nRssShmem:\t       0 kB\n", KIB(memory.total - memory.shared),
-             KIB(memory.shared));
+    text_add(text, "VmHWM:\t%8lu kB\nVmRSS:\t%8lu kB\n", MAX(look->used.max_rss, resident), resident);
+    text_add(text, "RssAnon:\t%8lu kB\nRssFile:\t%8lu kB\nRssShmem:\t%8lu kB\n", KIB(look->memory.anonymous),
+             KIB(look->memory.file), KIB(look->memory.shared));
     text_add(text, "VmData:\t%8lu kB\nVmStk:\t%8lu kB\nVmExe:\t%8lu kB\nVmLib:\t       0 kB\n", KIB(memory.data),
              KIB(memory.stack), KIB(memory.code));
     text_add(text, "VmPTE:\t%8lu kB\nVmSwap:\t       0 kB\nHugetlbPages:\t       0 kB\nCoreDumping:\t0\n"
                    "THP_enabled:\t1\n",
-             KIB(memory.total / 512));
+             MAX(resident / 512, 4));
 }
 
 struct maps_walk {
@@ -131,22 +133,19 @@ struct rollup {
 static int64_t rollup_vma(const struct vma *vma, void *argument)
 {
     struct rollup *sum = argument;
-    uint64_t size = KIB(vma->end - vma->start);
-    sum->start = sum->all ? sum->start : vma->start;
+    sum->start = sum->end ? sum->start : vma->start;
     sum->end = vma->end;
-    sum->all += size;
-    if ((vma->flags & MAP_TYPE) == MAP_SHARED)
-        sum->shared += size;
-    else if (!vma->file)
-        sum->anonymous += size;
     return 0;
 }
 
 void proc_smaps_rollup_text(struct text *text, const struct pseudo_node *node)
 {
     struct rollup sum = {0};
-    (void)node;
+    struct pal_child look = proc_look(node);
     mm_for_each(rollup_vma, &sum);
+    sum.anonymous = KIB(look.memory.anonymous);
+    sum.shared = KIB(look.memory.shared);
+    sum.all = sum.anonymous + sum.shared + KIB(look.memory.file);
     size_t begin = text->size;
     text_add(text, "%08lx-%08lx ---p 00000000 00:00 0 ", sum.start, sum.end);
     while (text->size - begin < 73 && !text->failed)
@@ -181,11 +180,12 @@ static void guest_text(struct text *text, guest_t start, guest_t end)
 void proc_cmdline_text(struct text *text, const struct pseudo_node *node)
 {
     struct mm_facts mm;
+    struct process_facts facts;
     char name[16];
     if (proc_is_self(node)) {
         mm_facts_get(&mm);
         guest_text(text, mm.arg_start, mm.arg_end);
-    } else {
+    } else if (process_facts(node->pid, &facts) && facts.state != 'Z') {
         proc_name_of(node, name);
         text_bytes(text, name, strlen(name) + 1);
     }

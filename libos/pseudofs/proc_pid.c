@@ -18,6 +18,7 @@
 struct thread_facts {
     char name[16];
     sigset_t blocked, pending;
+    uint64_t host_id;
 };
 
 bool proc_is_self(const struct pseudo_node *node)
@@ -37,6 +38,7 @@ static bool thread_facts(int tid, struct thread_facts *out)
         memcpy(out->name, thread->name, sizeof out->name);
         out->blocked = thread->blocked;
         out->pending = thread->pending;
+        out->host_id = thread->host_id ? thread->host_id : process_host_id();
     }
     mutex_unlock(&process->lock);
     return thread;
@@ -94,6 +96,32 @@ static int64_t comm_store(const struct pseudo_node *node, const char *bytes, siz
     return result;
 }
 
+/* What the host says of the process: asked now, or before by whoever asks us. */
+struct pal_child proc_look(const struct pseudo_node *node)
+{
+    struct pal_child look = {.status = 'R'};
+    if (node->look)
+        look = *node->look;
+    else if (proc_is_self(node))
+        PAL->process_wait(process_host_id(), PAL_WAIT_LOOK, &look);
+    return look;
+}
+
+/* Of the thread, where the place is one's; as the host sees it while the process is not looked at by itself. */
+static char state_of(const struct pseudo_node *node, const struct process_facts *facts, const struct pal_child *look)
+{
+    struct thread_facts thread;
+    struct pal_child other;
+    if (facts->state != 'R')
+        return facts->state;
+    if (!proc_is_self(node))
+        return node->look ? (char)look->status : 'S';
+    int tid = node->tid ? node->tid : node->pid;
+    if (tid == current()->tid || !thread_facts(tid, &thread) || tid == node->pid)
+        return node->look ? (char)look->status : tid == current()->tid ? 'R' : 'S';
+    return PAL->process_wait(thread.host_id, PAL_WAIT_LOOK, &other) == 1 ? (char)other.status : 'S';
+}
+
 static void stat_text(struct text *text, const struct pseudo_node *node)
 {
     struct process_facts facts = {0};
@@ -102,29 +130,31 @@ static void stat_text(struct text *text, const struct pseudo_node *node)
     struct signal_masks signals = {0};
     struct thread_facts thread = {0};
     char name[16];
-    uint64_t user = 0, system = 0;
     if (!process_facts(node->pid, &facts))
         return;
     proc_name_of(node, name);
-    user = facts.used.user_ns;
-    system = facts.used.system_ns;
+    struct pal_child look = proc_look(node);
+    if (facts.state == 'Z')
+        look.used = facts.used;
+    uint64_t resident = look.memory.anonymous + look.memory.file + look.memory.shared;
     if (proc_is_self(node)) {
-        facts.state = 'R';
         facts.threads = current_process()->thread_count;
         mm_facts_get(&mm);
         memory = proc_memory_facts();
         signal_masks_get(&signals);
         thread_facts(node->tid, &thread);
-        cpu_times(false, &user, &system);
+        if (!node->look)
+            cpu_times(false, &look.used.user_ns, &look.used.system_ns);
     }
     const struct shared_terminal *terminal = tty_of_session((uint32_t)facts.session);
-    text_add(text, "%d (%s) %c %d %d %d %u %d 4194304 %lu %lu %lu %lu %lu %lu %lu %lu 20 0 %u 0 %lu %lu %lu "
+    text_add(text, "%d (%s) %c %d %d %d %u %d 4194304 %lu %lu %lu %lu %lu %lu %lu %lu %d %d %u 0 %lu %lu %lu "
              "18446744073709551615 ",
-             node->tid ? node->tid : node->pid, name, facts.state, facts.parent, facts.group, facts.session,
-             terminal ? terminal->device : 0, terminal ? (int)terminal->group : -1, facts.used.minor_faults,
-             facts.children.minor_faults, facts.used.major_faults, facts.children.major_faults, user / TICK_NS,
-             system / TICK_NS, facts.children.user_ns / TICK_NS, facts.children.system_ns / TICK_NS, facts.threads,
-             facts.start_ns / TICK_NS, memory.total, PAGES(memory.total));
+             node->tid ? node->tid : node->pid, name, state_of(node, &facts, &look), facts.parent, facts.group,
+             facts.session, terminal ? terminal->device : 0, terminal ? (int)terminal->group : -1,
+             look.used.minor_faults, facts.children.minor_faults, look.used.major_faults, facts.children.major_faults,
+             look.used.user_ns / TICK_NS, look.used.system_ns / TICK_NS, facts.children.user_ns / TICK_NS,
+             facts.children.system_ns / TICK_NS, 20 + facts.nice, facts.nice, facts.threads, facts.start_ns / TICK_NS,
+             memory.total, PAGES(resident));
     /* Signal sets are cut to 31 bits: this file is older than real-time signals. */
     text_add(text, "%lu %lu %lu 0 0 %lu %lu %lu %lu 0 0 0 17 0 0 0 0 0 0 %lu %lu %lu %lu %lu %lu %lu 0\n",
              mm.code_start, mm.code_end, mm.stack_top, (signals.pending | signals.shared_pending) & 0x7fffffff,
@@ -183,18 +213,19 @@ static void status_processors(struct text *text)
 
 static void status_text(struct text *text, const struct pseudo_node *node)
 {
-    static const char states[][16] = {"R (running)", "S (sleeping)", "T (stopped)", "Z (zombie)"};
+    static const char states[][16] = {"R (running)", "S (sleeping)", "D (disk sleep)", "T (stopped)", "Z (zombie)"};
     struct process_facts facts = {0};
     struct thread_facts thread = {0};
     char name[16], state[16] = "S (sleeping)";
     if (!process_facts(node->pid, &facts))
         return;
     proc_name_of(node, name);
+    struct pal_child look = proc_look(node);
     if (proc_is_self(node)) {
-        facts.state = 'R';
         facts.threads = current_process()->thread_count;
         thread_facts(node->tid, &thread);
     }
+    facts.state = state_of(node, &facts, &look);
     for (size_t i = 0; i < COUNT_OF(states); i++)
         if (states[i][0] == facts.state)
             memcpy(state, states[i], sizeof state);
@@ -202,7 +233,7 @@ static void status_text(struct text *text, const struct pseudo_node *node)
              name, fs_umask(current_process()->fs), state, facts.pid, node->tid ? node->tid : facts.pid, facts.parent);
     status_ids(text, node, &facts);
     if (proc_is_self(node))
-        proc_status_memory(text);
+        proc_status_memory(text, &look);
     text_add(text, "Threads:\t%u\n", facts.threads);
     if (proc_is_self(node))
         status_signals(text, &thread);
@@ -212,8 +243,9 @@ static void status_text(struct text *text, const struct pseudo_node *node)
     text_add(text, "NoNewPrivs:\t%u\nSeccomp:\t0\nSeccomp_filters:\t0\n",
              proc_is_self(node) ? settings()->no_new_privileges : 0);
     status_processors(text);
-    text_add(text, "Mems_allowed:\t1\nMems_allowed_list:\t0\nvoluntary_ctxt_switches:\t0\n"
-                   "nonvoluntary_ctxt_switches:\t0\n");
+    text_add(text, "Mems_allowed:\t1\nMems_allowed_list:\t0\nvoluntary_ctxt_switches:\t%lu\n"
+                   "nonvoluntary_ctxt_switches:\t%lu\n",
+             look.used.voluntary_switches, look.used.involuntary_switches);
 }
 
 /* ---- The rest ---------------------------------------------------------------------------------------------------- */
@@ -300,40 +332,40 @@ static void fixed_text(struct text *text, const struct pseudo_node *node)
 /* ---- Tables ------------------------------------------------------------------------------------------------------ */
 
 #define FD_DIRECTORIES                                                                                                 \
-    {.name = "fd", .mode = S_IFDIR | 0500, .number = proc_fd_number, .number_after = proc_fd_after},                   \
-    {.name = "fdinfo", .mode = PSEUDO_DIRECTORY, .number = proc_fdinfo_number, .number_after = proc_fd_after}
+    {.name = "fd", .asked = true, .mode = S_IFDIR | 0500, .number = proc_fd_number, .number_after = proc_fd_after},                   \
+    {.name = "fdinfo", .asked = true, .mode = PSEUDO_DIRECTORY, .number = proc_fdinfo_number, .number_after = proc_fd_after}
 #define COMMON_ENTRIES                                                                                                 \
-    {.name = "auxv", .mode = S_IFREG | 0400, .text = proc_auxv_text},                                                  \
-    {.name = "cgroup", .mode = PSEUDO_TEXT, .text = fixed_text},                                                       \
-    {.name = "cmdline", .mode = PSEUDO_TEXT, .text = proc_cmdline_text},                                               \
-    {.name = "comm", .mode = S_IFREG | 0644, .text = comm_text, .store = comm_store},                                  \
-    {.name = "coredump_filter", .mode = PSEUDO_TEXT, .text = fixed_text},                                              \
-    {.name = "cpuset", .mode = PSEUDO_TEXT, .text = fixed_text},                                                       \
-    {.name = "cwd", .mode = PSEUDO_LINK, .link = proc_cwd_link},                                                       \
-    {.name = "environ", .mode = S_IFREG | 0400, .text = proc_environ_text},                                            \
-    {.name = "exe", .mode = PSEUDO_LINK, .link = proc_exe_link},                                                       \
-    {.name = "gid_map", .mode = PSEUDO_TEXT, .text = fixed_text},                                                      \
-    {.name = "limits", .mode = PSEUDO_TEXT, .text = limits_text},                                                      \
-    {.name = "loginuid", .mode = PSEUDO_TEXT, .text = fixed_text},                                                     \
-    {.name = "maps", .mode = PSEUDO_TEXT, .text = proc_maps_text},                                                     \
-    {.name = "mountinfo", .mode = PSEUDO_TEXT, .text = proc_mounts_text},                                              \
-    {.name = "mounts", .mode = PSEUDO_TEXT, .text = proc_mounts_text},                                                 \
-    PSEUDO_SUBTREE("net", procnet_entries),                                                                            \
-    {.name = "oom_score", .mode = PSEUDO_TEXT, .text = oom_text},                                                      \
-    {.name = "oom_score_adj", .mode = S_IFREG | 0644, .text = oom_text, .store = oom_store},                           \
-    {.name = "oom_adj", .mode = PSEUDO_TEXT, .text = fixed_text},                                                      \
-    {.name = "personality", .mode = S_IFREG | 0400, .text = personality_text},                                         \
-    {.name = "root", .mode = PSEUDO_LINK, .link = proc_root_link},                                                     \
-    {.name = "sessionid", .mode = PSEUDO_TEXT, .text = fixed_text},                                                    \
-    {.name = "setgroups", .mode = PSEUDO_TEXT, .text = fixed_text},                                                    \
-    {.name = "smaps", .mode = PSEUDO_TEXT, .text = proc_smaps_text},                                                   \
-    {.name = "smaps_rollup", .mode = PSEUDO_TEXT, .text = proc_smaps_rollup_text},                                     \
-    {.name = "stat", .mode = PSEUDO_TEXT, .text = stat_text},                                                          \
-    {.name = "statm", .mode = PSEUDO_TEXT, .text = proc_statm_text},                                                   \
-    {.name = "status", .mode = PSEUDO_TEXT, .text = status_text},                                                      \
+    {.name = "auxv", .asked = true, .mode = S_IFREG | 0400, .text = proc_auxv_text},                                                  \
+    {.name = "cgroup", .mode = PSEUDO_TEXT, .text = fixed_text},                                                          \
+    {.name = "cmdline", .asked = true, .known = true, .mode = PSEUDO_TEXT, .text = proc_cmdline_text},                                                  \
+    {.name = "comm", .asked = true, .known = true, .mode = S_IFREG | 0644, .text = comm_text, .store = comm_store},                                  \
+    {.name = "coredump_filter", .mode = PSEUDO_TEXT, .text = fixed_text},                                                 \
+    {.name = "cpuset", .mode = PSEUDO_TEXT, .text = fixed_text},                                                          \
+    {.name = "cwd", .asked = true, .mode = PSEUDO_LINK, .link = proc_cwd_link},                                                          \
+    {.name = "environ", .asked = true, .mode = S_IFREG | 0400, .text = proc_environ_text},                                            \
+    {.name = "exe", .asked = true, .mode = PSEUDO_LINK, .link = proc_exe_link},                                                          \
+    {.name = "gid_map", .mode = PSEUDO_TEXT, .text = fixed_text},                                                         \
+    {.name = "limits", .asked = true, .mode = PSEUDO_TEXT, .text = limits_text},                                                         \
+    {.name = "loginuid", .mode = PSEUDO_TEXT, .text = fixed_text},                                                        \
+    {.name = "maps", .asked = true, .mode = PSEUDO_TEXT, .text = proc_maps_text},                                                        \
+    {.name = "mountinfo", .mode = PSEUDO_TEXT, .text = proc_mounts_text},                                                 \
+    {.name = "mounts", .mode = PSEUDO_TEXT, .text = proc_mounts_text},                                                    \
+    PSEUDO_SUBTREE("net", procnet_entries),                                                                                \
+    {.name = "oom_score", .asked = true, .mode = PSEUDO_TEXT, .text = oom_text},                                                         \
+    {.name = "oom_score_adj", .asked = true, .mode = S_IFREG | 0644, .text = oom_text, .store = oom_store},                           \
+    {.name = "oom_adj", .mode = PSEUDO_TEXT, .text = fixed_text},                                                         \
+    {.name = "personality", .asked = true, .mode = S_IFREG | 0400, .text = personality_text},                                         \
+    {.name = "root", .asked = true, .mode = PSEUDO_LINK, .link = proc_root_link},                                                        \
+    {.name = "sessionid", .mode = PSEUDO_TEXT, .text = fixed_text},                                                       \
+    {.name = "setgroups", .mode = PSEUDO_TEXT, .text = fixed_text},                                                       \
+    {.name = "smaps", .asked = true, .mode = PSEUDO_TEXT, .text = proc_smaps_text},                                                      \
+    {.name = "smaps_rollup", .asked = true, .looked = true, .mode = PSEUDO_TEXT, .text = proc_smaps_rollup_text},                                        \
+    {.name = "stat", .asked = true, .known = true, .looked = true, .mode = PSEUDO_TEXT, .text = stat_text},                                                             \
+    {.name = "statm", .asked = true, .looked = true, .mode = PSEUDO_TEXT, .text = proc_statm_text},                                                      \
+    {.name = "status", .asked = true, .known = true, .looked = true, .mode = PSEUDO_TEXT, .text = status_text},                                                         \
     {.name = "syscall", .mode = S_IFREG | 0400, .text = fixed_text},                                                   \
-    {.name = "timerslack_ns", .mode = PSEUDO_TEXT, .text = timer_slack_text},                                          \
-    {.name = "uid_map", .mode = PSEUDO_TEXT, .text = fixed_text},                                                      \
+    {.name = "timerslack_ns", .asked = true, .mode = PSEUDO_TEXT, .text = timer_slack_text},                                             \
+    {.name = "uid_map", .mode = PSEUDO_TEXT, .text = fixed_text},                                                         \
     {.name = "wchan", .mode = PSEUDO_TEXT, .text = fixed_text}
 
 static const struct pseudo_entry task_entries[] = {FD_DIRECTORIES, COMMON_ENTRIES, {.name = NULL}};
@@ -349,32 +381,20 @@ static bool task_number(struct pseudo_node *node, int n)
 
 static const struct pseudo_entry self_entries[] = {
     FD_DIRECTORIES,
-    {.name = "task", .mode = PSEUDO_DIRECTORY, .number = task_number, .number_after = thread_after},
+    {.name = "task", .asked = true, .mode = PSEUDO_DIRECTORY, .number = task_number, .number_after = thread_after},
     COMMON_ENTRIES,
     {.name = NULL},
 };
-static const struct pseudo_entry other_entries[] = {
-    {.name = "cgroup", .mode = PSEUDO_TEXT, .text = fixed_text},
-    {.name = "cmdline", .mode = PSEUDO_TEXT, .text = proc_cmdline_text},
-    {.name = "comm", .mode = PSEUDO_TEXT, .text = comm_text},
-    {.name = "stat", .mode = PSEUDO_TEXT, .text = stat_text},
-    {.name = "status", .mode = PSEUDO_TEXT, .text = status_text},
-    {.name = NULL},
-};
 static const struct pseudo_entry self_entry = {.mode = PSEUDO_DIRECTORY, .children = self_entries};
-static const struct pseudo_entry other_entry = {.mode = PSEUDO_DIRECTORY, .children = other_entries};
 
 /* Threads have a /proc/N too, though it is not listed. */
 bool procself_number(struct pseudo_node *node, int n)
 {
     struct process_facts facts;
-    struct thread_facts thread;
-    int self = current_process()->pid;
-    bool own = n && (n == self || thread_facts(n, &thread));
-    node->pid = own ? self : n;
-    node->tid = own && n != self ? n : 0;
-    node->entry = own ? &self_entry : &other_entry;
-    return own || (n && process_facts(n, &facts));
+    node->entry = &self_entry;
+    node->pid = n > 0 ? shared_id_process(n) : 0;
+    node->tid = node->pid == n ? 0 : n;
+    return n > 0 && process_facts(node->pid, &facts);
 }
 
 int procself_after(const struct pseudo_node *node, int after)

@@ -20,6 +20,7 @@ struct pseudo_entry;
 struct pseudo_node {
     const struct pseudo_entry *entry;
     int pid, tid, number; /* of the numbered directories passed; number: the last one's */
+    const struct pal_child *look; /* what the host says of the process, where somebody has asked it; or NULL */
 };
 
 /* seqfile.c: bytes being written; running out of memory is remembered and reported once. */
@@ -36,6 +37,9 @@ void text_bytes(struct text *text, const void *bytes, size_t size);
 struct pseudo_entry {
     const char *name;
     uint32_t mode;                    /* S_IF* and permissions */
+    bool asked;                       /* below /proc/PID: of another process, that one is asked: proc_ask.c */
+    bool looked;                      /* and the host, before, what it is doing and uses */
+    bool known;                       /* `text` can do without, if it does not answer */
     uint32_t device;                  /* st_rdev of a character device */
     const struct pseudo_entry *children; /* a directory's, up to a NULL name */
     /* A directory of numbers (behind a prefix, if there is one): does n exist (then node becomes it), and which one
@@ -73,6 +77,14 @@ int64_t tty_open(const struct pseudo_node *node, uint32_t flags, struct file **o
 bool procself_number(struct pseudo_node *node, int n);
 int procself_after(const struct pseudo_node *node, int after);
 bool proc_is_self(const struct pseudo_node *node);
+/* proc_ask.c: an entry's functions, called here or in the process that it is about. */
+bool proc_is_remote(const struct pseudo_node *node);
+void proc_make_text(struct text *text, const struct pseudo_node *node);
+int64_t proc_follow(const struct pseudo_node *node, struct pal_path_buffer *out);
+bool proc_number(struct pseudo_node *node, int n);
+int proc_number_after(const struct pseudo_node *node, int after);
+int64_t proc_target_attributes(const struct pseudo_node *node, struct pal_attributes *out); /* of a remote one's target */
+int64_t proc_store(const struct pseudo_node *node, const char *bytes, size_t size);
 void proc_name_of(const struct pseudo_node *node, char out[16]);
 
 /* proc_maps.c: a process's memory. */
@@ -80,7 +92,8 @@ struct memory_facts {
     uint64_t total, data, stack, code, shared;
 };
 struct memory_facts proc_memory_facts(void);
-void proc_status_memory(struct text *text);
+void proc_status_memory(struct text *text, const struct pal_child *look);
+struct pal_child proc_look(const struct pseudo_node *node); /* proc_pid.c */
 void proc_maps_text(struct text *text, const struct pseudo_node *node);
 void proc_smaps_text(struct text *text, const struct pseudo_node *node);
 void proc_smaps_rollup_text(struct text *text, const struct pseudo_node *node);

@@ -76,7 +76,7 @@ static struct text *text_make(const struct pseudo_place *place)
         return NULL;
     text->references = 1;
     const struct pseudo_node *node = &place->node[place->depth];
-    node->entry->text(text, node);
+    proc_make_text(text, node);
     if (text->failed) {
         text_put(text);
         return NULL;
@@ -142,7 +142,7 @@ static int64_t text_write(struct file *file, const struct pal_vector *vector, ui
     int64_t result = size ? copy_in(bytes, vector[0].base, size) : 0;
     bytes[size] = 0;
     if (!result)
-        result = node->entry->store(node, bytes, size);
+        result = proc_store(node, bytes, size);
     release(bytes);
     if (result)
         return result;

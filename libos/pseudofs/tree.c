@@ -65,7 +65,7 @@ static bool find_child(const struct pseudo_node *from, const char *name, size_t 
     if (size < prefix || memcmp(name, entry->prefix ? entry->prefix : "", prefix) != 0)
         return false;
     int n = entry->number ? parse_number(name + prefix, size - prefix) : -1;
-    return n >= 0 && entry->number(out, n);
+    return n >= 0 && proc_number(out, n);
 }
 
 static int64_t descend(struct pseudo_place *place, const char *name, size_t size)
@@ -125,17 +125,23 @@ static int64_t leave(const char *rest, struct pal_path_buffer *follow)
     return -EREMOTE;
 }
 
+/* Another process's is a link by its name. */
+static bool has_target(const struct pseudo_node *node)
+{
+    return node->entry->target && !proc_is_remote(node);
+}
+
 /* A link was reached, with `rest` to go.  1: the place itself is what was looked for; else as walk. */
 static int64_t take_link(const struct pseudo_place *place, const char *rest, bool nofollow, struct pal_path_buffer *follow)
 {
     const struct pseudo_node *node = &place->node[place->depth];
     bool really_elsewhere = (node->entry->mode & S_IFMT) == S_IFDIR;
-    if (!*rest && ((nofollow && !really_elsewhere) || node->entry->target))
+    if (!*rest && ((nofollow && !really_elsewhere) || has_target(node)))
         return 1;
     struct pal_path_buffer *link = alloc(sizeof *link);
     if (!link)
         return -ENOMEM;
-    int64_t result = node->entry->link(node, link);
+    int64_t result = proc_follow(node, link);
     if (!result)
         result = compose(place, link, rest, follow);
     release(link);
@@ -202,7 +208,11 @@ int64_t pseudo_place_attributes(const struct pseudo_place *place, struct pal_att
     out->type = types[out->mode >> 12];
     out->links = out->type == PAL_TYPE_DIRECTORY ? 2 : 1;
     out->block_size = out->device == 21 ? 1024 : 4096;
-    if (node->pid) {
+    struct process_facts facts;
+    if (node->pid && node->pid != process->pid && process_facts(node->pid, &facts)) {
+        out->uid = facts.uid;
+        out->gid = facts.gid;
+    } else if (node->pid) {
         out->uid = process->euid;
         out->gid = process->egid;
     }
@@ -217,7 +227,7 @@ static struct file *target_of(const struct pseudo_node *node, bool nofollow, int
 {
     bool is_link = (node->entry->mode & S_IFMT) == S_IFLNK;
     *result = 0;
-    if (!node->entry->target || (is_link ? nofollow : node->entry->device != 0))
+    if (!has_target(node) || (is_link ? nofollow : node->entry->device != 0))
         return NULL;
     struct file *file = node->entry->target(node);
     if (!file)
@@ -228,7 +238,12 @@ static struct file *target_of(const struct pseudo_node *node, bool nofollow, int
 static int64_t tree_attributes(struct name *name, struct pal_attributes *out, struct pal_path_buffer *follow)
 {
     struct pseudo_place place;
-    int64_t result = walk(name->path.bytes, name->nofollow, &place, follow);
+    /* What another process's descriptor stands for is asked of that: it may have no name. */
+    int64_t result = walk(name->path.bytes, true, &place, follow);
+    if (!result && !name->nofollow && place.node[place.depth].entry->target && proc_is_remote(&place.node[place.depth]))
+        return proc_target_attributes(&place.node[place.depth], out);
+    if (!result && !name->nofollow)
+        result = walk(name->path.bytes, false, &place, follow);
     if (result)
         return result;
     struct file *file = target_of(&place.node[place.depth], name->nofollow, &result);
@@ -248,7 +263,7 @@ static int64_t tree_readlink(struct name *name, struct pal_path_buffer *out)
     const struct pseudo_node *node = &place.node[place.depth];
     if ((node->entry->mode & S_IFMT) != S_IFLNK)
         return -EINVAL;
-    result = node->entry->link(node, out);
+    result = proc_follow(node, out);
     return result < 0 ? result : out->size;
 }
 
@@ -337,11 +352,11 @@ static bool next_entry(const struct pseudo_place *place, int64_t *position, stru
         ++*position;
     } else {
         int64_t after = MAX(*position, FIRST_NUMBER) - FIRST_NUMBER - 1;
-        int n = node->entry->number_after ? node->entry->number_after(node, (int)after) : -1;
+        int n = node->entry->number_after ? proc_number_after(node, (int)after) : -1;
         if (n < 0)
             return false;
         struct pseudo_node numbered = *node;
-        if (node->entry->number(&numbered, n))
+        if (proc_number(&numbered, n))
             mode = numbered.entry->mode;
         format(out->name, sizeof out->name, "%s%d", node->entry->prefix ? node->entry->prefix : "", n);
         *position = FIRST_NUMBER + n + 1;
@@ -496,7 +511,7 @@ static int64_t tree_open(struct name *name, const struct opening *how, struct fi
         return result == -ENOENT && flags & O_CREAT && place.path[1] == 'd' ? -EACCES : result;
     const struct pseudo_node *node = &place.node[place.depth];
     bool is_link = (node->entry->mode & S_IFMT) == S_IFLNK;
-    if (node->entry->target && !(is_link && name->nofollow))
+    if (has_target(node) && !(is_link && name->nofollow))
         return open_target(node, flags, how->mode, out);
     if (node->entry->open && !(flags & O_PATH))
         return node->entry->open(node, flags, out);

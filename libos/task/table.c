@@ -234,6 +234,11 @@ uint32_t *shared_files_watched(void)
     return &table->files_watched;
 }
 
+uint64_t *shared_question(void)
+{
+    return &table->question;
+}
+
 uint32_t *shared_ends(void)
 {
     return &table->ends;

@@ -182,7 +182,7 @@ int process_after(int pid)
     bool found = false;
     shared_lock();
     while (!found && (id = shared_id_after(id)) > 0)
-        found = shared_find(id);
+        found = id == SHARED_INIT_PID || shared_find(id);
     shared_unlock();
     return found ? id : -1;
 }
@@ -197,6 +197,11 @@ bool process_facts(int pid, struct process_facts *out)
     static const char states[] = {
         [SHARED_RUNNING] = 'R', [SHARED_STOPPED] = 'T', [SHARED_EXITING] = 'Z', [SHARED_ZOMBIE] = 'Z',
     };
+    struct shared_settings copy;
+    if (pid == SHARED_INIT_PID) { /* only a number, but all look for it */
+        *out = (struct process_facts){.pid = pid, .group = pid, .session = pid, .threads = 1, .state = 'R', .name = "init"};
+        return true;
+    }
     shared_lock();
     const struct shared_process *slot = shared_find(pid);
     if (slot) {
@@ -210,6 +215,8 @@ bool process_facts(int pid, struct process_facts *out)
             .threads = slot->thread_count,
             .state = states[slot->state],
             .start_ns = slot->start_ns,
+            .host = atomic_get(&slot->host),
+            .nice = settings_of(slot, &copy)->nice,
             .used = slot->used,
             .children = slot->children,
         };
@@ -240,6 +247,8 @@ int64_t sys_getpgid(int32_t pid)
 {
     if (!pid)
         return sys_getpgrp();
+    if (pid == SHARED_INIT_PID)
+        return pid;
     shared_lock();
     const struct shared_process *slot = shared_find(shared_id_process(pid));
     int64_t result = slot ? (int64_t)slot->pgid : -ESRCH;
@@ -249,6 +258,8 @@ int64_t sys_getpgid(int32_t pid)
 
 int64_t sys_getsid(int32_t pid)
 {
+    if (pid == SHARED_INIT_PID)
+        return pid;
     shared_lock();
     const struct shared_process *slot = pid ? shared_find(shared_id_process(pid)) : current_process()->shared;
     int64_t result = slot ? (int64_t)slot->sid : -ESRCH;

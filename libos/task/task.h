@@ -79,6 +79,7 @@ struct thread {
     uint64_t robust_size;
     struct thread *next, **from; /* of its process's, and by number: threads_add */
     struct hash_node by_tid;
+    uint64_t host_id;         /* as thread_create named it; 0: the picoprocess's first */
     struct signal_queue *signal_queue; /* thread-directed siginfo: signal/queue.c */
     uint64_t fault_trap, fault_error, fault_address; /* of the last fault: later frames show it too, as Linux's do */
     char name[16];
@@ -155,7 +156,9 @@ void thread_renumber(struct process *process, struct thread *thread, int tid);
 struct process_facts {
     int pid, parent, group, session;
     uint32_t uid, gid, threads;
-    char state; /* R S T Z, as /proc has it */
+    char state; /* R T Z, as /proc has it; R: it is not known here whether it sleeps */
+    int nice;
+    uint64_t host;  /* as the PAL names it, or 0 */
     char name[16];
     uint64_t start_ns; /* PAL_CLOCK_BOOT */
     struct pal_usage used, children; /* used: once it has ended */

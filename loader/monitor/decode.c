@@ -40,6 +40,7 @@ static const struct rule {
     [MONITOR_READLINK] = {.path = PATH_ABSOLUTE, .flags = MONITOR_NOFOLLOW | MONITOR_VALIDITY},
     [MONITOR_CANONICAL] = {.path = PATH_ABSOLUTE, .flags = MONITOR_VALIDITY},
     [MONITOR_INTERRUPT] = {.largest = {INT_MAX, 1}},
+    [MONITOR_LOOK] = {.largest = {INT_MAX, 0}},
     [MONITOR_EXPORT] = {.largest = {INT_MAX, 0}},
     [MONITOR_IMPORT] = {.largest = {UINT64_MAX, 1}},
     [MONITOR_CREATE] = {.flags = CREATE_BITS, .mode = OBJECT_BITS, .largest = {INT64_MAX, 0}},

@@ -71,6 +71,7 @@ static int dispatch(struct monitor *monitor, const struct request *request, stru
     case MONITOR_READLINK: return serve_readlink(tree, request, answer);
     case MONITOR_CANONICAL: return serve_canonical(tree, request, answer);
     case MONITOR_INTERRUPT: return serve_interrupt(&monitor->objects, request);
+    case MONITOR_LOOK: return serve_look(&monitor->objects, request, answer);
     case MONITOR_EXPORT: return serve_export(&monitor->objects, request, answer);
     case MONITOR_IMPORT: return serve_import(&monitor->objects, request, answer);
     case MONITOR_CREATE: return serve_create(&monitor->objects, request, answer);

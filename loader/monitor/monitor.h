@@ -62,6 +62,7 @@ int member_descriptors(const struct objects *objects, pid_t pid, const int32_t *
 /* One such, or a negative errno. */
 int member_descriptor(const struct objects *objects, pid_t pid, int number);
 int serve_interrupt(const struct objects *objects, const struct request *request);
+int serve_look(const struct objects *objects, const struct request *request, struct answer *answer); /* look.c */
 int serve_shutdown(const struct objects *objects, const struct request *request);
 int serve_allocate(const struct objects *objects, const struct request *request);
 int serve_send(const struct objects *objects, const struct request *request, struct answer *answer); /* send.c */

@@ -204,7 +204,7 @@ uint64_t clock_now(void); /* PAL_CLOCK_MONOTONIC */
 /* ---- process.c ------------------------------------------------------------------------------------------------- */
 
 int64_t linux_process_fork(uint32_t flags);
-int64_t linux_process_wait(uint64_t process, uint32_t nohang, struct pal_child *out);
+int64_t linux_process_wait(uint64_t process, uint32_t how, struct pal_child *out);
 void linux_process_exit(uint32_t status) __attribute__((noreturn));
 int64_t linux_process_interrupt(uint64_t process, uint32_t kill);
 int64_t linux_handle_export(pal_handle_t handle, uint64_t *out_token);

@@ -68,6 +68,8 @@ enum monitor_op {
     MONITOR_OPTION,    /* setsockopt(2) on an internet socket: arguments[0] = descriptor of the sender, [1] = level << 32 |
                           option; other = its value */
     MONITOR_ALLOCATE,  /* fallocate(2): arguments[0] = descriptor of the sender; mode; values.blocks = offset, size */
+    MONITOR_LOOK,      /* arguments[0] = pid of a picoprocess, or number of a thread, of this sandbox, else -ESRCH.
+                          reply: text = struct pal_child */
     MONITOR_OPS
 };
 

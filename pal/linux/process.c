@@ -57,13 +57,27 @@ static uint64_t nanoseconds(const struct __kernel_old_timeval *time)
     return (uint64_t)time->tv_sec * NS_PER_SECOND + (uint64_t)time->tv_usec * 1000;
 }
 
-int64_t linux_process_wait(uint64_t process, uint32_t nohang, struct pal_child *out)
+static int64_t look(uint64_t process, struct pal_child *out)
+{
+    struct monitor_request request = {.op = MONITOR_LOOK, .arguments = {process}};
+    struct monitor_reply reply;
+    struct pal_path_buffer text;
+    int64_t error = monitor_call(&request, NULL, NULL, &reply, &text, NULL);
+    if (error < 0 || text.size != sizeof *out)
+        return error < 0 ? error : -EIO;
+    memcpy(out, text.bytes, sizeof *out);
+    return 1;
+}
+
+int64_t linux_process_wait(uint64_t process, uint32_t how, struct pal_child *out)
 {
     struct rusage used;
     int32_t status;
+    if (how == PAL_WAIT_LOOK)
+        return look(process, out);
     if (process > INT32_MAX)
         return -ECHILD;
-    int64_t child = host_blocking(wait4, process ? (int64_t)process : ANY_CHILD, &status, nohang ? WNOHANG : 0, &used);
+    int64_t child = host_blocking(wait4, process ? (int64_t)process : ANY_CHILD, &status, how == PAL_WAIT_NOHANG ? WNOHANG : 0, &used);
     if (child <= 0)
         return child;
     *out = (struct pal_child){

@@ -246,9 +246,9 @@ static int64_t process_fork(uint32_t flags)
     (void)flags;
     return REFUSED;
 }
-static int64_t process_wait(uint64_t process, uint32_t nohang, struct pal_child *out)
+static int64_t process_wait(uint64_t process, uint32_t how, struct pal_child *out)
 {
-    (void)process, (void)nohang, (void)out;
+    (void)process, (void)how, (void)out;
     return REFUSED;
 }
 static void __attribute__((noreturn)) process_exit(uint32_t status)

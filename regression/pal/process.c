@@ -32,6 +32,30 @@ static int exit_status(void)
     return 0;
 }
 
+/* What others use so far: state, memory, and none of that of what is not of the sandbox. */
+static int looked_at(void)
+{
+    struct pal_child other;
+    if (!(boot->capabilities & PAL_CAN_FORK))
+        return SKIP;
+    CHECK(PAL->process_wait(boot->host_process, PAL_WAIT_LOOK, &other) == 1);
+    CHECK(other.status == 'R' || other.status == 'S');
+    CHECK(other.memory.anonymous > 0 && other.used.max_rss > 0);
+    CHECK(PAL->process_wait(1, PAL_WAIT_LOOK, &other) < 0);
+    CHECK(PAL->process_wait(1ull << 40, PAL_WAIT_LOOK, &other) < 0);
+    int64_t child = PAL->process_fork(0);
+    CHECK(child >= 0);
+    if (child == 0)
+        PAL->process_exit(3);
+    int64_t result;
+    do
+        result = PAL->process_wait((uint64_t)child, PAL_WAIT_LOOK, &other);
+    while (result == -EINTR || (result == 1 && other.status != 'Z'));
+    CHECK(result == 1 && other.status == 'Z');
+    CHECK(reap(child) == 3);
+    return 0;
+}
+
 /* nohang tells that a child is there; killing it ends it; any child is found. */
 static int killed(void)
 {
@@ -192,6 +216,7 @@ static int exit_with_threads(void)
 const struct test process_tests[] = {
     {"exit statuses", exit_status},
     {"a child that is killed", killed},
+    {"what a picoprocess uses", looked_at},
     {"handles are shared across fork", handles_are_shared},
     {"a forked child is whole", child_is_whole},
     {"a thread forks", fork_by_thread},
