@@ -302,14 +302,26 @@ static bool stopped_orphans(uint32_t group, const struct shared_process *leaving
     return stopped;
 }
 
-/* Groups of the session that have stopped and that nobody will ever set going again (POSIX: exit, "consequences").
- * Their links to the session were this process as a member or as a parent. */
-static uint32_t find_orphans(const struct shared_process *leaving, uint32_t groups[MOST_ORPHANED])
+/* Was this process what links the group to its session: as a member, by its own parent, or as a member's parent?  A group
+ * that had no link before does not become an orphan now. */
+static bool is_link_of(struct shared_process *leaving, uint32_t group)
+{
+    const struct shared_process *parent = shared_find((int)leaving->ppid);
+    if (group == leaving->pgid)
+        return parent && parent->pgid != group && parent->sid == leaving->sid;
+    for (struct shared_process *child = NULL; (child = shared_next_child(leaving, child));)
+        if (child->pgid == group && child->sid == leaving->sid)
+            return true;
+    return false;
+}
+
+/* Groups of the session that have stopped and that nobody will ever set going again (POSIX: exit, "consequences"). */
+static uint32_t find_orphans(struct shared_process *leaving, uint32_t groups[MOST_ORPHANED])
 {
     uint32_t count = 0;
     for (struct shared_process *slot = NULL; (slot = shared_next(slot)) && count < MOST_ORPHANED;) {
         if (slot->state != SHARED_STOPPED || slot->sid != leaving->sid || slot == leaving ||
-            (slot->pgid != leaving->pgid && slot->ppid != leaving->pid))
+            !is_link_of(leaving, slot->pgid))
             continue;
         bool known = false;
         for (uint32_t i = 0; i < count; i++)

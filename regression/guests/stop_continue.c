@@ -121,6 +121,30 @@ static void dies_while_stopped(void)
     kill_and_reap(child);
 }
 
+/* In a group that is an orphan from the beginning the end of another member changes nothing for one that is stopped. */
+static void stopped_stays(void)
+{
+    int status;
+    pid_t leader = fork();
+    if (leader == 0) {
+        CHECK(setsid() > 0);
+        pid_t stopped = fork();
+        if (stopped == 0)
+            for (;;)
+                pause();
+        CHECK(kill(stopped, SIGSTOP) == 0 && waitpid(stopped, &status, WUNTRACED) == stopped && WIFSTOPPED(status));
+        pid_t other = fork();
+        if (other == 0)
+            _exit(0);
+        CHECK(waitpid(other, &status, 0) == other && status == 0);
+        usleep(20000);
+        CHECK(waitpid(stopped, &status, WNOHANG | WCONTINUED) == 0);
+        CHECK(kill(stopped, SIGKILL) == 0 && waitpid(stopped, &status, 0) == stopped && WTERMSIG(status) == SIGKILL);
+        _exit(9);
+    }
+    CHECK(waitpid(leader, &status, 0) == leader && WIFEXITED(status) && WEXITSTATUS(status) == 9);
+}
+
 int main(void)
 {
     turns = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -135,5 +159,6 @@ int main(void)
         kill_and_reap(child);
     }
     dies_while_stopped();
+    stopped_stays();
     return 0;
 }
