@@ -56,7 +56,7 @@ try() { # MOUNT-OPTION ROUNDS
     eval "exec ${LOOK[1]}>&-"
     wait "$LOOK_PID" 2>/dev/null || say "the guest: status $?: $(head -3 "$work/err")"
     # Otherwise all of this says nothing.
-    [ "$(awk '/PAL calls: name_lasts/ { n += $2 } END { print n + 0 }' "$work/err")" -gt 1000 ] || say "$1: nothing was kept"
+    [ "$(awk '/PAL calls: name_revalidate/ { n += $2 } END { print n + 0 }' "$work/err")" -gt 1000 ] || say "$1: nothing was kept"
 }
 try --ro 2
 try --rw 1
