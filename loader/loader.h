@@ -33,7 +33,11 @@ void fail(int status, const char *pattern, ...) __attribute__((noreturn, format(
 extern void (*fail_undo)(void);
 void warn(const char *pattern, ...) __attribute__((format(printf, 1, 2)));
 
-/* The monitor's own record of what policy refused: the first distinct ones.  Guests can't forge it. */
+/* Lines of --report: to a file, or (NULL) to standard error, where a guest can write such lines, too. */
+void report_to(const char *file);
+void report(const char *pattern, ...) __attribute__((format(printf, 1, 2)));
+
+/* The monitor's own record of what policy refused: the first distinct ones. */
 #define DENIALS_KEPT 20
 struct denials {
     size_t count, kept;

@@ -10,11 +10,13 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -194,11 +196,23 @@ static void print_stats(const struct monitor *monitor)
             warn("monitor: %llu %s requests", (unsigned long long)monitor->served[op], names[op]);
 }
 
-static void report(const struct tree *tree)
+/* Which walls stood.  The picoprocess does not start without the filter, and not where Landlock is there and refuses. */
+static void report_walls(const struct options *options)
 {
+    long version = syscall(SYS_landlock_create_ruleset, NULL, 0, 1 /* its version */);
+    char landlock[32] = "no";
+    if (version > 0)
+        snprintf(landlock, sizeof landlock, "version %ld", version);
+    report("walls: filter of %u host calls; Landlock: %s; user id: %s; calls are taken by %s", filter_calls, landlock,
+           geteuid() == 0 ? "of its own" : "pal-run's", options->trap_by_seccomp ? "seccomp" : "dispatch");
+}
+
+static void report_all(const struct options *options, const struct tree *tree)
+{
+    report_walls(options);
     denials_print(&tree->denials);
     if (tree->watcher.wanted && tree->watcher.fd < 0)
-        warn("names were looked up again each time: the user's inotify instances or watches (a quarter, an eighth) are in use");
+        report("names were looked up again each time: the user's inotify instances or watches (a quarter, an eighth) are in use");
 }
 
 int palrun(const struct options *options)
@@ -207,6 +221,8 @@ int palrun(const struct options *options)
     static struct monitor monitor = {.policy = &policy};
     check_launched(options);
     check_standard_streams();
+    if (options->report)
+        report_to(options->report_file);
     mode_t umask_was = umask(0); /* the guest's own is applied by its libOS */
     palrun_policy(&policy, options);
     outbound_open(&monitor.outbound, &policy.network, &policy.tree.denials);
@@ -225,7 +241,7 @@ int palrun(const struct options *options)
     if (options->stats)
         print_stats(&monitor);
     if (options->report)
-        report(&policy.tree);
+        report_all(options, &policy.tree);
     supervisor_collect();
     return status;
 }

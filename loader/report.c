@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What pal-run says: one line for each failure, and the record of what policy refused. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,20 +12,23 @@
 
 void (*fail_undo)(void);
 
-/* One write, so that lines of several processes do not mix.  Control characters of names must not reach a terminal. */
-static void say(const char *pattern, va_list arguments)
+static int report_fd = -1;
+
+/* One write, so that lines of several processes do not mix.  Names are a guest's: only printable ASCII of them reaches a
+ * terminal, and each other byte is shown as \xNN. */
+static void say(int fd, const char *pattern, va_list arguments)
 {
-    char line[8192] = "pal-run: ";
-    size_t start = strlen(line);
-    int size = vsnprintf(line + start, sizeof line - start - 1, pattern, arguments);
-    size_t end = start + (size < 0 ? 0 : (size_t)size);
-    if (end > sizeof line - 2)
-        end = sizeof line - 2;
-    for (size_t i = start; i < end; i++)
-        if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
-            line[i] = '?';
+    char plain[8192], line[8192] = "pal-run: ";
+    if (vsnprintf(plain, sizeof plain, pattern, arguments) < 0)
+        return;
+    size_t end = strlen(line);
+    for (const char *at = plain; *at && end < sizeof line - 6; at++)
+        if (*at >= ' ' && *at <= '~')
+            line[end++] = *at;
+        else
+            end += (size_t)snprintf(line + end, 5, "\\x%02x", (unsigned char)*at);
     line[end] = '\n';
-    if (write(STDERR_FILENO, line, end + 1) < 0)
+    if (write(fd, line, end + 1) < 0)
         return; /* nobody is left to be told */
 }
 
@@ -32,7 +36,7 @@ void fail(int status, const char *pattern, ...)
 {
     va_list arguments;
     va_start(arguments, pattern);
-    say(pattern, arguments);
+    say(STDERR_FILENO, pattern, arguments);
     va_end(arguments);
     if (fail_undo)
         fail_undo();
@@ -43,7 +47,22 @@ void warn(const char *pattern, ...)
 {
     va_list arguments;
     va_start(arguments, pattern);
-    say(pattern, arguments);
+    say(STDERR_FILENO, pattern, arguments);
+    va_end(arguments);
+}
+
+void report_to(const char *file)
+{
+    report_fd = file ? open(file, O_WRONLY | O_CREAT | O_APPEND | O_NOCTTY | O_NOFOLLOW | O_CLOEXEC, 0600) : STDERR_FILENO;
+    if (report_fd < 0)
+        fail(EXIT_OWN_FAILURE, "--report-file %s: %s", file, strerror(errno));
+}
+
+void report(const char *pattern, ...)
+{
+    va_list arguments;
+    va_start(arguments, pattern);
+    say(report_fd, pattern, arguments);
     va_end(arguments);
 }
 
@@ -71,11 +90,11 @@ void denials_undo(struct denials *denials, size_t count, size_t kept)
 void denials_print(const struct denials *denials)
 {
     for (size_t i = 0; i < denials->kept; i++)
-        warn("denied: %s (%s)", denials->first[i].path, denials->first[i].reason);
+        report("denied: %s (%s)", denials->first[i].path, denials->first[i].reason);
     if (denials->count > denials->kept)
-        warn("denied: %zu requests in all", denials->count);
+        report("denied: %zu requests in all", denials->count);
     if (!denials->count)
-        warn("denied: nothing");
+        report("denied: nothing");
 }
 
 void *must_allocate(size_t size)

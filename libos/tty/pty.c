@@ -12,8 +12,8 @@
 #include "libos/task/task.h"
 #include "libos/tty/tty.h"
 
-#define PTS_MAJOR_FIRST 136u /* /dev/pts/N, 256 minors each */
-#define PTS_MAJOR_LAST 143u
+#define PTS_MAJOR 136u /* /dev/pts/N; of a minor the bits above 8 lie above the major */
+#define PTS_MINORS (1u << 20)
 #define PTS_FILE_SYSTEM 24u /* st_dev */
 #define PTS_INODE_FIRST 3u
 #define GROUP_TTY 5u
@@ -26,22 +26,22 @@ static uint32_t outer_count; /* open outer sides of this process.  Atomic */
 
 uint32_t tty_number(const struct shared_terminal *terminal)
 {
-    return ((terminal->device >> 8) - PTS_MAJOR_FIRST) << 8 | (terminal->device & 0xff);
+    return (terminal->device & 0xff) | (terminal->device >> 12 & ~0xffu);
 }
 
 static uint32_t pts_device(uint32_t number)
 {
-    return (PTS_MAJOR_FIRST + (number >> 8)) << 8 | (number & 0xff);
+    return (number & ~0xffu) << 12 | PTS_MAJOR << 8 | (number & 0xff);
 }
 
 bool tty_is_pts(const struct shared_terminal *terminal)
 {
-    return terminal->device >> 8 >= PTS_MAJOR_FIRST && terminal->device >> 8 <= PTS_MAJOR_LAST;
+    return (terminal->device >> 8 & 0xfff) == PTS_MAJOR;
 }
 
 struct shared_terminal *tty_pts(uint32_t number)
 {
-    return number < 256 * (PTS_MAJOR_LAST - PTS_MAJOR_FIRST + 1) ? tty_by_device(pts_device(number)) : NULL;
+    return number < PTS_MINORS ? tty_by_device(pts_device(number)) : NULL;
 }
 
 /* ---- Inner sides, and the user's terminal ------------------------------------------------------------------------ */

@@ -69,6 +69,7 @@ static void take_env(struct options *options, char *value)
     options->environment[options->environment_count++] = value;
 }
 
+static void take_report_file(struct options *options, char *value) { options->report = true; options->report_file = value; }
 static void take_trace(struct options *options, char *value)
 {
     static const struct { const char *name; uint32_t class; } classes[] = {
@@ -120,7 +121,8 @@ const struct option_row option_rows[] = {
      take_net},
     {"publish", 0, "HOST:PORT", "the host's port HOST leads to PORT of the sandbox", take_publish},
     {"host-port", 0, "PORT", "127.0.0.1:PORT of the sandbox is the host's", take_host_port},
-    {"report", 0, NULL, "on exit, list what policy denied", take_report},
+    {"report", 0, NULL, "on exit, list what policy denied, and which walls stood", take_report},
+    {"report-file", 0, "FILE", "the same, appended to a file", take_report_file},
     {"trace", 0, "[=CLASS,...]", "log system calls: all, or file, desc, process, signal, memory, network, ipc", take_trace},
     {"stats", 0, NULL, "print call counts on exit", take_stats},
     {"output", 'o', "FILE", "write the log of --trace and --stats to a file", take_log},

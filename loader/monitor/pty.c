@@ -20,7 +20,7 @@
 
 #include "loader/monitor/monitor.h"
 
-#define INNER_MAJOR 136u /* the first; 256 minors each */
+#define INNER_MAJOR 136u
 #define OUTER_DEVICE makedev(5, 2)
 
 static void forget(struct inner *inner)
@@ -68,7 +68,7 @@ static int open_name(unsigned number)
     if (name < 0)
         return -errno;
     if (fstat(name, &status) == 0 && S_ISCHR(status.st_mode) &&
-        status.st_rdev == makedev(INNER_MAJOR + (number >> 8), number & 0xff))
+        status.st_rdev == makedev(INNER_MAJOR, number))
         return name;
     close(name);
     return -ENODEV;
@@ -131,8 +131,8 @@ bool pty_is_ours(struct terminals *terminals, int fd)
         return false;
     if (status.st_rdev == OUTER_DEVICE)
         return ioctl(fd, TIOCGPTN, &number) == 0 && find(terminals, number);
-    const struct inner *inner = find(terminals, (major(status.st_rdev) - INNER_MAJOR) << 8 | minor(status.st_rdev));
-    return inner && fstat(inner->name, &name) == 0 && name.st_dev == status.st_dev && name.st_ino == status.st_ino;
+    const struct inner *inner = find(terminals, minor(status.st_rdev));
+    return inner && major(status.st_rdev) == INNER_MAJOR && fstat(inner->name, &name) == 0 && name.st_dev == status.st_dev && name.st_ino == status.st_ino;
 }
 
 int pty_control(int fd, enum monitor_terminal what, uint64_t value)

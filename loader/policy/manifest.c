@@ -462,6 +462,11 @@ static const struct key top_keys[] = {
 
 /* ---- The file ---------------------------------------------------------------------------------------------------- */
 
+void toml_fails(void)
+{
+    fail(EXIT_OWN_FAILURE, "the manifest can't be read: it is not TOML");
+}
+
 char *manifest_parse(const char *file, const char *text, size_t size, struct manifest *out)
 {
     memset(out, 0, sizeof *out);

@@ -14,6 +14,7 @@ struct option_mount {
 struct options {
     const char *manifest, *cwd, *picoprocess;
     bool trap_by_seccomp, stats, report, no_rewrite, no_profile;
+    const char *report_file; /* NULL: standard error */
     uint32_t trace; /* enum pal_trace */
     const char *log; /* where trace and statistics go; NULL: standard error */
     uint32_t fault;

@@ -5,6 +5,10 @@
  * Nothing is destroyed: pal-run reads one manifest and keeps it, and destroying tables nested ten thousand deep, which
  * a hostile file may hold, would exhaust the stack.
  */
+/* What the parser takes for impossible, a hostile file reaches ("[ =", 3.3.0): pal-run ends in order then. */
+extern "C" void toml_fails(void) __attribute__((noreturn));
+#define TOML_ASSERT(condition) ((condition) ? static_cast<void>(0) : toml_fails())
+#define TOML_UNREACHABLE toml_fails()
 #define TOML_HEADER_ONLY 1
 #define TOML_EXCEPTIONS 0
 #define TOML_ENABLE_FORMATTERS 0

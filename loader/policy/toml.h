@@ -30,6 +30,9 @@ struct toml_error {
 /* The root table, which is never freed; NULL: *error says why. */
 const struct toml_value *toml_parse_text(const char *text, size_t size, struct toml_error *error);
 
+/* The parser is at its wits' end: ends pal-run. */
+void toml_fails(void) __attribute__((noreturn));
+
 #ifdef __cplusplus
 }
 #endif

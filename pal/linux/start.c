@@ -12,6 +12,7 @@
 #include <linux/fcntl.h>
 #include <linux/filter.h>
 #include <linux/mman.h>
+#include <linux/landlock.h>
 #include <linux/membarrier.h>
 #include <linux/prctl.h>
 #include <linux/seccomp.h>
@@ -170,12 +171,33 @@ static void install_address_filter(void)
     install_filter(filter, sizeof filter / sizeof *filter);
 }
 
+/*
+ * A second wall, where the host has it: no path can be opened, no signal sent, no socket connected to what lies outside.
+ * None of these calls is admitted anyway.  What is open, or comes from the monitor, is not touched.
+ */
+static void restrict_by_landlock(void)
+{
+    static const uint8_t file_rights[] = {0, 13, 14, 15, 15, 16}; /* all there are, by version */
+    int64_t version = host_call(landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+    if (version <= 0)
+        return;
+    const struct { uint64_t files, net, scopes; } all = {
+        (1ull << file_rights[version < 5 ? version : 5]) - 1, version >= 4 ? 3 : 0, version >= 6 ? 3 : 0};
+    int64_t rules = host_call(landlock_create_ruleset, &all, sizeof all, 0);
+    int64_t error = rules < 0 ? rules : host_call(landlock_restrict_self, rules, 0);
+    if (error < 0 && error != -E2BIG) /* pal-run itself is in as many as there can be */
+        die(LINUX_EXIT_BROKEN, "the host refuses a Landlock rule set", -error, 0);
+    if (rules >= 0)
+        host_call(close, rules);
+}
+
 /* From here on only the calls of hostcalls.def are possible, in this process and all that come from it. */
 static void confine(void)
 {
     int64_t error = host_call(prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
     if (error < 0)
         die(LINUX_EXIT_BROKEN, "the host refuses no_new_privs", -error, 0);
+    restrict_by_landlock();
     linux_dispatch = !shared->trap_by_seccomp;
     if (linux_dispatch && linux_arm_dispatch() < 0)
         die(LINUX_EXIT_BROKEN, "this kernel has no Syscall User Dispatch: use --trap=seccomp", 0, 0);
