@@ -34,7 +34,7 @@ static struct {
 
 static void on_answer(uv_poll_t *poll, int status, int events)
 {
-    static struct { struct resolver_answer head; uint8_t bytes[DNS_MOST]; } answer;
+    static struct { struct resolver_answer head; uint8_t bytes[DNS_MAX]; } answer;
     (void)status, (void)events;
     ssize_t size = recv(names.link, &answer, sizeof answer, MSG_DONTWAIT);
     if (size < 0 && (errno == EAGAIN || errno == EINTR))
@@ -71,7 +71,7 @@ static bool start(void)
 
 static void on_question(uv_poll_t *poll, int status, int events)
 {
-    static struct { struct head head; uint8_t bytes[DNS_MOST]; } question;
+    static struct { struct head head; uint8_t bytes[DNS_MAX]; } question;
     (void)poll, (void)status, (void)events;
     ssize_t size = recv(names.reader, &question, sizeof question, MSG_DONTWAIT | MSG_TRUNC);
     if (size < (ssize_t)sizeof question.head || size > (ssize_t)sizeof question || !start())

@@ -10,7 +10,7 @@
 #define TYPE_OPT 41
 #define ROOM_LEAST 512u
 #define POINTER 0xc0
-#define HOPS_MOST 64
+#define HOPS_MAX 64
 
 static uint16_t get16(const uint8_t *at)
 {
@@ -34,7 +34,7 @@ static size_t read_name(const uint8_t *bytes, size_t size, size_t at, bool point
         uint8_t length = bytes[at];
         if (length >= POINTER) {
             size_t to = at + 1 < size ? (size_t)(get16(bytes + at) & 0x3fff) : size;
-            if (!pointers || to >= at || ++hops > HOPS_MOST)
+            if (!pointers || to >= at || ++hops > HOPS_MAX)
                 return 0;
             after = after ? after : at + 2;
             at = to;
@@ -61,7 +61,7 @@ static size_t read_name(const uint8_t *bytes, size_t size, size_t at, bool point
 int dns_question_read(const uint8_t *bytes, size_t size, struct dns_question *out)
 {
     *out = (struct dns_question){.size = HEADER, .room = ROOM_LEAST};
-    if (size < HEADER || size > DNS_MOST || bytes[2] & 0x80)
+    if (size < HEADER || size > DNS_MAX || bytes[2] & 0x80)
         return -1;
     if (bytes[2] & 0x78)
         return DNS_NOTIMP;
@@ -77,7 +77,7 @@ int dns_question_read(const uint8_t *bytes, size_t size, struct dns_question *ou
     out->size = at;
     if (get16(bytes + 10) && at + 11 <= size && !bytes[at] && get16(bytes + at + 1) == TYPE_OPT) {
         uint16_t room = get16(bytes + at + 3);
-        out->room = room < ROOM_LEAST ? ROOM_LEAST : room > DNS_MOST ? DNS_MOST : room;
+        out->room = room < ROOM_LEAST ? ROOM_LEAST : room > DNS_MAX ? DNS_MAX : room;
     }
     return out->type == DNS_ANY || out->type >= 249 /* AXFR and the like */ ? DNS_NOTIMP : 0;
 }

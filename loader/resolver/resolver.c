@@ -37,7 +37,7 @@ struct asked {
     uint32_t slot;
     uint64_t rules;
     struct dns_question question;
-    uint8_t bytes[DNS_MOST];
+    uint8_t bytes[DNS_MAX];
 };
 
 static void answer(struct resolver_answer *head, const uint8_t *bytes, size_t size)
@@ -51,7 +51,7 @@ static void answer(struct resolver_answer *head, const uint8_t *bytes, size_t si
 static void answer_code(const struct asked *asked, int code)
 {
     static struct resolver_answer head;
-    static uint8_t out[DNS_MOST];
+    static uint8_t out[DNS_MAX];
     head = (struct resolver_answer){.slot = asked->slot};
     answer(&head, out, dns_answer(&asked->question, asked->bytes, code, out));
 }
@@ -60,7 +60,7 @@ static void answer_code(const struct asked *asked, int code)
 static void answer_refused(const struct asked *asked)
 {
     static struct resolver_answer head;
-    static uint8_t out[DNS_MOST];
+    static uint8_t out[DNS_MAX];
     uint32_t hash = 5381;
     for (const char *c = asked->question.name; *c; c++)
         hash = hash * 33 + (uint8_t)*c;
@@ -76,7 +76,7 @@ static void answer_refused(const struct asked *asked)
 static void answer_local(const struct asked *asked)
 {
     static struct resolver_answer head;
-    static uint8_t out[DNS_MOST];
+    static uint8_t out[DNS_MAX];
     static const uint8_t local[16] = {[15] = 1}, local_4[4] = {127, 0, 0, 1};
     size_t size = dns_answer(&asked->question, asked->bytes, DNS_NOERROR, out);
     head = (struct resolver_answer){.slot = asked->slot};
@@ -91,7 +91,7 @@ static void answer_local(const struct asked *asked)
 static void on_answer(void *argument, int status, int timeouts, unsigned char *bytes, int size)
 {
     static struct resolver_answer head;
-    static uint8_t out[DNS_MOST];
+    static uint8_t out[DNS_MAX];
     struct asked *asked = argument;
     const struct dns_question *question = &asked->question;
     uint32_t ttl;
@@ -172,7 +172,7 @@ static void serve(const uint8_t *packet, size_t size)
 
 static void run(void)
 {
-    static uint8_t packet[sizeof(uint32_t) + DNS_MOST];
+    static uint8_t packet[sizeof(uint32_t) + DNS_MAX];
     for (;;) {
         fd_set readable, writable;
         struct timeval most = {3600, 0};
@@ -212,7 +212,7 @@ static bool confine(void)
     for (size_t i = 0; i < sizeof calls / sizeof *calls && !error; i++)
         error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, calls[i], 0);
     for (int family = AF_INET; family <= AF_INET6 && !error; family += AF_INET6 - AF_INET)
-        error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SYS_socket, 1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)family));
+        error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SYS_socket, 1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)family, 0));
     if (!error)
         error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SYS_mmap, 1, SCMP_A2(SCMP_CMP_MASKED_EQ, 4 /* PROT_EXEC */, 0));
     if (!error)

@@ -12,7 +12,7 @@
 
 #include "loader/policy/network.h"
 
-#define DNS_MOST 4096u      /* of a datagram, either way */
+#define DNS_MAX 4096u      /* of a datagram, either way */
 #define DNS_ADDRESSES 64u   /* of one answer */
 #define DNS_NAME 256u
 
@@ -37,7 +37,7 @@ struct dns_question {
 };
 /* 0, or the code to answer with (then size is the header's, if there is one; -1: nothing can be answered). */
 int dns_question_read(const uint8_t *bytes, size_t size, struct dns_question *out);
-/* An answer without records; its size.  out has DNS_MOST bytes. */
+/* An answer without records; its size.  out has DNS_MAX bytes. */
 size_t dns_answer(const struct dns_question *question, const uint8_t *asked, int code, uint8_t *out);
 /* One address (4 or 16 bytes) more, if there is room. */
 size_t dns_answer_add(const struct dns_question *question, uint8_t *out, size_t size, const uint8_t *address, size_t bytes,

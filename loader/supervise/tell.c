@@ -116,6 +116,7 @@ static bool tell(enum word word, int64_t value, const char *name, int descriptor
     what->words.word = word;
     what->words.value = value;
     what->descriptor = descriptor;
+    /* cppcheck-suppress arrayIndexOutOfBoundsCond ; a name ends before its array does */
     for (size_t i = 0; name && i < WORD_NAME_ROOM - 1 && name[i]; i++)
         what->words.name[i] = name[i];
     what->times++;

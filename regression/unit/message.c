@@ -27,7 +27,7 @@ Test(message, question)
 Test(message, answer)
 {
     struct dns_question question;
-    uint8_t out[DNS_MOST], addresses[DNS_ADDRESSES][16], one[4] = {1, 2, 3, 4};
+    uint8_t out[DNS_MAX], addresses[DNS_ADDRESSES][16], one[4] = {1, 2, 3, 4};
     int code;
     uint32_t ttl;
     cr_assert_eq(dns_question_read(asked, ASKED_SIZE, &question), 0);
@@ -48,7 +48,7 @@ Test(message, answer)
 /* Whatever comes: no crash, and no more than there is room for. */
 Test(message, noise)
 {
-    uint8_t bytes[DNS_MOST], addresses[DNS_ADDRESSES][16];
+    uint8_t bytes[DNS_MAX], addresses[DNS_ADDRESSES][16];
     struct dns_question question, other;
     int code;
     uint32_t ttl;
