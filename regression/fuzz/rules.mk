@@ -10,3 +10,13 @@ $(B)/site-survey: regression/fuzz/survey.c $(REWRITER)
 	$(CC) $(HOSTED) -MF $@.d $(filter %.c %.o,$^) -lcapstone -o $@
 $(B)/site-test: regression/fuzz/site.c regression/fuzz/snippets.S $(REWRITER)
 	$(CC) $(HOSTED) $(filter %.c %.S %.o,$^) -lpthread -o $@
+# What parses hostile bytes in pal-run, by libFuzzer under sanitizers: FUZZ_SECONDS each.
+FUZZERS := $(B)/fuzz-request $(B)/fuzz-elf
+FUZZ_SECONDS ?= 300
+SANITIZED := clang -std=gnu17 -O1 -g -I. -D_GNU_SOURCE -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
+$(B)/fuzz-request: regression/fuzz/request.c loader/monitor/decode.c ; @mkdir -p $(@D); $(SANITIZED) $^ -o $@
+$(B)/fuzz-elf: regression/fuzz/elf.c loader/launch/elf.c ; @mkdir -p $(@D); $(SANITIZED) $^ -o $@ -lelf -lz
+fuzz: setup-check $(FUZZERS)
+	for fuzzer in $(FUZZERS); do $$fuzzer -max_total_time=$(FUZZ_SECONDS) -max_len=20000 -print_final_stats=0 || exit 1; done
+FUZZ += $(FUZZERS)
+.PHONY: fuzz
