@@ -17,6 +17,6 @@ SANITIZED := clang -std=gnu17 -O1 -g -I. -D_GNU_SOURCE -fsanitize=fuzzer,address
 $(B)/fuzz-request: regression/fuzz/request.c loader/monitor/decode.c ; @mkdir -p $(@D); $(SANITIZED) $^ -o $@
 $(B)/fuzz-elf: regression/fuzz/elf.c loader/launch/elf.c ; @mkdir -p $(@D); $(SANITIZED) $^ -o $@ -lelf -lz
 fuzz: setup-check $(FUZZERS)
-	for fuzzer in $(FUZZERS); do $$fuzzer -max_total_time=$(FUZZ_SECONDS) -max_len=20000 -print_final_stats=0 || exit 1; done
+	for fuzzer in $(FUZZERS); do $$fuzzer -max_total_time=$(FUZZ_SECONDS) -max_len=20000 -artifact_prefix=$(B)/ || exit 1; done
 FUZZ += $(FUZZERS)
 .PHONY: fuzz
