@@ -225,7 +225,8 @@ struct pal_attributes {
 enum pal_open_flags {
     PAL_OPEN_READ = 1, PAL_OPEN_WRITE = 2, PAL_OPEN_CREATE = 4, PAL_OPEN_EXCLUSIVE = 8, PAL_OPEN_TRUNCATE = 16,
     PAL_OPEN_APPEND = 32, PAL_OPEN_DIRECTORY = 64, PAL_OPEN_NOFOLLOW = 128, PAL_OPEN_NONBLOCK = 256,
-    PAL_OPEN_PATH = 512,     /* a name, not the bytes: the handle serves attributes only (may be PAL_NO_HANDLE) */
+    PAL_OPEN_PATH = 512,     /* a place, not the bytes: the handle serves attributes, and names begin at it.  It is
+                                PAL_NO_HANDLE of what lies on no mount */
     PAL_OPEN_TEMPORARY = 1024, /* O_TMPFILE in the directory */
     PAL_OPEN_SYNC = 2048, PAL_OPEN_EXECUTE = 4096, /* for exec: x permission is required */
     PAL_OPEN_START = 8192    /* a hint: with EXECUTE, this thread is about to become the program, or fork it bare */
@@ -241,6 +242,19 @@ struct pal_name {
     uint32_t size;     /* without a NUL; at most PAL_PATH_MAX - 1 */
     uint32_t nofollow; /* a final symlink is the object itself */
     struct pal_validity *validity; /* attributes_get, name_read: not NULL asks that the answer can be kept */
+    /*
+     * Not NULL: the name is path[base, size), beginning at an open directory, whatever that is called by now;
+     * path[0, base) is what it was called once, or nothing.  An empty name is the open object itself, of any type:
+     * stream_open opens it anew, name_change links it, name_read tells its path, or its contents if it is a symlink.
+     */
+    const struct pal_base *from;
+    uint32_t base, reserved;
+};
+/* An open object that names begin at.  Its device and inode save the host a look at the handle. */
+struct pal_base {
+    pal_handle_t handle;
+    uint32_t reserved;
+    uint64_t device, inode;
 };
 /*
  * What an answer about a name depends on.  It is written with the answer, errors included; name_revalidate then tells, at
@@ -382,7 +396,7 @@ struct pal_window { uint16_t rows, columns, xpixel, ypixel; };
 enum pal_socket_kind { PAL_SOCKET_STREAM = 1, PAL_SOCKET_PACKET, PAL_SOCKET_DATAGRAM };
 #define PAL_SOCKET_INFO 256u
 enum pal_name_space {
-    PAL_SPACE_PATH,     /* an absolute guest path that leads to a PAL_MKSOCKET object */
+    PAL_SPACE_PATH,     /* struct pal_name, of a PAL_MKSOCKET object */
     PAL_SPACE_ABSTRACT, /* any bytes; none at socket_bind: the host picks some */
     PAL_SPACE_INET,     /* struct pal_inet; port 0 at socket_bind: the host picks one, an odd one.  STREAM is TCP,
                            DATAGRAM is UDP */

@@ -27,7 +27,8 @@ struct dentry {
     uint8_t kind, lost; /* lost: how often it turned out not to hold */
     struct pal_validity validity;
     struct pal_attributes attributes;
-    char bytes[512 - 24 - sizeof(struct pal_validity) - sizeof(struct pal_attributes)]; /* path, text */
+    uint64_t device, inode; /* of the directory that the name begins at; 0: a path */
+    char bytes[512 - 40 - sizeof(struct pal_validity) - sizeof(struct pal_attributes)]; /* name, text */
 };
 _Static_assert(sizeof(struct dentry) == 512, "entries don't share cache lines");
 
@@ -35,7 +36,10 @@ _Static_assert(sizeof(struct dentry) == 512, "entries don't share cache lines");
 enum { KIND_NOFOLLOW = 1, KIND_READ = 2 };
 struct question {
     const struct name *name;
-    uint32_t kind, hash;
+    const char *bytes; /* the name alone: what it begins at may be called otherwise by now.  Of an object itself, what
+                          it was called: a file may have several names */
+    uint32_t size, kind, hash;
+    uint64_t device, inode;
 };
 
 static struct dentry *entries; /* DCACHE_SETS * WAYS */
@@ -57,7 +61,7 @@ void dcache_mapped(void)
 
 /* ---- Questions --------------------------------------------------------------------------------------------------- */
 
-static uint32_t hash_of(const char *bytes, size_t size, uint32_t kind)
+static uint32_t hash_of(const char *bytes, size_t size, uint64_t kind)
 {
     uint64_t hash = kind + 1, word = 0;
     for (; size >= 8; size -= 8, bytes += 8) {
@@ -73,9 +77,16 @@ static uint32_t hash_of(const char *bytes, size_t size, uint32_t kind)
 
 static struct question question_of(const struct name *name, bool reads)
 {
+    uint32_t base = name->base && !name_is_base(name) ? name->base_size : 0;
     struct question question = {.name = name,
+                                .bytes = name->path.bytes + base,
+                                .size = name->path.size - base,
                                 .kind = (name->nofollow ? KIND_NOFOLLOW : 0) | (reads ? KIND_READ : 0)};
-    question.hash = hash_of(name->path.bytes, name->path.size, question.kind);
+    if (name->base) {
+        question.device = name->from.device;
+        question.inode = name->from.inode;
+    }
+    question.hash = hash_of(question.bytes, question.size, question.kind ^ question.inode << 8 ^ question.device << 40);
     return question;
 }
 
@@ -97,10 +108,10 @@ static uint64_t used_bit(const struct question *question)
 
 static bool is_same(const struct dentry *entry, const struct question *question)
 {
-    const char *a = entry->bytes, *b = question->name->path.bytes;
-    uint32_t size = question->name->path.size;
+    const char *a = entry->bytes, *b = question->bytes;
+    uint32_t size = question->size;
     if (entry->hash != question->hash || entry->kind != question->kind || entry->path_size != size ||
-        size > sizeof entry->bytes)
+        size > sizeof entry->bytes || entry->inode != question->inode || entry->device != question->device)
         return false;
     for (; size >= 8; size -= 8, a += 8, b += 8) {
         uint64_t x, y;
@@ -149,8 +160,8 @@ static int64_t look_up(const struct question *question, struct pal_attributes *a
         if (attributes)
             *attributes = entry->attributes;
         if (text) {
-            text->size = MIN(entry->text_size, sizeof entry->bytes - question->name->path.size);
-            memcpy(text->bytes, entry->bytes + question->name->path.size, text->size);
+            text->size = MIN(entry->text_size, sizeof entry->bytes - question->size);
+            memcpy(text->bytes, entry->bytes + question->size, text->size);
             text->bytes[text->size] = 0;
         }
         __atomic_thread_fence(__ATOMIC_ACQUIRE);
@@ -197,7 +208,7 @@ static void refuse(const struct question *question)
 static struct dentry *room_for(const struct question *question)
 {
     struct dentry *set = set_of(question), *free = NULL;
-    if (LIKELY(count_request(question) < WORTH) || question->name->path.size > sizeof set->bytes)
+    if (LIKELY(count_request(question) < WORTH) || question->size > sizeof set->bytes)
         return NULL;
     for (uint32_t way = 0; way < WAYS; way++) {
         struct dentry *entry = &set[way];
@@ -223,7 +234,7 @@ static struct dentry *room_for(const struct question *question)
 static void keep(struct dentry *entry, const struct question *question, int64_t result,
                  const struct pal_validity *validity, const struct pal_attributes *attributes, const struct pal_path_buffer *text)
 {
-    uint32_t path_size = question->name->path.size, text_size = text && result >= 0 ? text->size : 0;
+    uint32_t path_size = question->size, text_size = text && result >= 0 ? text->size : 0;
     uint32_t sequence = atomic_get(&entry->sequence);
     if (validity->parts == PAL_VALID_LATER)
         return;
@@ -238,13 +249,15 @@ static void keep(struct dentry *entry, const struct question *question, int64_t 
     entry->waits = 0;
     entry->hash = question->hash;
     entry->kind = (uint8_t)question->kind;
+    entry->device = question->device;
+    entry->inode = question->inode;
     entry->path_size = (uint16_t)path_size;
     entry->text_size = (uint16_t)text_size;
     entry->result = (int16_t)result;
     entry->validity = *validity;
     if (attributes && result >= 0)
         entry->attributes = *attributes;
-    memcpy(entry->bytes, question->name->path.bytes, path_size);
+    memcpy(entry->bytes, question->bytes, path_size);
     if (text_size)
         memcpy(entry->bytes + path_size, text->bytes, text_size);
     atomic_set(&entry->sequence, sequence + 2);
@@ -272,17 +285,24 @@ int64_t host_name_attributes(struct name *name, struct pal_attributes *out, stru
     int64_t result = look_up(&question, out, NULL);
     if (LIKELY(result != DCACHE_MISS))
         return result;
-    return ask_attributes(&question, room_for(&question), PAL_VALID_LATER, out, escape);
+    struct dentry *room = room_for(&question);
+    if (name_is_base(name) && (!room || name->base->type != PAL_TYPE_DIRECTORY))
+        return file_attributes(name->base, out); /* its handle tells, without the monitor */
+    return ask_attributes(&question, room, PAL_VALID_LATER, out, escape);
 }
 
 int64_t dcache_attributes(const struct name *name, struct pal_attributes *out)
 {
+    if (UNLIKELY(name_is_base(name)))
+        return DCACHE_MISS;
     struct question question = question_of(name, false);
     return look_up(&question, out, NULL);
 }
 
 int64_t dcache_attributes_ask(const struct name *name, struct pal_attributes *out)
 {
+    if (UNLIKELY(name_is_base(name)))
+        return DCACHE_MISS;
     struct question question = question_of(name, false);
     struct dentry *room = room_for(&question);
     return room ? ask_attributes(&question, room, 0, out, NULL) : DCACHE_MISS;

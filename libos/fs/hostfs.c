@@ -112,7 +112,20 @@ const struct file_ops host_path_ops = {.kind = "file", .attributes = path_attrib
 bool file_is_host(const struct file *file)
 {
     bool typed = file->type == PAL_TYPE_FILE || file->type == PAL_TYPE_DIRECTORY || file->type == PAL_TYPE_FIFO;
-    return file->ops == &host_path_ops || (file->handle != PAL_NO_HANDLE && typed);
+    return file->handle != PAL_NO_HANDLE && (file->ops == &host_path_ops || typed);
+}
+
+int64_t file_identify(struct file *file)
+{
+    struct pal_attributes attributes;
+    if (file->inode || file->handle == PAL_NO_HANDLE)
+        return 0;
+    int64_t result = PAL->attributes_get(file->handle, NULL, &attributes, NULL);
+    if (result < 0)
+        return result;
+    file->device = attributes.device;
+    file->inode = attributes.inode;
+    return 0;
 }
 
 static struct {

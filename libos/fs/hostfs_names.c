@@ -88,6 +88,21 @@ static void note_opened(const struct name *name, uint32_t flags, struct known *k
         handle_cache_prepare(file, opened, &known->attributes);
 }
 
+/*
+ * What the file is called, as far as that is known.  O_TMPFILE's has no name: "directory/#inode (deleted)" would name
+ * another's.
+ */
+static const char *path_of(const struct name *name, uint32_t flags, uint32_t type, const struct pal_path_buffer *told)
+{
+    if ((flags & O_TMPFILE) == O_TMPFILE)
+        return NULL;
+    if (told->size && told->size < PAL_PATH_MAX)
+        return told->bytes;
+    if (!name->base)
+        return name->path.bytes;
+    return type != PAL_TYPE_DIRECTORY && name->base_size ? name->path.bytes : NULL;
+}
+
 static int64_t host_open(struct name *name, const struct opening *how, struct file **out,
                          struct pal_path_buffer *escape)
 {
@@ -95,7 +110,9 @@ static int64_t host_open(struct name *name, const struct opening *how, struct fi
     struct pal_attributes attributes;
     struct pal_name asked = name_asked(name);
     pal_handle_t handle = PAL_NO_HANDLE;
-    uint32_t pal_flags = pal_open_flags(flags, purpose) | (name->directory ? PAL_OPEN_DIRECTORY : 0);
+    /* A slash behind the name has a final symlink followed, whatever the flags say. */
+    uint32_t asked_flags = name->directory ? flags & ~(uint32_t)O_NOFOLLOW : flags;
+    uint32_t pal_flags = pal_open_flags(asked_flags, purpose) | (name->directory ? PAL_OPEN_DIRECTORY : 0);
     struct known known;
     if (open_known(name, flags, purpose, &known, out))
         return known.result;
@@ -106,11 +123,12 @@ static int64_t host_open(struct name *name, const struct opening *how, struct fi
         note_opened(name, flags, &known, NULL, NULL);
     if (result < 0)
         return result;
-    /* O_TMPFILE's file has no name: "directory/#inode (deleted)" would name another's. */
-    bool named = (flags & O_TMPFILE) != O_TMPFILE, moved = escape->size && escape->size < PAL_PATH_MAX;
-    const char *path = moved ? escape->bytes : name->path.bytes;
     result = host_file_new(handle, (flags & ~FORGOTTEN) | (flags & O_PATH ? 0 : O_LARGEFILE), attributes.type,
-                           named ? path : NULL, out);
+                           path_of(name, flags, attributes.type, escape), out);
+    if (result == 0 && attributes.type == PAL_TYPE_DIRECTORY) {
+        (*out)->device = attributes.device;
+        (*out)->inode = attributes.inode;
+    }
     if (result == 0 && !purpose)
         note_opened(name, flags, &known, *out, &attributes);
     return result;

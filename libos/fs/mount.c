@@ -66,7 +66,7 @@ const struct mount *mount_of(const char *path)
 static const struct filesystem *filesystem_of(const struct name *name)
 {
     uint8_t first = (uint8_t)name->path.bytes[1];
-    if (LIKELY(!(others[first / 64] >> first % 64 & 1)))
+    if (LIKELY(!(others[first / 64] >> first % 64 & 1)) || name->base)
         return &hostfs;
     const struct mount *mount = mount_of(name->path.bytes);
     return mount ? mount->fs : &hostfs;

@@ -51,7 +51,7 @@ static int64_t name_to_change(int directory, guest_t path, struct name *out)
 
 static int64_t make_at(uint32_t op, int directory, guest_t path, uint32_t mode)
 {
-    struct name name;
+    NAME(name);
     int64_t result = name_to_change(directory, path, &name);
     if (result < 0)
         return result;
@@ -84,7 +84,7 @@ int64_t sys_mknodat(int32_t directory, guest_t path, uint32_t mode, uint32_t dev
     (void)device;
     uint32_t permissions = mode & S_IALLUGO, masked = permissions & ~fs_umask(current_process()->fs);
     int64_t result;
-    struct name name;
+    NAME(name);
     struct file *file;
     switch (mode & S_IFMT) {
     case S_IFIFO:
@@ -111,7 +111,7 @@ int64_t sys_mknod(guest_t path, uint32_t mode, uint32_t device) { return sys_mkn
 
 int64_t sys_symlinkat(guest_t target, int32_t directory, guest_t path)
 {
-    struct name name;
+    NAME(name);
     char contents[PAL_PATH_MAX];
     int64_t size = copy_in_string(contents, target, sizeof(contents));
     if (size <= 0)
@@ -137,7 +137,7 @@ static int64_t remove_directory(int directory, guest_t path)
 {
     static const int16_t refused[] = {
         [NAME_NORMAL] = 0, [NAME_DOT] = -EINVAL, [NAME_DOTDOT] = -ENOTEMPTY, [NAME_ROOT] = -EBUSY};
-    struct name name;
+    NAME(name);
     int64_t result = name_to_change(directory, path, &name);
     if (result < 0)
         return result;
@@ -146,7 +146,7 @@ static int64_t remove_directory(int directory, guest_t path)
 
 static int64_t remove_file(int directory, guest_t path)
 {
-    struct name name;
+    NAME(name);
     int64_t result = name_to_change(directory, path, &name);
     if (result < 0)
         return result;
@@ -188,7 +188,7 @@ static int64_t settle_step(const struct filesystem *fs, struct name *name, void 
 static int64_t change_two(uint32_t op, struct name *from, struct name *to, uint32_t mode)
 {
     struct pal_path_buffer follow;
-    struct settled source = {.op = PAL_UNLINK}, target = {.op = op == PAL_LINK ? PAL_LINK : PAL_UNLINK};
+    struct settled source = {.op = PAL_UNLINK, .fs = &hostfs}, target = {.op = op == PAL_LINK ? PAL_LINK : PAL_UNLINK, .fs = &hostfs};
     int64_t result = name_walk(from, settle_step, &source, &follow);
     if (result == 0)
         result = name_walk(to, settle_step, &target, &follow);
@@ -203,7 +203,8 @@ static int64_t change_two(uint32_t op, struct name *from, struct name *to, uint3
 
 int64_t sys_renameat2(int32_t old_directory, guest_t old, int32_t new_directory, guest_t new, uint32_t flags)
 {
-    struct name from, to;
+    NAME(from);
+    NAME(to);
     if (flags & ~(RENAME_NOREPLACE | RENAME_EXCHANGE) || flags == (RENAME_NOREPLACE | RENAME_EXCHANGE))
         return -EINVAL;
     int64_t result = name_to_change(old_directory, old, &from);
@@ -231,14 +232,29 @@ int64_t sys_renameat(int32_t old_directory, guest_t old, int32_t new_directory, 
 
 int64_t sys_rename(guest_t old, guest_t new) { return sys_renameat2(AT_FDCWD, old, AT_FDCWD, new, 0); }
 
+/* linkat(2) with AT_EMPTY_PATH: the open file itself.  Directories can't be linked. */
+static int64_t name_of_object(int fd, struct name *name)
+{
+    struct file *file = file_get(fd);
+    if (!file)
+        return -EBADF;
+    int64_t result = file->type == PAL_TYPE_DIRECTORY ? -EPERM : name_from_file(file, true, name) ? 0 : -EXDEV;
+    file_put(file);
+    return result;
+}
+
 int64_t sys_linkat(int32_t old_directory, guest_t old, int32_t new_directory, guest_t new, uint32_t flags)
 {
-    struct name from, to;
+    NAME(from);
+    NAME(to);
     if (flags & ~(AT_SYMLINK_FOLLOW | AT_EMPTY_PATH))
         return -EINVAL;
-    /* AT_EMPTY_PATH needs CAP_DAC_READ_SEARCH, which nobody has here: as if it weren't given */
-    int64_t result = name_from_guest(old_directory, old, flags & AT_SYMLINK_FOLLOW ? 0 : AT_SYMLINK_NOFOLLOW, &from);
-    if (result == 0)
+    uint32_t how = (flags & AT_SYMLINK_FOLLOW ? 0 : AT_SYMLINK_NOFOLLOW) | (flags & AT_EMPTY_PATH);
+    int64_t result = name_from_guest(old_directory, old, how, &from);
+    bool object = result > 0;
+    if (object)
+        result = name_of_object(old_directory, &from);
+    else if (result == 0)
         result = check_slash(&from);
     if (result == 0)
         result = name_to_change(new_directory, new, &to);
@@ -250,7 +266,7 @@ int64_t sys_linkat(int32_t old_directory, guest_t old, int32_t new_directory, gu
         result = check_slash(&to);
         return result == 0 ? -EEXIST : result;
     }
-    from.nofollow = !(flags & AT_SYMLINK_FOLLOW) && !from.directory;
+    from.nofollow = object || (!(flags & AT_SYMLINK_FOLLOW) && !from.directory);
     return change_two(PAL_LINK, &from, &to, 0);
 }
 

@@ -54,7 +54,7 @@ int64_t file_open(const char *path, uint32_t flags, uint32_t mode, uint32_t purp
 
 static int64_t open_at(int directory, guest_t path, uint32_t flags, uint32_t mode)
 {
-    struct name name;
+    NAME(name);
     struct file *file;
     int64_t result = name_from_guest(directory, path, 0, &name);
     if (result < 0)

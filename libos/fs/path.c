@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Where a path begins: the working directory, and umask, of a process; and how far a path goes in the libOS before the
- * monitor takes over.
+ * Where a name begins: at the root, or at a directory, which is an object: descriptor or current directory, it is the
+ * same one whatever it is called meanwhile.
  *
  * Paths of the host's mounts go to the monitor whole: only there are symlinks and ".." resolved, against the mounts, at
  * the moment of use.  Which file system a path is asked of first is mount.c's to say.
@@ -14,36 +14,49 @@ struct fs {
     uint32_t references;
     uint32_t umask;
     struct mutex lock; /* cwd */
-    char *cwd;         /* canonical */
+    struct file *cwd;  /* a directory; without a handle where it is not the host's */
 };
 
-/* ---- Working directory and umask --------------------------------------------------------------------------------- */
+/* ---- Current directory and umask --------------------------------------------------------------------------------- */
 
-static struct fs *fs_new(const char *cwd, uint32_t mask)
+static struct fs *fs_new(struct file *cwd, uint32_t mask)
 {
     struct fs *fs = alloc_zero(sizeof(*fs));
-    if (!fs)
+    if (!fs) {
+        file_put(cwd);
         return NULL;
+    }
     fs->references = 1;
     fs->umask = mask;
-    fs->cwd = alloc_copy(cwd, strlen(cwd) + 1);
-    if (fs->cwd)
-        return fs;
-    release(fs);
-    return NULL;
+    fs->cwd = cwd;
+    return fs;
 }
 
+/* Opened at once, so that it is the same directory whatever it is called later: the answer was sent ahead. */
 struct fs *fs_new_boot(void)
 {
-    return fs_new(boot->cwd ? boot->cwd : "/", boot->umask & S_IRWXUGO);
+    struct file *cwd;
+    const char *path = boot->cwd ? boot->cwd : "/";
+    const struct mount *mount = mount_of(path);
+    bool host = mount && mount->fs == &hostfs;
+    if (!host || file_open(path, O_RDONLY | O_DIRECTORY, 0, 0, &cwd) < 0) {
+        if (host_file_new(PAL_NO_HANDLE, O_PATH | O_DIRECTORY, PAL_TYPE_DIRECTORY, path, &cwd) < 0)
+            return NULL;
+    }
+    return fs_new(cwd, boot->umask & S_IRWXUGO);
+}
+
+struct file *fs_cwd(struct fs *fs)
+{
+    mutex_lock(&fs->lock);
+    struct file *cwd = file_ref(fs->cwd);
+    mutex_unlock(&fs->lock);
+    return cwd;
 }
 
 struct fs *fs_copy(struct fs *from)
 {
-    mutex_lock(&from->lock);
-    struct fs *fs = fs_new(from->cwd, from->umask);
-    mutex_unlock(&from->lock);
-    return fs;
+    return fs_new(fs_cwd(from), from->umask);
 }
 
 struct fs *fs_ref(struct fs *fs)
@@ -56,28 +69,30 @@ void fs_put(struct fs *fs)
 {
     if (atomic_add(&fs->references, -1u) != 0)
         return;
-    release(fs->cwd);
+    file_put(fs->cwd);
     release(fs);
 }
 
 void fs_fork_child(struct fs *fs) { mutex_reset(&fs->lock); }
 uint32_t fs_umask(struct fs *fs) { return atomic_get(&fs->umask); }
-const char *fs_cwd(struct fs *fs) { return fs->cwd; }
 
 /* ---- Names ------------------------------------------------------------------------------------------------------- */
 
-/* Removes empty components, "." and a final slash from path.bytes[0, size), which begins with a slash. */
-static void name_squeeze(struct name *name, uint32_t size)
+/*
+ * Removes empty components, "." and a final slash from path.bytes[at, end), which begins with a slash or is empty;
+ * [0, at) stays.
+ */
+static void name_squeeze(struct name *name, uint32_t at, uint32_t end)
 {
     char *bytes = name->path.bytes;
-    uint32_t from = 0, to = 0;
+    uint32_t from = at, to = at;
     name->last = NAME_ROOT;
     name->directory = true;
-    while (from < size) {
-        while (from < size && bytes[from] == '/')
+    while (from < end) {
+        while (from < end && bytes[from] == '/')
             from++;
         uint32_t start = from;
-        while (from < size && bytes[from] != '/')
+        while (from < end && bytes[from] != '/')
             from++;
         uint32_t length = from - start;
         name->directory = true;
@@ -100,15 +115,23 @@ static void name_squeeze(struct name *name, uint32_t size)
     name->path.size = to;
 }
 
+static int64_t name_set_path(struct name *name, const char *path, size_t size)
+{
+    name_end(name);
+    memmove(name->path.bytes, path, size);
+    name_squeeze(name, 0, (uint32_t)size);
+    return 0;
+}
+
 int64_t name_from_path(const char *path, bool nofollow, struct name *out)
 {
     size_t size = strnlen(path, PAL_PATH_MAX);
+    out->base = NULL;
     if (size == 0 || path[0] != '/')
         return -ENOENT;
     if (size == PAL_PATH_MAX)
         return -ENAMETOOLONG;
-    memcpy(out->path.bytes, path, size + 1);
-    name_squeeze(out, (uint32_t)size);
+    name_set_path(out, path, size);
     out->nofollow = nofollow && !out->directory;
     return 0;
 }
@@ -117,40 +140,113 @@ int64_t name_follow(struct name *name, const struct pal_path_buffer *to)
 {
     bool directory = name->directory;
     enum name_last last = name->last;
+    if (to->size == 0 && name->base)
+        return 0;
     if (to->size >= PAL_PATH_MAX)
         return -ENAMETOOLONG;
     if (to->size == 0 || to->bytes[0] != '/')
         return -ENOENT;
-    memcpy(name->path.bytes, to->bytes, to->size);
-    name_squeeze(name, to->size);
+    name_set_path(name, to->bytes, to->size);
     name->directory |= directory;
     name->last = last;
     return 0;
 }
 
-/* What relative paths begin with, without the final slash: its size. */
-static int64_t name_start(int directory, char bytes[PAL_PATH_MAX])
+/* The name begins at this object, whose reference it takes; what that was called is put in front. */
+static uint32_t name_begin(struct name *name, struct file *base)
 {
-    const char *from = NULL;
-    int64_t size = -ENOTDIR;
-    if (directory == AT_FDCWD) {
-        struct fs *fs = current_process()->fs;
-        mutex_lock(&fs->lock);
-        size = (int64_t)strlen(fs->cwd);
-        memcpy(bytes, fs->cwd, (size_t)size);
-        mutex_unlock(&fs->lock);
-        return size;
+    uint32_t size = base->path && base->path[0] == '/' ? (uint32_t)strnlen(base->path, PAL_PATH_MAX) : 0;
+    name->base = base;
+    name->from = (struct pal_base){.handle = base->handle, .device = base->device, .inode = base->inode};
+    if (size == 1 || size >= PAL_PATH_MAX)
+        size = 0;
+    if (size)
+        memcpy(name->path.bytes, base->path, size);
+    return size;
+}
+
+/* bytes[at, end) of the path becomes the name itself; the bytes before are what its base was called. */
+static void name_settle(struct name *name, uint32_t at, uint32_t end)
+{
+    bool is_root = at == 0 && name->base->path && name->base->path[0] == '/' && !name->base->path[1];
+    bool nothing = at == 0 && !is_root;
+    name_squeeze(name, at, end);
+    if (nothing) { /* relative to something without a name */
+        name->path.size--;
+        memmove(name->path.bytes, name->path.bytes + 1, name->path.size + 1);
+        name->base_size = 0;
+        return;
     }
-    struct file *file = file_get(directory);
+    name->base_size = MIN(name->path.size, at + 1);
+}
+
+bool name_from_file(struct file *file, bool nofollow, struct name *out)
+{
+    out->base = NULL;
+    if (!file_is_host(file))
+        return false;
+    uint32_t size = name_begin(out, file_ref(file));
+    name_settle(out, size, size);
+    out->base_size = out->path.size;
+    out->directory = false;
+    out->last = NAME_NORMAL;
+    out->nofollow = nofollow;
+    return true;
+}
+
+int64_t name_onto(struct name *name, struct file *directory, const char *rest)
+{
+    struct name next;
+    size_t size = strlen(rest);
+    int64_t result = file_identify(directory);
+    if (result < 0)
+        return result;
+    uint32_t start = name_begin(&next, file_ref(directory));
+    if (start + 1 + size >= PAL_PATH_MAX)
+        start = 0;
+    next.path.bytes[start] = '/';
+    memcpy(next.path.bytes + start + 1, rest, size);
+    name_settle(&next, start, start + 1 + (uint32_t)size);
+    next.directory |= name->directory;
+    next.last = name->last;
+    next.nofollow = name->nofollow && !next.directory;
+    name_end(name);
+    *name = next;
+    return 0;
+}
+
+/*
+ * Where a relative name begins, with a slash behind: the size so far.  Directories that are not the host's never move:
+ * there a name is a path.
+ */
+static int64_t name_start(int directory, struct name *out)
+{
+    struct file *file = directory == AT_FDCWD ? fs_cwd(current_process()->fs) : file_get(directory);
     if (!file)
         return -EBADF;
-    from = file->path;
-    if (from && file->type == PAL_TYPE_DIRECTORY) {
-        size = (int64_t)strlen(from);
-        memcpy(bytes, from, (size_t)size);
+    int64_t size = file->type == PAL_TYPE_DIRECTORY ? file_identify(file) : -ENOTDIR;
+    if (size == 0 && file_is_host(file)) {
+        size = name_begin(out, file);
+        file = NULL;
+    } else if (size == 0 && file->path) {
+        size = (int64_t)strlen(file->path);
+        memcpy(out->path.bytes, file->path, (size_t)size);
     }
-    file_put(file);
+    if (file)
+        file_put(file);
+    if (size >= 0)
+        out->path.bytes[size] = '/';
     return size;
+}
+
+/* The string is at path.bytes[start, start + length), and `start` is where name_start left off. */
+static void name_finish(struct name *name, uint32_t start, uint32_t length, uint32_t flags)
+{
+    if (name->base)
+        name_settle(name, start, start + length);
+    else
+        name_squeeze(name, 0, start + length);
+    name->nofollow = flags & AT_SYMLINK_NOFOLLOW && !name->directory;
 }
 
 int64_t name_from_guest(int directory, guest_t path, uint32_t flags, struct name *out)
@@ -158,6 +254,7 @@ int64_t name_from_guest(int directory, guest_t path, uint32_t flags, struct name
     char first;
     char *bytes = out->path.bytes;
     int64_t start = 0, length;
+    uint32_t slash = 0;
     if (copy_in(&first, path, 1) < 0)
         return -EFAULT;
     if (first == 0 && !(flags & AT_EMPTY_PATH))
@@ -165,51 +262,72 @@ int64_t name_from_guest(int directory, guest_t path, uint32_t flags, struct name
     if (first == 0 && directory != AT_FDCWD)
         return 1;
     if (first != '/') {
-        start = name_start(directory, bytes);
+        start = name_start(directory, out);
         if (start < 0)
             return start;
-        bytes[start++] = '/';
+        slash = 1;
     }
-    if (start >= (int64_t)PAL_PATH_MAX)
-        return -ENAMETOOLONG;
-    length = copy_in_string(bytes + start, path, PAL_PATH_MAX - (size_t)start);
+    size_t at = (size_t)start + slash;
+    length = at < PAL_PATH_MAX ? copy_in_string(bytes + at, path, PAL_PATH_MAX - at) : -ENAMETOOLONG;
+    if (length == -ENAMETOOLONG && out->base && start) { /* it may fit without what the base is called */
+        bytes[0] = '/';
+        start = 0;
+        length = copy_in_string(bytes + 1, path, PAL_PATH_MAX - 1);
+    }
     if (length < 0)
         return length;
-    name_squeeze(out, (uint32_t)(start + length));
-    out->nofollow = flags & AT_SYMLINK_NOFOLLOW && !out->directory;
+    name_finish(out, (uint32_t)start, slash + (uint32_t)length, flags);
     return 0;
 }
 
-int64_t path_from_guest(int directory, guest_t path, bool empty_ok, char out[PAL_PATH_MAX])
+int64_t name_from_text(const char *path, struct name *out)
 {
-    struct name name;
-    int64_t result = name_from_guest(directory, path, empty_ok ? AT_EMPTY_PATH : 0, &name);
-    if (result < 0)
-        return result;
-    if (result > 0) {
-        struct file *file = file_get(directory);
-        if (!file)
-            return -EBADF;
-        result = file->path ? name_from_path(file->path, false, &name) : -ENOENT;
-        file_put(file);
-        if (result < 0)
-            return result;
-        name.directory = false;
+    size_t size = strnlen(path, PAL_PATH_MAX);
+    out->base = NULL;
+    if (path[0] == '/')
+        return name_from_path(path, false, out);
+    int64_t start = name_start(AT_FDCWD, out);
+    if (start < 0)
+        return start;
+    if ((size_t)start + 1 + size >= PAL_PATH_MAX) {
+        if (!out->base || size + 1 >= PAL_PATH_MAX)
+            return -ENAMETOOLONG;
+        out->path.bytes[start = 0] = '/';
     }
-    if (name.directory && name.path.size + 1 >= PAL_PATH_MAX)
-        return -ENAMETOOLONG;
-    memcpy(out, name.path.bytes, name.path.size);
-    if (name.directory && name.path.size > 1)
-        out[name.path.size++] = '/';
-    out[name.path.size] = 0;
+    memcpy(out->path.bytes + start + 1, path, size + 1);
+    name_finish(out, (uint32_t)start, 1 + (uint32_t)size, 0);
     return 0;
 }
 
-/* ---- Resolving ---------------------------------------------------------------------------------------------------- */
+/* ---- Resolving --------------------------------------------------------------------------------------------------- */
 
 struct pal_name name_asked(const struct name *name)
 {
-    return (struct pal_name){.path = name->path.bytes, .size = name->path.size, .nofollow = name->nofollow};
+    struct pal_name asked = {.path = name->path.bytes, .size = name->path.size, .nofollow = name->nofollow};
+    if (name->base) {
+        asked.from = &name->from;
+        asked.base = name->base_size;
+    }
+    return asked;
+}
+
+int64_t file_place(struct file *file, struct pal_path_buffer *out)
+{
+    struct name name;
+    int64_t size = -ENOENT;
+    if (name_from_file(file, false, &name)) {
+        file_identify(file);
+        name.from.device = file->device;
+        name.from.inode = file->inode;
+        size = host_name_read(&name, out);
+        name_end(&name);
+    }
+    if (size == -ENOENT && file->path) {
+        out->size = (uint32_t)strlen(file->path);
+        memcpy(out->bytes, file->path, out->size + 1);
+        size = out->size;
+    }
+    return size;
 }
 
 static int64_t canonical_step(const struct filesystem *fs, struct name *name, void *argument,
@@ -229,59 +347,64 @@ int64_t name_canonical(struct name *name)
 
 /* ---- Calls ------------------------------------------------------------------------------------------------------- */
 
-static int64_t change_folder(struct name *name)
+/* Takes the reference. */
+static int64_t change_directory(struct file *directory)
 {
     struct process *process = current_process();
     struct pal_attributes attributes;
-    int64_t result = name_canonical(name);
-    if (result == 0)
-        result = name_attributes(name, &attributes);
-    if (result == 0 && attributes.type != PAL_TYPE_DIRECTORY)
-        result = -ENOTDIR;
+    int64_t result = directory->type == PAL_TYPE_DIRECTORY ? file_attributes(directory, &attributes) : -ENOTDIR;
     if (result == 0)
         result = attributes_allow(&attributes, X_OK, process->fsuid, process->fsgid);
-    if (result < 0)
-        return result;
-    char *cwd = alloc_copy(name->path.bytes, name->path.size + 1), *old;
-    if (!cwd)
-        return -ENOMEM;
-    mutex_lock(&process->fs->lock);
-    old = process->fs->cwd;
-    process->fs->cwd = cwd;
-    mutex_unlock(&process->fs->lock);
-    release(old);
-    return 0;
+    if (result == 0) {
+        mutex_lock(&process->fs->lock);
+        struct file *old = process->fs->cwd;
+        process->fs->cwd = directory;
+        mutex_unlock(&process->fs->lock);
+        directory = old;
+    }
+    file_put(directory);
+    return result;
 }
 
 int64_t sys_chdir(guest_t path)
 {
-    struct name name;
+    struct file *directory;
+    NAME(name);
     int64_t result = name_from_guest(AT_FDCWD, path, 0, &name);
-    return result < 0 ? result : change_folder(&name);
+    if (result == 0)
+        result = name_open(&name, O_PATH | O_DIRECTORY, 0, 0, &directory);
+    return result < 0 ? result : change_directory(directory);
 }
 
 int64_t sys_fchdir(int32_t fd)
 {
-    struct name name;
     struct file *file = file_get(fd);
-    if (!file)
-        return -EBADF;
-    int64_t result = -ENOTDIR;
-    if (file->path && file->type == PAL_TYPE_DIRECTORY)
-        result = name_from_path(file->path, false, &name);
-    file_put(file);
-    return result < 0 ? result : change_folder(&name);
+    return file ? change_directory(file) : -EBADF;
 }
 
-/* A directory that was removed meanwhile is still told by its old path. */
+static int64_t deleted(const struct pal_path_buffer *path, struct file *file)
+{
+    static const char suffix[] = " (deleted)";
+    struct pal_attributes attributes;
+    uint32_t size = sizeof suffix - 1;
+    return path->size > size && !memcmp(path->bytes + path->size - size, suffix, size) &&
+           file_attributes(file, &attributes) == 0 && !attributes.links;
+}
+
 int64_t sys_getcwd(guest_t buffer, uint64_t size)
 {
-    char path[PAL_PATH_MAX];
-    int64_t length = name_start(AT_FDCWD, path);
-    path[length++] = 0;
+    struct pal_path_buffer path;
+    struct file *cwd = fs_cwd(current_process()->fs);
+    int64_t length = file_place(cwd, &path);
+    if (length >= 0 && deleted(&path, cwd))
+        length = -ENOENT;
+    file_put(cwd);
+    if (length < 0)
+        return length;
+    path.bytes[length++] = 0;
     if ((uint64_t)length > size)
         return -ERANGE;
-    int64_t result = copy_out(buffer, path, (size_t)length);
+    int64_t result = copy_out(buffer, path.bytes, (size_t)length);
     return result < 0 ? result : length;
 }
 
@@ -292,7 +415,7 @@ int64_t sys_umask(uint32_t mask)
 
 int64_t sys_chroot(guest_t path)
 {
-    struct name name;
+    NAME(name);
     struct pal_attributes attributes;
     int64_t result = name_from_guest(AT_FDCWD, path, 0, &name);
     if (result == 0)

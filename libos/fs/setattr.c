@@ -51,7 +51,7 @@ static int64_t fd_set(int fd, bool path_ok, const struct pal_attributes *values,
 
 static int64_t set_at(int directory, guest_t path, uint32_t flags, const struct pal_attributes *values, uint32_t mask)
 {
-    struct name name;
+    NAME(name);
     int64_t result = name_from_guest(directory, path, flags, &name);
     return result < 0 ? result : result > 0 ? fd_set(directory, true, values, mask) : name_set(&name, values, mask);
 }

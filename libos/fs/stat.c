@@ -32,7 +32,7 @@ int64_t file_attributes(struct file *file, struct pal_attributes *out)
 /* As the *at calls with AT_EMPTY_PATH have it: of a name, or of the descriptor itself. */
 static int64_t attributes_at(int directory, guest_t path, uint32_t flags, struct pal_attributes *out)
 {
-    struct name name;
+    NAME(name);
     int64_t result = name_from_guest(directory, path, flags, &name);
     if (result <= 0)
         return result < 0 ? result : name_attributes(&name, out);
@@ -149,13 +149,26 @@ int64_t attributes_allow(const struct pal_attributes *attributes, uint32_t mode,
     return mode & ~bits & 7 ? -EACCES : 0;
 }
 
-/* Is the object on a mount that can't be written?  What isn't a file or directory can be written to all the same. */
+/* Where the descriptor's object lies, as a path. */
+static int64_t name_of_descriptor(int fd, struct name *name)
+{
+    struct pal_path_buffer place;
+    struct file *file = file_get(fd);
+    if (!file)
+        return -EBADF;
+    int64_t result = file_place(file, &place);
+    file_put(file);
+    return result < 0 ? result : name_from_path(place.bytes, true, name);
+}
+
+/* Is the object on a mount that can't be written?  What isn't a file or folder can be written to all the same. */
 static bool read_only(int directory, guest_t path, uint32_t flags, const struct pal_attributes *attributes)
 {
-    struct name name;
+    NAME(name);
     if (attributes->type != PAL_TYPE_FILE && attributes->type != PAL_TYPE_DIRECTORY)
         return false;
-    if (name_from_guest(directory, path, flags, &name) != 0 || name_canonical(&name) < 0)
+    int64_t result = name_from_guest(directory, path, flags, &name);
+    if (result < 0 || (result > 0 ? name_of_descriptor(directory, &name) < 0 : name_canonical(&name) < 0))
         return false;
     const struct mount *mount = mount_of(name.path.bytes);
     return !mount || mount->flags & MOUNT_READ_ONLY;
@@ -210,7 +223,7 @@ static int64_t statfs_to_guest(const char *path, const struct pal_attributes *at
 
 int64_t sys_statfs(guest_t path, guest_t buffer)
 {
-    struct name name;
+    NAME(name);
     struct pal_attributes attributes;
     int64_t result = name_from_guest(AT_FDCWD, path, 0, &name);
     if (result == 0)
@@ -255,25 +268,27 @@ static int64_t link_contents(struct name *name, struct pal_path_buffer *out)
 }
 
 /* A descriptor opened by O_PATH | O_NOFOLLOW may be a symlink itself. */
-static int64_t name_of_descriptor(int fd, struct name *name)
+static int64_t name_of_link(int fd, struct name *name)
 {
     struct file *file = file_get(fd);
     if (!file)
         return -EBADF;
-    int64_t result = file->path && file->flags & O_PATH ? name_from_path(file->path, true, name) : -ENOENT;
+    int64_t result = file->flags & O_PATH && file->type == PAL_TYPE_SYMLINK ? 0 : -ENOENT;
+    if (result == 0 && !name_from_file(file, true, name))
+        result = file->path ? name_from_path(file->path, true, name) : -ENOENT;
     file_put(file);
     return result;
 }
 
 int64_t sys_readlinkat(int32_t directory, guest_t path, guest_t buffer, uint64_t size)
 {
-    struct name name;
+    NAME(name);
     struct pal_path_buffer contents;
     if ((int32_t)size <= 0)
         return -EINVAL;
     int64_t result = name_from_guest(directory, path, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH, &name);
     if (result > 0)
-        result = name_of_descriptor(directory, &name);
+        result = name_of_link(directory, &name);
     if (result != 0)
         return result;
     result = link_contents(&name, &contents);

@@ -52,6 +52,7 @@ struct file {
     void *data;       /* the kind's own */
     char *path;       /* absolute guest path it was opened by, or NULL.  Stale once it or its parents are renamed */
     uint8_t owner_type, owner_signal;
+    uint64_t device, inode; /* of a directory of the host that names begin at: file_identify */
 };
 
 enum file_direct { DIRECT_READ = 1, DIRECT_WRITE = 2, DIRECT_PREAD = 4, DIRECT_PWRITE = 8 }; /* entry.S knows them */
@@ -97,8 +98,9 @@ extern const struct file_ops host_path_ops;     /* O_PATH */
 /* As file_new, with a copy of path (which may be NULL) and the type's operations.  The handle is closed on failure. */
 int64_t host_file_new(pal_handle_t handle, uint32_t flags, uint32_t type, const char *path, struct file **out);
 
-/* Do its attributes and bytes come from an object of the host that has, or had, a name? */
+/* Is it an object of the host that can be opened anew, or named, by its handle? */
 bool file_is_host(const struct file *file);
+int64_t file_identify(struct file *file);
 
 /* path.c: cwd, root and umask of a process; resolving names */
 struct fs;
@@ -108,30 +110,53 @@ struct fs *fs_ref(struct fs *fs);
 void fs_put(struct fs *fs);
 void fs_fork_child(struct fs *fs);
 uint32_t fs_umask(struct fs *fs);
-const char *fs_cwd(struct fs *fs); /* valid until a thread of this process changes it */
-/* Guest path (dirfd, string) to an absolute path: 0 or -errno.  "..", symlinks and a final slash are left in it. */
-int64_t path_from_guest(int directory, guest_t path, bool empty_ok, char out[PAL_PATH_MAX]);
+struct file *fs_cwd(struct fs *fs); /* a reference */
+/* What an open file is called now, " (deleted)" behind a name that has gone: the size, or -errno. */
+int64_t file_place(struct file *file, struct pal_path_buffer *out);
 
 /* What a path ended in, as it was written: calls that change names treat the last three specially. */
 enum name_last { NAME_NORMAL, NAME_DOT, NAME_DOTDOT, NAME_ROOT };
 
 /*
- * A name on its way to being resolved: absolute, without empty components or ".", with ".." and symlinks left for
- * whoever resolves it (the monitor, or the libOS's own file systems).  Resolution rewrites it as it goes on elsewhere.
+ * A name on its way to being resolved, without empty components or ".", with ".." and symlinks left to its file system.
+ * It is an absolute path, or begins at an open object of the host: then path[base_size, size) is the name (nothing: the
+ * object itself), and what is before only what the object was called once, or nothing.  Resolution rewrites the name as
+ * it goes on elsewhere.
  */
 struct name {
     bool nofollow;  /* a final symlink is the object itself */
     bool directory; /* a slash or "." ended it: it must be a directory */
     enum name_last last;
+    struct file *base;     /* a reference, or NULL: an absolute path */
+    struct pal_base from;  /* base, for the host */
+    uint32_t base_size;
     struct pal_path_buffer path; /* NUL-terminated */
 };
 
-int64_t name_from_path(const char *path, bool nofollow, struct name *out);
+/* Declares one whose base is let go with it.  A name from a path has none, and needs nothing. */
+#define NAME(variable)                                                                                             \
+    struct name variable __attribute__((cleanup(name_end)));                                                         \
+    variable.base = NULL
+static inline void name_end(struct name *name)
+{
+    if (name->base)
+        file_put(name->base);
+    name->base = NULL;
+}
+static inline bool name_is_base(const struct name *name) { return name->base && name->path.size == name->base_size; }
+/* The object itself: false where it has no handle, or lies on no file system of the host. */
+bool name_from_file(struct file *file, bool nofollow, struct name *out);
+/* name becomes `rest`, beginning at an open directory of the host; rest may lie in it. */
+int64_t name_onto(struct name *name, struct file *directory, const char *rest);
+/* A path of the libOS's own or of a program's header: relative ones begin at the current directory. */
+int64_t name_from_text(const char *path, struct name *out);
+
+int64_t name_from_path(const char *path, bool nofollow, struct name *out); /* absolute */
 /* 0, or 1: the string was empty (allowed by AT_EMPTY_PATH in flags) and `directory` itself is meant.  nofollow comes
  * from AT_SYMLINK_NOFOLLOW in flags. */
 int64_t name_from_guest(int directory, guest_t path, uint32_t flags, struct name *out);
 struct pal_name name_asked(const struct name *name);
-/* -EREMOTE: takes the path to go on with.  0, or -ENAMETOOLONG. */
+/* -EREMOTE: takes the path to go on with; an empty one: the name itself was changed.  0, or -ENAMETOOLONG. */
 int64_t name_follow(struct name *name, const struct pal_path_buffer *to);
 int64_t name_canonical(struct name *name);       /* becomes the object's path without symlinks and ".." */
 

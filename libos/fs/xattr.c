@@ -27,11 +27,13 @@ struct question {
 static int64_t target_name(guest_t path, uint32_t flags, struct target *out)
 {
     out->file = NULL;
+    out->name.base = NULL;
     return name_from_guest(AT_FDCWD, path, flags, &out->name);
 }
 
 static int64_t target_file(int fd, struct target *out)
 {
+    out->name.base = NULL;
     out->file = file_get_io(fd);
     return out->file ? 0 : -EBADF;
 }
@@ -124,6 +126,7 @@ static int64_t call(uint32_t op, int fd, guest_t path, uint32_t follow, guest_t 
     if (result == 0) {
         int64_t found = path ? target_name(path, follow, &target) : target_file(fd, &target);
         result = run(question, &target, found, value, size);
+        name_end(&target.name);
     }
     release(question);
     return result;

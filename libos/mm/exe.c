@@ -1,38 +1,23 @@
 /* SPDX-License-Identifier: MIT */
-/* The path of the running program. */
+/* The running program, for /proc/self/exe. */
+#include "libos/fs/vfs.h"
 #include "libos/mm/mm.h"
 
-static struct mutex path_lock;
-static char *running; /* guarded by path_lock */
-static bool running_is_canonical;
+static struct mutex running_lock;
+static struct file *running; /* guarded by running_lock */
 
-/* Asked of the host when first wanted: most programs never look. */
-const char *exec_path(void)
+struct file *exec_file(void)
 {
-    mutex_lock(&path_lock);
-    if (running && !running_is_canonical) {
-        struct pal_name name = {.path = running, .size = (uint32_t)strlen(running)};
-        struct pal_path_buffer *buffer = alloc(sizeof *buffer);
-        if (buffer && PAL->name_read(&name, buffer) >= 0 && buffer->size < sizeof buffer->bytes) {
-            buffer->bytes[buffer->size] = '\0';
-            char *canonical = alloc_copy(buffer->bytes, buffer->size + 1);
-            if (canonical) {
-                release(running);
-                running = canonical;
-            }
-        }
-        release(buffer);
-        running_is_canonical = true;
-    }
-    const char *path = running ? running : "";
-    mutex_unlock(&path_lock);
-    return path;
+    mutex_lock(&running_lock);
+    struct file *file = running ? file_ref(running) : NULL;
+    mutex_unlock(&running_lock);
+    return file;
 }
 
-void exec_path_set(char *path)
+void exec_file_set(struct file *file)
 {
-    mutex_reset(&path_lock);
-    release(running);
-    running = path;
-    running_is_canonical = false;
+    mutex_reset(&running_lock);
+    if (running)
+        file_put(running);
+    running = file_ref(file);
 }

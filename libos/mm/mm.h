@@ -79,10 +79,10 @@ bool mm_fault_grows_stack(guest_t address, guest_t stack_pointer);
 
 /* ---- exe.c ------------------------------------------------------------------------------------------------------- */
 
-/* The running program's canonical path, for /proc/self/exe: good until the next exec. */
-const char *exec_path(void);
-/* exec: `path` is alloc'd, and exe.c's from here on.  The process has one thread, perhaps forked while others ran. */
-void exec_path_set(char *path);
+/* The running program, for /proc/self/exe: a reference, or NULL. */
+struct file *exec_file(void);
+/* exec: the process has one thread, perhaps forked while others ran. */
+void exec_file_set(struct file *file);
 
 /* ---- text.c: call sites are rewritten ---------------------------------------------------------------------------- */
 

@@ -29,15 +29,6 @@ int64_t unix_address_in(guest_t from, uint32_t size, struct socket_end *out, uin
     return 0;
 }
 
-static int64_t pathname(const struct socket_end *end, struct name *out)
-{
-    char path[PAL_PATH_MAX];
-    if (end->path[0] == '/')
-        return name_from_path(end->path, false, out);
-    int size = format(path, sizeof path, "%s/%s", fs_cwd(current_process()->fs), end->path);
-    return (size_t)size >= sizeof path ? -ENAMETOOLONG : name_from_path(path, false, out);
-}
-
 typedef int64_t local_call(struct pal_socket_name *local, void *argument, struct pal_path_buffer *text);
 
 struct asked {
@@ -54,8 +45,9 @@ static int64_t ask_step(const struct filesystem *fs, struct name *name, void *ar
         int64_t result = fs->attributes(name, &attributes, follow);
         return result ? result : -ECONNREFUSED;
     }
-    asked->local->bytes = name->path.bytes;
-    asked->local->size = name->path.size;
+    struct pal_name of = name_asked(name);
+    asked->local->bytes = &of;
+    asked->local->size = sizeof of;
     return asked->call(asked->local, asked->argument, follow);
 }
 
@@ -63,7 +55,7 @@ static int64_t ask_step(const struct filesystem *fs, struct name *name, void *ar
 static int64_t with_name(const struct socket_end *end, struct pal_socket_name *local, local_call *call, void *argument,
                          struct pal_path_buffer *text)
 {
-    struct name name;
+    NAME(name);
     struct asked asked = {local, call, argument};
     if (!end->path[0]) { /* abstract; or none: the host picks one */
         local->space = PAL_SPACE_ABSTRACT;
@@ -71,7 +63,7 @@ static int64_t with_name(const struct socket_end *end, struct pal_socket_name *l
         local->size = end->size;
         return call(local, argument, text);
     }
-    int64_t result = pathname(end, &name);
+    int64_t result = name_from_text(end->path, &name);
     return result < 0 ? result : name_walk(&name, ask_step, &asked, text);
 }
 
@@ -111,10 +103,10 @@ static int64_t bind_name(struct socket_end *end, uint32_t kind, struct bound *bo
 {
     struct pal_socket_name local = {.kind = socket_kind(kind)};
     struct pal_path_buffer text = {.size = 0};
-    struct name name;
+    NAME(name);
     bool is_path = end->path[0];
     if (is_path) {
-        int64_t result = pathname(end, &name);
+        int64_t result = name_from_text(end->path, &name);
         if (!result)
             result = name_make_socket(&name, S_IRWXUGO & ~fs_umask(current_process()->fs));
         if (result)

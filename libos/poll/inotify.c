@@ -84,7 +84,7 @@ static int64_t instance_get(int fd, struct file **out)
 int64_t sys_inotify_add_watch(int32_t fd, guest_t path, uint32_t mask)
 {
     struct file *file;
-    struct name name;
+    NAME(name);
     if (mask & ~IN_KNOWN || !(mask & IN_KNOWN))
         return -EINVAL;
     int64_t result = instance_get(fd, &file);

@@ -29,8 +29,7 @@ static uint64_t random_pages(const struct exec_image *image, enum random_use use
 
 static void set_names(struct exec_image *image)
 {
-    exec_path_set(image->path);
-    image->path = NULL;
+    exec_file_set(image->program.file);
     const char *slash = strrchr(image->given, '/');
     format(current()->name, sizeof current()->name, "%s", slash ? slash + 1 : image->given);
 }

@@ -28,7 +28,6 @@ void exec_drop(struct exec_image *image)
     elf_drop(&image->interpreter);
     if (image->opened)
         file_put(image->opened);
-    release(image->path);
     release(image->given);
     release(image->front);
     release(image->strings);
@@ -207,24 +206,10 @@ static int64_t add_script(struct exec_image *image, const char *name, const char
 
 /* ---- Files ---- */
 
-/* The interpreters that files name may be relative: to the current directory. */
-static int64_t absolute(const char *name, char **out)
-{
-    const char *cwd = name[0] == '/' ? "" : fs_cwd(current_process()->fs);
-    size_t size = strlen(cwd) + strlen(name) + 2;
-    if (size > PAL_PATH_MAX)
-        return -ENAMETOOLONG;
-    *out = alloc(size);
-    if (!*out)
-        return -ENOMEM;
-    format(*out, size, name[0] == '/' ? "%s%s" : "%s/%s", cwd, name);
-    return 0;
-}
-
 /* hint: PAL_OPEN_START or 0. */
-static int64_t open_program(const char *path, uint32_t hint, struct file **out)
+static int64_t open_program(struct name *name, uint32_t hint, struct file **out)
 {
-    int64_t error = file_open(path, O_RDONLY, 0, PAL_OPEN_EXECUTE | hint, out);
+    int64_t error = name_open(name, O_RDONLY | (name->nofollow ? O_NOFOLLOW : 0), 0, PAL_OPEN_EXECUTE | hint, out);
     if (error < 0)
         return error;
     if ((*out)->type == PAL_TYPE_FILE)
@@ -233,15 +218,19 @@ static int64_t open_program(const char *path, uint32_t hint, struct file **out)
     return -EACCES;
 }
 
+/* A path of a file's own, perhaps relative: to the current directory. */
+static int64_t open_named(const char *path, uint32_t hint, struct file **out)
+{
+    NAME(name);
+    int64_t error = path[0] ? name_from_text(path, &name) : -ENOENT;
+    return error < 0 ? error : open_program(&name, hint, out);
+}
+
 static int64_t load_interpreter(struct exec_image *image, const char *name, char *head)
 {
-    char *path, *its_own = NULL;
+    char *its_own = NULL;
     struct file *file;
-    int64_t error = absolute(name, &path);
-    if (error < 0)
-        return error;
-    error = open_program(path, 0, &file);
-    release(path);
+    int64_t error = open_named(name, 0, &file);
     if (error < 0)
         return error;
     int64_t size = file_read_at(file, head, ELF_HEAD_SIZE, 0);
@@ -260,24 +249,20 @@ static int64_t load_interpreter(struct exec_image *image, const char *name, char
     return 0;
 }
 
-/* image->path is a script's: head has its first bytes.  The path becomes its interpreter's. */
+/* image->opened is a script: head has its first bytes.  Its interpreter takes its place. */
 static int64_t follow_script(struct exec_image *image, char *head, uint64_t size)
 {
-    char *name, *argument, *path;
+    char *name, *argument;
     if (size < SCRIPT_LINE)
         memset(head + size, 0, SCRIPT_LINE - size);
     int64_t error = parse_line(head, &name, &argument);
     if (error == 0)
         error = add_script(image, name, argument);
-    if (error == 0)
-        error = absolute(name, &path);
     if (error != 0)
         return error;
-    release(image->path);
-    image->path = path;
     file_put(image->opened);
     image->opened = NULL;
-    error = open_program(image->path, 0, &image->opened);
+    error = open_named(name, 0, &image->opened);
     return error < 0 ? error : 1;
 }
 
@@ -314,7 +299,7 @@ static int64_t load(struct exec_image *image)
 
 /* ---- Prepare ---- */
 
-static struct exec_image *image_new(const char *path, const char *given)
+static struct exec_image *image_new(const char *given)
 {
     struct exec_image *image = alloc_zero(sizeof *image);
     if (!image)
@@ -322,9 +307,8 @@ static struct exec_image *image_new(const char *path, const char *given)
     uint64_t stack = mm_limit(RLIMIT_STACK);
     image->room = MAX(MIN(stack / 4, STRINGS_MAX), STRINGS_MIN);
     image->stack_size = PAGE_UP(MAX(MIN(stack, STACK_SIZE_MAX), STACK_SIZE_MIN));
-    image->path = copy_string(path);
     image->given = copy_string(given);
-    if (!image->path || !image->given || make_room(image, 1) < 0) {
+    if (!image->given || make_room(image, 1) < 0) {
         exec_drop(image);
         return NULL;
     }
@@ -346,13 +330,13 @@ static int64_t finish(struct exec_image *image)
     return PAL->random((uint64_t)(uintptr_t)image->random, sizeof image->random);
 }
 
-int64_t exec_prepare(const char *path, const char *given, guest_t argv, guest_t envp, struct exec_image **out)
+int64_t exec_prepare(struct name *name, const char *given, guest_t argv, guest_t envp, struct exec_image **out)
 {
-    struct exec_image *image = image_new(path, given);
+    struct exec_image *image = image_new(given);
     if (!image)
         return -ENOMEM;
     /* That it is there comes before bad arguments. */
-    int64_t error = open_program(path, PAL_OPEN_START, &image->opened);
+    int64_t error = open_program(name, PAL_OPEN_START, &image->opened);
     if (error == 0)
         error = add_guest_strings(image, argv, &image->arg_count);
     if (error == 0 && image->arg_count == 0) { /* since Linux 5.18 */
@@ -372,10 +356,10 @@ int64_t exec_prepare(const char *path, const char *given, guest_t argv, guest_t 
 
 int64_t exec_prepare_boot(struct exec_image **out)
 {
-    struct exec_image *image = image_new(boot->program, boot->program);
+    struct exec_image *image = image_new(boot->program);
     if (!image)
         return -ENOMEM;
-    int64_t error = open_program(boot->program, PAL_OPEN_START, &image->opened);
+    int64_t error = open_named(boot->program, PAL_OPEN_START, &image->opened);
     if (error == 0)
         error = add_strings(image, boot->argv, &image->arg_count);
     if (error == 0 && image->arg_count == 0) {

@@ -11,7 +11,6 @@
 struct exec_image {
     struct elf program, interpreter;
     struct file *opened; /* what path names, once it is open, until it is looked into */
-    char *path;       /* of the program (for a script, of its interpreter): absolute, alloc'd */
     char *given;      /* as execve was told: AT_EXECFN, and comm; alloc'd */
     /* argv and envp: first what scripts put in front (built from its end), then the caller's strings,
      * each with its NUL. */

@@ -65,48 +65,52 @@ static int64_t exec_run(struct exec_image *image)
     return FRAME_REPLACED;
 }
 
-int64_t sys_execve(guest_t path, guest_t argv, guest_t envp)
+/* `name` ends here: after a success there is no way back. */
+static int64_t exec_name(struct name *name, const char *given, guest_t argv, guest_t envp)
 {
-    char absolute[PAL_PATH_MAX], given[PAL_PATH_MAX];
     struct exec_image *image;
-    int64_t error = copy_in_string(given, path, sizeof given);
-    if (error >= 0)
-        error = path_from_guest(AT_FDCWD, path, false, absolute);
-    if (error >= 0)
-        error = exec_prepare(absolute, given, argv, envp, &image);
+    int64_t error = exec_prepare(name, given, argv, envp, &image);
+    name_end(name);
     return error < 0 ? error : exec_run(image);
 }
 
-static int64_t refuse_symlink(int directory, guest_t path, uint32_t flags)
+int64_t sys_execve(guest_t path, guest_t argv, guest_t envp)
 {
-    struct name *name = alloc(sizeof *name);
-    struct pal_attributes attributes;
-    if (!name)
-        return -ENOMEM;
-    int64_t error = name_from_guest(directory, path, flags, name);
-    if (error == 0)
-        error = name_attributes(name, &attributes);
-    release(name);
-    return error < 0 ? error : error == 0 && attributes.type == PAL_TYPE_SYMLINK ? -ELOOP : 0;
+    NAME(name);
+    char given[PAL_PATH_MAX];
+    int64_t error = copy_in_string(given, path, sizeof given);
+    if (error >= 0)
+        error = name_from_guest(AT_FDCWD, path, 0, &name);
+    return error < 0 ? error : exec_name(&name, given, argv, envp);
+}
+
+/* The descriptor itself: AT_EMPTY_PATH. */
+static int64_t name_of_descriptor(int fd, struct name *out)
+{
+    struct file *file = file_get(fd);
+    if (!file)
+        return -EBADF;
+    bool named = name_from_file(file, false, out);
+    file_put(file);
+    return named ? 0 : -EACCES;
 }
 
 int64_t sys_execveat(int32_t directory, guest_t path, guest_t argv, guest_t envp, uint32_t flags)
 {
-    char absolute[PAL_PATH_MAX], given[PAL_PATH_MAX + 32], string[PAL_PATH_MAX];
-    struct exec_image *image;
+    NAME(name);
+    char given[PAL_PATH_MAX + 32], string[PAL_PATH_MAX];
     if (flags & ~(AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW))
         return -EINVAL;
     int64_t error = copy_in_string(string, path, sizeof string);
     if (error >= 0)
-        error = path_from_guest(directory, path, flags & AT_EMPTY_PATH, absolute);
-    if (error >= 0 && flags & AT_SYMLINK_NOFOLLOW)
-        error = refuse_symlink(directory, path, flags);
+        error = name_from_guest(directory, path, flags, &name);
+    if (error > 0)
+        error = name_of_descriptor(directory, &name);
     if (error < 0)
         return error;
     if (directory == AT_FDCWD || string[0] == '/')
         format(given, sizeof given, "%s", string);
     else
         format(given, sizeof given, "/dev/fd/%d%s%s", directory, string[0] ? "/" : "", string);
-    error = exec_prepare(absolute, given, argv, envp, &image);
-    return error < 0 ? error : exec_run(image);
+    return exec_name(&name, given, argv, envp);
 }

@@ -175,7 +175,8 @@ int64_t pidfd_target(int fd, uint32_t *flags);       /* pid, or -EBADF, -ESRCH; 
  * as it was; commit can't (it kills the process if the host refuses).  It sets current()->name and fills the frame for
  * the new program. */
 struct exec_image;
-int64_t exec_prepare(const char *path, const char *given, guest_t argv, guest_t envp, struct exec_image **out);
+struct name;
+int64_t exec_prepare(struct name *name, const char *given, guest_t argv, guest_t envp, struct exec_image **out);
 int64_t exec_prepare_boot(struct exec_image **out); /* the first program, from boot */
 void exec_drop(struct exec_image *image);
 /* Caller has made the process single-threaded (execve.c does). */

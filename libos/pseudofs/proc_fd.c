@@ -30,11 +30,13 @@ static int64_t fd_link(const struct pseudo_node *node, struct pal_path_buffer *o
     struct file *file = file_get(node->number);
     if (!file)
         return -ENOENT;
-    bool asks = !file->path || file_is_host(file);
-    int64_t result = asks ? file_attributes(file, &attributes) : 0;
-    bool gone = file->path && asks && !result && !attributes.links && strncmp(file->path, "/memfd:", 7) != 0;
-    if (file->path)
-        result = link_text(out, gone ? "%s (deleted)" : "%s", file->path);
+    bool section = file->path && !strncmp(file->path, "/memfd:", 7);
+    bool named = !section && file_is_host(file) && (file->path || file->type != PAL_TYPE_FIFO);
+    int64_t result = file->path && !named ? 0 : file_attributes(file, &attributes);
+    if (named && file_place(file, out) >= 0)
+        result = 0;
+    else if (file->path)
+        result = link_text(out, "%s", file->path);
     else if (!result && file->type == PAL_TYPE_FIFO)
         result = link_text(out, "pipe:[%lu]", attributes.inode);
     else if (!result && file->type == PAL_TYPE_SOCKET)
@@ -83,16 +85,34 @@ bool proc_fdinfo_number(struct pseudo_node *node, int n)
     return fd_exists(node, n);
 }
 
-int64_t proc_exe_link(const struct pseudo_node *node, struct pal_path_buffer *out)
+static int64_t place_link(struct file *file, struct pal_path_buffer *out)
+{
+    int64_t result = file ? file_place(file, out) : -ENOENT;
+    if (file)
+        file_put(file);
+    return result < 0 ? result : 0;
+}
+
+struct file *proc_exe_target(const struct pseudo_node *node)
 {
     (void)node;
-    return link_text(out, "%s", exec_path());
+    return exec_file();
+}
+
+int64_t proc_exe_link(const struct pseudo_node *node, struct pal_path_buffer *out)
+{
+    return place_link(proc_exe_target(node), out);
+}
+
+struct file *proc_cwd_target(const struct pseudo_node *node)
+{
+    (void)node;
+    return fs_cwd(current_process()->fs);
 }
 
 int64_t proc_cwd_link(const struct pseudo_node *node, struct pal_path_buffer *out)
 {
-    (void)node;
-    return link_text(out, "%s", fs_cwd(current_process()->fs));
+    return place_link(proc_cwd_target(node), out);
 }
 
 int64_t proc_root_link(const struct pseudo_node *node, struct pal_path_buffer *out)

@@ -341,9 +341,9 @@ static void fixed_text(struct text *text, const struct pseudo_node *node)
     {.name = "comm", .asked = true, .known = true, .mode = S_IFREG | 0644, .text = comm_text, .store = comm_store},                                  \
     {.name = "coredump_filter", .mode = PSEUDO_TEXT, .text = fixed_text},                                                 \
     {.name = "cpuset", .mode = PSEUDO_TEXT, .text = fixed_text},                                                          \
-    {.name = "cwd", .asked = true, .mode = PSEUDO_LINK, .link = proc_cwd_link},                                                          \
+    {.name = "cwd", .asked = true, .mode = PSEUDO_LINK, .link = proc_cwd_link, .target = proc_cwd_target},                                                          \
     {.name = "environ", .asked = true, .mode = S_IFREG | 0400, .text = proc_environ_text},                                            \
-    {.name = "exe", .asked = true, .mode = PSEUDO_LINK, .link = proc_exe_link},                                                          \
+    {.name = "exe", .asked = true, .mode = PSEUDO_LINK, .link = proc_exe_link, .target = proc_exe_target},                                                          \
     {.name = "gid_map", .mode = PSEUDO_TEXT, .text = fixed_text},                                                         \
     {.name = "limits", .asked = true, .mode = PSEUDO_TEXT, .text = limits_text},                                                         \
     {.name = "loginuid", .mode = PSEUDO_TEXT, .text = fixed_text},                                                        \

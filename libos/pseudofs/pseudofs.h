@@ -106,6 +106,8 @@ void proc_auxv_text(struct text *text, const struct pseudo_node *node);
 bool proc_fd_number(struct pseudo_node *node, int n);
 bool proc_fdinfo_number(struct pseudo_node *node, int n);
 int proc_fd_after(const struct pseudo_node *node, int after);
+struct file *proc_exe_target(const struct pseudo_node *node);
+struct file *proc_cwd_target(const struct pseudo_node *node);
 int64_t proc_exe_link(const struct pseudo_node *node, struct pal_path_buffer *out);
 int64_t proc_cwd_link(const struct pseudo_node *node, struct pal_path_buffer *out);
 int64_t proc_root_link(const struct pseudo_node *node, struct pal_path_buffer *out);

@@ -131,13 +131,17 @@ static bool has_target(const struct pseudo_node *node)
     return node->entry->target && !proc_is_remote(node);
 }
 
-/* A link was reached, with `rest` to go.  1: the place itself is what was looked for; else as walk. */
-static int64_t take_link(const struct pseudo_place *place, const char *rest, bool nofollow, struct pal_path_buffer *follow)
+/* The walk goes on in a directory that a link stands for, whatever that is called now. */
+static int64_t go_into(struct file *directory, const char *rest, struct name *name, struct pal_path_buffer *follow)
+{
+    int64_t result = name_onto(name, directory, rest);
+    follow->size = 0;
+    return result < 0 ? result : -EREMOTE;
+}
+
+static int64_t take_text(const struct pseudo_place *place, const char *rest, struct pal_path_buffer *follow)
 {
     const struct pseudo_node *node = &place->node[place->depth];
-    bool really_elsewhere = (node->entry->mode & S_IFMT) == S_IFDIR;
-    if (!*rest && ((nofollow && !really_elsewhere) || has_target(node)))
-        return 1;
     struct pal_path_buffer *link = alloc(sizeof *link);
     if (!link)
         return -ENOMEM;
@@ -148,9 +152,30 @@ static int64_t take_link(const struct pseudo_place *place, const char *rest, boo
     return result;
 }
 
-/* 0: *place is it.  -EREMOTE: go on with *follow, here or elsewhere. */
-static int64_t walk(const char *path, bool nofollow, struct pseudo_place *place, struct pal_path_buffer *follow)
+/* A link was reached, with `rest` to go.  1: the place itself is what was looked for; else as walk. */
+static int64_t take_link(const struct pseudo_place *place, const char *rest, bool nofollow, struct name *name,
+                         struct pal_path_buffer *follow)
 {
+    const struct pseudo_node *node = &place->node[place->depth];
+    bool really_elsewhere = (node->entry->mode & S_IFMT) == S_IFDIR;
+    if (!*rest && ((nofollow && !really_elsewhere) || has_target(node)))
+        return 1;
+    struct file *target = has_target(node) ? node->entry->target(node) : NULL;
+    if (has_target(node) && !target)
+        return -ENOENT;
+    bool opened = target && file_is_host(target);
+    int64_t result = opened && target->type != PAL_TYPE_DIRECTORY ? -ENOTDIR
+                     : opened                                     ? go_into(target, rest, name, follow)
+                                                                  : take_text(place, rest, follow);
+    if (target)
+        file_put(target);
+    return result;
+}
+
+/* 0: *place is it.  -EREMOTE: go on with *follow, here or elsewhere, or with what became of the name. */
+static int64_t walk(struct name *name, bool nofollow, struct pseudo_place *place, struct pal_path_buffer *follow)
+{
+    const char *path = name->path.bytes;
     memset(place, 0, sizeof *place);
     place->node[0].entry = &root;
     for (;;) {
@@ -172,7 +197,7 @@ static int64_t walk(const char *path, bool nofollow, struct pseudo_place *place,
                 return result == -ENOENT && !place->depth ? leave(path, follow) : result;
             bool slashed = !*rest && path[size] == '/';
             if (place->node[place->depth].entry->link) {
-                result = take_link(place, rest, nofollow && !slashed, follow);
+                result = take_link(place, rest, nofollow && !slashed, name, follow);
                 return result > 0 ? 0 : result;
             }
             if (slashed && (place->node[place->depth].entry->mode & S_IFMT) != S_IFDIR)
@@ -235,15 +260,35 @@ static struct file *target_of(const struct pseudo_node *node, bool nofollow, int
     return file;
 }
 
+/* The name becomes the open object that it stands for, where the host can name that: -EREMOTE.  Else 0. */
+static int64_t become_target(const struct pseudo_place *place, struct name *name, struct pal_path_buffer *follow)
+{
+    int64_t result;
+    struct file *file = target_of(&place->node[place->depth], name->nofollow, &result);
+    if (!file)
+        return result;
+    struct name object;
+    if (name_from_file(file, false, &object)) {
+        object.directory = name->directory;
+        object.last = name->last;
+        name_end(name);
+        *name = object;
+        follow->size = 0;
+        result = -EREMOTE;
+    }
+    file_put(file);
+    return result;
+}
+
 static int64_t tree_attributes(struct name *name, struct pal_attributes *out, struct pal_path_buffer *follow)
 {
     struct pseudo_place place;
     /* What another process's descriptor stands for is asked of that: it may have no name. */
-    int64_t result = walk(name->path.bytes, true, &place, follow);
+    int64_t result = walk(name, true, &place, follow);
     if (!result && !name->nofollow && place.node[place.depth].entry->target && proc_is_remote(&place.node[place.depth]))
         return proc_target_attributes(&place.node[place.depth], out);
     if (!result && !name->nofollow)
-        result = walk(name->path.bytes, false, &place, follow);
+        result = walk(name, false, &place, follow);
     if (result)
         return result;
     struct file *file = target_of(&place.node[place.depth], name->nofollow, &result);
@@ -257,7 +302,7 @@ static int64_t tree_attributes(struct name *name, struct pal_attributes *out, st
 static int64_t tree_readlink(struct name *name, struct pal_path_buffer *out)
 {
     struct pseudo_place place;
-    int64_t result = walk(name->path.bytes, true, &place, out);
+    int64_t result = walk(name, true, &place, out);
     if (result)
         return result;
     const struct pseudo_node *node = &place.node[place.depth];
@@ -270,7 +315,9 @@ static int64_t tree_readlink(struct name *name, struct pal_path_buffer *out)
 static int64_t tree_canonical(struct name *name, struct pal_path_buffer *out)
 {
     struct pseudo_place place;
-    int64_t result = walk(name->path.bytes, false, &place, out);
+    int64_t result = walk(name, false, &place, out);
+    if (!result)
+        result = become_target(&place, name, out);
     if (result)
         return result;
     out->size = place.size[place.depth];
@@ -284,7 +331,10 @@ static int64_t tree_canonical(struct name *name, struct pal_path_buffer *out)
 static int64_t tree_settle(uint32_t op, struct name *name, struct pal_path_buffer *follow)
 {
     struct pseudo_place place;
-    int64_t result = walk(name->path.bytes, true, &place, follow);
+    bool follows = op == PAL_UNLINK && !name->nofollow; /* linkat(2) of what a link stands for */
+    int64_t result = walk(name, !follows, &place, follow);
+    if (!result && follows)
+        result = become_target(&place, name, follow);
     if (result == -EREMOTE)
         return result;
     bool makes = op == PAL_MKDIR || op == PAL_LINK || op == PAL_SYMLINK || op == PAL_MKFIFO;
@@ -307,18 +357,32 @@ static int64_t tree_set(struct name *name, const struct pal_attributes *values, 
                         struct pal_path_buffer *follow)
 {
     struct pseudo_place place;
-    int64_t result = walk(name->path.bytes, name->nofollow, &place, follow);
-    if (result)
-        return result;
-    struct file *file = target_of(&place.node[place.depth], name->nofollow, &result);
-    if (result)
-        return result;
-    result = mask & PAL_SET_SIZE ? -EINVAL : -EPERM;
-    if (file && file_is_host(file))
-        result = file_set(file, values, mask);
-    if (file)
-        file_put(file);
-    return result;
+    (void)values;
+    int64_t result = walk(name, name->nofollow, &place, follow);
+    if (!result)
+        result = become_target(&place, name, follow);
+    return result ? result : mask & PAL_SET_SIZE ? -EINVAL : -EPERM;
+}
+
+static int64_t tree_xattr(struct name *name, struct pal_extended *asked)
+{
+    struct pseudo_place place;
+    int64_t result = walk(name, name->nofollow, &place, asked->text);
+    if (!result)
+        result = become_target(&place, name, asked->text);
+    return result || asked->op == PAL_EXTENDED_LIST ? result : -EOPNOTSUPP;
+}
+
+static int64_t tree_watch(struct name *name, pal_handle_t instance, struct pal_notify *notify)
+{
+    struct pseudo_place place;
+    (void)instance;
+    int64_t result = walk(name, name->nofollow, &place, notify->escape);
+    if (!result)
+        result = become_target(&place, name, notify->escape);
+    if (!result)
+        note_unsupported("inotify watch in the libOS's own file systems", 0);
+    return result ? result : -EACCES;
 }
 
 /* ---- Directories ------------------------------------------------------------------------------------------------- */
@@ -426,38 +490,45 @@ int proc_directory_of(struct file *file)
 
 /* ---- Opening ----------------------------------------------------------------------------------------------------- */
 
-/*
- * What /proc/self/fd/N, /dev/tty and the like stand for.  Files with a name are opened again, as Linux does with all;
- * for the rest (pipes, terminals, objects without a name) the description is shared, which differs in the offset only.
- */
-static int64_t open_target(const struct pseudo_node *node, uint32_t flags, uint32_t mode, struct file **out)
+/* As it is: the description is shared, which differs in offset and flags. */
+static int64_t share(struct file *file, uint32_t flags, struct file **out)
 {
+    uint32_t have = file->flags & O_ACCMODE, want = flags & O_ACCMODE;
+    if (file->type == PAL_TYPE_SOCKET || !strncmp(file->ops->kind, "anon_inode:", 11))
+        return -ENXIO;
+    if (flags & O_DIRECTORY && file->type != PAL_TYPE_DIRECTORY)
+        return -ENOTDIR;
+    if (!(flags & O_PATH) && have != O_RDWR && have != want)
+        return -EACCES;
+    *out = file_ref(file);
+    return 0;
+}
+
+/*
+ * What /proc/self/fd/N, /dev/tty and the like stand for: the object is opened anew, whatever it is called by now.  What
+ * the host won't open anew (terminals, what a log is appended to) is shared.
+ */
+static int64_t open_target(const struct pseudo_node *node, const struct name *name, const struct opening *how,
+                           struct file **out)
+{
+    int64_t result = -EXDEV;
+    NAME(object);
+    struct pal_path_buffer follow;
+    struct opening again = *how;
+    again.flags &= ~(uint32_t)(O_CREAT | O_EXCL | O_NOFOLLOW);
     struct file *file = node->entry->target(node);
     if (!file)
         return (node->entry->mode & S_IFMT) == S_IFLNK ? -ENOENT : -ENXIO;
-    int64_t result;
-    bool named = file->path && file->path[0] == '/' &&
-                 (file->type == PAL_TYPE_FILE || file->type == PAL_TYPE_DIRECTORY || !file_is_host(file));
-    if (named) {
-        result = file_open(file->path, flags & ~(O_CREAT | O_EXCL | O_NOFOLLOW), mode, 0, out);
-        if (result != -ENOENT) {
-            file_put(file);
-            return result;
-        }
+    bool is_own = file->path && file->path[0] == '/' && file->handle == PAL_NO_HANDLE;
+    if (name_from_file(file, false, &object)) {
+        object.directory = name->directory;
+        result = hostfs.open(&object, &again, out, &follow);
+    } else if (is_own || (file->path && file->type == PAL_TYPE_CHARACTER && !strncmp(file->path, "/dev/pt", 7))) {
+        result = file_open(file->path, again.flags, again.mode, again.purpose, out);
     }
-    uint32_t have = file->flags & O_ACCMODE, want = flags & O_ACCMODE;
-    if (file->type == PAL_TYPE_SOCKET)
-        result = -ENXIO;
-    else if (flags & O_DIRECTORY && file->type != PAL_TYPE_DIRECTORY)
-        result = -ENOTDIR;
-    else if (!(flags & O_PATH) && have != O_RDWR && have != want)
-        result = -EACCES;
-    else
-        result = 0;
-    if (result)
-        file_put(file);
-    else
-        *out = file;
+    if (result == -EXDEV)
+        result = share(file, how->flags, out);
+    file_put(file);
     return result;
 }
 
@@ -504,15 +575,15 @@ static int64_t tree_open(struct name *name, const struct opening *how, struct fi
 {
     struct pseudo_place place;
     uint32_t flags = how->flags | (name->directory ? O_DIRECTORY : 0);
-    int64_t result = walk(name->path.bytes, name->nofollow, &place, follow);
+    int64_t result = walk(name, name->nofollow, &place, follow);
+    const struct pseudo_node *node = &place.node[place.depth];
+    bool is_link = !result && (node->entry->mode & S_IFMT) == S_IFLNK;
+    if (!result && has_target(node) && !(is_link && name->nofollow))
+        return open_target(node, name, how, out);
     if (!result)
-        result = may_open(place.node[place.depth].entry, flags);
+        result = may_open(node->entry, flags);
     if (result)
         return result == -ENOENT && flags & O_CREAT && place.path[1] == 'd' ? -EACCES : result;
-    const struct pseudo_node *node = &place.node[place.depth];
-    bool is_link = (node->entry->mode & S_IFMT) == S_IFLNK;
-    if (has_target(node) && !(is_link && name->nofollow))
-        return open_target(node, flags, how->mode, out);
     if (node->entry->open && !(flags & O_PATH))
         return node->entry->open(node, flags, out);
     flags &= ~(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_NOFOLLOW | O_CLOEXEC);
@@ -527,7 +598,8 @@ static int64_t tree_open(struct name *name, const struct opening *how, struct fi
 #define TREE(...)                                                                                                  \
     {                                                                                                                \
         .attributes = tree_attributes, .open = tree_open, .readlink = tree_readlink, .canonical = tree_canonical,    \
-        .change = tree_change, .settle = tree_settle, .set = tree_set, __VA_ARGS__                                   \
+        .change = tree_change, .settle = tree_settle, .set = tree_set, .xattr = tree_xattr, .watch = tree_watch,     \
+        __VA_ARGS__                                                                                                  \
     }
 static const struct filesystem procfs = TREE(.type = "proc", .source = "proc", .magic = PROC_SUPER_MAGIC);
 static const struct filesystem sysfs = TREE(.type = "sysfs", .source = "sysfs", .magic = SYSFS_MAGIC);

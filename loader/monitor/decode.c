@@ -23,7 +23,7 @@
 #define CREATE_BITS (PAL_OBJ_NONBLOCK | PAL_OBJ_PACKET | PAL_OBJ_SEMAPHORE | PAL_OBJ_SEALABLE)
 #define OBJECT_BITS 0xfu
 
-enum path { PATH_NONE, PATH_ABSOLUTE, PATH_MAYBE, PATH_LOCAL /* or an abstract name, or a struct pal_inet: any bytes */, PATH_DESCRIPTORS };
+enum path { PATH_NONE, PATH_NAME, PATH_MAYBE, PATH_LOCAL /* or an abstract name, or a struct pal_inet: any bytes */, PATH_DESCRIPTORS };
 enum other { OTHER_NONE, OTHER_NAME, OTHER_INFO, OTHER_BYTES, OTHER_PREFETCH, OTHER_MODES };
 
 /* What each operation may carry. */
@@ -33,12 +33,12 @@ static const struct rule {
     uint32_t flags, mode;
     uint64_t largest[2]; /* of the arguments */
 } rules[MONITOR_OPS] = {
-    [MONITOR_OPEN] = {.path = PATH_ABSOLUTE, .flags = OPEN_BITS, .mode = MODE_BITS},
-    [MONITOR_STAT] = {.path = PATH_ABSOLUTE, .flags = MONITOR_NOFOLLOW | MONITOR_VALIDITY},
-    [MONITOR_SET] = {.path = PATH_ABSOLUTE, .flags = MONITOR_NOFOLLOW, .mode = SET_BITS},
-    [MONITOR_CHANGE] = {.path = PATH_ABSOLUTE, .other = OTHER_NAME, .flags = CHANGE_BITS, .mode = MODE_BITS},
-    [MONITOR_READLINK] = {.path = PATH_ABSOLUTE, .flags = MONITOR_NOFOLLOW | MONITOR_VALIDITY},
-    [MONITOR_CANONICAL] = {.path = PATH_ABSOLUTE, .flags = MONITOR_VALIDITY},
+    [MONITOR_OPEN] = {.path = PATH_NAME, .flags = OPEN_BITS, .mode = MODE_BITS},
+    [MONITOR_STAT] = {.path = PATH_NAME, .flags = MONITOR_NOFOLLOW | MONITOR_VALIDITY},
+    [MONITOR_SET] = {.path = PATH_NAME, .flags = MONITOR_NOFOLLOW, .mode = SET_BITS},
+    [MONITOR_CHANGE] = {.path = PATH_NAME, .other = OTHER_NAME, .flags = CHANGE_BITS, .mode = MODE_BITS},
+    [MONITOR_READLINK] = {.path = PATH_NAME, .flags = MONITOR_NOFOLLOW | MONITOR_VALIDITY},
+    [MONITOR_CANONICAL] = {.path = PATH_NAME, .flags = MONITOR_VALIDITY},
     [MONITOR_INTERRUPT] = {.largest = {INT_MAX, 1}},
     [MONITOR_LOOK] = {.largest = {INT_MAX, 0}},
     [MONITOR_EXPORT] = {.largest = {INT_MAX, 0}},
@@ -47,7 +47,7 @@ static const struct rule {
     [MONITOR_PTY_INNER] = {.largest = {INT_MAX, 1}},
     [MONITOR_TERMINAL] = {.other = OTHER_MODES, .largest = {(uint64_t)(MONITOR_TERMINAL_OPS - 1) << 32 | INT_MAX, UINT64_MAX}},
     [MONITOR_SET_OPENED] = {.mode = SET_BITS, .largest = {INT_MAX, 0}},
-    [MONITOR_NOTIFY] = {.path = PATH_ABSOLUTE, .flags = MONITOR_NOFOLLOW},
+    [MONITOR_NOTIFY] = {.path = PATH_NAME, .flags = MONITOR_NOFOLLOW},
     [MONITOR_NOTIFY_END] = {.largest = {INT_MAX, INT_MAX}},
     [MONITOR_SHUTDOWN] = {.largest = {INT_MAX, SHUT_RDWR}},
     [MONITOR_OPTION] = {.other = OTHER_BYTES, .largest = {INT_MAX, UINT64_MAX}},
@@ -57,7 +57,7 @@ static const struct rule {
     [MONITOR_EXTENDED] = {.path = PATH_MAYBE, .other = OTHER_BYTES, .flags = MONITOR_NOFOLLOW, .mode = 0x33},
     [MONITOR_BIND] = {.path = PATH_LOCAL, .flags = LOCAL_BITS},
     [MONITOR_LISTEN] = {.other = OTHER_INFO, .largest = {UINT64_MAX, INT_MAX}},
-    [MONITOR_START] = {.path = PATH_ABSOLUTE, .other = OTHER_PREFETCH, .flags = PAL_OPEN_READ | PAL_OPEN_EXECUTE},
+    [MONITOR_START] = {.path = PATH_NAME, .other = OTHER_PREFETCH, .flags = PAL_OPEN_READ | PAL_OPEN_EXECUTE},
     [MONITOR_CONNECT] = {.path = PATH_LOCAL, .other = OTHER_INFO, .flags = LOCAL_BITS},
 };
 
@@ -72,6 +72,22 @@ static int check_path(const char *path, size_t size)
     return 0;
 }
 
+/* A name: absolute, or from a descriptor, then perhaps nothing. */
+static int check_name(const struct monitor_base *from, const char *path, size_t size)
+{
+    if (from->descriptor > (uint32_t)INT_MAX + 1 || from->reserved)
+        return -EINVAL;
+    if (from->descriptor && !size)
+        return 0;
+    int error = check_path(path, size);
+    return !error && (path[0] == '/') == (from->descriptor != 0) ? -EINVAL : error;
+}
+
+static bool is_base(const struct monitor_base *base)
+{
+    return base->descriptor || base->reserved || base->device || base->inode;
+}
+
 static int check_local(const struct request *request)
 {
     uint32_t kind = request->flags & ~(MONITOR_ABSTRACT | MONITOR_INET);
@@ -83,7 +99,7 @@ static int check_local(const struct request *request)
                    ? -EINVAL : 0;
     if (!(request->flags & MONITOR_ABSTRACT))
         return 0;
-    if (!request->path_size && request->op != MONITOR_BIND)
+    if ((!request->path_size && request->op != MONITOR_BIND) || is_base(&request->from_base))
         return -EINVAL;
     return request->path_size <= UNIX_NAME_MAX ? 0 : -EINVAL;
 }
@@ -96,14 +112,11 @@ static int check_change(const struct request *request)
     if (op == PAL_RENAME && request->mode & ~(uint32_t)(PAL_RENAME_NOREPLACE | PAL_RENAME_EXCHANGE))
         return -EINVAL;
     bool wants = op == PAL_RENAME || op == PAL_LINK || op == PAL_SYMLINK;
-    if (wants != (request->other_size != 0))
-        return wants ? -ENOENT : -EINVAL;
     if (!wants)
-        return 0;
-    int error = check_path(request->other, request->other_size);
-    if (!error && op != PAL_SYMLINK && request->other[0] != '/')
-        error = -EINVAL;
-    return error;
+        return request->other_size ? -EINVAL : 0;
+    if (op == PAL_SYMLINK)
+        return check_path(request->other, request->other_size);
+    return request->other_size ? check_name(&request->other_base, request->other, request->other_size) : -ENOENT;
 }
 
 /* Pipes and terminals are made in other ways. */
@@ -182,14 +195,18 @@ int request_decode(const void *packet, size_t size, struct request *out)
         if (!rule->path && header.arguments[i] > rule->largest[i])
             return -EINVAL;
     }
-    bool text = rule->path == PATH_ABSOLUTE || (rule->path == PATH_MAYBE && out->path_size) ||
+    bool text = rule->path == PATH_NAME || (rule->path == PATH_MAYBE && out->path_size) ||
                 (rule->path == PATH_LOCAL && !(header.flags & (MONITOR_ABSTRACT | MONITOR_INET)));
     if ((rule->path == PATH_NONE && out->path_size) || (rule->other == OTHER_NONE && out->other_size) ||
         (rule->other == OTHER_INFO && out->other_size > PAL_SOCKET_INFO))
         return -EINVAL;
-    int error = text ? check_path(out->path, out->path_size) : 0;
-    if (!error && text && out->path[0] != '/')
-        error = -EINVAL;
+    out->from = out->other_from = NULL;
+    out->from_base = header.from;
+    out->other_base = header.other_from;
+    bool names_two = header.op == MONITOR_CHANGE && (header.flags & ~MONITOR_NOFOLLOW) != PAL_SYMLINK;
+    if ((!text && rule->path != PATH_LOCAL && is_base(&header.from)) || (!names_two && is_base(&header.other_from)))
+        return -EINVAL;
+    int error = text ? check_name(&out->from_base, out->path, out->path_size) : 0;
     if (!error && rule->other == OTHER_MODES)
         error = check_modes(out);
     if (!error && rule->other == OTHER_PREFETCH)

@@ -46,7 +46,7 @@ int serve_notify(struct tree *tree, const struct objects *objects, const struct 
 {
     struct place place;
     unsigned flags = request->flags & MONITOR_NOFOLLOW ? PLACE_NOFOLLOW : 0;
-    int result = resolve(tree, request->path, request->path_size, flags, &place, &answer->text);
+    int result = resolve(tree, request->from, request->path, request->path_size, flags, &place, &answer->text);
     if (result)
         return result;
     result = check(tree, &place);

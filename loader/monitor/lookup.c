@@ -100,24 +100,29 @@ static unsigned look_flags(struct tree *tree, const struct request *request, str
     return 0;
 }
 
-static void look_end(struct tree *tree, unsigned flags, const struct place *place, int result, struct answer *answer)
+/* An answer that depends on where a descriptor lies is kept only if that is watched, and was so all the while. */
+static void look_end(struct tree *tree, unsigned flags, const struct request *request, const struct place *place,
+                     int result, struct answer *answer)
 {
-    if (flags & PLACE_WATCH)
-        answer->reply.value = watch_end(tree, place->mount, result);
+    if (!(flags & PLACE_WATCH))
+        return;
+    answer->reply.value = watch_end(tree, place->mount, result);
+    if (request->from && !anchor_is_there(tree, request->from, request->path))
+        answer->reply.value = 0;
 }
 
 int serve_stat(struct tree *tree, const struct request *request, struct answer *answer)
 {
     struct place place;
     unsigned flags = look_flags(tree, request, answer) | (request->flags & MONITOR_NOFOLLOW ? PLACE_NOFOLLOW : 0);
-    int error = resolve(tree, request->path, request->path_size, flags, &place, &answer->text);
+    int error = resolve(tree, request->from, request->path, request->path_size, flags, &place, &answer->text);
     if (!error) {
         if (flags & PLACE_WATCH && place.object >= 0)
             watch_add(tree, place.mount, place.object);
         error = attributes_of(&place, &answer->reply.attributes);
         place_close(&place);
     }
-    look_end(tree, flags, &place, error, answer);
+    look_end(tree, flags, request, &place, error, answer);
     return error;
 }
 
@@ -141,26 +146,46 @@ int serve_readlink(struct tree *tree, const struct request *request, struct answ
 {
     struct place place;
     unsigned flags = look_flags(tree, request, answer) | PLACE_NOFOLLOW;
-    int error = resolve(tree, request->path, request->path_size, flags, &place, &answer->text);
+    int error = resolve(tree, request->from, request->path, request->path_size, flags, &place, &answer->text);
     if (!error) {
         error = read_link(&place, answer);
         place_close(&place);
     }
-    look_end(tree, flags, &place, error, answer);
+    look_end(tree, flags, request, &place, error, answer);
     return error;
+}
+
+/* By the names on the way there, which is what changes: are they those of the object? */
+static bool is_named(const struct place *place, const struct anchor *from)
+{
+    struct identity object, named;
+    return place->object >= 0 && identity_of(place->object, &named) == 0 && identity_of(from->fd, &object) == 0 &&
+           named.inode == object.inode && named.device == object.device && named.mount == object.mount;
 }
 
 int serve_canonical(struct tree *tree, const struct request *request, struct answer *answer)
 {
     struct place place;
     unsigned flags = look_flags(tree, request, answer);
-    int error = resolve(tree, request->path, request->path_size, flags, &place, &answer->text);
+    const struct anchor *from = flags & PLACE_WATCH ? NULL : request->from;
+    if (is_object(request))
+        flags |= PLACE_NOFOLLOW;
+    if (request->from && request->from->nameless)
+        return -ENAMETOOLONG;
+    int error = resolve(tree, from, request->path, request->path_size, flags, &place, &answer->text);
+    bool lost = is_object(request) && !from && (error || !is_named(&place, request->from));
+    if (lost) { /* its name has gone, or is another's: nothing to be kept */
+        if (!error)
+            place_close(&place);
+        tree->watcher.parts = 0;
+        error = resolve(tree, request->from, request->path, request->path_size, PLACE_NOFOLLOW, &place, &answer->text);
+    }
     if (!error) {
         answer->text.size = (uint32_t)place.guest_size;
         memcpy(answer->text.bytes, place.guest, place.guest_size);
         place_close(&place);
     }
-    look_end(tree, flags, &place, error, answer);
+    look_end(tree, flags, request, &place, error, answer);
     return error;
 }
 
@@ -250,6 +275,16 @@ static int open_readonly(struct tree *tree, const struct place *place, uint32_t 
     return 0;
 }
 
+/* A new description of what lies on no mount, by the kernel's own name of it.  Its permissions are checked anew. */
+static int open_again(int object, const struct open_how *how)
+{
+    const struct fd_name name = fd_name(object);
+    if (!name.path[0])
+        return -EXDEV;
+    int fd = open(name.path, ((int)how->flags & ~(O_NOFOLLOW | O_CREAT | O_EXCL)) | O_CLOEXEC);
+    return fd < 0 ? -errno : fd;
+}
+
 static int open_at_place(struct tree *tree, struct place *place, struct open_how *how, uint32_t *flags)
 {
     int error = open_readonly(tree, place, flags);
@@ -288,7 +323,7 @@ static int open_by_walk(struct tree *tree, const struct request *request, struct
     int fd = -EAGAIN;
     for (int i = 0; i < RESTARTS && (fd == -ELOOP || fd == -EAGAIN); i++) {
         uint32_t asked = request->flags;
-        int error = resolve_walk(tree, request->path, request->path_size, flags, place, escape);
+        int error = resolve_walk(tree, request->from, request->path, request->path_size, flags, place, escape);
         if (error)
             return error;
         fd = open_at_place(tree, place, how, &asked);
@@ -307,33 +342,92 @@ static int open_by_walk(struct tree *tree, const struct request *request, struct
 static void tell_path(const struct place *place, const struct request *request, struct answer *answer)
 {
     answer->text.size = 0;
-    if (answer->reply.attributes.type != PAL_TYPE_DIRECTORY ||
-        (place->guest_size == request->path_size && !memcmp(place->guest, request->path, request->path_size)))
+    if (answer->reply.attributes.type != PAL_TYPE_DIRECTORY || place->nameless ||
+        (!request->from && place->guest_size == request->path_size && !memcmp(place->guest, request->path, request->path_size)))
         return;
     answer->text.size = (uint32_t)place->guest_size;
     memcpy(answer->text.bytes, place->guest, place->guest_size);
 }
 
-static int open_attributes(struct tree *tree, const struct request *request, struct answer *answer)
+/* O_PATH: a place.  The guest can't read it, nor pass it: all it does with it is to name it to us. */
+static int open_place(struct tree *tree, const struct request *request, struct answer *answer)
 {
     struct place place;
     unsigned flags = request->flags & PAL_OPEN_NOFOLLOW ? PLACE_NOFOLLOW : 0;
-    int error = resolve(tree, request->path, request->path_size, flags, &place, &answer->text);
+    int error = resolve(tree, request->from, request->path, request->path_size, flags, &place, &answer->text);
     if (error)
         return error;
     error = attributes_of(&place, &answer->reply.attributes);
+    if (!error && (request->flags & PAL_OPEN_DIRECTORY || place.must_be_directory) &&
+        answer->reply.attributes.type != PAL_TYPE_DIRECTORY)
+        error = -ENOTDIR;
+    if (!error && place.object >= 0) {
+        int fd = open(fd_name(place.object).path, O_PATH | O_CLOEXEC);
+        error = fd < 0 ? -errno : 0;
+        answer->descriptors[0] = fd;
+        answer->reply.descriptors = fd >= 0;
+    }
     place_close(&place);
     if (!error)
         tell_path(&place, request, answer);
-    if (!error && request->flags & PAL_OPEN_DIRECTORY && answer->reply.attributes.type != PAL_TYPE_DIRECTORY)
-        error = -ENOTDIR;
     return error;
+}
+
+/* May the object be had with such access by its name?  It may be called otherwise by now, or not at all: then what the
+ * guest has open already is all it gets. */
+static int check_object(struct tree *tree, const struct request *request, const struct open_how *how)
+{
+    const struct anchor *from = request->from;
+    struct place place;
+    if (from->mount && from->direct)
+        return 0;
+    if (from->mount && !resolve(tree, NULL, request->path, request->path_size, PLACE_NOFOLLOW, &place, NULL)) {
+        bool same = is_named(&place, from);
+        place_close(&place);
+        if (same)
+            return 0;
+    }
+    int has = fcntl(from->fd, F_GETFL);
+    struct stat status;
+    if (has < 0 || has & O_PATH || fstat(from->fd, &status) < 0)
+        return -EACCES;
+    if (S_ISSOCK(status.st_mode) || (status.st_mode & S_IFMT) == 0)
+        return -ENXIO;
+    if ((!S_ISREG(status.st_mode) && !S_ISFIFO(status.st_mode)) || has & O_APPEND)
+        return -EACCES;
+    int have = has & O_ACCMODE, wanted = (int)how->flags & O_ACCMODE;
+    bool truncates = how->flags & O_TRUNC && have == O_RDONLY;
+    return (have != O_RDWR && have != wanted) || truncates ? -EACCES : 0;
+}
+
+/* What lies on no mount: an unnamed pipe, a section, a file that pal-run was started with. */
+static int open_unnamed(struct tree *tree, const struct request *request, const struct open_how *how,
+                        struct answer *answer)
+{
+    int error = check_object(tree, request, how);
+    if (error)
+        return error;
+    int fd = open_again(request->from->fd, how);
+    if (fd < 0)
+        return fd;
+    error = attributes_read(fd, &answer->reply.attributes);
+    if (!error && request->flags & PAL_OPEN_EXECUTE)
+        error = syscall(SYS_faccessat2, fd, "", X_OK, AT_EMPTY_PATH | AT_EACCESS) < 0 ? -errno : 0;
+    if (!error)
+        error = settle_flags(how, fd, request->flags, &answer->reply.attributes);
+    if (error) {
+        close(fd);
+        return error;
+    }
+    answer->descriptors[0] = fd;
+    answer->reply.descriptors = 1;
+    return 0;
 }
 
 int serve_open(struct tree *tree, const struct request *request, struct answer *answer)
 {
     if (request->flags & PAL_OPEN_PATH)
-        return open_attributes(tree, request, answer);
+        return is_object(request) && !request->from->mount ? -EACCES : open_place(tree, request, answer);
     if (request->mode & (S_ISUID | S_ISGID) && request->flags & (PAL_OPEN_CREATE | PAL_OPEN_TEMPORARY))
         return -EPERM;
     struct open_how how;
@@ -344,7 +438,11 @@ int serve_open(struct tree *tree, const struct request *request, struct answer *
     unsigned flags = request->flags & PAL_OPEN_NOFOLLOW ? PLACE_NOFOLLOW : 0;
     if (request->flags & CHANGING)
         flags |= PLACE_CHANGES;
-    int fd = resolve_open(tree, request->path, request->path_size, flags, &how, &place);
+    if (is_object(request) && !request->from->mount)
+        return open_unnamed(tree, request, &how, answer);
+    int fd = is_object(request) ? check_object(tree, request, &how) : 0;
+    if (fd == 0)
+        fd = resolve_open(tree, request->from, request->path, request->path_size, flags, &how, &place);
     if (fd == RESOLVE_WALK)
         fd = open_by_walk(tree, request, &how, &place, &answer->text);
     answer->mount = place.mount;

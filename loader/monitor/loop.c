@@ -167,13 +167,44 @@ static void send_last(int channel)
         drop_descriptors();
 }
 
+/* Names become absolute paths.  What lies on no mount can only be opened anew. */
+static int begin_names(struct monitor *monitor, struct request *request, struct asked *name, struct asked *other)
+{
+    struct tree *tree = &monitor->policy->tree;
+    name->path = request->path;
+    name->size = request->path_size;
+    other->path = request->other;
+    other->size = request->other_size;
+    name->from = other->from = NULL;
+    other->own = -1;
+    int error = anchor_begin(&monitor->anchors, tree, &monitor->objects, request->sender, &request->from_base, name);
+    if (!error)
+        error = anchor_begin(&monitor->anchors, tree, &monitor->objects, request->sender, &request->other_base, other);
+    if (!error && name->from && !name->from->mount && request->op != MONITOR_OPEN)
+        error = request->op == MONITOR_CHANGE ? -EXDEV : request->op == MONITOR_CANONICAL ? -ENOENT : -EACCES;
+    request->path = name->path;
+    request->path_size = name->size;
+    request->from = name->from;
+    request->other = other->path;
+    request->other_size = other->size;
+    request->other_from = other->from;
+    if (error) {
+        anchor_end(name);
+        anchor_end(other);
+    }
+    return error;
+}
+
 void monitor_serve(struct monitor *monitor, const void *packet, size_t size, pid_t sender)
 {
+    static struct asked name, other;
     struct request request;
     int error = request_decode(packet, size, &request);
     if (error == -EBADMSG)
         return;
     request.sender = sender;
+    if (!error)
+        error = begin_names(monitor, &request, &name, &other);
     drop_descriptors();
     memset(&last.reply, 0, sizeof last.reply);
     last.text.size = 0;
@@ -181,6 +212,8 @@ void monitor_serve(struct monitor *monitor, const void *packet, size_t size, pid
         monitor->served[request.op]++;
         error = dispatch(monitor, &request, &last);
         prefetch_profile_note(&monitor->policy->tree, &request, error);
+        anchor_end(&name);
+        anchor_end(&other);
     }
     last.reply.result = error;
     last.reply.sequence = request.sequence;

@@ -104,7 +104,7 @@ int serve_set(struct tree *tree, const struct request *request, struct answer *a
 {
     struct place place;
     unsigned flags = request->flags & MONITOR_NOFOLLOW ? PLACE_NOFOLLOW : 0;
-    int error = resolve(tree, request->path, request->path_size, flags, &place, &answer->text);
+    int error = resolve(tree, request->from, request->path, request->path_size, flags, &place, &answer->text);
     if (error)
         return error;
     error = set_checked(tree, &place, request);
@@ -135,10 +135,10 @@ struct spot {
     size_t guest_size;
 };
 
-static int spot_find(struct tree *tree, const char *path, size_t size, struct spot *spot,
+static int spot_find(struct tree *tree, const struct anchor *from, const char *path, size_t size, struct spot *spot,
                      struct pal_path_buffer *escape)
 {
-    int error = resolve_parent(tree, path, size, &spot->directory, spot->name, escape);
+    int error = resolve_parent(tree, from, path, size, &spot->directory, spot->name, escape);
     if (error)
         return error;
     const struct place *directory = &spot->directory;
@@ -260,14 +260,14 @@ static int link_name(struct tree *tree, const struct request *request, const str
 {
     struct place object;
     unsigned flags = request->flags & MONITOR_NOFOLLOW ? PLACE_NOFOLLOW : 0;
-    int error = resolve(tree, request->path, request->path_size, flags, &object, escape);
+    int error = resolve(tree, request->from, request->path, request->path_size, flags, &object, escape);
     if (error)
         return error;
     error = check_new(tree, to);
     if (!error && object.mount != to->directory.mount)
         error = -EXDEV;
     if (!error) {
-        struct fd_name name = fd_name(object.object);
+        const struct fd_name name = fd_name(object.object); /* of an anchor, too: the object, whatever its names */
         if (linkat(AT_FDCWD, name.path, to->directory.object, to->name, AT_SYMLINK_FOLLOW) < 0)
             error = -errno;
     }
@@ -278,13 +278,13 @@ static int link_name(struct tree *tree, const struct request *request, const str
 static int serve_two(struct tree *tree, const struct request *request, struct answer *answer, uint32_t op)
 {
     struct spot from, to;
-    int error = spot_find(tree, request->other, request->other_size, &to, &answer->text);
+    int error = spot_find(tree, request->other_from, request->other, request->other_size, &to, &answer->text);
     if (error)
         return error == -EREMOTE ? -EXDEV : error;
     if (op == PAL_LINK) {
         error = link_name(tree, request, &to, &answer->text);
     } else {
-        error = spot_find(tree, request->path, request->path_size, &from, &answer->text);
+        error = spot_find(tree, request->from, request->path, request->path_size, &from, &answer->text);
         if (!error) {
             error = rename_name(tree, &from, &to, request->mode);
             place_close(&from.directory);
@@ -300,7 +300,7 @@ int serve_change(struct tree *tree, const struct request *request, struct answer
     if (op == PAL_RENAME || op == PAL_LINK)
         return serve_two(tree, request, answer, op);
     struct spot spot;
-    int error = spot_find(tree, request->path, request->path_size, &spot, &answer->text);
+    int error = spot_find(tree, request->from, request->path, request->path_size, &spot, &answer->text);
     if (error)
         return error;
     if (op == PAL_UNLINK || op == PAL_RMDIR)

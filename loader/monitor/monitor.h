@@ -11,6 +11,8 @@ struct request {
     uint32_t op, sequence, flags, mode;
     const char *path, *other; /* not NUL-terminated; no NUL inside; `path` is absolute */
     size_t path_size, other_size;
+    struct monitor_base from_base, other_base;
+    const struct anchor *from, *other_from; /* what path and other begin at; NULL: the root */
     uint64_t arguments[2];
     struct pal_attributes values;
     pid_t sender;
@@ -26,6 +28,12 @@ struct answer {
     int descriptors[ANSWER_DESCRIPTORS]; /* closed after the reply, unless kept */
     struct pal_path_buffer text;
 };
+
+/* Is it the open object itself, and no name beneath it? */
+static inline bool is_object(const struct request *request)
+{
+    return request->from && request->path_size == request->from->size;
+}
 
 /* Functions serve_* return the reply's result. */
 
@@ -70,6 +78,33 @@ int serve_tee(const struct objects *objects, const struct request *request, stru
 int serve_export(struct objects *objects, const struct request *request, struct answer *answer);
 int serve_import(struct objects *objects, const struct request *request, struct answer *answer);
 int serve_create(const struct objects *objects, const struct request *request, struct answer *answer);
+
+/* ---- anchor.c: names that begin at a guest's descriptor ---------------------------------------------------------- */
+
+#define ANCHORS_MAX 64
+struct anchors { /* starts zeroed */
+    uint64_t clock;
+    struct known {
+        int fd;        /* O_PATH */
+        uint64_t used; /* when last, by the clock; 0: free */
+        struct identity is;
+    } known[ANCHORS_MAX];
+};
+/* A name on its way to an absolute path. */
+struct asked {
+    const char *path;
+    size_t size;
+    const struct anchor *from; /* &anchor, or NULL */
+    struct anchor anchor;
+    int own; /* closed by anchor_end; -1: none */
+    char text[2 * PAL_PATH_MAX];
+};
+/* The name becomes an absolute path.  0 or a negative errno; anchor_end afterwards. */
+int anchor_begin(struct anchors *anchors, struct tree *tree, const struct objects *objects, pid_t sender,
+                 const struct monitor_base *base, struct asked *name);
+void anchor_end(struct asked *name);
+/* Does it still lie where the path begins? */
+bool anchor_is_there(struct tree *tree, const struct anchor *anchor, const char *path);
 
 /* ---- xattr.c ----------------------------------------------------------------------------------------------------- */
 
@@ -239,6 +274,7 @@ int serve_start(struct tree *tree, const struct request *request, struct answer 
 struct monitor {
     struct policy *policy;
     struct objects objects;
+    struct anchors anchors;
     struct terminals terminals;
     struct unix_names unix_names;
     struct inets inets;

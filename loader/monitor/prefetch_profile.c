@@ -100,6 +100,8 @@ void prefetch_profile_use(const char *program, struct prefetch *prefetch, struct
 void prefetch_profile_note(const struct tree *tree, const struct request *request, int result)
 {
     const uint32_t plain = PAL_OPEN_READ | PAL_OPEN_DIRECTORY | PAL_OPEN_EXECUTE;
+    if (request->from && (request->from->nameless || is_object(request)))
+        return;
     if (!begun || count == NAMES_MAX || text_size + request->path_size + 4 > TEXT_MAX)
         return;
     uint32_t aside = request->flags & PAL_OPEN_DIRECTORY ? PAL_OPEN_NONBLOCK : 0; /* opendir's, without a meaning */

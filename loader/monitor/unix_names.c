@@ -91,7 +91,7 @@ static int wanted_find(struct tree *tree, const struct request *request, struct 
     if (request->flags & MONITOR_ABSTRACT)
         return 0;
     struct place place;
-    int error = resolve(tree, request->path, request->path_size, 0, &place, &answer->text);
+    int error = resolve(tree, request->from, request->path, request->path_size, 0, &place, &answer->text);
     if (error)
         return error;
     if (place.object < 0 || fstat(place.object, &out->status) < 0 || !S_ISSOCK(out->status.st_mode))

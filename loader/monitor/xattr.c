@@ -96,7 +96,7 @@ static int find(struct tree *tree, const struct objects *objects, const struct r
                 struct pal_path_buffer *escape)
 {
     if (request->path_size)
-        return resolve(tree, request->path, request->path_size, request->flags & MONITOR_NOFOLLOW ? PLACE_NOFOLLOW : 0,
+        return resolve(tree, request->from, request->path, request->path_size, request->flags & MONITOR_NOFOLLOW ? PLACE_NOFOLLOW : 0,
                        place, escape);
     *place = (struct place){.parent = -1};
     place->object = member_descriptor(objects, request->sender, (int)request->arguments[0]);

@@ -35,6 +35,8 @@ struct mount {
     int error;        /* why not */
     dev_t device;     /* of the root */
     ino_t inode;
+    struct identity { uint64_t mount, device, inode; uint32_t mode, links; } is; /* the root: see mount_identity */
+    char *host;       /* where the root was when tree_locate last looked */
 };
 
 /* Directories of this name are never shown: see resolve.c.  Letters that no file system takes for another's. */
@@ -91,9 +93,15 @@ bool tree_is_libos_own(const struct tree *tree, const char *path, size_t size);
 int mount_root(struct tree *tree, struct mount *mount);
 /*
  * Where an open object lies: its guest path in `guest` (size returned) and its mount, of those whose root is open.
- * -ENOENT: in none.  One whose name is gone lies where it was.
+ * -ENOENT: in none.  -ENAMETOOLONG: the kernel can't tell.  One whose name is gone lies where it was, with " (deleted)"
+ * behind.
  */
-ssize_t tree_locate(const struct tree *tree, int fd, struct mount **mount, char guest[PAL_PATH_MAX]);
+ssize_t tree_locate(struct tree *tree, int fd, struct mount **mount, char guest[PAL_PATH_MAX]);
+/* The same of a directory whose path is too long, by way of its parents: its mount, or NULL. */
+struct mount *tree_mount_above(struct tree *tree, int fd);
+/* What a descriptor is: the host's mount it lies on (0: unknown), device and inode. */
+int identity_of(int fd, struct identity *out);
+const struct identity *mount_identity(struct mount *mount); /* of a root that is open */
 
 /* path == prefix, or lies beneath it. */
 bool path_is_within(const char *path, size_t size, const char *prefix, size_t prefix_size);
@@ -167,6 +175,19 @@ enum {
     PLACE_WATCH = 4,    /* each directory is given to watch_add before a name is looked up in it */
 };
 
+/*
+ * An object that a guest has open, where names begin.  The names are still whole guest paths, and every rule that goes
+ * by a path is asked with that; but what lies beneath `fd` is looked up there, whatever the directory is called meanwhile.
+ */
+struct anchor {
+    int fd;              /* O_PATH, or the guest's own */
+    struct mount *mount; /* NULL: it lies in none */
+    bool directory;
+    bool direct;         /* it surely lies beneath the mount's root, and nothing has to be checked on the way */
+    bool nameless;       /* its path is too long: names begin with a made-up one, as long as `size` */
+    size_t size;         /* how much of the path stands for it */
+};
+
 /* What a guest path leads to. */
 struct place {
     struct mount *mount; /* NULL: a directory that is there only because mounts lie beneath it */
@@ -175,37 +196,39 @@ struct place {
     bool missing;        /* the last name is not there; its parent is (perhaps synthetic) */
     bool must_be_directory;
     struct looked looked; /* of what was opened */
+    bool nameless; /* guest is made up */
     char guest[PAL_PATH_MAX]; /* its path without symlinks; guest + name is the last component */
     size_t guest_size, name;
 };
 
 /*
- * Finds the object of an absolute guest path.  0: *out is filled, give it to place_close; it may be `missing` only
+ * Finds the object of an absolute guest path; from: what stands for its beginning, or NULL.  0: *out is filled, give it to place_close; it may be `missing` only
  * after resolve_walk.  -EREMOTE: *escape is the path to go on with, in the libOS's own tree.
  */
-int resolve(struct tree *tree, const char *path, size_t size, unsigned flags, struct place *out,
-            struct pal_path_buffer *escape);
-int resolve_walk(struct tree *tree, const char *path, size_t size, unsigned flags, struct place *out,
-                 struct pal_path_buffer *escape);
+int resolve(struct tree *tree, const struct anchor *from, const char *path, size_t size, unsigned flags,
+            struct place *out, struct pal_path_buffer *escape);
+int resolve_walk(struct tree *tree, const struct anchor *from, const char *path, size_t size, unsigned flags,
+                 struct place *out, struct pal_path_buffer *escape);
 /*
  * The directory of the last name, which is not followed.  `name` receives it, a trailing slash kept (the kernel judges
  * that); it is "", "." or ".." where the path ends so.
  */
 #define NAME_ROOM 257
-int resolve_parent(struct tree *tree, const char *path, size_t size, struct place *out, char name[NAME_ROOM],
-                   struct pal_path_buffer *escape);
+int resolve_parent(struct tree *tree, const struct anchor *from, const char *path, size_t size, struct place *out,
+                   char name[NAME_ROOM], struct pal_path_buffer *escape);
 /*
  * Opens with `how` in one call, where symlinks are not in the way (but for a final one or a MOUNT_LINK).  Returns a
  * descriptor with out->mount and out->guest set, a negative errno, or RESOLVE_WALK: only resolve_walk can tell.
  */
 #define RESOLVE_WALK (-4096)
-int resolve_open(struct tree *tree, const char *path, size_t size, unsigned flags, const struct open_how *how,
-                 struct place *out);
+int resolve_open(struct tree *tree, const struct anchor *from, const char *path, size_t size, unsigned flags,
+                 const struct open_how *how, struct place *out);
 void place_close(struct place *place);
 /* -EACCES, and the report tells of it. */
 int place_refuse(struct tree *tree, const struct place *place);
 /* Is it what a private directory of a sandbox is called? */
 bool name_is_private(const char *name, size_t size);
+bool path_is_private(const char *path); /* a name on the way */
 /* Opens the root itself, of a mount whose root is open: it may be one file. */
 int mount_open(const struct mount *mount, const struct open_how *how, struct looked *looked);
 

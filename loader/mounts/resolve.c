@@ -105,7 +105,7 @@ bool name_is_private(const char *name, size_t size)
     return size == SCRATCH_NAME_SIZE && !strncasecmp(name, SCRATCH_PREFIX, strlen(SCRATCH_PREFIX));
 }
 
-static bool passes_private(const char *path)
+bool path_is_private(const char *path)
 {
     for (const char *at = path; (at = strstr(at, "/.")); at++) /* which few paths have */
         if (name_is_private(at + 1, strcspn(at + 1, "/")))
@@ -131,18 +131,26 @@ static bool is_empty_scratch(const struct tree *tree, const struct mount *mount,
            !tree_is_above_mount(tree, path, size);
 }
 
-int resolve_open(struct tree *tree, const char *path, size_t size, unsigned flags, const struct open_how *how,
-                 struct place *out)
+/* The name may be looked up from the anchor: it goes on beneath it, on the same mount. */
+static bool begins_at(const struct anchor *from, const struct mount *mount, size_t used)
+{
+    return from && from->direct && from->directory && mount == from->mount && used > from->size;
+}
+
+int resolve_open(struct tree *tree, const struct anchor *from, const char *path, size_t size, unsigned flags,
+                 const struct open_how *how, struct place *out)
 {
     char *guest = out->guest;
     bool slash;
     ssize_t used = path_clean(guest, sizeof out->guest, path, size, &slash);
     if (used < 0)
         return used == -ELOOP ? RESOLVE_WALK : (int)used;
+    if (from && ((size_t)used <= from->size || (from->nameless && !from->direct)))
+        return RESOLVE_WALK;
     for (int links = 0; links < LINKS_MAX; links++) {
         struct mount *mount = tree_mount_of(tree, guest, (size_t)used);
         if (needs_walk(tree, mount, guest, (size_t)used, flags) || (slash && how->flags & O_CREAT) ||
-            passes_private(guest))
+            path_is_private(guest))
             return RESOLVE_WALK;
         const char *rest = guest + (mount->at_size == 1 ? 1 : mount->at_size + ((size_t)used > mount->at_size));
         if (mount->kind == MOUNT_LINK) {
@@ -167,11 +175,17 @@ int resolve_open(struct tree *tree, const char *path, size_t size, unsigned flag
         int root = mount_root(tree, mount);
         if (root < 0)
             return root;
+        if (links == 0 && begins_at(from, mount, (size_t)used)) {
+            root = from->fd;
+            rest = guest + from->size + (from->size > 1);
+        }
         bool nofollow = flags & PLACE_NOFOLLOW && !slash;
         struct open_how asked = *how;
         asked.flags |= (slash ? O_DIRECTORY : 0u) | (nofollow ? O_NOFOLLOW : 0u);
         int fd = *rest ? (mount->directory ? object_open_at(mount, root, rest, &asked, &out->looked) : -ENOTDIR)
                        : mount_open(mount, &asked, &out->looked);
+        if (fd == -ELOOP && from && from->nameless)
+            return RESOLVE_WALK;
         if (fd == -ELOOP && !nofollow) {
             used = follow_last(root, rest, guest, (size_t)used, &slash);
             if (used < 0)
@@ -185,21 +199,22 @@ int resolve_open(struct tree *tree, const char *path, size_t size, unsigned flag
         out->guest_size = (size_t)used;
         out->object = out->parent = -1;
         out->missing = out->must_be_directory = false;
+        out->nameless = from && from->nameless;
         return fd == OBJECT_REFUSED ? place_refuse(tree, out) : fd;
     }
     return -ELOOP;
 }
 
-int resolve(struct tree *tree, const char *path, size_t size, unsigned flags, struct place *out,
-            struct pal_path_buffer *escape)
+int resolve(struct tree *tree, const struct anchor *from, const char *path, size_t size, unsigned flags,
+            struct place *out, struct pal_path_buffer *escape)
 {
     const struct open_how how = {.flags = O_PATH};
-    int fd = flags & PLACE_WATCH ? RESOLVE_WALK : resolve_open(tree, path, size, flags & PLACE_NOFOLLOW, &how, out);
+    int fd = flags & PLACE_WATCH ? RESOLVE_WALK : resolve_open(tree, from, path, size, flags & PLACE_NOFOLLOW, &how, out);
     if (fd != RESOLVE_WALK) {
         out->object = fd;
         return fd < 0 ? fd : 0;
     }
-    int error = resolve_walk(tree, path, size, flags, out, escape);
+    int error = resolve_walk(tree, from, path, size, flags, out, escape);
     if (!error && out->missing) {
         place_close(out);
         return -ENOENT;
@@ -216,6 +231,7 @@ struct walk {
     size_t at, size, steps;
     int links;
     unsigned flags;
+    const struct anchor *from; /* NULL: the root */
     struct pal_path_buffer *escape;
     size_t up_count; /* of those above, the nearest ones: going up opens nothing */
     struct up {
@@ -304,9 +320,38 @@ static int enter(struct walk *walk, size_t guest_size)
     return fd < 0 ? fd : 0;
 }
 
+/* From a place whose path nobody can tell, by the kernel's own way up; a mount's root is where its path is known. */
+static int go_up_nameless(struct walk *walk)
+{
+    struct place *place = walk->place;
+    struct identity here;
+    int error = identity_of(place->object, &here);
+    if (error)
+        return error;
+    const struct identity *root = mount_identity(place->mount);
+    if (here.mount == root->mount && here.inode == root->inode && here.device == root->device) {
+        place->nameless = false;
+        memcpy(place->guest, place->mount->at, place->mount->at_size);
+        size_t size = place->mount->at_size;
+        while (size && place->guest[size - 1] != '/')
+            size--;
+        return enter(walk, size ? size - 1 : 0);
+    }
+    int up = openat(place->object, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (up < 0)
+        return -errno;
+    place_drop(place, place->object);
+    place->object = up;
+    place->guest_size = walk->from->size;
+    place->guest[place->guest_size] = 0;
+    return 0;
+}
+
 static int go_up(struct walk *walk)
 {
     struct place *place = walk->place;
+    if (place->nameless && !walk->up_count)
+        return go_up_nameless(walk);
     size_t size = place->guest_size;
     while (size && place->guest[size - 1] != '/')
         size--;
@@ -344,6 +389,7 @@ static int expand(struct walk *walk, const char *target, size_t target_size)
     if (target[0] != '/')
         return 0;
     ups_drop(walk);
+    walk->place->nameless = false;
     return enter(walk, 0);
 }
 
@@ -352,6 +398,8 @@ static bool is_secret(const struct mount *mount, const char *path, size_t size)
 {
     static const char *const names[] = {"shadow",  "gshadow",   "shadow-",         "gshadow-",
                                         "sudoers", "sudoers.d", "security/opasswd"};
+    if (size <= mount->at_size)
+        return false;
     const char *rest = path + mount->at_size + 1;
     size_t rest_size = size - mount->at_size - 1;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
@@ -525,13 +573,40 @@ static int step(struct walk *walk)
     return step_name(walk, name, size, next == walk->size, next != walk->at);
 }
 
-int resolve_walk(struct tree *tree, const char *path, size_t size, unsigned flags, struct place *out,
-                 struct pal_path_buffer *escape)
+/* Begins at the anchor.  Where a name is still to come only if that needs no look at the way there. */
+static int begin_at(struct walk *walk, const struct anchor *from)
+{
+    struct place *place = walk->place;
+    struct stat status;
+    if (!from || !from->mount || (!from->direct && walk->size > from->size))
+        return enter(walk, 0);
+    int fd = fcntl(from->fd, F_DUPFD_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    place->object = fd;
+    place->mount = from->mount;
+    place->nameless = from->nameless;
+    place->guest_size = place->name = from->size == 1 ? 0 : from->size; /* "/" */
+    memcpy(place->guest, walk->rest, place->guest_size);
+    place->guest[place->guest_size] = 0;
+    walk->at = from->size;
+    if (fstat(fd, &status) < 0)
+        return -errno;
+    if (walk->flags & PLACE_WATCH)
+        watch_add(walk->tree, place->mount, fd);
+    if (!S_ISDIR(status.st_mode) && walk->at < walk->size)
+        return -ENOTDIR;
+    return check_public(walk, &status, true);
+}
+
+int resolve_walk(struct tree *tree, const struct anchor *from, const char *path, size_t size, unsigned flags,
+                 struct place *out, struct pal_path_buffer *escape)
 {
     struct walk walk;
     walk.tree = tree;
     walk.place = out;
     walk.flags = flags;
+    walk.from = from;
     walk.escape = escape;
     walk.at = 0;
     walk.size = size;
@@ -539,9 +614,9 @@ int resolve_walk(struct tree *tree, const char *path, size_t size, unsigned flag
     walk.steps = walk.up_count = 0;
     out->mount = NULL;
     out->object = out->parent = -1;
-    out->missing = out->must_be_directory = false;
+    out->missing = out->must_be_directory = out->nameless = false;
     memcpy(walk.rest, path, size);
-    int result = enter(&walk, 0);
+    int result = begin_at(&walk, from);
     while (result == STEP_ON)
         result = step(&walk);
     ups_drop(&walk);
@@ -556,22 +631,25 @@ int resolve_walk(struct tree *tree, const char *path, size_t size, unsigned flag
     return 0;
 }
 
-int resolve_parent(struct tree *tree, const char *path, size_t size, struct place *out, char name[NAME_ROOM],
-                   struct pal_path_buffer *escape)
+int resolve_parent(struct tree *tree, const struct anchor *from, const char *path, size_t size, struct place *out,
+                   char name[NAME_ROOM], struct pal_path_buffer *escape)
 {
-    size_t end = size, start;
-    while (end > 1 && path[end - 1] == '/')
+    size_t end = size, start, least = from ? from->size + (from->size > 1) : 1;
+    if (size < least)
+        return -EINVAL; /* the anchor itself has no name here */
+    while (end > least && path[end - 1] == '/')
         end--;
     for (start = end; start && path[start - 1] != '/'; start--)
         ;
     bool slash = end != size;
+    size_t directory = from && start == least ? from->size : start ? start : 1;
     if (end - start + slash >= NAME_ROOM - 1)
         return -ENAMETOOLONG;
     memcpy(name, path + start, end - start);
     name[end - start] = 0;
     if (slash && end != start)
         strcat(name, "/");
-    int error = resolve(tree, path, start ? start : 1, 0, out, escape);
+    int error = resolve(tree, from, path, directory, 0, out, escape);
     if (error == -EREMOTE && escape) { /* the path to go on with is the whole one */
         size_t tail = size - start;
         if (escape->size + 1 + tail >= PAL_PATH_MAX)

@@ -2,8 +2,10 @@
 /* The table of mounts, and where in it a guest path lies.  Nothing here follows a symlink. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "loader/mounts/mounts.h"
@@ -130,13 +132,44 @@ static size_t host_path(int fd, char path[PAL_PATH_MAX])
     return used;
 }
 
+int identity_of(int fd, struct identity *out)
+{
+    struct statx status;
+    if (statx(fd, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_MNT_ID, &status) < 0)
+        return -errno;
+    *out = (struct identity){.mount = status.stx_mask & STATX_MNT_ID ? status.stx_mnt_id : 0,
+                             .device = makedev(status.stx_dev_major, status.stx_dev_minor),
+                             .inode = status.stx_ino,
+                             .mode = status.stx_mode,
+                             .links = status.stx_nlink};
+    return 0;
+}
+
+const struct identity *mount_identity(struct mount *mount)
+{
+    if (!mount->is.inode && mount->root >= 0 && identity_of(mount->root, &mount->is) < 0)
+        mount->is = (struct identity){.mount = 0};
+    return &mount->is;
+}
+
+/* Roots hardly ever move: so where they are is remembered, and looked at again by those who go by it. */
+static bool root_has_moved(struct mount *mount)
+{
+    char path[PAL_PATH_MAX];
+    size_t size = host_path(mount->root, path);
+    if (mount->host && !strcmp(mount->host, path))
+        return false;
+    free(mount->host);
+    mount->host = size ? must_copy(path) : NULL;
+    return true;
+}
+
 /* The guest path that a mount gives to a host path; 0 where it has none, or another mount lies over that. */
 static size_t guest_path(const struct tree *tree, const struct mount *mount, const char *path, size_t size,
                          char guest[PAL_PATH_MAX])
 {
-    char root[PAL_PATH_MAX];
-    size_t root_size = mount->root >= 0 ? host_path(mount->root, root) : 0;
-    if (!root_size || !path_is_within(path, size, root, root_size))
+    size_t root_size = mount->root >= 0 && mount->host ? strlen(mount->host) : 0;
+    if (!root_size || !path_is_within(path, size, mount->host, root_size))
         return 0;
     size_t base = mount->at_size == 1 ? 0 : mount->at_size, rest = root_size == 1 ? 0 : root_size;
     if (base + size - rest >= PAL_PATH_MAX)
@@ -150,21 +183,60 @@ static size_t guest_path(const struct tree *tree, const struct mount *mount, con
 }
 
 /* As by name: what one of its names allows is allowed. */
-ssize_t tree_locate(const struct tree *tree, int fd, struct mount **mount, char guest[PAL_PATH_MAX])
+static ssize_t best_path(struct tree *tree, const char *path, size_t size, struct mount **mount,
+                         char guest[PAL_PATH_MAX])
 {
-    char path[PAL_PATH_MAX], found[PAL_PATH_MAX];
-    size_t size = host_path(fd, path), best = 0;
+    char found[PAL_PATH_MAX];
+    size_t best = 0;
     *mount = NULL;
-    for (size_t i = 0; i < tree->count && size; i++) {
-        const struct mount *candidate = &tree->mounts[i];
+    for (size_t i = 0; i < tree->count; i++) {
+        struct mount *candidate = &tree->mounts[i];
         size_t found_size = guest_path(tree, candidate, path, size, found);
         if (!found_size || (*mount && ((*mount)->writable || !candidate->writable)))
             continue;
-        *mount = (struct mount *)candidate;
+        *mount = candidate;
         memcpy(guest, found, found_size + 1);
         best = found_size;
     }
     return *mount ? (ssize_t)best : -ENOENT;
+}
+
+ssize_t tree_locate(struct tree *tree, int fd, struct mount **mount, char guest[PAL_PATH_MAX])
+{
+    char path[PAL_PATH_MAX];
+    size_t size = host_path(fd, path);
+    *mount = NULL;
+    if (!size)
+        return -ENAMETOOLONG;
+    ssize_t result = best_path(tree, path, size, mount, guest);
+    if (result >= 0 && !root_has_moved(*mount))
+        return result;
+    for (size_t i = 0; i < tree->count; i++)
+        if (tree->mounts[i].root >= 0)
+            root_has_moved(&tree->mounts[i]);
+    return best_path(tree, path, size, mount, guest);
+}
+
+#define PARENTS_MAX 65536
+
+struct mount *tree_mount_above(struct tree *tree, int fd)
+{
+    struct identity here;
+    int at = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    struct mount *found = NULL;
+    for (int i = 0; i < PARENTS_MAX && at >= 0 && !found && identity_of(at, &here) == 0 && here.mount; i++) {
+        for (size_t j = 0; j < tree->count && !(found && found->writable); j++) {
+            const struct identity *root = mount_identity(&tree->mounts[j]);
+            if (root->mount == here.mount && root->inode == here.inode && root->device == here.device)
+                found = &tree->mounts[j];
+        }
+        int up = openat(at, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        close(at);
+        at = up;
+    }
+    if (at >= 0)
+        close(at);
+    return found;
 }
 
 ssize_t path_clean(char *out, size_t room, const char *path, size_t size, bool *trailing_slash)

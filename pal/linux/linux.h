@@ -217,6 +217,11 @@ int64_t linux_handle_import(uint64_t token, pal_handle_t *out);
  * One round trip.  `name` and `other` may be NULL; `text`, if given, receives the reply's text; `descriptors` has room
  * for MONITOR_DESCRIPTORS and holds PAL_NO_HANDLE where none came.  Returns the monitor's result.  Not interruptible.
  */
+/* Is it known what path the name is?  An object that has been opened may be called otherwise by now. */
+static inline int name_is_path(const struct pal_name *name)
+{
+    return name->size && name->path[0] == '/' && !(name->from && name->base == name->size);
+}
 int64_t monitor_call(struct monitor_request *request, const struct pal_name *name, const struct pal_name *other,
                      struct monitor_reply *reply, struct pal_path_buffer *text, pal_handle_t *descriptors);
 /* One descriptor for an argument; out NULL tells the monitor that none is wanted. */

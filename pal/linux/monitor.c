@@ -27,14 +27,27 @@ static void check_channel(int64_t result)
             host_call(exit_group, EXIT_ORPHANED);
 }
 
+/* What of a name the monitor is told, and from where. */
+static struct pal_vector asked(const struct pal_name *name, struct monitor_base *from)
+{
+    if (!name->from)
+        return (struct pal_vector){(uint64_t)name->path, name->size};
+    *from = (struct monitor_base){.descriptor = (uint32_t)name->from->handle + 1,
+                                  .device = name->from->device,
+                                  .inode = name->from->inode};
+    return (struct pal_vector){(uint64_t)name->path + name->base, name->size - name->base};
+}
+
 static int64_t send_request(struct monitor_request *request, const struct pal_name *name, const struct pal_name *other)
 {
     struct pal_vector parts[3] = {{(uint64_t)request, sizeof *request}};
     uint32_t count = 1;
     if (name)
-        parts[count++] = (struct pal_vector){(uint64_t)name->path, request->path_size = name->size};
+        parts[count++] = asked(name, &request->from);
+    request->path_size = name ? (uint32_t)parts[count - 1].size : 0;
     if (other)
-        parts[count++] = (struct pal_vector){(uint64_t)other->path, request->other_size = other->size};
+        parts[count++] = asked(other, &request->other_from);
+    request->other_size = other ? (uint32_t)parts[count - 1].size : 0;
     request->sequence = ++shared->sequence;
     int64_t sent;
     do
@@ -109,9 +122,11 @@ static int64_t receive_reply(uint32_t sequence, struct monitor_reply *reply, str
 
 static int64_t name_check(const struct pal_name *name, uint32_t most)
 {
-    if (!name || (name->size && name->size <= most))
+    if (!name)
         return 0;
-    return name->size ? -ENAMETOOLONG : -ENOENT;
+    if (name->from)
+        return name->from->handle < 0 ? -EBADF : name->base > name->size ? -EINVAL : 0;
+    return name->size > most ? -ENAMETOOLONG : name->size ? 0 : -ENOENT;
 }
 
 int64_t monitor_call(struct monitor_request *request, const struct pal_name *name, const struct pal_name *other,

@@ -34,7 +34,8 @@ enum monitor_op {
     MONITOR_SET,       /* path; flags = MONITOR_NOFOLLOW, mode = pal_set_attribute mask, values */
     MONITOR_CHANGE,    /* path, other; flags = pal_change_op | MONITOR_NOFOLLOW, mode */
     MONITOR_READLINK,  /* path.                                     reply: text = contents */
-    MONITOR_CANONICAL, /* path.                                     reply: text = guest path without symlinks */
+    MONITOR_CANONICAL, /* path.   reply: text = guest path without symlinks; of an object whose name is gone, with
+                          " (deleted)" behind */
     MONITOR_INTERRUPT, /* arguments[0] = pid, [1] = 1: kill.  The pid must belong to this sandbox, else -ESRCH */
     MONITOR_EXPORT,    /* arguments[0] = descriptor number of the sender.  reply: value = token */
     MONITOR_IMPORT,    /* arguments[0] = token, [1] = 1: drop it.   reply: descriptor */
@@ -106,11 +107,21 @@ struct monitor_prefetch {
 #define MONITOR_NOT_PREFETCHED 1
 _Static_assert(MONITOR_PREFETCH_MAX * sizeof(struct monitor_prefetch) < PAL_PATH_MAX, "they fit into a reply");
 
+/*
+ * Where a name begins: a descriptor of the sender, plus 1; 0: the name is an absolute path.  The directory's device and
+ * inode find it among those that the monitor knows already; it believes neither, but what it has checked.
+ */
+struct monitor_base {
+    uint32_t descriptor, reserved;
+    uint64_t device, inode;
+};
+
 /* Packed by hand: no padding.  `path` then `other` follow, without NULs; the packet ends there. */
 struct monitor_request {
     uint32_t op, sequence, flags, mode;
     uint32_t path_size, other_size; /* each < PAL_PATH_MAX; of SEND see there */
     uint64_t arguments[2];
+    struct monitor_base from, other_from; /* of path, and of other where that is a name */
     struct pal_attributes values;   /* MONITOR_SET, MONITOR_SET_OPENED */
 };
 

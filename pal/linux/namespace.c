@@ -2,7 +2,8 @@
 /*
  * Names: opening, attributes and changes, all by the monitor, which resolves them.
  *
- * Answers that pal-run sent ahead (struct linux_prefetched) save the round trip.  They hold only while nothing was changed
+ * Answers that pal-run sent ahead (struct linux_prefetched) save the round trip; names that begin at a directory match by what
+ * that was called, for it can't have been renamed.  They hold only while nothing was changed
  * since the sandbox began: whoever is about to change a name or a file moves shared->generation first, once and for
  * all.  A descriptor sent ahead serves one open in the whole sandbox, although fork copies it: two opens that share
  * one offset would be wrong.
@@ -22,7 +23,7 @@ static void names_change(void)
 /* The answer sent ahead for what this name leads to, or NULL.  A final symlink itself is never sent ahead. */
 static struct linux_prefetched *prefetch_find(const struct pal_name *name, bool with_descriptor)
 {
-    if (name->nofollow || __atomic_load_n(&shared->generation, __ATOMIC_ACQUIRE) != linux_start_generation ||
+    if (!name_is_path(name) || name->nofollow || __atomic_load_n(&shared->generation, __ATOMIC_ACQUIRE) != linux_start_generation ||
         __builtin_ia32_rdtsc() - linux_start_cycles > PREFETCH_CYCLES)
         return NULL;
     struct linux_prefetched *prefetch = (struct linux_prefetched *)shared->prefetched;
@@ -65,7 +66,7 @@ static int open_prefetched(const struct pal_name *name, uint32_t flags, pal_hand
 /* What a program may have asked to have answered with it; 0: not this. */
 static uint32_t prefetch_exec_kind(const struct pal_name *name, uint32_t flags)
 {
-    if (name->nofollow)
+    if (name->nofollow || !name_is_path(name))
         return 0;
     return flags == PAL_OPEN_READ ? MONITOR_READS : flags == (PAL_OPEN_READ | PAL_OPEN_EXECUTE) ? MONITOR_EXECUTES : 0;
 }

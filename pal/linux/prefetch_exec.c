@@ -204,7 +204,7 @@ int64_t prefetch_exec_open(const struct pal_name *name, uint32_t flags, pal_hand
     struct monitor_reply reply;
     pal_handle_t handles[MONITOR_DESCRIPTORS];
     struct pal_name list = {.path = prefetched.items};
-    bool mine = begin();
+    bool mine = name_is_path(name) && begin();
     if (mine) {
         prefetched.program = hash(name->path, name->size);
         prefetched.begun = __builtin_ia32_rdtsc();

@@ -114,15 +114,15 @@ static int64_t ask(uint32_t op, const struct pal_socket_name *local, struct moni
 {
     static const uint32_t spaces[] = {0, MONITOR_ABSTRACT, MONITOR_INET};
     struct monitor_request request = {.op = op, .flags = local->kind};
-    struct pal_name name = {.path = local->bytes, .size = local->size};
+    const struct pal_name bytes = {.path = local->bytes, .size = local->size};
+    const struct pal_name *name = local->space == PAL_SPACE_PATH ? local->bytes : local->size ? &bytes : NULL;
     struct pal_name info = {.path = local->info, .size = local->info_size};
     pal_handle_t handles[MONITOR_DESCRIPTORS];
     if (local->kind > PAL_SOCKET_DATAGRAM || local->info_size > PAL_SOCKET_INFO || local->space > PAL_SPACE_INET ||
-        (!local->size && local->space != PAL_SPACE_ABSTRACT))
+        (!name && local->space != PAL_SPACE_ABSTRACT))
         return -EINVAL;
     request.flags |= spaces[local->space];
-    int64_t error = monitor_call(&request, local->size ? &name : NULL, local->info_size ? &info : NULL, reply, text,
-                                 handles);
+    int64_t error = monitor_call(&request, name, local->info_size ? &info : NULL, reply, text, handles);
     if (error < 0)
         return error;
     out[0] = handles[0];

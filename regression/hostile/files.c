@@ -8,10 +8,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -163,6 +165,129 @@ static void forged(void)
     }
 }
 
+/* ---- Names that begin at a descriptor ---------------------------------------------------------------------------- */
+
+struct answered {
+    struct monitor_reply reply;
+    int fd; /* -1: none came */
+};
+
+/* A request by hand, and the monitor's own answer to it. */
+static struct answered ask(const struct monitor_request *request, const char *path, const char *other)
+{
+    static uint32_t sequence = 0x7ffe0000;
+    struct { struct monitor_request r; char bytes[8192]; } packet = {.r = *request};
+    struct { struct monitor_reply reply; char text[4096]; } in;
+    union { struct cmsghdr header; char bytes[CMSG_SPACE(8 * sizeof(int))]; } control;
+    struct iovec part = {&in, sizeof in};
+    struct answered answered = {.fd = -1};
+    packet.r.sequence = ++sequence;
+    packet.r.path_size = (uint32_t)strlen(path);
+    packet.r.other_size = (uint32_t)strlen(other);
+    memcpy(packet.bytes, path, strlen(path));
+    memcpy(packet.bytes + strlen(path), other, strlen(other));
+    through(SYS_write, LINUX_FD_CHANNEL, &packet, (long)(sizeof packet.r + strlen(path) + strlen(other)));
+    for (int i = 0; i < 1000; i++) {
+        struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+        long size = through(SYS_recvmsg, LINUX_FD_CHANNEL, &message, MSG_DONTWAIT);
+        if (size < (long)sizeof in.reply) {
+            usleep(1000);
+            continue;
+        }
+        int fd = message.msg_controllen >= sizeof control.header ? *(int *)CMSG_DATA(&control.header) : -1;
+        if (in.reply.sequence == sequence) {
+            answered.reply = in.reply;
+            answered.fd = fd;
+            return answered;
+        }
+        if (fd >= 0)
+            through(SYS_close, fd, NULL, 0);
+    }
+    answered.reply.result = -EIO;
+    return answered;
+}
+
+static void check_answer(const char *what, long from, const char *path, struct answered answered, bool must_fail)
+{
+    static char buffer[4096];
+    if (answered.reply.result == 0 && must_fail)
+        printf("%s of %s from descriptor %ld is answered\n", what, path, from), bad = 1;
+    if (answered.fd < 0)
+        return;
+    long n = through(SYS_read, answered.fd, buffer, sizeof buffer);
+    if (n > 0 && memmem(buffer, (size_t)n, contents, strlen(contents)))
+        printf("%s of %s from descriptor %ld reads the secret\n", what, path, from), bad = 1;
+    through(SYS_close, answered.fd, NULL, 0);
+}
+
+/* Every kind of request with a name, from a descriptor that leads nowhere: 0 is the secret's directory, for pal-run was
+ * started so; `outside`: no name may be found there at all. */
+static void from_descriptor(long fd, const struct stat *claimed, bool outside)
+{
+    char climbing[8192];
+    snprintf(climbing, sizeof climbing, "../../../../../../..%s", secret);
+    const char *paths[] = {"file", "home/x", "..", ".", "./file", "../etc/shadow", climbing, secret + 1, ""};
+    struct monitor_request request = {.from = {.descriptor = (uint32_t)fd + 1}};
+    if (claimed) {
+        request.from.device = claimed->st_dev;
+        request.from.inode = claimed->st_ino;
+    }
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+        static const uint32_t ops[] = {MONITOR_STAT, MONITOR_READLINK, MONITOR_CANONICAL};
+        bool climbs = i == 5 || i == 6 || i == 7;
+        bool fails = climbs || (outside && (fd == 0 || *paths[i])); /* a section may be opened anew, as itself */
+        struct monitor_request open = request, change = request;
+        open.op = MONITOR_OPEN;
+        open.flags = PAL_OPEN_READ | PAL_OPEN_NONBLOCK;
+        check_answer("open", fd, paths[i], ask(&open, paths[i], ""), fails);
+        open.flags = PAL_OPEN_PATH;
+        check_answer("place", fd, paths[i], ask(&open, paths[i], ""), fails);
+        open.flags = PAL_OPEN_READ | PAL_OPEN_WRITE | PAL_OPEN_NONBLOCK;
+        check_answer("write", fd, paths[i], ask(&open, paths[i], ""), fails);
+        for (size_t j = 0; j < 3; j++) {
+            open.op = ops[j];
+            open.flags = 0;
+            check_answer("look", fd, paths[i], ask(&open, paths[i], ""), fails);
+        }
+        change.op = MONITOR_CHANGE;
+        change.flags = PAL_MKDIR;
+        change.mode = 0755;
+        check_answer("mkdir", fd, "made", ask(&change, "made", ""), outside);
+        change.flags = PAL_LINK;
+        change.mode = 0;
+        check_answer("link", fd, paths[i], ask(&change, paths[i], "/tmp/linked"), fails);
+        change.flags = PAL_RENAME;
+        change.other_from = request.from;
+        change.from = (struct monitor_base){0};
+        check_answer("rename", fd, "moved", ask(&change, "/tmp/flip", "moved"), outside);
+    }
+}
+
+static void descriptors(void)
+{
+    int ends[2], pair[2], place = open("/tmp", O_PATH | O_DIRECTORY), directory = open("/usr", O_RDONLY | O_DIRECTORY);
+    struct stat nothing = {.st_dev = 1, .st_ino = 2}, real;
+    if (pipe(ends) || socketpair(AF_UNIX, SOCK_STREAM, 0, pair) || fstat(directory, &real))
+        printf("no descriptors to try\n"), bad = 1;
+    DIR *given = fdopendir(dup(0)); /* as a program would: the directory that pal-run was given */
+    if (given && openat(0, "file", O_RDONLY) >= 0)
+        printf("names are looked up in what pal-run was started with\n"), bad = 1;
+    from_descriptor(0, NULL, true);
+    from_descriptor(0, &nothing, true);
+    from_descriptor(LINUX_FD_CHANNEL, &nothing, true);
+    for (long fd = LINUX_FD_SHARED; fd < 40; fd++) /* the guest's own, whatever their numbers are: nothing leads out */
+        from_descriptor(fd, fd % 2 ? &real : NULL, false);
+    from_descriptor(INT32_MAX - 1, NULL, true);
+    if (place < 0 || directory < 0)
+        printf("no places\n"), bad = 1;
+    struct monitor_request wild = {.op = MONITOR_STAT, .from = {.descriptor = 0x90000000u}};
+    check_answer("stat", -1, "x", ask(&wild, "x", ""), true);
+    wild.from = (struct monitor_base){.descriptor = 1, .reserved = 1};
+    check_answer("stat", -1, "x", ask(&wild, "x", ""), true);
+    wild.from = (struct monitor_base){.descriptor = 1};
+    check_answer("stat", -1, "/usr", ask(&wild, "/usr", ""), true);
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 3)
@@ -173,6 +298,7 @@ int main(int argc, char **argv)
     symlinks();
     swapped();
     forged();
+    descriptors();
     DIR *dir = opendir("/root");
     if (dir && readdir(dir))
         for (struct dirent *e; (e = readdir(dir));)
