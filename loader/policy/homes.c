@@ -62,13 +62,20 @@ static bool passes(const struct stat *folder, const char *path, size_t size, boo
     return false;
 }
 
-static bool holds(const struct stat *folder, const char *home, size_t size)
+/* Of the system's own accounts, which are no people's: they are told by their names alone.  (/var/home holds people's.) */
+static bool is_systems(const char *home, size_t size)
 {
-    /* Of the system's own, which are no people's: they are told by their names alone. */
-    static const char *const system[] = {"/usr", "/bin", "/sbin", "/etc", "/dev", "/proc", "/sys", "/nonexistent"};
+    static const char *const system[] = {"/usr",       "/bin",     "/sbin",    "/etc",         "/dev",      "/proc",
+                                         "/sys",       "/run",     "/var/lib", "/var/spool",   "/var/run",  "/var/cache",
+                                         "/var/mail",  "/var/www", "/var/log", "/var/backups", "/var/list", "/nonexistent"};
     for (size_t i = 0; i < sizeof system / sizeof *system; i++)
         if (path_is_within(home, size, system[i], strlen(system[i])))
-            return false;
+            return true;
+    return false;
+}
+
+static bool holds(const struct stat *folder, const char *home, size_t size)
+{
     bool links = false, ignored;
     if (size <= 1 || passes(folder, home, size, &links))
         return size > 1;
@@ -125,7 +132,8 @@ bool policy_is_home(const char *path, const char *home, const char *passwd)
         size_t size = field ? strcspn(field, ":\n") : 0;
         while (size > 1 && field[size - 1] == '/')
             size--;
-        if (size > 1 && field[0] == '/' && is_home(&folder, field, size))
+        if (size > 1 && field[0] == '/' &&
+            (is_systems(field, size) ? path_is_within(field, size, path, folder.size) : is_home(&folder, field, size)))
             return true;
     }
     return false;
