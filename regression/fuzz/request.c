@@ -17,8 +17,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         assert(request.op > 0 && request.op < MONITOR_OPS);
         assert(request.path_size < PAL_PATH_MAX);
         assert((const uint8_t *)request.other + request.other_size <= packet + size);
-        if (request.op == MONITOR_OPEN || request.op == MONITOR_STAT)
-            assert(request.path[0] == '/' && !memchr(request.path, 0, request.path_size));
+        if (request.op == MONITOR_OPEN || request.op == MONITOR_STAT) {
+            bool absolute = request.path_size && request.path[0] == '/';
+            assert(absolute == !request.from_base.descriptor); /* beneath a descriptor, or a path of its own */
+            assert(!memchr(request.path, 0, request.path_size));
+        }
         if (request.op == MONITOR_TERMINAL && request.arguments[0] >> 32 == MONITOR_TERMINAL_MODES)
             assert(request.other_size == sizeof(struct pal_terminal));
     }
