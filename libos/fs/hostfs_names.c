@@ -162,7 +162,9 @@ static int64_t host_watch(struct name *name, pal_handle_t instance, struct pal_n
 {
     struct pal_name asked = name_asked(name);
     notify->name = &asked;
-    return PAL->stream_control(instance, PAL_CTL_NOTIFY_ADD, notify, sizeof *notify);
+    int64_t result = PAL->stream_control(instance, PAL_CTL_NOTIFY_ADD, notify, sizeof *notify);
+    notify->name = NULL;
+    return result;
 }
 
 const struct filesystem hostfs = {

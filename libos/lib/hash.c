@@ -80,11 +80,10 @@ struct hash_node *hash_walk(const struct hash *hash, const struct hash_node *aft
         return after->next;
     if (!hash->size)
         return after ? NULL : hash->few;
-    for (struct hash_node **at = after ? bucket(hash, after->key) + 1 : hash->buckets; at < hash->buckets + hash->size;
-         at++)
-        if (*at)
-            return *at;
-    return NULL;
+    struct hash_node **at = after ? bucket(hash, after->key) + 1 : hash->buckets, **end = hash->buckets + hash->size;
+    while (at < end && !*at)
+        at++;
+    return at < end ? *at : NULL;
 }
 
 void hash_clear(struct hash *hash)

@@ -84,7 +84,7 @@ int64_t interface_control(uint32_t code, guest_t argument)
         int64_t result = fill(code, &request);
         if (result)
             return result;
-        if (strcmp(request.name, "lo"))
+        if (strcmp(request.name, "lo") != 0)
             return -ENODEV;
     }
     return copy_out(argument, &request, sizeof request) ? -EFAULT : 0;

@@ -108,7 +108,8 @@ static int64_t one_link(const struct netlink_request *request, const char *body,
         name = attribute(body + sizeof link, size - (uint32_t)sizeof link, 53 /* IFLA_ALT_IFNAME */, &name_size);
     if (!link.index && !name)
         return -EINVAL;
-    if ((link.index && link.index != 1) || (name && (name_size < 2 || strnlen(name, name_size) != 2 || memcmp(name, "lo", 2))))
+    bool other = name && (name_size < 2 || strnlen(name, name_size) != 2 || memcmp(name, "lo", 2) != 0);
+    if ((link.index && link.index != 1) || other)
         return -ENODEV;
     put_link(request, port, out);
     return 0;

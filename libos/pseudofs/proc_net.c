@@ -51,7 +51,7 @@ static void hosts_text(struct text *text, const struct pseudo_node *node)
 {
     (void)node;
     text_add(text, "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n");
-    if (strcmp(boot->hostname, "localhost"))
+    if (strcmp(boot->hostname, "localhost") != 0)
         text_add(text, "127.0.0.1\t%s\n", boot->hostname);
 }
 

@@ -613,7 +613,7 @@ void pseudofs_init(void)
     mount_add("/proc", &procfs, 0);
     mount_add("/sys", &sysfs, 0);
     mount_add("/dev", &devfs, 0);
-    for (const struct pseudo_entry *entry = etc_entries; entry->name; entry++)
-        mount_add(etc_paths[entry - etc_entries], &etcfs, MOUNT_READ_ONLY);
+    for (size_t i = 0; i < COUNT_OF(etc_paths); i++) /* as many as etc_entries has */
+        mount_add(etc_paths[i], &etcfs, MOUNT_READ_ONLY);
     mount_above(&synthetic);
 }

@@ -21,6 +21,7 @@
 #include <linux/memfd.h>
 #include <linux/prctl.h>
 #include <sched.h>
+#include <linux/personality.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -178,6 +179,10 @@ static void execute_own(void)
 static void child(void)
 {
     reset_signals();
+    /* The host's vDSO then lies at the top, where it can stay: to move it costs a tenth of a millisecond.  What is at fixed
+     * places is the host's part alone; guests get places of their own from the libOS.  May be refused (a container's
+     * filter): then the PAL moves it. */
+    host_call(personality, ADDR_NO_RANDOMIZE);
     must(host_call(setsid), "can't make a session");
     limit(RLIMIT_CORE, 1); /* no file has room in one byte, and a program that takes cores is not even run: see core(5) */
     limit(RLIMIT_NOFILE, UINT64_MAX);

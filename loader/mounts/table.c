@@ -221,7 +221,7 @@ ssize_t tree_locate(struct tree *tree, int fd, struct mount **mount, char guest[
 
 struct mount *tree_mount_above(struct tree *tree, int fd)
 {
-    struct identity here;
+    struct identity here = {.mount = 0};
     int at = fcntl(fd, F_DUPFD_CLOEXEC, 0);
     struct mount *found = NULL;
     for (int i = 0; i < PARENTS_MAX && at >= 0 && !found && identity_of(at, &here) == 0 && here.mount; i++) {

@@ -195,8 +195,10 @@ const char *network_add_rule(struct network *network, const char *text)
         if (!rule.name)
             return "no memory";
     }
-    if (error)
+    if (error) {
+        free((char *)rule.name);
         return error;
+    }
     network->rules[network->rule_count++] = rule;
     if (network->mode == NETWORK_LOOPBACK)
         network->mode = NETWORK_RULES;

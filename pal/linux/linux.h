@@ -65,7 +65,7 @@ extern uint64_t linux_start_cycles;     /* and the time stamp counter then */
 #define LINUX_VDSO (PAL_HOST_BASE + 0x3c000)      /* with its data below */
 #define LINUX_BLOCKS (PAL_HOST_BASE + 0x200000000) /* of threads: upwards, past the segment */
 
-/* vdso.c: functions of the host's vDSO, and where it lies.  init moves it to LINUX_VDSO. */
+/* vdso.c: functions of the host's vDSO, and where it lies.  init moves it to LINUX_VDSO, unless it lies where it may stay. */
 void vdso_init(uint64_t base);
 uint64_t vdso_symbol(const char *name);
 extern uint64_t vdso_start, vdso_end;

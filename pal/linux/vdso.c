@@ -10,6 +10,8 @@
 
 #define VDSO_PAGES_MAX 4       /* up to the image: host.ld leaves as much */
 #define VDSO_DATA_MAX 0x8000ul
+/* From here on nothing of ours is ever mapped, nor anything of the guest's: the segment ends below. */
+#define VDSO_MAY_STAY (PAL_SHARED_BASE + (8ull << 30))
 
 uint64_t vdso_start, vdso_end;
 
@@ -87,6 +89,10 @@ void vdso_init(uint64_t base)
     uint64_t pages = 1, from = base, to = LINUX_VDSO;
     if (!base)
         return;
+    if (base >= VDSO_MAY_STAY) {
+        vdso_start = vdso_end = base;
+        return;
+    }
     while (pages <= VDSO_PAGES_MAX && !move(base, to, pages))
         pages++;
     if (pages > VDSO_PAGES_MAX)
