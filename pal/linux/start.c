@@ -277,6 +277,7 @@ void linux_start(const uint64_t *stack)
     let_interrupts_in();
     die_first();
     keep_stack_from_forks(stack, (const char *)facts.value[AT_EXECFN]);
+    host_call(prctl, PR_SET_NAME, "picoprocess"); /* it was executed as /proc/self/exe */
     confine();
     if (stack[0] > 1) /* "wait" */
         wait_until_told();
