@@ -188,16 +188,15 @@ const char *network_add_rule(struct network *network, const char *text)
         return error;
     if (!port && at == copy)
         rule.udp = true; /* 443: HTTP/3 */
-    if (!read_address(host, &rule, &error)) {
+    bool is_address = read_address(host, &rule, &error);
+    if (is_address && error)
+        return error;
+    if (!is_address) {
         if ((error = read_name(host)))
             return error;
         rule.name = strdup(host);
         if (!rule.name)
             return "no memory";
-    }
-    if (error) {
-        free((char *)rule.name);
-        return error;
     }
     network->rules[network->rule_count++] = rule;
     if (network->mode == NETWORK_LOOPBACK)
