@@ -288,6 +288,20 @@ static void descriptors(void)
     check_answer("stat", -1, "/usr", ask(&wild, "/usr", ""), true);
 }
 
+/* Processes outside: what is asked of one by its number finds nobody.  OUTSIDE has the numbers of some that live. */
+static void outside(void)
+{
+    static const uint32_t ops[] = {MONITOR_LOOK, MONITOR_INTERRUPT};
+    char *list = getenv("OUTSIDE"), *word;
+    while (list && (word = strsep(&list, " ")))
+        for (unsigned i = 0; i < sizeof ops / sizeof *ops; i++) {
+            struct monitor_request request = {.op = ops[i], .arguments = {strtoul(word, NULL, 10), 0}};
+            struct answered answered = ask(&request, "", "");
+            if (answered.reply.result != -ESRCH)
+                printf("request %u of process %s outside: %d\n", ops[i], word, answered.reply.result), bad = 1;
+        }
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 3)
@@ -299,6 +313,7 @@ int main(int argc, char **argv)
     swapped();
     forged();
     descriptors();
+    outside();
     DIR *dir = opendir("/root");
     if (dir && readdir(dir))
         for (struct dirent *e; (e = readdir(dir));)
