@@ -33,6 +33,9 @@ int doctor_main(int argc, char **argv);
 
 /* Takes "--json" away where it stands first. */
 bool command_wants_json(int *argc, char ***argv);
+/* What was asked for then, to standard output.  Takes the value. */
+struct json_t;
+void command_print_json(struct json_t *value);
 
 /* ---- help.c ------------------------------------------------------------------------------------------------------ */
 

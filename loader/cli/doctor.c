@@ -203,9 +203,7 @@ int doctor_main(int argc, char **argv)
             printf("  %-22s -> %s\n", "", check->remedy);
     }
     if (as_json) {
-        json_dumpf(rows, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII);
-        printf("\n");
-        json_decref(rows);
+        command_print_json(rows);
     } else {
         printf(broken ? "pal-run can't run here: see the lines with ✗\n" : "pal-run works here\n");
     }

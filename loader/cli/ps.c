@@ -160,9 +160,7 @@ int ps_main(int argc, char **argv)
                    (unsigned long long)seconds, command);
     }
     if (as_json) {
-        json_dumpf(rows, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII);
-        printf("\n");
-        json_decref(rows);
+        command_print_json(rows);
     }
     return fflush(stdout) == 0 ? 0 : EXIT_OWN_FAILURE;
 }

@@ -21,6 +21,13 @@ bool command_wants_json(int *argc, char ***argv)
     return true;
 }
 
+void command_print_json(json_t *value)
+{
+    json_dumpf(value, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII);
+    printf("\n");
+    json_decref(value);
+}
+
 static const char *access_of(const struct mount *mount)
 {
     if (mount->kind == MOUNT_LINK)
@@ -132,10 +139,7 @@ int show_main(int argc, char **argv)
     options_read(&options, argc, argv);
     palrun_policy(&policy, &options);
     if (as_json) {
-        json_t *value = json_of(&policy);
-        json_dumpf(value, stdout, JSON_INDENT(2) | JSON_ENSURE_ASCII);
-        printf("\n");
-        json_decref(value);
+        command_print_json(json_of(&policy));
     } else {
         print_policy(&policy);
     }
