@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
+ * Handles that are kept from one open to the next.
+ *
  * Spare handles: a plain file that was opened for reading again and again keeps its handle for a while when it is
  * closed, and its next open asks nobody.
  *
@@ -35,7 +37,6 @@ static uint32_t inherited;           /* handles with fewer forks are the parent'
 static uint32_t over;                /* record locks.  Atomic */
 
 void handle_cache_fork(void) { atomic_add(&forks, 1u); }
-void handle_cache_fork_child(void) { inherited = forks; }
 
 static bool is_over(void)
 {
@@ -141,4 +142,92 @@ void handle_cache_give(struct file *file)
     file->handle = PAL_NO_HANDLE;
     file->path = NULL;
     cached_drop(atomic_swap(place_of(spare->path), spare));
+}
+
+/* ---- Directories -------------------------------------------------------------------------------------------------- */
+
+/*
+ * Directories that were opened as places (O_PATH), as chdir(2) does, are kept for the next time.
+ *
+ * Such a description has no state: no offset, no locks, no flags that could be changed.  So whoever opens the same name
+ * again may have the very same one, where the name, by an answer that is kept and holds, still means this directory.
+ * Whoever renames it, or puts another in its place, ends that answer.  While it is here its inode can't be another's.
+ */
+#define PLACES 4u
+
+static struct mutex places_lock; /* guards the following */
+static struct place {
+    struct file *directory; /* a reference, or NULL */
+    uint64_t device, inode; /* of what the name begins at; 0: an absolute path */
+    char *name;
+    uint32_t size;
+} places[PLACES];
+static uint32_t turn;
+
+static const char *rest_of(const struct name *name, uint32_t *size)
+{
+    uint32_t base = name->base ? name->base_size : 0;
+    *size = name->path.size - base;
+    return name->path.bytes + base;
+}
+
+static bool is_named(const struct place *place, const struct name *name)
+{
+    uint32_t size;
+    const char *rest = rest_of(name, &size);
+    return place->directory && place->size == size && memcmp(place->name, rest, size) == 0 &&
+           place->inode == (name->base ? name->from.inode : 0) && place->device == (name->base ? name->from.device : 0);
+}
+
+static struct place *place_find(const struct name *name)
+{
+    for (uint32_t i = 0; i < PLACES; i++)
+        if (is_named(&places[i], name))
+            return &places[i];
+    return NULL;
+}
+
+bool directory_cache_allows(const struct name *name, uint32_t flags)
+{
+    return (flags & ~(uint32_t)O_CLOEXEC) == (O_PATH | O_DIRECTORY) && !name->nofollow && !name_is_base(name);
+}
+
+struct file *directory_cache_take(const struct name *name, const struct pal_attributes *kept)
+{
+    struct file *found = NULL;
+    mutex_lock(&places_lock);
+    const struct place *place = place_find(name);
+    if (place && place->directory->inode == kept->inode && place->directory->device == kept->device)
+        found = file_ref(place->directory);
+    mutex_unlock(&places_lock);
+    return found;
+}
+
+void directory_cache_give(const struct name *name, struct file *directory)
+{
+    struct place place = {.directory = directory};
+    const char *rest = rest_of(name, &place.size);
+    if (!directory->inode || !(place.name = alloc_copy(rest, place.size)))
+        return;
+    file_ref(directory);
+    if (name->base) {
+        place.device = name->from.device;
+        place.inode = name->from.inode;
+    }
+    mutex_lock(&places_lock);
+    struct place *to = place_find(name), old;
+    if (!to)
+        to = &places[turn++ % PLACES];
+    old = *to;
+    *to = place;
+    mutex_unlock(&places_lock);
+    release(old.name);
+    if (old.directory)
+        file_put(old.directory);
+}
+
+void handle_cache_fork_child(void)
+{
+    inherited = forks;
+    mutex_reset(&places_lock);
 }

@@ -70,16 +70,32 @@ static bool open_known(const struct name *name, uint32_t flags, uint32_t purpose
     known->result = dcache_attributes(name, &known->attributes);
     if (known->result == -ENOENT || known->result == -ENOTDIR)
         return true;
+    if (directory_cache_allows(name, flags)) {
+        *out = known->result ? NULL : directory_cache_take(name, &known->attributes);
+        return *out != NULL;
+    }
     if (known->result || purpose || name->directory || !handle_cache_allows(flags))
         return false;
     *out = handle_cache_take(name->path.bytes, &known->attributes, (flags & ~FORGOTTEN) | O_LARGEFILE);
     return *out != NULL;
 }
 
+static void note_place(const struct name *name, struct known *known, struct file *file)
+{
+    if (known->result == DCACHE_MISS)
+        known->result = dcache_attributes_ask(name, &known->attributes);
+    if (known->result == 0 && known->attributes.inode == file->inode && known->attributes.device == file->device)
+        directory_cache_give(name, file);
+}
+
 /* What is opened again and again is worth knowing.  file: NULL where there is none. */
 static void note_opened(const struct name *name, uint32_t flags, struct known *known, struct file *file,
                         const struct pal_attributes *opened)
 {
+    if (file && directory_cache_allows(name, flags)) {
+        note_place(name, known, file);
+        return;
+    }
     if (may_create(flags) || (file && (file->type != PAL_TYPE_FILE || name->directory || !handle_cache_allows(flags))))
         return;
     if (known->result == DCACHE_MISS)

@@ -234,6 +234,10 @@ void file_uncacheable(const struct file *file); /* its description isn't as open
 void handle_cache_drain(void);               /* before the first record lock */
 void handle_cache_fork(void);                  /* just before the host forks; in the child: */
 void handle_cache_fork_child(void);
+/* The same of directories opened as places: is this such an open?  A reference, or NULL. */
+bool directory_cache_allows(const struct name *name, uint32_t flags);
+struct file *directory_cache_take(const struct name *name, const struct pal_attributes *kept);
+void directory_cache_give(const struct name *name, struct file *directory);
 
 /* namei.c: a socket's name, for bind(2); -EEXIST.  `name` becomes the place where it is. */
 int64_t name_make_socket(struct name *name, uint32_t mode);

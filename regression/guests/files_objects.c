@@ -227,6 +227,37 @@ static void passed(void)
     CHECK(unlink("sock") == 0 && chdir("..") == 0 && rmdir("r") == 0 && close(listener) == 0 && close(to) == 0);
 }
 
+static bool is_here(ino_t inode)
+{
+    struct stat st;
+    return stat(".", &st) == 0 && st.st_ino == inode;
+}
+
+/* To and fro so often that the ways may be known by heart: a name still is what it leads to at the moment. */
+static void known_ways(void)
+{
+    struct stat one, two;
+    int fd[2];
+    CHECK(mkdir("k", 0755) == 0 && mkdir("k/one", 0755) == 0 && mkdir("k/two", 0755) == 0 && symlink("one", "k/l") == 0);
+    CHECK(stat("k/one", &one) == 0 && stat("k/two", &two) == 0 && chdir("k") == 0);
+    for (int i = 0; i < 40; i++) {
+        CHECK(chdir("one") == 0 && is_here(one.st_ino) && chdir("..") == 0);
+        CHECK(chdir("l") == 0 && is_here(one.st_ino) && chdir("../two") == 0 && is_here(two.st_ino) && chdir("..") == 0);
+    }
+    by_another("one", "gone");
+    FAILS(chdir("one"), ENOENT);
+    by_another("two", "one");
+    CHECK(chdir("one") == 0 && is_here(two.st_ino) && chdir("../l") == 0 && is_here(two.st_ino) && chdir("..") == 0);
+    CHECK(unlink("l") == 0 && symlink("gone", "l") == 0 && chdir("l") == 0 && is_here(one.st_ino));
+    by_another("../gone", "../one/in");
+    CHECK(chdir("..") == 0 && is_here(two.st_ino) && chdir("..") == 0);
+    CHECK((fd[0] = open("one", O_PATH | O_DIRECTORY)) >= 0 && (fd[1] = open("one", O_PATH | O_DIRECTORY)) >= 0);
+    CHECK(close(fd[0]) == 0 && fstat(fd[1], &one) == 0 && one.st_ino == two.st_ino && close(fd[1]) == 0);
+    CHECK(rmdir("one/in") == 0 && rmdir("one") == 0);
+    FAILS(chdir("one"), ENOENT);
+    CHECK(unlink("l") == 0 && chdir("..") == 0 && rmdir("k") == 0);
+}
+
 int main(void)
 {
     char place[] = "/tmp/files_objects.XXXXXX";
@@ -240,6 +271,7 @@ int main(void)
     closed_above();
     deep();
     passed();
+    known_ways();
     CHECK(chdir("/") == 0 && rmdir(place) == 0);
     return 0;
 }
