@@ -47,6 +47,8 @@ struct denials {
     } first[DENIALS_KEPT];
 };
 void denials_add(struct denials *denials, const char *path, size_t size, const char *reason);
+/* More is known of what was refused as `path`: it is told as `better`. */
+void denials_amend(struct denials *denials, const char *path, const char *better, const char *reason);
 /* Takes back what was added since there were `count`, of which `kept`. */
 void denials_undo(struct denials *denials, size_t count, size_t kept);
 void denials_print(const struct denials *denials);

@@ -80,6 +80,20 @@ void denials_add(struct denials *denials, const char *path, size_t size, const c
         denials->first[denials->kept++] = (struct denial){copy, reason};
 }
 
+void denials_amend(struct denials *denials, const char *path, const char *better, const char *reason)
+{
+    for (size_t i = 0; i < denials->kept; i++) {
+        struct denial *denial = &denials->first[i];
+        char *copy = denial->reason == reason && !strcmp(denial->path, path) ? strdup(better) : NULL;
+        if (!copy)
+            continue;
+        free(denial->path);
+        denial->path = copy;
+        return;
+    }
+    denials_add(denials, better, strlen(better), reason);
+}
+
 void denials_undo(struct denials *denials, size_t count, size_t kept)
 {
     while (denials->kept > kept)

@@ -4,6 +4,8 @@
  * them.  Nothing here is the host's network: a connection is a pair of local sockets, a datagram a packet in a queue,
  * and each sandbox has all 65535 ports for itself.
  *
+ * A port that is published has the host's own listener, which listens while somebody in the sandbox does.
+ *
  * Who may share a port is as in Linux (tcp(7), udp(7), SO_REUSEADDR and SO_REUSEPORT in socket(7)); a port is free again
  * when its last socket has gone.
  */
@@ -12,6 +14,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <uv.h>
 
 #include "loader/monitor/monitor.h"
 
@@ -26,6 +29,7 @@ struct inet {
     uint32_t kind;
     bool listening;
     int published; /* the entry of a port of the host's that leads here; -1: none */
+    uv_poll_t *end; /* of a published one: tells when its last socket has gone */
 };
 
 static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
@@ -65,15 +69,58 @@ static bool overlap(const struct pal_inet *a, const struct pal_inet *b)
     return is_dual(is_4(a) ? b : a);
 }
 
-static bool is_alive(struct inet *name)
+static void ending_free(uv_handle_t *end)
+{
+    free(end);
+}
+
+/* The last one that listened at a published port has gone: the host refuses from now on, as it did before. */
+static void stop_listening(struct inets *inets, int published)
+{
+    for (size_t i = 0; i < INETS_MAX; i++)
+        if (inets->names[i].queue.end >= 0 && inets->names[i].listening && inets->names[i].published == published)
+            return;
+    shutdown(inets->network->publish[published].socket, SHUT_RD);
+}
+
+static bool is_alive(struct inets *inets, struct inet *name)
 {
     if (name->queue.end < 0)
         return false;
     if (queue_has_reader(&name->queue))
         return true;
+    if (name->end)
+        uv_close((uv_handle_t *)name->end, ending_free);
+    name->end = NULL;
     close(name->queue.end);
     name->queue.end = -1;
+    if (name->published >= 0 && name->listening)
+        stop_listening(inets, name->published);
     return false;
+}
+
+struct ending { uv_poll_t poll; struct inets *inets; struct inet *name; };
+
+static void on_end(uv_poll_t *poll, int status, int events)
+{
+    struct ending *ending = (struct ending *)poll;
+    (void)status, (void)events;
+    is_alive(ending->inets, ending->name);
+}
+
+static int expect_end(struct monitor *monitor, struct inet *name)
+{
+    struct ending *ending = calloc(1, sizeof *ending);
+    if (!ending)
+        return -ENOMEM;
+    *ending = (struct ending){.inets = &monitor->inets, .name = name};
+    int error = uv_poll_init(monitor->uv, &ending->poll, name->queue.end);
+    if (error) {
+        free(ending);
+        return error;
+    }
+    name->end = &ending->poll;
+    return uv_poll_start(name->end, UV_DISCONNECT, on_end);
 }
 
 static bool may_share(const struct inet *name, uint32_t kind, uint32_t flags)
@@ -88,7 +135,7 @@ static bool conflicts(struct inets *inets, const struct inet *own, const struct 
     for (size_t i = 0; i < INETS_MAX; i++) {
         struct inet *name = &inets->names[i];
         if (name != own && name->queue.end >= 0 && name->kind == kind && name->at.port == at->port &&
-            overlap(&name->at, at) && !may_share(name, kind, at->flags) && is_alive(name))
+            overlap(&name->at, at) && !may_share(name, kind, at->flags) && is_alive(inets, name))
             return true;
     }
     return false;
@@ -111,10 +158,11 @@ static bool pick_port(struct inets *inets, struct pal_inet *at, uint32_t kind)
 }
 
 /* At the first use: most programs bind nothing. */
-static int init(struct inets *inets)
+static int init(struct inets *inets, const struct network *network)
 {
     if (inets->names)
         return 0;
+    inets->network = network;
     inets->names = calloc(INETS_MAX, sizeof *inets->names);
     if (!inets->names)
         return -ENOMEM;
@@ -126,7 +174,7 @@ static int init(struct inets *inets)
 static struct inet *find_free(struct inets *inets)
 {
     for (size_t i = 0; i < INETS_MAX; i++)
-        if (!is_alive(&inets->names[i]))
+        if (!is_alive(inets, &inets->names[i]))
             return &inets->names[i];
     return NULL;
 }
@@ -141,13 +189,15 @@ static int add_listener(const struct outbound *outbound, int published, struct a
     return 0;
 }
 
-int inet_bind(struct inets *inets, struct outbound *outbound, const struct request *request, struct answer *answer)
+int inet_bind(struct monitor *monitor, const struct request *request, struct answer *answer)
 {
+    struct inets *inets = &monitor->inets;
+    const struct outbound *outbound = &monitor->outbound;
     struct pal_inet at;
     struct queue queue;
     uint32_t kind = request->flags & ~MONITOR_INET;
     memcpy(&at, request->path, sizeof at);
-    int error = init(inets);
+    int error = init(inets, outbound->network);
     if (error)
         return error;
     if (outbound->network->mode == NETWORK_NONE)
@@ -169,16 +219,19 @@ int inet_bind(struct inets *inets, struct outbound *outbound, const struct reque
                           .published = published};
     name->listening = kind == PAL_SOCKET_DATAGRAM;
     answer->reply.value = name->number;
-    if (published >= 0)
+    if (published >= 0) {
         at.flags |= PAL_INET_HOST;
+        if ((error = expect_end(monitor, name))) /* the name ends with the answer's descriptors */
+            return error;
+    }
     memcpy(answer->text.bytes, &at, sizeof at);
     answer->text.size = sizeof at;
     return 0;
 }
 
-int inet_listen(struct inets *inets, struct outbound *outbound, const struct request *request)
+int inet_listen(struct inets *inets, const struct outbound *outbound, const struct request *request)
 {
-    int error = init(inets);
+    int error = init(inets, outbound->network);
     for (size_t i = 0; !error && i < INETS_MAX; i++) {
         struct inet *name = &inets->names[i];
         if (name->queue.end < 0 || name->number != request->arguments[0])
@@ -192,7 +245,7 @@ int inet_listen(struct inets *inets, struct outbound *outbound, const struct req
             struct inet *other = &inets->names[k];
             if (other != name && other->queue.end >= 0 && other->listening && other->kind == name->kind &&
                 other->at.port == at.port && overlap(&other->at, &at) && !may_share(other, name->kind, at.flags) &&
-                is_alive(other))
+                is_alive(inets, other))
                 return -EADDRINUSE;
         }
         if (name->published >= 0 &&
@@ -224,7 +277,7 @@ static struct inet *lookup(struct inets *inets, const struct pal_inet *to, uint3
     for (size_t i = 0; i < INETS_MAX; i++) {
         struct inet *name = &inets->names[i];
         int this = fits(name, to, kind);
-        if (!this || this < fit || !is_alive(name))
+        if (!this || this < fit || !is_alive(inets, name))
             continue;
         equal = this == fit ? equal + 1 : 1;
         bool shared = name->at.flags & PAL_INET_REUSE_PORT;
@@ -288,7 +341,7 @@ int inet_connect(struct monitor *monitor, const struct request *request, struct 
     struct pal_inet to;
     uint32_t kind = request->flags & ~MONITOR_INET;
     memcpy(&to, request->path, sizeof to);
-    int error = init(inets);
+    int error = init(inets, outbound->network);
     if (error)
         return error;
     if (!is_loopback(&to))

@@ -81,7 +81,7 @@ static int dispatch(struct monitor *monitor, const struct request *request, stru
     case MONITOR_OPTION: return serve_option(&monitor->objects, request);
     case MONITOR_SEND: return serve_send(&monitor->objects, request, answer);
     case MONITOR_BIND:
-        return request->flags & MONITOR_INET ? inet_bind(&monitor->inets, &monitor->outbound, request, answer)
+        return request->flags & MONITOR_INET ? inet_bind(monitor, request, answer)
                                              : serve_bind(tree, &monitor->unix_names, request, answer);
     case MONITOR_LISTEN:
         return request->arguments[0] & INET_NUMBER ? inet_listen(&monitor->inets, &monitor->outbound, request)

@@ -164,11 +164,12 @@ struct inets { /* starts zeroed */
     uint64_t last_number;
     uint32_t turn; /* among sockets that share a port */
     uint16_t picked;
+    const struct network *network;
 };
 #define INET_NUMBER (1ull << 63) /* of a name's number: it is one of these */
 struct outbound;
-int inet_bind(struct inets *inets, struct outbound *outbound, const struct request *request, struct answer *answer);
-int inet_listen(struct inets *inets, struct outbound *outbound, const struct request *request);
+int inet_bind(struct monitor *monitor, const struct request *request, struct answer *answer);
+int inet_listen(struct inets *inets, const struct outbound *outbound, const struct request *request);
 int inet_connect(struct monitor *monitor, const struct request *request, struct answer *answer);
 
 /* Bytes in two parts to a datagram socket of the sandbox, if it is there. */
@@ -181,11 +182,14 @@ void names_serve(struct monitor *monitor, int reader);
 /* ---- outbound.c: the host's network ------------------------------------------------------------------------------ */
 
 #define BINDINGS_MAX 4096
+#define REFUSED_MAX 256
 struct outbound {
     struct network *network;
     struct denials *denials;
     struct binding { uint8_t address[16]; uint64_t rules; } *bindings; /* what names that rules allow led to */
     size_t binding_count, next; /* next: to be given up for another */
+    char *refused[REFUSED_MAX];  /* names without a rule, the last ones: where their markers lead */
+    size_t refused_next;
     int changes;                /* netlink: the host's own addresses have changed */
     uint8_t (*own)[16];
     size_t own_count;
@@ -196,6 +200,8 @@ void outbound_open(struct outbound *outbound, struct network *network, struct de
 int outbound_check(struct outbound *outbound, const uint8_t address[16], bool udp, uint16_t port);
 /* A name that rules allow led there. */
 void outbound_learn(struct outbound *outbound, const uint8_t address[16], uint64_t rules);
+/* A name that no rule has was asked for, and given network_marker's address. */
+void outbound_refused(struct outbound *outbound, const char *name);
 /* A TCP socket on its way there: the answer. */
 int outbound_connect(const struct pal_inet *to, struct answer *answer);
 /* The entry of a port of the sandbox that is published: its index; -1: none. */

@@ -50,8 +50,7 @@ static void on_answer(uv_poll_t *poll, int status, int events)
         outbound_learn(outbound, answer.head.addresses[i], answer.head.rules);
     answer.head.refused[DNS_NAME - 1] = 0;
     if (answer.head.refused[0])
-        denials_add(outbound->denials, answer.head.refused, strlen(answer.head.refused),
-                    "network: no rule has this name: allow with --net NAME");
+        outbound_refused(outbound, answer.head.refused);
     struct head head = {.size = sizeof head.from, .from = {.port = 53}, .to = names.slots[answer.head.slot % SLOTS]};
     memcpy(head.from.address, names_address, sizeof head.from.address);
     inet_send(&names.monitor->inets, &head.to, &head, sizeof head, answer.bytes, (size_t)size - sizeof answer.head);

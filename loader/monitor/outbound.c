@@ -140,12 +140,40 @@ static int refuse(struct outbound *outbound, const uint8_t address[16], bool udp
     return -EACCES;
 }
 
+static const char no_rule[] = "network: no rule has this name: allow with --net NAME[:PORT]";
+
+void outbound_refused(struct outbound *outbound, const char *name)
+{
+    char *copy = strdup(name), **slot = &outbound->refused[outbound->refused_next++ % REFUSED_MAX];
+    free(*slot);
+    *slot = copy;
+    denials_add(outbound->denials, name, strlen(name), no_rule);
+}
+
+/* The name was noted when it was asked for; now its port is known. */
+static int refuse_marker(struct outbound *outbound, const uint8_t address[16], bool udp, uint16_t port)
+{
+    char line[300];
+    for (size_t i = 1; i <= REFUSED_MAX && i <= outbound->refused_next; i++) {
+        const char *name = outbound->refused[(outbound->refused_next - i) % REFUSED_MAX];
+        uint8_t its[16];
+        if (!name)
+            continue;
+        network_marker(name, its);
+        if (memcmp(its, address, sizeof its) != 0)
+            continue;
+        snprintf(line, sizeof line, "%s%s:%u", udp ? "udp://" : "", name, port);
+        denials_amend(outbound->denials, name, line, no_rule);
+        break;
+    }
+    return -EACCES;
+}
+
 int outbound_check(struct outbound *outbound, const uint8_t address[16], bool udp, uint16_t port)
 {
-    static const uint8_t marker[14] = {[10] = 0xff, [11] = 0xff, [12] = 198, [13] = 18};
     const struct network *network = outbound->network;
-    if (!memcmp(address, marker, sizeof marker))
-        return -EACCES; /* of a name that was refused, and noted, when it was asked for */
+    if (address_is_marker(address))
+        return refuse_marker(outbound, address, udp, port);
     if (network->mode == NETWORK_HOST)
         return 0;
     if (network->mode != NETWORK_RULES)

@@ -62,6 +62,23 @@ bool address_is_public(const uint8_t address[16])
     return address[0] >> 5 == 1; /* 2000::/3 is all that is given out */
 }
 
+static const uint8_t marker[16] = {[10] = 0xff, [11] = 0xff, [12] = 198, [13] = 18};
+
+void network_marker(const char *name, uint8_t address[16])
+{
+    uint32_t hash = 5381;
+    for (const char *c = name; *c; c++)
+        hash = hash * 33 + (uint8_t)*c;
+    memcpy(address, marker, sizeof marker);
+    address[14] = (uint8_t)(hash >> 8);
+    address[15] = (uint8_t)hash;
+}
+
+bool address_is_marker(const uint8_t address[16])
+{
+    return !memcmp(address, marker, 14);
+}
+
 /* ---- Rules ------------------------------------------------------------------------------------------------------- */
 
 static const char *read_port(const char *text, uint16_t *out)

@@ -58,5 +58,8 @@ bool network_match_address(const struct network *network, const uint8_t address[
 /* Neither private, nor local, nor anybody's at all; looks into addresses that hold an IPv4 address. */
 bool address_is_public(const uint8_t address[16]);
 bool address_is_4(const uint8_t address[16]);
+/* What a name that no rule has leads to: 198.18.x.y, and nowhere.  The last two bytes are the name's. */
+void network_marker(const char *name, uint8_t address[16]);
+bool address_is_marker(const uint8_t address[16]);
 
 #endif

@@ -61,15 +61,13 @@ static void answer_refused(const struct asked *asked)
 {
     static struct resolver_answer head;
     static uint8_t out[DNS_MAX];
-    uint32_t hash = 5381;
-    for (const char *c = asked->question.name; *c; c++)
-        hash = hash * 33 + (uint8_t)*c;
-    const uint8_t marker[4] = {198, 18, (uint8_t)(hash >> 8), (uint8_t)hash};
+    uint8_t marker[16];
+    network_marker(asked->question.name, marker);
     head = (struct resolver_answer){.slot = asked->slot};
     strcpy(head.refused, asked->question.name);
     size_t size = dns_answer(&asked->question, asked->bytes, DNS_NOERROR, out);
     if (asked->question.type == DNS_A)
-        size = dns_answer_add(&asked->question, out, size, marker, sizeof marker, TTL_MARKER);
+        size = dns_answer_add(&asked->question, out, size, marker + 12, 4, TTL_MARKER);
     answer(&head, out, size);
 }
 
