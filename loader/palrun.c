@@ -51,7 +51,7 @@ static void check_standard_streams(void)
 
 void palrun_policy(struct policy *policy, const struct options *options)
 {
-    tree_init(&policy->tree);
+    mount_table_init(&policy->mounts);
     policy->uid = getuid();
     policy->gid = getgid();
     policy->limits = (struct limits){UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX};
@@ -60,7 +60,7 @@ void palrun_policy(struct policy *policy, const struct options *options)
     else
         policy_default(policy, options);
     policy_options(policy, options);
-    mounts_open(&policy->tree);
+    mounts_open(&policy->mounts);
     program_place(policy, options);
 }
 
@@ -160,10 +160,10 @@ static void start(struct monitor *monitor, const struct options *options, mode_t
     static struct program program;
     static struct prefetch prefetch;
     struct policy *policy = monitor->policy;
-    program_check(&policy->tree, policy->program, policy->shown, &program);
-    program_prefetch(policy->program, &program, &prefetch, &policy->tree);
+    program_check(&policy->mounts, policy->program, policy->shown, &program);
+    program_prefetch(policy->program, &program, &prefetch, &policy->mounts);
     if (!options->no_profile)
-        prefetch_profile_use(policy->program, &prefetch, &policy->tree);
+        prefetch_profile_use(policy->program, &prefetch, &policy->mounts);
     segment_fill(launched.segment, policy, options, &prefetch, umask_was);
     limit(RLIMIT_DATA, policy->limits.memory);
     limit(RLIMIT_CPU, policy->limits.cpu_seconds);
@@ -186,7 +186,7 @@ static void print_stats(const struct monitor *monitor)
         [MONITOR_CREATE] = "create",       [MONITOR_BIND] = "bind",           [MONITOR_LISTEN] = "listen",
         [MONITOR_CONNECT] = "connect",     [MONITOR_PTY] = "pty",             [MONITOR_PTY_INNER] = "pty-inner",
         [MONITOR_TERMINAL] = "terminal",   [MONITOR_START] = "start",         [MONITOR_SET_OPENED] = "set-opened",
-        [MONITOR_WATCHER] = "watcher",     [MONITOR_LOOK] = "look",
+        [MONITOR_INVALIDATOR] = "invalidator",     [MONITOR_LOOK] = "look",
         [MONITOR_NOTIFY] = "notify",       [MONITOR_NOTIFY_END] = "notify-end",
         [MONITOR_EXTENDED] = "extended",   [MONITOR_TEE] = "tee",               [MONITOR_SHUTDOWN] = "shutdown",
         [MONITOR_SEND] = "send",           [MONITOR_OPTION] = "option",       [MONITOR_ALLOCATE] = "allocate",
@@ -207,11 +207,11 @@ static void report_walls(const struct options *options)
            geteuid() == 0 ? "of its own" : "pal-run's", options->trap_by_seccomp ? "seccomp" : "dispatch");
 }
 
-static void report_all(const struct options *options, const struct tree *tree)
+static void report_all(const struct options *options, const struct mount_table *table)
 {
     report_walls(options);
-    denials_print(&tree->denials);
-    if (tree->watcher.wanted && tree->watcher.fd < 0)
+    denials_print(&table->denials);
+    if (table->invalidator.wanted && table->invalidator.fd < 0)
         report("names were looked up again each time: the user's inotify instances or watches (a quarter, an eighth) are in use");
 }
 
@@ -225,7 +225,7 @@ int palrun(const struct options *options)
         report_to(options->report_file);
     mode_t umask_was = umask(0); /* the guest's own is applied by its libOS */
     palrun_policy(&policy, options);
-    outbound_open(&monitor.outbound, &policy.network, &policy.tree.denials);
+    outbound_open(&monitor.outbound, &policy.network, &policy.mounts.denials);
     start(&monitor, options, umask_was);
     if (access("/proc/self/fd", F_OK) < 0)
         warn("the host has no /proc: attributes of files can't be set, nor pseudoterminals made");
@@ -241,7 +241,7 @@ int palrun(const struct options *options)
     if (options->stats)
         print_stats(&monitor);
     if (options->report)
-        report_all(options, &policy.tree);
+        report_all(options, &policy.mounts);
     supervisor_collect();
     return status;
 }

@@ -5,13 +5,13 @@
  * Spare handles: a plain file that was opened for reading again and again keeps its handle for a while when it is
  * closed, and its next open asks nobody.
  *
- * The next open must not see a difference.  So a spare serves only where the name, by an answer that is kept and holds,
+ * The next open must not see a difference.  So a cached handle serves only where the name, by an answer that is kept and holds,
  * means the very file, with nothing of its inode changed since the handle was opened (st_ctime: contents, mode,
- * owner); its offset goes back to 0; and a handle is no spare once anything else of its description may have been
+ * owner); its offset goes back to 0; and a handle is not cached once anything else of its description may have been
  * changed, or somebody else may have it: locks, flags, advice, a message, a fork while it was open.  A fork's child
  * leaves the handles alone that it inherits: they are its parent's.
  *
- * Any close of a file drops all record locks that its process has on it (fcntl(2)), and closing a spare later must not.
+ * Any close of a file drops all record locks that its process has on it (fcntl(2)), and closing a cached handle later must not.
  * So a process that takes record locks has no more handles.  Nor has any process of a sandbox where inotify(7) is in
  * use, which tells of each open and close.
  */
@@ -28,7 +28,7 @@ struct cached {
     int64_t ctime;
     uint32_t mode;
     uint32_t forks;   /* since this process has had the handle open: as the counter was then */
-    uint32_t spoiled; /* atomic */
+    uint32_t uncacheable; /* atomic */
 };
 
 static struct cached *handles[SPARES]; /* each is taken and given by exchange: who has it owns it */
@@ -56,13 +56,13 @@ static struct cached *cached_of(const struct file *file)
     return (struct cached *)(uintptr_t)file->private;
 }
 
-static void cached_drop(struct cached *spare)
+static void cached_drop(struct cached *cached)
 {
-    if (!spare)
+    if (!cached)
         return;
-    PAL->handle_close(spare->handle);
-    release(spare->path);
-    release(spare);
+    PAL->handle_close(cached->handle);
+    release(cached->path);
+    release(cached);
 }
 
 void handle_cache_drain(void)
@@ -76,7 +76,7 @@ void handle_cache_drain(void)
 void file_uncacheable(const struct file *file)
 {
     if (file->ops == &cacheable_ops)
-        atomic_set(&cached_of(file)->spoiled, 1u);
+        atomic_set(&cached_of(file)->uncacheable, 1u);
 }
 
 bool handle_cache_allows(uint32_t flags)
@@ -84,20 +84,20 @@ bool handle_cache_allows(uint32_t flags)
     return !(flags & ~(uint32_t)(O_CLOEXEC | O_LARGEFILE | O_NOCTTY | O_NOFOLLOW)) && !is_over();
 }
 
-static bool is_same(const struct cached *spare, const struct pal_attributes *now)
+static bool is_same(const struct cached *cached, const struct pal_attributes *now)
 {
-    return spare->inode == now->inode && spare->device == now->device && spare->ctime == now->ctime &&
-           spare->mode == now->mode && now->type == PAL_TYPE_FILE;
+    return cached->inode == now->inode && cached->device == now->device && cached->ctime == now->ctime &&
+           cached->mode == now->mode && now->type == PAL_TYPE_FILE;
 }
 
 void handle_cache_prepare(struct file *file, const struct pal_attributes *opened, const struct pal_attributes *kept)
 {
     struct cached facts = {.handle = PAL_NO_HANDLE, .device = opened->device, .inode = opened->inode,
                           .ctime = opened->ctime, .mode = opened->mode, .forks = atomic_get(&forks)};
-    struct cached *spare = is_same(&facts, kept) ? alloc_copy(&facts, sizeof facts) : NULL;
-    if (!spare)
+    struct cached *cached = is_same(&facts, kept) ? alloc_copy(&facts, sizeof facts) : NULL;
+    if (!cached)
         return;
-    file->private = (uint64_t)(uintptr_t)spare;
+    file->private = (uint64_t)(uintptr_t)cached;
     file_ops_set(file, &cacheable_ops);
 }
 
@@ -106,42 +106,42 @@ struct file *handle_cache_take(const char *path, const struct pal_attributes *ke
     struct cached **place = place_of(path), *none = NULL;
     if (!atomic_get(place))
         return NULL;
-    struct cached *spare = atomic_swap(place, none);
-    if (!spare)
+    struct cached *cached = atomic_swap(place, none);
+    if (!cached)
         return NULL;
-    if (strcmp(spare->path, path) != 0 || spare->forks < inherited) {
-        if (spare->forks < inherited || !__atomic_compare_exchange_n(place, &none, spare, false, __ATOMIC_ACQ_REL,
-                                                                     __ATOMIC_ACQUIRE))
-            cached_drop(spare);
+    if (strcmp(cached->path, path) != 0 || cached->forks < inherited) {
+        if (cached->forks < inherited || !__atomic_compare_exchange_n(place, &none, cached, false, __ATOMIC_ACQ_REL,
+                                                                      __ATOMIC_ACQUIRE))
+            cached_drop(cached);
         return NULL;
     }
     struct pal_seek seek = {.offset = 0, .whence = SEEK_SET};
     struct file *file = NULL;
-    if (is_same(spare, kept) && PAL->stream_control(spare->handle, PAL_CTL_SEEK, &seek, sizeof seek) == 0)
-        file = file_new(&cacheable_ops, spare->handle, flags);
+    if (is_same(cached, kept) && PAL->stream_control(cached->handle, PAL_CTL_SEEK, &seek, sizeof seek) == 0)
+        file = file_new(&cacheable_ops, cached->handle, flags);
     if (!file) {
-        cached_drop(spare);
+        cached_drop(cached);
         return NULL;
     }
-    spare->forks = atomic_get(&forks);
+    cached->forks = atomic_get(&forks);
     file->type = PAL_TYPE_FILE;
-    file->path = spare->path;
-    file->private = (uint64_t)(uintptr_t)spare;
+    file->path = cached->path;
+    file->private = (uint64_t)(uintptr_t)cached;
     return file;
 }
 
 void handle_cache_give(struct file *file)
 {
-    struct cached *spare = cached_of(file);
-    if (spare->spoiled || spare->forks != atomic_get(&forks) || !file->path || is_over()) {
-        release(spare);
+    struct cached *cached = cached_of(file);
+    if (cached->uncacheable || cached->forks != atomic_get(&forks) || !file->path || is_over()) {
+        release(cached);
         return;
     }
-    spare->handle = file->handle;
-    spare->path = file->path;
+    cached->handle = file->handle;
+    cached->path = file->path;
     file->handle = PAL_NO_HANDLE;
     file->path = NULL;
-    cached_drop(atomic_swap(place_of(spare->path), spare));
+    cached_drop(atomic_swap(place_of(cached->path), cached));
 }
 
 /* ---- Directories -------------------------------------------------------------------------------------------------- */

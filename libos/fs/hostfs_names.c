@@ -53,7 +53,7 @@ static int64_t open_when_read(const struct pal_name *name, uint32_t flags, pal_h
 }
 
 /* What is kept of a name: DCACHE_MISS, or the result and attributes. */
-struct known {
+struct cached_answer {
     int64_t result;
     struct pal_attributes attributes;
 };
@@ -61,47 +61,47 @@ struct known {
 static bool may_create(uint32_t flags) { return flags & (O_CREAT | (O_TMPFILE & ~O_DIRECTORY)); }
 
 /* An open that asks nobody: of what is known not to be there, or of a file whose handle is there still. */
-static bool open_known(const struct name *name, uint32_t flags, uint32_t purpose, struct known *known,
-                       struct file **out)
+static bool open_cached(const struct name *name, uint32_t flags, uint32_t purpose, struct cached_answer *cached,
+                        struct file **out)
 {
-    known->result = DCACHE_MISS;
+    cached->result = DCACHE_MISS;
     if (may_create(flags))
         return false;
-    known->result = dcache_attributes(name, &known->attributes);
-    if (known->result == -ENOENT || known->result == -ENOTDIR)
+    cached->result = dcache_attributes(name, &cached->attributes);
+    if (cached->result == -ENOENT || cached->result == -ENOTDIR)
         return true;
     if (directory_cache_allows(name, flags)) {
-        *out = known->result ? NULL : directory_cache_take(name, &known->attributes);
+        *out = cached->result ? NULL : directory_cache_take(name, &cached->attributes);
         return *out != NULL;
     }
-    if (known->result || purpose || name->directory || !handle_cache_allows(flags))
+    if (cached->result || purpose || name->directory || !handle_cache_allows(flags))
         return false;
-    *out = handle_cache_take(name->path.bytes, &known->attributes, (flags & ~FORGOTTEN) | O_LARGEFILE);
+    *out = handle_cache_take(name->path.bytes, &cached->attributes, (flags & ~FORGOTTEN) | O_LARGEFILE);
     return *out != NULL;
 }
 
-static void note_place(const struct name *name, struct known *known, struct file *file)
+static void note_place(const struct name *name, struct cached_answer *cached, struct file *file)
 {
-    if (known->result == DCACHE_MISS)
-        known->result = dcache_attributes_ask(name, &known->attributes);
-    if (known->result == 0 && known->attributes.inode == file->inode && known->attributes.device == file->device)
+    if (cached->result == DCACHE_MISS)
+        cached->result = dcache_attributes_ask(name, &cached->attributes);
+    if (cached->result == 0 && cached->attributes.inode == file->inode && cached->attributes.device == file->device)
         directory_cache_give(name, file);
 }
 
 /* What is opened again and again is worth knowing.  file: NULL where there is none. */
-static void note_opened(const struct name *name, uint32_t flags, struct known *known, struct file *file,
+static void note_opened(const struct name *name, uint32_t flags, struct cached_answer *cached, struct file *file,
                         const struct pal_attributes *opened)
 {
     if (file && directory_cache_allows(name, flags)) {
-        note_place(name, known, file);
+        note_place(name, cached, file);
         return;
     }
     if (may_create(flags) || (file && (file->type != PAL_TYPE_FILE || name->directory || !handle_cache_allows(flags))))
         return;
-    if (known->result == DCACHE_MISS)
-        known->result = dcache_attributes_ask(name, &known->attributes);
-    if (file && opened && known->result == 0)
-        handle_cache_prepare(file, opened, &known->attributes);
+    if (cached->result == DCACHE_MISS)
+        cached->result = dcache_attributes_ask(name, &cached->attributes);
+    if (file && opened && cached->result == 0)
+        handle_cache_prepare(file, opened, &cached->attributes);
 }
 
 /*
@@ -129,14 +129,14 @@ static int64_t host_open(struct name *name, const struct opening *how, struct fi
     /* A slash behind the name has a final symlink followed, whatever the flags say. */
     uint32_t asked_flags = name->directory ? flags & ~(uint32_t)O_NOFOLLOW : flags;
     uint32_t pal_flags = pal_open_flags(asked_flags, purpose) | (name->directory ? PAL_OPEN_DIRECTORY : 0);
-    struct known known;
-    if (open_known(name, flags, purpose, &known, out))
-        return known.result;
+    struct cached_answer cached;
+    if (open_cached(name, flags, purpose, &cached, out))
+        return cached.result;
     int64_t result = PAL->stream_open(&asked, pal_flags, how->mode, &handle, &attributes, escape);
     if (UNLIKELY(result == -ENXIO) && !(flags & O_NONBLOCK))
         result = open_when_read(&asked, pal_flags, &handle, &attributes, escape);
     if (result == -ENOENT)
-        note_opened(name, flags, &known, NULL, NULL);
+        note_opened(name, flags, &cached, NULL, NULL);
     if (result < 0)
         return result;
     result = host_file_new(handle, (flags & ~FORGOTTEN) | (flags & O_PATH ? 0 : O_LARGEFILE), attributes.type,
@@ -146,7 +146,7 @@ static int64_t host_open(struct name *name, const struct opening *how, struct fi
         (*out)->inode = attributes.inode;
     }
     if (result == 0 && !purpose)
-        note_opened(name, flags, &known, *out, &attributes);
+        note_opened(name, flags, &cached, *out, &attributes);
     return result;
 }
 

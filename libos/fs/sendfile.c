@@ -63,7 +63,7 @@ int64_t both_files(int in, int out, struct file **from, struct file **to)
     return *to ? 0 : -EBADF;
 }
 
-int64_t end_start(struct end *end, guest_t offset)
+int64_t end_start(struct copy_end *end, guest_t offset)
 {
     if (offset)
         return copy_in(&end->at, offset, sizeof(end->at)) < 0 ? -EFAULT : end->at < 0 ? -EINVAL : 0;
@@ -73,7 +73,7 @@ int64_t end_start(struct end *end, guest_t offset)
     return MIN(end->at + 1, 0);
 }
 
-int64_t end_finish(const struct end *end, guest_t offset)
+int64_t end_finish(const struct copy_end *end, guest_t offset)
 {
     if (offset)
         return copy_out(offset, &end->at, sizeof(end->at));
@@ -82,7 +82,7 @@ int64_t end_finish(const struct end *end, guest_t offset)
 }
 
 /* Bytes copied, or the first error if there are none.  Where `from` has no position, all that was read gets written. */
-static int64_t copy(struct end *from, struct end *to, uint64_t size)
+static int64_t copy(struct copy_end *from, struct copy_end *to, uint64_t size)
 {
     uint64_t done = 0;
     int64_t result = 0;
@@ -115,7 +115,7 @@ static int64_t copy(struct end *from, struct end *to, uint64_t size)
 
 static int64_t send(struct file *in, guest_t offset, struct file *out, uint64_t size)
 {
-    struct end from = {.file = in}, to = {.file = out, .at = -1};
+    struct copy_end from = {.file = in}, to = {.file = out, .at = -1};
     int64_t result = 0;
     if (!file_readable(in))
         return -EBADF;
@@ -171,7 +171,7 @@ static int64_t range_files(struct file *in, struct file *out)
 
 static int64_t copy_range(struct file *in, guest_t in_offset, struct file *out, guest_t out_offset, uint64_t size)
 {
-    struct end from = {.file = in}, to = {.file = out};
+    struct copy_end from = {.file = in}, to = {.file = out};
     int64_t result = range_files(in, out);
     if (result == 0)
         result = end_start(&from, in_offset);

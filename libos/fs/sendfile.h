@@ -6,7 +6,7 @@
 #include "libos/fs/vfs.h"
 
 /* One end of a copy: a position of its own (at), or whatever the description does (-1). */
-struct end {
+struct copy_end {
     struct file *file;
     int64_t at;
 };
@@ -24,11 +24,11 @@ bool file_same_object(struct file *a, struct file *b);
 /* Both descriptors' files, with a reference each, or -EBADF. */
 int64_t both_files(int in, int out, struct file **from, struct file **to);
 /* Where an end begins: the guest's offset, or (address 0) the description's own; and where it ended is told. */
-int64_t end_start(struct end *end, guest_t offset);
-int64_t end_finish(const struct end *end, guest_t offset);
+int64_t end_start(struct copy_end *end, guest_t offset);
+int64_t end_finish(const struct copy_end *end, guest_t offset);
 
 /* splice.c */
 /* Bytes from one end to the other, of which one is a pipe or socket: those that are there, without waiting once some
  * have gone.  Bytes, or an error if there are none. */
-int64_t splice_move(struct end *from, struct end *to, uint64_t size, bool nonblock);
+int64_t splice_move(struct copy_end *from, struct copy_end *to, uint64_t size, bool nonblock);
 #endif

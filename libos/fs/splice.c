@@ -55,7 +55,7 @@ static int64_t await_room(const struct file *pipe, bool wait)
 }
 
 /* All of the bytes, which have left where they came from: an interrupt waits, as does one who must not. */
-static int64_t write_all(struct end *to, const char *bytes, uint64_t size)
+static int64_t write_all(struct copy_end *to, const char *bytes, uint64_t size)
 {
     uint32_t interrupted = 0, events;
     uint64_t done = 0;
@@ -78,7 +78,7 @@ static int64_t write_all(struct end *to, const char *bytes, uint64_t size)
 }
 
 /* How much may be moved now. */
-static int64_t await_both(const struct end *from, const struct end *to, bool nonblock, bool some)
+static int64_t await_both(const struct copy_end *from, const struct copy_end *to, bool nonblock, bool some)
 {
     bool input = !some && waits(from->file, nonblock), output = !some && waits(to->file, nonblock);
     bool from_pipe = from->file->type == PAL_TYPE_FIFO;
@@ -90,7 +90,7 @@ static int64_t await_both(const struct end *from, const struct end *to, bool non
     return result < 0 ? result : room;
 }
 
-int64_t splice_move(struct end *from, struct end *to, uint64_t size, bool nonblock)
+int64_t splice_move(struct copy_end *from, struct copy_end *to, uint64_t size, bool nonblock)
 {
     char *buffer = copy_buffer_new();
     uint64_t done = 0;
@@ -122,7 +122,7 @@ int64_t splice_move(struct end *from, struct end *to, uint64_t size, bool nonblo
 static int64_t splice(struct file *in, guest_t in_offset, struct file *out, guest_t out_offset, uint64_t size,
                       bool nonblock)
 {
-    struct end from = {.file = in, .at = -1}, to = {.file = out, .at = -1};
+    struct copy_end from = {.file = in, .at = -1}, to = {.file = out, .at = -1};
     bool from_pipe = in->type == PAL_TYPE_FIFO, to_pipe = out->type == PAL_TYPE_FIFO;
     if ((from_pipe && in_offset) || (to_pipe && out_offset))
         return -ESPIPE;

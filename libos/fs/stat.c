@@ -161,7 +161,7 @@ static int64_t name_of_descriptor(int fd, struct name *name)
     return result < 0 ? result : name_from_path(place.bytes, true, name);
 }
 
-/* Is the object on a mount that can't be written?  What isn't a file or folder can be written to all the same. */
+/* Is the object on a mount that can't be written?  What isn't a file or directory can be written to all the same. */
 static bool read_only(int directory, guest_t path, uint32_t flags, const struct pal_attributes *attributes)
 {
     NAME(name);

@@ -227,7 +227,7 @@ extern const struct file_ops cacheable_ops; /* hostfs.c */
 bool handle_cache_allows(uint32_t flags);     /* O_*: may a file that is opened so have one? */
 /* A file at offset 0, or NULL.  path: as it was opened by.  kept: what the name means now, by an answer that holds. */
 struct file *handle_cache_take(const char *path, const struct pal_attributes *kept, uint32_t flags);
-/* A file that was just opened: from now on its handle becomes a spare when it ends, unless it is spoiled before. */
+/* A file that was just opened: on close its handle goes to the cache, unless marked uncacheable. */
 void handle_cache_prepare(struct file *file, const struct pal_attributes *opened, const struct pal_attributes *kept);
 void handle_cache_give(struct file *file);     /* file_ops.destroy */
 void file_uncacheable(const struct file *file); /* its description isn't as open(2) makes it, or not this process's alone */

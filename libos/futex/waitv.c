@@ -20,7 +20,7 @@ struct guest_word { uint64_t value, address; uint32_t flags, reserved; }; /* str
 _Static_assert(sizeof(struct guest_word) == 24, "ABI");
 
 /* A word that is waited for, and what its bucket had come to. */
-struct wanted {
+struct waitv_word {
     guest_t address;
     uint32_t value, woken;
     bool shared;
@@ -64,7 +64,7 @@ int64_t futex_waitv_wake(guest_t word, bool shared)
 }
 
 /* by: 1 begins to wait, -1 has waited. */
-static void count_in(struct wanted *words, uint32_t count, int32_t by)
+static void count_in(struct waitv_word *words, uint32_t count, int32_t by)
 {
     for (uint32_t i = 0; i < count; i++) {
         struct futex_events *events = events_of(words[i].shared);
@@ -78,7 +78,7 @@ static void count_in(struct wanted *words, uint32_t count, int32_t by)
     }
 }
 
-static int64_t values_are(const struct wanted *words, uint32_t count)
+static int64_t values_are(const struct waitv_word *words, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
         int64_t value = guest_load32(words[i].address);
@@ -89,10 +89,10 @@ static int64_t values_are(const struct wanted *words, uint32_t count)
 }
 
 /* The last word that was woken, as Linux tells; -1. */
-static int64_t woken_word(const struct wanted *words, uint32_t count)
+static int64_t woken_word(const struct waitv_word *words, uint32_t count)
 {
     while (count-- > 0) {
-        const struct wanted *word = &words[count];
+        const struct waitv_word *word = &words[count];
         uint32_t bucket = bucket_of(word->address, word->shared);
         if (atomic_get(&events_of(word->shared)->buckets[bucket].woken) != word->woken)
             return count;
@@ -100,7 +100,7 @@ static int64_t woken_word(const struct wanted *words, uint32_t count)
     return -1;
 }
 
-static int64_t wait(struct wanted *words, uint32_t count, uint64_t deadline)
+static int64_t wait(struct waitv_word *words, uint32_t count, uint64_t deadline)
 {
     uint32_t *event;
     shared_futexes(&event);
@@ -120,7 +120,7 @@ static int64_t wait(struct wanted *words, uint32_t count, uint64_t deadline)
     return woken >= 0 ? woken : result;
 }
 
-static int64_t word_from_guest(guest_t at, struct wanted *out)
+static int64_t word_from_guest(guest_t at, struct waitv_word *out)
 {
     struct guest_word given;
     if (copy_in(&given, at, sizeof given) < 0)
@@ -129,14 +129,14 @@ static int64_t word_from_guest(guest_t at, struct wanted *out)
         return -EINVAL;
     if (given.address & 3 || given.value > UINT32_MAX)
         return -EINVAL;
-    *out = (struct wanted){
+    *out = (struct waitv_word){
         .address = given.address, .value = (uint32_t)given.value, .shared = !(given.flags & FUTEX_PRIVATE_FLAG)};
     return guest_range_ok(given.address, 4) ? 0 : -EFAULT;
 }
 
 int64_t sys_futex_waitv(guest_t from, uint32_t count, uint32_t flags, guest_t timeout, int32_t clock)
 {
-    struct wanted *words;
+    struct waitv_word *words;
     uint64_t deadline = PAL_FOREVER;
     if (flags || !count || count > WORDS_MAX || !from)
         return -EINVAL;

@@ -275,7 +275,7 @@ int64_t netlink_option_get(int32_t option, void *out, uint32_t room)
 
 static int64_t netlink_read(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset)
 {
-    struct received received = {.wants_parcel = false};
+    struct received received = {.wants_scm = false};
     return offset >= 0 ? -ESPIPE : netlink_receive(file, vector, count, 0, &received);
 }
 

@@ -125,7 +125,7 @@ int64_t socket_receive(struct file *file, const struct pal_vector *vector, uint3
         return result == -EINTR && !socket->timeouts[SOCKET_RECEIVES] ? -ERESTARTSYS : result;
     bool packets = socket->kind != SOCK_STREAM;
     uint32_t pass = (flags & (MSG_PEEK | MSG_DONTWAIT | MSG_WAITALL)) | (packets ? MSG_TRUNC : 0);
-    message.handle_count = out->wants_parcel ? PAL_MESSAGE_HANDLES : 0;
+    message.handle_count = out->wants_scm ? PAL_MESSAGE_HANDLES : 0;
     out->from = socket->peer;
     out->from.size = 0;
     if (socket->kind == SOCK_DGRAM && socket_is_inet(socket))
@@ -137,7 +137,7 @@ int64_t socket_receive(struct file *file, const struct pal_vector *vector, uint3
     if (result < 0)
         return result == -EINTR && !socket->timeouts[SOCKET_RECEIVES] ? -ERESTARTSYS : result;
     out->flags = message.flags & (MSG_TRUNC | MSG_CTRUNC);
-    if (out->wants_parcel && message.handle_count)
+    if (out->wants_scm && message.handle_count)
         scm_unpack(handles, message.handle_count, &out->scm);
     uint64_t room = vectors_size(vector, count);
     return packets && (uint64_t)result > room && !(flags & MSG_TRUNC) ? (int64_t)room : result;
@@ -226,7 +226,7 @@ int64_t sys_recvfrom(int32_t fd, guest_t buffer, uint64_t size, uint32_t flags, 
 {
     struct file *file;
     struct socket *socket;
-    struct received received = {.wants_parcel = false};
+    struct received received = {.wants_scm = false};
     int64_t result = socket_get(fd, &file, &socket);
     if (result)
         return result;
@@ -271,7 +271,7 @@ static int64_t receive_message(struct file *file, guest_t at, uint32_t flags)
 {
     struct message message;
     struct pal_vector few[FEW_VECTORS], *vector;
-    struct received received = {.wants_parcel = false};
+    struct received received = {.wants_scm = false};
     if (copy_in(&message, at, sizeof message))
         return -EFAULT;
     int64_t result = vectors_from_guest(message.vectors, message.vector_count, few, &vector);
@@ -279,7 +279,7 @@ static int64_t receive_message(struct file *file, guest_t at, uint32_t flags)
         return result == -EINVAL && message.vector_count > 1024 ? -EMSGSIZE : result;
     if (!message.control)
         message.control_size = 0;
-    received.wants_parcel = message.control_size != 0;
+    received.wants_scm = message.control_size != 0;
     result = socket_receive(file, vector, (uint32_t)message.vector_count, flags, &received);
     if (vector != few)
         release(vector);

@@ -98,7 +98,7 @@ static int64_t parse_control(const char *bytes, uint64_t size, struct scm *out)
     return 0;
 }
 
-int64_t parcel_from_guest(guest_t control, uint64_t size, struct scm *out)
+int64_t scm_from_guest(guest_t control, uint64_t size, struct scm *out)
 {
     if (!control || !size)
         return 0;

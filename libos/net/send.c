@@ -238,7 +238,7 @@ static int64_t send_message(struct file *file, const struct message *message, ui
         return result == -EINVAL && message->vector_count > 1024 ? -EMSGSIZE : result;
     const struct socket *socket = file->data;
     if (socket->domain == AF_UNIX)
-        result = parcel_from_guest(message->control, message->control_size, &scm);
+        result = scm_from_guest(message->control, message->control_size, &scm);
     else
         result = 0;
     if (!result)

@@ -155,7 +155,7 @@ static bool is_plain(const struct file *file, int direction)
 
 static int64_t socket_read(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset)
 {
-    struct received received = {.wants_parcel = false};
+    struct received received = {.wants_scm = false};
     if (offset >= 0)
         return -ESPIPE;
     if (is_plain(file, SOCKET_RECEIVES))

@@ -186,7 +186,7 @@ struct scm {
 };
 void scm_done(struct scm *scm);
 /* From a guest's control messages. */
-int64_t parcel_from_guest(guest_t control, uint64_t size, struct scm *out);
+int64_t scm_from_guest(guest_t control, uint64_t size, struct scm *out);
 /* As handles for PAL's socket_send: room for PAL_MESSAGE_HANDLES.  handles[0] is a section that the caller closes. */
 int64_t scm_pack(const struct scm *scm, pal_handle_t *handles, uint32_t *count);
 /* Takes all handles. */
@@ -198,7 +198,7 @@ int64_t socket_send(struct file *file, const struct pal_vector *vector, uint32_t
 struct received {
     struct socket_end from;
     uint32_t flags;       /* MSG_TRUNC, MSG_CTRUNC */
-    bool wants_parcel;    /* in: the caller has room for one */
+    bool wants_scm;    /* in: the caller has room for one */
     struct scm scm; /* scm_done */
 };
 int64_t socket_receive(struct file *file, const struct pal_vector *vector, uint32_t count, uint32_t flags,

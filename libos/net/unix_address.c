@@ -29,34 +29,34 @@ int64_t unix_address_in(guest_t from, uint32_t size, struct socket_end *out, uin
     return 0;
 }
 
-typedef int64_t local_call(struct pal_socket_name *local, void *argument, struct pal_path_buffer *text);
+typedef int64_t unix_call(struct pal_socket_name *local, void *argument, struct pal_path_buffer *text);
 
-struct asked {
+struct unix_name_call {
     struct pal_socket_name *local;
-    local_call *call;
+    unix_call *call;
     void *argument;
 };
 
 static int64_t ask_step(const struct filesystem *fs, struct name *name, void *argument, struct pal_path_buffer *follow)
 {
-    const struct asked *asked = argument;
+    const struct unix_name_call *name_call = argument;
     struct pal_attributes attributes;
     if (!fs->sockets) {
         int64_t result = fs->attributes(name, &attributes, follow);
         return result ? result : -ECONNREFUSED;
     }
     struct pal_name of = name_asked(name);
-    asked->local->bytes = &of;
-    asked->local->size = sizeof of;
-    return asked->call(asked->local, asked->argument, follow);
+    name_call->local->bytes = &of;
+    name_call->local->size = sizeof of;
+    return name_call->call(name_call->local, name_call->argument, follow);
 }
 
 /* Asks the host about a name; a path may lead on several times. */
-static int64_t with_name(const struct socket_end *end, struct pal_socket_name *local, local_call *call, void *argument,
+static int64_t with_name(const struct socket_end *end, struct pal_socket_name *local, unix_call *call, void *argument,
                          struct pal_path_buffer *text)
 {
     NAME(name);
-    struct asked asked = {local, call, argument};
+    struct unix_name_call name_call = {local, call, argument};
     if (!end->path[0]) { /* abstract; or none: the host picks one */
         local->space = PAL_SPACE_ABSTRACT;
         local->bytes = end->path;
@@ -64,7 +64,7 @@ static int64_t with_name(const struct socket_end *end, struct pal_socket_name *l
         return call(local, argument, text);
     }
     int64_t result = name_from_text(end->path, &name);
-    return result < 0 ? result : name_walk(&name, ask_step, &asked, text);
+    return result < 0 ? result : name_walk(&name, ask_step, &name_call, text);
 }
 
 uint32_t socket_kind(uint32_t kind)
@@ -115,8 +115,8 @@ static int64_t bind_name(struct socket_end *end, uint32_t kind, struct bound *bo
     bool picks = !end->size;
     int64_t result = with_name(end, &local, call_bind, bound, &text);
     if (result && is_path) {
-        struct pal_name asked = name_asked(&name);
-        PAL->name_change(PAL_UNLINK, &asked, NULL, 0, &text);
+        struct pal_name name_call = name_asked(&name);
+        PAL->name_change(PAL_UNLINK, &name_call, NULL, 0, &text);
     }
     if (!result && picks && text.size < sizeof end->path) {
         memcpy(end->path, text.bytes, text.size);

@@ -65,7 +65,7 @@ static uint32_t bits_of(const struct member *member)
 }
 
 /* What there is to report of it: 0, nothing. */
-static uint32_t news_of(const struct member *member, uint64_t *edge)
+static uint32_t events_of(const struct member *member, uint64_t *edge)
 {
     uint32_t bits = bits_of(member);
     *edge = bits ? wait_edge(member->file) : 0;
@@ -165,7 +165,7 @@ static uint32_t take(struct epoll *epoll, enum member_list_name name, struct pal
     for (struct member *member = NULL; member != last && count < most;) {
         uint64_t edge;
         member = list->first;
-        uint32_t bits = news_of(member, &edge);
+        uint32_t bits = events_of(member, &edge);
         list_drop(member);
         if (bits) {
             member->edge = edge;
@@ -189,11 +189,11 @@ uint32_t own_collect(struct epoll *epoll, struct pal_poll_event *events, uint32_
     return count + take(epoll, LIST_OTHERS, events + count, most - count);
 }
 
-static bool any_news(const struct member_list *list)
+static bool any_events(const struct member_list *list)
 {
     uint64_t edge;
     for (const struct member *member = list->first; member; member = member->next)
-        if (news_of(member, &edge))
+        if (events_of(member, &edge))
             return true;
     return false;
 }
@@ -204,13 +204,13 @@ uint32_t own_ready(struct epoll *epoll)
     uint64_t edge;
     refresh(epoll);
     while ((member = epoll->lists[LIST_READY].first)) {
-        if (news_of(member, &edge))
+        if (events_of(member, &edge))
             return POLLIN | POLLRDNORM;
         list_drop(member);
         put_away(member);
     }
-    bool ready = (signals_pending(epoll) && any_news(&epoll->lists[LIST_SIGNALS])) ||
-                 any_news(&epoll->lists[LIST_OTHERS]);
+    bool ready = (signals_pending(epoll) && any_events(&epoll->lists[LIST_SIGNALS])) ||
+                 any_events(&epoll->lists[LIST_OTHERS]);
     return ready ? POLLIN | POLLRDNORM : 0;
 }
 

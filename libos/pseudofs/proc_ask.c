@@ -36,7 +36,7 @@ static bool may_look(int pid)
 
 static int64_t answer_text(const struct proc_question *question, char *out, size_t *out_size)
 {
-    struct text text = {0};
+    struct seq_buffer text = {0};
     question->node.entry->text(&text, &question->node);
     int64_t result = text.failed ? -ENOMEM : (int64_t)text.size;
     if (question->offset < text.size) {
@@ -133,14 +133,14 @@ static bool host_look(int pid, struct pal_child *out)
     return true;
 }
 
-static int64_t ask_text(struct text *text, const struct pseudo_node *node, const struct pal_child *look)
+static int64_t ask_text(struct seq_buffer *text, const struct pseudo_node *node, const struct pal_child *look)
 {
     struct proc_question question = {.about = ABOUT_TEXT, .node = *node, .look = *look};
     char *out = alloc(ASK_OUTPUT);
     int64_t all = out ? 0 : -ENOMEM;
     size_t size;
     while (out && (all = ask(&question, out, &size)) >= 0 && size) {
-        text_bytes(text, out, size);
+        seq_write(text, out, size);
         question.offset += size;
         if (question.offset >= (uint64_t)all)
             break;
@@ -149,7 +149,7 @@ static int64_t ask_text(struct text *text, const struct pseudo_node *node, const
     return all;
 }
 
-void proc_make_text(struct text *text, const struct pseudo_node *node)
+void proc_make_text(struct seq_buffer *text, const struct pseudo_node *node)
 {
     const struct pseudo_entry *entry = node->entry;
     struct pseudo_node looked = *node;

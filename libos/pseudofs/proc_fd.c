@@ -56,7 +56,7 @@ static struct file *fd_target(const struct pseudo_node *node)
     return file_get(node->number);
 }
 
-static void fdinfo_text(struct text *text, const struct pseudo_node *node)
+static void fdinfo_text(struct seq_buffer *text, const struct pseudo_node *node)
 {
     struct file *file = file_get(node->number);
     struct pal_attributes attributes = {0};
@@ -65,8 +65,8 @@ static void fdinfo_text(struct text *text, const struct pseudo_node *node)
     int64_t position = file->ops->seek ? file->ops->seek(file, 0, 1) : 0;
     int64_t flags = file_status_flags(file), descriptor = fd_flags(node->number, false, 0);
     file_attributes(file, &attributes);
-    text_add(text, "pos:\t%ld\nflags:\t0%lo\nmnt_id:\t20\nino:\t%lu\n", MAX(position, 0),
-             (uint64_t)(MAX(flags, 0) | (descriptor > 0 ? O_CLOEXEC : 0)), attributes.inode);
+    seq_printf(text, "pos:\t%ld\nflags:\t0%lo\nmnt_id:\t20\nino:\t%lu\n", MAX(position, 0),
+               (uint64_t)(MAX(flags, 0) | (descriptor > 0 ? O_CLOEXEC : 0)), attributes.inode);
     file_put(file);
 }
 
@@ -121,22 +121,22 @@ int64_t proc_root_link(const struct pseudo_node *node, struct pal_path_buffer *o
     return link_text(out, "/");
 }
 
-void proc_mounts_text(struct text *text, const struct pseudo_node *node)
+void proc_mounts_text(struct seq_buffer *text, const struct pseudo_node *node)
 {
     bool details = !strcmp(node->entry->name, "mountinfo");
     const struct mount *mount;
     if (!mount_of("/")) /* it only holds the others */
-        text_add(text, details ? "20 1 0:20 / / ro,noatime - tmpfs none ro\n" : "none / tmpfs ro,noatime 0 0\n");
+        seq_printf(text, details ? "20 1 0:20 / / ro,noatime - tmpfs none ro\n" : "none / tmpfs ro,noatime 0 0\n");
     for (uint32_t i = 0; (mount = mount_at(i)); i++) {
         bool scratch = mount->flags & MOUNT_SCRATCH;
         const char *type = scratch ? "tmpfs" : mount->fs->type, *source = scratch ? "tmpfs" : mount->fs->source;
         const char *access = mount->flags & MOUNT_READ_ONLY ? "ro" : "rw";
         const char *atime = mount->fs == &hostfs ? "noatime" : "relatime";
         if (details)
-            text_add(text, "%u %d 0:%u / %s %s,%s - %s %s %s\n", 21 + i, mount->size > 1 ? 20 : 1, 31 + i, mount->at,
-                     access, atime, type, source, access);
+            seq_printf(text, "%u %d 0:%u / %s %s,%s - %s %s %s\n", 21 + i, mount->size > 1 ? 20 : 1, 31 + i, mount->at,
+                       access, atime, type, source, access);
         else
-            text_add(text, "%s %s %s %s,%s 0 0\n", source, mount->at, type, access, atime);
+            seq_printf(text, "%s %s %s %s,%s 0 0\n", source, mount->at, type, access, atime);
     }
 }
 

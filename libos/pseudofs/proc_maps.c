@@ -33,49 +33,49 @@ struct memory_facts proc_memory_facts(void)
     return facts;
 }
 
-void proc_statm_text(struct text *text, const struct pseudo_node *node)
+void proc_statm_text(struct seq_buffer *text, const struct pseudo_node *node)
 {
     struct memory_facts memory = proc_memory_facts();
     struct pal_child look = proc_look(node);
     uint64_t shared = look.memory.file + look.memory.shared;
-    text_add(text, "%lu %lu %lu %lu 0 %lu 0\n", PAGES(memory.total), PAGES(look.memory.anonymous + shared), PAGES(shared),
-             PAGES(memory.code), PAGES(memory.data + memory.stack));
+    seq_printf(text, "%lu %lu %lu %lu 0 %lu 0\n", PAGES(memory.total), PAGES(look.memory.anonymous + shared),
+               PAGES(shared), PAGES(memory.code), PAGES(memory.data + memory.stack));
 }
 
-void proc_status_memory(struct text *text, const struct pal_child *look)
+void proc_status_memory(struct seq_buffer *text, const struct pal_child *look)
 {
     struct memory_facts memory = proc_memory_facts();
     uint64_t resident = KIB(look->memory.anonymous + look->memory.file + look->memory.shared);
-    text_add(text, "VmPeak:\t%8lu kB\nVmSize:\t%8lu kB\nVmLck:\t       0 kB\nVmPin:\t       0 kB\n", KIB(memory.total),
-             KIB(memory.total));
-    text_add(text, "VmHWM:\t%8lu kB\nVmRSS:\t%8lu kB\n", MAX(look->used.max_rss, resident), resident);
-    text_add(text, "RssAnon:\t%8lu kB\nRssFile:\t%8lu kB\nRssShmem:\t%8lu kB\n", KIB(look->memory.anonymous),
-             KIB(look->memory.file), KIB(look->memory.shared));
-    text_add(text, "VmData:\t%8lu kB\nVmStk:\t%8lu kB\nVmExe:\t%8lu kB\nVmLib:\t       0 kB\n", KIB(memory.data),
-             KIB(memory.stack), KIB(memory.code));
-    text_add(text, "VmPTE:\t%8lu kB\nVmSwap:\t       0 kB\nHugetlbPages:\t       0 kB\nCoreDumping:\t0\n"
+    seq_printf(text, "VmPeak:\t%8lu kB\nVmSize:\t%8lu kB\nVmLck:\t       0 kB\nVmPin:\t       0 kB\n",
+               KIB(memory.total), KIB(memory.total));
+    seq_printf(text, "VmHWM:\t%8lu kB\nVmRSS:\t%8lu kB\n", MAX(look->used.max_rss, resident), resident);
+    seq_printf(text, "RssAnon:\t%8lu kB\nRssFile:\t%8lu kB\nRssShmem:\t%8lu kB\n", KIB(look->memory.anonymous),
+               KIB(look->memory.file), KIB(look->memory.shared));
+    seq_printf(text, "VmData:\t%8lu kB\nVmStk:\t%8lu kB\nVmExe:\t%8lu kB\nVmLib:\t       0 kB\n", KIB(memory.data),
+               KIB(memory.stack), KIB(memory.code));
+    seq_printf(text, "VmPTE:\t%8lu kB\nVmSwap:\t       0 kB\nHugetlbPages:\t       0 kB\nCoreDumping:\t0\n"
                    "THP_enabled:\t1\n",
              MAX(resident / 512, 4));
 }
 
 struct maps_walk {
-    struct text *text;
+    struct seq_buffer *text;
     bool details; /* smaps */
     struct file *file; /* of the attributes, to ask once for neighbours */
     struct pal_attributes attributes;
 };
 
-static void maps_details(struct text *text, const struct vma *vma)
+static void maps_details(struct seq_buffer *text, const struct vma *vma)
 {
     uint64_t size = KIB(vma->end - vma->start), anonymous = vma->file ? 0 : size;
     bool shared = (vma->flags & MAP_TYPE) == MAP_SHARED;
-    text_add(text, "Size:           %8lu kB\nKernelPageSize:        4 kB\nMMUPageSize:           4 kB\n", size);
-    text_add(text, "Rss:            %8lu kB\nPss:            %8lu kB\nPss_Dirty:             0 kB\n", size, size);
-    text_add(text, "Shared_Clean:   %8lu kB\nShared_Dirty:          0 kB\nPrivate_Clean:  %8lu kB\n", shared ? size : 0,
-             shared || anonymous ? 0 : size);
-    text_add(text, "Private_Dirty:  %8lu kB\nReferenced:     %8lu kB\nAnonymous:      %8lu kB\n",
-             shared ? 0 : anonymous, size, anonymous);
-    text_add(text, "LazyFree:              0 kB\nAnonHugePages:         0 kB\nShmemPmdMapped:        0 kB\n"
+    seq_printf(text, "Size:           %8lu kB\nKernelPageSize:        4 kB\nMMUPageSize:           4 kB\n", size);
+    seq_printf(text, "Rss:            %8lu kB\nPss:            %8lu kB\nPss_Dirty:             0 kB\n", size, size);
+    seq_printf(text, "Shared_Clean:   %8lu kB\nShared_Dirty:          0 kB\nPrivate_Clean:  %8lu kB\n",
+               shared ? size : 0, shared || anonymous ? 0 : size);
+    seq_printf(text, "Private_Dirty:  %8lu kB\nReferenced:     %8lu kB\nAnonymous:      %8lu kB\n",
+               shared ? 0 : anonymous, size, anonymous);
+    seq_printf(text, "LazyFree:              0 kB\nAnonHugePages:         0 kB\nShmemPmdMapped:        0 kB\n"
                    "FilePmdMapped:         0 kB\nShared_Hugetlb:        0 kB\nPrivate_Hugetlb:       0 kB\n"
                    "Swap:                  0 kB\nSwapPss:               0 kB\nLocked:                0 kB\n"
                    "THPeligible:           0\nVmFlags:%s%s%s mr mw me%s\n",
@@ -91,24 +91,24 @@ static int64_t maps_vma(const struct vma *vma, void *argument)
         memset(&walk->attributes, 0, sizeof walk->attributes);
     walk->file = vma->file;
     uint64_t device = vma->file ? walk->attributes.device : 0;
-    text_add(walk->text, "%08lx-%08lx %c%c%c%c %08lx %02x:%02x %lu ", vma->start, vma->end,
-             vma->protection & PROT_READ ? 'r' : '-', vma->protection & PROT_WRITE ? 'w' : '-',
-             vma->protection & PROT_EXEC ? 'x' : '-', (vma->flags & MAP_TYPE) == MAP_SHARED ? 's' : 'p',
-             vma->file ? vma->offset : 0, (uint32_t)(device >> 8 & 0xfff), (uint32_t)(device & 0xff),
-             vma->file ? walk->attributes.inode : 0);
+    seq_printf(walk->text, "%08lx-%08lx %c%c%c%c %08lx %02x:%02x %lu ", vma->start, vma->end,
+               vma->protection & PROT_READ ? 'r' : '-', vma->protection & PROT_WRITE ? 'w' : '-',
+               vma->protection & PROT_EXEC ? 'x' : '-', (vma->flags & MAP_TYPE) == MAP_SHARED ? 's' : 'p',
+               vma->file ? vma->offset : 0, (uint32_t)(device >> 8 & 0xfff), (uint32_t)(device & 0xff),
+               vma->file ? walk->attributes.inode : 0);
     const char *name = vma->name ? vma->name : vma->file ? vma->file->path : NULL;
     if (name) {
         while (walk->text->size - begin < 73 && !walk->text->failed)
-            text_add(walk->text, " ");
-        text_add(walk->text, "%s", name);
+            seq_printf(walk->text, " ");
+        seq_printf(walk->text, "%s", name);
     }
-    text_add(walk->text, "\n");
+    seq_printf(walk->text, "\n");
     if (walk->details)
         maps_details(walk->text, vma);
     return walk->text->failed;
 }
 
-void proc_maps_text(struct text *text, const struct pseudo_node *node)
+void proc_maps_text(struct seq_buffer *text, const struct pseudo_node *node)
 {
     (void)node;
     struct maps_walk walk = {.text = text};
@@ -117,7 +117,7 @@ void proc_maps_text(struct text *text, const struct pseudo_node *node)
     maps_vma(&host, &walk); /* where nothing can be mapped */
 }
 
-void proc_smaps_text(struct text *text, const struct pseudo_node *node)
+void proc_smaps_text(struct seq_buffer *text, const struct pseudo_node *node)
 {
     (void)node;
     struct maps_walk walk = {.text = text, .details = true};
@@ -138,7 +138,7 @@ static int64_t rollup_vma(const struct vma *vma, void *argument)
     return 0;
 }
 
-void proc_smaps_rollup_text(struct text *text, const struct pseudo_node *node)
+void proc_smaps_rollup_text(struct seq_buffer *text, const struct pseudo_node *node)
 {
     struct rollup sum = {0};
     struct pal_child look = proc_look(node);
@@ -147,9 +147,9 @@ void proc_smaps_rollup_text(struct text *text, const struct pseudo_node *node)
     sum.shared = KIB(look.memory.shared);
     sum.all = sum.anonymous + sum.shared + KIB(look.memory.file);
     size_t begin = text->size;
-    text_add(text, "%08lx-%08lx ---p 00000000 00:00 0 ", sum.start, sum.end);
+    seq_printf(text, "%08lx-%08lx ---p 00000000 00:00 0 ", sum.start, sum.end);
     while (text->size - begin < 73 && !text->failed)
-        text_add(text, " ");
+        seq_printf(text, " ");
     uint64_t files = sum.all - sum.anonymous - sum.shared;
     const struct { char name[18]; uint64_t value; } rows[] = {
         {"Rss:", sum.all},        {"Pss:", sum.all},           {"Pss_Dirty:", sum.anonymous},
@@ -160,24 +160,24 @@ void proc_smaps_rollup_text(struct text *text, const struct pseudo_node *node)
         {"FilePmdMapped:", 0},    {"Shared_Hugetlb:", 0},      {"Private_Hugetlb:", 0},
         {"Swap:", 0},             {"SwapPss:", 0},             {"Locked:", 0},
     };
-    text_add(text, "[rollup]\n");
+    seq_printf(text, "[rollup]\n");
     for (size_t i = 0; i < COUNT_OF(rows); i++)
-        text_add(text, "%-16s%8lu kB\n", rows[i].name, rows[i].value);
+        seq_printf(text, "%-16s%8lu kB\n", rows[i].name, rows[i].value);
 }
 
-static void guest_text(struct text *text, guest_t start, guest_t end)
+static void guest_text(struct seq_buffer *text, guest_t start, guest_t end)
 {
     char piece[256];
     while (start < end) {
         size_t size = copy_in_some(piece, start, MIN(sizeof piece, end - start));
         if (!size)
             return;
-        text_bytes(text, piece, size);
+        seq_write(text, piece, size);
         start += size;
     }
 }
 
-void proc_cmdline_text(struct text *text, const struct pseudo_node *node)
+void proc_cmdline_text(struct seq_buffer *text, const struct pseudo_node *node)
 {
     struct mm_facts mm;
     struct process_facts facts;
@@ -187,11 +187,11 @@ void proc_cmdline_text(struct text *text, const struct pseudo_node *node)
         guest_text(text, mm.arg_start, mm.arg_end);
     } else if (process_facts(node->pid, &facts) && facts.state != 'Z') {
         proc_name_of(node, name);
-        text_bytes(text, name, strlen(name) + 1);
+        seq_write(text, name, strlen(name) + 1);
     }
 }
 
-void proc_environ_text(struct text *text, const struct pseudo_node *node)
+void proc_environ_text(struct seq_buffer *text, const struct pseudo_node *node)
 {
     struct mm_facts mm;
     (void)node;
@@ -199,7 +199,7 @@ void proc_environ_text(struct text *text, const struct pseudo_node *node)
     guest_text(text, mm.env_start, mm.env_end);
 }
 
-void proc_auxv_text(struct text *text, const struct pseudo_node *node)
+void proc_auxv_text(struct seq_buffer *text, const struct pseudo_node *node)
 {
     struct mm_facts mm;
     (void)node;

@@ -5,14 +5,15 @@
  */
 #include "libos/pseudofs/pseudofs.h"
 
-static void dev_text(struct text *text, const struct pseudo_node *node)
+static void dev_text(struct seq_buffer *text, const struct pseudo_node *node)
 {
     (void)node;
-    text_add(text, "Inter-|   Receive                                                |  Transmit\n"
+    seq_printf(text, "Inter-|   Receive                                                |  Transmit\n"
                    " face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls "
                    "carrier compressed\n");
-    text_add(text, "    lo:       0       0    0    0    0     0          0         0        0       0    0    0    0     0"
-                   "       0          0\n");
+    seq_printf(text,
+               "    lo:       0       0    0    0    0     0          0         0        0       0    0    0    0     0"
+               "       0          0\n");
 }
 
 static const struct { const char *name, *text; } fixed[] = {
@@ -40,19 +41,19 @@ static const struct { const char *name, *text; } fixed[] = {
                       "services: files\nethers: files\nrpc: files\n"},
 };
 
-static void fixed_text(struct text *text, const struct pseudo_node *node)
+static void fixed_text(struct seq_buffer *text, const struct pseudo_node *node)
 {
     for (size_t i = 0; i < COUNT_OF(fixed); i++)
         if (!strcmp(fixed[i].name, node->entry->name))
-            text_bytes(text, fixed[i].text, strlen(fixed[i].text));
+            seq_write(text, fixed[i].text, strlen(fixed[i].text));
 }
 
-static void hosts_text(struct text *text, const struct pseudo_node *node)
+static void hosts_text(struct seq_buffer *text, const struct pseudo_node *node)
 {
     (void)node;
-    text_add(text, "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n");
+    seq_printf(text, "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n");
     if (strcmp(boot->hostname, "localhost") != 0)
-        text_add(text, "127.0.0.1\t%s\n", boot->hostname);
+        seq_printf(text, "127.0.0.1\t%s\n", boot->hostname);
 }
 
 #define FIXED(entry_name) {.name = entry_name, .mode = PSEUDO_TEXT, .text = fixed_text}

@@ -71,11 +71,11 @@ void proc_name_of(const struct pseudo_node *node, char out[16])
     out[15] = 0;
 }
 
-static void comm_text(struct text *text, const struct pseudo_node *node)
+static void comm_text(struct seq_buffer *text, const struct pseudo_node *node)
 {
     char name[16];
     proc_name_of(node, name);
-    text_add(text, "%s\n", name);
+    seq_printf(text, "%s\n", name);
 }
 
 static int64_t comm_store(const struct pseudo_node *node, const char *bytes, size_t size)
@@ -122,7 +122,7 @@ static char state_of(const struct pseudo_node *node, const struct process_facts 
     return PAL->process_wait(thread.host_id, PAL_WAIT_LOOK, &other) == 1 ? (char)other.status : 'S';
 }
 
-static void stat_text(struct text *text, const struct pseudo_node *node)
+static void stat_text(struct seq_buffer *text, const struct pseudo_node *node)
 {
     struct process_facts facts = {0};
     struct mm_facts mm = {0};
@@ -147,71 +147,71 @@ static void stat_text(struct text *text, const struct pseudo_node *node)
             cpu_times(false, &look.used.user_ns, &look.used.system_ns);
     }
     const struct shared_terminal *terminal = tty_of_session((uint32_t)facts.session);
-    text_add(text, "%d (%s) %c %d %d %d %u %d 4194304 %lu %lu %lu %lu %lu %lu %lu %lu %d %d %u 0 %lu %lu %lu "
-             "18446744073709551615 ",
-             node->tid ? node->tid : node->pid, name, state_of(node, &facts, &look), facts.parent, facts.group,
-             facts.session, terminal ? terminal->device : 0, terminal ? (int)terminal->group : -1,
-             look.used.minor_faults, facts.children.minor_faults, look.used.major_faults, facts.children.major_faults,
-             look.used.user_ns / TICK_NS, look.used.system_ns / TICK_NS, facts.children.user_ns / TICK_NS,
-             facts.children.system_ns / TICK_NS, 20 + facts.nice, facts.nice, facts.threads, facts.start_ns / TICK_NS,
-             memory.total, PAGES(resident));
+    seq_printf(text, "%d (%s) %c %d %d %d %u %d 4194304 %lu %lu %lu %lu %lu %lu %lu %lu %d %d %u 0 %lu %lu %lu "
+               "18446744073709551615 ",
+               node->tid ? node->tid : node->pid, name, state_of(node, &facts, &look), facts.parent, facts.group,
+               facts.session, terminal ? terminal->device : 0, terminal ? (int)terminal->group : -1,
+               look.used.minor_faults, facts.children.minor_faults, look.used.major_faults, facts.children.major_faults,
+               look.used.user_ns / TICK_NS, look.used.system_ns / TICK_NS, facts.children.user_ns / TICK_NS,
+               facts.children.system_ns / TICK_NS, 20 + facts.nice, facts.nice, facts.threads, facts.start_ns / TICK_NS,
+               memory.total, PAGES(resident));
     /* Signal sets are cut to 31 bits: this file is older than real-time signals. */
-    text_add(text, "%lu %lu %lu 0 0 %lu %lu %lu %lu 0 0 0 17 0 0 0 0 0 0 %lu %lu %lu %lu %lu %lu %lu 0\n",
-             mm.code_start, mm.code_end, mm.stack_top, (signals.pending | signals.shared_pending) & 0x7fffffff,
-             thread.blocked & 0x7fffffff, signals.ignored & 0x7fffffff, signals.caught & 0x7fffffff, mm.code_end,
-             mm.brk_start, mm.brk_start, mm.arg_start, mm.arg_end, mm.env_start, mm.env_end);
+    seq_printf(text, "%lu %lu %lu 0 0 %lu %lu %lu %lu 0 0 0 17 0 0 0 0 0 0 %lu %lu %lu %lu %lu %lu %lu 0\n",
+               mm.code_start, mm.code_end, mm.stack_top, (signals.pending | signals.shared_pending) & 0x7fffffff,
+               thread.blocked & 0x7fffffff, signals.ignored & 0x7fffffff, signals.caught & 0x7fffffff, mm.code_end,
+               mm.brk_start, mm.brk_start, mm.arg_start, mm.arg_end, mm.env_start, mm.env_end);
 }
 
-static void status_ids(struct text *text, const struct pseudo_node *node, const struct process_facts *facts)
+static void status_ids(struct seq_buffer *text, const struct pseudo_node *node, const struct process_facts *facts)
 {
     const struct process *self = current_process();
     if (!proc_is_self(node)) {
-        text_add(text, "Uid:\t%u\t%u\t%u\t%u\nGid:\t%u\t%u\t%u\t%u\n", facts->uid, facts->uid, facts->uid, facts->uid,
-                 facts->gid, facts->gid, facts->gid, facts->gid);
+        seq_printf(text, "Uid:\t%u\t%u\t%u\t%u\nGid:\t%u\t%u\t%u\t%u\n", facts->uid, facts->uid, facts->uid, facts->uid,
+                   facts->gid, facts->gid, facts->gid, facts->gid);
         return;
     }
-    text_add(text, "Uid:\t%u\t%u\t%u\t%u\nGid:\t%u\t%u\t%u\t%u\n", self->uid, self->euid, self->suid, self->fsuid,
-             self->gid, self->egid, self->sgid, self->fsgid);
-    text_add(text, "FDSize:\t%d\nGroups:\t", MAX(64, files_highest(self->files) + 1));
+    seq_printf(text, "Uid:\t%u\t%u\t%u\t%u\nGid:\t%u\t%u\t%u\t%u\n", self->uid, self->euid, self->suid, self->fsuid,
+               self->gid, self->egid, self->sgid, self->fsgid);
+    seq_printf(text, "FDSize:\t%d\nGroups:\t", MAX(64, files_highest(self->files) + 1));
     for (uint32_t i = 0; i < self->group_count && i < COUNT_OF(self->groups); i++)
-        text_add(text, i ? " %u" : "%u", self->groups[i]);
-    text_add(text, " \nNStgid:\t%d\nNSpid:\t%d\nNSpgid:\t%d\nNSsid:\t%d\n", facts->pid,
-             node->tid ? node->tid : facts->pid, facts->group, facts->session);
+        seq_printf(text, i ? " %u" : "%u", self->groups[i]);
+    seq_printf(text, " \nNStgid:\t%d\nNSpid:\t%d\nNSpgid:\t%d\nNSsid:\t%d\n", facts->pid,
+               node->tid ? node->tid : facts->pid, facts->group, facts->session);
 }
 
-static void status_signals(struct text *text, const struct thread_facts *thread)
+static void status_signals(struct seq_buffer *text, const struct thread_facts *thread)
 {
     struct signal_masks signals;
     signal_masks_get(&signals);
-    text_add(text, "SigQ:\t0/16384\nSigPnd:\t%016lx\nShdPnd:\t%016lx\nSigBlk:\t%016lx\n", thread->pending,
-             signals.shared_pending, thread->blocked);
-    text_add(text, "SigIgn:\t%016lx\nSigCgt:\t%016lx\n", signals.ignored, signals.caught);
+    seq_printf(text, "SigQ:\t0/16384\nSigPnd:\t%016lx\nShdPnd:\t%016lx\nSigBlk:\t%016lx\n", thread->pending,
+               signals.shared_pending, thread->blocked);
+    seq_printf(text, "SigIgn:\t%016lx\nSigCgt:\t%016lx\n", signals.ignored, signals.caught);
 }
 
 /* Those that it may use. */
-static void status_processors(struct text *text)
+static void status_processors(struct seq_buffer *text)
 {
     struct shared_settings copy;
     const uint64_t *mask = settings_of(current_process()->shared, &copy)->affinity;
     uint32_t words = (uint32_t)MIN((boot->cpu_count + 31) / 32, 2 * AFFINITY_WORDS), cpus = words * 32;
-    text_add(text, "Cpus_allowed:\t");
+    seq_printf(text, "Cpus_allowed:\t");
     for (uint32_t word = words; word-- > 0;)
-        text_add(text, words > 1 ? "%08x%s" : "%x%s", (uint32_t)(mask[word / 2] >> word % 2 * 32), word ? "," : "\n");
-    text_add(text, "Cpus_allowed_list:\t");
+        seq_printf(text, words > 1 ? "%08x%s" : "%x%s", (uint32_t)(mask[word / 2] >> word % 2 * 32), word ? "," : "\n");
+    seq_printf(text, "Cpus_allowed_list:\t");
     const char *comma = "";
     for (uint32_t cpu = 0, end; cpu < cpus; cpu = end + 1) {
         for (end = cpu; end < cpus && mask[end / 64] >> end % 64 & 1; end++)
             ;
         if (end - cpu > 1)
-            text_add(text, "%s%u-%u", comma, cpu, end - 1);
+            seq_printf(text, "%s%u-%u", comma, cpu, end - 1);
         else if (end > cpu)
-            text_add(text, "%s%u", comma, cpu);
+            seq_printf(text, "%s%u", comma, cpu);
         comma = end > cpu ? "," : comma;
     }
-    text_add(text, "\n");
+    seq_printf(text, "\n");
 }
 
-static void status_text(struct text *text, const struct pseudo_node *node)
+static void status_text(struct seq_buffer *text, const struct pseudo_node *node)
 {
     static const char states[][16] = {"R (running)", "S (sleeping)", "D (disk sleep)", "T (stopped)", "Z (zombie)"};
     struct process_facts facts = {0};
@@ -229,28 +229,29 @@ static void status_text(struct text *text, const struct pseudo_node *node)
     for (size_t i = 0; i < COUNT_OF(states); i++)
         if (states[i][0] == facts.state)
             memcpy(state, states[i], sizeof state);
-    text_add(text, "Name:\t%s\nUmask:\t%04o\nState:\t%s\nTgid:\t%d\nNgid:\t0\nPid:\t%d\nPPid:\t%d\nTracerPid:\t0\n",
-             name, fs_umask(current_process()->fs), state, facts.pid, node->tid ? node->tid : facts.pid, facts.parent);
+    seq_printf(text, "Name:\t%s\nUmask:\t%04o\nState:\t%s\nTgid:\t%d\nNgid:\t0\nPid:\t%d\nPPid:\t%d\nTracerPid:\t0\n",
+               name, fs_umask(current_process()->fs), state, facts.pid, node->tid ? node->tid : facts.pid,
+               facts.parent);
     status_ids(text, node, &facts);
     if (proc_is_self(node))
         proc_status_memory(text, &look);
-    text_add(text, "Threads:\t%u\n", facts.threads);
+    seq_printf(text, "Threads:\t%u\n", facts.threads);
     if (proc_is_self(node))
         status_signals(text, &thread);
     uint64_t full = facts.uid ? 0 : 0x1fffffffffful;
-    text_add(text, "CapInh:\t%016lx\nCapPrm:\t%016lx\nCapEff:\t%016lx\nCapBnd:\t%016lx\nCapAmb:\t%016lx\n", 0ul,
-             full, full, 0x1fffffffffful, 0ul);
-    text_add(text, "NoNewPrivs:\t%u\nSeccomp:\t0\nSeccomp_filters:\t0\n",
-             proc_is_self(node) ? settings()->no_new_privileges : 0);
+    seq_printf(text, "CapInh:\t%016lx\nCapPrm:\t%016lx\nCapEff:\t%016lx\nCapBnd:\t%016lx\nCapAmb:\t%016lx\n", 0ul,
+               full, full, 0x1fffffffffful, 0ul);
+    seq_printf(text, "NoNewPrivs:\t%u\nSeccomp:\t0\nSeccomp_filters:\t0\n",
+               proc_is_self(node) ? settings()->no_new_privileges : 0);
     status_processors(text);
-    text_add(text, "Mems_allowed:\t1\nMems_allowed_list:\t0\nvoluntary_ctxt_switches:\t%lu\n"
+    seq_printf(text, "Mems_allowed:\t1\nMems_allowed_list:\t0\nvoluntary_ctxt_switches:\t%lu\n"
                    "nonvoluntary_ctxt_switches:\t%lu\n",
              look.used.voluntary_switches, look.used.involuntary_switches);
 }
 
 /* ---- The rest ---------------------------------------------------------------------------------------------------- */
 
-static void limits_text(struct text *text, const struct pseudo_node *node)
+static void limits_text(struct seq_buffer *text, const struct pseudo_node *node)
 {
     static const struct { char name[26], unit[12]; } rows[] = {
         {"Max cpu time", "seconds"},        {"Max file size", "bytes"},       {"Max data size", "bytes"},
@@ -261,27 +262,27 @@ static void limits_text(struct text *text, const struct pseudo_node *node)
         {"Max realtime timeout", "us"},
     };
     (void)node;
-    text_add(text, "%-25s %-20s %-20s %-10s\n", "Limit", "Soft Limit", "Hard Limit", "Units");
+    seq_printf(text, "%-25s %-20s %-20s %-10s\n", "Limit", "Soft Limit", "Hard Limit", "Units");
     for (uint32_t i = 0; i < COUNT_OF(rows); i++) {
         uint64_t limits[2];
-        text_add(text, "%-25s", rows[i].name);
+        seq_printf(text, "%-25s", rows[i].name);
         limit_get(i, &limits[0], &limits[1]);
         for (int k = 0; k < 2; k++) {
             if (limits[k] == UINT64_MAX)
-                text_add(text, " %-20s", "unlimited");
+                seq_printf(text, " %-20s", "unlimited");
             else
-                text_add(text, " %-20lu", limits[k]);
+                seq_printf(text, " %-20lu", limits[k]);
         }
-        text_add(text, *rows[i].unit ? " %-10s\n" : " %s\n", rows[i].unit);
+        seq_printf(text, *rows[i].unit ? " %-10s\n" : " %s\n", rows[i].unit);
     }
 }
 
 static int oom_score_adjustment; /* recorded only: there is nobody to obey it */
 
-static void oom_text(struct text *text, const struct pseudo_node *node)
+static void oom_text(struct seq_buffer *text, const struct pseudo_node *node)
 {
     bool adjustment = !strcmp(node->entry->name, "oom_score_adj");
-    text_add(text, "%d\n", adjustment ? atomic_get(&oom_score_adjustment) : 0);
+    seq_printf(text, "%d\n", adjustment ? atomic_get(&oom_score_adjustment) : 0);
 }
 
 static int64_t oom_store(const struct pseudo_node *node, const char *bytes, size_t size)
@@ -304,19 +305,19 @@ static int64_t oom_store(const struct pseudo_node *node, const char *bytes, size
     return 0;
 }
 
-static void personality_text(struct text *text, const struct pseudo_node *node)
+static void personality_text(struct seq_buffer *text, const struct pseudo_node *node)
 {
     (void)node;
-    text_add(text, "%08x\n", settings()->persona);
+    seq_printf(text, "%08x\n", settings()->persona);
 }
 
-static void timer_slack_text(struct text *text, const struct pseudo_node *node)
+static void timer_slack_text(struct seq_buffer *text, const struct pseudo_node *node)
 {
     (void)node;
-    text_add(text, "%lu\n", settings()->timer_slack);
+    seq_printf(text, "%lu\n", settings()->timer_slack);
 }
 
-static void fixed_text(struct text *text, const struct pseudo_node *node)
+static void fixed_text(struct seq_buffer *text, const struct pseudo_node *node)
 {
     static const struct { char name[16], value[40]; } rows[] = {
         {"cgroup", "0::/\n"}, {"coredump_filter", "00000033\n"}, {"cpuset", "/\n"}, {"wchan", "0"},
@@ -326,7 +327,7 @@ static void fixed_text(struct text *text, const struct pseudo_node *node)
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++)
         if (!strncmp(rows[i].name, node->entry->name, sizeof rows[i].name))
-            text_add(text, "%s", rows[i].value);
+            seq_printf(text, "%s", rows[i].value);
 }
 
 /* ---- Tables ------------------------------------------------------------------------------------------------------ */

@@ -5,15 +5,15 @@
 #include "libos/pseudofs/pseudofs.h"
 #include "libos/task/task.h"
 
-static void uuid_add(struct text *text, uint64_t high, uint64_t low)
+static void uuid_add(struct seq_buffer *text, uint64_t high, uint64_t low)
 {
     high = (high & ~0xf000ull) | 0x4000;                 /* version 4 */
     low = (low & ~(3ull << 62)) | 2ull << 62;            /* the usual variant */
-    text_add(text, "%08x-%04x-%04x-%04x-%04x%08x\n", (uint32_t)(high >> 32), (uint32_t)(high >> 16 & 0xffff),
-             (uint32_t)(high & 0xffff), (uint32_t)(low >> 48), (uint32_t)(low >> 32 & 0xffff), (uint32_t)low);
+    seq_printf(text, "%08x-%04x-%04x-%04x-%04x%08x\n", (uint32_t)(high >> 32), (uint32_t)(high >> 16 & 0xffff),
+               (uint32_t)(high & 0xffff), (uint32_t)(low >> 48), (uint32_t)(low >> 32 & 0xffff), (uint32_t)low);
 }
 
-static void uuid_text(struct text *text, const struct pseudo_node *node)
+static void uuid_text(struct seq_buffer *text, const struct pseudo_node *node)
 {
     uint64_t bits[2] = {0};
     (void)node;
@@ -29,17 +29,17 @@ static uint64_t mix(uint64_t x) /* splitmix64 */
 }
 
 /* The same in every process of the sandbox, since all share the boot facts; another in the next sandbox. */
-static void boot_id_text(struct text *text, const struct pseudo_node *node)
+static void boot_id_text(struct seq_buffer *text, const struct pseudo_node *node)
 {
     uint64_t seed = boot->host_process * 0x9e3779b97f4a7c15ull + (uint64_t)boot->standard[0];
     (void)node;
     uuid_add(text, mix(seed), mix(seed + 1));
 }
 
-static void hostname_text(struct text *text, const struct pseudo_node *node)
+static void hostname_text(struct seq_buffer *text, const struct pseudo_node *node)
 {
     (void)node;
-    text_add(text, "%s\n", host_name());
+    seq_printf(text, "%s\n", host_name());
 }
 
 struct constant { char name[28], value[40]; };
@@ -125,11 +125,11 @@ static const struct constant constants[] = {
     {"max_dgram_qlen", "512\n"},
 };
 
-static void constant_text(struct text *text, const struct pseudo_node *node)
+static void constant_text(struct seq_buffer *text, const struct pseudo_node *node)
 {
     for (size_t i = 0; i < COUNT_OF(constants); i++)
         if (!strcmp(constants[i].name, node->entry->name))
-            text_add(text, "%s", constants[i].value);
+            seq_printf(text, "%s", constants[i].value);
 }
 
 #define CONSTANT(entry_name) {.name = entry_name, .mode = PSEUDO_TEXT, .text = constant_text}

@@ -43,14 +43,14 @@ static const char extended_ecx[] =
     "lahf_lm cmp_legacy svm extapic cr8_legacy abm sse4a misalignsse 3dnowprefetch osvw ibs xop skinit "
     "wdt - lwp fma4";
 
-static void add_flags(struct text *text, uint32_t bits, const char *names)
+static void add_flags(struct seq_buffer *text, uint32_t bits, const char *names)
 {
     while (*names) {
         int size = 0;
         while (names[size] && names[size] != ' ')
             size++;
         if (bits & 1 && names[0] != '-')
-            text_add(text, " %.*s", size, names);
+            seq_printf(text, " %.*s", size, names);
         bits >>= 1;
         names += size;
         while (*names == ' ')
@@ -58,7 +58,7 @@ static void add_flags(struct text *text, uint32_t bits, const char *names)
     }
 }
 
-static void processor_text(struct text *text, uint64_t n, const struct cpuid *vendor, const struct cpuid *version,
+static void processor_text(struct seq_buffer *text, uint64_t n, const struct cpuid *vendor, const struct cpuid *version,
                            const char *model_name)
 {
     uint32_t family = version->a >> 8 & 15, model = version->a >> 4 & 15;
@@ -66,18 +66,19 @@ static void processor_text(struct text *text, uint64_t n, const struct cpuid *ve
         model |= version->a >> 12 & 0xf0;
     if (family == 15)
         family += version->a >> 20 & 255;
-    text_add(text, "processor\t: %lu\nvendor_id\t: %.4s%.4s%.4s\ncpu family\t: %u\nmodel\t\t: %u\n", n,
-             (const char *)&vendor->b, (const char *)&vendor->d, (const char *)&vendor->c, family, model);
-    text_add(text, "model name\t: %s\nstepping\t: %u\nmicrocode\t: 0x1\ncpu MHz\t\t: 2000.000\ncache size\t: 1024 KB\n",
-             model_name, version->a & 15);
-    text_add(text, "physical id\t: 0\nsiblings\t: %lu\ncore id\t\t: %lu\ncpu cores\t: %lu\napicid\t\t: %lu\n",
-             boot->cpu_count, n, boot->cpu_count, n);
-    text_add(text, "initial apicid\t: %lu\nfpu\t\t: yes\nfpu_exception\t: yes\ncpuid level\t: %u\nwp\t\t: yes\n", n,
-             vendor->a);
-    text_add(text, "flags\t\t:");
+    seq_printf(text, "processor\t: %lu\nvendor_id\t: %.4s%.4s%.4s\ncpu family\t: %u\nmodel\t\t: %u\n", n,
+               (const char *)&vendor->b, (const char *)&vendor->d, (const char *)&vendor->c, family, model);
+    seq_printf(text,
+               "model name\t: %s\nstepping\t: %u\nmicrocode\t: 0x1\ncpu MHz\t\t: 2000.000\ncache size\t: 1024 KB\n",
+               model_name, version->a & 15);
+    seq_printf(text, "physical id\t: 0\nsiblings\t: %lu\ncore id\t\t: %lu\ncpu cores\t: %lu\napicid\t\t: %lu\n",
+               boot->cpu_count, n, boot->cpu_count, n);
+    seq_printf(text, "initial apicid\t: %lu\nfpu\t\t: yes\nfpu_exception\t: yes\ncpuid level\t: %u\nwp\t\t: yes\n", n,
+               vendor->a);
+    seq_printf(text, "flags\t\t:");
 }
 
-static void cpuinfo_text(struct text *text, const struct pseudo_node *node)
+static void cpuinfo_text(struct seq_buffer *text, const struct pseudo_node *node)
 {
     (void)node;
     struct cpuid vendor = cpuid(0), version = cpuid(1), extended = cpuid(0x80000000);
@@ -98,7 +99,7 @@ static void cpuinfo_text(struct text *text, const struct pseudo_node *node)
         add_flags(text, more.c, extended_ecx);
         add_flags(text, seven.b, leaf7_ebx);
         add_flags(text, seven.c, leaf7_ecx);
-        text_add(text, "\nbugs\t\t:\nbogomips\t: 4000.00\nclflush size\t: 64\ncache_alignment\t: 64\n"
+        seq_printf(text, "\nbugs\t\t:\nbogomips\t: 4000.00\nclflush size\t: 64\ncache_alignment\t: 64\n"
                        "address sizes\t: %u bits physical, %u bits virtual\npower management:\n\n",
                  size.a & 255, size.a >> 8 & 255);
     }
@@ -106,7 +107,7 @@ static void cpuinfo_text(struct text *text, const struct pseudo_node *node)
 
 /* ---- Counters ---------------------------------------------------------------------------------------------------- */
 
-static void meminfo_text(struct text *text, const struct pseudo_node *node)
+static void meminfo_text(struct seq_buffer *text, const struct pseudo_node *node)
 {
     struct mm_facts mm;
     uint64_t total = boot->memory_limit == UINT64_MAX ? DEFAULT_MEMORY : boot->memory_limit;
@@ -124,65 +125,65 @@ static void meminfo_text(struct text *text, const struct pseudo_node *node)
         {"Committed_AS:", used},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++)
-        text_add(text, "%-16s%8lu kB\n", rows[i].name, rows[i].bytes >> 10);
-    text_add(text, "VmallocTotal:   34359738367 kB\nVmallocUsed:           0 kB\nVmallocChunk:          0 kB\n"
+        seq_printf(text, "%-16s%8lu kB\n", rows[i].name, rows[i].bytes >> 10);
+    seq_printf(text, "VmallocTotal:   34359738367 kB\nVmallocUsed:           0 kB\nVmallocChunk:          0 kB\n"
                    "Percpu:                0 kB\nAnonHugePages:         0 kB\nHugePages_Total:       0\n"
                    "HugePages_Free:        0\nHugePages_Rsvd:        0\nHugePages_Surp:        0\n"
                    "Hugepagesize:       2048 kB\nHugetlb:               0 kB\n");
 }
 
-static void stat_text(struct text *text, const struct pseudo_node *node)
+static void stat_text(struct seq_buffer *text, const struct pseudo_node *node)
 {
     uint64_t up = time_now(PAL_CLOCK_BOOT), cpus = boot->cpu_count;
     (void)node;
-    text_add(text, "cpu  0 0 0 %lu 0 0 0 0 0 0\n", up / TICK_NS * cpus);
+    seq_printf(text, "cpu  0 0 0 %lu 0 0 0 0 0 0\n", up / TICK_NS * cpus);
     for (uint64_t n = 0; n < cpus; n++)
-        text_add(text, "cpu%lu 0 0 0 %lu 0 0 0 0 0 0\n", n, up / TICK_NS);
-    text_add(text, "intr 0\nctxt 0\nbtime %lu\nprocesses %d\nprocs_running 1\nprocs_blocked 0\n",
-             (time_now(PAL_CLOCK_REALTIME) - up) / SECOND_NS, (int)process_count());
+        seq_printf(text, "cpu%lu 0 0 0 %lu 0 0 0 0 0 0\n", n, up / TICK_NS);
+    seq_printf(text, "intr 0\nctxt 0\nbtime %lu\nprocesses %d\nprocs_running 1\nprocs_blocked 0\n",
+               (time_now(PAL_CLOCK_REALTIME) - up) / SECOND_NS, (int)process_count());
 }
 
-static void uptime_text(struct text *text, const struct pseudo_node *node)
+static void uptime_text(struct seq_buffer *text, const struct pseudo_node *node)
 {
     uint64_t up = time_now(PAL_CLOCK_BOOT) / TICK_NS, idle = up * boot->cpu_count;
     (void)node;
-    text_add(text, "%lu.%02lu %lu.%02lu\n", up / 100, up % 100, idle / 100, idle % 100);
+    seq_printf(text, "%lu.%02lu %lu.%02lu\n", up / 100, up % 100, idle / 100, idle % 100);
 }
 
-static void loadavg_text(struct text *text, const struct pseudo_node *node)
+static void loadavg_text(struct seq_buffer *text, const struct pseudo_node *node)
 {
     int count = (int)process_count();
     (void)node;
-    text_add(text, "0.00 0.00 0.00 1/%d %d\n", count, current_process()->pid);
+    seq_printf(text, "0.00 0.00 0.00 1/%d %d\n", count, current_process()->pid);
 }
 
-static void version_text(struct text *text, const struct pseudo_node *node)
+static void version_text(struct seq_buffer *text, const struct pseudo_node *node)
 {
     (void)node;
-    text_add(text, "Linux version %s (pal-run) %s\n", KERNEL_RELEASE, KERNEL_VERSION);
+    seq_printf(text, "Linux version %s (pal-run) %s\n", KERNEL_RELEASE, KERNEL_VERSION);
 }
 
-static void filesystems_text(struct text *text, const struct pseudo_node *node)
+static void filesystems_text(struct seq_buffer *text, const struct pseudo_node *node)
 {
     (void)node;
-    text_add(text, "nodev\tsysfs\nnodev\ttmpfs\nnodev\tproc\nnodev\tdevtmpfs\n\text4\n");
+    seq_printf(text, "nodev\tsysfs\nnodev\ttmpfs\nnodev\tproc\nnodev\tdevtmpfs\n\text4\n");
 }
 
 /* Of memory, in pages, and of what has been moved: nothing by the sandbox. */
-static void vmstat_text(struct text *text, const struct pseudo_node *node)
+static void vmstat_text(struct seq_buffer *text, const struct pseudo_node *node)
 {
     static const char names[][16] = {"pgpgin", "pgpgout", "pswpin", "pswpout", "pgfault", "pgmajfault", "oom_kill"};
     struct mm_facts mm;
     uint64_t total = boot->memory_limit == UINT64_MAX ? DEFAULT_MEMORY : boot->memory_limit;
     (void)node;
     mm_facts_get(&mm);
-    text_add(text, "nr_free_pages %lu\n", (mm.total_bytes < total / 2 ? total - mm.total_bytes : total / 2) >> 12);
+    seq_printf(text, "nr_free_pages %lu\n", (mm.total_bytes < total / 2 ? total - mm.total_bytes : total / 2) >> 12);
     for (size_t i = 0; i < COUNT_OF(names); i++)
-        text_add(text, "%s 0\n", names[i]);
+        seq_printf(text, "%s 0\n", names[i]);
 }
 
 /* There are none of these: only what stands above them. */
-static void heading_text(struct text *text, const struct pseudo_node *node)
+static void heading_text(struct seq_buffer *text, const struct pseudo_node *node)
 {
     static const struct { char name[12], line[64]; } rows[] = {
         {"cgroups", "#subsys_name\thierarchy\tnum_cgroups\tenabled\n"},
@@ -192,7 +193,7 @@ static void heading_text(struct text *text, const struct pseudo_node *node)
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++)
         if (!strcmp(rows[i].name, node->entry->name))
-            text_add(text, "%s", rows[i].line);
+            seq_printf(text, "%s", rows[i].line);
 }
 
 /* ---- Links and tables -------------------------------------------------------------------------------------------- */

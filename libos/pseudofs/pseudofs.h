@@ -24,14 +24,14 @@ struct pseudo_node {
 };
 
 /* seqfile.c: bytes being written; running out of memory is remembered and reported once. */
-struct text {
+struct seq_buffer {
     uint32_t references;
     bool failed;
     size_t size, room;
     char *bytes;
 };
-void text_add(struct text *text, const char *pattern, ...) __attribute__((format(printf, 2, 3)));
-void text_bytes(struct text *text, const void *bytes, size_t size);
+void seq_printf(struct seq_buffer *text, const char *pattern, ...) __attribute__((format(printf, 2, 3)));
+void seq_write(struct seq_buffer *text, const void *bytes, size_t size);
 
 /* An entry is one kind of thing: which of the members are set tells. */
 struct pseudo_entry {
@@ -48,7 +48,7 @@ struct pseudo_entry {
     bool (*number)(struct pseudo_node *node, int n);
     int (*number_after)(const struct pseudo_node *node, int after);
     /* A text file: its contents, and what writing to it does (bytes end with a NUL; 0 or -errno). */
-    void (*text)(struct text *text, const struct pseudo_node *node);
+    void (*text)(struct seq_buffer *text, const struct pseudo_node *node);
     int64_t (*store)(const struct pseudo_node *node, const char *bytes, size_t size);
     /* A symlink, or a directory that really lies elsewhere (S_IFDIR). */
     int64_t (*link)(const struct pseudo_node *node, struct pal_path_buffer *out);
@@ -79,7 +79,7 @@ int procself_after(const struct pseudo_node *node, int after);
 bool proc_is_self(const struct pseudo_node *node);
 /* proc_ask.c: an entry's functions, called here or in the process that it is about. */
 bool proc_is_remote(const struct pseudo_node *node);
-void proc_make_text(struct text *text, const struct pseudo_node *node);
+void proc_make_text(struct seq_buffer *text, const struct pseudo_node *node);
 int64_t proc_follow(const struct pseudo_node *node, struct pal_path_buffer *out);
 bool proc_number(struct pseudo_node *node, int n);
 int proc_number_after(const struct pseudo_node *node, int after);
@@ -92,15 +92,15 @@ struct memory_facts {
     uint64_t total, data, stack, code, shared;
 };
 struct memory_facts proc_memory_facts(void);
-void proc_status_memory(struct text *text, const struct pal_child *look);
+void proc_status_memory(struct seq_buffer *text, const struct pal_child *look);
 struct pal_child proc_look(const struct pseudo_node *node); /* proc_pid.c */
-void proc_maps_text(struct text *text, const struct pseudo_node *node);
-void proc_smaps_text(struct text *text, const struct pseudo_node *node);
-void proc_smaps_rollup_text(struct text *text, const struct pseudo_node *node);
-void proc_statm_text(struct text *text, const struct pseudo_node *node);
-void proc_cmdline_text(struct text *text, const struct pseudo_node *node);
-void proc_environ_text(struct text *text, const struct pseudo_node *node);
-void proc_auxv_text(struct text *text, const struct pseudo_node *node);
+void proc_maps_text(struct seq_buffer *text, const struct pseudo_node *node);
+void proc_smaps_text(struct seq_buffer *text, const struct pseudo_node *node);
+void proc_smaps_rollup_text(struct seq_buffer *text, const struct pseudo_node *node);
+void proc_statm_text(struct seq_buffer *text, const struct pseudo_node *node);
+void proc_cmdline_text(struct seq_buffer *text, const struct pseudo_node *node);
+void proc_environ_text(struct seq_buffer *text, const struct pseudo_node *node);
+void proc_auxv_text(struct seq_buffer *text, const struct pseudo_node *node);
 
 /* proc_fd.c: a process's descriptors, links and mounts. */
 bool proc_fd_number(struct pseudo_node *node, int n);
@@ -111,7 +111,7 @@ struct file *proc_cwd_target(const struct pseudo_node *node);
 int64_t proc_exe_link(const struct pseudo_node *node, struct pal_path_buffer *out);
 int64_t proc_cwd_link(const struct pseudo_node *node, struct pal_path_buffer *out);
 int64_t proc_root_link(const struct pseudo_node *node, struct pal_path_buffer *out);
-void proc_mounts_text(struct text *text, const struct pseudo_node *node);
+void proc_mounts_text(struct seq_buffer *text, const struct pseudo_node *node);
 
 /* A place in the tree, with its name in full ("/proc/12/fd"). */
 #define PSEUDO_DEPTH 8
@@ -122,12 +122,12 @@ struct pseudo_place {
     char path[128];
 };
 int64_t pseudo_place_attributes(const struct pseudo_place *place, struct pal_attributes *out);
-/* For the ops of what own_open makes: file->data is its place. */
+/* For the ops of what pseudo_open makes: file->data is its place. */
 int64_t pseudo_file_attributes(struct file *file, struct pal_attributes *out);
 int64_t pseudo_file_seek(struct file *file, int64_t offset, int whence);
 void pseudo_file_destroy(struct file *file);
 /* seqfile.c: opens the text file at place. */
-int64_t text_open(const struct pseudo_place *place, uint32_t flags, struct file **out);
+int64_t seq_open(const struct pseudo_place *place, uint32_t flags, struct file **out);
 
 int64_t link_text(struct pal_path_buffer *out, const char *pattern, ...) __attribute__((format(printf, 2, 3)));
 #endif

@@ -8,14 +8,14 @@
 
 #define MOST_STORED 4096u
 
-struct text_file {
+struct seq_file {
     struct pseudo_place place;
-    struct text *text; /* what the last read at offset 0 made; guarded by file->lock */
+    struct seq_buffer *text; /* what the last read at offset 0 made; guarded by file->lock */
 };
 
 /* ---- Building text ----------------------------------------------------------------------------------------------- */
 
-static bool make_room(struct text *text, size_t more)
+static bool make_room(struct seq_buffer *text, size_t more)
 {
     if (text->failed)
         return false;
@@ -35,7 +35,7 @@ static bool make_room(struct text *text, size_t more)
     return true;
 }
 
-void text_bytes(struct text *text, const void *bytes, size_t size)
+void seq_write(struct seq_buffer *text, const void *bytes, size_t size)
 {
     if (size && make_room(text, size)) {
         memcpy(text->bytes + text->size, bytes, size);
@@ -43,7 +43,7 @@ void text_bytes(struct text *text, const void *bytes, size_t size)
     }
 }
 
-void text_add(struct text *text, const char *pattern, ...)
+void seq_printf(struct seq_buffer *text, const char *pattern, ...)
 {
     if (!make_room(text, 128))
         return;
@@ -61,7 +61,7 @@ void text_add(struct text *text, const char *pattern, ...)
     text->size += size;
 }
 
-static void text_put(struct text *text)
+static void seq_put(struct seq_buffer *text)
 {
     if (text && !atomic_add(&text->references, -1)) {
         release(text->bytes);
@@ -69,16 +69,16 @@ static void text_put(struct text *text)
     }
 }
 
-static struct text *text_make(const struct pseudo_place *place)
+static struct seq_buffer *seq_make(const struct pseudo_place *place)
 {
-    struct text *text = alloc_zero(sizeof *text);
+    struct seq_buffer *text = alloc_zero(sizeof *text);
     if (!text)
         return NULL;
     text->references = 1;
     const struct pseudo_node *node = &place->node[place->depth];
     proc_make_text(text, node);
     if (text->failed) {
-        text_put(text);
+        seq_put(text);
         return NULL;
     }
     return text;
@@ -87,32 +87,32 @@ static struct text *text_make(const struct pseudo_place *place)
 /* ---- The file ---------------------------------------------------------------------------------------------------- */
 
 /* The state to read from at `offset`: a reference. */
-static struct text *text_at(struct file *file, int64_t offset)
+static struct seq_buffer *seq_at(struct file *file, int64_t offset)
 {
-    struct text_file *data = file->data;
-    struct text *made = NULL;
+    struct seq_file *data = file->data;
+    struct seq_buffer *made = NULL;
     if (!offset || !atomic_get(&data->text)) {
-        made = text_make(&data->place);
+        made = seq_make(&data->place);
         if (!made)
             return NULL;
     }
     mutex_lock(&file->lock);
-    struct text *old = NULL;
+    struct seq_buffer *old = NULL;
     if (made) {
         old = data->text;
         data->text = made;
     }
-    struct text *text = data->text;
+    struct seq_buffer *text = data->text;
     atomic_add(&text->references, 1);
     mutex_unlock(&file->lock);
-    text_put(old);
+    seq_put(old);
     return text;
 }
 
-static int64_t text_read(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset)
+static int64_t seq_read(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset)
 {
     int64_t from = offset >= 0 ? offset : atomic_get(&file->offset);
-    struct text *text = text_at(file, from);
+    struct seq_buffer *text = seq_at(file, from);
     if (!text)
         return -ENOMEM;
     uint64_t at = MIN((uint64_t)from, text->size), begin = at;
@@ -123,7 +123,7 @@ static int64_t text_read(struct file *file, const struct pal_vector *vector, uin
         at += done;
         fault = done < size;
     }
-    text_put(text);
+    seq_put(text);
     if (fault && at == begin)
         return -EFAULT;
     if (offset < 0)
@@ -131,9 +131,9 @@ static int64_t text_read(struct file *file, const struct pal_vector *vector, uin
     return (int64_t)(at - begin);
 }
 
-static int64_t text_write(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset)
+static int64_t seq_store(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset)
 {
-    struct text_file *data = file->data;
+    struct seq_file *data = file->data;
     const struct pseudo_node *node = &data->place.node[data->place.depth];
     uint64_t size = count ? MIN(vector[0].size, MOST_STORED) : 0;
     char *bytes = alloc(size + 1);
@@ -151,35 +151,35 @@ static int64_t text_write(struct file *file, const struct pal_vector *vector, ui
     return (int64_t)size;
 }
 
-static int64_t text_attributes(struct file *file, struct pal_attributes *out)
+static int64_t seq_attributes(struct file *file, struct pal_attributes *out)
 {
-    struct text_file *data = file->data;
+    struct seq_file *data = file->data;
     return pseudo_place_attributes(&data->place, out);
 }
 
-static void text_destroy(struct file *file)
+static void seq_destroy(struct file *file)
 {
-    struct text_file *data = file->data;
+    struct seq_file *data = file->data;
     if (data)
-        text_put(data->text);
+        seq_put(data->text);
     release(data);
 }
 
-static const struct file_ops text_ops = {
+static const struct file_ops seq_ops = {
     .kind = "file",
-    .read = text_read,
-    .write = text_write,
+    .read = seq_read,
+    .write = seq_store,
     .seek = pseudo_file_seek,
-    .attributes = text_attributes,
-    .destroy = text_destroy,
+    .attributes = seq_attributes,
+    .destroy = seq_destroy,
 };
 
-int64_t text_open(const struct pseudo_place *place, uint32_t flags, struct file **out)
+int64_t seq_open(const struct pseudo_place *place, uint32_t flags, struct file **out)
 {
-    struct file *file = file_new(&text_ops, PAL_NO_HANDLE, flags);
+    struct file *file = file_new(&seq_ops, PAL_NO_HANDLE, flags);
     if (!file)
         return -ENOMEM;
-    struct text_file *data = alloc_zero(sizeof *data);
+    struct seq_file *data = alloc_zero(sizeof *data);
     file->data = data;
     if (!data) {
         file_put(file);

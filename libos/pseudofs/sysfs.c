@@ -6,71 +6,71 @@
 #include "libos/pseudofs/pseudofs.h"
 #include "libos/task/task.h"
 
-static void cpus_text(struct text *text, const struct pseudo_node *node)
+static void cpus_text(struct seq_buffer *text, const struct pseudo_node *node)
 {
     (void)node;
     if (boot->cpu_count > 1)
-        text_add(text, "0-%lu\n", boot->cpu_count - 1);
+        seq_printf(text, "0-%lu\n", boot->cpu_count - 1);
     else
-        text_add(text, "0\n");
+        seq_printf(text, "0\n");
 }
 
 /* Words of 32 bits, the highest first. */
-static void mask_text(struct text *text, uint64_t from, uint64_t to)
+static void mask_text(struct seq_buffer *text, uint64_t from, uint64_t to)
 {
     for (uint64_t word = (boot->cpu_count + 31) / 32; word-- > 0;) {
         uint64_t bits = 0;
         for (uint64_t cpu = MAX(from, word * 32); cpu < MIN(to, word * 32 + 32); cpu++)
             bits |= 1ull << (cpu - word * 32);
         uint64_t width = word == (boot->cpu_count + 31) / 32 - 1 ? (boot->cpu_count - word * 32 + 3) / 4 : 8;
-        text_add(text, width == 8 ? "%08x%s" : "%x%s", (uint32_t)bits, word ? "," : "\n");
+        seq_printf(text, width == 8 ? "%08x%s" : "%x%s", (uint32_t)bits, word ? "," : "\n");
     }
 }
 
-static void cpu_all_text(struct text *text, const struct pseudo_node *node)
+static void cpu_all_text(struct seq_buffer *text, const struct pseudo_node *node)
 {
     (void)node;
     mask_text(text, 0, boot->cpu_count);
 }
 
-static void cpu_own_text(struct text *text, const struct pseudo_node *node)
+static void cpu_own_text(struct seq_buffer *text, const struct pseudo_node *node)
 {
     mask_text(text, (uint64_t)node->number, (uint64_t)node->number + 1);
 }
 
-static void cpu_number_text(struct text *text, const struct pseudo_node *node)
+static void cpu_number_text(struct seq_buffer *text, const struct pseudo_node *node)
 {
-    text_add(text, "%d\n", node->number);
+    seq_printf(text, "%d\n", node->number);
 }
 
-static void zero_text(struct text *text, const struct pseudo_node *node)
-{
-    (void)node;
-    text_add(text, "0\n");
-}
-
-static void one_text(struct text *text, const struct pseudo_node *node)
+static void zero_text(struct seq_buffer *text, const struct pseudo_node *node)
 {
     (void)node;
-    text_add(text, "1\n");
+    seq_printf(text, "0\n");
 }
 
-static void none_text(struct text *text, const struct pseudo_node *node)
+static void one_text(struct seq_buffer *text, const struct pseudo_node *node)
 {
     (void)node;
-    text_add(text, "\n");
+    seq_printf(text, "1\n");
 }
 
-static void most_text(struct text *text, const struct pseudo_node *node)
+static void none_text(struct seq_buffer *text, const struct pseudo_node *node)
 {
     (void)node;
-    text_add(text, "8191\n"); /* CONFIG_NR_CPUS - 1 */
+    seq_printf(text, "\n");
 }
 
-static void huge_text(struct text *text, const struct pseudo_node *node)
+static void most_text(struct seq_buffer *text, const struct pseudo_node *node)
+{
+    (void)node;
+    seq_printf(text, "8191\n"); /* CONFIG_NR_CPUS - 1 */
+}
+
+static void huge_text(struct seq_buffer *text, const struct pseudo_node *node)
 {
     bool size = !strcmp(node->entry->name, "hpage_pmd_size");
-    text_add(text, size ? "2097152\n" : "always [madvise] never\n");
+    seq_printf(text, size ? "2097152\n" : "always [madvise] never\n");
 }
 
 #define TEXT(entry_name, function) {.name = entry_name, .mode = PSEUDO_TEXT, .text = function}

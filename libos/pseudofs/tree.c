@@ -554,7 +554,7 @@ static int64_t open_place(const struct pseudo_place *place, uint32_t flags, stru
 {
     const struct pseudo_entry *entry = place->node[place->depth].entry;
     if (entry->text)
-        return text_open(place, flags, out);
+        return seq_open(place, flags, out);
     struct file *file = file_new(entry->ops ? entry->ops : &directory_ops, PAL_NO_HANDLE, flags);
     if (!file)
         return -ENOMEM;

@@ -90,7 +90,7 @@ static bool is_kept(struct process *process, struct thread *thread, sigset_t bit
 }
 
 /* A child's stop or continuation; the sender, in another picoprocess perhaps, can't know of SA_NOCLDSTOP. */
-static bool is_stop_news(const struct siginfo *info)
+static bool is_stop_event(const struct siginfo *info)
 {
     return info->code == CLD_STOPPED || info->code == CLD_CONTINUED;
 }
@@ -103,7 +103,7 @@ int64_t signal_post_received(struct process *process, struct thread *thread, con
         before_queueing(process, info->signo);
     if (signal_is_ignored(&signals->actions[info->signo - 1], info->signo) && !is_kept(process, thread, bit))
         return SIGNAL_IGNORED;
-    if (info->signo == SIGCHLD && is_stop_news(info) && !signals_want_stops(process))
+    if (info->signo == SIGCHLD && is_stop_event(info) && !signals_want_stops(process))
         return SIGNAL_IGNORED;
     int64_t result = queue_add(signals, thread, info);
     if (result > 0)

@@ -50,8 +50,8 @@ static const char *meaning(const struct mount *mount)
 
 static void print_mounts(const struct policy *policy)
 {
-    for (size_t i = 0; i < policy->tree.count; i++) {
-        const struct mount *mount = &policy->tree.mounts[i];
+    for (size_t i = 0; i < policy->mounts.count; i++) {
+        const struct mount *mount = &policy->mounts.mounts[i];
         printf("  %-10s  %s", access_of(mount), mount->at);
         if (mount->kind == MOUNT_LINK)
             printf(" -> %s", mount->from);
@@ -104,8 +104,8 @@ static void put_limit(json_t *object, const char *key, uint64_t value)
 static json_t *json_of(const struct policy *policy)
 {
     json_t *top = json_object(), *mounts = json_array(), *names = json_array(), *limits = json_object();
-    for (size_t i = 0; i < policy->tree.count; i++) {
-        const struct mount *mount = &policy->tree.mounts[i];
+    for (size_t i = 0; i < policy->mounts.count; i++) {
+        const struct mount *mount = &policy->mounts.mounts[i];
         json_t *row = json_object();
         put(row, "at", json_string(mount->at));
         put(row, "access", json_string(access_of(mount)));
@@ -181,11 +181,11 @@ static void explain_host(const struct mount *mount, const char *path)
 static void explain(const struct policy *policy, const char *path)
 {
     size_t size = strlen(path);
-    const struct mount *mount = tree_mount_of(&policy->tree, path, size);
+    const struct mount *mount = mount_table_find(&policy->mounts, path, size);
     printf("%s: ", path);
-    if (tree_is_libos_own(&policy->tree, path, size)) {
+    if (mount_table_is_libos(&policy->mounts, path, size)) {
         printf("the sandbox's own; the host's is never shown\n");
-    } else if (!mount && tree_is_above_mount(&policy->tree, path, size)) {
+    } else if (!mount && mount_table_is_above(&policy->mounts, path, size)) {
         printf("a directory that shows only what mounts put beneath it\n  to show all of it: --ro %s\n", path);
     } else if (!mount) {
         printf("not shown (%s)\n  to read it: --ro %s\n  to write it: --rw %s\n", kind_on_host(path), path, path);

@@ -21,17 +21,18 @@ const char *elf_inspect(int fd, uint64_t file_size, struct elf_facts *out);
 /* ---- program.c --------------------------------------------------------------------------------------------------- */
 
 struct program {
-    struct answer file;        /* of the program, opened by policy */
-    struct answer interpreter; /* of ld.so or the script's interpreter; result != 0: none */
+    struct reply file;        /* of the program, opened by policy */
+    struct reply interpreter; /* of ld.so or the script's interpreter; result != 0: none */
     char interpreter_path[256];
-    struct answer script_loader; /* ld.so of a script's interpreter */
+    struct reply script_loader; /* ld.so of a script's interpreter */
     char script_loader_path[256];
     struct elf_facts facts;
 };
 /* Opens the program in the sandbox's view and checks it; ends pal-run where it can't be run. */
-void program_check(struct tree *tree, const char *guest_path, const char *shown, struct program *out);
+void program_check(struct mount_table *table, const char *guest_path, const char *shown, struct program *out);
 /* What it is known to ask first, itself and its interpreter in front.  Takes the program's descriptors. */
-void program_prefetch(const char *guest_path, struct program *program, struct prefetch *prefetch, struct tree *tree);
+void program_prefetch(const char *guest_path, struct program *program, struct prefetch *prefetch,
+                      struct mount_table *table);
 /* Where the program and its first directory lie in the sandbox, once all mounts are known; ends pal-run where they
  * can't be. */
 void program_place(struct policy *policy, const struct options *options);

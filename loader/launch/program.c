@@ -14,23 +14,24 @@
 
 #include "loader/launch/launch.h"
 
-static int open_guest(struct tree *tree, const char *path, uint32_t flags, struct answer *answer)
+static int open_guest(struct mount_table *table, const char *path, uint32_t flags, struct reply *reply)
 {
     const struct request request = {
         .op = MONITOR_OPEN, .flags = PAL_OPEN_READ | flags, .path = path, .path_size = strlen(path)};
-    answer->reply.descriptors = 0;
-    answer->reply.result = serve_open(tree, &request, answer);
-    return answer->reply.result;
+    reply->packet.descriptors = 0;
+    reply->packet.result = serve_open(table, &request, reply);
+    return reply->packet.result;
 }
 
 /* Opening tells no reason for EACCES: the mode does. */
-static void fail_open(struct tree *tree, const char *path, const char *shown, int error) __attribute__((noreturn));
-static void fail_open(struct tree *tree, const char *path, const char *shown, int error)
+static void fail_open(struct mount_table *table, const char *path, const char *shown, int error)
+    __attribute__((noreturn));
+static void fail_open(struct mount_table *table, const char *path, const char *shown, int error)
 {
-    struct answer answer;
+    struct reply reply;
     const struct request request = {.op = MONITOR_STAT, .path = path, .path_size = strlen(path)};
-    bool known = serve_stat(tree, &request, &answer) == 0;
-    uint32_t type = known ? answer.reply.attributes.type : 0;
+    bool known = serve_stat(table, &request, &reply) == 0;
+    uint32_t type = known ? reply.packet.attributes.type : 0;
     if (error == -ENOENT || error == -ENOTDIR)
         fail(EXIT_NOT_FOUND, "%s: not found%s", shown,
              access(path, F_OK) == 0 ? " in the sandbox: no mount shows it; grant its folder with --ro" : "");
@@ -40,7 +41,7 @@ static void fail_open(struct tree *tree, const char *path, const char *shown, in
         fail(EXIT_NOT_EXECUTABLE, "%s: is a FIFO, no regular file: name a program", shown);
     if (known && type != PAL_TYPE_FILE)
         fail(EXIT_NOT_EXECUTABLE, "%s: is no regular file: name a program", shown);
-    if (error == -EACCES && known && !(answer.reply.attributes.mode & 0111))
+    if (error == -EACCES && known && !(reply.packet.attributes.mode & 0111))
         fail(EXIT_NOT_EXECUTABLE, "%s: not executable: chmod +x it if it is a program", shown);
     fail(EXIT_NOT_EXECUTABLE, "%s: not executable: %s", shown, strerror(-error));
 }
@@ -58,46 +59,47 @@ static void read_script(int fd, char *interpreter, size_t room)
     snprintf(interpreter, room, "%.*s", (int)strcspn(start, " \t\r\n"), start);
 }
 
-static void check_interpreter(struct tree *tree, const char *shown, const char *path, struct answer *answer)
+static void check_interpreter(struct mount_table *table, const char *shown, const char *path, struct reply *reply)
 {
-    int error = path[0] == '/' ? open_guest(tree, path, PAL_OPEN_EXECUTE, answer) : -ENOENT;
+    int error = path[0] == '/' ? open_guest(table, path, PAL_OPEN_EXECUTE, reply) : -ENOENT;
     if (error)
         fail(EXIT_NOT_EXECUTABLE, "%s: its interpreter %s can't be run: %s: install it, or grant it with --ro", shown,
              path, error == -ENOENT ? "not found in the sandbox" : strerror(-error));
 }
 
-void program_check(struct tree *tree, const char *guest_path, const char *shown, struct program *out)
+void program_check(struct mount_table *table, const char *guest_path, const char *shown, struct program *out)
 {
-    out->interpreter.reply.result = out->script_loader.reply.result = -ENOENT;
+    out->interpreter.packet.result = out->script_loader.packet.result = -ENOENT;
     out->interpreter_path[0] = out->script_loader_path[0] = 0;
-    int error = open_guest(tree, guest_path, PAL_OPEN_EXECUTE, &out->file);
+    int error = open_guest(table, guest_path, PAL_OPEN_EXECUTE, &out->file);
     if (error)
-        fail_open(tree, guest_path, shown, error);
-    const struct pal_attributes *attributes = &out->file.reply.attributes;
+        fail_open(table, guest_path, shown, error);
+    const struct pal_attributes *attributes = &out->file.packet.attributes;
     if (attributes->type != PAL_TYPE_FILE)
-        fail_open(tree, guest_path, shown, attributes->type == PAL_TYPE_DIRECTORY ? -EISDIR : -EACCES);
+        fail_open(table, guest_path, shown, attributes->type == PAL_TYPE_DIRECTORY ? -EISDIR : -EACCES);
     int fd = out->file.descriptors[0];
     const char *problem = elf_inspect(fd, attributes->size, &out->facts);
     if (!problem) {
         memcpy(out->interpreter_path, out->facts.interpreter, sizeof out->interpreter_path);
         if (out->interpreter_path[0])
-            check_interpreter(tree, shown, out->interpreter_path, &out->interpreter);
+            check_interpreter(table, shown, out->interpreter_path, &out->interpreter);
         return;
     }
     if (attributes->size > 2)
         read_script(fd, out->interpreter_path, sizeof out->interpreter_path);
     if (!out->interpreter_path[0])
         fail(EXIT_NOT_EXECUTABLE, "%s: %s", shown, problem);
-    check_interpreter(tree, shown, out->interpreter_path, &out->interpreter);
+    check_interpreter(table, shown, out->interpreter_path, &out->interpreter);
     /* The interpreter may be a script again: then the libOS sees to it. */
-    if (!elf_inspect(out->interpreter.descriptors[0], out->interpreter.reply.attributes.size, &out->facts) &&
+    if (!elf_inspect(out->interpreter.descriptors[0], out->interpreter.packet.attributes.size, &out->facts) &&
         out->facts.interpreter[0]) {
         memcpy(out->script_loader_path, out->facts.interpreter, sizeof out->script_loader_path);
-        check_interpreter(tree, shown, out->script_loader_path, &out->script_loader);
+        check_interpreter(table, shown, out->script_loader_path, &out->script_loader);
     }
 }
 
-void program_prefetch(const char *guest_path, struct program *program, struct prefetch *prefetch, struct tree *tree)
+void program_prefetch(const char *guest_path, struct program *program, struct prefetch *prefetch,
+                      struct mount_table *table)
 {
     prefetch_add(prefetch, guest_path, &program->file);
     if (program->interpreter_path[0])
@@ -105,7 +107,7 @@ void program_prefetch(const char *guest_path, struct program *program, struct pr
     if (program->script_loader_path[0])
         prefetch_add(prefetch, program->script_loader_path, &program->script_loader);
     if (program->facts.interpreter[0])
-        prefetch_ask_loader(prefetch, tree);
+        prefetch_ask_loader(prefetch, table);
 }
 
 /* The guest's PATH is searched in the guest's view. */
@@ -115,10 +117,10 @@ static const char *find_in_sandbox(struct policy *policy, const char *program)
     for (const char *at = path ? path : DEFAULT_PATH; at; at = *at ? at + 1 : NULL) {
         size_t size = strcspn(at, ":");
         char *candidate = must_print("%.*s/%s", (int)size, at, program);
-        struct answer answer;
+        struct reply reply;
         const struct request request = {.op = MONITOR_STAT, .path = candidate, .path_size = strlen(candidate)};
-        if (candidate[0] == '/' && serve_stat(&policy->tree, &request, &answer) == 0 &&
-            answer.reply.attributes.type == PAL_TYPE_FILE && answer.reply.attributes.mode & 0111)
+        if (candidate[0] == '/' && serve_stat(&policy->mounts, &request, &reply) == 0 &&
+            reply.packet.attributes.type == PAL_TYPE_FILE && reply.packet.attributes.mode & 0111)
             return candidate;
         free(candidate);
         at += size;
@@ -128,12 +130,12 @@ static const char *find_in_sandbox(struct policy *policy, const char *program)
 
 static void check_cwd(struct policy *policy, const char *cwd)
 {
-    struct answer answer;
+    struct reply reply;
     const struct request request = {.op = MONITOR_STAT, .path = cwd, .path_size = strlen(cwd)};
-    int error = serve_stat(&policy->tree, &request, &answer);
+    int error = serve_stat(&policy->mounts, &request, &reply);
     if (error == -EREMOTE)
         return; /* the libOS's own */
-    if (!error && answer.reply.attributes.type != PAL_TYPE_DIRECTORY)
+    if (!error && reply.packet.attributes.type != PAL_TYPE_DIRECTORY)
         error = -ENOTDIR;
     if (error)
         fail(EXIT_OWN_FAILURE, "%s: can't start there: %s in the sandbox", cwd, strerror(-error));

@@ -60,30 +60,30 @@ static const char *put_string(struct builder *builder, const char *text)
 /* The table first, then its strings. */
 static const char *const *put_strings(struct builder *builder, char *const *strings, size_t count)
 {
-    size_t table = reserve(builder, (count + 1) * sizeof(char *), sizeof(char *));
+    size_t array = reserve(builder, (count + 1) * sizeof(char *), sizeof(char *));
     for (size_t i = 0; i < count; i++) {
         const char *text = put_string(builder, strings[i]);
-        memcpy(builder->bytes + table + i * sizeof text, &text, sizeof text);
+        memcpy(builder->bytes + array + i * sizeof text, &text, sizeof text);
     }
-    return (const char *const *)address(table);
+    return (const char *const *)address(array);
 }
 
-static const struct pal_mount *put_mounts(struct builder *builder, const struct tree *tree)
+static const struct pal_mount *put_mounts(struct builder *builder, const struct mount_table *table)
 {
-    size_t table = reserve(builder, tree->count * sizeof(struct pal_mount), sizeof(void *));
-    for (size_t i = 0; i < tree->count; i++) {
-        const struct mount *mount = &tree->mounts[i];
+    size_t array = reserve(builder, table->count * sizeof(struct pal_mount), sizeof(void *));
+    for (size_t i = 0; i < table->count; i++) {
+        const struct mount *mount = &table->mounts[i];
         const struct pal_mount told = {.at = put_string(builder, mount->at),
                                        .writable = mount->writable,
                                        .scratch = mount->kind == MOUNT_SCRATCH};
-        memcpy(builder->bytes + table + i * sizeof told, &told, sizeof told);
+        memcpy(builder->bytes + array + i * sizeof told, &told, sizeof told);
     }
-    return (const struct pal_mount *)address(table);
+    return (const struct pal_mount *)address(array);
 }
 
 static uint64_t put_prefetched(struct builder *builder, const struct prefetch *prefetch)
 {
-    size_t table = reserve(builder, prefetch->count * sizeof(struct linux_prefetched), sizeof(void *));
+    size_t array = reserve(builder, prefetch->count * sizeof(struct linux_prefetched), sizeof(void *));
     int32_t next = LINUX_FD_PREFETCHED;
     for (size_t i = 0; i < prefetch->count; i++) {
         const struct prefetch_entry *entry = &prefetch->entries[i];
@@ -93,9 +93,9 @@ static uint64_t put_prefetched(struct builder *builder, const struct prefetch *p
                                    .attributes = entry->attributes};
         if (!entry->result)
             told.descriptor = entry->fd < 0 ? -1000 : next++;
-        memcpy(builder->bytes + table + i * sizeof told, &told, sizeof told);
+        memcpy(builder->bytes + array + i * sizeof told, &told, sizeof told);
     }
-    return address(table);
+    return address(array);
 }
 
 static size_t count_strings(char *const *strings)
@@ -157,8 +157,8 @@ static void fill_boot(struct builder *builder, const struct policy *policy, cons
     boot->argv = put_strings(builder, policy->argv, boot->argc);
     boot->envc = (uint32_t)policy->environment_count;
     boot->envp = put_strings(builder, policy->environment, boot->envc);
-    boot->mount_count = (uint32_t)policy->tree.count;
-    boot->mounts = put_mounts(builder, &policy->tree);
+    boot->mount_count = (uint32_t)policy->mounts.count;
+    boot->mounts = put_mounts(builder, &policy->mounts);
     for (int i = 0; i < PAL_STANDARD_STREAMS; i++)
         boot->standard[i] = i;
     boot->log = LINUX_FD_LOG;

@@ -26,10 +26,10 @@
 
 /* ---- Descriptors ------------------------------------------------------------------------------------------------- */
 
-static struct known *known_find(struct anchors *anchors, const struct monitor_base *base)
+static struct cached *cached_find(struct anchors *anchors, const struct monitor_base *base)
 {
     for (size_t i = 0; i < ANCHORS_MAX && base->inode; i++) {
-        struct known *known = &anchors->known[i];
+        struct cached *known = &anchors->known[i];
         if (known->used && known->is.inode == base->inode && known->is.device == base->device) {
             known->used = ++anchors->clock;
             return known;
@@ -38,22 +38,22 @@ static struct known *known_find(struct anchors *anchors, const struct monitor_ba
     return NULL;
 }
 
-static void known_add(struct anchors *anchors, int fd, const struct identity *identity)
+static void cached_add(struct anchors *anchors, int fd, const struct identity *identity)
 {
-    struct known *oldest = &anchors->known[0];
+    struct cached *oldest = &anchors->known[0];
     for (size_t i = 1; i < ANCHORS_MAX && oldest->used; i++)
         if (anchors->known[i].used < oldest->used)
             oldest = &anchors->known[i];
     if (oldest->used)
         close(oldest->fd);
-    *oldest = (struct known){.fd = fd, .used = ++anchors->clock, .is = *identity};
+    *oldest = (struct cached){.fd = fd, .used = ++anchors->clock, .is = *identity};
 }
 
 /* The sender's descriptor, as one that we hold: remembered where it is a directory, else *own is to be closed. */
 static int take(struct anchors *anchors, const struct objects *objects, pid_t sender, const struct monitor_base *base,
                 struct identity *out, int *own)
 {
-    const struct known *known = known_find(anchors, base);
+    const struct cached *known = cached_find(anchors, base);
     *own = -1;
     if (known) {
         *out = known->is;
@@ -66,7 +66,7 @@ static int take(struct anchors *anchors, const struct objects *objects, pid_t se
     int place = error || !S_ISDIR(out->mode) ? -1 : open(fd_name(fd).path, O_PATH | O_CLOEXEC);
     if (place >= 0) {
         close(fd);
-        known_add(anchors, place, out);
+        cached_add(anchors, place, out);
         return place;
     }
     if (error)
@@ -79,10 +79,10 @@ static int take(struct anchors *anchors, const struct objects *objects, pid_t se
 /* ---- Paths ------------------------------------------------------------------------------------------------------- */
 
 /* Could a mount lie beneath a directory of this mount whose path nobody can tell?  Not where all are shorter. */
-static bool may_hold_mounts(const struct tree *tree, const struct mount *mount)
+static bool may_hold_mounts(const struct mount_table *table, const struct mount *mount)
 {
-    for (size_t i = 0; i < tree->count; i++) {
-        const struct mount *other = &tree->mounts[i];
+    for (size_t i = 0; i < table->count; i++) {
+        const struct mount *other = &table->mounts[i];
         if (other->at_size > mount->at_size && path_is_within(other->at, other->at_size, mount->at, mount->at_size) &&
             other->at_size + (mount->host ? strlen(mount->host) : PAL_PATH_MAX) >= PAL_PATH_MAX)
             return true;
@@ -103,13 +103,13 @@ static int begin_nameless(struct anchor *out, char text[PAL_PATH_MAX])
     return 0;
 }
 
-static int begin(struct tree *tree, const struct identity *identity, struct anchor *out, char text[PAL_PATH_MAX],
-                 size_t rest)
+static int begin(struct mount_table *table, const struct identity *identity, struct anchor *out,
+                 char text[PAL_PATH_MAX], size_t rest)
 {
-    ssize_t size = tree_locate(tree, out->fd, &out->mount, text);
+    ssize_t size = mount_table_locate(table, out->fd, &out->mount, text);
     bool long_path = size == -ENAMETOOLONG && out->directory;
     if (long_path)
-        out->mount = tree_mount_above(tree, out->fd);
+        out->mount = mount_table_locate_above(table, out->fd);
     if (!out->mount || (size < 0 && !long_path) || (size > 0 && path_is_private(text))) {
         out->mount = NULL;
         out->size = 0;
@@ -118,14 +118,14 @@ static int begin(struct tree *tree, const struct identity *identity, struct anch
     out->direct = !out->mount->public_only && identity->mount && identity->mount == mount_identity(out->mount)->mount;
     out->size = size < 0 ? 0 : (size_t)size;
     if (long_path)
-        return may_hold_mounts(tree, out->mount) ? -ENAMETOOLONG : begin_nameless(out, text);
+        return may_hold_mounts(table, out->mount) ? -ENAMETOOLONG : begin_nameless(out, text);
     if (out->size + 1 + rest >= PAL_PATH_MAX)
-        return tree_is_above_mount(tree, text, out->size) ? -ENAMETOOLONG : begin_nameless(out, text);
+        return mount_table_is_above(table, text, out->size) ? -ENAMETOOLONG : begin_nameless(out, text);
     return 0;
 }
 
-int anchor_begin(struct anchors *anchors, struct tree *tree, const struct objects *objects, pid_t sender,
-                 const struct monitor_base *base, struct asked *name)
+int anchor_begin(struct anchors *anchors, struct mount_table *table, const struct objects *objects, pid_t sender,
+                 const struct monitor_base *base, struct absolute_name *name)
 {
     struct anchor *anchor = &name->anchor;
     struct identity identity;
@@ -138,7 +138,7 @@ int anchor_begin(struct anchors *anchors, struct tree *tree, const struct object
         return fd;
     anchor->fd = fd;
     anchor->directory = S_ISDIR(identity.mode);
-    int error = begin(tree, &identity, anchor, name->text, name->size);
+    int error = begin(table, &identity, anchor, name->text, name->size);
     if (!error && !anchor->mount && name->size)
         error = anchor->directory ? -EACCES : -ENOTDIR; /* no mount shows it */
     if (!error && name->size && !anchor->directory)
@@ -163,7 +163,7 @@ int anchor_begin(struct anchors *anchors, struct tree *tree, const struct object
     return 0;
 }
 
-void anchor_end(struct asked *name)
+void anchor_end(struct absolute_name *name)
 {
     if (name->own >= 0)
         close(name->own);
@@ -171,9 +171,10 @@ void anchor_end(struct asked *name)
     name->from = NULL;
 }
 
-bool anchor_is_there(struct tree *tree, const struct anchor *anchor, const char *path)
+bool anchor_is_there(struct mount_table *table, const struct anchor *anchor, const char *path)
 {
     char text[PAL_PATH_MAX];
     struct mount *mount;
-    return tree_locate(tree, anchor->fd, &mount, text) == (ssize_t)anchor->size && !memcmp(text, path, anchor->size);
+    return mount_table_locate(table, anchor->fd, &mount, text) == (ssize_t)anchor->size &&
+           !memcmp(text, path, anchor->size);
 }

@@ -180,16 +180,16 @@ static struct inet *find_free(struct inets *inets)
 }
 
 /* The host's own socket goes along: the host's kernel brings connections there without anybody's help. */
-static int add_listener(const struct outbound *outbound, int published, struct answer *answer)
+static int add_listener(const struct outbound *outbound, int published, struct reply *reply)
 {
     int fd = dup(outbound->network->publish[published].socket);
     if (fd < 0)
         return -errno;
-    answer->descriptors[answer->reply.descriptors++] = fd;
+    reply->descriptors[reply->packet.descriptors++] = fd;
     return 0;
 }
 
-int inet_bind(struct monitor *monitor, const struct request *request, struct answer *answer)
+int inet_bind(struct monitor *monitor, const struct request *request, struct reply *reply)
 {
     struct inets *inets = &monitor->inets;
     const struct outbound *outbound = &monitor->outbound;
@@ -209,23 +209,23 @@ int inet_bind(struct monitor *monitor, const struct request *request, struct ans
         return -ENOBUFS;
     if (at.port ? conflicts(inets, NULL, &at, kind) : !pick_port(inets, &at, kind))
         return -EADDRINUSE;
-    error = queue_new(&queue, answer);
+    error = queue_new(&queue, reply);
     int published = kind == PAL_SOCKET_STREAM ? outbound_published(outbound, at.port) : -1;
-    if (!error && published >= 0 && (error = add_listener(outbound, published, answer)))
+    if (!error && published >= 0 && (error = add_listener(outbound, published, reply)))
         close(queue.end); /* the answer's are closed with it */
     if (error)
         return error;
     *name = (struct inet){.queue = queue, .at = at, .kind = kind, .number = ++inets->last_number | INET_NUMBER,
                           .published = published};
     name->listening = kind == PAL_SOCKET_DATAGRAM;
-    answer->reply.value = name->number;
+    reply->packet.value = name->number;
     if (published >= 0) {
         at.flags |= PAL_INET_HOST;
         if ((error = expect_end(monitor, name))) /* the name ends with the answer's descriptors */
             return error;
     }
-    memcpy(answer->text.bytes, &at, sizeof at);
-    answer->text.size = sizeof at;
+    memcpy(reply->text.bytes, &at, sizeof at);
+    reply->text.size = sizeof at;
     return 0;
 }
 
@@ -289,21 +289,21 @@ static struct inet *lookup(struct inets *inets, const struct pal_inet *to, uint3
 }
 
 /* A port of the sandbox that the host's network comes to as well: there is one listener for all. */
-static int connect_published(const struct net_publish *publish, struct answer *answer)
+static int connect_published(const struct net_publish *publish, struct reply *reply)
 {
     struct pal_inet to = {.port = publish->host_port};
     memcpy(to.address, publish->address, sizeof to.address);
     if (is_any(&to))
         to.address[15] = 1, to.address[12] = is_4(&to) ? 127 : 0;
-    return outbound_connect(&to, answer);
+    return outbound_connect(&to, reply);
 }
 
-static int connect_outside(struct outbound *outbound, const struct pal_inet *to, uint32_t kind, struct answer *answer)
+static int connect_outside(struct outbound *outbound, const struct pal_inet *to, uint32_t kind, struct reply *reply)
 {
     int error = outbound_check(outbound, to->address, kind == PAL_SOCKET_DATAGRAM, to->port);
     if (error)
         return error;
-    return kind == PAL_SOCKET_STREAM ? outbound_connect(to, answer) : -EACCES;
+    return kind == PAL_SOCKET_STREAM ? outbound_connect(to, reply) : -EACCES;
 }
 
 const uint8_t names_address[16] = {[10] = 0xff, [11] = 0xff, [12] = 127, [15] = 53};
@@ -313,7 +313,7 @@ static struct inet *names_start(struct monitor *monitor, const struct pal_inet *
 {
     struct inets *inets = &monitor->inets;
     struct inet *name = find_free(inets);
-    struct answer reader = {.reply.descriptors = 0};
+    struct reply reader = {.packet.descriptors = 0};
     struct queue queue;
     if (to->port != 53 || memcmp(to->address, names_address, sizeof names_address) != 0 || !name ||
         monitor->outbound.network->mode == NETWORK_NONE || queue_new(&queue, &reader))
@@ -334,7 +334,7 @@ void inet_send(struct inets *inets, const struct pal_inet *to, const void *head,
         return; /* no room: lost, as datagrams may be */
 }
 
-int inet_connect(struct monitor *monitor, const struct request *request, struct answer *answer)
+int inet_connect(struct monitor *monitor, const struct request *request, struct reply *reply)
 {
     struct inets *inets = &monitor->inets;
     struct outbound *outbound = &monitor->outbound;
@@ -345,16 +345,16 @@ int inet_connect(struct monitor *monitor, const struct request *request, struct 
     if (error)
         return error;
     if (!is_loopback(&to))
-        return connect_outside(outbound, &to, kind, answer);
+        return connect_outside(outbound, &to, kind, reply);
     struct inet *name = lookup(inets, &to, kind);
     if (!name && kind == PAL_SOCKET_DATAGRAM)
         name = names_start(monitor, &to);
     if (!name && kind == PAL_SOCKET_STREAM && outbound_host_port(outbound, to.port))
-        return outbound_connect(&to, answer);
+        return outbound_connect(&to, reply);
     if (!name)
         return -ECONNREFUSED;
     if (name->published >= 0)
-        return connect_published(&outbound->network->publish[name->published], answer);
-    return kind == PAL_SOCKET_DATAGRAM ? queue_share(&name->queue, answer)
-                                       : queue_connect(&name->queue, request, SOCK_STREAM, STREAM_BUFFER, answer);
+        return connect_published(&outbound->network->publish[name->published], reply);
+    return kind == PAL_SOCKET_DATAGRAM ? queue_share(&name->queue, reply)
+                                       : queue_connect(&name->queue, request, SOCK_STREAM, STREAM_BUFFER, reply);
 }

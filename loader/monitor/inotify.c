@@ -21,7 +21,7 @@ static uint32_t allowed(const struct mount *mount, uint32_t mask)
     return only_changes ? (mask & ~(uint32_t)READING) | IN_UNMOUNT : mask;
 }
 
-static int check(struct tree *tree, const struct place *place)
+static int check(struct mount_table *table, const struct resolved *place)
 {
     struct stat status;
     if (place->object < 0)
@@ -30,26 +30,27 @@ static int check(struct tree *tree, const struct place *place)
         return -errno;
     if (!place->mount->public_only || status.st_mode & S_IROTH)
         return 0;
-    denials_add(&tree->denials, place->guest, place->guest_size, "not public on the host");
+    denials_add(&table->denials, place->guest, place->guest_size, "not public on the host");
     return -EACCES;
 }
 
 /* By the kernel's own name of the object: nothing that a guest can swap. */
-static int add(int instance, const struct place *place, uint32_t mask)
+static int add(int instance, const struct resolved *place, uint32_t mask)
 {
     struct fd_name name = fd_name(place->object);
     int watch = inotify_add_watch(instance, name.path, allowed(place->mount, mask) & ~(uint32_t)IN_DONT_FOLLOW);
     return watch < 0 ? -errno : watch;
 }
 
-int serve_notify(struct tree *tree, const struct objects *objects, const struct request *request, struct answer *answer)
+int serve_notify(struct mount_table *table, const struct objects *objects, const struct request *request,
+                 struct reply *reply)
 {
-    struct place place;
-    unsigned flags = request->flags & MONITOR_NOFOLLOW ? PLACE_NOFOLLOW : 0;
-    int result = resolve(tree, request->from, request->path, request->path_size, flags, &place, &answer->text);
+    struct resolved place;
+    unsigned flags = request->flags & MONITOR_NOFOLLOW ? RESOLVE_NOFOLLOW : 0;
+    int result = resolve(table, request->from, request->path, request->path_size, flags, &place, &reply->text);
     if (result)
         return result;
-    result = check(tree, &place);
+    result = check(table, &place);
     int instance = result < 0 ? result : member_descriptor(objects, request->sender, (int)request->arguments[0]);
     if (instance >= 0) {
         result = add(instance, &place, (uint32_t)request->arguments[1]); /* EINVAL where it is none */
@@ -57,10 +58,10 @@ int serve_notify(struct tree *tree, const struct objects *objects, const struct 
     } else {
         result = instance;
     }
-    place_close(&place);
+    resolved_close(&place);
     if (result < 0)
         return result;
-    answer->reply.value = (uint64_t)result;
+    reply->packet.value = (uint64_t)result;
     return 0;
 }
 

@@ -49,7 +49,7 @@ static uint64_t row(const char *text, const char *name)
 }
 
 /* The kernel gives these without waiting for the process's memory map: so the monitor can't be held up here. */
-int serve_look(const struct objects *objects, const struct request *request, struct answer *answer)
+int serve_look(const struct objects *objects, const struct request *request, struct reply *reply)
 {
     pid_t pid = (pid_t)request->arguments[0];
     struct pal_child found = {.process = request->arguments[0]};
@@ -68,8 +68,8 @@ int serve_look(const struct objects *objects, const struct request *request, str
             found.memory.file = row(text, "\nRssFile:") << 10;
             found.memory.shared = row(text, "\nRssShmem:") << 10;
         }
-        memcpy(answer->text.bytes, &found, sizeof found);
-        answer->text.size = sizeof found;
+        memcpy(reply->text.bytes, &found, sizeof found);
+        reply->text.size = sizeof found;
     }
     if (directory >= 0)
         close(directory);

@@ -67,7 +67,7 @@ int attributes_read(int fd, struct pal_attributes *out)
 }
 
 /* A directory or symlink that is on no disk.  The same path gives the same inode. */
-static void attributes_synthetic(const struct place *place, struct pal_attributes *out)
+static void attributes_synthetic(const struct resolved *place, struct pal_attributes *out)
 {
     bool link = place->mount != NULL;
     *out = (struct pal_attributes){
@@ -81,7 +81,7 @@ static void attributes_synthetic(const struct place *place, struct pal_attribute
     };
 }
 
-static int attributes_of(const struct place *place, struct pal_attributes *out)
+static int attributes_of(const struct resolved *place, struct pal_attributes *out)
 {
     if (place->object >= 0)
         return attributes_read(place->object, out);
@@ -90,102 +90,103 @@ static int attributes_of(const struct place *place, struct pal_attributes *out)
 }
 
 /* Where an answer is to be kept, what it depends on is watched before it is looked at. */
-static unsigned look_flags(struct tree *tree, const struct request *request, struct answer *answer)
+static unsigned look_flags(struct mount_table *table, const struct request *request, struct reply *reply)
 {
     if (!(request->flags & MONITOR_VALIDITY))
         return 0;
-    if (watch_begin(tree, request->path, request->path_size))
-        return PLACE_WATCH;
-    answer->reply.value = tree->watcher.parts;
+    if (invalidate_begin(table, request->path, request->path_size))
+        return RESOLVE_TRACK;
+    reply->packet.value = table->invalidator.parts;
     return 0;
 }
 
 /* An answer that depends on where a descriptor lies is kept only if that is watched, and was so all the while. */
-static void look_end(struct tree *tree, unsigned flags, const struct request *request, const struct place *place,
-                     int result, struct answer *answer)
+static void look_end(struct mount_table *table, unsigned flags, const struct request *request,
+                     const struct resolved *place, int result, struct reply *reply)
 {
-    if (!(flags & PLACE_WATCH))
+    if (!(flags & RESOLVE_TRACK))
         return;
-    answer->reply.value = watch_end(tree, place->mount, result);
-    if (request->from && !anchor_is_there(tree, request->from, request->path))
-        answer->reply.value = 0;
+    reply->packet.value = invalidate_end(table, place->mount, result);
+    if (request->from && !anchor_is_there(table, request->from, request->path))
+        reply->packet.value = 0;
 }
 
-int serve_stat(struct tree *tree, const struct request *request, struct answer *answer)
+int serve_stat(struct mount_table *table, const struct request *request, struct reply *reply)
 {
-    struct place place;
-    unsigned flags = look_flags(tree, request, answer) | (request->flags & MONITOR_NOFOLLOW ? PLACE_NOFOLLOW : 0);
-    int error = resolve(tree, request->from, request->path, request->path_size, flags, &place, &answer->text);
+    struct resolved place;
+    unsigned flags = look_flags(table, request, reply) | (request->flags & MONITOR_NOFOLLOW ? RESOLVE_NOFOLLOW : 0);
+    int error = resolve(table, request->from, request->path, request->path_size, flags, &place, &reply->text);
     if (!error) {
-        if (flags & PLACE_WATCH && place.object >= 0)
-            watch_add(tree, place.mount, place.object);
-        error = attributes_of(&place, &answer->reply.attributes);
-        place_close(&place);
+        if (flags & RESOLVE_TRACK && place.object >= 0)
+            invalidate_add(table, place.mount, place.object);
+        error = attributes_of(&place, &reply->packet.attributes);
+        resolved_close(&place);
     }
-    look_end(tree, flags, request, &place, error, answer);
+    look_end(table, flags, request, &place, error, reply);
     return error;
 }
 
-static int read_link(struct place *place, struct answer *answer)
+static int read_link(struct resolved *place, struct reply *reply)
 {
     if (place->object < 0) {
         if (!place->mount)
             return -EINVAL;
-        answer->text.size = (uint32_t)strlen(place->mount->from);
-        memcpy(answer->text.bytes, place->mount->from, answer->text.size);
+        reply->text.size = (uint32_t)strlen(place->mount->from);
+        memcpy(reply->text.bytes, place->mount->from, reply->text.size);
         return 0;
     }
-    ssize_t size = readlinkat(place->object, "", answer->text.bytes, PAL_PATH_MAX - 1);
+    ssize_t size = readlinkat(place->object, "", reply->text.bytes, PAL_PATH_MAX - 1);
     if (size < 0)
         return errno == ENOENT ? -EINVAL : -errno; /* readlinkat(2): "" of what is no link is ENOENT */
-    answer->text.size = (uint32_t)size;
+    reply->text.size = (uint32_t)size;
     return 0;
 }
 
-int serve_readlink(struct tree *tree, const struct request *request, struct answer *answer)
+int serve_readlink(struct mount_table *table, const struct request *request, struct reply *reply)
 {
-    struct place place;
-    unsigned flags = look_flags(tree, request, answer) | PLACE_NOFOLLOW;
-    int error = resolve(tree, request->from, request->path, request->path_size, flags, &place, &answer->text);
+    struct resolved place;
+    unsigned flags = look_flags(table, request, reply) | RESOLVE_NOFOLLOW;
+    int error = resolve(table, request->from, request->path, request->path_size, flags, &place, &reply->text);
     if (!error) {
-        error = read_link(&place, answer);
-        place_close(&place);
+        error = read_link(&place, reply);
+        resolved_close(&place);
     }
-    look_end(tree, flags, request, &place, error, answer);
+    look_end(table, flags, request, &place, error, reply);
     return error;
 }
 
 /* By the names on the way there, which is what changes: are they those of the object? */
-static bool is_named(const struct place *place, const struct anchor *from)
+static bool is_named(const struct resolved *place, const struct anchor *from)
 {
     struct identity object, named;
     return place->object >= 0 && identity_of(place->object, &named) == 0 && identity_of(from->fd, &object) == 0 &&
            named.inode == object.inode && named.device == object.device && named.mount == object.mount;
 }
 
-int serve_canonical(struct tree *tree, const struct request *request, struct answer *answer)
+int serve_canonical(struct mount_table *table, const struct request *request, struct reply *reply)
 {
-    struct place place;
-    unsigned flags = look_flags(tree, request, answer);
-    const struct anchor *from = flags & PLACE_WATCH ? NULL : request->from;
+    struct resolved place;
+    unsigned flags = look_flags(table, request, reply);
+    const struct anchor *from = flags & RESOLVE_TRACK ? NULL : request->from;
     if (is_object(request))
-        flags |= PLACE_NOFOLLOW;
+        flags |= RESOLVE_NOFOLLOW;
     if (request->from && request->from->nameless)
         return -ENAMETOOLONG;
-    int error = resolve(tree, from, request->path, request->path_size, flags, &place, &answer->text);
+    int error = resolve(table, from, request->path, request->path_size, flags, &place, &reply->text);
     bool lost = is_object(request) && !from && (error || !is_named(&place, request->from));
     if (lost) { /* its name has gone, or is another's: nothing to be kept */
         if (!error)
-            place_close(&place);
-        tree->watcher.parts = 0;
-        error = resolve(tree, request->from, request->path, request->path_size, PLACE_NOFOLLOW, &place, &answer->text);
+            resolved_close(&place);
+        table->invalidator.parts = 0;
+        error =
+            resolve(table, request->from, request->path, request->path_size, RESOLVE_NOFOLLOW, &place, &reply->text);
     }
     if (!error) {
-        answer->text.size = (uint32_t)place.guest_size;
-        memcpy(answer->text.bytes, place.guest, place.guest_size);
-        place_close(&place);
+        reply->text.size = (uint32_t)place.guest_size;
+        memcpy(reply->text.bytes, place.guest, place.guest_size);
+        resolved_close(&place);
     }
-    look_end(tree, flags, request, &place, error, answer);
+    look_end(table, flags, request, &place, error, reply);
     return error;
 }
 
@@ -214,9 +215,9 @@ static void how_of(uint32_t flags, uint32_t mode, struct open_how *how)
 
 #define CHANGING (PAL_OPEN_WRITE | PAL_OPEN_CREATE | PAL_OPEN_TRUNCATE | PAL_OPEN_TEMPORARY)
 
-static int deny(struct tree *tree, const struct place *place, int error, const char *reason)
+static int deny(struct mount_table *table, const struct resolved *place, int error, const char *reason)
 {
-    denials_add(&tree->denials, place->guest, place->guest_size, reason);
+    denials_add(&table->denials, place->guest, place->guest_size, reason);
     return error;
 }
 
@@ -234,31 +235,31 @@ static int settle_flags(const struct open_how *how, int fd, uint32_t flags, cons
 }
 
 /* May the guest have what was opened?  Only files, directories, and FIFOs where it may write. */
-static int check_opened(struct tree *tree, const struct place *place, const struct open_how *how, int fd,
+static int check_opened(struct mount_table *table, const struct resolved *place, const struct open_how *how, int fd,
                         uint32_t flags, const struct pal_attributes *attributes)
 {
     if (attributes->type != PAL_TYPE_FILE && attributes->type != PAL_TYPE_DIRECTORY &&
         !(attributes->type == PAL_TYPE_FIFO && place->mount->writable))
-        return deny(tree, place, -EACCES, "no plain file or directory");
+        return deny(table, place, -EACCES, "no plain file or directory");
     bool shown = attributes->mode & S_IROTH || !(place->mount->public_only || place->mount->public_files);
     if (!shown)
-        return deny(tree, place, -EACCES, "not public on the host");
+        return deny(table, place, -EACCES, "not public on the host");
     if (flags & PAL_OPEN_EXECUTE && syscall(SYS_faccessat2, fd, "", X_OK, AT_EMPTY_PATH | AT_EACCESS) < 0)
         return -errno;
-    if (place->looked.valid && !(flags & PAL_OPEN_NONBLOCK))
+    if (place->before.valid && !(flags & PAL_OPEN_NONBLOCK))
         return 0;
     return settle_flags(how, fd, flags, attributes);
 }
 
 /* A name on a mount that may not be written: Linux's order of errors. */
-static int open_readonly(struct tree *tree, const struct place *place, uint32_t *flags)
+static int open_readonly(struct mount_table *table, const struct resolved *place, uint32_t *flags)
 {
     struct stat status;
     uint32_t changing = *flags & CHANGING;
     if (!changing || (place->mount && place->mount->writable))
         return 0;
     if (place->missing)
-        return changing & PAL_OPEN_CREATE ? deny(tree, place, -EROFS, "read-only") : -ENOENT;
+        return changing & PAL_OPEN_CREATE ? deny(table, place, -EROFS, "read-only") : -ENOENT;
     if (*flags & PAL_OPEN_CREATE && *flags & PAL_OPEN_EXCLUSIVE)
         return -EEXIST;
     if (place->object < 0)
@@ -270,7 +271,7 @@ static int open_readonly(struct tree *tree, const struct place *place, uint32_t 
     if (S_ISLNK(status.st_mode))
         return -ELOOP;
     if (changing & ~(uint32_t)PAL_OPEN_CREATE)
-        return deny(tree, place, -EROFS, "read-only");
+        return deny(table, place, -EROFS, "read-only");
     *flags &= ~(uint32_t)PAL_OPEN_CREATE;
     return 0;
 }
@@ -285,9 +286,9 @@ static int open_again(int object, const struct open_how *how)
     return fd < 0 ? -errno : fd;
 }
 
-static int open_at_place(struct tree *tree, struct place *place, struct open_how *how, uint32_t *flags)
+static int open_at_place(struct mount_table *table, struct resolved *place, struct open_how *how, uint32_t *flags)
 {
-    int error = open_readonly(tree, place, flags);
+    int error = open_readonly(table, place, flags);
     if (error)
         return error;
     if (!(*flags & (PAL_OPEN_CREATE | PAL_OPEN_TEMPORARY))) {
@@ -304,86 +305,86 @@ static int open_at_place(struct tree *tree, struct place *place, struct open_how
     at.flags |= place->must_be_directory ? O_DIRECTORY : 0u;
     if (place->missing) {
         at.flags |= O_EXCL;
-        return object_open_at(place->mount, place->parent, place->guest + place->name, &at, &place->looked);
+        return object_open_at(place->mount, place->parent, place->guest + place->name, &at, &place->before);
     }
     if (at.flags & O_CREAT && at.flags & O_EXCL)
         return -EEXIST;
     if (place->parent >= 0 && (place->mount->plain || !fd_name(0).path[0]))
-        return object_open_at(place->mount, place->parent, place->guest + place->name, &at, &place->looked);
-    return object_open(place->mount, place->object, &at, &place->looked);
+        return object_open_at(place->mount, place->parent, place->guest + place->name, &at, &place->before);
+    return object_open(place->mount, place->object, &at, &place->before);
 }
 
 /* The long way.  A last name that became a symlink since it was looked at: look again. */
-static int open_by_walk(struct tree *tree, const struct request *request, struct open_how *how, struct place *place,
-                        struct pal_path_buffer *escape)
+static int open_by_walk(struct mount_table *table, const struct request *request, struct open_how *how,
+                        struct resolved *place, struct pal_path_buffer *escape)
 {
     uint32_t exclusive = PAL_OPEN_CREATE | PAL_OPEN_EXCLUSIVE;
     bool nofollow = request->flags & PAL_OPEN_NOFOLLOW || (request->flags & exclusive) == exclusive;
-    unsigned flags = nofollow ? PLACE_NOFOLLOW : 0;
+    unsigned flags = nofollow ? RESOLVE_NOFOLLOW : 0;
     int fd = -EAGAIN;
     for (int i = 0; i < RESTARTS && (fd == -ELOOP || fd == -EAGAIN); i++) {
         uint32_t asked = request->flags;
-        int error = resolve_walk(tree, request->from, request->path, request->path_size, flags, place, escape);
+        int error = resolve_walk(table, request->from, request->path, request->path_size, flags, place, escape);
         if (error)
             return error;
-        fd = open_at_place(tree, place, how, &asked);
+        fd = open_at_place(table, place, how, &asked);
         if (fd == -EEXIST && place->missing && !(asked & PAL_OPEN_EXCLUSIVE))
             fd = -EAGAIN; /* it came meanwhile */
         if (fd == OBJECT_REFUSED)
-            fd = place_refuse(tree, place);
-        place_close(place);
-        if (fd == -ELOOP && flags & PLACE_NOFOLLOW)
+            fd = resolved_refuse(table, place);
+        resolved_close(place);
+        if (fd == -ELOOP && flags & RESOLVE_NOFOLLOW)
             break;
     }
     return fd;
 }
 
 /* A directory's path without symlinks and "..": what is opened beneath it must not go by a name that may move. */
-static void tell_path(const struct place *place, const struct request *request, struct answer *answer)
+static void tell_path(const struct resolved *place, const struct request *request, struct reply *reply)
 {
-    answer->text.size = 0;
-    if (answer->reply.attributes.type != PAL_TYPE_DIRECTORY || place->nameless ||
+    reply->text.size = 0;
+    if (reply->packet.attributes.type != PAL_TYPE_DIRECTORY || place->nameless ||
         (!request->from && place->guest_size == request->path_size && !memcmp(place->guest, request->path, request->path_size)))
         return;
-    answer->text.size = (uint32_t)place->guest_size;
-    memcpy(answer->text.bytes, place->guest, place->guest_size);
+    reply->text.size = (uint32_t)place->guest_size;
+    memcpy(reply->text.bytes, place->guest, place->guest_size);
 }
 
 /* O_PATH: a place.  The guest can't read it, nor pass it: all it does with it is to name it to us. */
-static int open_place(struct tree *tree, const struct request *request, struct answer *answer)
+static int open_place(struct mount_table *table, const struct request *request, struct reply *reply)
 {
-    struct place place;
-    unsigned flags = request->flags & PAL_OPEN_NOFOLLOW ? PLACE_NOFOLLOW : 0;
-    int error = resolve(tree, request->from, request->path, request->path_size, flags, &place, &answer->text);
+    struct resolved place;
+    unsigned flags = request->flags & PAL_OPEN_NOFOLLOW ? RESOLVE_NOFOLLOW : 0;
+    int error = resolve(table, request->from, request->path, request->path_size, flags, &place, &reply->text);
     if (error)
         return error;
-    error = attributes_of(&place, &answer->reply.attributes);
+    error = attributes_of(&place, &reply->packet.attributes);
     if (!error && (request->flags & PAL_OPEN_DIRECTORY || place.must_be_directory) &&
-        answer->reply.attributes.type != PAL_TYPE_DIRECTORY)
+        reply->packet.attributes.type != PAL_TYPE_DIRECTORY)
         error = -ENOTDIR;
     if (!error && place.object >= 0) {
         int fd = open(fd_name(place.object).path, O_PATH | O_CLOEXEC);
         error = fd < 0 ? -errno : 0;
-        answer->descriptors[0] = fd;
-        answer->reply.descriptors = fd >= 0;
+        reply->descriptors[0] = fd;
+        reply->packet.descriptors = fd >= 0;
     }
-    place_close(&place);
+    resolved_close(&place);
     if (!error)
-        tell_path(&place, request, answer);
+        tell_path(&place, request, reply);
     return error;
 }
 
 /* May the object be had with such access by its name?  It may be called otherwise by now, or not at all: then what the
  * guest has open already is all it gets. */
-static int check_object(struct tree *tree, const struct request *request, const struct open_how *how)
+static int check_object(struct mount_table *table, const struct request *request, const struct open_how *how)
 {
     const struct anchor *from = request->from;
-    struct place place;
+    struct resolved place;
     if (from->mount && from->direct)
         return 0;
-    if (from->mount && !resolve(tree, NULL, request->path, request->path_size, PLACE_NOFOLLOW, &place, NULL)) {
+    if (from->mount && !resolve(table, NULL, request->path, request->path_size, RESOLVE_NOFOLLOW, &place, NULL)) {
         bool same = is_named(&place, from);
-        place_close(&place);
+        resolved_close(&place);
         if (same)
             return 0;
     }
@@ -401,78 +402,78 @@ static int check_object(struct tree *tree, const struct request *request, const 
 }
 
 /* What lies on no mount: an unnamed pipe, a section, a file that pal-run was started with. */
-static int open_unnamed(struct tree *tree, const struct request *request, const struct open_how *how,
-                        struct answer *answer)
+static int open_unnamed(struct mount_table *table, const struct request *request, const struct open_how *how,
+                        struct reply *reply)
 {
-    int error = check_object(tree, request, how);
+    int error = check_object(table, request, how);
     if (error)
         return error;
     int fd = open_again(request->from->fd, how);
     if (fd < 0)
         return fd;
-    error = attributes_read(fd, &answer->reply.attributes);
+    error = attributes_read(fd, &reply->packet.attributes);
     if (!error && request->flags & PAL_OPEN_EXECUTE)
         error = syscall(SYS_faccessat2, fd, "", X_OK, AT_EMPTY_PATH | AT_EACCESS) < 0 ? -errno : 0;
     if (!error)
-        error = settle_flags(how, fd, request->flags, &answer->reply.attributes);
+        error = settle_flags(how, fd, request->flags, &reply->packet.attributes);
     if (error) {
         close(fd);
         return error;
     }
-    answer->descriptors[0] = fd;
-    answer->reply.descriptors = 1;
+    reply->descriptors[0] = fd;
+    reply->packet.descriptors = 1;
     return 0;
 }
 
-int serve_open(struct tree *tree, const struct request *request, struct answer *answer)
+int serve_open(struct mount_table *table, const struct request *request, struct reply *reply)
 {
     if (request->flags & PAL_OPEN_PATH)
-        return is_object(request) && !request->from->mount ? -EACCES : open_place(tree, request, answer);
+        return is_object(request) && !request->from->mount ? -EACCES : open_place(table, request, reply);
     if (request->mode & (S_ISUID | S_ISGID) && request->flags & (PAL_OPEN_CREATE | PAL_OPEN_TEMPORARY))
         return -EPERM;
     struct open_how how;
-    struct place place;
+    struct resolved place;
     place.mount = NULL;
-    place.looked.valid = false;
+    place.before.valid = false;
     how_of(request->flags, request->mode & 01777, &how);
-    unsigned flags = request->flags & PAL_OPEN_NOFOLLOW ? PLACE_NOFOLLOW : 0;
+    unsigned flags = request->flags & PAL_OPEN_NOFOLLOW ? RESOLVE_NOFOLLOW : 0;
     if (request->flags & CHANGING)
-        flags |= PLACE_CHANGES;
+        flags |= RESOLVE_CHANGES;
     if (is_object(request) && !request->from->mount)
-        return open_unnamed(tree, request, &how, answer);
-    int fd = is_object(request) ? check_object(tree, request, &how) : 0;
+        return open_unnamed(table, request, &how, reply);
+    int fd = is_object(request) ? check_object(table, request, &how) : 0;
     if (fd == 0)
-        fd = resolve_open(tree, request->from, request->path, request->path_size, flags, &how, &place);
+        fd = resolve_open(table, request->from, request->path, request->path_size, flags, &how, &place);
     if (fd == RESOLVE_WALK)
-        fd = open_by_walk(tree, request, &how, &place, &answer->text);
-    answer->mount = place.mount;
+        fd = open_by_walk(table, request, &how, &place, &reply->text);
+    reply->mount = place.mount;
     if (fd < 0)
         return fd;
     int error = 0;
-    if (place.looked.valid)
-        attributes_from(&place.looked.status, &answer->reply.attributes);
+    if (place.before.valid)
+        attributes_from(&place.before.status, &reply->packet.attributes);
     else
-        error = attributes_read(fd, &answer->reply.attributes);
+        error = attributes_read(fd, &reply->packet.attributes);
     if (!error)
-        error = check_opened(tree, &place, &how, fd, request->flags, &answer->reply.attributes);
+        error = check_opened(table, &place, &how, fd, request->flags, &reply->packet.attributes);
     if (error) {
         close(fd);
         return error;
     }
     if (request->flags & PAL_OPEN_WRITE)
-        watch_drop(&tree->watcher, &answer->reply.attributes);
-    tell_path(&place, request, answer);
-    answer->descriptors[0] = fd;
-    answer->reply.descriptors = 1;
+        invalidate_drop(&table->invalidator, &reply->packet.attributes);
+    tell_path(&place, request, reply);
+    reply->descriptors[0] = fd;
+    reply->packet.descriptors = 1;
     return 0;
 }
 
-int serve_watcher(const struct watcher *watcher, struct answer *answer)
+int serve_invalidator(const struct invalidator *invalidator, struct reply *reply)
 {
-    int fd = watcher->fd < 0 ? -1 : fcntl(watcher->fd, F_DUPFD_CLOEXEC, 0);
+    int fd = invalidator->fd < 0 ? -1 : fcntl(invalidator->fd, F_DUPFD_CLOEXEC, 0);
     if (fd < 0)
         return -ENOENT;
-    answer->descriptors[0] = fd;
-    answer->reply.descriptors = 1;
+    reply->descriptors[0] = fd;
+    reply->packet.descriptors = 1;
     return 0;
 }

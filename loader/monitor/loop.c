@@ -55,44 +55,44 @@ static void stop_together(struct monitor *monitor)
 
 /* ---- One request ------------------------------------------------------------------------------------------------- */
 
-static int dispatch(struct monitor *monitor, const struct request *request, struct answer *answer)
+static int dispatch(struct monitor *monitor, const struct request *request, struct reply *reply)
 {
-    struct tree *tree = &monitor->policy->tree;
+    struct mount_table *table = &monitor->policy->mounts;
     switch ((enum monitor_op)request->op) {
-    case MONITOR_OPEN: return serve_open(tree, request, answer);
-    case MONITOR_STAT: return serve_stat(tree, request, answer);
-    case MONITOR_WATCHER: return serve_watcher(&tree->watcher, answer);
-    case MONITOR_SET: return serve_set(tree, request, answer);
-    case MONITOR_SET_OPENED: return serve_set_opened(tree, &monitor->objects, request);
-    case MONITOR_NOTIFY: return serve_notify(tree, &monitor->objects, request, answer);
+    case MONITOR_OPEN: return serve_open(table, request, reply);
+    case MONITOR_STAT: return serve_stat(table, request, reply);
+    case MONITOR_INVALIDATOR: return serve_invalidator(&table->invalidator, reply);
+    case MONITOR_SET: return serve_set(table, request, reply);
+    case MONITOR_SET_OPENED: return serve_set_opened(table, &monitor->objects, request);
+    case MONITOR_NOTIFY: return serve_notify(table, &monitor->objects, request, reply);
     case MONITOR_NOTIFY_END: return serve_notify_end(&monitor->objects, request);
-    case MONITOR_EXTENDED: return serve_extended(tree, &monitor->objects, request, answer);
-    case MONITOR_CHANGE: return serve_change(tree, request, answer);
-    case MONITOR_READLINK: return serve_readlink(tree, request, answer);
-    case MONITOR_CANONICAL: return serve_canonical(tree, request, answer);
+    case MONITOR_EXTENDED: return serve_extended(table, &monitor->objects, request, reply);
+    case MONITOR_CHANGE: return serve_change(table, request, reply);
+    case MONITOR_READLINK: return serve_readlink(table, request, reply);
+    case MONITOR_CANONICAL: return serve_canonical(table, request, reply);
     case MONITOR_INTERRUPT: return serve_interrupt(&monitor->objects, request);
-    case MONITOR_LOOK: return serve_look(&monitor->objects, request, answer);
-    case MONITOR_EXPORT: return serve_export(&monitor->objects, request, answer);
-    case MONITOR_IMPORT: return serve_import(&monitor->objects, request, answer);
-    case MONITOR_CREATE: return serve_create(&monitor->objects, request, answer);
-    case MONITOR_TEE: return serve_tee(&monitor->objects, request, answer);
+    case MONITOR_LOOK: return serve_look(&monitor->objects, request, reply);
+    case MONITOR_EXPORT: return serve_export(&monitor->objects, request, reply);
+    case MONITOR_IMPORT: return serve_import(&monitor->objects, request, reply);
+    case MONITOR_CREATE: return serve_create(&monitor->objects, request, reply);
+    case MONITOR_TEE: return serve_tee(&monitor->objects, request, reply);
     case MONITOR_SHUTDOWN: return serve_shutdown(&monitor->objects, request);
     case MONITOR_ALLOCATE: return serve_allocate(&monitor->objects, request);
     case MONITOR_OPTION: return serve_option(&monitor->objects, request);
-    case MONITOR_SEND: return serve_send(&monitor->objects, request, answer);
+    case MONITOR_SEND: return serve_send(&monitor->objects, request, reply);
     case MONITOR_BIND:
-        return request->flags & MONITOR_INET ? inet_bind(monitor, request, answer)
-                                             : serve_bind(tree, &monitor->unix_names, request, answer);
+        return request->flags & MONITOR_INET ? inet_bind(monitor, request, reply)
+                                             : serve_bind(table, &monitor->unix_names, request, reply);
     case MONITOR_LISTEN:
         return request->arguments[0] & INET_NUMBER ? inet_listen(&monitor->inets, &monitor->outbound, request)
                                                    : serve_listen(&monitor->unix_names, request);
     case MONITOR_CONNECT:
-        return request->flags & MONITOR_INET ? inet_connect(monitor, request, answer)
-                                             : serve_connect(tree, &monitor->unix_names, request, answer);
-    case MONITOR_PTY: return serve_pty(&monitor->terminals, answer);
-    case MONITOR_PTY_INNER: return serve_pty_inner(&monitor->terminals, request, answer);
-    case MONITOR_TERMINAL: return serve_terminal(&monitor->terminals, &monitor->objects, request, answer);
-    case MONITOR_START: return serve_start(tree, request, answer);
+        return request->flags & MONITOR_INET ? inet_connect(monitor, request, reply)
+                                             : serve_connect(table, &monitor->unix_names, request, reply);
+    case MONITOR_PTY: return serve_pty(&monitor->terminals, reply);
+    case MONITOR_PTY_INNER: return serve_pty_inner(&monitor->terminals, request, reply);
+    case MONITOR_TERMINAL: return serve_terminal(&monitor->terminals, &monitor->objects, request, reply);
+    case MONITOR_START: return serve_start(table, request, reply);
     case MONITOR_OPS: break;
     }
     return -ENOSYS;
@@ -127,14 +127,14 @@ int send_with(int socket, const void *bytes, size_t size, const int *descriptors
  * for the next one.  So only forged requests go without: an honest picoprocess asks when the one before has its answer,
  * and reads on until its own comes.
  */
-static struct answer last;
+static struct reply last;
 static bool last_waits;
 
 static void drop_descriptors(void)
 {
-    for (size_t i = 0; i < last.reply.descriptors; i++)
+    for (size_t i = 0; i < last.packet.descriptors; i++)
         close(last.descriptors[i]);
-    last.reply.descriptors = 0;
+    last.packet.descriptors = 0;
 }
 
 /* What an end of means something to: see MONITOR_MORE. */
@@ -147,19 +147,19 @@ static bool is_end(uint32_t op, uint32_t descriptors)
 static void send_descriptors_first(int channel)
 {
     struct monitor_reply more = {
-        .sequence = last.reply.sequence, .result = MONITOR_MORE, .descriptors = last.reply.descriptors};
-    if (send_with(channel, &more, sizeof more, last.descriptors, last.reply.descriptors) == 0)
+        .sequence = last.packet.sequence, .result = MONITOR_MORE, .descriptors = last.packet.descriptors};
+    if (send_with(channel, &more, sizeof more, last.descriptors, last.packet.descriptors) == 0)
         drop_descriptors();
 }
 
 static void send_last(int channel)
 {
-    struct iovec parts[2] = {{&last.reply, sizeof last.reply}, {last.text.bytes, last.reply.text_size}};
-    size_t count = last.reply.text_size ? 2 : 1;
-    int error = send_packet(channel, parts, count, last.descriptors, last.reply.descriptors);
+    struct iovec parts[2] = {{&last.packet, sizeof last.packet}, {last.text.bytes, last.packet.text_size}};
+    size_t count = last.packet.text_size ? 2 : 1;
+    int error = send_packet(channel, parts, count, last.descriptors, last.packet.descriptors);
     if (error == -ETOOMANYREFS || error == -ENOMEM) { /* too many descriptors on their way: it must not wait for ever */
         drop_descriptors();
-        last.reply.result = -EMFILE;
+        last.packet.result = -EMFILE;
         error = send_packet(channel, parts, count, NULL, 0);
     }
     last_waits = error == -EAGAIN;
@@ -168,18 +168,19 @@ static void send_last(int channel)
 }
 
 /* Names become absolute paths.  What lies on no mount can only be opened anew. */
-static int begin_names(struct monitor *monitor, struct request *request, struct asked *name, struct asked *other)
+static int begin_names(struct monitor *monitor, struct request *request, struct absolute_name *name,
+                       struct absolute_name *other)
 {
-    struct tree *tree = &monitor->policy->tree;
+    struct mount_table *table = &monitor->policy->mounts;
     name->path = request->path;
     name->size = request->path_size;
     other->path = request->other;
     other->size = request->other_size;
     name->from = other->from = NULL;
     other->own = -1;
-    int error = anchor_begin(&monitor->anchors, tree, &monitor->objects, request->sender, &request->from_base, name);
+    int error = anchor_begin(&monitor->anchors, table, &monitor->objects, request->sender, &request->from_base, name);
     if (!error)
-        error = anchor_begin(&monitor->anchors, tree, &monitor->objects, request->sender, &request->other_base, other);
+        error = anchor_begin(&monitor->anchors, table, &monitor->objects, request->sender, &request->other_base, other);
     if (!error && name->from && !name->from->mount && request->op != MONITOR_OPEN)
         error = request->op == MONITOR_CHANGE ? -EXDEV : request->op == MONITOR_CANONICAL ? -ENOENT : -EACCES;
     request->path = name->path;
@@ -197,7 +198,7 @@ static int begin_names(struct monitor *monitor, struct request *request, struct 
 
 void monitor_serve(struct monitor *monitor, const void *packet, size_t size, pid_t sender)
 {
-    static struct asked name, other;
+    static struct absolute_name name, other;
     struct request request;
     int error = request_decode(packet, size, &request);
     if (error == -EBADMSG)
@@ -206,19 +207,19 @@ void monitor_serve(struct monitor *monitor, const void *packet, size_t size, pid
     if (!error)
         error = begin_names(monitor, &request, &name, &other);
     drop_descriptors();
-    memset(&last.reply, 0, sizeof last.reply);
+    memset(&last.packet, 0, sizeof last.packet);
     last.text.size = 0;
     if (!error) {
         monitor->served[request.op]++;
         error = dispatch(monitor, &request, &last);
-        prefetch_profile_note(&monitor->policy->tree, &request, error);
+        prefetch_profile_note(&monitor->policy->mounts, &request, error);
         anchor_end(&name);
         anchor_end(&other);
     }
-    last.reply.result = error;
-    last.reply.sequence = request.sequence;
-    last.reply.text_size = error && error != -EREMOTE ? 0 : last.text.size;
-    if (last.reply.descriptors && is_end(request.op, last.reply.descriptors))
+    last.packet.result = error;
+    last.packet.sequence = request.sequence;
+    last.packet.text_size = error && error != -EREMOTE ? 0 : last.text.size;
+    if (last.packet.descriptors && is_end(request.op, last.packet.descriptors))
         send_descriptors_first(monitor->channel);
     send_last(monitor->channel);
     if (monitor->terminals.stop)
@@ -314,7 +315,7 @@ static void on_request(uv_poll_t *poll, int status, int events)
             __builtin_ia32_pause();
     }
     spin_settle(served);
-    watch_mounts(&monitor->policy->tree.watcher, &loop->uv);
+    invalidate_on_mounts(&monitor->policy->mounts.invalidator, &loop->uv);
     int wanted = UV_READABLE | (last_waits ? UV_WRITABLE : 0);
     if (got < 0)
         uv_poll_stop(poll);

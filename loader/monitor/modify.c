@@ -13,10 +13,10 @@
 
 #include "loader/monitor/monitor.h"
 
-static int read_only(struct tree *tree, const struct place *place)
+static int read_only(struct mount_table *table, const struct resolved *place)
 {
     if (place->mount)
-        denials_add(&tree->denials, place->guest, place->guest_size, "read-only");
+        denials_add(&table->denials, place->guest, place->guest_size, "read-only");
     return -EROFS;
 }
 
@@ -77,10 +77,10 @@ static int set_all(int object, mode_t was, uint32_t mask, const struct pal_attri
     return 0;
 }
 
-static int set_checked(struct tree *tree, const struct place *place, const struct request *request)
+static int set_checked(struct mount_table *table, const struct resolved *place, const struct request *request)
 {
     if (place->object < 0 || !place->mount->writable)
-        return read_only(tree, place);
+        return read_only(table, place);
     struct stat status;
     if (fstat(place->object, &status) < 0)
         return -errno;
@@ -94,33 +94,33 @@ static int set_checked(struct tree *tree, const struct place *place, const struc
     if (!S_ISREG(status.st_mode) && request->mode & PAL_SET_SIZE)
         return -EINVAL;
     if (request->mode & PAL_SET_SIZE && object_take_rights(place->object, status.st_mode))
-        return place_refuse(tree, place);
+        return resolved_refuse(table, place);
     if (request->mode & PAL_SET_SIZE && fstat(place->object, &status) < 0)
         return -errno;
     return set_all(place->object, status.st_mode, request->mode, values);
 }
 
-int serve_set(struct tree *tree, const struct request *request, struct answer *answer)
+int serve_set(struct mount_table *table, const struct request *request, struct reply *reply)
 {
-    struct place place;
-    unsigned flags = request->flags & MONITOR_NOFOLLOW ? PLACE_NOFOLLOW : 0;
-    int error = resolve(tree, request->from, request->path, request->path_size, flags, &place, &answer->text);
+    struct resolved place;
+    unsigned flags = request->flags & MONITOR_NOFOLLOW ? RESOLVE_NOFOLLOW : 0;
+    int error = resolve(table, request->from, request->path, request->path_size, flags, &place, &reply->text);
     if (error)
         return error;
-    error = set_checked(tree, &place, request);
-    place_close(&place);
+    error = set_checked(table, &place, request);
+    resolved_close(&place);
     return error;
 }
 
-int serve_set_opened(struct tree *tree, const struct objects *objects, const struct request *request)
+int serve_set_opened(struct mount_table *table, const struct objects *objects, const struct request *request)
 {
-    struct place place = {.parent = -1};
+    struct resolved place = {.parent = -1};
     place.object = member_descriptor(objects, request->sender, (int)request->arguments[0]);
     if (place.object < 0)
         return place.object;
-    ssize_t size = tree_locate(tree, place.object, &place.mount, place.guest);
+    ssize_t size = mount_table_locate(table, place.object, &place.mount, place.guest);
     place.guest_size = size < 0 ? 0 : (size_t)size;
-    int error = size < 0 ? -EPERM : set_checked(tree, &place, request);
+    int error = size < 0 ? -EPERM : set_checked(table, &place, request);
     close(place.object);
     return error;
 }
@@ -129,19 +129,19 @@ int serve_set_opened(struct tree *tree, const struct objects *objects, const str
 
 /* A name in a directory: where a change happens. */
 struct spot {
-    struct place directory;
+    struct resolved directory;
     char name[NAME_ROOM];
     char guest[PAL_PATH_MAX]; /* directory + name */
     size_t guest_size;
 };
 
-static int spot_find(struct tree *tree, const struct anchor *from, const char *path, size_t size, struct spot *spot,
-                     struct pal_path_buffer *escape)
+static int spot_find(struct mount_table *table, const struct anchor *from, const char *path, size_t size,
+                     struct spot *spot, struct pal_path_buffer *escape)
 {
-    int error = resolve_parent(tree, from, path, size, &spot->directory, spot->name, escape);
+    int error = resolve_parent(table, from, path, size, &spot->directory, spot->name, escape);
     if (error)
         return error;
-    const struct place *directory = &spot->directory;
+    const struct resolved *directory = &spot->directory;
     struct stat status;
     if (directory->object >= 0 && (fstat(directory->object, &status) < 0 || !S_ISDIR(status.st_mode)))
         error = -ENOTDIR;
@@ -150,7 +150,7 @@ static int spot_find(struct tree *tree, const struct anchor *from, const char *p
     if (!error && base + 1 + name_size >= sizeof spot->guest)
         error = -ENAMETOOLONG;
     if (error) {
-        place_close(&spot->directory);
+        resolved_close(&spot->directory);
         return error;
     }
     memcpy(spot->guest, directory->guest, base);
@@ -161,16 +161,16 @@ static int spot_find(struct tree *tree, const struct anchor *from, const char *p
     if (spot->directory.mount && name_is_private(spot->name, name_size)) {
         memcpy(spot->directory.guest, spot->guest, spot->guest_size + 1);
         spot->directory.guest_size = spot->guest_size;
-        error = place_refuse(tree, &spot->directory);
-        place_close(&spot->directory);
+        error = resolved_refuse(table, &spot->directory);
+        resolved_close(&spot->directory);
         return error;
     }
-    if (tree_is_libos_own(tree, spot->guest, spot->guest_size)) { /* "/proc" itself */
+    if (mount_table_is_libos(table, spot->guest, spot->guest_size)) { /* "/proc" itself */
         if (escape) {
             memcpy(escape->bytes, spot->guest, spot->guest_size);
             escape->size = (uint32_t)spot->guest_size;
         }
-        place_close(&spot->directory);
+        resolved_close(&spot->directory);
         return -EREMOTE;
     }
     return 0;
@@ -183,17 +183,17 @@ static bool spot_is_dots(const struct spot *spot)
 }
 
 /* A mount point, or what holds one, can't be renamed or removed: the mount would show elsewhere or lose its place. */
-static bool spot_is_busy(const struct tree *tree, const struct spot *spot)
+static bool spot_is_busy(const struct mount_table *table, const struct spot *spot)
 {
-    return tree_mount_at(tree, spot->guest, spot->guest_size) ||
-           tree_is_above_mount(tree, spot->guest, spot->guest_size);
+    return mount_table_exact(table, spot->guest, spot->guest_size) ||
+           mount_table_is_above(table, spot->guest, spot->guest_size);
 }
 
-static bool spot_exists(const struct tree *tree, const struct spot *spot)
+static bool spot_exists(const struct mount_table *table, const struct spot *spot)
 {
     struct stat status;
-    return spot_is_busy(tree, spot) || (spot->directory.object >= 0 &&
-                                        fstatat(spot->directory.object, spot->name, &status, AT_SYMLINK_NOFOLLOW) == 0);
+    return spot_is_busy(table, spot) || (spot->directory.object >= 0 && fstatat(spot->directory.object, spot->name,
+                                                                                &status, AT_SYMLINK_NOFOLLOW) == 0);
 }
 
 static bool spot_is_writable(const struct spot *spot)
@@ -202,16 +202,16 @@ static bool spot_is_writable(const struct spot *spot)
 }
 
 /* Is there room for a new name? */
-static int check_new(struct tree *tree, const struct spot *spot)
+static int check_new(struct mount_table *table, const struct spot *spot)
 {
-    if (spot_is_dots(spot) || spot_exists(tree, spot))
+    if (spot_is_dots(spot) || spot_exists(table, spot))
         return -EEXIST;
-    return spot_is_writable(spot) ? 0 : read_only(tree, &spot->directory);
+    return spot_is_writable(spot) ? 0 : read_only(table, &spot->directory);
 }
 
-static int make(struct tree *tree, const struct request *request, const struct spot *spot, uint32_t op)
+static int make(struct mount_table *table, const struct request *request, const struct spot *spot, uint32_t op)
 {
-    int error = check_new(tree, spot);
+    int error = check_new(table, spot);
     if (error)
         return error;
     int directory = spot->directory.object, result;
@@ -228,42 +228,42 @@ static int make(struct tree *tree, const struct request *request, const struct s
     return result < 0 ? -errno : 0;
 }
 
-static int remove_name(struct tree *tree, const struct spot *spot, uint32_t op)
+static int remove_name(struct mount_table *table, const struct spot *spot, uint32_t op)
 {
     if (spot_is_dots(spot)) {
         if (op == PAL_UNLINK)
             return -EISDIR;
         return !spot->name[0] ? -EBUSY : spot->name[1] == '.' ? -ENOTEMPTY : -EINVAL;
     }
-    if (spot_is_busy(tree, spot))
+    if (spot_is_busy(table, spot))
         return op == PAL_UNLINK ? -EISDIR : -EBUSY;
     if (!spot_is_writable(spot))
-        return read_only(tree, &spot->directory);
+        return read_only(table, &spot->directory);
     return unlinkat(spot->directory.object, spot->name, op == PAL_RMDIR ? AT_REMOVEDIR : 0) < 0 ? -errno : 0;
 }
 
-static int rename_name(struct tree *tree, const struct spot *from, const struct spot *to, uint32_t flags)
+static int rename_name(struct mount_table *table, const struct spot *from, const struct spot *to, uint32_t flags)
 {
     if (from->directory.mount != to->directory.mount)
         return -EXDEV;
-    if (spot_is_dots(from) || spot_is_dots(to) || spot_is_busy(tree, from) || spot_is_busy(tree, to))
+    if (spot_is_dots(from) || spot_is_dots(to) || spot_is_busy(table, from) || spot_is_busy(table, to))
         return -EBUSY;
     if (!spot_is_writable(from))
-        return read_only(tree, &from->directory);
+        return read_only(table, &from->directory);
     int source = from->directory.object, target = to->directory.object;
     return syscall(SYS_renameat2, source, from->name, target, to->name, flags) < 0 ? -errno : 0;
 }
 
 /* The object is opened first, then linked by its descriptor: never a name that could have changed meanwhile. */
-static int link_name(struct tree *tree, const struct request *request, const struct spot *to,
+static int link_name(struct mount_table *table, const struct request *request, const struct spot *to,
                      struct pal_path_buffer *escape)
 {
-    struct place object;
-    unsigned flags = request->flags & MONITOR_NOFOLLOW ? PLACE_NOFOLLOW : 0;
-    int error = resolve(tree, request->from, request->path, request->path_size, flags, &object, escape);
+    struct resolved object;
+    unsigned flags = request->flags & MONITOR_NOFOLLOW ? RESOLVE_NOFOLLOW : 0;
+    int error = resolve(table, request->from, request->path, request->path_size, flags, &object, escape);
     if (error)
         return error;
-    error = check_new(tree, to);
+    error = check_new(table, to);
     if (!error && object.mount != to->directory.mount)
         error = -EXDEV;
     if (!error) {
@@ -271,42 +271,42 @@ static int link_name(struct tree *tree, const struct request *request, const str
         if (linkat(AT_FDCWD, name.path, to->directory.object, to->name, AT_SYMLINK_FOLLOW) < 0)
             error = -errno;
     }
-    place_close(&object);
+    resolved_close(&object);
     return error;
 }
 
-static int serve_two(struct tree *tree, const struct request *request, struct answer *answer, uint32_t op)
+static int serve_two(struct mount_table *table, const struct request *request, struct reply *reply, uint32_t op)
 {
     struct spot from, to;
-    int error = spot_find(tree, request->other_from, request->other, request->other_size, &to, &answer->text);
+    int error = spot_find(table, request->other_from, request->other, request->other_size, &to, &reply->text);
     if (error)
         return error == -EREMOTE ? -EXDEV : error;
     if (op == PAL_LINK) {
-        error = link_name(tree, request, &to, &answer->text);
+        error = link_name(table, request, &to, &reply->text);
     } else {
-        error = spot_find(tree, request->from, request->path, request->path_size, &from, &answer->text);
+        error = spot_find(table, request->from, request->path, request->path_size, &from, &reply->text);
         if (!error) {
-            error = rename_name(tree, &from, &to, request->mode);
-            place_close(&from.directory);
+            error = rename_name(table, &from, &to, request->mode);
+            resolved_close(&from.directory);
         }
     }
-    place_close(&to.directory);
+    resolved_close(&to.directory);
     return error;
 }
 
-int serve_change(struct tree *tree, const struct request *request, struct answer *answer)
+int serve_change(struct mount_table *table, const struct request *request, struct reply *reply)
 {
     uint32_t op = request->flags & ~MONITOR_NOFOLLOW;
     if (op == PAL_RENAME || op == PAL_LINK)
-        return serve_two(tree, request, answer, op);
+        return serve_two(table, request, reply, op);
     struct spot spot;
-    int error = spot_find(tree, request->from, request->path, request->path_size, &spot, &answer->text);
+    int error = spot_find(table, request->from, request->path, request->path_size, &spot, &reply->text);
     if (error)
         return error;
     if (op == PAL_UNLINK || op == PAL_RMDIR)
-        error = remove_name(tree, &spot, op);
+        error = remove_name(table, &spot, op);
     else
-        error = make(tree, request, &spot, op);
-    place_close(&spot.directory);
+        error = make(table, request, &spot, op);
+    resolved_close(&spot.directory);
     return error;
 }

@@ -21,11 +21,11 @@ struct request {
  * none. */
 int request_decode(const void *packet, size_t size, struct request *out);
 
-#define ANSWER_DESCRIPTORS (1 + MONITOR_PREFETCH_MAX)
-struct answer {
-    struct monitor_reply reply;
+#define REPLY_DESCRIPTORS (1 + MONITOR_PREFETCH_MAX)
+struct reply {
+    struct monitor_reply packet;
     const struct mount *mount; /* serve_open: of what the name led to; NULL: it is not known */
-    int descriptors[ANSWER_DESCRIPTORS]; /* closed after the reply, unless kept */
+    int descriptors[REPLY_DESCRIPTORS]; /* closed after the reply, unless kept */
     struct pal_path_buffer text;
 };
 
@@ -39,19 +39,19 @@ static inline bool is_object(const struct request *request)
 
 /* ---- lookup.c ---------------------------------------------------------------------------------------------------- */
 
-int serve_open(struct tree *tree, const struct request *request, struct answer *answer);
-int serve_stat(struct tree *tree, const struct request *request, struct answer *answer);
-int serve_readlink(struct tree *tree, const struct request *request, struct answer *answer);
-int serve_canonical(struct tree *tree, const struct request *request, struct answer *answer);
-int serve_watcher(const struct watcher *watcher, struct answer *answer);
+int serve_open(struct mount_table *table, const struct request *request, struct reply *reply);
+int serve_stat(struct mount_table *table, const struct request *request, struct reply *reply);
+int serve_readlink(struct mount_table *table, const struct request *request, struct reply *reply);
+int serve_canonical(struct mount_table *table, const struct request *request, struct reply *reply);
+int serve_invalidator(const struct invalidator *invalidator, struct reply *reply);
 int attributes_read(int fd, struct pal_attributes *out);
 
 /* ---- modify.c ---------------------------------------------------------------------------------------------------- */
 
 struct objects;
-int serve_set(struct tree *tree, const struct request *request, struct answer *answer);
-int serve_change(struct tree *tree, const struct request *request, struct answer *answer);
-int serve_set_opened(struct tree *tree, const struct objects *objects, const struct request *request);
+int serve_set(struct mount_table *table, const struct request *request, struct reply *reply);
+int serve_change(struct mount_table *table, const struct request *request, struct reply *reply);
+int serve_set_opened(struct mount_table *table, const struct objects *objects, const struct request *request);
 
 /* ---- objects.c --------------------------------------------------------------------------------------------------- */
 
@@ -70,28 +70,28 @@ int member_descriptors(const struct objects *objects, pid_t pid, const int32_t *
 /* One such, or a negative errno. */
 int member_descriptor(const struct objects *objects, pid_t pid, int number);
 int serve_interrupt(const struct objects *objects, const struct request *request);
-int serve_look(const struct objects *objects, const struct request *request, struct answer *answer); /* look.c */
+int serve_look(const struct objects *objects, const struct request *request, struct reply *reply); /* look.c */
 int serve_shutdown(const struct objects *objects, const struct request *request);
 int serve_allocate(const struct objects *objects, const struct request *request);
-int serve_send(const struct objects *objects, const struct request *request, struct answer *answer); /* send.c */
-int serve_tee(const struct objects *objects, const struct request *request, struct answer *answer);
-int serve_export(struct objects *objects, const struct request *request, struct answer *answer);
-int serve_import(struct objects *objects, const struct request *request, struct answer *answer);
-int serve_create(const struct objects *objects, const struct request *request, struct answer *answer);
+int serve_send(const struct objects *objects, const struct request *request, struct reply *reply); /* send.c */
+int serve_tee(const struct objects *objects, const struct request *request, struct reply *reply);
+int serve_export(struct objects *objects, const struct request *request, struct reply *reply);
+int serve_import(struct objects *objects, const struct request *request, struct reply *reply);
+int serve_create(const struct objects *objects, const struct request *request, struct reply *reply);
 
 /* ---- anchor.c: names that begin at a guest's descriptor ---------------------------------------------------------- */
 
 #define ANCHORS_MAX 64
 struct anchors { /* starts zeroed */
     uint64_t clock;
-    struct known {
+    struct cached {
         int fd;        /* O_PATH */
         uint64_t used; /* when last, by the clock; 0: free */
         struct identity is;
     } known[ANCHORS_MAX];
 };
 /* A name on its way to an absolute path. */
-struct asked {
+struct absolute_name {
     const char *path;
     size_t size;
     const struct anchor *from; /* &anchor, or NULL */
@@ -100,21 +100,21 @@ struct asked {
     char text[2 * PAL_PATH_MAX];
 };
 /* The name becomes an absolute path.  0 or a negative errno; anchor_end afterwards. */
-int anchor_begin(struct anchors *anchors, struct tree *tree, const struct objects *objects, pid_t sender,
-                 const struct monitor_base *base, struct asked *name);
-void anchor_end(struct asked *name);
+int anchor_begin(struct anchors *anchors, struct mount_table *table, const struct objects *objects, pid_t sender,
+                 const struct monitor_base *base, struct absolute_name *name);
+void anchor_end(struct absolute_name *name);
 /* Does it still lie where the path begins? */
-bool anchor_is_there(struct tree *tree, const struct anchor *anchor, const char *path);
+bool anchor_is_there(struct mount_table *table, const struct anchor *anchor, const char *path);
 
 /* ---- xattr.c ----------------------------------------------------------------------------------------------------- */
 
-int serve_extended(struct tree *tree, const struct objects *objects, const struct request *request,
-                   struct answer *answer);
+int serve_extended(struct mount_table *table, const struct objects *objects, const struct request *request,
+                   struct reply *reply);
 
 /* ---- inotify.c: inotify for guests ------------------------------------------------------------------------------- */
 
-int serve_notify(struct tree *tree, const struct objects *objects, const struct request *request,
-                 struct answer *answer);
+int serve_notify(struct mount_table *table, const struct objects *objects, const struct request *request,
+                 struct reply *reply);
 int serve_notify_end(const struct objects *objects, const struct request *request);
 
 /* ---- unix_names.c: names of AF_UNIX sockets ---------------------------------------------------------------------- */
@@ -124,13 +124,13 @@ struct queue {
     int end; /* ours */
     uint32_t backlog, message_cost;
 };
-int queue_new(struct queue *queue, struct answer *answer);
+int queue_new(struct queue *queue, struct reply *reply);
 bool queue_has_reader(const struct queue *queue);
 /* One more sender. */
-int queue_share(const struct queue *queue, struct answer *answer);
+int queue_share(const struct queue *queue, struct reply *reply);
 /* A connected pair: one end into the queue with the request's info, the other is the answer.  buffer: of each end, 0 = the
  * host's default. */
-int queue_connect(struct queue *queue, const struct request *request, int type, int buffer, struct answer *answer);
+int queue_connect(struct queue *queue, const struct request *request, int type, int buffer, struct reply *reply);
 
 #define UNIX_NAMES_MAX 256
 #define UNIX_NAME_MAX 108 /* sun_path of struct sockaddr_un: an abstract name, its NUL in front included */
@@ -150,10 +150,11 @@ struct unix_names { /* starts zeroed */
         char name[UNIX_NAME_MAX], info[PAL_SOCKET_INFO];
     } names[UNIX_NAMES_MAX];
 };
-int serve_bind(struct tree *tree, struct unix_names *unix_names, const struct request *request, struct answer *answer);
+int serve_bind(struct mount_table *table, struct unix_names *unix_names, const struct request *request,
+               struct reply *reply);
 int serve_listen(struct unix_names *unix_names, const struct request *request);
-int serve_connect(struct tree *tree, struct unix_names *unix_names, const struct request *request,
-                  struct answer *answer);
+int serve_connect(struct mount_table *table, struct unix_names *unix_names, const struct request *request,
+                  struct reply *reply);
 
 /* ---- inet_names.c: the loopback's addresses ---------------------------------------------------------------------- */
 
@@ -168,9 +169,9 @@ struct inets { /* starts zeroed */
 };
 #define INET_NUMBER (1ull << 63) /* of a name's number: it is one of these */
 struct outbound;
-int inet_bind(struct monitor *monitor, const struct request *request, struct answer *answer);
+int inet_bind(struct monitor *monitor, const struct request *request, struct reply *reply);
 int inet_listen(struct inets *inets, const struct outbound *outbound, const struct request *request);
-int inet_connect(struct monitor *monitor, const struct request *request, struct answer *answer);
+int inet_connect(struct monitor *monitor, const struct request *request, struct reply *reply);
 
 /* Bytes in two parts to a datagram socket of the sandbox, if it is there. */
 void inet_send(struct inets *inets, const struct pal_inet *to, const void *head, size_t head_size, const void *bytes,
@@ -203,7 +204,7 @@ void outbound_learn(struct outbound *outbound, const uint8_t address[16], uint64
 /* A name that no rule has was asked for, and given network_marker's address. */
 void outbound_refused(struct outbound *outbound, const char *name);
 /* A TCP socket on its way there: the answer. */
-int outbound_connect(const struct pal_inet *to, struct answer *answer);
+int outbound_connect(const struct pal_inet *to, struct reply *reply);
 /* The entry of a port of the sandbox that is published: its index; -1: none. */
 int outbound_published(const struct outbound *outbound, uint16_t port);
 bool outbound_host_port(const struct outbound *outbound, uint16_t port);
@@ -230,10 +231,10 @@ bool terminals_stop(struct terminals *terminals);
 /* Either side of a pseudoterminal that was made here?  All others are not the guest's to act on. */
 bool pty_is_ours(struct terminals *terminals, int fd);
 int pty_control(int fd, enum monitor_terminal what, uint64_t value);
-int serve_pty(struct terminals *terminals, struct answer *answer);
-int serve_pty_inner(struct terminals *terminals, const struct request *request, struct answer *answer);
+int serve_pty(struct terminals *terminals, struct reply *reply);
+int serve_pty_inner(struct terminals *terminals, const struct request *request, struct reply *reply);
 int serve_terminal(struct terminals *terminals, const struct objects *objects, const struct request *request,
-                   struct answer *answer);
+                   struct reply *reply);
 
 /* ---- prefetch.c: answers sent ahead ------------------------------------------------------------------------------ */
 
@@ -250,17 +251,17 @@ struct prefetch {
     } entries[PREFETCH_MAX];
 };
 /* An answer that was given already; takes its descriptor. */
-void prefetch_add(struct prefetch *prefetch, const char *path, const struct answer *answer);
+void prefetch_add(struct prefetch *prefetch, const char *path, const struct reply *reply);
 /* One more name; `path` is kept. */
-void prefetch_ask(struct prefetch *prefetch, struct tree *tree, const char *path, bool opens);
+void prefetch_ask(struct prefetch *prefetch, struct mount_table *table, const char *path, bool opens);
 /* What glibc's ld.so asks of any program. */
-void prefetch_ask_loader(struct prefetch *prefetch, struct tree *tree);
+void prefetch_ask_loader(struct prefetch *prefetch, struct mount_table *table);
 
 /* ---- prefetch_profile.c: what the program's last run asked ------------------------------------------------------- */
 
-void prefetch_profile_use(const char *program, struct prefetch *prefetch, struct tree *tree);
+void prefetch_profile_use(const char *program, struct prefetch *prefetch, struct mount_table *table);
 /* A request of this run's start. */
-void prefetch_profile_note(const struct tree *tree, const struct request *request, int result);
+void prefetch_profile_note(const struct mount_table *table, const struct request *request, int result);
 void prefetch_profile_keep(void);
 
 /* ---- profile_store.c --------------------------------------------------------------------------------------------- */
@@ -273,7 +274,7 @@ void store_write(const char *name, const char *text, size_t size, bool is_new);
 
 /* ---- prefetch_exec.c --------------------------------------------------------------------------------------------- */
 
-int serve_start(struct tree *tree, const struct request *request, struct answer *answer);
+int serve_start(struct mount_table *table, const struct request *request, struct reply *reply);
 
 /* ---- loop.c ------------------------------------------------------------------------------------------------------ */
 

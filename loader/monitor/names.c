@@ -34,26 +34,26 @@ static struct {
 
 static void on_answer(uv_poll_t *poll, int status, int events)
 {
-    static struct { struct resolver_answer head; uint8_t bytes[DNS_MAX]; } answer;
+    static struct { struct resolver_answer head; uint8_t bytes[DNS_MAX]; } reply;
     (void)status, (void)events;
-    ssize_t size = recv(names.link, &answer, sizeof answer, MSG_DONTWAIT);
+    ssize_t size = recv(names.link, &reply, sizeof reply, MSG_DONTWAIT);
     if (size < 0 && (errno == EAGAIN || errno == EINTR))
         return;
-    if (size < (ssize_t)sizeof answer.head) { /* it has ended; the next question starts another */
+    if (size < (ssize_t)sizeof reply.head) { /* it has ended; the next question starts another */
         uv_poll_stop(poll);
         close(names.link);
         names.link = -1;
         return;
     }
     struct outbound *outbound = &names.monitor->outbound;
-    for (uint32_t i = 0; i < answer.head.address_count && i < DNS_ADDRESSES; i++)
-        outbound_learn(outbound, answer.head.addresses[i], answer.head.rules);
-    answer.head.refused[DNS_NAME - 1] = 0;
-    if (answer.head.refused[0])
-        outbound_refused(outbound, answer.head.refused);
-    struct head head = {.size = sizeof head.from, .from = {.port = 53}, .to = names.slots[answer.head.slot % SLOTS]};
+    for (uint32_t i = 0; i < reply.head.address_count && i < DNS_ADDRESSES; i++)
+        outbound_learn(outbound, reply.head.addresses[i], reply.head.rules);
+    reply.head.refused[DNS_NAME - 1] = 0;
+    if (reply.head.refused[0])
+        outbound_refused(outbound, reply.head.refused);
+    struct head head = {.size = sizeof head.from, .from = {.port = 53}, .to = names.slots[reply.head.slot % SLOTS]};
     memcpy(head.from.address, names_address, sizeof head.from.address);
-    inet_send(&names.monitor->inets, &head.to, &head, sizeof head, answer.bytes, (size_t)size - sizeof answer.head);
+    inet_send(&names.monitor->inets, &head.to, &head, sizeof head, reply.bytes, (size_t)size - sizeof reply.head);
 }
 
 static bool start(void)

@@ -82,7 +82,7 @@ int member_descriptor(const struct objects *objects, pid_t pid, int number)
     return error ? error : fd;
 }
 
-int serve_tee(const struct objects *objects, const struct request *request, struct answer *answer)
+int serve_tee(const struct objects *objects, const struct request *request, struct reply *reply)
 {
     int from = member_descriptor(objects, request->sender, (int)(request->arguments[0] >> 32));
     if (from < 0)
@@ -98,7 +98,7 @@ int serve_tee(const struct objects *objects, const struct request *request, stru
     close(from);
     if (result < 0)
         return (int)result;
-    answer->reply.value = (uint64_t)result;
+    reply->packet.value = (uint64_t)result;
     return 0;
 }
 
@@ -125,7 +125,7 @@ int serve_shutdown(const struct objects *objects, const struct request *request)
     return error;
 }
 
-int serve_export(struct objects *objects, const struct request *request, struct answer *answer)
+int serve_export(struct objects *objects, const struct request *request, struct reply *reply)
 {
     int fd = member_descriptor(objects, request->sender, (int)request->arguments[0]);
     if (fd < 0)
@@ -140,11 +140,11 @@ int serve_export(struct objects *objects, const struct request *request, struct 
     objects->next = (objects->next + 1) % TOKENS_MAX;
     token_drop(token);
     *token = (struct token){value, fd};
-    answer->reply.value = value;
+    reply->packet.value = value;
     return 0;
 }
 
-int serve_import(struct objects *objects, const struct request *request, struct answer *answer)
+int serve_import(struct objects *objects, const struct request *request, struct reply *reply)
 {
     for (size_t i = 0; i < TOKENS_MAX; i++) {
         struct token *token = &objects->tokens[i];
@@ -154,8 +154,8 @@ int serve_import(struct objects *objects, const struct request *request, struct 
             token_drop(token);
             return 0;
         }
-        answer->descriptors[0] = token->fd; /* closed after it was sent */
-        answer->reply.descriptors = 1;
+        reply->descriptors[0] = token->fd; /* closed after it was sent */
+        reply->packet.descriptors = 1;
         token->value = 0;
         return 0;
     }
@@ -182,20 +182,20 @@ static int or_error(int fd)
     return fd < 0 ? -errno : fd;
 }
 
-static int create_pair(int type, struct answer *answer)
+static int create_pair(int type, struct reply *reply)
 {
-    if (socketpair(AF_UNIX, type, 0, answer->descriptors) < 0)
+    if (socketpair(AF_UNIX, type, 0, reply->descriptors) < 0)
         return -errno;
-    answer->reply.descriptors = 2;
+    reply->packet.descriptors = 2;
     return 0;
 }
 
-int serve_create(const struct objects *objects, const struct request *request, struct answer *answer)
+int serve_create(const struct objects *objects, const struct request *request, struct reply *reply)
 {
     int nonblock = request->flags & PAL_OBJ_NONBLOCK ? O_NONBLOCK : 0, fd;
     switch (request->mode) {
-    case PAL_OBJECT_STREAM_PAIR: return create_pair(SOCK_STREAM | SOCK_CLOEXEC | nonblock, answer);
-    case PAL_OBJECT_PACKET_PAIR: return create_pair(SOCK_SEQPACKET | SOCK_CLOEXEC | nonblock, answer);
+    case PAL_OBJECT_STREAM_PAIR: return create_pair(SOCK_STREAM | SOCK_CLOEXEC | nonblock, reply);
+    case PAL_OBJECT_PACKET_PAIR: return create_pair(SOCK_SEQPACKET | SOCK_CLOEXEC | nonblock, reply);
     case PAL_OBJECT_SECTION:
         fd = create_section(objects, request->arguments[0], request->flags & PAL_OBJ_SEALABLE);
         break;
@@ -208,7 +208,7 @@ int serve_create(const struct objects *objects, const struct request *request, s
     }
     if (fd < 0)
         return fd;
-    answer->descriptors[0] = fd;
-    answer->reply.descriptors = 1;
+    reply->descriptors[0] = fd;
+    reply->packet.descriptors = 1;
     return 0;
 }

@@ -199,7 +199,7 @@ int outbound_check(struct outbound *outbound, const uint8_t address[16], bool ud
 
 /* ---- Sockets ----------------------------------------------------------------------------------------------------- */
 
-int outbound_connect(const struct pal_inet *to, struct answer *answer)
+int outbound_connect(const struct pal_inet *to, struct reply *reply)
 {
     union address name;
     struct pal_inet own = {.flags = PAL_INET_HOST};
@@ -215,10 +215,10 @@ int outbound_connect(const struct pal_inet *to, struct answer *answer)
     size = sizeof name;
     if (getsockname(fd, &name.any, &size) == 0)
         from_host(&name, own.address, &own.port);
-    memcpy(answer->text.bytes, &own, sizeof own);
-    answer->text.size = sizeof own;
-    answer->descriptors[0] = fd;
-    answer->reply.descriptors = 1;
+    memcpy(reply->text.bytes, &own, sizeof own);
+    reply->text.size = sizeof own;
+    reply->descriptors[0] = fd;
+    reply->packet.descriptors = 1;
     return 0;
 }
 

@@ -17,46 +17,46 @@ static bool is_there(const struct prefetch *prefetch, const char *path, bool ope
     return prefetch->count == PREFETCH_MAX;
 }
 
-void prefetch_add(struct prefetch *prefetch, const char *path, const struct answer *answer)
+void prefetch_add(struct prefetch *prefetch, const char *path, const struct reply *reply)
 {
-    if (is_there(prefetch, path, answer->reply.descriptors))
+    if (is_there(prefetch, path, reply->packet.descriptors))
         return;
     struct prefetch_entry *entry = &prefetch->entries[prefetch->count++];
-    *entry = (struct prefetch_entry){.path = path, .result = answer->reply.result, .fd = -1};
+    *entry = (struct prefetch_entry){.path = path, .result = reply->packet.result, .fd = -1};
     if (entry->result)
         return;
-    entry->attributes = answer->reply.attributes;
-    if (answer->reply.descriptors) {
-        entry->fd = answer->descriptors[0];
+    entry->attributes = reply->packet.attributes;
+    if (reply->packet.descriptors) {
+        entry->fd = reply->descriptors[0];
         prefetch->descriptor_count++;
     }
 }
 
-void prefetch_ask(struct prefetch *prefetch, struct tree *tree, const char *path, bool opens)
+void prefetch_ask(struct prefetch *prefetch, struct mount_table *table, const char *path, bool opens)
 {
-    static struct answer answer;
+    static struct reply reply;
     struct request request = {.op = MONITOR_STAT, .path = path, .path_size = strlen(path)};
     if (is_there(prefetch, path, opens))
         return;
-    answer.reply.descriptors = 0;
-    const size_t count = tree->denials.count, kept = tree->denials.kept;
+    reply.packet.descriptors = 0;
+    const size_t count = table->denials.count, kept = table->denials.kept;
     if (opens && prefetch->descriptor_count < PREFETCH_DESCRIPTORS) {
         request.op = MONITOR_OPEN;
         request.flags = PAL_OPEN_READ;
-        answer.reply.result = serve_open(tree, &request, &answer);
+        reply.packet.result = serve_open(table, &request, &reply);
     } else {
-        answer.reply.result = serve_stat(tree, &request, &answer);
+        reply.packet.result = serve_stat(table, &request, &reply);
     }
-    if (tree->denials.count != count) /* it is told of when the guest asks */
-        denials_undo(&tree->denials, count, kept);
-    else if (answer.reply.result != -EREMOTE) /* such an answer has a path with it */
-        prefetch_add(prefetch, path, &answer);
+    if (table->denials.count != count) /* it is told of when the guest asks */
+        denials_undo(&table->denials, count, kept);
+    else if (reply.packet.result != -EREMOTE) /* such an answer has a path with it */
+        prefetch_add(prefetch, path, &reply);
 }
 
-void prefetch_ask_loader(struct prefetch *prefetch, struct tree *tree)
+void prefetch_ask_loader(struct prefetch *prefetch, struct mount_table *table)
 {
     /* glibc's ld.so, in this order.  What it looks for beside these is known only to the program's own needs. */
-    prefetch_ask(prefetch, tree, "/etc/ld.so.preload", true);
-    prefetch_ask(prefetch, tree, "/etc/ld.so.cache", true);
-    prefetch_ask(prefetch, tree, "/lib/x86_64-linux-gnu/libc.so.6", true);
+    prefetch_ask(prefetch, table, "/etc/ld.so.preload", true);
+    prefetch_ask(prefetch, table, "/etc/ld.so.cache", true);
+    prefetch_ask(prefetch, table, "/lib/x86_64-linux-gnu/libc.so.6", true);
 }

@@ -19,44 +19,44 @@ static bool is_fixed(const struct mount *mount)
 }
 
 /* Adds its descriptor to the program's answer. */
-static void bring(struct tree *tree, const char *item, struct answer *program, struct monitor_prefetch *out)
+static void bring(struct mount_table *table, const char *item, struct reply *program, struct monitor_prefetch *out)
 {
-    static struct answer answer;
+    static struct reply reply;
     const struct request request = {.op = MONITOR_OPEN,
                                     .path = item + 1,
                                     .path_size = strlen(item + 1),
                                     .flags = PAL_OPEN_READ | (*item == MONITOR_EXECUTES ? PAL_OPEN_EXECUTE : 0u)};
-    answer.reply.descriptors = 0;
-    answer.mount = NULL;
-    *out = (struct monitor_prefetch){.result = serve_open(tree, &request, &answer)};
-    bool fixed = is_fixed(answer.mount) && is_fixed(tree_mount_of(tree, request.path, request.path_size));
-    bool plain = out->result == -ENOENT || (!out->result && answer.reply.attributes.type == PAL_TYPE_FILE);
+    reply.packet.descriptors = 0;
+    reply.mount = NULL;
+    *out = (struct monitor_prefetch){.result = serve_open(table, &request, &reply)};
+    bool fixed = is_fixed(reply.mount) && is_fixed(mount_table_find(table, request.path, request.path_size));
+    bool plain = out->result == -ENOENT || (!out->result && reply.packet.attributes.type == PAL_TYPE_FILE);
     if (!fixed || !plain) {
         out->result = MONITOR_NOT_PREFETCHED;
-        if (answer.reply.descriptors)
-            close(answer.descriptors[0]);
+        if (reply.packet.descriptors)
+            close(reply.descriptors[0]);
         return;
     }
     if (out->result)
         return;
-    out->attributes = answer.reply.attributes;
-    program->descriptors[program->reply.descriptors++] = answer.descriptors[0];
+    out->attributes = reply.packet.attributes;
+    program->descriptors[program->packet.descriptors++] = reply.descriptors[0];
 }
 
-int serve_start(struct tree *tree, const struct request *request, struct answer *answer)
+int serve_start(struct mount_table *table, const struct request *request, struct reply *reply)
 {
-    int error = serve_open(tree, request, answer);
-    if (error || answer->reply.attributes.type != PAL_TYPE_FILE)
+    int error = serve_open(table, request, reply);
+    if (error || reply->packet.attributes.type != PAL_TYPE_FILE)
         return error;
-    struct denials *denials = &tree->denials;
+    struct denials *denials = &table->denials;
     const size_t count = denials->count, kept = denials->kept;
     const char *item = request->other, *end = item + request->other_size;
-    answer->text.size = 0;
+    reply->text.size = 0;
     for (; item < end; item += strlen(item) + 1) {
         struct monitor_prefetch one;
-        bring(tree, item, answer, &one);
-        memcpy(answer->text.bytes + answer->text.size, &one, sizeof one);
-        answer->text.size += (uint32_t)sizeof one;
+        bring(table, item, reply, &one);
+        memcpy(reply->text.bytes + reply->text.size, &one, sizeof one);
+        reply->text.size += (uint32_t)sizeof one;
     }
     denials_undo(denials, count, kept); /* nobody has asked yet */
     return 0;

@@ -40,12 +40,12 @@ static uint64_t now(void)
 }
 
 /* All that decides what a name shows. */
-static void name_file(const char *program, const struct tree *tree)
+static void name_file(const char *program, const struct mount_table *table)
 {
     char policy[64];
     uint64_t first = hash_bytes(program, strlen(program)), second = ~first;
-    for (size_t i = 0; i < tree->count; i++) {
-        const struct mount *mount = &tree->mounts[i];
+    for (size_t i = 0; i < table->count; i++) {
+        const struct mount *mount = &table->mounts[i];
         int size = snprintf(policy, sizeof policy, "%016llx%016llx%d%d%d%d",
                                 (unsigned long long)hash_bytes(mount->at, mount->at_size),
                                 (unsigned long long)(mount->from ? hash_bytes(mount->from, strlen(mount->from)) : 0),
@@ -57,9 +57,9 @@ static void name_file(const char *program, const struct tree *tree)
 }
 
 /* Does this policy show it, so that the guest can't change it? */
-static bool is_shown(const struct tree *tree, const char *path, size_t size)
+static bool is_shown(const struct mount_table *table, const char *path, size_t size)
 {
-    const struct mount *mount = tree_mount_of(tree, path, size);
+    const struct mount *mount = mount_table_find(table, path, size);
     return mount && !mount->writable && mount->kind != MOUNT_SCRATCH;
 }
 
@@ -79,25 +79,25 @@ static void read_profile(void)
     is_new = !text_size;
 }
 
-void prefetch_profile_use(const char *program, struct prefetch *prefetch, struct tree *tree)
+void prefetch_profile_use(const char *program, struct prefetch *prefetch, struct mount_table *table)
 {
     store_open();
-    name_file(program, tree);
+    name_file(program, table);
     read_profile();
     begun = now();
     for (char *line = text + strlen(HEADER), *end; text_size && line < text + text_size; line = end + 1) {
         end = memchr(line, '\n', (size_t)(text + text_size - line));
         size_t size = (size_t)(end - line);
         if (count == NAMES_MAX || size < 3 || size >= PAL_PATH_MAX || line[1] != ' ' || line[2] != '/' ||
-            !is_shown(tree, line + 2, size - 2))
+            !is_shown(table, line + 2, size - 2))
             continue;
         known[count++] = hash_bytes(line + 2, size - 2);
         if (prefetch->count < PREFETCH_MAX)
-            prefetch_ask(prefetch, tree, must_print("%.*s", (int)size - 2, line + 2), line[0] == 'o');
+            prefetch_ask(prefetch, table, must_print("%.*s", (int)size - 2, line + 2), line[0] == 'o');
     }
 }
 
-void prefetch_profile_note(const struct tree *tree, const struct request *request, int result)
+void prefetch_profile_note(const struct mount_table *table, const struct request *request, int result)
 {
     const uint32_t plain = PAL_OPEN_READ | PAL_OPEN_DIRECTORY | PAL_OPEN_EXECUTE;
     if (request->from && (request->from->nameless || is_object(request)))
@@ -107,7 +107,7 @@ void prefetch_profile_note(const struct tree *tree, const struct request *reques
     uint32_t aside = request->flags & PAL_OPEN_DIRECTORY ? PAL_OPEN_NONBLOCK : 0; /* opendir's, without a meaning */
     bool opens = request->op == MONITOR_OPEN && !(request->flags & ~(plain | aside));
     if ((!opens && (request->op != MONITOR_STAT || request->flags)) || (result && result != -ENOENT) ||
-        !is_shown(tree, request->path, request->path_size) || memchr(request->path, '\n', request->path_size))
+        !is_shown(table, request->path, request->path_size) || memchr(request->path, '\n', request->path_size))
         return;
     if (now() - begun > START_NS) {
         begun = 0;

@@ -85,7 +85,7 @@ size_t store_read(const char *name, char *text, size_t room)
 
 /* ---- Clearing away ----------------------------------------------------------------------------------------------- */
 
-struct kept {
+struct profile_file {
     char name[48];
     time_t used;
     off_t size;
@@ -93,13 +93,13 @@ struct kept {
 
 static int by_use(const void *a, const void *b)
 {
-    const struct kept *first = a, *second = b;
+    const struct profile_file *first = a, *second = b;
     return first->used < second->used ? -1 : first->used > second->used;
 }
 
 static void clear_away(void)
 {
-    static struct kept files[ENTRIES_MAX];
+    static struct profile_file files[ENTRIES_MAX];
     size_t count = 0;
     off_t size = 0;
     struct stat status;

@@ -74,7 +74,7 @@ static int open_name(unsigned number)
     return -ENODEV;
 }
 
-int serve_pty(struct terminals *terminals, struct answer *answer)
+int serve_pty(struct terminals *terminals, struct reply *reply)
 {
     unsigned number = 0;
     int unlocked = 0;
@@ -96,13 +96,13 @@ int serve_pty(struct terminals *terminals, struct answer *answer)
     if ((stale = find(terminals, number)))
         forget(stale);
     *inner = (struct inner){.number = number, .name = name};
-    answer->reply.value = number;
-    answer->descriptors[0] = outer;
-    answer->reply.descriptors = 1;
+    reply->packet.value = number;
+    reply->descriptors[0] = outer;
+    reply->packet.descriptors = 1;
     return 0;
 }
 
-int serve_pty_inner(struct terminals *terminals, const struct request *request, struct answer *answer)
+int serve_pty_inner(struct terminals *terminals, const struct request *request, struct reply *reply)
 {
     char path[32];
     struct inner *inner = find(terminals, (unsigned)request->arguments[0]);
@@ -118,8 +118,8 @@ int serve_pty_inner(struct terminals *terminals, const struct request *request, 
     int fd = open(path, O_RDWR | O_NOCTTY | O_CLOEXEC);
     if (fd < 0)
         return -errno;
-    answer->descriptors[0] = fd;
-    answer->reply.descriptors = 1;
+    reply->descriptors[0] = fd;
+    reply->packet.descriptors = 1;
     return 0;
 }
 

@@ -34,7 +34,7 @@ static ssize_t send_message(int socket, const void *bytes, size_t size, const in
     return sent < 0 ? -errno : sent;
 }
 
-int serve_send(const struct objects *objects, const struct request *request, struct answer *answer)
+int serve_send(const struct objects *objects, const struct request *request, struct reply *reply)
 {
     int32_t numbers[1 + PAL_MESSAGE_HANDLES] = {(int32_t)request->arguments[0]};
     int descriptors[1 + PAL_MESSAGE_HANDLES];
@@ -50,6 +50,6 @@ int serve_send(const struct objects *objects, const struct request *request, str
         close(descriptors[i]);
     if (sent < 0)
         return (int)sent;
-    answer->reply.value = (uint64_t)sent;
+    reply->packet.value = (uint64_t)sent;
     return 0;
 }

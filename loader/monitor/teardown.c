@@ -17,7 +17,7 @@
 int end_all(struct monitor *monitor)
 {
     int status = 0;
-    struct scratch *scratch = &monitor->policy->tree.scratch;
+    struct scratch *scratch = &monitor->policy->mounts.scratch;
     kill(-monitor->first, SIGKILL);
     kill(monitor->first, SIGKILL); /* it may not have made its session yet */
     while (waitpid(monitor->first, &status, 0) < 0 && errno == EINTR)

@@ -111,17 +111,17 @@ bool terminals_stop(struct terminals *terminals)
 
 /* ---- Keys and modes ---------------------------------------------------------------------------------------------- */
 
-static int read_keys(const struct terminals *terminals, uint64_t most, struct answer *answer)
+static int read_keys(const struct terminals *terminals, uint64_t most, struct reply *reply)
 {
-    if (most > sizeof answer->text.bytes)
-        most = sizeof answer->text.bytes;
+    if (most > sizeof reply->text.bytes)
+        most = sizeof reply->text.bytes;
     if (terminals->input < 0)
         return -EBADF;
-    ssize_t size = read(terminals->input, answer->text.bytes, most);
+    ssize_t size = read(terminals->input, reply->text.bytes, most);
     if (size < 0)
         return -errno;
-    answer->text.size = (uint32_t)size;
-    answer->reply.value = (uint64_t)size;
+    reply->text.size = (uint32_t)size;
+    reply->packet.value = (uint64_t)size;
     return 0;
 }
 
@@ -163,13 +163,13 @@ static int change_modes(struct terminals *terminals, int fd, const struct reques
 }
 
 int serve_terminal(struct terminals *terminals, const struct objects *objects, const struct request *request,
-                   struct answer *answer)
+                   struct reply *reply)
 {
     uint64_t value = request->arguments[1];
     enum monitor_terminal what = (enum monitor_terminal)(request->arguments[0] >> 32);
     switch (what) {
     case MONITOR_TERMINAL_FRONT:
-        answer->reply.value = in_front(terminals);
+        reply->packet.value = in_front(terminals);
         return 0;
     case MONITOR_TERMINAL_STOP:
         if (!is_stop(value))
@@ -178,7 +178,7 @@ int serve_terminal(struct terminals *terminals, const struct objects *objects, c
         terminals->stop = value == SIGSTOP ? SIGTSTP : (int)value;
         return 0;
     case MONITOR_TERMINAL_READ:
-        return read_keys(terminals, value, answer);
+        return read_keys(terminals, value, reply);
     default:
         break;
     }

@@ -20,23 +20,23 @@
 
 #define PICKED_MAX 0x100000u
 
-int queue_share(const struct queue *queue, struct answer *answer)
+int queue_share(const struct queue *queue, struct reply *reply)
 {
-    answer->descriptors[0] = dup(queue->end);
-    if (answer->descriptors[0] < 0)
+    reply->descriptors[0] = dup(queue->end);
+    if (reply->descriptors[0] < 0)
         return -errno;
-    answer->reply.descriptors = 1;
+    reply->packet.descriptors = 1;
     return 0;
 }
 
-int queue_new(struct queue *queue, struct answer *answer)
+int queue_new(struct queue *queue, struct reply *reply)
 {
     int ends[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
         return -errno;
     *queue = (struct queue){.end = ends[0]};
-    answer->descriptors[0] = ends[1];
-    answer->reply.descriptors = 1;
+    reply->descriptors[0] = ends[1];
+    reply->packet.descriptors = 1;
     return 0;
 }
 
@@ -76,7 +76,7 @@ static void init(struct unix_names *unix_names)
 }
 
 /* What a request names: abstract bytes, of which each kind has its own, or the identity of a socket file. */
-struct wanted {
+struct unix_lookup {
     int object; /* O_PATH, ours; -1: abstract */
     uint32_t kind;
     struct stat status;
@@ -84,33 +84,34 @@ struct wanted {
     size_t size;
 };
 
-static int wanted_find(struct tree *tree, const struct request *request, struct wanted *out, struct answer *answer)
+static int unix_lookup_find(struct mount_table *table, const struct request *request, struct unix_lookup *out,
+                            struct reply *reply)
 {
-    *out = (struct wanted){.object = -1, .kind = request->flags & ~MONITOR_ABSTRACT, .bytes = request->path,
-                           .size = request->path_size};
+    *out = (struct unix_lookup){.object = -1, .kind = request->flags & ~MONITOR_ABSTRACT, .bytes = request->path,
+                                .size = request->path_size};
     if (request->flags & MONITOR_ABSTRACT)
         return 0;
-    struct place place;
-    int error = resolve(tree, request->from, request->path, request->path_size, 0, &place, &answer->text);
+    struct resolved place;
+    int error = resolve(table, request->from, request->path, request->path_size, 0, &place, &reply->text);
     if (error)
         return error;
     if (place.object < 0 || fstat(place.object, &out->status) < 0 || !S_ISSOCK(out->status.st_mode))
         error = -ECONNREFUSED;
     if (!error && (out->object = dup(place.object)) < 0)
         error = -errno;
-    place_close(&place);
+    resolved_close(&place);
     return error;
 }
 
-static struct unix_name *lookup(struct unix_names *unix_names, const struct wanted *wanted)
+static struct unix_name *lookup(struct unix_names *unix_names, const struct unix_lookup *sought)
 {
     for (size_t i = 0; i < UNIX_NAMES_MAX; i++) {
         struct unix_name *local = &unix_names->names[i];
-        bool same = wanted->object >= 0
-                        ? local->object >= 0 && local->device == wanted->status.st_dev &&
-                              local->inode == wanted->status.st_ino
-                        : local->object < 0 && local->kind == wanted->kind && local->name_size == wanted->size &&
-                              !memcmp(local->name, wanted->bytes, wanted->size);
+        bool same = sought->object >= 0
+                        ? local->object >= 0 && local->device == sought->status.st_dev &&
+                              local->inode == sought->status.st_ino
+                        : local->object < 0 && local->kind == sought->kind && local->name_size == sought->size &&
+                              !memcmp(local->name, sought->bytes, sought->size);
         if (local->queue.end >= 0 && same && is_alive(local))
             return local;
     }
@@ -126,56 +127,57 @@ static struct unix_name *find_free(struct unix_names *unix_names)
 }
 
 /* unix(7), autobind: a NUL, as all abstract names begin, and five hexadecimal digits. */
-static void pick_name(struct unix_names *unix_names, struct wanted *wanted, struct answer *answer)
+static void pick_name(struct unix_names *unix_names, struct unix_lookup *sought, struct reply *reply)
 {
     do {
-        answer->text.bytes[0] = 0;
-        answer->text.size =
-            1 + (uint32_t)snprintf(answer->text.bytes + 1, 6, "%05x", unix_names->picked++ % PICKED_MAX);
-        wanted->bytes = answer->text.bytes;
-        wanted->size = answer->text.size;
-    } while (lookup(unix_names, wanted));
+        reply->text.bytes[0] = 0;
+        reply->text.size =
+            1 + (uint32_t)snprintf(reply->text.bytes + 1, 6, "%05x", unix_names->picked++ % PICKED_MAX);
+        sought->bytes = reply->text.bytes;
+        sought->size = reply->text.size;
+    } while (lookup(unix_names, sought));
 }
 
-static int bind_name(struct unix_names *unix_names, struct wanted *wanted, struct answer *answer)
+static int bind_name(struct unix_names *unix_names, struct unix_lookup *sought, struct reply *reply)
 {
     struct unix_name *local = find_free(unix_names);
     struct queue queue;
     if (!local)
         return -ENOMEM;
-    if (wanted->object < 0 && !wanted->size)
-        pick_name(unix_names, wanted, answer);
-    else if (lookup(unix_names, wanted))
+    if (sought->object < 0 && !sought->size)
+        pick_name(unix_names, sought, reply);
+    else if (lookup(unix_names, sought))
         return -EADDRINUSE;
-    int error = queue_new(&queue, answer);
+    int error = queue_new(&queue, reply);
     if (error)
         return error;
     *local = (struct unix_name){.queue = queue,
-                            .object = wanted->object,
-                            .device = wanted->status.st_dev,
-                            .inode = wanted->status.st_ino,
-                            .kind = wanted->kind,
+                            .object = sought->object,
+                            .device = sought->status.st_dev,
+                            .inode = sought->status.st_ino,
+                            .kind = sought->kind,
                             .number = ++unix_names->last_number};
-    if (wanted->object < 0) {
-        memcpy(local->name, wanted->bytes, wanted->size);
-        local->name_size = wanted->size;
+    if (sought->object < 0) {
+        memcpy(local->name, sought->bytes, sought->size);
+        local->name_size = sought->size;
     }
     local->listening = local->kind == PAL_SOCKET_DATAGRAM;
-    wanted->object = -1; /* the table's now */
-    answer->reply.value = local->number;
+    sought->object = -1; /* the table's now */
+    reply->packet.value = local->number;
     return 0;
 }
 
-int serve_bind(struct tree *tree, struct unix_names *unix_names, const struct request *request, struct answer *answer)
+int serve_bind(struct mount_table *table, struct unix_names *unix_names, const struct request *request,
+               struct reply *reply)
 {
-    struct wanted wanted;
+    struct unix_lookup sought;
     init(unix_names);
-    int error = wanted_find(tree, request, &wanted, answer);
+    int error = unix_lookup_find(table, request, &sought, reply);
     if (error)
         return error;
-    error = bind_name(unix_names, &wanted, answer);
-    if (wanted.object >= 0)
-        close(wanted.object);
+    error = bind_name(unix_names, &sought, reply);
+    if (sought.object >= 0)
+        close(sought.object);
     return error;
 }
 
@@ -206,7 +208,7 @@ static bool backlog_is_full(const struct queue *queue)
     return (uint32_t)used / queue->message_cost > queue->backlog;
 }
 
-int queue_connect(struct queue *queue, const struct request *request, int type, int buffer, struct answer *answer)
+int queue_connect(struct queue *queue, const struct request *request, int type, int buffer, struct reply *reply)
 {
     int ends[2];
     if (backlog_is_full(queue))
@@ -224,40 +226,40 @@ int queue_connect(struct queue *queue, const struct request *request, int type, 
     int used = 0;
     if (!queue->message_cost && ioctl(queue->end, SIOCOUTQ, &used) == 0 && used > 0)
         queue->message_cost = (uint32_t)used;
-    answer->descriptors[0] = ends[0];
-    answer->reply.descriptors = 1;
+    reply->descriptors[0] = ends[0];
+    reply->packet.descriptors = 1;
     return 0;
 }
 
-static int connect_stream(struct unix_name *local, const struct request *request, struct answer *answer)
+static int connect_stream(struct unix_name *local, const struct request *request, struct reply *reply)
 {
     if (!local->listening)
         return -ECONNREFUSED;
     int type = local->kind == PAL_SOCKET_STREAM ? SOCK_STREAM : SOCK_SEQPACKET;
-    int error = queue_connect(&local->queue, request, type, 0, answer);
+    int error = queue_connect(&local->queue, request, type, 0, reply);
     if (error)
         return error;
-    answer->text.size = (uint32_t)local->info_size;
-    memcpy(answer->text.bytes, local->info, local->info_size);
+    reply->text.size = (uint32_t)local->info_size;
+    memcpy(reply->text.bytes, local->info, local->info_size);
     return 0;
 }
 
-int serve_connect(struct tree *tree, struct unix_names *unix_names, const struct request *request,
-                  struct answer *answer)
+int serve_connect(struct mount_table *table, struct unix_names *unix_names, const struct request *request,
+                  struct reply *reply)
 {
-    struct wanted wanted;
+    struct unix_lookup sought;
     init(unix_names);
-    int error = wanted_find(tree, request, &wanted, answer);
+    int error = unix_lookup_find(table, request, &sought, reply);
     if (error)
         return error;
-    struct unix_name *local = lookup(unix_names, &wanted);
-    if (wanted.object >= 0)
-        close(wanted.object);
+    struct unix_name *local = lookup(unix_names, &sought);
+    if (sought.object >= 0)
+        close(sought.object);
     if (!local)
         return -ECONNREFUSED;
-    if (local->kind != wanted.kind)
+    if (local->kind != sought.kind)
         return -EPROTOTYPE;
     if (local->kind != PAL_SOCKET_DATAGRAM)
-        return connect_stream(local, request, answer);
-    return queue_share(&local->queue, answer);
+        return connect_stream(local, request, reply);
+    return queue_share(&local->queue, reply);
 }

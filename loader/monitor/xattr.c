@@ -77,7 +77,7 @@ static int act(const char *path, uint32_t op, int flags, const struct attribute 
     }
 }
 
-static int check(struct tree *tree, const struct place *place, bool changes)
+static int check(struct mount_table *table, const struct resolved *place, bool changes)
 {
     struct stat status;
     const char *reason = NULL;
@@ -88,21 +88,21 @@ static int check(struct tree *tree, const struct place *place, bool changes)
     else if (place->mount->public_only && !(status.st_mode & S_IROTH))
         reason = "not public on the host";
     if (reason)
-        denials_add(&tree->denials, place->guest, place->guest_size, reason);
+        denials_add(&table->denials, place->guest, place->guest_size, reason);
     return !reason ? 0 : changes ? -EROFS : -EACCES;
 }
 
-static int find(struct tree *tree, const struct objects *objects, const struct request *request, struct place *place,
-                struct pal_path_buffer *escape)
+static int find(struct mount_table *table, const struct objects *objects, const struct request *request,
+                struct resolved *place, struct pal_path_buffer *escape)
 {
     if (request->path_size)
-        return resolve(tree, request->from, request->path, request->path_size, request->flags & MONITOR_NOFOLLOW ? PLACE_NOFOLLOW : 0,
-                       place, escape);
-    *place = (struct place){.parent = -1};
+        return resolve(table, request->from, request->path, request->path_size,
+                       request->flags & MONITOR_NOFOLLOW ? RESOLVE_NOFOLLOW : 0, place, escape);
+    *place = (struct resolved){.parent = -1};
     place->object = member_descriptor(objects, request->sender, (int)request->arguments[0]);
     if (place->object < 0)
         return place->object;
-    ssize_t size = tree_locate(tree, place->object, &place->mount, place->guest);
+    ssize_t size = mount_table_locate(table, place->object, &place->mount, place->guest);
     place->guest_size = size < 0 ? 0 : (size_t)size;
     if (size >= 0)
         return 0;
@@ -110,24 +110,24 @@ static int find(struct tree *tree, const struct objects *objects, const struct r
     return -EOPNOTSUPP;
 }
 
-int serve_extended(struct tree *tree, const struct objects *objects, const struct request *request,
-                   struct answer *answer)
+int serve_extended(struct mount_table *table, const struct objects *objects, const struct request *request,
+                   struct reply *reply)
 {
-    struct place place;
+    struct resolved place;
     struct attribute attribute;
     uint32_t op = request->mode & 15u;
     int error = attribute_decode(request, op, &attribute);
     if (!error)
-        error = find(tree, objects, request, &place, &answer->text);
+        error = find(table, objects, request, &place, &reply->text);
     if (error)
         return error;
     if (place.object < 0) { /* there only because mounts lie beneath it */
         error = op == PAL_EXTENDED_LIST ? 0 : -EOPNOTSUPP;
     } else {
-        error = check(tree, &place, op == PAL_EXTENDED_SET || op == PAL_EXTENDED_REMOVE);
+        error = check(table, &place, op == PAL_EXTENDED_SET || op == PAL_EXTENDED_REMOVE);
         if (!error)
-            error = act(fd_name(place.object).path, op, (int)(request->mode >> 4), &attribute, &answer->text);
+            error = act(fd_name(place.object).path, op, (int)(request->mode >> 4), &attribute, &reply->text);
     }
-    place_close(&place);
+    resolved_close(&place);
     return error;
 }

@@ -26,7 +26,7 @@
 
 /* From the host's root to a source, name by name. */
 struct source {
-    const struct tree *tree;
+    const struct mount_table *table;
     char rest[2 * PAL_PATH_MAX]; /* names still to go, at `at` */
     size_t at, size;
     int links;
@@ -38,10 +38,10 @@ struct source {
     const struct mount *within; /* of the directory in which the last name was found */
 };
 
-static const struct mount *writable_at(const struct tree *tree, const struct stat *status)
+static const struct mount *writable_at(const struct mount_table *table, const struct stat *status)
 {
-    for (size_t i = 0; i < tree->count; i++) {
-        const struct mount *mount = &tree->mounts[i];
+    for (size_t i = 0; i < table->count; i++) {
+        const struct mount *mount = &table->mounts[i];
         if (mount->root >= 0 && mount->writable && mount->directory && mount->device == status->st_dev &&
             mount->inode == status->st_ino)
             return mount;
@@ -52,7 +52,7 @@ static const struct mount *writable_at(const struct tree *tree, const struct sta
 static int push(struct source *source, int fd, const struct stat *status)
 {
     const struct mount *within = source->depth ? source->steps[source->depth - 1].within : NULL;
-    const struct mount *here = S_ISDIR(status->st_mode) ? writable_at(source->tree, status) : NULL;
+    const struct mount *here = S_ISDIR(status->st_mode) ? writable_at(source->table, status) : NULL;
     if (source->depth == DEPTH_MAX) {
         close(fd);
         return -ENAMETOOLONG;
@@ -184,7 +184,7 @@ static int note(struct mount *mount, int fd)
 }
 
 /* Another mount covers the source where the guest could write it: a mount point can be neither renamed nor removed. */
-static bool is_covered(const struct tree *tree, const struct mount *outer, const struct mount *inner)
+static bool is_covered(const struct mount_table *table, const struct mount *outer, const struct mount *inner)
 {
     size_t from = strlen(outer->from), base = outer->at_size == 1 ? 0 : outer->at_size;
     char path[2 * PAL_PATH_MAX];
@@ -193,14 +193,14 @@ static bool is_covered(const struct tree *tree, const struct mount *outer, const
     const char *rest = inner->from + (from == 1 ? 0 : from);
     memcpy(path, outer->at, base);
     strcpy(path + base, rest);
-    return tree_mount_at(tree, path, strlen(path)) != NULL;
+    return mount_table_exact(table, path, strlen(path)) != NULL;
 }
 
 /* The careful way: what lies in a writable mount's source has no symlink. */
-static void reopen(struct tree *tree, struct mount *mount)
+static void reopen(struct mount_table *table, struct mount *mount)
 {
     static struct source source;
-    source.tree = tree;
+    source.table = table;
     int fd = open_source(&source, mount->from);
     if (fd == -EXDEV && source.within)
         fail(EXIT_OWN_FAILURE, "%s: its source %s passes a symlink in %s, which the guest may write: name what it leads to",
@@ -209,7 +209,7 @@ static void reopen(struct tree *tree, struct mount *mount)
     if (error)
         fail(EXIT_OWN_FAILURE, "%s: can't be opened: %s", mount->from, strerror(-error));
     mount->plain &= !source.within;
-    if (source.within && mount->granted && !is_covered(tree, source.within, mount))
+    if (source.within && mount->granted && !is_covered(table, source.within, mount))
         warn("%s: its source %s lies in %s, which the guest may write: it decides what later runs are shown there",
              mount->at, mount->from, source.within->from);
 }
@@ -254,26 +254,27 @@ static void check_names(const struct mount *outer, const struct mount *inner)
              outer->at);
 }
 
-static void check_nested(const struct tree *tree)
+static void check_nested(const struct mount_table *table)
 {
-    for (size_t i = 0; i < tree->count; i++) {
-        const struct mount *inner = &tree->mounts[i];
+    for (size_t i = 0; i < table->count; i++) {
+        const struct mount *inner = &table->mounts[i];
         size_t size = inner->at_size;
         while (size > 1 && inner->at[size - 1] != '/')
             size--;
-        const struct mount *outer = size > 1 ? tree_mount_of(tree, inner->at, size - 1) : tree_mount_at(tree, "/", 1);
+        const struct mount *outer =
+            size > 1 ? mount_table_find(table, inner->at, size - 1) : mount_table_exact(table, "/", 1);
         if (outer && outer != inner && outer->root >= 0 && outer->directory)
             check_names(outer, inner);
     }
 }
 
-void mounts_open(struct tree *tree)
+void mounts_open(struct mount_table *table)
 {
     objects_prepare();
-    scratch_prepare(&tree->scratch);
+    scratch_prepare(&table->scratch);
     size_t host = 0, writable = 0;
-    for (size_t i = 0; i < tree->count; i++) {
-        struct mount *mount = &tree->mounts[i];
+    for (size_t i = 0; i < table->count; i++) {
+        struct mount *mount = &table->mounts[i];
         if (mount->kind != MOUNT_HOST)
             continue;
         int fd = open(mount->from, O_PATH | O_CLOEXEC);
@@ -281,8 +282,8 @@ void mounts_open(struct tree *tree)
         host++;
         writable += !mount->error && mount->writable && mount->directory;
     }
-    check_nested(tree);
-    for (size_t i = 0; i < tree->count && writable && host > 1; i++)
-        if (tree->mounts[i].root >= 0)
-            reopen(tree, &tree->mounts[i]);
+    check_nested(table);
+    for (size_t i = 0; i < table->count && writable && host > 1; i++)
+        if (table->mounts[i].root >= 0)
+            reopen(table, &table->mounts[i]);
 }

@@ -47,37 +47,37 @@ static size_t user_share(void)
 }
 
 /* One of the user's share, if there is one; if not, it is asked for again after a while. */
-static bool make_instance(struct watcher *watcher)
+static bool make_instance(struct invalidator *invalidator)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-    if (watcher->wanted && now.tv_sec - watcher->tried < AGAIN_S)
+    if (invalidator->wanted && now.tv_sec - invalidator->tried < AGAIN_S)
         return false;
-    watcher->tried = now.tv_sec;
-    watcher->most = user_share();
-    watcher->failed = watcher->most < WATCHES_LEAST;
-    watcher->slot = watcher->failed ? -1 : instance_slot();
-    if (watcher->slot < 0) {
-        watcher->wanted = true;
+    invalidator->tried = now.tv_sec;
+    invalidator->most = user_share();
+    invalidator->failed = invalidator->most < WATCHES_LEAST;
+    invalidator->slot = invalidator->failed ? -1 : instance_slot();
+    if (invalidator->slot < 0) {
+        invalidator->wanted = true;
         return false;
     }
-    watcher->mounts = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
-    watcher->fd = watcher->mounts < 0 ? -1 : inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
-    if (watcher->fd >= 0)
+    invalidator->mounts = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
+    invalidator->fd = invalidator->mounts < 0 ? -1 : inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    if (invalidator->fd >= 0)
         return true;
-    watcher->wanted = watcher->failed = true;
-    close(watcher->slot);
-    if (watcher->mounts >= 0)
-        close(watcher->mounts);
-    watcher->mounts = -1;
+    invalidator->wanted = invalidator->failed = true;
+    close(invalidator->slot);
+    if (invalidator->mounts >= 0)
+        close(invalidator->mounts);
+    invalidator->mounts = -1;
     return false;
 }
 
 /* IN_IGNORED, which the kernel queues for each, ends what depends on it. */
-static void forget(struct watcher *watcher)
+static void forget(struct invalidator *invalidator)
 {
-    while (watcher->count)
-        inotify_rm_watch(watcher->fd, watcher->watches[--watcher->count].number);
+    while (invalidator->count)
+        inotify_rm_watch(invalidator->fd, invalidator->watches[--invalidator->count].number);
 }
 
 static void on_mounts(uv_poll_t *poll, int status, int events)
@@ -86,34 +86,34 @@ static void on_mounts(uv_poll_t *poll, int status, int events)
     forget(poll->data);
 }
 
-void watch_mounts(struct watcher *watcher, struct uv_loop_s *loop)
+void invalidate_on_mounts(struct invalidator *invalidator, struct uv_loop_s *loop)
 {
     static uv_poll_t poll;
-    if (watcher->mounts < 0 || poll.data)
+    if (invalidator->mounts < 0 || poll.data)
         return;
-    poll.data = watcher;
-    if (uv_poll_init(loop, &poll, watcher->mounts) == 0)
+    poll.data = invalidator;
+    if (uv_poll_init(loop, &poll, invalidator->mounts) == 0)
         uv_poll_start(&poll, UV_PRIORITIZED, on_mounts);
 }
 
 /* A scratch directory that was not made yet is not made for this. */
-static bool is_unmade(const struct tree *tree, const char *path, size_t size)
+static bool is_unmade(const struct mount_table *table, const char *path, size_t size)
 {
-    const struct mount *mount = tree_mount_of(tree, path, size);
+    const struct mount *mount = mount_table_find(table, path, size);
     return mount && mount->kind == MOUNT_SCRATCH && mount->root < 0;
 }
 
-bool watch_begin(struct tree *tree, const char *path, size_t size)
+bool invalidate_begin(struct mount_table *table, const char *path, size_t size)
 {
-    struct watcher *watcher = &tree->watcher;
-    watcher->parts = is_unmade(tree, path, size) ? PAL_VALID_LATER : 0;
-    if (watcher->parts || watcher->last > NUMBER_MAX)
+    struct invalidator *invalidator = &table->invalidator;
+    invalidator->parts = is_unmade(table, path, size) ? PAL_VALID_LATER : 0;
+    if (invalidator->parts || invalidator->last > NUMBER_MAX)
         return false;
-    if (watcher->fd < 0 && (watcher->failed || !make_instance(watcher)))
+    if (invalidator->fd < 0 && (invalidator->failed || !make_instance(invalidator)))
         return false;
-    if (watcher->count + DEPTH_MAX > watcher->most)
-        forget(watcher);
-    watcher->parts = PAL_VALID;
+    if (invalidator->count + DEPTH_MAX > invalidator->most)
+        forget(invalidator);
+    invalidator->parts = PAL_VALID;
     return true;
 }
 
@@ -140,14 +140,14 @@ static bool reading_shows(const struct stat *status, const struct statfs *system
            time(NULL) - read >= DAY;
 }
 
-void watch_add(struct tree *tree, const struct mount *mount, int fd)
+void invalidate_add(struct mount_table *table, const struct mount *mount, int fd)
 {
-    struct watcher *watcher = &tree->watcher;
+    struct invalidator *invalidator = &table->invalidator;
     struct stat status;
     struct statfs system;
-    if (!watcher->parts)
+    if (!invalidator->parts)
         return;
-    bool known = watcher->count < watcher->most && fstat(fd, &status) == 0 && fstatfs(fd, &system) == 0 &&
+    bool known = invalidator->count < invalidator->most && fstat(fd, &status) == 0 && fstatfs(fd, &system) == 0 &&
                  is_local(&system) && (!mount->public_only || status.st_mode & S_IROTH);
     uint32_t events = 0;
     if (known && S_ISDIR(status.st_mode))
@@ -156,35 +156,35 @@ void watch_add(struct tree *tree, const struct mount *mount, int fd)
         events = IN_OBJECT | (reading_shows(&status, &system) ? IN_ACCESS | IN_ONESHOT : 0);
     else if (known && S_ISLNK(status.st_mode))
         events = IN_OBJECT;
-    int watch = events ? inotify_add_watch(watcher->fd, fd_name(fd).path, events) : -1;
+    int watch = events ? inotify_add_watch(invalidator->fd, fd_name(fd).path, events) : -1;
     if (watch < 0) {
-        watcher->parts = 0;
+        invalidator->parts = 0;
         return;
     }
-    if (watch > watcher->last) {
-        watcher->last = watch;
-        watcher->watches[watcher->count++] = (struct watch){
+    if (watch > invalidator->last) {
+        invalidator->last = watch;
+        invalidator->watches[invalidator->count++] = (struct watch){
             .number = watch, .device = status.st_dev, .inode = S_ISREG(status.st_mode) ? status.st_ino : 0};
     }
-    watcher->parts |= 1ull << ((unsigned)watch % LINUX_WATCH_PARTS);
+    invalidator->parts |= 1ull << ((unsigned)watch % LINUX_REVALIDATE_PARTS);
 }
 
-void watch_drop(struct watcher *watcher, const struct pal_attributes *file)
+void invalidate_drop(struct invalidator *invalidator, const struct pal_attributes *file)
 {
-    for (size_t i = 0; i < watcher->count; i++) {
-        const struct watch *watch = &watcher->watches[i];
+    for (size_t i = 0; i < invalidator->count; i++) {
+        const struct watch *watch = &invalidator->watches[i];
         if (watch->inode != file->inode || watch->device != file->device || !watch->inode)
             continue;
-        inotify_rm_watch(watcher->fd, watch->number);
-        watcher->watches[i] = watcher->watches[--watcher->count];
+        inotify_rm_watch(invalidator->fd, watch->number);
+        invalidator->watches[i] = invalidator->watches[--invalidator->count];
         return;
     }
 }
 
-uint64_t watch_end(struct tree *tree, const struct mount *mount, int result)
+uint64_t invalidate_end(struct mount_table *table, const struct mount *mount, int result)
 {
-    struct watcher *watcher = &tree->watcher;
-    if (!watcher->parts || (result && result != -ENOENT && result != -ENOTDIR && result != -EINVAL))
+    struct invalidator *invalidator = &table->invalidator;
+    if (!invalidator->parts || (result && result != -ENOENT && result != -ENOTDIR && result != -EINVAL))
         return 0;
-    return watcher->parts | (mount && mount->writable ? PAL_VALID_WRITABLE : 0);
+    return invalidator->parts | (mount && mount->writable ? PAL_VALID_WRITABLE : 0);
 }

@@ -26,7 +26,7 @@ struct mount {
     bool writable;
     bool public_only; /* only what any user of the host may read: see resolve.c */
     bool public_files; /* files need o+r: root's own are none of a guest's business */
-    bool implied;     /* nobody named it: see tree_drop_implied */
+    bool implied;     /* nobody named it: see mount_table_drop_implied */
     bool granted;     /* by an option or a manifest */
     bool plain;       /* a tree of the system's: see object.c */
     bool no_devices;  /* writable, and the host's mount is nodev */
@@ -36,7 +36,7 @@ struct mount {
     dev_t device;     /* of the root */
     ino_t inode;
     struct identity { uint64_t mount, device, inode; uint32_t mode, links; } is; /* the root: see mount_identity */
-    char *host;       /* where the root was when tree_locate last looked */
+    char *host;       /* where the root was when mount_table_locate last looked */
 };
 
 /* Directories of this name are never shown: see resolve.c.  Letters that no file system takes for another's. */
@@ -51,7 +51,7 @@ struct scratch {
 
 /* invalidate.c: what the sandbox's kept answers depend on, watched by one inotify instance. */
 #define WATCHES_MAX 4096
-struct watcher {
+struct invalidator {
     int fd;      /* -1: not made yet, or it can't be */
     int mounts;  /* tells when the host's mounts change; -1: likewise */
     bool failed; /* there won't be one */
@@ -68,37 +68,38 @@ struct watcher {
 };
 
 #define MOUNTS_MAX 128
-struct tree {
+struct mount_table {
     struct mount mounts[MOUNTS_MAX];
     size_t count;
     struct scratch scratch;
     struct denials denials;
-    struct watcher watcher;
+    struct invalidator invalidator;
 };
 
-void tree_init(struct tree *tree);
+void mount_table_init(struct mount_table *table);
 /* Adds one, or replaces the one at the same guest path.  `at` and `from` are kept.  NULL: there are too many. */
-struct mount *tree_add(struct tree *tree, enum mount_kind kind, const char *at, const char *from, bool writable);
+struct mount *mount_table_add(struct mount_table *table, enum mount_kind kind, const char *at, const char *from,
+                              bool writable);
 /* Takes away what is implied where a grant shows the same, by its own rules.  Only while nothing is open. */
-void tree_drop_implied(struct tree *tree);
+void mount_table_drop_implied(struct mount_table *table);
 /* The mount that a guest path lies in (longest prefix), or NULL. */
-struct mount *tree_mount_of(const struct tree *tree, const char *path, size_t size);
-struct mount *tree_mount_at(const struct tree *tree, const char *path, size_t size);
+struct mount *mount_table_find(const struct mount_table *table, const char *path, size_t size);
+struct mount *mount_table_exact(const struct mount_table *table, const char *path, size_t size);
 /* Does some mount lie strictly beneath? */
-bool tree_is_above_mount(const struct tree *tree, const char *path, size_t size);
+bool mount_table_is_above(const struct mount_table *table, const char *path, size_t size);
 /* The host's /proc, /dev and /sys are never shown: these paths are the libOS's, but for mounts inside them. */
-bool tree_is_libos_own(const struct tree *tree, const char *path, size_t size);
-/* O_PATH descriptor of the mount's root, which stays the tree's; or a negative errno.  A scratch mount's directory is made
- * at the first call; the host's roots were opened by mounts_open. */
-int mount_root(struct tree *tree, struct mount *mount);
+bool mount_table_is_libos(const struct mount_table *table, const char *path, size_t size);
+/* O_PATH descriptor of the mount's root, which stays the table's; or a negative errno.  A scratch mount's directory is
+ * made at the first call; the host's roots were opened by mounts_open. */
+int mount_root(struct mount_table *table, struct mount *mount);
 /*
  * Where an open object lies: its guest path in `guest` (size returned) and its mount, of those whose root is open.
  * -ENOENT: in none.  -ENAMETOOLONG: the kernel can't tell.  One whose name is gone lies where it was, with " (deleted)"
  * behind.
  */
-ssize_t tree_locate(struct tree *tree, int fd, struct mount **mount, char guest[PAL_PATH_MAX]);
+ssize_t mount_table_locate(struct mount_table *table, int fd, struct mount **mount, char guest[PAL_PATH_MAX]);
 /* The same of a directory whose path is too long, by way of its parents: its mount, or NULL. */
-struct mount *tree_mount_above(struct tree *tree, int fd);
+struct mount *mount_table_locate_above(struct mount_table *table, int fd);
 /* What a descriptor is: the host's mount it lies on (0: unknown), device and inode. */
 int identity_of(int fd, struct identity *out);
 const struct identity *mount_identity(struct mount *mount); /* of a root that is open */
@@ -114,23 +115,23 @@ ssize_t path_clean(char *out, size_t room, const char *path, size_t size, bool *
 /* ---- grants.c ---------------------------------------------------------------------------------------------------- */
 
 /* Opens the roots of all mounts of the host, before a guest runs; ends pal-run where one is not safe to grant. */
-void mounts_open(struct tree *tree);
+void mounts_open(struct mount_table *table);
 
 /* ---- invalidate.c ------------------------------------------------------------------------------------------------ */
 
-/* From here on, PLACE_WATCH and watch_add collect what an answer about this path depends on.  False: it can't be kept,
- * and watcher.parts is what to tell of it. */
-bool watch_begin(struct tree *tree, const char *path, size_t size);
+/* From here on, RESOLVE_TRACK and invalidate_add collect what an answer about this path depends on.  False: it
+ * can't be kept, and invalidator.parts is what to tell of it. */
+bool invalidate_begin(struct mount_table *table, const char *path, size_t size);
 /* A directory in which a name is about to be looked up, or an object whose attributes are about to be read. */
-void watch_add(struct tree *tree, const struct mount *mount, int fd);
+void invalidate_add(struct mount_table *table, const struct mount *mount, int fd);
 /* A file is about to be written: no event for each write. */
-void watch_drop(struct watcher *watcher, const struct pal_attributes *file);
+void invalidate_drop(struct invalidator *invalidator, const struct pal_attributes *file);
 /* What the reply tells: the parts, where this result can be kept. */
-uint64_t watch_end(struct tree *tree, const struct mount *mount, int result);
+uint64_t invalidate_end(struct mount_table *table, const struct mount *mount, int result);
 /* To be called after requests: once something is watched, a change of the host's mounts ends all kept answers, for it
  * may have covered or bared what they depend on. */
 struct uv_loop_s;
-void watch_mounts(struct watcher *watcher, struct uv_loop_s *loop);
+void invalidate_on_mounts(struct invalidator *invalidator, struct uv_loop_s *loop);
 
 /* ---- object.c ---------------------------------------------------------------------------------------------------- */
 
@@ -148,15 +149,15 @@ bool object_is_kernels(int fd, dev_t device);
 /* An O_PATH descriptor of what lies beneath a directory; no symlink is followed. */
 int object_find(int directory, const char *path, uint64_t flags);
 /* What was looked at before it was opened: a plain file, opened for reading, without O_NONBLOCK. */
-struct looked {
+struct object_status {
     bool valid;
     struct statx status;
 };
 /* Opens what such a descriptor is of.  Flags that make a name mean nothing here. */
-int object_open(const struct mount *mount, int object, const struct open_how *how, struct looked *looked);
+int object_open(const struct mount *mount, int object, const struct open_how *how, struct object_status *before);
 /* Both.  -EAGAIN: it changed meanwhile. */
 int object_open_at(const struct mount *mount, int directory, const char *path, const struct open_how *how,
-                   struct looked *looked);
+                   struct object_status *before);
 /* Before the contents of a plain file change: takes its set-user-id and set-group-id bits and capabilities off. */
 int object_take_rights(int object, mode_t mode);
 
@@ -170,9 +171,9 @@ int instance_make(int flags);
 /* ---- resolve.c --------------------------------------------------------------------------------------------------- */
 
 enum {
-    PLACE_NOFOLLOW = 1, /* a final symlink is the object itself */
-    PLACE_CHANGES = 2,  /* resolve_open: may create, or needs a writable mount: RESOLVE_WALK where there is none */
-    PLACE_WATCH = 4,    /* each directory is given to watch_add before a name is looked up in it */
+    RESOLVE_NOFOLLOW = 1, /* a final symlink is the object itself */
+    RESOLVE_CHANGES = 2,  /* resolve_open: may create, or needs a writable mount: RESOLVE_WALK where there is none */
+    RESOLVE_TRACK = 4,    /* each directory is given to invalidate_add before a name is looked up in it */
 };
 
 /*
@@ -189,55 +190,56 @@ struct anchor {
 };
 
 /* What a guest path leads to. */
-struct place {
+struct resolved {
     struct mount *mount; /* NULL: a directory that is there only because mounts lie beneath it */
     int object;          /* O_PATH; -1: synthetic, a MOUNT_LINK, or missing */
     int parent;          /* O_PATH directory that holds it; -1: not known, or it is a mount's root */
     bool missing;        /* the last name is not there; its parent is (perhaps synthetic) */
     bool must_be_directory;
-    struct looked looked; /* of what was opened */
+    struct object_status before; /* of what was opened */
     bool nameless; /* guest is made up */
     char guest[PAL_PATH_MAX]; /* its path without symlinks; guest + name is the last component */
     size_t guest_size, name;
 };
 
 /*
- * Finds the object of an absolute guest path; from: what stands for its beginning, or NULL.  0: *out is filled, give it to place_close; it may be `missing` only
- * after resolve_walk.  -EREMOTE: *escape is the path to go on with, in the libOS's own tree.
+ * Finds the object of an absolute guest path; from: what stands for its beginning, or NULL.  0: *out is filled, give it
+ * to resolved_close; it may be `missing` only after resolve_walk.  -EREMOTE: *escape is
+ * the path to go on with, in the libOS's own tree.
  */
-int resolve(struct tree *tree, const struct anchor *from, const char *path, size_t size, unsigned flags,
-            struct place *out, struct pal_path_buffer *escape);
-int resolve_walk(struct tree *tree, const struct anchor *from, const char *path, size_t size, unsigned flags,
-                 struct place *out, struct pal_path_buffer *escape);
+int resolve(struct mount_table *table, const struct anchor *from, const char *path, size_t size, unsigned flags,
+            struct resolved *out, struct pal_path_buffer *escape);
+int resolve_walk(struct mount_table *table, const struct anchor *from, const char *path, size_t size, unsigned flags,
+                 struct resolved *out, struct pal_path_buffer *escape);
 /*
  * The directory of the last name, which is not followed.  `name` receives it, a trailing slash kept (the kernel judges
  * that); it is "", "." or ".." where the path ends so.
  */
 #define NAME_ROOM 257
-int resolve_parent(struct tree *tree, const struct anchor *from, const char *path, size_t size, struct place *out,
-                   char name[NAME_ROOM], struct pal_path_buffer *escape);
+int resolve_parent(struct mount_table *table, const struct anchor *from, const char *path, size_t size,
+                   struct resolved *out, char name[NAME_ROOM], struct pal_path_buffer *escape);
 /*
  * Opens with `how` in one call, where symlinks are not in the way (but for a final one or a MOUNT_LINK).  Returns a
  * descriptor with out->mount and out->guest set, a negative errno, or RESOLVE_WALK: only resolve_walk can tell.
  */
 #define RESOLVE_WALK (-4096)
-int resolve_open(struct tree *tree, const struct anchor *from, const char *path, size_t size, unsigned flags,
-                 const struct open_how *how, struct place *out);
-void place_close(struct place *place);
+int resolve_open(struct mount_table *table, const struct anchor *from, const char *path, size_t size, unsigned flags,
+                 const struct open_how *how, struct resolved *out);
+void resolved_close(struct resolved *place);
 /* -EACCES, and the report tells of it. */
-int place_refuse(struct tree *tree, const struct place *place);
+int resolved_refuse(struct mount_table *table, const struct resolved *place);
 /* Is it what a private directory of a sandbox is called? */
 bool name_is_private(const char *name, size_t size);
 bool path_is_private(const char *path); /* a name on the way */
 /* Opens the root itself, of a mount whose root is open: it may be one file. */
-int mount_open(const struct mount *mount, const struct open_how *how, struct looked *looked);
+int mount_open(const struct mount *mount, const struct open_how *how, struct object_status *before);
 
 /* ---- scratch.c --------------------------------------------------------------------------------------------------- */
 
 /* Opens the directories in which it may be made, before a guest runs. */
 void scratch_prepare(struct scratch *scratch);
 /* The host directory of a scratch mount, made at the first call: O_PATH descriptor or a negative errno. */
-int scratch_root(struct tree *tree, const struct mount *mount);
+int scratch_root(struct mount_table *table, const struct mount *mount);
 /* Removes it all. */
 void scratch_end(struct scratch *scratch);
 

@@ -147,9 +147,9 @@ static int open_file(int object, int flags, const struct statx *status)
     return fd < 0 ? -errno : fd;
 }
 
-int object_open(const struct mount *mount, int object, const struct open_how *how, struct looked *looked)
+int object_open(const struct mount *mount, int object, const struct open_how *how, struct object_status *before)
 {
-    struct statx *status = &looked->status;
+    struct statx *status = &before->status;
     bool writes = (how->flags & O_ACCMODE) != O_RDONLY || how->flags & O_TRUNC;
     if (statx(object, "", AT_EMPTY_PATH, STATX_BASIC_STATS | STATX_BTIME, status) < 0)
         return -errno;
@@ -167,8 +167,8 @@ int object_open(const struct mount *mount, int object, const struct open_how *ho
     int error = writes && regular ? object_take_rights(object, status->stx_mode) : 0;
     if (error)
         return error;
-    looked->valid = regular && !writes;
-    int flags = (int)how->flags & ~(O_NOFOLLOW | O_CREAT | O_EXCL | (looked->valid ? O_NONBLOCK : 0));
+    before->valid = regular && !writes;
+    int flags = (int)how->flags & ~(O_NOFOLLOW | O_CREAT | O_EXCL | (before->valid ? O_NONBLOCK : 0));
     return open_file(object, flags | O_CLOEXEC, status);
 }
 
@@ -182,9 +182,9 @@ static bool is_harmless(const struct mount *mount, uint64_t flags)
 }
 
 int object_open_at(const struct mount *mount, int directory, const char *path, const struct open_how *how,
-                   struct looked *looked)
+                   struct object_status *before)
 {
-    looked->valid = false;
+    before->valid = false;
     if (how->flags & O_PATH)
         return object_find(directory, path, how->flags);
     int fd = is_harmless(mount, how->flags) ? open_beneath(directory, path, how, RESOLVE_NO_XDEV) : -EXDEV;
@@ -199,7 +199,7 @@ int object_open_at(const struct mount *mount, int directory, const char *path, c
     }
     if (object < 0)
         return object;
-    fd = object_open(mount, object, how, looked);
+    fd = object_open(mount, object, how, before);
     close(object);
     return fd;
 }

@@ -76,27 +76,27 @@ static ssize_t follow_last(int root, const char *rest, char *path, size_t size, 
     return result == -ELOOP ? RESOLVE_WALK : result;
 }
 
-int mount_open(const struct mount *mount, const struct open_how *how, struct looked *looked)
+int mount_open(const struct mount *mount, const struct open_how *how, struct object_status *before)
 {
-    looked->valid = false;
+    before->valid = false;
     if (!mount->directory && how->flags & O_CREAT && how->flags & O_EXCL)
         return -EEXIST;
     if (how->flags & O_PATH)
         return mount->directory ? object_find(mount->root, ".", how->flags) : fcntl(mount->root, F_DUPFD_CLOEXEC, 0);
-    return object_open(mount, mount->root, how, looked);
+    return object_open(mount, mount->root, how, before);
 }
 
 /* ---- What is refused --------------------------------------------------------------------------------------------- */
 
-static int refuse(struct tree *tree, const struct place *place, const char *reason)
+static int refuse(struct mount_table *table, const struct resolved *place, const char *reason)
 {
-    denials_add(&tree->denials, place->guest, place->guest_size, reason);
+    denials_add(&table->denials, place->guest, place->guest_size, reason);
     return -EACCES;
 }
 
-int place_refuse(struct tree *tree, const struct place *place)
+int resolved_refuse(struct mount_table *table, const struct resolved *place)
 {
-    return refuse(tree, place, "not a file that guests may have");
+    return refuse(table, place, "not a file that guests may have");
 }
 
 /* A sandbox's private files, whosever: its directories have such names, which no request makes or takes away. */
@@ -116,19 +116,19 @@ bool path_is_private(const char *path)
 /* ---- In one call ------------------------------------------------------------------------------------------------- */
 
 /* Only a walk can tell: no mount, a place of the libOS, checks on the way. */
-static bool needs_walk(const struct tree *tree, const struct mount *mount, const char *path, size_t size,
+static bool needs_walk(const struct mount_table *table, const struct mount *mount, const char *path, size_t size,
                        unsigned flags)
 {
-    return !mount || mount->public_only || tree_is_libos_own(tree, path, size) ||
-           (flags & PLACE_CHANGES && !mount->writable && mount->kind != MOUNT_LINK);
+    return !mount || mount->public_only || mount_table_is_libos(table, path, size) ||
+           (flags & RESOLVE_CHANGES && !mount->writable && mount->kind != MOUNT_LINK);
 }
 
 /* A scratch directory that was not made yet holds nothing: most programs only look into their home. */
-static bool is_empty_scratch(const struct tree *tree, const struct mount *mount, const char *path, size_t size,
+static bool is_empty_scratch(const struct mount_table *table, const struct mount *mount, const char *path, size_t size,
                              unsigned flags)
 {
-    return mount->kind == MOUNT_SCRATCH && mount->root < 0 && size != mount->at_size && !(flags & PLACE_CHANGES) &&
-           !tree_is_above_mount(tree, path, size);
+    return mount->kind == MOUNT_SCRATCH && mount->root < 0 && size != mount->at_size && !(flags & RESOLVE_CHANGES) &&
+           !mount_table_is_above(table, path, size);
 }
 
 /* The name may be looked up from the anchor: it goes on beneath it, on the same mount. */
@@ -137,8 +137,8 @@ static bool begins_at(const struct anchor *from, const struct mount *mount, size
     return from && from->direct && from->directory && mount == from->mount && used > from->size;
 }
 
-int resolve_open(struct tree *tree, const struct anchor *from, const char *path, size_t size, unsigned flags,
-                 const struct open_how *how, struct place *out)
+int resolve_open(struct mount_table *table, const struct anchor *from, const char *path, size_t size, unsigned flags,
+                 const struct open_how *how, struct resolved *out)
 {
     char *guest = out->guest;
     bool slash;
@@ -148,13 +148,13 @@ int resolve_open(struct tree *tree, const struct anchor *from, const char *path,
     if (from && ((size_t)used <= from->size || (from->nameless && !from->direct)))
         return RESOLVE_WALK;
     for (int links = 0; links < LINKS_MAX; links++) {
-        struct mount *mount = tree_mount_of(tree, guest, (size_t)used);
-        if (needs_walk(tree, mount, guest, (size_t)used, flags) || (slash && how->flags & O_CREAT) ||
+        struct mount *mount = mount_table_find(table, guest, (size_t)used);
+        if (needs_walk(table, mount, guest, (size_t)used, flags) || (slash && how->flags & O_CREAT) ||
             path_is_private(guest))
             return RESOLVE_WALK;
         const char *rest = guest + (mount->at_size == 1 ? 1 : mount->at_size + ((size_t)used > mount->at_size));
         if (mount->kind == MOUNT_LINK) {
-            if (!*rest && flags & PLACE_NOFOLLOW && !slash)
+            if (!*rest && flags & RESOLVE_NOFOLLOW && !slash)
                 return RESOLVE_WALK;
             char tail[PAL_PATH_MAX];
             size_t tail_size = (size_t)used - (size_t)(rest - guest);
@@ -170,20 +170,20 @@ int resolve_open(struct tree *tree, const struct anchor *from, const char *path,
             }
             continue;
         }
-        if (is_empty_scratch(tree, mount, guest, (size_t)used, flags))
+        if (is_empty_scratch(table, mount, guest, (size_t)used, flags))
             return -ENOENT;
-        int root = mount_root(tree, mount);
+        int root = mount_root(table, mount);
         if (root < 0)
             return root;
         if (links == 0 && begins_at(from, mount, (size_t)used)) {
             root = from->fd;
             rest = guest + from->size + (from->size > 1);
         }
-        bool nofollow = flags & PLACE_NOFOLLOW && !slash;
+        bool nofollow = flags & RESOLVE_NOFOLLOW && !slash;
         struct open_how asked = *how;
         asked.flags |= (slash ? O_DIRECTORY : 0u) | (nofollow ? O_NOFOLLOW : 0u);
-        int fd = *rest ? (mount->directory ? object_open_at(mount, root, rest, &asked, &out->looked) : -ENOTDIR)
-                       : mount_open(mount, &asked, &out->looked);
+        int fd = *rest ? (mount->directory ? object_open_at(mount, root, rest, &asked, &out->before) : -ENOTDIR)
+                       : mount_open(mount, &asked, &out->before);
         if (fd == -ELOOP && from && from->nameless)
             return RESOLVE_WALK;
         if (fd == -ELOOP && !nofollow) {
@@ -193,30 +193,31 @@ int resolve_open(struct tree *tree, const struct anchor *from, const char *path,
             continue;
         }
         if (fd == -ELOOP || fd == -EXDEV || fd == -EAGAIN ||
-            (fd == -ENOENT && tree_is_above_mount(tree, guest, (size_t)used)))
+            (fd == -ENOENT && mount_table_is_above(table, guest, (size_t)used)))
             return RESOLVE_WALK;
         out->mount = mount;
         out->guest_size = (size_t)used;
         out->object = out->parent = -1;
         out->missing = out->must_be_directory = false;
         out->nameless = from && from->nameless;
-        return fd == OBJECT_REFUSED ? place_refuse(tree, out) : fd;
+        return fd == OBJECT_REFUSED ? resolved_refuse(table, out) : fd;
     }
     return -ELOOP;
 }
 
-int resolve(struct tree *tree, const struct anchor *from, const char *path, size_t size, unsigned flags,
-            struct place *out, struct pal_path_buffer *escape)
+int resolve(struct mount_table *table, const struct anchor *from, const char *path, size_t size, unsigned flags,
+            struct resolved *out, struct pal_path_buffer *escape)
 {
     const struct open_how how = {.flags = O_PATH};
-    int fd = flags & PLACE_WATCH ? RESOLVE_WALK : resolve_open(tree, from, path, size, flags & PLACE_NOFOLLOW, &how, out);
+    int fd = flags & RESOLVE_TRACK ? RESOLVE_WALK
+                                   : resolve_open(table, from, path, size, flags & RESOLVE_NOFOLLOW, &how, out);
     if (fd != RESOLVE_WALK) {
         out->object = fd;
         return fd < 0 ? fd : 0;
     }
-    int error = resolve_walk(tree, from, path, size, flags, out, escape);
+    int error = resolve_walk(table, from, path, size, flags, out, escape);
     if (!error && out->missing) {
-        place_close(out);
+        resolved_close(out);
         return -ENOENT;
     }
     return error;
@@ -225,8 +226,8 @@ int resolve(struct tree *tree, const struct anchor *from, const char *path, size
 /* ---- Name by name ------------------------------------------------------------------------------------------------ */
 
 struct walk {
-    struct tree *tree;
-    struct place *place;       /* the directory reached so far: object (-1: synthetic), mount, guest */
+    struct mount_table *table;
+    struct resolved *place;       /* the directory reached so far: object (-1: synthetic), mount, guest */
     char rest[2 * PAL_PATH_MAX]; /* names still to go, at `at` */
     size_t at, size, steps;
     int links;
@@ -240,16 +241,16 @@ struct walk {
     } ups[UPS_MAX];
 };
 
-static void place_drop(const struct place *place, int fd)
+static void resolved_drop(const struct resolved *place, int fd)
 {
     if (fd >= 0 && (!place->mount || fd != place->mount->root))
         close(fd);
 }
 
-void place_close(struct place *place)
+void resolved_close(struct resolved *place)
 {
-    place_drop(place, place->object);
-    place_drop(place, place->parent);
+    resolved_drop(place, place->object);
+    resolved_drop(place, place->parent);
     place->object = place->parent = -1;
 }
 
@@ -292,9 +293,9 @@ static size_t depth_of(const char *path, size_t size)
 /* Goes to a canonical guest path: the root, or a directory that is no longer held. */
 static int enter(struct walk *walk, size_t guest_size)
 {
-    struct place *place = walk->place;
-    const struct tree *tree = walk->tree;
-    place_drop(place, place->object);
+    struct resolved *place = walk->place;
+    const struct mount_table *table = walk->table;
+    resolved_drop(place, place->object);
     place->object = -1;
     if (step_count(walk, depth_of(place->guest, guest_size)))
         return -ELOOP;
@@ -302,17 +303,17 @@ static int enter(struct walk *walk, size_t guest_size)
     place->guest_size = guest_size;
     const char *path = guest_size ? place->guest : "/";
     size_t size = guest_size ? guest_size : 1;
-    place->mount = tree_mount_of(tree, path, size);
+    place->mount = mount_table_find(table, path, size);
     if (!place->mount)
-        return tree_is_above_mount(tree, path, size) || size == 1 ? 0 : -ENOENT;
-    int root = mount_root(walk->tree, place->mount);
+        return mount_table_is_above(table, path, size) || size == 1 ? 0 : -ENOENT;
+    int root = mount_root(walk->table, place->mount);
     if (root < 0)
         return root;
     const char *rest = path + (place->mount->at_size == 1 ? 1 : place->mount->at_size + (size > place->mount->at_size));
     int fd = *rest ? object_find(root, rest, O_DIRECTORY) : root;
     if (fd == OBJECT_REFUSED)
-        return place_refuse(walk->tree, place);
-    if (fd == -ENOENT && tree_is_above_mount(tree, path, size)) {
+        return resolved_refuse(walk->table, place);
+    if (fd == -ENOENT && mount_table_is_above(table, path, size)) {
         place->mount = NULL;
         return 0;
     }
@@ -323,7 +324,7 @@ static int enter(struct walk *walk, size_t guest_size)
 /* From a place whose path nobody can tell, by the kernel's own way up; a mount's root is where its path is known. */
 static int go_up_nameless(struct walk *walk)
 {
-    struct place *place = walk->place;
+    struct resolved *place = walk->place;
     struct identity here;
     int error = identity_of(place->object, &here);
     if (error)
@@ -340,7 +341,7 @@ static int go_up_nameless(struct walk *walk)
     int up = openat(place->object, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (up < 0)
         return -errno;
-    place_drop(place, place->object);
+    resolved_drop(place, place->object);
     place->object = up;
     place->guest_size = walk->from->size;
     place->guest[place->guest_size] = 0;
@@ -349,7 +350,7 @@ static int go_up_nameless(struct walk *walk)
 
 static int go_up(struct walk *walk)
 {
-    struct place *place = walk->place;
+    struct resolved *place = walk->place;
     if (place->nameless && !walk->up_count)
         return go_up_nameless(walk);
     size_t size = place->guest_size;
@@ -359,7 +360,7 @@ static int go_up(struct walk *walk)
     if (!walk->up_count || !place->guest_size)
         return enter(walk, size);
     const struct up up = walk->ups[--walk->up_count];
-    place_drop(place, place->object);
+    resolved_drop(place, place->object);
     place->object = up.object;
     place->mount = up.mount;
     place->guest_size = size;
@@ -411,18 +412,18 @@ static bool is_secret(const struct mount *mount, const char *path, size_t size)
 
 static int check_public(struct walk *walk, const struct stat *status, bool last)
 {
-    const struct place *place = walk->place;
+    const struct resolved *place = walk->place;
     if (!place->mount->public_only)
         return 0;
     if (!is_secret(place->mount, place->guest, place->guest_size) &&
         (last || !S_ISDIR(status->st_mode) || status->st_mode & S_IXOTH))
         return 0;
-    return refuse(walk->tree, place, "not public on the host");
+    return refuse(walk->table, place, "not public on the host");
 }
 
 static int escape_to(struct walk *walk)
 {
-    const struct place *place = walk->place;
+    const struct resolved *place = walk->place;
     size_t left = walk->size - walk->at;
     if (place->guest_size + left + 1 >= PAL_PATH_MAX)
         return -ENAMETOOLONG;
@@ -440,8 +441,8 @@ enum step { STEP_ON = 0, STEP_END = 1 };
 /* The name just added to place->guest has no object: it may lie above a mount, or be missing. */
 static int step_absent(struct walk *walk, int parent, int error, bool last)
 {
-    struct place *place = walk->place;
-    if (error == -ENOENT && tree_is_above_mount(walk->tree, place->guest, place->guest_size)) {
+    struct resolved *place = walk->place;
+    if (error == -ENOENT && mount_table_is_above(walk->table, place->guest, place->guest_size)) {
         up_push(walk, place->mount, parent);
         place->mount = NULL;
         place->object = -1;
@@ -453,7 +454,7 @@ static int step_absent(struct walk *walk, int parent, int error, bool last)
         place->missing = true;
         return STEP_END;
     }
-    place_drop(place, parent);
+    resolved_drop(place, parent);
     place->object = -1;
     return error;
 }
@@ -461,18 +462,18 @@ static int step_absent(struct walk *walk, int parent, int error, bool last)
 /* place->object is the parent; place->guest already ends in `name`. */
 static int step_into(struct walk *walk, const char *name, bool last, bool slash)
 {
-    struct place *place = walk->place;
+    struct resolved *place = walk->place;
     int parent = place->object, error;
-    bool nofollow = last && !slash && walk->flags & PLACE_NOFOLLOW;
+    bool nofollow = last && !slash && walk->flags & RESOLVE_NOFOLLOW;
     struct stat status;
-    if (walk->flags & PLACE_WATCH)
-        watch_add(walk->tree, place->mount, parent);
+    if (walk->flags & RESOLVE_TRACK)
+        invalidate_add(walk->table, place->mount, parent);
     int fd = openat(parent, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return step_absent(walk, parent, -errno, last);
     error = fstat(fd, &status) < 0 ? -errno : check_public(walk, &status, last);
     if (!error && status.st_dev != place->mount->device && object_is_kernels(fd, status.st_dev))
-        error = place_refuse(walk->tree, place);
+        error = resolved_refuse(walk->table, place);
     if (!error && S_ISLNK(status.st_mode) && !nofollow) {
         char target[PAL_PATH_MAX];
         ssize_t size = readlinkat(fd, "", target, sizeof target);
@@ -499,8 +500,8 @@ static int step_into(struct walk *walk, const char *name, bool last, bool slash)
 
 static int step_mount(struct walk *walk, struct mount *mount, bool last, bool slash)
 {
-    struct place *place = walk->place;
-    if (mount->kind == MOUNT_LINK && !(last && !slash && walk->flags & PLACE_NOFOLLOW)) {
+    struct resolved *place = walk->place;
+    if (mount->kind == MOUNT_LINK && !(last && !slash && walk->flags & RESOLVE_NOFOLLOW)) {
         place->guest_size = place->name - 1;
         place->guest[place->guest_size] = 0;
         return expand(walk, mount->from, strlen(mount->from));
@@ -510,7 +511,7 @@ static int step_mount(struct walk *walk, struct mount *mount, bool last, bool sl
     place->mount = mount;
     if (mount->kind == MOUNT_LINK)
         return STEP_END;
-    int root = mount_root(walk->tree, mount);
+    int root = mount_root(walk->table, mount);
     if (root < 0)
         return root;
     place->object = root;
@@ -521,7 +522,7 @@ static int step_mount(struct walk *walk, struct mount *mount, bool last, bool sl
 
 static int step_name(struct walk *walk, const char *name, size_t size, bool last, bool slash)
 {
-    struct place *place = walk->place;
+    struct resolved *place = walk->place;
     if (size >= NAME_ROOM - 1 || place->guest_size + 1 + size >= sizeof place->guest)
         return -ENAMETOOLONG;
     char copy[NAME_ROOM];
@@ -531,24 +532,24 @@ static int step_name(struct walk *walk, const char *name, size_t size, bool last
     place->name = place->guest_size + 1;
     memcpy(place->guest + place->name, copy, size + 1);
     place->guest_size = place->name + size;
-    struct mount *mount = tree_mount_at(walk->tree, place->guest, place->guest_size);
+    struct mount *mount = mount_table_exact(walk->table, place->guest, place->guest_size);
     if (mount)
         return step_mount(walk, mount, last, slash);
-    if (tree_is_libos_own(walk->tree, place->guest, place->guest_size))
+    if (mount_table_is_libos(walk->table, place->guest, place->guest_size))
         return escape_to(walk);
     if (place->mount && name_is_private(copy, size))
-        return refuse(walk->tree, place, "a sandbox's private files");
+        return refuse(walk->table, place, "a sandbox's private files");
     if (place->object >= 0)
         return step_into(walk, copy, last, slash);
     int result = step_absent(walk, -1, -ENOENT, last);
     if (result < 0 || place->missing)
-        denials_add(&walk->tree->denials, place->guest, place->guest_size, "no mount shows it");
+        denials_add(&walk->table->denials, place->guest, place->guest_size, "no mount shows it");
     return result;
 }
 
 static int step(struct walk *walk)
 {
-    struct place *place = walk->place;
+    struct resolved *place = walk->place;
     while (walk->at < walk->size && walk->rest[walk->at] == '/')
         walk->at++;
     if (walk->at == walk->size) { /* "/", or an end in "." or "..": a directory that was reached already */
@@ -576,7 +577,7 @@ static int step(struct walk *walk)
 /* Begins at the anchor.  Where a name is still to come only if that needs no look at the way there. */
 static int begin_at(struct walk *walk, const struct anchor *from)
 {
-    struct place *place = walk->place;
+    struct resolved *place = walk->place;
     struct stat status;
     if (!from || !from->mount || (!from->direct && walk->size > from->size))
         return enter(walk, 0);
@@ -592,18 +593,18 @@ static int begin_at(struct walk *walk, const struct anchor *from)
     walk->at = from->size;
     if (fstat(fd, &status) < 0)
         return -errno;
-    if (walk->flags & PLACE_WATCH)
-        watch_add(walk->tree, place->mount, fd);
+    if (walk->flags & RESOLVE_TRACK)
+        invalidate_add(walk->table, place->mount, fd);
     if (!S_ISDIR(status.st_mode) && walk->at < walk->size)
         return -ENOTDIR;
     return check_public(walk, &status, true);
 }
 
-int resolve_walk(struct tree *tree, const struct anchor *from, const char *path, size_t size, unsigned flags,
-                 struct place *out, struct pal_path_buffer *escape)
+int resolve_walk(struct mount_table *table, const struct anchor *from, const char *path, size_t size, unsigned flags,
+                 struct resolved *out, struct pal_path_buffer *escape)
 {
     struct walk walk;
-    walk.tree = tree;
+    walk.table = table;
     walk.place = out;
     walk.flags = flags;
     walk.from = from;
@@ -621,7 +622,7 @@ int resolve_walk(struct tree *tree, const struct anchor *from, const char *path,
         result = step(&walk);
     ups_drop(&walk);
     if (result < 0) {
-        place_close(out);
+        resolved_close(out);
         return result;
     }
     if (!out->guest_size) {
@@ -631,8 +632,8 @@ int resolve_walk(struct tree *tree, const struct anchor *from, const char *path,
     return 0;
 }
 
-int resolve_parent(struct tree *tree, const struct anchor *from, const char *path, size_t size, struct place *out,
-                   char name[NAME_ROOM], struct pal_path_buffer *escape)
+int resolve_parent(struct mount_table *table, const struct anchor *from, const char *path, size_t size,
+                   struct resolved *out, char name[NAME_ROOM], struct pal_path_buffer *escape)
 {
     size_t end = size, start, least = from ? from->size + (from->size > 1) : 1;
     if (size < least)
@@ -649,7 +650,7 @@ int resolve_parent(struct tree *tree, const struct anchor *from, const char *pat
     name[end - start] = 0;
     if (slash && end != start)
         strcat(name, "/");
-    int error = resolve(tree, from, path, directory, 0, out, escape);
+    int error = resolve(table, from, path, directory, 0, out, escape);
     if (error == -EREMOTE && escape) { /* the path to go on with is the whole one */
         size_t tail = size - start;
         if (escape->size + 1 + tail >= PAL_PATH_MAX)

@@ -85,10 +85,10 @@ static int scratch_make(struct scratch *scratch)
 }
 
 /* Mounts inside this one need a directory (or a file) to be seen in.  One that can't be made is only not listed. */
-static void make_mount_points(const struct tree *tree, const struct mount *mount, int root)
+static void make_mount_points(const struct mount_table *table, const struct mount *mount, int root)
 {
-    for (size_t i = 0; i < tree->count; i++) {
-        const struct mount *inner = &tree->mounts[i];
+    for (size_t i = 0; i < table->count; i++) {
+        const struct mount *inner = &table->mounts[i];
         if (inner == mount || !path_is_within(inner->at, inner->at_size, mount->at, mount->at_size) ||
             inner->at_size > PAL_PATH_MAX - 1)
             continue;
@@ -105,16 +105,16 @@ static void make_mount_points(const struct tree *tree, const struct mount *mount
     }
 }
 
-int scratch_root(struct tree *tree, const struct mount *mount)
+int scratch_root(struct mount_table *table, const struct mount *mount)
 {
-    struct scratch *scratch = &tree->scratch;
+    struct scratch *scratch = &table->scratch;
     if (scratch->fd < 0) {
         int error = scratch_make(scratch);
         if (error)
             return error;
     }
     char name[32];
-    snprintf(name, sizeof name, "%zu", (size_t)(mount - tree->mounts));
+    snprintf(name, sizeof name, "%zu", (size_t)(mount - table->mounts));
     /* As the host's own: /tmp is everyone's, a home is its owner's. */
     mode_t mode = !strcmp(mount->at, "/tmp") ? 01777 : 0755;
     if (mkdirat(scratch->fd, name, 0700) < 0 && errno != EEXIST)
@@ -127,7 +127,7 @@ int scratch_root(struct tree *tree, const struct mount *mount)
         close(root);
         return error;
     }
-    make_mount_points(tree, mount, root);
+    make_mount_points(table, mount, root);
     return root;
 }
 

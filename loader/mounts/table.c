@@ -10,13 +10,13 @@
 
 #include "loader/mounts/mounts.h"
 
-void tree_init(struct tree *tree)
+void mount_table_init(struct mount_table *table)
 {
-    tree->count = 0;
-    tree->scratch = (struct scratch){.bases = {-1, -1, -1}, .base = -1, .fd = -1};
-    tree->denials = (struct denials){.count = 0};
-    tree->watcher.fd = tree->watcher.mounts = -1;
-    tree->watcher.failed = false;
+    table->count = 0;
+    table->scratch = (struct scratch){.bases = {-1, -1, -1}, .base = -1, .fd = -1};
+    table->denials = (struct denials){.count = 0};
+    table->invalidator.fd = table->invalidator.mounts = -1;
+    table->invalidator.failed = false;
 }
 
 bool path_is_within(const char *path, size_t size, const char *prefix, size_t prefix_size)
@@ -27,31 +27,32 @@ bool path_is_within(const char *path, size_t size, const char *prefix, size_t pr
            (size == prefix_size || path[prefix_size] == '/');
 }
 
-struct mount *tree_mount_at(const struct tree *tree, const char *path, size_t size)
+struct mount *mount_table_exact(const struct mount_table *table, const char *path, size_t size)
 {
-    for (size_t i = 0; i < tree->count; i++)
-        if (tree->mounts[i].at_size == size && !memcmp(tree->mounts[i].at, path, size))
-            return (struct mount *)&tree->mounts[i];
+    for (size_t i = 0; i < table->count; i++)
+        if (table->mounts[i].at_size == size && !memcmp(table->mounts[i].at, path, size))
+            return (struct mount *)&table->mounts[i];
     return NULL;
 }
 
-struct mount *tree_add(struct tree *tree, enum mount_kind kind, const char *at, const char *from, bool writable)
+struct mount *mount_table_add(struct mount_table *table, enum mount_kind kind, const char *at, const char *from,
+                              bool writable)
 {
     size_t size = strlen(at);
-    struct mount *mount = tree_mount_at(tree, at, size);
-    if (!mount && tree->count == MOUNTS_MAX)
+    struct mount *mount = mount_table_exact(table, at, size);
+    if (!mount && table->count == MOUNTS_MAX)
         return NULL;
     if (!mount)
-        mount = &tree->mounts[tree->count++];
+        mount = &table->mounts[table->count++];
     *mount = (struct mount){.at = at, .from = from, .at_size = size, .kind = kind, .writable = writable, .root = -1};
     return mount;
 }
 
 /* Is what lies there shown by this grant, with nothing private between? */
-static bool is_shown_by(const struct tree *tree, const struct mount *granted, const struct mount *inner)
+static bool is_shown_by(const struct mount_table *table, const struct mount *granted, const struct mount *inner)
 {
-    for (size_t i = 0; i < tree->count; i++) {
-        const struct mount *other = &tree->mounts[i];
+    for (size_t i = 0; i < table->count; i++) {
+        const struct mount *other = &table->mounts[i];
         if (!other->implied && other->at_size > granted->at_size &&
             path_is_within(inner->at, inner->at_size, other->at, other->at_size))
             return false;
@@ -59,61 +60,62 @@ static bool is_shown_by(const struct tree *tree, const struct mount *granted, co
     return path_is_within(inner->at, inner->at_size, granted->at, granted->at_size);
 }
 
-void tree_drop_implied(struct tree *tree)
+void mount_table_drop_implied(struct mount_table *table)
 {
-    for (size_t i = 0; i < tree->count;) {
+    for (size_t i = 0; i < table->count;) {
         bool drop = false;
-        for (size_t j = 0; j < tree->count && !drop && tree->mounts[i].implied; j++)
-            drop = tree->mounts[j].granted && !strcmp(tree->mounts[j].at, tree->mounts[j].from) &&
-                   is_shown_by(tree, &tree->mounts[j], &tree->mounts[i]);
+        for (size_t j = 0; j < table->count && !drop && table->mounts[i].implied; j++)
+            drop = table->mounts[j].granted && !strcmp(table->mounts[j].at, table->mounts[j].from) &&
+                   is_shown_by(table, &table->mounts[j], &table->mounts[i]);
         if (drop)
-            memmove(&tree->mounts[i], &tree->mounts[i + 1], (--tree->count - i) * sizeof *tree->mounts);
+            memmove(&table->mounts[i], &table->mounts[i + 1], (--table->count - i) * sizeof *table->mounts);
         else
             i++;
     }
 }
 
-struct mount *tree_mount_of(const struct tree *tree, const char *path, size_t size)
+struct mount *mount_table_find(const struct mount_table *table, const char *path, size_t size)
 {
     const struct mount *best = NULL;
-    for (size_t i = 0; i < tree->count; i++) {
-        const struct mount *mount = &tree->mounts[i];
+    for (size_t i = 0; i < table->count; i++) {
+        const struct mount *mount = &table->mounts[i];
         if (path_is_within(path, size, mount->at, mount->at_size) && (!best || best->at_size < mount->at_size))
             best = mount;
     }
     return (struct mount *)best;
 }
 
-bool tree_is_above_mount(const struct tree *tree, const char *path, size_t size)
+bool mount_table_is_above(const struct mount_table *table, const char *path, size_t size)
 {
-    for (size_t i = 0; i < tree->count; i++)
-        if (tree->mounts[i].at_size > size && path_is_within(tree->mounts[i].at, tree->mounts[i].at_size, path, size))
+    for (size_t i = 0; i < table->count; i++)
+        if (table->mounts[i].at_size > size &&
+            path_is_within(table->mounts[i].at, table->mounts[i].at_size, path, size))
             return true;
     return false;
 }
 
-bool tree_is_libos_own(const struct tree *tree, const char *path, size_t size)
+bool mount_table_is_libos(const struct mount_table *table, const char *path, size_t size)
 {
     static const char *const own[] = {"/proc", "/dev", "/sys"};
     for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
         size_t own_size = strlen(own[i]);
         if (!path_is_within(path, size, own[i], own_size))
             continue;
-        const struct mount *mount = tree_mount_of(tree, path, size);
+        const struct mount *mount = mount_table_find(table, path, size);
         return !mount || !path_is_within(mount->at, mount->at_size, own[i], own_size);
     }
     return false;
 }
 
-int mount_root(struct tree *tree, struct mount *mount)
+int mount_root(struct mount_table *table, struct mount *mount)
 {
     if (mount->root >= 0)
         return mount->root;
     if (mount->kind != MOUNT_SCRATCH)
         return mount->error ? mount->error : -ENOENT;
-    int fd = scratch_root(tree, mount);
+    int fd = scratch_root(table, mount);
     if (fd < 0) {
-        tree->watcher.parts = 0; /* it may be made later: nothing would tell */
+        table->invalidator.parts = 0; /* it may be made later: nothing would tell */
         return fd;
     }
     struct stat status;
@@ -165,7 +167,7 @@ static bool root_has_moved(struct mount *mount)
 }
 
 /* The guest path that a mount gives to a host path; 0 where it has none, or another mount lies over that. */
-static size_t guest_path(const struct tree *tree, const struct mount *mount, const char *path, size_t size,
+static size_t guest_path(const struct mount_table *table, const struct mount *mount, const char *path, size_t size,
                          char guest[PAL_PATH_MAX])
 {
     size_t root_size = mount->root >= 0 && mount->host ? strlen(mount->host) : 0;
@@ -179,19 +181,19 @@ static size_t guest_path(const struct tree *tree, const struct mount *mount, con
     size_t guest_size = base + size - rest;
     if (!guest_size)
         guest[guest_size++] = '/', guest[guest_size] = 0;
-    return tree_mount_of(tree, guest, guest_size) == mount ? guest_size : 0;
+    return mount_table_find(table, guest, guest_size) == mount ? guest_size : 0;
 }
 
 /* As by name: what one of its names allows is allowed. */
-static ssize_t best_path(struct tree *tree, const char *path, size_t size, struct mount **mount,
+static ssize_t best_path(struct mount_table *table, const char *path, size_t size, struct mount **mount,
                          char guest[PAL_PATH_MAX])
 {
     char found[PAL_PATH_MAX];
     size_t best = 0;
     *mount = NULL;
-    for (size_t i = 0; i < tree->count; i++) {
-        struct mount *candidate = &tree->mounts[i];
-        size_t found_size = guest_path(tree, candidate, path, size, found);
+    for (size_t i = 0; i < table->count; i++) {
+        struct mount *candidate = &table->mounts[i];
+        size_t found_size = guest_path(table, candidate, path, size, found);
         if (!found_size || (*mount && ((*mount)->writable || !candidate->writable)))
             continue;
         *mount = candidate;
@@ -201,34 +203,34 @@ static ssize_t best_path(struct tree *tree, const char *path, size_t size, struc
     return *mount ? (ssize_t)best : -ENOENT;
 }
 
-ssize_t tree_locate(struct tree *tree, int fd, struct mount **mount, char guest[PAL_PATH_MAX])
+ssize_t mount_table_locate(struct mount_table *table, int fd, struct mount **mount, char guest[PAL_PATH_MAX])
 {
     char path[PAL_PATH_MAX];
     size_t size = host_path(fd, path);
     *mount = NULL;
     if (!size)
         return -ENAMETOOLONG;
-    ssize_t result = best_path(tree, path, size, mount, guest);
+    ssize_t result = best_path(table, path, size, mount, guest);
     if (result >= 0 && !root_has_moved(*mount))
         return result;
-    for (size_t i = 0; i < tree->count; i++)
-        if (tree->mounts[i].root >= 0)
-            root_has_moved(&tree->mounts[i]);
-    return best_path(tree, path, size, mount, guest);
+    for (size_t i = 0; i < table->count; i++)
+        if (table->mounts[i].root >= 0)
+            root_has_moved(&table->mounts[i]);
+    return best_path(table, path, size, mount, guest);
 }
 
 #define PARENTS_MAX 65536
 
-struct mount *tree_mount_above(struct tree *tree, int fd)
+struct mount *mount_table_locate_above(struct mount_table *table, int fd)
 {
     struct identity here = {.mount = 0};
     int at = fcntl(fd, F_DUPFD_CLOEXEC, 0);
     struct mount *found = NULL;
     for (int i = 0; i < PARENTS_MAX && at >= 0 && !found && identity_of(at, &here) == 0 && here.mount; i++) {
-        for (size_t j = 0; j < tree->count && !(found && found->writable); j++) {
-            const struct identity *root = mount_identity(&tree->mounts[j]);
+        for (size_t j = 0; j < table->count && !(found && found->writable); j++) {
+            const struct identity *root = mount_identity(&table->mounts[j]);
             if (root->mount == here.mount && root->inode == here.inode && root->device == here.device)
-                found = &tree->mounts[j];
+                found = &table->mounts[j];
         }
         int up = openat(at, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
         close(at);

@@ -47,7 +47,7 @@ static const struct seen *look(const char *path, size_t size)
 }
 
 /* Is this directory one of those that the path passes, or where it ends?  *links: it passes a symlink. */
-static bool passes(const struct stat *folder, const char *path, size_t size, bool *links)
+static bool passes(const struct stat *of, const char *path, size_t size, bool *links)
 {
     for (size_t end = 1; end <= size; end++) {
         if (end < size && path[end] != '/')
@@ -56,7 +56,7 @@ static bool passes(const struct stat *folder, const char *path, size_t size, boo
         if (!directory->there)
             return false;
         *links |= directory->link;
-        if (directory->device == folder->st_dev && directory->inode == folder->st_ino)
+        if (directory->device == of->st_dev && directory->inode == of->st_ino)
             return true;
     }
     return false;
@@ -74,54 +74,54 @@ static bool is_systems(const char *home, size_t size)
     return false;
 }
 
-static bool holds(const struct stat *folder, const char *home, size_t size)
+static bool holds(const struct stat *of, const char *home, size_t size)
 {
     bool links = false, ignored;
-    if (size <= 1 || passes(folder, home, size, &links))
+    if (size <= 1 || passes(of, home, size, &links))
         return size > 1;
     if (!links)
         return false;
     char *path = must_print("%.*s", (int)size, home), *real = realpath(path, NULL);
-    bool found = real && passes(folder, real, strlen(real), &ignored);
+    bool found = real && passes(of, real, strlen(real), &ignored);
     free(real);
     free(path);
     return found;
 }
 
-struct folder {
+struct candidate {
     const char *path;
     size_t size;
     struct stat status, above;
     bool there;
 };
 
-static bool is_home(const struct folder *folder, const char *home, size_t size)
+static bool is_home(const struct candidate *directory, const char *home, size_t size)
 {
-    return path_is_within(home, size, folder->path, folder->size) ||
-           (folder->there && holds(&folder->status, home, size));
+    return path_is_within(home, size, directory->path, directory->size) ||
+           (directory->there && holds(&directory->status, home, size));
 }
 
 /* A home of somebody whom /etc/passwd does not name. */
-static bool lies_in_home(const struct folder *folder)
+static bool lies_in_home(const struct candidate *directory)
 {
     struct stat home;
-    return folder->there && stat("/home", &home) == 0 && home.st_dev == folder->above.st_dev &&
-           home.st_ino == folder->above.st_ino;
+    return directory->there && stat("/home", &home) == 0 && home.st_dev == directory->above.st_dev &&
+           home.st_ino == directory->above.st_ino;
 }
 
 bool policy_is_home(const char *path, const char *home, const char *passwd)
 {
-    struct folder folder = {.path = path, .size = strlen(path)};
-    if (folder.size == 1)
+    struct candidate directory = {.path = path, .size = strlen(path)};
+    if (directory.size == 1)
         return true;
     char *above = must_print("%s/..", path);
-    folder.there = stat(path, &folder.status) == 0 && stat(above, &folder.above) == 0;
+    directory.there = stat(path, &directory.status) == 0 && stat(above, &directory.above) == 0;
     free(above);
-    if (is_home(&folder, "/root", 5) || is_home(&folder, "/home", 5) || lies_in_home(&folder))
+    if (is_home(&directory, "/root", 5) || is_home(&directory, "/home", 5) || lies_in_home(&directory))
         return true;
     if (!strncmp(path, "/home/", 6) && !strchr(path + 6, '/'))
         return true;
-    if (home && home[0] == '/' && is_home(&folder, home, strlen(home)))
+    if (home && home[0] == '/' && is_home(&directory, home, strlen(home)))
         return true;
     for (const char *line = passwd; line && *line; line = strchr(line, '\n'), line = line ? line + 1 : NULL) {
         const char *field = line;
@@ -133,7 +133,8 @@ bool policy_is_home(const char *path, const char *home, const char *passwd)
         while (size > 1 && field[size - 1] == '/')
             size--;
         if (size > 1 && field[0] == '/' &&
-            (is_systems(field, size) ? path_is_within(field, size, path, folder.size) : is_home(&folder, field, size)))
+            (is_systems(field, size) ? path_is_within(field, size, path, directory.size)
+                                     : is_home(&directory, field, size)))
             return true;
     }
     return false;

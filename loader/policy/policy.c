@@ -42,7 +42,7 @@ static char *must_clean(const char *what, const char *path)
 
 static struct mount *add(struct policy *policy, enum mount_kind kind, const char *at, const char *from, bool writable)
 {
-    struct mount *mount = tree_add(&policy->tree, kind, at, from, writable);
+    struct mount *mount = mount_table_add(&policy->mounts, kind, at, from, writable);
     if (!mount)
         fail(EXIT_OWN_FAILURE, "%s: too many mounts: %d is the most", at, MOUNTS_MAX);
     return mount;
@@ -82,8 +82,8 @@ static char *read_passwd(void)
 static bool is_covered(const struct policy *policy, const char *path)
 {
     size_t size = strlen(path);
-    const struct mount *mount = tree_mount_of(&policy->tree, path, size);
-    return tree_is_libos_own(&policy->tree, path, size) ||
+    const struct mount *mount = mount_table_find(&policy->mounts, path, size);
+    return mount_table_is_libos(&policy->mounts, path, size) ||
            (mount && (mount->kind != MOUNT_SCRATCH || mount->at_size == size));
 }
 
@@ -111,15 +111,15 @@ static char *directory_of(const char *path)
 /* A path that a symlink may lead away from: both ends are shown. */
 static void add_program(struct policy *policy, const char *path)
 {
-    const struct mount *mount = tree_mount_of(&policy->tree, path, strlen(path));
+    const struct mount *mount = mount_table_find(&policy->mounts, path, strlen(path));
     if (mount && mount->kind != MOUNT_SCRATCH)
         return;
     char *real = realpath(path, NULL);
     add_directory(policy, directory_of(path));
     if (real && strcmp(real, path) != 0)
         add_program(policy, real);
-    mount = tree_mount_of(&policy->tree, path, strlen(path));
-    if (real && (!mount || mount->kind == MOUNT_SCRATCH) && !tree_is_libos_own(&policy->tree, path, strlen(path)))
+    mount = mount_table_find(&policy->mounts, path, strlen(path));
+    if (real && (!mount || mount->kind == MOUNT_SCRATCH) && !mount_table_is_libos(&policy->mounts, path, strlen(path)))
         add(policy, MOUNT_HOST, path, path, false)->implied = true;
 }
 
@@ -144,8 +144,8 @@ static const char *find_home(const struct policy *policy)
     if (path_clean(clean, sizeof clean, home, strlen(home), &slash) < 0)
         return "/tmp";
     size_t size = strlen(clean);
-    if (size == 1 || tree_mount_of(&policy->tree, clean, size) || tree_is_above_mount(&policy->tree, clean, size) ||
-        tree_is_libos_own(&policy->tree, clean, size))
+    if (size == 1 || mount_table_find(&policy->mounts, clean, size) ||
+        mount_table_is_above(&policy->mounts, clean, size) || mount_table_is_libos(&policy->mounts, clean, size))
         return "/tmp";
     return must_copy(clean);
 }
@@ -168,7 +168,8 @@ void policy_default(struct policy *policy, const struct options *options)
     policy->cwd = "/";
     if (getcwd(cwd, sizeof cwd) && cwd[0] == '/') {
         add_directory(policy, cwd);
-        if (tree_mount_of(&policy->tree, cwd, strlen(cwd)) || tree_is_above_mount(&policy->tree, cwd, strlen(cwd)))
+        if (mount_table_find(&policy->mounts, cwd, strlen(cwd)) ||
+            mount_table_is_above(&policy->mounts, cwd, strlen(cwd)))
             policy->cwd = must_copy(cwd);
     }
     environment_default(policy);
@@ -228,7 +229,7 @@ void policy_options(struct policy *policy, const struct options *options)
 {
     for (size_t i = 0; i < options->mount_count; i++)
         add_option_mount(policy, &options->mounts[i]);
-    tree_drop_implied(&policy->tree);
+    mount_table_drop_implied(&policy->mounts);
     for (size_t i = 0; i < options->environment_count; i++)
         environment_set(policy, options->environment[i]);
     if (options->memory)

@@ -35,7 +35,7 @@ struct limits {
 };
 
 struct policy {
-    struct tree tree;
+    struct mount_table mounts;
     const char *program; /* guest path */
     char **argv;
     const char *shown; /* the program as the user named it */
@@ -55,7 +55,7 @@ void policy_options(struct policy *policy, const struct options *options);
 /* ---- homes.c ----------------------------------------------------------------------------------------------------- */
 
 /* Is it "/", a home directory, or does it hold one, by its name or by what it is?  `passwd` is the text of /etc/passwd. */
-bool policy_is_home(const char *folder, const char *home, const char *passwd);
+bool policy_is_home(const char *directory, const char *home, const char *passwd);
 
 /* ---- environment.c ----------------------------------------------------------------------------------------------- */
 

@@ -33,7 +33,7 @@ static int link_end;
 static const struct network *rules;
 static ares_channel channel;
 
-struct asked {
+struct dns_query {
     uint32_t slot;
     uint64_t rules;
     struct dns_question question;
@@ -48,7 +48,7 @@ static void answer(struct resolver_answer *head, const uint8_t *bytes, size_t si
         return; /* the guest asks again */
 }
 
-static void answer_code(const struct asked *asked, int code)
+static void answer_code(const struct dns_query *asked, int code)
 {
     static struct resolver_answer head;
     static uint8_t out[DNS_MAX];
@@ -57,7 +57,7 @@ static void answer_code(const struct asked *asked, int code)
 }
 
 /* A name that no rule has. */
-static void answer_refused(const struct asked *asked)
+static void answer_refused(const struct dns_query *asked)
 {
     static struct resolver_answer head;
     static uint8_t out[DNS_MAX];
@@ -71,7 +71,7 @@ static void answer_refused(const struct asked *asked)
     answer(&head, out, size);
 }
 
-static void answer_local(const struct asked *asked)
+static void answer_local(const struct dns_query *asked)
 {
     static struct resolver_answer head;
     static uint8_t out[DNS_MAX];
@@ -90,7 +90,7 @@ static void on_answer(void *argument, int status, int timeouts, unsigned char *b
 {
     static struct resolver_answer head;
     static uint8_t out[DNS_MAX];
-    struct asked *asked = argument;
+    struct dns_query *asked = argument;
     const struct dns_question *question = &asked->question;
     uint32_t ttl;
     int code = DNS_SERVFAIL, count = -1;
@@ -117,7 +117,7 @@ static void on_answer(void *argument, int status, int timeouts, unsigned char *b
     free(asked);
 }
 
-static void forward(struct asked *asked)
+static void forward(struct dns_query *asked)
 {
     unsigned char *query = NULL;
     int size;
@@ -138,7 +138,7 @@ static bool ends_with(const char *name, const char *end)
 
 static void serve(const uint8_t *packet, size_t size)
 {
-    struct asked *asked = calloc(1, sizeof *asked);
+    struct dns_query *asked = calloc(1, sizeof *asked);
     if (!asked)
         return;
     memcpy(&asked->slot, packet, sizeof asked->slot);

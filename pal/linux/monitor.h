@@ -30,7 +30,7 @@ enum linux_start_fd { LINUX_FD_CHANNEL = 3, LINUX_FD_SHARED = 4, LINUX_FD_LOG = 
 enum monitor_op {
     MONITOR_OPEN = 1,  /* path; flags = pal_open_flags, mode.       reply: descriptor (unless OPEN_PATH), attributes */
     MONITOR_STAT,      /* path; flags = MONITOR_NOFOLLOW.           reply: attributes */
-    MONITOR_WATCHER,   /* reply: descriptor of the watch, see below */
+    MONITOR_INVALIDATOR, /* reply: the invalidator's descriptor, see below */
     MONITOR_SET,       /* path; flags = MONITOR_NOFOLLOW, mode = pal_set_attribute mask, values */
     MONITOR_CHANGE,    /* path, other; flags = pal_change_op | MONITOR_NOFOLLOW, mode */
     MONITOR_READLINK,  /* path.                                     reply: text = contents */
@@ -51,7 +51,7 @@ enum monitor_op {
     MONITOR_TERMINAL,  /* arguments[0] = monitor_terminal << 32 | descriptor of the sender, [1] = value */
     MONITOR_SET_OPENED, /* arguments[0] = descriptor of the sender; mode, values as for SET.  Policy goes by where the
                           object lies now, or lay when its last name went */
-    MONITOR_START,     /* path = a program's; flags as for OPEN; other = its company: what it is known to ask first,
+    MONITOR_START,     /* path = a program's; flags as for OPEN; other = answers to prefetch: what it is known to ask first,
                           each one a monitor_kind and an absolute path with its NUL.
                           reply: as for OPEN; of a file, text = struct monitor_prefetch[], their descriptors follow */
     MONITOR_NOTIFY,    /* path, flags = MONITOR_NOFOLLOW; arguments[0] = descriptor of the sender, of
@@ -153,20 +153,20 @@ struct linux_prefetched {
 };
 
 /*
- * The watch: one inotify instance for the sandbox, to which the monitor adds what kept answers depend on, and which
- * only picoprocesses read.  The kernel queues an event before the call that changed something returns; so whoever finds
- * the queue empty knows that all kept answers are right, but for those that events read before have ended.  Watch
- * descriptor n is part n % LINUX_WATCH_PARTS; changed[part] is the epoch of its last event.  An odd epoch: events have
- * been read, and not all told yet.
+ * The invalidator: one inotify instance for the sandbox, to which the monitor adds what kept answers depend on, and
+ * which only picoprocesses read.  The kernel queues an event before the call that changed something returns; an empty
+ * queue means that all kept answers are right, but for those that events read before have ended.  Watch
+ * descriptor n is part n % LINUX_REVALIDATE_PARTS; changed[part] is the epoch of its last event.  While the epoch is
+ * odd, events have been read that are not all marked yet.
  *
  * A guest that reads events away, or forges epochs, deceives its own sandbox alone: the monitor reads neither.
  */
-#define LINUX_WATCH_PARTS 61u
-#define LINUX_WATCH_MASK ((1ull << LINUX_WATCH_PARTS) - 1)
-struct linux_watch {
+#define LINUX_REVALIDATE_PARTS 61u
+#define LINUX_REVALIDATE_MASK ((1ull << LINUX_REVALIDATE_PARTS) - 1)
+struct linux_revalidate {
     struct pal_mutex lock; /* guards reading, and the following but for looking at it */
     uint64_t epoch;
-    uint64_t changed[LINUX_WATCH_PARTS];
+    uint64_t changed[LINUX_REVALIDATE_PARTS];
 };
 
 /*
@@ -176,8 +176,8 @@ struct linux_watch {
 #define LINUX_STARTS 32
 struct linux_start {
     uint64_t program;      /* a hash of its path; 0: nothing is known */
-    uint32_t size, learnt; /* bytes in `company`; learnt: it has been started again, only what is not wanted goes */
-    char prefetched[2032];    /* as in MONITOR_START */
+    uint32_t size, learnt; /* bytes in `prefetched`; learnt: it has been started again, only what is not wanted goes */
+    char prefetched[2032]; /* as in MONITOR_START */
 };
 _Static_assert(LINUX_STARTS * sizeof(struct linux_start) % PAL_PAGE_SIZE == 0, "whole pages of the segment");
 
@@ -197,7 +197,7 @@ struct linux_shared {
     uint64_t prefetched, prefetched_count; /* struct linux_prefetched[] */
     uint64_t starts;                   /* address of struct linux_start[LINUX_STARTS], at first zero */
     struct pal_boot boot;
-    struct linux_watch watch;
+    struct linux_revalidate revalidate;
 };
 
 #endif

@@ -15,7 +15,7 @@
 
 #define PREFETCH_EXEC_CYCLES 250000000u /* about a tenth of a second */
 
-struct answer {
+struct prefetched_answer {
     const char *item; /* in prefetched.items; NULL: taken, and the handle is somebody's own now */
     pal_handle_t handle;
     int32_t result;
@@ -27,7 +27,7 @@ static struct {
     uint64_t program, begun;
     bool learns; /* what is asked now is remembered for later starts */
     uint32_t count;
-    struct answer answers[MONITOR_PREFETCH_MAX];
+    struct prefetched_answer answers[MONITOR_PREFETCH_MAX];
     char items[sizeof((struct linux_start *)0)->prefetched];
 } prefetched;
 
@@ -145,7 +145,7 @@ static bool in_time(void)
 static void drop(bool unwanted)
 {
     for (uint32_t i = 0; i < prefetched.count; i++) {
-        struct answer *answer = &prefetched.answers[i];
+        struct prefetched_answer *answer = &prefetched.answers[i];
         const char *item = answer->item;
         if (!item || answer->handle < 0)
             continue;
@@ -189,7 +189,7 @@ static void keep(const struct pal_path_buffer *text, const pal_handle_t *handles
         if (told.result == MONITOR_NOT_PREFETCHED)
             unlearn(item);
         else
-            prefetched.answers[prefetched.count++] = (struct answer){
+            prefetched.answers[prefetched.count++] = (struct prefetched_answer){
                 .item = item,
                 .handle = told.result ? PAL_NO_HANDLE : *handles++,
                 .result = told.result,
@@ -247,7 +247,7 @@ int prefetch_exec_take(const struct pal_name *name, uint32_t kind, pal_handle_t 
         return 0;
     }
     for (uint32_t i = 0; i < prefetched.count; i++) {
-        struct answer *answer = &prefetched.answers[i];
+        struct prefetched_answer *answer = &prefetched.answers[i];
         if (!answer->item || !is_item(answer->item, kind, name))
             continue;
         __atomic_store_n(&answer->item, NULL, __ATOMIC_RELEASE); /* a fork by another thread must not close it */

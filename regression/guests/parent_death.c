@@ -42,7 +42,7 @@ static void await_death(int signal, pid_t parent)
 }
 
 /* The process that wants to know; ends after `times` signals. */
-static void watcher(int signal, int times)
+static void invalidator(int signal, int times)
 {
     pid_t parent = getppid();
     if (fork())
@@ -87,7 +87,7 @@ static void parent_exits(void)
 {
     pid_t parent = fork();
     if (!parent) {
-        watcher(SIGUSR1, 1);
+        invalidator(SIGUSR1, 1);
         await_ready();
         _exit(0);
     }
@@ -99,7 +99,7 @@ static void parent_is_killed(void)
 {
     pid_t parent = fork();
     if (!parent) {
-        watcher(SIGRTMIN, 1);
+        invalidator(SIGRTMIN, 1);
         pause();
     }
     await_ready();
@@ -111,7 +111,7 @@ static void parent_is_killed(void)
 static void *thread_with_child(void *unused)
 {
     (void)unused;
-    watcher(SIGUSR2, 2);
+    invalidator(SIGUSR2, 2);
     await_ready();
     return NULL;
 }
@@ -146,7 +146,7 @@ static void other_thread_ends(void)
     pid_t parent = fork();
     if (!parent) {
         pthread_t thread;
-        watcher(SIGUSR1, 1);
+        invalidator(SIGUSR1, 1);
         CHECK(!pthread_create(&thread, NULL, ends_at_once, NULL));
         CHECK(!pthread_join(thread, NULL));
         pause();
@@ -166,7 +166,7 @@ static void subreaper(void)
         CHECK(!prctl(PR_SET_CHILD_SUBREAPER, 1));
         pid_t parent = fork();
         if (!parent) {
-            watcher(SIGUSR1, 2);
+            invalidator(SIGUSR1, 2);
             await_ready();
             _exit(0);
         }

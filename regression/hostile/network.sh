@@ -5,7 +5,7 @@ folder=$(mktemp -d /var/tmp/pal-network.XXXXXX) || exit 1
 trap 'rm -rf "$folder"' EXIT
 mkfifo "$folder/end" "$folder/ready" || exit 1
 "$B/hostile/network" watch <"$folder/end" >"$folder/ready" &
-watcher=$!
+invalidator=$!
 exec 3>"$folder/end" 4<"$folder/ready"
 read -r a b c p <&4 || exit 1
 for option in --trap=sud --trap=seccomp; do
@@ -33,4 +33,4 @@ chmod 755 "$folder"
 "$B/pal-run" --ro "$folder" --net 198.51.100.7:80 --net example.com -- /usr/bin/python3 "$folder/refused.py" 3>&- 4<&- || exit 1
 echo >&3
 exec 3>&-
-wait $watcher
+wait $invalidator

@@ -62,14 +62,14 @@ static void make(char *program)
     static struct options options;
     command[0] = program;
     options.command = command;
-    tree_init(&policy.tree);
+    mount_table_init(&policy.mounts);
     policy.environment_count = 0;
     policy_default(&policy, &options);
 }
 
 static const struct mount *mount_of(const char *path)
 {
-    return tree_mount_of(&policy.tree, path, strlen(path));
+    return mount_table_find(&policy.mounts, path, strlen(path));
 }
 
 Test(policy, default_mounts)

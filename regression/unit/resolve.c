@@ -17,8 +17,8 @@
 #include "loader/supervise/supervise.h"
 
 static char base[64], secret[80];
-static struct tree tree;
-static struct answer answer;
+static struct mount_table table;
+static struct reply reply;
 
 static const char *at(const char *name)
 {
@@ -67,22 +67,22 @@ static void setup(void)
     put("public/shadow", "hash");
     cr_assert_eq(chmod(at("public/private"), 0600), 0);
     strcpy(secret, at("secret"));
-    tree_init(&tree);
-    tree_add(&tree, MOUNT_HOST, "/data", strdup(at("ro")), false);
-    tree_add(&tree, MOUNT_HOST, "/data/inner", strdup(at("inner")), false);
-    tree_add(&tree, MOUNT_HOST, "/work", strdup(at("rw")), true);
-    tree_add(&tree, MOUNT_HOST, "/one/file", strdup(at("ro/file")), false);
-    tree_add(&tree, MOUNT_LINK, "/short", "data/dir", false);
-    tree_add(&tree, MOUNT_HOST, "/public", strdup(at("public")), false)->public_only = true;
-    tree_add(&tree, MOUNT_SCRATCH, "/tmp", NULL, true);
-    mounts_open(&tree);
+    mount_table_init(&table);
+    mount_table_add(&table, MOUNT_HOST, "/data", strdup(at("ro")), false);
+    mount_table_add(&table, MOUNT_HOST, "/data/inner", strdup(at("inner")), false);
+    mount_table_add(&table, MOUNT_HOST, "/work", strdup(at("rw")), true);
+    mount_table_add(&table, MOUNT_HOST, "/one/file", strdup(at("ro/file")), false);
+    mount_table_add(&table, MOUNT_LINK, "/short", "data/dir", false);
+    mount_table_add(&table, MOUNT_HOST, "/public", strdup(at("public")), false)->public_only = true;
+    mount_table_add(&table, MOUNT_SCRATCH, "/tmp", NULL, true);
+    mounts_open(&table);
     supervise_a_child();
 }
 
 static void teardown(void)
 {
     char command[96];
-    scratch_end(&tree.scratch);
+    scratch_end(&table.scratch);
     supervisor_collect(); /* which ends the child */
     snprintf(command, sizeof command, "rm -rf %s", base);
     cr_assert_eq(system(command), 0);
@@ -94,8 +94,8 @@ static int open_with(const char *path, uint32_t flags, uint32_t mode)
 {
     const struct request request = {
         .op = MONITOR_OPEN, .path = path, .path_size = strlen(path), .flags = flags, .mode = mode};
-    answer.reply.descriptors = 0;
-    return serve_open(&tree, &request, &answer);
+    reply.packet.descriptors = 0;
+    return serve_open(&table, &request, &reply);
 }
 
 /* What a file holds, or the error. */
@@ -107,8 +107,8 @@ static const char *contents(const char *path)
         snprintf(text, sizeof text, "error %d", -error);
         return text;
     }
-    ssize_t size = read(answer.descriptors[0], text, sizeof text - 1);
-    close(answer.descriptors[0]);
+    ssize_t size = read(reply.descriptors[0], text, sizeof text - 1);
+    close(reply.descriptors[0]);
     text[size < 0 ? 0 : size] = 0;
     return text;
 }
@@ -116,24 +116,24 @@ static const char *contents(const char *path)
 static int stat_of(const char *path, uint32_t flags)
 {
     const struct request request = {.op = MONITOR_STAT, .path = path, .path_size = strlen(path), .flags = flags};
-    return serve_stat(&tree, &request, &answer);
+    return serve_stat(&table, &request, &reply);
 }
 
 static const char *canonical(const char *path)
 {
     const struct request request = {.op = MONITOR_CANONICAL, .path = path, .path_size = strlen(path)};
-    int error = serve_canonical(&tree, &request, &answer);
+    int error = serve_canonical(&table, &request, &reply);
     if (error)
         return "error";
-    answer.text.bytes[answer.text.size] = 0;
-    return answer.text.bytes;
+    reply.text.bytes[reply.text.size] = 0;
+    return reply.text.bytes;
 }
 
 static int change(uint32_t op, const char *path, const char *other, uint32_t mode)
 {
     const struct request request = {.op = MONITOR_CHANGE, .flags = op | MONITOR_NOFOLLOW, .mode = mode, .path = path,
                                     .path_size = strlen(path), .other = other, .other_size = other ? strlen(other) : 0};
-    return serve_change(&tree, &request, &answer);
+    return serve_change(&table, &request, &reply);
 }
 
 static void link_in(const char *name, const char *target)
@@ -188,14 +188,14 @@ Test(resolve, symlinks_stay_in_the_guest_s_namespace)
     cr_assert_str_eq(contents("/work/absolute/"), "error 20");
     cr_assert_str_eq(contents("/work/../work/absolute/"), "error 20");
     cr_assert_eq(stat_of("/work/relative/", MONITOR_NOFOLLOW), 0);
-    cr_assert_eq(answer.reply.attributes.type, PAL_TYPE_DIRECTORY);
+    cr_assert_eq(reply.packet.attributes.type, PAL_TYPE_DIRECTORY);
     cr_assert_str_eq(contents("/work/dangling"), "error 2");
     cr_assert_eq(open_with("/work/proc/etc/shadow", PAL_OPEN_READ, 0), -EREMOTE);
-    answer.text.bytes[answer.text.size] = 0;
-    cr_assert_str_eq(answer.text.bytes, "/proc/self/root/etc/shadow");
+    reply.text.bytes[reply.text.size] = 0;
+    cr_assert_str_eq(reply.text.bytes, "/proc/self/root/etc/shadow");
     cr_assert_eq(open_with("/work/absolute", PAL_OPEN_READ | PAL_OPEN_NOFOLLOW, 0), -ELOOP);
     cr_assert_eq(stat_of("/work/absolute", MONITOR_NOFOLLOW), 0);
-    cr_assert_eq(answer.reply.attributes.type, PAL_TYPE_SYMLINK);
+    cr_assert_eq(reply.packet.attributes.type, PAL_TYPE_SYMLINK);
     cr_assert_str_eq(canonical("/work/chain"), "/data/file");
     cr_assert_str_eq(canonical("/short/../file"), "/data/file");
 }
@@ -206,14 +206,14 @@ Test(resolve, mounts_in_mounts)
     cr_assert_str_eq(contents("/data/inner/hidden"), "error 2");
     cr_assert_eq(stat_of("/", 0), 0);
     cr_assert_eq(stat_of("/one", 0), 0);
-    cr_assert_eq(answer.reply.attributes.type, PAL_TYPE_DIRECTORY);
+    cr_assert_eq(reply.packet.attributes.type, PAL_TYPE_DIRECTORY);
     cr_assert_eq(open_with("/one", PAL_OPEN_READ, 0), -ENOTUNIQ);
     cr_assert_eq(stat_of("/short", MONITOR_NOFOLLOW), 0);
-    cr_assert_eq(answer.reply.attributes.type, PAL_TYPE_SYMLINK);
+    cr_assert_eq(reply.packet.attributes.type, PAL_TYPE_SYMLINK);
     cr_assert_eq(stat_of("/nowhere", 0), -ENOENT);
     cr_assert_eq(stat_of("/proc/self", 0), -EREMOTE);
-    cr_assert_eq(tree.denials.kept, 1);
-    cr_assert_str_eq(tree.denials.first[0].path, "/nowhere");
+    cr_assert_eq(table.denials.kept, 1);
+    cr_assert_str_eq(table.denials.first[0].path, "/nowhere");
 }
 
 Test(resolve, read_only)
@@ -226,7 +226,7 @@ Test(resolve, read_only)
     cr_assert_eq(open_with("/data/dir", write, 0), -EISDIR);
     cr_assert_eq(open_with("/data/file", create | PAL_OPEN_EXCLUSIVE, 0644), -EEXIST);
     cr_assert_eq(open_with("/data/file", PAL_OPEN_READ | PAL_OPEN_CREATE, 0644), 0);
-    close(answer.descriptors[0]);
+    close(reply.descriptors[0]);
     cr_assert_eq(open_with("/data/file", PAL_OPEN_READ | PAL_OPEN_TRUNCATE, 0), -EROFS);
     cr_assert_eq(change(PAL_MKDIR, "/data/new", NULL, 0755), -EROFS);
     cr_assert_eq(change(PAL_MKDIR, "/data/dir", NULL, 0755), -EEXIST);
@@ -235,15 +235,15 @@ Test(resolve, read_only)
     cr_assert_eq(change(PAL_RENAME, "/data/file", "/work/other", 0), -EXDEV);
     cr_assert_eq(change(PAL_LINK, "/data/file", "/work/other", 0), -EXDEV);
     const struct request set = {.op = MONITOR_SET, .path = "/data/file", .path_size = 10, .mode = PAL_SET_MODE};
-    cr_assert_eq(serve_set(&tree, &set, &answer), -EROFS);
+    cr_assert_eq(serve_set(&table, &set, &reply), -EROFS);
 }
 
 Test(resolve, changes)
 {
     cr_assert_eq(open_with("/work/new", PAL_OPEN_WRITE | PAL_OPEN_CREATE, 04755), -EPERM, "no set-uid files");
     cr_assert_eq(open_with("/work/new", PAL_OPEN_WRITE | PAL_OPEN_CREATE | PAL_OPEN_EXCLUSIVE, 0640), 0);
-    close(answer.descriptors[0]);
-    cr_assert_eq(answer.reply.attributes.mode, S_IFREG | 0640);
+    close(reply.descriptors[0]);
+    cr_assert_eq(reply.packet.attributes.mode, S_IFREG | 0640);
     cr_assert_eq(change(PAL_MKDIR, "/work/d", NULL, 0755), 0);
     cr_assert_eq(change(PAL_MKDIR, "/work/d/", NULL, 0755), -EEXIST);
     cr_assert_eq(change(PAL_RENAME, "/work/new", "/work/d/new", 0), 0);
@@ -262,9 +262,9 @@ Test(resolve, changes)
     cr_assert_eq(change(PAL_UNLINK, "/work/../secret", NULL, 0), -EROFS);
     struct request set = {
         .op = MONITOR_SET, .path = "/work/mine", .path_size = 10, .mode = PAL_SET_MODE, .values.mode = 04755};
-    cr_assert_eq(serve_set(&tree, &set, &answer), -EPERM);
+    cr_assert_eq(serve_set(&table, &set, &reply), -EPERM);
     set.values.mode = 0600;
-    cr_assert_eq(serve_set(&tree, &set, &answer), 0);
+    cr_assert_eq(serve_set(&table, &set, &reply), 0);
     struct stat status;
     cr_assert(stat(at("rw/mine"), &status) == 0 && status.st_mode == (S_IFREG | 0600));
     cr_assert_eq(access(secret, F_OK), 0);
@@ -277,7 +277,7 @@ static const char *located(const char *host, bool *writable)
     struct mount *mount;
     int fd = open(host, O_PATH | O_CLOEXEC);
     cr_assert(fd >= 0);
-    ssize_t size = tree_locate(&tree, fd, &mount, guest);
+    ssize_t size = mount_table_locate(&table, fd, &mount, guest);
     *writable = size >= 0 && mount->writable;
     close(fd);
     return size < 0 ? "nowhere" : guest;
@@ -299,7 +299,7 @@ Test(resolve, locates)
     cr_assert_str_eq(located(secret, &writable), "nowhere");
     int fd = open(at("rw/gone"), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     cr_assert(fd >= 0 && unlink(at("rw/gone")) == 0);
-    cr_assert(tree_locate(&tree, fd, &mount, guest) > 0 && mount->writable);
+    cr_assert(mount_table_locate(&table, fd, &mount, guest) > 0 && mount->writable);
     close(fd);
 }
 
@@ -319,7 +319,7 @@ Test(resolve, public_only)
 /* Root's own files in a system tree: as any user of the host sees them. */
 Test(resolve, public_files)
 {
-    tree_mount_at(&tree, "/data", 5)->public_files = true;
+    mount_table_exact(&table, "/data", 5)->public_files = true;
     cr_assert_str_eq(contents("/data/file"), "file");
     cr_assert_eq(chmod(at("ro/dir/deep"), 0600), 0);
     cr_assert_str_eq(contents("/data/dir/deep"), "error 13");
@@ -335,53 +335,53 @@ Test(resolve, prefetched)
                                     .flags = PAL_OPEN_READ, .other = list, .other_size = sizeof list};
     struct monitor_prefetch told[5];
     cr_assert_eq(symlink("/work/mine", at("ro/away")), 0);
-    answer.reply.descriptors = 0;
-    cr_assert_eq(serve_start(&tree, &request, &answer), 0);
-    cr_assert_eq(answer.text.size, sizeof told);
-    memcpy(told, answer.text.bytes, sizeof told);
+    reply.packet.descriptors = 0;
+    cr_assert_eq(serve_start(&table, &request, &reply), 0);
+    cr_assert_eq(reply.text.size, sizeof told);
+    memcpy(told, reply.text.bytes, sizeof told);
     cr_assert(told[0].result == 0 && told[0].attributes.size == 4 && told[1].result == -ENOENT);
     cr_assert(told[2].result == MONITOR_NOT_PREFETCHED && told[3].result == MONITOR_NOT_PREFETCHED);
     cr_assert_eq(told[4].result, MONITOR_NOT_PREFETCHED);
-    cr_assert_eq(answer.reply.descriptors, 2);
+    cr_assert_eq(reply.packet.descriptors, 2);
     char bytes[8];
-    cr_assert(read(answer.descriptors[0], bytes, 8) == 4 && !memcmp(bytes, "deep", 4));
-    cr_assert(read(answer.descriptors[1], bytes, 8) == 4 && !memcmp(bytes, "file", 4));
-    close(answer.descriptors[0]);
-    close(answer.descriptors[1]);
-    cr_assert(tree.denials.count == 0 && tree.denials.kept == 0);
+    cr_assert(read(reply.descriptors[0], bytes, 8) == 4 && !memcmp(bytes, "deep", 4));
+    cr_assert(read(reply.descriptors[1], bytes, 8) == 4 && !memcmp(bytes, "file", 4));
+    close(reply.descriptors[0]);
+    close(reply.descriptors[1]);
+    cr_assert(table.denials.count == 0 && table.denials.kept == 0);
     const struct request away = {.op = MONITOR_START, .path = "/data/file", .path_size = 10, .flags = PAL_OPEN_READ,
                                  .other = "r/data/away", .other_size = 12};
-    answer.reply.descriptors = 0;
-    cr_assert(serve_start(&tree, &away, &answer) == 0 && answer.reply.descriptors == 1);
-    memcpy(told, answer.text.bytes, sizeof *told);
+    reply.packet.descriptors = 0;
+    cr_assert(serve_start(&table, &away, &reply) == 0 && reply.packet.descriptors == 1);
+    memcpy(told, reply.text.bytes, sizeof *told);
     cr_assert_eq(told->result, MONITOR_NOT_PREFETCHED, "a symlink to where the sandbox may write");
-    close(answer.descriptors[0]);
+    close(reply.descriptors[0]);
 }
 
 Test(resolve, scratch)
 {
     cr_assert_eq(stat_of("/tmp/none", 0), -ENOENT);
-    cr_assert_eq(tree.scratch.fd, -1, "nothing was made for that");
+    cr_assert_eq(table.scratch.fd, -1, "nothing was made for that");
     cr_assert_eq(open_with("/tmp/x", PAL_OPEN_WRITE | PAL_OPEN_CREATE, 0644), 0);
-    close(answer.descriptors[0]);
-    cr_assert_eq(faccessat(tree.scratch.base, tree.scratch.name, F_OK, 0), 0);
+    close(reply.descriptors[0]);
+    cr_assert_eq(faccessat(table.scratch.base, table.scratch.name, F_OK, 0), 0);
     for (int i = 0; i < 50; i++) { /* deep, by renames that make it deeper than any path */
         cr_assert_eq(change(PAL_MKDIR, "/tmp/outer", NULL, 0700), 0);
         if (i)
             cr_assert_eq(change(PAL_RENAME, "/tmp/d", "/tmp/outer/d", 0), 0);
         cr_assert_eq(change(PAL_RENAME, "/tmp/outer", "/tmp/d", 0), 0);
     }
-    scratch_end(&tree.scratch);
-    cr_assert_neq(faccessat(tree.scratch.base, tree.scratch.name, F_OK, 0), 0, "it was removed");
+    scratch_end(&table.scratch);
+    cr_assert_neq(faccessat(table.scratch.base, table.scratch.name, F_OK, 0), 0, "it was removed");
 }
 
 Test(resolve, scratch_left)
 {
     cr_assert_eq(open_with("/tmp/x", PAL_OPEN_WRITE | PAL_OPEN_CREATE, 0644), 0);
-    close(answer.descriptors[0]);
+    close(reply.descriptors[0]);
     cr_assert_eq(change(PAL_MKDIR, "/tmp/d", NULL, 0), 0);
     supervisor_collect(); /* as if by pal-run's death */
-    cr_assert_neq(faccessat(tree.scratch.base, tree.scratch.name, F_OK, 0), 0, "the supervisor removed it");
+    cr_assert_neq(faccessat(table.scratch.base, table.scratch.name, F_OK, 0), 0, "the supervisor removed it");
     int status;
     cr_assert(waitpid(supervised, &status, 0) == supervised && WIFSIGNALED(status), "it was killed");
 }
@@ -393,7 +393,7 @@ Test(resolve, no_devices)
         cr_assert_str_eq(contents("/data/zero"), "error 13");
     cr_assert_eq(mkfifo(at("rw/fifo"), 0644), 0);
     cr_assert_eq(open_with("/work/fifo", PAL_OPEN_READ, 0), 0);
-    close(answer.descriptors[0]);
+    close(reply.descriptors[0]);
     cr_assert_eq(open_with("/work/fifo", PAL_OPEN_WRITE, 0), -ENXIO);
 }
 

@@ -9,7 +9,7 @@
 
 #include "random.h"
 
-enum { MOST = 8 };
+enum { MAX = 8 };
 static const int ends[] = {SIGKILL, SIGTERM, SIGINT, SIGHUP, SIGALRM};
 
 /* ---- Beginnings -------------------------------------------------------------------------------------------------- */
@@ -201,8 +201,8 @@ static wait_way *const ways[] = {wait_any,       wait_peeking,     wait_polling,
 
 void game_children(void)
 {
-    pid_t pids[MOST];
-    int expected[MOST], count = 1 + (int)below(MOST);
+    pid_t pids[MAX];
+    int expected[MAX], count = 1 + (int)below(MAX);
     wait_way *way = ways[below(sizeof ways / sizeof *ways)];
     sigemptyset(&child_signal);
     sigaddset(&child_signal, SIGCHLD);
@@ -231,7 +231,7 @@ void game_children(void)
 
 void game_orphans(void)
 {
-    int count = 1 + (int)below(MOST), got = 0, status;
+    int count = 1 + (int)below(MAX), got = 0, status;
     pid_t pid;
     family->counters[0] = 0;
     MUST(!prctl(PR_SET_CHILD_SUBREAPER, 1));

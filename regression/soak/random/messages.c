@@ -11,7 +11,7 @@
 #include "random.h"
 
 enum kind { PIPE, PACKET_PIPE, DATAGRAMS, PACKETS, QUEUE, MESSAGES, KINDS };
-enum { MOST = 3 };
+enum { MAX = 3 };
 
 static struct { enum kind kind; int ends[2]; } channel;
 struct message { long type; long value; };
@@ -73,8 +73,8 @@ static void close_channel(void)
 /* Counters: 0 the sum of what was sent, 1 of what came.  A 0 ends a reader. */
 void game_messages(void)
 {
-    pid_t writers[MOST], readers[MOST];
-    unsigned writer_count = 1 + below(MOST), reader_count = 1 + below(MOST);
+    pid_t writers[MAX], readers[MAX];
+    unsigned writer_count = 1 + below(MAX), reader_count = 1 + below(MAX);
     int count = (int)below(200);
     family->way = channel.kind = below(KINDS);
     open_channel();

@@ -8,7 +8,7 @@
 
 #include "random.h"
 
-enum { SENDERS = 3, MOST = 60, THREADS = 4 };
+enum { SENDERS = 3, MAX = 60, THREADS = 4 };
 
 /* ---- From processes to a process: each sender's in order --------------------------------------------------------- */
 
@@ -63,7 +63,7 @@ static void take_one(unsigned way, int fd, const sigset_t *set)
 
 void game_queued(void)
 {
-    int count = (int)below(MOST), fd;
+    int count = (int)below(MAX), fd;
     unsigned way = below(3);
     pid_t parent = getpid(), pids[SENDERS];
     sigset_t set;

@@ -4,7 +4,7 @@
 
 #include "random.h"
 
-enum { MOST = 6 };
+enum { MAX = 6 };
 
 /* ---- A turn goes round ------------------------------------------------------------------------------------------- */
 
@@ -33,14 +33,14 @@ static void ring_init(void)
     pthread_mutexattr_setrobust(&attributes, below(2) ? PTHREAD_MUTEX_ROBUST : PTHREAD_MUTEX_STALLED);
     MUST(!pthread_mutexattr_setprotocol(&attributes, protocols[below(2)]));
     MUST(!pthread_mutex_init(&ring.mutex, &attributes) && !pthread_cond_init(&ring.changed, NULL));
-    ring.threads = 2 + (int)below(MOST - 1);
+    ring.threads = 2 + (int)below(MAX - 1);
     ring.count = 1 + (int)below(30);
     ring.turn = 0;
 }
 
 void game_ring(void)
 {
-    pthread_t threads[MOST];
+    pthread_t threads[MAX];
     ring_init();
     for (long i = 0; i < ring.threads; i++)
         MUST(!pthread_create(&threads[i], NULL, ring_thread, (void *)i));
@@ -99,8 +99,8 @@ static void *pool_thread(void *argument)
 
 void game_pool(void)
 {
-    pthread_t threads[MOST];
-    unsigned count = 1 + below(MOST);
+    pthread_t threads[MAX];
+    unsigned count = 1 + below(MAX);
     pool.total = pool.left = (int)below(40);
     pool.sum = 0;
     MUST(!pthread_rwlock_init(&pool.readers, NULL) && !pthread_barrier_init(&pool.end, NULL, count + 1));
@@ -138,10 +138,10 @@ static void *requeue_thread(void *argument)
 
 void game_requeue(void)
 {
-    pthread_t threads[MOST];
+    pthread_t threads[MAX];
     queue.gate = queue.exit = 0;
     queue.private = below(2) ? FUTEX_PRIVATE_FLAG : 0;
-    queue.threads = 1 + (int)below(MOST);
+    queue.threads = 1 + (int)below(MAX);
     for (long i = 0; i < queue.threads; i++)
         MUST(!pthread_create(&threads[i], NULL, requeue_thread, NULL));
     nap();
@@ -202,8 +202,8 @@ static void *canceled_thread(void *way)
 
 void game_cancel(void)
 {
-    pthread_t threads[MOST];
-    int count = 1 + (int)below(MOST);
+    pthread_t threads[MAX];
+    int count = 1 + (int)below(MAX);
     cancel.ended = 0;
     MUST(!pipe(cancel.ends) && !sem_init(&cancel.semaphore, 0, 0));
     MUST(!pthread_mutex_init(&cancel.mutex, NULL) && !pthread_cond_init(&cancel.changed, NULL));
