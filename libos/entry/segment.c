@@ -3,7 +3,7 @@
 #include "libos/entry/entry.h"
 #include "libos/fs/vfs.h"
 #include "libos/ipc/ipc.h"
-#include "libos/signal/ask.h"
+#include "libos/signal/remote.h"
 #include "libos/task/table.h"
 
 /* Each takes what it needs of [at, end), and returns where that ends. */

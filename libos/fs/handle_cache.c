@@ -5,14 +5,14 @@
  * Spare handles: a plain file that was opened for reading again and again keeps its handle for a while when it is
  * closed, and its next open asks nobody.
  *
- * The next open must not see a difference.  So a cached handle serves only where the name, by an answer that is kept and holds,
- * means the very file, with nothing of its inode changed since the handle was opened (st_ctime: contents, mode,
+ * The next open must not see a difference.  So a cached handle serves only where the name, by a kept
+ * answer that holds, means the very file, with nothing of its inode changed since the handle was opened (st_ctime: contents, mode,
  * owner); its offset goes back to 0; and a handle is not cached once anything else of its description may have been
  * changed, or somebody else may have it: locks, flags, advice, a message, a fork while it was open.  A fork's child
  * leaves the handles alone that it inherits: they are its parent's.
  *
- * Any close of a file drops all record locks that its process has on it (fcntl(2)), and closing a cached handle later must not.
- * So a process that takes record locks has no more handles.  Nor has any process of a sandbox where inotify(7) is in
+ * Any close of a file drops all record locks that its process has on it (fcntl(2)), and closing a cached handle later
+ * must not.  So a process that takes record locks has no more handles.  Nor has any process of a sandbox where inotify(7) is in
  * use, which tells of each open and close.
  */
 #include "libos/syscalls.h"

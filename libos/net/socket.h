@@ -7,7 +7,7 @@
  * A description's state is in its struct file, and so copied by fork: what one process then does to an unconnected
  * socket, another one does not see.  Connected sockets and listeners are shared as on Linux.
  *
- * Reading order: socket.c (making, reading, writing), names.c, connect.c, send.c, receive.c, scm.c, options.c; what is
+ * Reading order: socket.c (making, reading, writing), bind.c, connect.c, send.c, receive.c, scm.c, options.c; what is
  * a domain's own lies in unix_*.c and inet_*.c; netlink.c.
  */
 #ifndef LIBOS_SOCKET_H
@@ -126,7 +126,7 @@ static inline bool socket_is_inet(const struct socket *socket)
     return socket->domain == AF_INET || socket->domain == AF_INET6;
 }
 
-/* names.c */
+/* bind.c */
 /* Where a message goes. */
 int64_t address_named(const struct socket *socket, guest_t from, uint32_t size, struct socket_end *out);
 /* As getsockname(2) writes it.  `size` is a guest's socklen_t. */

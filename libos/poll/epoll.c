@@ -5,7 +5,7 @@
  * Files with a handle are registered with the host under the guest's own data word: a wait translates nothing.  The
  * host knows one registration for each handle, Linux one for each (descriptor, description): a second descriptor of the
  * same description gets a handle of its own.  Objects whose readiness is made here (timerfd, signalfd, nested sets that
- * hold such) are members of our own besides: epoll_own.c.
+ * hold such) are members of our own besides: epoll_local.c.
  *
  * Only weak pointers to files are held: file->watched has their end told to epoll_forget.
  */
@@ -26,15 +26,15 @@ static struct hash members_by_file;
 static uint32_t collect(struct epoll *epoll, struct pal_poll_event *events, uint32_t most)
 {
     mutex_lock(&epolls_lock);
-    uint32_t count = own_collect(epoll, events, most);
+    uint32_t count = local_collect(epoll, events, most);
     mutex_unlock(&epolls_lock);
     return count;
 }
 
-static uint64_t deadline_of_own(struct epoll *epoll)
+static uint64_t deadline_of_local(struct epoll *epoll)
 {
     mutex_lock(&epolls_lock);
-    uint64_t deadline = own_deadline(epoll);
+    uint64_t deadline = local_deadline(epoll);
     mutex_unlock(&epolls_lock);
     return deadline;
 }
@@ -42,7 +42,7 @@ static uint64_t deadline_of_own(struct epoll *epoll)
 uint64_t epoll_deadline(struct file *file)
 {
     mutex_lock(&epolls_lock);
-    uint64_t deadline = own_ready(file->data) ? PAL_FOREVER : own_deadline(file->data);
+    uint64_t deadline = local_ready(file->data) ? PAL_FOREVER : local_deadline(file->data);
     mutex_unlock(&epolls_lock);
     return deadline;
 }
@@ -50,7 +50,7 @@ uint64_t epoll_deadline(struct file *file)
 sigset_t epoll_signals(struct file *file)
 {
     mutex_lock(&epolls_lock);
-    sigset_t signals = own_signals(file->data);
+    sigset_t signals = local_signals(file->data);
     mutex_unlock(&epolls_lock);
     return signals;
 }
@@ -58,7 +58,7 @@ sigset_t epoll_signals(struct file *file)
 static uint32_t epoll_ready(struct file *file)
 {
     mutex_lock(&epolls_lock);
-    uint32_t bits = own_ready(file->data);
+    uint32_t bits = local_ready(file->data);
     mutex_unlock(&epolls_lock);
     return bits;
 }
@@ -71,7 +71,7 @@ void epoll_touch(struct file *file)
     for (struct hash_node *at = hash_find(&members_by_file, (uintptr_t)file); at; at = hash_find_next(at)) {
         struct member *member = container_of(at, struct member, by_file);
         if (member->kind != MEMBER_HOST)
-            own_place(member);
+            local_place(member);
     }
     mutex_unlock(&epolls_lock);
 }
@@ -97,8 +97,8 @@ static void member_drop(struct member *member)
     if (member->kind == MEMBER_HOST) {
         PAL->handle_close(member->handle);
     } else {
-        epoll->own_count--;
-        own_remove(member);
+        epoll->local_count--;
+        local_remove(member);
     }
     release(member);
 }
@@ -203,21 +203,21 @@ static int64_t member_add(struct epoll *epoll, struct file *file, int fd, pal_ha
                           const struct pal_poll_event *event)
 {
     bool own = handle == PAL_NO_HANDLE;
-    struct member *member = !own || !own_reserve(epoll) ? alloc_zero(sizeof *member) : NULL;
+    struct member *member = !own || !local_reserve(epoll) ? alloc_zero(sizeof *member) : NULL;
     if (!member)
         return -ENOMEM;
     member->epoll = epoll;
     member->file = file;
     member->fd = fd;
-    member->kind = own ? own_kind(file) : MEMBER_HOST;
+    member->kind = own ? local_kind(file) : MEMBER_HOST;
     member->handle = handle;
     member->event = *event;
     member->edge = NO_EDGE;
     hash_insert(&epoll->members, &member->by_fd, (uint32_t)fd);
     hash_insert(&members_by_file, &member->by_file, (uintptr_t)file);
     if (own) {
-        epoll->own_count++;
-        own_place(member);
+        epoll->local_count++;
+        local_place(member);
     }
     file_watched_end = epoll_forget;
     file->watched = 1;
@@ -291,7 +291,7 @@ static int64_t control_change(struct file *set, struct file *file, int fd, const
         member->disabled = false;
         member->edge = NO_EDGE;
         if (member->kind != MEMBER_HOST)
-            own_place(member);
+            local_place(member);
     }
     return result;
 }
@@ -373,10 +373,10 @@ static int64_t wait_both(struct file *set, guest_t to, uint32_t count, uint64_t 
     for (;;) {
         uint64_t next = PAL_FOREVER;
         if (deadline && epoll->lists[LIST_OTHERS].first)
-            next = deadline_of_own(epoll); /* asked before we look: see mqueue_deadline */
+            next = deadline_of_local(epoll); /* asked before we look: see mqueue_deadline */
         uint32_t mine = collect(epoll, own, room);
         if (deadline && !mine)
-            next = MIN(next, deadline_of_own(epoll)); /* and of those that were ready until now */
+            next = MIN(next, deadline_of_local(epoll)); /* and of those that were ready until now */
         uint64_t until = mine ? 0 : MIN(deadline, next);
         struct pal_poll_event *rest = (struct pal_poll_event *)to + mine;
         int64_t found = mine < count ? host_wait(set->handle, rest, count - mine, until) : 0;
@@ -391,12 +391,12 @@ static int64_t wait_both(struct file *set, guest_t to, uint32_t count, uint64_t 
     }
 }
 
-static int64_t wait_own(struct file *set, guest_t to, uint32_t count, uint64_t deadline)
+static int64_t wait_local(struct file *set, guest_t to, uint32_t count, uint64_t deadline)
 {
     struct epoll *epoll = set->data;
     struct pal_poll_event few[AT_ONCE], *own = NULL;
     struct waiter waiter;
-    uint32_t room = MIN(count, epoll->own_count);
+    uint32_t room = MIN(count, epoll->local_count);
     if (room > AT_ONCE)
         own = alloc(room * sizeof *own);
     wait_begin(&waiter, epoll_signals(set));
@@ -419,8 +419,8 @@ static int64_t wait_events(int32_t fd, guest_t to, int32_t count, uint64_t deadl
     if (set->ops == &epoll_ops) {
         const struct epoll *epoll = set->data;
         bool others = deadline && !alone(); /* they might add such members meanwhile */
-        found = others || epoll->own_count
-                    ? wait_own(set, to, (uint32_t)count, deadline)
+        found = others || epoll->local_count
+                    ? wait_local(set, to, (uint32_t)count, deadline)
                     : host_wait(set->handle, (struct pal_poll_event *)to, (uint32_t)count, deadline);
     }
     file_put(set);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* epoll, inside: epoll.c is what the guest calls, epoll_own.c knows which members of our own are ready. */
+/* epoll, inside: epoll.c is what the guest calls, epoll_local.c knows which members of our own are ready. */
 #ifndef LIBOS_EPOLL_H
 #define LIBOS_EPOLL_H
 
@@ -48,7 +48,7 @@ struct epoll {
     bool signals_stale;  /* one has gone: some of these may be nobody's */
     uint32_t ends_seen;  /* shared_ends when the pidfds were last asked */
     bool ends_untold;    /* of the end of some pidfd's process nobody will tell this picoprocess */
-    uint32_t own_count;  /* members that are asked here */
+    uint32_t local_count;  /* members that are asked here */
     uint32_t owner_count;
     int *owners;         /* by handle: the descriptor that registered it, plus 1 */
     pal_handle_t handle; /* the set's */
@@ -57,14 +57,14 @@ struct epoll {
 #define NO_EDGE UINT64_MAX
 
 /* Caller holds epolls_lock (epoll.c) for all of these. */
-int64_t own_reserve(struct epoll *epoll); /* room for one more; 0 or -ENOMEM */
-enum member_kind own_kind(const struct file *file);
-void own_place(struct member *member);    /* it is new, or its events, or its file's state, have changed */
-void own_remove(struct member *member);
+int64_t local_reserve(struct epoll *epoll); /* room for one more; 0 or -ENOMEM */
+enum member_kind local_kind(const struct file *file);
+void local_place(struct member *member);    /* it is new, or its events, or its file's state, have changed */
+void local_remove(struct member *member);
 /* Takes up to `most` events; each member at most once. */
-uint32_t own_collect(struct epoll *epoll, struct pal_poll_event *events, uint32_t most);
-uint32_t own_ready(struct epoll *epoll); /* as a set inside another: POLLIN or 0.  The host allows nesting 5 deep */
+uint32_t local_collect(struct epoll *epoll, struct pal_poll_event *events, uint32_t most);
+uint32_t local_ready(struct epoll *epoll); /* as a set inside another: POLLIN or 0.  The host allows nesting 5 deep */
 /* When a member may next become ready by itself; asked when none is. */
-uint64_t own_deadline(struct epoll *epoll);
-sigset_t own_signals(struct epoll *epoll);
+uint64_t local_deadline(struct epoll *epoll);
+sigset_t local_signals(struct epoll *epoll);
 #endif

@@ -59,7 +59,7 @@ static void set_put(struct poll_set *set, uint32_t i, struct file *file, uint32_
 }
 
 /* What file i has now without asking the host. */
-static uint32_t own_ready(const struct poll_set *set, uint32_t i)
+static uint32_t local_ready(const struct poll_set *set, uint32_t i)
 {
     struct file *file = set->files[i];
     uint32_t wanted = (uint16_t)set->entries[i].events | POLLERR | POLLHUP;
@@ -73,7 +73,7 @@ static uint32_t own_ready(const struct poll_set *set, uint32_t i)
 static bool any_ready(const struct poll_set *set)
 {
     for (uint32_t i = 0; i < set->count; i++)
-        if (own_ready(set, i))
+        if (local_ready(set, i))
             return true;
     return false;
 }
@@ -82,7 +82,7 @@ static uint32_t merge_ready(struct poll_set *set)
 {
     uint32_t ready = 0;
     for (uint32_t i = 0; i < set->count; i++) {
-        set->entries[i].revents = (int16_t)((uint16_t)set->entries[i].revents | own_ready(set, i));
+        set->entries[i].revents = (int16_t)((uint16_t)set->entries[i].revents | local_ready(set, i));
         ready += set->entries[i].revents != 0;
     }
     return ready;
@@ -120,7 +120,7 @@ static int64_t set_wait(struct poll_set *set, uint64_t deadline)
     }
 }
 
-static int64_t set_wait_own(struct poll_set *set, uint64_t deadline)
+static int64_t set_wait_local(struct poll_set *set, uint64_t deadline)
 {
     struct waiter waiter;
     sigset_t signals = 0;
@@ -173,7 +173,7 @@ static int64_t poll_with(struct poll_set *set, struct guest_poll *items, guest_t
     if (copy_in(items, entries, count * sizeof *items))
         return -EFAULT;
     int64_t invalid = poll_set_files(set, items);
-    int64_t ready = set_wait_own(set, invalid ? 0 : deadline);
+    int64_t ready = set_wait_local(set, invalid ? 0 : deadline);
     if (ready < 0)
         return ready;
     for (uint32_t i = 0; i < count; i++) {
@@ -305,7 +305,7 @@ static int64_t select_wait(struct select_sets *sets, uint64_t deadline)
         result = file ? 0 : -EBADF;
     }
     if (!result)
-        result = set_wait_own(&set, deadline);
+        result = set_wait_local(&set, deadline);
     if (result >= 0)
         result = select_out(sets, &set);
     set_done(&set);

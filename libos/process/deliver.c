@@ -4,7 +4,7 @@
  * handler's frame set up.
  */
 #include "libos/mm/mm.h"
-#include "libos/signal/ask.h"
+#include "libos/signal/remote.h"
 #include "libos/process/process.h"
 #include "libos/signal/signal.h"
 #include "libos/tty/tty.h"

@@ -37,7 +37,7 @@ void seq_write(struct seq_buffer *text, const void *bytes, size_t size);
 struct pseudo_entry {
     const char *name;
     uint32_t mode;                    /* S_IF* and permissions */
-    bool asked;                       /* below /proc/PID: of another process, that one is asked: proc_ask.c */
+    bool asked;                       /* below /proc/PID: of another process, that one is asked: proc_remote.c */
     bool looked;                      /* and the host, before, what it is doing and uses */
     bool known;                       /* `text` can do without, if it does not answer */
     uint32_t device;                  /* st_rdev of a character device */
@@ -77,7 +77,7 @@ int64_t tty_open(const struct pseudo_node *node, uint32_t flags, struct file **o
 bool procself_number(struct pseudo_node *node, int n);
 int procself_after(const struct pseudo_node *node, int after);
 bool proc_is_self(const struct pseudo_node *node);
-/* proc_ask.c: an entry's functions, called here or in the process that it is about. */
+/* proc_remote.c: an entry's functions, called here or in the process that it is about. */
 bool proc_is_remote(const struct pseudo_node *node);
 void proc_make_text(struct seq_buffer *text, const struct pseudo_node *node);
 int64_t proc_follow(const struct pseudo_node *node, struct pal_path_buffer *out);

@@ -52,7 +52,7 @@ struct shared_process {
     uint32_t bell;         /* the helper waits on it; moves when it is to look */
     uint32_t bell_rung;    /* somebody wants some thread of the picoprocess interrupted */
     uint32_t bell_heard;   /* the helper runs */
-    uint32_t asked_state;  /* as the host had it before it was last asked something: signal/ask.h; 0: not looked */
+    uint32_t asked_state;  /* as the host had it before it was last asked something: signal/remote.h; 0: not looked */
     uint64_t asked_at;     /* when, on PAL_CLOCK_MONOTONIC */
     uint32_t kicked;       /* its threads are to look again: see wait_kick_process.  Atomic */
     uint64_t host;         /* the picoprocess, as process_fork named it; 0 for a moment after fork.  Atomic */
@@ -156,7 +156,7 @@ bool shared_group_exists(uint32_t pgid, uint32_t sid); /* sid 0 = any */
 uint32_t *shared_ipc_used(void);
 uint32_t *shared_files_watched(void);
 uint32_t *shared_ends(void);
-uint64_t *shared_question(void); /* ask.c's: its address */
+uint64_t *shared_question(void); /* remote.c's: its address */
 uint32_t *shared_inet_port(void);
 struct dcache_state *shared_dcache(void);
 struct futex_events *shared_futexes(uint32_t **event);

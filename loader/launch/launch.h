@@ -51,13 +51,13 @@ extern const unsigned filter_calls; /* how many host calls it admits */
 void segment_fill(int fd, const struct policy *policy, const struct options *options, const struct prefetch *prefetch,
                   mode_t umask_was);
 
-/* ---- own_limits.c ------------------------------------------------------------------------------------------------ */
+/* ---- caller_limits.c --------------------------------------------------------------------------------------------- */
 
 #define FILES_LEAST 80 /* of which the libOS and the PAL take 64 */
 #define FILES_LEAST_TEXT "80"
 /* Ends pal-run where its limits are too low for any sandbox; raises the soft one of open files.  How large the segment
  * can be. */
-uint64_t own_limits(void);
+uint64_t caller_limits(void);
 
 /* ---- picoprocess.c ----------------------------------------------------------------------------------------------- */
 

@@ -259,7 +259,7 @@ void launch(const char *picoprocess, bool trap, int log)
 {
     int64_t result = open_standard_streams();
     launched.failed = NULL;
-    launched.segment_size = own_limits();
+    launched.segment_size = caller_limits();
     chosen = picoprocess;
     logged_to = log;
     find_terminals();

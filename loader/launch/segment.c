@@ -109,7 +109,7 @@ static size_t count_strings(char *const *strings)
 /* What the host allows, less what the libOS and the PAL need for themselves. */
 static uint64_t file_limit(const struct policy *policy)
 {
-    const uint64_t own = 64; /* own_limits has seen that there are more */
+    const uint64_t own = 64; /* caller_limits has seen that there are more */
     struct rlimit limit;
     uint64_t most = getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_max : 1024;
     most -= own;

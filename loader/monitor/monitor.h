@@ -70,7 +70,7 @@ int member_descriptors(const struct objects *objects, pid_t pid, const int32_t *
 /* One such, or a negative errno. */
 int member_descriptor(const struct objects *objects, pid_t pid, int number);
 int serve_interrupt(const struct objects *objects, const struct request *request);
-int serve_look(const struct objects *objects, const struct request *request, struct reply *reply); /* look.c */
+int serve_look(const struct objects *objects, const struct request *request, struct reply *reply); /* process_status.c */
 int serve_shutdown(const struct objects *objects, const struct request *request);
 int serve_allocate(const struct objects *objects, const struct request *request);
 int serve_send(const struct objects *objects, const struct request *request, struct reply *reply); /* send.c */
@@ -176,7 +176,7 @@ int inet_connect(struct monitor *monitor, const struct request *request, struct 
 /* Bytes in two parts to a datagram socket of the sandbox, if it is there. */
 void inet_send(struct inets *inets, const struct pal_inet *to, const void *head, size_t head_size, const void *bytes,
                size_t size);
-/* names.c: where names are asked for: 127.0.0.53, port 53.  Questions come from `reader`. */
+/* dns.c: where names are asked for: 127.0.0.53, port 53.  Questions come from `reader`. */
 extern const uint8_t names_address[16];
 void names_serve(struct monitor *monitor, int reader);
 

@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* ---- tell.c ------------------------------------------------------------------------------------------------------ */
+/* ---- client.c ---------------------------------------------------------------------------------------------------- */
 
 /* Begins it, for the sandbox whose first picoprocess is this child of the caller.  argv: pal-run's, or NULL.  0 or a
  * negative errno. */

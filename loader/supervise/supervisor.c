@@ -18,7 +18,7 @@
  *
  * Start-up time is felt by users, and a fork costs more than a tenth of what a short program takes.  So for its first
  * moments it is a process in pal-run's memory, begun before libc is; where the sandbox lives on, one with memory of its
- * own joins it (see tell.c).  No libc function is called here: see rules.mk.
+ * own joins it (see client.c).  No libc function is called here: see rules.mk.
  */
 #include <asm/ioctls.h>
 #include <asm/termbits.h>
@@ -33,7 +33,7 @@
 #include <time.h>
 
 #include "loader/supervise/supervise.h"
-#include "loader/supervise/words.h"
+#include "loader/supervise/protocol.h"
 #include "pal/linux/syscall.h"
 
 #define PIDFD_GROUP 4u /* PIDFD_SIGNAL_PROCESS_GROUP */

@@ -4,7 +4,7 @@
  * process that is asked finds it when it deals with interrupts, and writes the answer beside it.  Either may die at any
  * moment: the asker waits only so long, and a place whose asker is no more is taken over.
  */
-#include "libos/signal/ask.h"
+#include "libos/signal/remote.h"
 #include "libos/task/table.h"
 #include "libos/signal/signal.h"
 

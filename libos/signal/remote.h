@@ -3,8 +3,8 @@
  * A question to another process of the sandbox, answered by one of its own threads at its next interrupt: for what is too
  * costly to keep in the shared segment for those who seldom look.
  */
-#ifndef LIBOS_ASK_H
-#define LIBOS_ASK_H
+#ifndef LIBOS_SIGNAL_REMOTE_H
+#define LIBOS_SIGNAL_REMOTE_H
 
 #include "libos/task/task.h"
 

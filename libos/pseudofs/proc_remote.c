@@ -3,7 +3,7 @@
  * What /proc shows of another process of the sandbox is made by that process itself: the place is sent to it, and it makes
  * the text, follows the link or names the numbers as if it looked at itself.
  */
-#include "libos/signal/ask.h"
+#include "libos/signal/remote.h"
 #include "libos/pseudofs/pseudofs.h"
 #include "libos/task/table.h"
 

@@ -13,7 +13,7 @@
 #include <time.h>
 
 #include "loader/supervise/supervise.h"
-#include "loader/supervise/words.h"
+#include "loader/supervise/protocol.h"
 #include "pal/linux/syscall.h"
 
 static struct supervisor {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What pal-run tells its supervisor, and how that process is begun: between tell.c and supervisor.c. */
-#ifndef LOADER_SUPERVISE_WORDS_H
-#define LOADER_SUPERVISE_WORDS_H
+/* What pal-run tells its supervisor, and how that process is begun: between client.c and supervisor.c. */
+#ifndef LOADER_SUPERVISE_PROTOCOL_H
+#define LOADER_SUPERVISE_PROTOCOL_H
 
 #include <stdbool.h>
 #include <stdint.h>

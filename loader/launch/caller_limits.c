@@ -48,7 +48,7 @@ static void raise_file_limit(void)
  * The segment is as large as the limits of file size (a file it is) and of address space allow: where they are low, there
  * is less of System V shared memory.
  */
-uint64_t own_limits(void)
+uint64_t caller_limits(void)
 {
     uint64_t size = SEGMENT_SIZE, file = limit_of(RLIMIT_FSIZE).rlim_cur,
              space = limit_of(RLIMIT_AS).rlim_cur / SPACE_PARTS;

@@ -38,7 +38,7 @@ static const struct member *list_last(const struct member_list *list)
 
 /* ---- One member -------------------------------------------------------------------------------------------------- */
 
-enum member_kind own_kind(const struct file *file)
+enum member_kind local_kind(const struct file *file)
 {
     if (file->ops == &timerfd_ops)
         return MEMBER_TIMER;
@@ -47,11 +47,11 @@ enum member_kind own_kind(const struct file *file)
     return file->ops->ends ? MEMBER_PIDFD : MEMBER_OTHER;
 }
 
-int64_t own_reserve(struct epoll *epoll)
+int64_t local_reserve(struct epoll *epoll)
 {
     int64_t result = 0;
     for (uint32_t clock = 0; clock < TIMER_CLOCKS && !result; clock++)
-        result = heap_reserve(&epoll->timers[clock], epoll->own_count + 1);
+        result = heap_reserve(&epoll->timers[clock], epoll->local_count + 1);
     return result;
 }
 
@@ -60,7 +60,7 @@ static uint32_t bits_of(const struct member *member)
     if (member->disabled)
         return 0;
     struct file *file = member->file;
-    uint32_t bits = file->ops == &epoll_ops ? own_ready(file->data) : file->ops->ready(file);
+    uint32_t bits = file->ops == &epoll_ops ? local_ready(file->data) : file->ops->ready(file);
     return bits & (member->event.events | POLLERR | POLLHUP);
 }
 
@@ -105,7 +105,7 @@ static void put_away(struct member *member)
     }
 }
 
-void own_place(struct member *member)
+void local_place(struct member *member)
 {
     struct epoll *epoll = member->epoll;
     leave(member);
@@ -119,7 +119,7 @@ void own_place(struct member *member)
     }
 }
 
-void own_remove(struct member *member)
+void local_remove(struct member *member)
 {
     leave(member);
     member->epoll->signals_stale |= member->kind == MEMBER_SIGNAL;
@@ -153,7 +153,7 @@ static void refresh(struct epoll *epoll)
 static bool signals_pending(struct epoll *epoll)
 {
     return epoll->lists[LIST_SIGNALS].first &&
-           (atomic_get(&current()->pending) | atomic_get(&current_process()->signals->pending)) & own_signals(epoll);
+           (atomic_get(&current()->pending) | atomic_get(&current_process()->signals->pending)) & local_signals(epoll);
 }
 
 /* Each is looked at once, and goes to the end: where there is no room for all, the others are next. */
@@ -180,7 +180,7 @@ static uint32_t take(struct epoll *epoll, enum member_list_name name, struct pal
     return count;
 }
 
-uint32_t own_collect(struct epoll *epoll, struct pal_poll_event *events, uint32_t most)
+uint32_t local_collect(struct epoll *epoll, struct pal_poll_event *events, uint32_t most)
 {
     refresh(epoll);
     uint32_t count = take(epoll, LIST_READY, events, most);
@@ -198,7 +198,7 @@ static bool any_events(const struct member_list *list)
     return false;
 }
 
-uint32_t own_ready(struct epoll *epoll)
+uint32_t local_ready(struct epoll *epoll)
 {
     struct member *member;
     uint64_t edge;
@@ -214,7 +214,7 @@ uint32_t own_ready(struct epoll *epoll)
     return ready ? POLLIN | POLLRDNORM : 0;
 }
 
-uint64_t own_deadline(struct epoll *epoll)
+uint64_t local_deadline(struct epoll *epoll)
 {
     uint64_t deadline = PAL_FOREVER;
     for (uint32_t clock = 0; clock < TIMER_CLOCKS; clock++) {
@@ -227,13 +227,13 @@ uint64_t own_deadline(struct epoll *epoll)
     for (const struct member *member = epoll->lists[LIST_OTHERS].first; member; member = member->next) {
         struct file *file = member->file;
         bool nested = file->ops == &epoll_ops;
-        if (!nested || !own_ready(file->data)) /* which puts its members where the deadline looks */
-            deadline = MIN(deadline, nested ? own_deadline(file->data) : wait_deadline(file));
+        if (!nested || !local_ready(file->data)) /* which puts its members where the deadline looks */
+            deadline = MIN(deadline, nested ? local_deadline(file->data) : wait_deadline(file));
     }
     return deadline;
 }
 
-sigset_t own_signals(struct epoll *epoll)
+sigset_t local_signals(struct epoll *epoll)
 {
     if (epoll->signals_stale) {
         epoll->signals_stale = false;
@@ -244,6 +244,6 @@ sigset_t own_signals(struct epoll *epoll)
     sigset_t signals = epoll->signals;
     for (const struct member *member = epoll->lists[LIST_OTHERS].first; member; member = member->next)
         if (member->file->ops == &epoll_ops)
-            signals |= own_signals(member->file->data);
+            signals |= local_signals(member->file->data);
     return signals;
 }
