@@ -129,14 +129,6 @@ int64_t sys_statx(int32_t directory, guest_t path, uint32_t flags, uint32_t mask
 
 /* ---- access ------------------------------------------------------------------------------------------------------ */
 
-static bool in_group(const struct process *process, uint32_t own, uint32_t gid)
-{
-    bool found = own == gid;
-    for (uint32_t i = 0; i < process->group_count && !found; i++)
-        found = process->groups[i] == gid;
-    return found;
-}
-
 int64_t attributes_allow(const struct pal_attributes *attributes, uint32_t mode, uint32_t uid, uint32_t gid)
 {
     uint32_t bits = attributes->mode;
@@ -144,7 +136,7 @@ int64_t attributes_allow(const struct pal_attributes *attributes, uint32_t mode,
         return mode & X_OK && attributes->type != PAL_TYPE_DIRECTORY && !(bits & 0111) ? -EACCES : 0;
     if (attributes->uid == uid)
         bits >>= 6;
-    else if (in_group(current_process(), gid, attributes->gid))
+    else if (gid == attributes->gid || process_in_group(current_process(), attributes->gid))
         bits >>= 3;
     return mode & ~bits & 7 ? -EACCES : 0;
 }

@@ -259,10 +259,7 @@ int64_t ipc_get(enum ipc_kind kind, int32_t key, uint32_t flags,
 
 static bool in_group(const struct process *process, uint32_t gid)
 {
-    for (uint32_t i = 0; i < process->group_count; i++)
-        if (process->groups[i] == gid)
-            return true;
-    return process->egid == gid;
+    return process->egid == gid || process_in_group(process, gid);
 }
 
 /* ipcperms() */

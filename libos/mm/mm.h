@@ -40,6 +40,11 @@ struct shared_process;
 #define VMA_WIPEONFORK 0x20000000u
 #define VMA_HUGE 0x10000000u  /* MADV_HUGEPAGE, MADV_NOHUGEPAGE: they part mappings, as on Linux */
 #define VMA_SMALL 0x08000000u
+/* mbind(2)'s: a mode in three bits, and its flags.  MAP_* has other bits. */
+#define VMA_POLICY_MODE 0x00200000u
+#define VMA_POLICY_STATIC 0x01000000u
+#define VMA_POLICY_RELATIVE 0x02000000u
+#define VMA_POLICY 0x03e00000u
 
 struct vma {
     guest_t start, end;

@@ -252,6 +252,7 @@ int64_t fork_now(const struct clone_request *request)
         process->pid = pid;
         rewrite_fork_child(process->shared);
         process->shared = slot;
+        process->settings.timer_slack_default = process->settings.timer_slack;
         if (UNLIKELY(slot->settings_kept))
             timers_limit_cpu();
         thread_renew(self, request, pid);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What programs ask about the system and themselves: sysinfo, prctl, personality, random bytes, barriers. */
 #include "libos/syscalls.h"
+#include "libos/fs/vfs.h"
 #include "libos/mm/mm.h"
 #include "libos/task/task.h"
 #include "libos/task/table.h"
@@ -57,10 +58,26 @@ int64_t sys_personality(uint32_t persona)
 /* No namespaces.  What threads share of the process they share for good. */
 int64_t sys_unshare(uint32_t flags)
 {
-    const uint32_t fs_files_semaphores = 0x200 | 0x400 | 0x40000;
-    if (flags & ~fs_files_semaphores)
+    enum { VM = 0x100, FS = 0x200, FILES = 0x400, SIGNALS = 0x800, THREADS = 0x10000, SEMAPHORES = 0x40000,
+           NAMESPACES = 0x7e020080 };
+    if (flags & ~(uint32_t)(VM | FS | FILES | SIGNALS | THREADS | SEMAPHORES | NAMESPACES))
+        return -EINVAL;
+    if (flags & (VM | SIGNALS | THREADS) && current_process()->thread_count > 1)
+        return -EINVAL;
+    if (flags & NAMESPACES)
         return -EPERM;
     return flags && current_process()->thread_count > 1 ? -EPERM : 0;
+}
+
+/* What could be entered is not there to be opened. */
+int64_t sys_setns(int32_t fd, int32_t type)
+{
+    struct file *file = file_get_io(fd);
+    (void)type;
+    if (!file)
+        return -EBADF;
+    file_put(file);
+    return -EINVAL;
 }
 
 int64_t sys_membarrier(int32_t command, uint32_t flags, int32_t cpu)
@@ -99,16 +116,16 @@ enum {
     PR_SET_PDEATHSIG = 1, PR_GET_PDEATHSIG = 2, PR_GET_DUMPABLE = 3, PR_SET_DUMPABLE = 4, PR_GET_KEEPCAPS = 7,
     PR_SET_KEEPCAPS = 8, PR_GET_TIMING = 13, PR_SET_TIMING = 14, PR_SET_NAME = 15, PR_GET_NAME = 16,
     PR_GET_SECCOMP = 21, PR_CAPBSET_READ = 23, PR_CAPBSET_DROP = 24, PR_GET_SECUREBITS = 27, PR_SET_TIMERSLACK = 29,
-    PR_GET_TSC = 25, PR_SET_TSC = 26, PR_GET_TIMERSLACK = 30, PR_TASK_PERF_EVENTS_DISABLE = 31,
-    PR_TASK_PERF_EVENTS_ENABLE = 32, PR_MCE_KILL_GET = 34, PR_SET_CHILD_SUBREAPER = 36, PR_GET_CHILD_SUBREAPER = 37,
+    PR_GET_TSC = 25, PR_SET_TSC = 26, PR_SET_SECUREBITS = 28, PR_GET_TIMERSLACK = 30, PR_TASK_PERF_EVENTS_DISABLE = 31,
+    PR_TASK_PERF_EVENTS_ENABLE = 32, PR_MCE_KILL = 33, PR_MCE_KILL_GET = 34, PR_SET_MM = 35, PR_SET_CHILD_SUBREAPER = 36, PR_GET_CHILD_SUBREAPER = 37,
     PR_SET_NO_NEW_PRIVS = 38, PR_GET_NO_NEW_PRIVS = 39, PR_GET_TID_ADDRESS = 40, PR_SET_THP_DISABLE = 41,
-    PR_GET_THP_DISABLE = 42, PR_CAP_AMBIENT = 47,
+    PR_GET_THP_DISABLE = 42, PR_CAP_AMBIENT = 47, PR_GET_SPECULATION_CTRL = 52, PR_SET_SPECULATION_CTRL = 53,
+    PR_SET_IO_FLUSHER = 57, PR_GET_IO_FLUSHER = 58, PR_SET_SYSCALL_USER_DISPATCH = 59,
 };
 #define CAP_LAST 40
 #define COMM_SIZE 16u
-#define AMBIENT_RAISE 2
+#define SECURE_BITS 0xffu
 #define TSC_ENABLE 1
-#define MCE_KILL_DEFAULT 2
 
 static int64_t set_name(guest_t from)
 {
@@ -151,13 +168,72 @@ static int64_t set_flag(uint32_t *flag, uint64_t value)
 
 static int64_t bounding_set(int32_t option, uint64_t capability)
 {
+    if (option == PR_CAPBSET_DROP && current_process()->euid != 0)
+        return -EPERM;
     if (capability > CAP_LAST)
         return -EINVAL;
     if (option == PR_CAPBSET_READ)
         return !(settings()->dropped_capabilities >> capability & 1);
+    settings()->dropped_capabilities |= 1ull << capability;
+    return 0;
+}
+
+/* The set is empty, and stays so. */
+static int64_t ambient_set(uint64_t operation, uint64_t capability, uint64_t a4, uint64_t a5)
+{
+    enum { IS_SET = 1, RAISE, LOWER, CLEAR_ALL };
+    if (a4 || a5 || operation < IS_SET || operation > CLEAR_ALL)
+        return -EINVAL;
+    if (operation == CLEAR_ALL ? capability != 0 : capability > CAP_LAST)
+        return -EINVAL;
+    return operation == RAISE ? -EPERM : 0;
+}
+
+/* What a processor's fault in memory does to the process: kept, and told. */
+static int64_t fault_policy(uint64_t operation, uint64_t policy)
+{
+    enum { CLEAR, SET };
+    enum { LATE, EARLY, DEFAULT };
+    uint32_t *told = &settings()->memory_fault; /* 0: the default */
+    if (operation > SET || (operation == CLEAR ? policy != 0 : policy > DEFAULT))
+        return -EINVAL;
+    *told = operation == SET && policy != DEFAULT ? (uint32_t)policy + 1 : 0;
+    return 0;
+}
+
+/* The processor's speculation is as the host has it, and no process's to change. */
+static int64_t speculation(bool change, uint64_t which, uint64_t value, uint64_t a4, uint64_t a5)
+{
+    enum { STORE_BYPASS, INDIRECT_BRANCH };
+    enum { ENABLE = 2 };
+    if (a4 || a5 || (!change && value))
+        return -EINVAL;
+    if (which > INDIRECT_BRANCH)
+        return -ENODEV;
+    return change ? -ENXIO : ENABLE;
+}
+
+static int64_t secure_bits(uint64_t bits)
+{
     if (current_process()->euid != 0)
         return -EPERM;
-    settings()->dropped_capabilities |= 1ull << capability;
+    uint32_t *set = &settings()->secure_bits;
+    const uint32_t locked = *set >> 1 & 0x55u; /* each odd bit fixes the one before */
+    if (bits & ~(uint64_t)SECURE_BITS || (*set & 0xaau) & ~bits || (*set ^ bits) & locked)
+        return -EPERM;
+    *set = (uint32_t)bits;
+    return 0;
+}
+
+static int64_t io_flusher(bool change, uint64_t on, uint64_t a3, uint64_t a4, uint64_t a5)
+{
+    if (current_process()->euid != 0)
+        return -EPERM;
+    if (a3 || a4 || a5 || on > change)
+        return -EINVAL;
+    if (!change)
+        return settings()->io_flusher;
+    settings()->io_flusher = (uint32_t)on;
     return 0;
 }
 
@@ -184,8 +260,11 @@ int64_t sys_prctl(int32_t option, guest_t a2, guest_t a3, guest_t a4, guest_t a5
         return copy_out(a2, current()->name, COMM_SIZE);
     case PR_GET_TIMING: /* statistical, and nothing else */
     case PR_GET_SECCOMP:
-    case PR_GET_SECUREBITS:
         return 0;
+    case PR_GET_SECUREBITS:
+        return set->secure_bits;
+    case PR_SET_SECUREBITS:
+        return secure_bits(a2);
     case PR_TASK_PERF_EVENTS_DISABLE: /* it has none */
     case PR_TASK_PERF_EVENTS_ENABLE:
         return 0;
@@ -194,14 +273,18 @@ int64_t sys_prctl(int32_t option, guest_t a2, guest_t a3, guest_t a4, guest_t a5
     case PR_SET_TSC:
         return a2 == TSC_ENABLE ? 0 : -EINVAL;
     case PR_MCE_KILL_GET:
-        return a2 || a3 || a4 || a5 ? -EINVAL : MCE_KILL_DEFAULT;
+        return a2 || a3 || a4 || a5 ? -EINVAL : set->memory_fault ? (int64_t)set->memory_fault - 1 : 2;
+    case PR_MCE_KILL:
+        return a4 || a5 ? -EINVAL : fault_policy(a2, a3);
+    case PR_SET_MM:
+        return current_process()->euid != 0 ? -EPERM : -EINVAL;
     case PR_SET_TIMING:
         return a2 ? -EINVAL : 0;
     case PR_CAPBSET_READ:
     case PR_CAPBSET_DROP:
         return bounding_set(option, a2);
     case PR_SET_TIMERSLACK:
-        set->timer_slack = (int64_t)a2 <= 0 ? 50000 : a2;
+        set->timer_slack = (int64_t)a2 <= 0 ? set->timer_slack_default : a2;
         return 0;
     case PR_GET_TIMERSLACK:
         return (int64_t)set->timer_slack;
@@ -219,8 +302,16 @@ int64_t sys_prctl(int32_t option, guest_t a2, guest_t a3, guest_t a4, guest_t a5
         return a3 || a4 || a5 ? -EINVAL : set_flag(&set->huge_pages_off, !!a2);
     case PR_GET_THP_DISABLE:
         return a2 || a3 || a4 || a5 ? -EINVAL : (int64_t)set->huge_pages_off;
-    case PR_CAP_AMBIENT: /* the set is empty, and stays so */
-        return a2 == AMBIENT_RAISE ? -EPERM : a2 >= 1 && a2 <= 4 ? 0 : -EINVAL;
+    case PR_CAP_AMBIENT:
+        return ambient_set(a2, a3, a4, a5);
+    case PR_GET_SPECULATION_CTRL:
+    case PR_SET_SPECULATION_CTRL:
+        return speculation(option == PR_SET_SPECULATION_CTRL, a2, a3, a4, a5);
+    case PR_SET_IO_FLUSHER:
+    case PR_GET_IO_FLUSHER:
+        return io_flusher(option == PR_SET_IO_FLUSHER, a2, a3, a4, a5);
+    case PR_SET_SYSCALL_USER_DISPATCH: /* off, as it is; the dispatch of system calls is the libOS's own */
+        return a2 || a3 || a4 || a5 ? -EINVAL : 0;
     default:
         note_unsupported("prctl", (uint64_t)option);
         return -EINVAL;

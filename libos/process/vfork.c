@@ -39,8 +39,9 @@ struct process *process_copy(const struct process *parent, struct shared_process
     child->files = flags & CLONE_FILES ? files_ref(parent->files) : files_copy(parent->files);
     child->fs = flags & CLONE_FS ? fs_ref(parent->fs) : fs_copy(parent->fs);
     child->signals = signals_copy(parent->signals, child);
-    if (child->files && child->fs && child->signals)
+    if (groups_copy(child, parent) && child->files && child->fs && child->signals)
         return child;
+    groups_free(child);
     if (child->files)
         files_put(child->files);
     if (child->fs)

@@ -173,8 +173,9 @@ static void status_ids(struct seq_buffer *text, const struct pseudo_node *node, 
     seq_printf(text, "Uid:\t%u\t%u\t%u\t%u\nGid:\t%u\t%u\t%u\t%u\n", self->uid, self->euid, self->suid, self->fsuid,
                self->gid, self->egid, self->sgid, self->fsgid);
     seq_printf(text, "FDSize:\t%d\nGroups:\t", MAX(64, files_highest(self->files) + 1));
-    for (uint32_t i = 0; i < self->group_count && i < COUNT_OF(self->groups); i++)
-        seq_printf(text, i ? " %u" : "%u", self->groups[i]);
+    const struct groups *groups = atomic_get(&self->groups);
+    for (uint32_t i = 0; groups && i < groups->count; i++)
+        seq_printf(text, i ? " %u" : "%u", groups->ids[i]);
     seq_printf(text, " \nNStgid:\t%d\nNSpid:\t%d\nNSpgid:\t%d\nNSsid:\t%d\n", facts->pid,
                node->tid ? node->tid : facts->pid, facts->group, facts->session);
 }

@@ -198,35 +198,92 @@ int64_t sys_setfsgid(uint32_t gid)
 
 /* ---- Supplementary groups -------------------------------------------------------------------------------------- */
 
+#define GROUPS_MAX 65536
+
+bool process_in_group(const struct process *process, uint32_t gid)
+{
+    const struct groups *groups = atomic_get(&process->groups);
+    uint32_t low = 0, high = groups ? groups->count : 0;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (groups->ids[middle] == gid)
+            return true;
+        if (groups->ids[middle] < gid)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return false;
+}
+
+bool groups_copy(struct process *to, const struct process *from)
+{
+    const struct groups *groups = atomic_get(&from->groups);
+    to->groups = NULL;
+    if (!groups)
+        return true;
+    to->groups = alloc_copy(groups, sizeof *groups + groups->count * sizeof groups->ids[0]);
+    if (to->groups)
+        to->groups->older = NULL;
+    return to->groups != NULL;
+}
+
+void groups_free(struct process *process)
+{
+    while (process->groups) {
+        struct groups *older = process->groups->older;
+        release(process->groups);
+        process->groups = older;
+    }
+}
+
 int64_t sys_getgroups(int32_t count, guest_t list)
 {
-    const struct process *process = current_process();
-    if (count < 0 || (count && (uint32_t)count < process->group_count))
+    const struct groups *groups = atomic_get(&current_process()->groups);
+    uint32_t all = groups ? groups->count : 0;
+    if (count < 0 || (count && (uint32_t)count < all))
         return -EINVAL;
-    if (count && copy_out(list, process->groups, process->group_count * sizeof(uint32_t)) < 0)
+    if (count && all && copy_out(list, groups->ids, all * sizeof groups->ids[0]) < 0)
         return -EFAULT;
-    return process->group_count;
+    return all;
+}
+
+/* Linux keeps them sorted, and shows them so. */
+static void sort(uint32_t *ids, uint32_t count)
+{
+    for (uint32_t gap = count / 2; gap; gap /= 2) {
+        for (uint32_t i = gap; i < count; i++) {
+            uint32_t value = ids[i], at = i;
+            for (; at >= gap && ids[at - gap] > value; at -= gap)
+                ids[at] = ids[at - gap];
+            ids[at] = value;
+        }
+    }
 }
 
 int64_t sys_setgroups(int32_t count, guest_t list)
 {
     struct process *process = current_process();
-    uint32_t new[COUNT_OF(process->groups)];
     if (!is_root(process))
         return -EPERM;
-    if (count < 0 || (uint32_t)count > COUNT_OF(new))
+    if (count < 0 || count > GROUPS_MAX)
         return -EINVAL;
-    if (copy_in(new, list, (uint32_t)count * sizeof(uint32_t)) < 0)
+    uint64_t size = (uint32_t)count * sizeof(uint32_t);
+    struct groups *new = alloc(sizeof *new + size);
+    if (!new)
+        return -ENOMEM;
+    if (copy_in(new->ids, list, size) < 0) {
+        release(new);
         return -EFAULT;
-    for (int i = 1; i < count; i++) { /* Linux keeps them sorted, and shows them so */
-        uint32_t value = new[i];
-        int at = i;
-        for (; at > 0 && new[at - 1] > value; at--)
-            new[at] = new[at - 1];
-        new[at] = value;
     }
-    memcpy(process->groups, new, (uint32_t)count * sizeof(uint32_t));
-    process->group_count = (uint32_t)count;
+    new->count = (uint32_t)count;
+    sort(new->ids, new->count);
+    mutex_lock(&process->lock);
+    if (process->thread_count == 1)
+        groups_free(process);
+    new->older = process->groups;
+    atomic_set(&process->groups, new);
+    mutex_unlock(&process->lock);
     return 0;
 }
 

@@ -84,7 +84,7 @@ struct settings *settings(void)
     if (UNLIKELY(!atomic_get(&process->settings.ready))) {
         mutex_lock(&process->lock);
         if (!process->settings.ready) {
-            process->settings.timer_slack = DEFAULT_TIMER_SLACK;
+            process->settings.timer_slack = process->settings.timer_slack_default = DEFAULT_TIMER_SLACK;
             process->settings.dumpable = 1;
             atomic_set(&process->settings.ready, 1u);
         }

@@ -16,8 +16,10 @@ enum { SCHED_OTHER, SCHED_FIFO, SCHED_RR, SCHED_BATCH, SCHED_IDLE = 5, SCHED_DEA
 #define PRIO_USER 2
 #define IOPRIO_PROCESS 1
 #define IOPRIO_USER 3
-#define IOPRIO_CLASS(value) ((value) >> 13)
+#define IOPRIO_SHIFT 13
+#define IOPRIO_CLASS(value) ((value) >> IOPRIO_SHIFT)
 #define IOPRIO_REALTIME 1
+#define IOPRIO_BEST_EFFORT 2
 #define IOPRIO_IDLE 3
 #define IOPRIO_LEVELS 8
 #define SLICE_NS 4000000
@@ -29,9 +31,12 @@ struct sched_attr {
     int32_t nice;
     uint32_t priority;
     uint64_t runtime, deadline, period;
+    uint32_t least, most; /* utilisation */
 };
 #define SCHED_ATTR_SIZE_MIN 48u
-_Static_assert(sizeof(struct sched_attr) == SCHED_ATTR_SIZE_MIN, "ABI");
+#define SCHED_ATTR_SIZE 56u
+_Static_assert(sizeof(struct sched_attr) == SCHED_ATTR_SIZE, "ABI");
+enum { FLAG_RESET_ON_FORK = 1, FLAG_KEEP_POLICY = 8, FLAG_KEEP_PARAMETERS = 16, FLAGS_KNOWN = 0x7f };
 
 /* ---- Whose ----------------------------------------------------------------------------------------------------- */
 
@@ -96,6 +101,12 @@ static int64_t for_named(int32_t which, int32_t who, int64_t (*each)(struct shar
     return result;
 }
 
+/* RLIMIT_NICE's rule: 20 less the lowest value. */
+static bool may_be_nice(const struct shared_settings *set, int64_t nice)
+{
+    return !current_process()->euid || (uint64_t)(20 - nice) <= set->limits[RLIMIT_NICE].soft;
+}
+
 /* The highest priority of all. */
 static int64_t nice_get(struct shared_process *slot, int64_t *value)
 {
@@ -109,7 +120,7 @@ static int64_t nice_set(struct shared_process *slot, int64_t *value)
     if (!may_change(slot))
         return -EPERM;
     struct shared_settings *set = settings_to_change(slot);
-    if (*value < set->nice && current_process()->euid != 0)
+    if (*value < set->nice && !may_be_nice(set, *value))
         return -EACCES;
     set->nice = (int32_t)*value;
     return 0;
@@ -132,12 +143,24 @@ int64_t sys_setpriority(int32_t which, int32_t who, int32_t nice)
     return for_named(which, who, nice_set, &value);
 }
 
-/* The most urgent of all: the lowest class that is set. */
 static int64_t io_priority_get(struct shared_process *slot, int64_t *value)
 {
     struct shared_settings copy;
-    int64_t own = settings_of(slot, &copy)->io_priority;
-    *value = *value && own ? MIN(*value, own) : MAX(*value, own);
+    *value = settings_of(slot, &copy)->io_priority;
+    return 0;
+}
+
+/* The most urgent of all.  Who has set none has what follows from its policy and nice value. */
+static int64_t io_priority_best(struct shared_process *slot, int64_t *value)
+{
+    struct shared_settings copy;
+    const struct shared_settings *set = settings_of(slot, &copy);
+    int64_t own = set->io_priority, class = set->policy == SCHED_IDLE       ? IOPRIO_IDLE
+                                            : set->policy == SCHED_FIFO || set->policy == SCHED_RR ? IOPRIO_REALTIME
+                                                                                                  : IOPRIO_BEST_EFFORT;
+    if (IOPRIO_CLASS(own) == 0)
+        own = class << IOPRIO_SHIFT | (class == IOPRIO_IDLE ? IOPRIO_LEVELS - 1 : (set->nice + 20) / 5);
+    *value = *value ? MIN(*value, own) : own;
     return 0;
 }
 
@@ -154,13 +177,14 @@ int64_t sys_ioprio_get(int32_t which, int32_t who)
     int64_t value = 0;
     if (which < IOPRIO_PROCESS || which > IOPRIO_USER)
         return -EINVAL;
-    int64_t error = for_named(which - IOPRIO_PROCESS, who, io_priority_get, &value);
+    int64_t error = for_named(which - IOPRIO_PROCESS, who, which == IOPRIO_PROCESS ? io_priority_get : io_priority_best,
+                              &value);
     return error < 0 ? error : value;
 }
 
 int64_t sys_ioprio_set(int32_t which, int32_t who, int32_t priority)
 {
-    int32_t class = IOPRIO_CLASS(priority), level = priority & ((1 << 13) - 1);
+    int32_t class = IOPRIO_CLASS(priority), level = priority & ((1 << IOPRIO_SHIFT) - 1);
     int64_t value = priority;
     if (class < 0 || class > IOPRIO_IDLE || level >= IOPRIO_LEVELS || (class == 0 && level))
         return -EINVAL;
@@ -185,28 +209,83 @@ static bool is_policy(int32_t policy)
     return policy >= SCHED_OTHER && policy <= SCHED_IDLE && policy != 4;
 }
 
+struct request {
+    int32_t policy, priority, nice; /* KEEP: the policy and its flag as they are */
+    bool reset_on_fork, sets_nice, sets_deadline;
+    uint64_t runtime, deadline, period;
+};
+
+#define RUNTIME_LEAST 1024
+
+/* sched(7): runtime <= deadline <= period, which is the deadline if it is not told. */
+static bool is_deadline(struct request *new)
+{
+    new->period = new->period ? new->period : new->deadline;
+    return new->sets_deadline && new->runtime >= RUNTIME_LEAST && (int64_t)new->period >= 0 && new->deadline <= new->period &&
+           new->runtime <= new->deadline;
+}
+
+/* What Linux lets a user without privileges do (sched(7)): RLIMIT_RTPRIO and RLIMIT_NICE allow more; what was given up
+ * stays so. */
+static bool may_have(const struct shared_settings *set, const struct request *new)
+{
+    uint64_t most = set->limits[RLIMIT_RTPRIO].soft;
+    if (!current_process()->euid)
+        return true;
+    if (new->policy == SCHED_DEADLINE)
+        return false;
+    if (new->sets_nice && !is_realtime(new->policy) && new->nice < set->nice && !may_be_nice(set, new->nice))
+        return false;
+    if (is_realtime(new->policy) && ((new->policy != set->policy && !most) ||
+                                     (new->priority > set->priority && (uint64_t)new->priority > most)))
+        return false;
+    if (set->policy == SCHED_IDLE && new->policy != SCHED_IDLE && !may_be_nice(set, set->nice))
+        return false;
+    return new->reset_on_fork || !set->reset_on_fork;
+}
+
 /* Caller holds the table's lock. */
-static int64_t policy_change(struct shared_process *slot, int32_t policy, int32_t priority)
+static int64_t policy_change(struct shared_process *slot, struct request *new)
 {
     struct shared_settings copy;
     if (!slot)
         return -ESRCH;
-    if (policy == KEEP)
-        policy = settings_of(slot, &copy)->policy;
-    if (!is_policy(policy) || (is_realtime(policy) ? priority < 1 || priority > REALTIME_MAX : priority != 0))
+    const struct shared_settings *old = settings_of(slot, &copy);
+    if (new->policy == KEEP) {
+        new->policy = old->policy;
+        new->reset_on_fork = old->reset_on_fork;
+        if (new->policy == SCHED_DEADLINE && !new->sets_deadline)
+            return -EINVAL;
+    }
+    if (!is_policy(new->policy) && new->policy != SCHED_DEADLINE)
         return -EINVAL;
-    if (!may_change(slot) || (is_realtime(policy) && current_process()->euid != 0))
+    if (new->policy == SCHED_DEADLINE && !is_deadline(new))
+        return -EINVAL;
+    if (is_realtime(new->policy) ? new->priority < 1 || new->priority > REALTIME_MAX : new->priority != 0)
+        return -EINVAL;
+    if (!may_change(slot) || !may_have(old, new))
         return -EPERM;
     struct shared_settings *set = settings_to_change(slot);
-    set->policy = policy;
-    set->priority = priority;
+    set->policy = new->policy;
+    set->priority = new->priority;
+    set->reset_on_fork = new->reset_on_fork;
+    set->runtime = new->policy == SCHED_DEADLINE ? new->runtime : 0;
+    set->deadline = new->policy == SCHED_DEADLINE ? new->deadline : 0;
+    set->period = new->policy == SCHED_DEADLINE ? new->period : 0;
+    if (new->sets_nice && !is_realtime(new->policy) && new->policy != SCHED_DEADLINE)
+        set->nice = new->nice;
     return 0;
 }
 
 static int64_t set_policy(int32_t pid, int32_t policy, int32_t priority)
 {
+    struct request new = {.policy = policy, .priority = priority};
+    if (policy != KEEP) {
+        new.reset_on_fork = policy & SCHED_RESET_ON_FORK;
+        new.policy &= ~SCHED_RESET_ON_FORK;
+    }
     shared_lock();
-    int64_t result = policy_change(find(pid), policy == KEEP ? KEEP : policy & ~SCHED_RESET_ON_FORK, priority);
+    int64_t result = policy_change(find(pid), &new);
     shared_unlock();
     return result;
 }
@@ -225,7 +304,7 @@ int64_t sys_sched_getscheduler(int32_t pid)
 {
     struct shared_settings set;
     int64_t error = pid < 0 ? -EINVAL : settings_read(pid, &set);
-    return error < 0 ? error : set.policy;
+    return error < 0 ? error : set.policy | (set.reset_on_fork ? SCHED_RESET_ON_FORK : 0);
 }
 
 int64_t sys_sched_setparam(int32_t pid, guest_t parameter)
@@ -275,21 +354,65 @@ int64_t sys_sched_rr_get_interval(int32_t pid, guest_t interval)
     return copy_out(interval, out, sizeof(out));
 }
 
+/* A structure of any size, if nothing is set that is not known here; else -E2BIG, and the size that is. */
+static int64_t attr_from_guest(struct sched_attr *out, guest_t from)
+{
+    uint32_t size;
+    uint8_t more[64];
+    if (copy_in(&size, from, sizeof(size)) < 0)
+        return -EFAULT;
+    size = size ? size : SCHED_ATTR_SIZE_MIN;
+    if (size < SCHED_ATTR_SIZE_MIN || size > PAGE_SIZE)
+        goto other_size;
+    memset(out, 0, sizeof(*out));
+    if (copy_in(out, from, MIN(size, (uint32_t)sizeof(*out))) < 0)
+        return -EFAULT;
+    for (uint32_t at = sizeof(*out); at < size; at += sizeof(more)) {
+        uint32_t part = MIN(size - at, (uint32_t)sizeof(more));
+        if (copy_in(more, from + at, part) < 0)
+            return -EFAULT;
+        for (uint32_t i = 0; i < part; i++)
+            if (more[i])
+                goto other_size;
+    }
+    return 0;
+other_size:
+    guest_store32(from, SCHED_ATTR_SIZE);
+    return -E2BIG;
+}
+
 int64_t sys_sched_setattr(int32_t pid, guest_t attributes, uint32_t flags)
 {
     struct sched_attr new;
     if (pid < 0 || !attributes || flags)
         return -EINVAL;
-    if (copy_in(&new, attributes, sizeof(new)) < 0)
-        return -EFAULT;
-    if (new.size && new.size < SCHED_ATTR_SIZE_MIN)
-        return -E2BIG;
-    if (new.policy == SCHED_DEADLINE)
-        return -EPERM;
-    if (!is_policy((int32_t)new.policy))
+    int64_t error = attr_from_guest(&new, attributes);
+    if (error < 0)
+        return error;
+    if ((int32_t)new.policy < 0 || new.flags & ~(uint64_t)FLAGS_KNOWN)
         return -EINVAL;
-    int64_t error = set_policy(pid, (int32_t)new.policy, (int32_t)new.priority);
-    return error < 0 || is_realtime((int32_t)new.policy) ? error : sys_setpriority(PRIO_PROCESS, pid, new.nice);
+    struct request asked = {.policy = (int32_t)new.policy, .priority = (int32_t)new.priority, .sets_nice = true,
+                            .sets_deadline = true, .runtime = new.runtime, .deadline = new.deadline,
+                            .period = new.period};
+    asked.nice = MAX(NICE_LOWEST, MIN(new.nice, NICE_HIGHEST));
+    asked.reset_on_fork = new.flags & FLAG_RESET_ON_FORK;
+    shared_lock();
+    struct shared_process *slot = find(pid);
+    if (slot && new.flags & (FLAG_KEEP_POLICY | FLAG_KEEP_PARAMETERS)) {
+        struct shared_settings copy;
+        const struct shared_settings *old = settings_of(slot, &copy);
+        asked.policy = new.flags & FLAG_KEEP_POLICY ? KEEP : asked.policy;
+        if (new.flags & FLAG_KEEP_PARAMETERS) {
+            asked.priority = old->priority;
+            asked.nice = old->nice;
+            asked.runtime = old->runtime;
+            asked.deadline = old->deadline;
+            asked.period = old->period;
+        }
+    }
+    error = policy_change(slot, &asked);
+    shared_unlock();
+    return error;
 }
 
 int64_t sys_sched_getattr(int32_t pid, guest_t attributes, uint32_t size, uint32_t flags)
@@ -300,10 +423,14 @@ int64_t sys_sched_getattr(int32_t pid, guest_t attributes, uint32_t size, uint32
     int64_t error = settings_read(pid, &set);
     if (error < 0)
         return error;
-    struct sched_attr out = {.size = sizeof(out), .nice = set.nice};
+    struct sched_attr out = {.size = MIN(size, SCHED_ATTR_SIZE), .nice = set.nice};
     out.policy = (uint32_t)set.policy;
     out.priority = (uint32_t)set.priority;
-    return copy_out(attributes, &out, sizeof(out));
+    out.flags = set.reset_on_fork ? FLAG_RESET_ON_FORK : 0;
+    out.runtime = set.runtime;
+    out.deadline = set.deadline;
+    out.period = set.period;
+    return copy_out(attributes, &out, out.size);
 }
 
 /* ---- Affinity -------------------------------------------------------------------------------------------------- */

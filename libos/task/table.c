@@ -326,6 +326,16 @@ static struct shared_process *slot_take(void)
     return slot;
 }
 
+/* sched(7), "Resetting scheduling policy for child processes". */
+static void sched_reset(struct shared_settings *settings)
+{
+    if (settings->priority || settings->runtime) /* real time, or a deadline */
+        settings->policy = settings->priority = 0;
+    settings->runtime = settings->deadline = settings->period = 0;
+    settings->nice = MAX(settings->nice, 0);
+    settings->reset_on_fork = 0;
+}
+
 static void slot_fill(struct shared_process *slot, const struct shared_process *parent, int pid, bool sibling)
 {
     memset(slot, 0, sizeof *slot);
@@ -343,8 +353,12 @@ static void slot_fill(struct shared_process *slot, const struct shared_process *
         slot->shares = parent->shares != 0;
         memcpy(slot->name, parent->name, sizeof slot->name);
         slot->settings_kept = parent->settings_kept;
-        if (slot->settings_kept)
-            *shared_settings(slot) = *shared_settings(parent);
+        if (slot->settings_kept) {
+            struct shared_settings *settings = shared_settings(slot);
+            *settings = *shared_settings(parent);
+            if (settings->reset_on_fork)
+                sched_reset(settings);
+        }
     }
     PAL->clock_get(PAL_CLOCK_BOOT, &slot->start_ns);
 }

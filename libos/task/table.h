@@ -81,6 +81,8 @@ struct shared_settings {
     struct rlimit { uint64_t soft, hard; } limits[RLIMIT_COUNT];
     uint64_t affinity[AFFINITY_WORDS];
     int32_t nice, policy, priority, io_priority;
+    uint64_t runtime, deadline, period; /* SCHED_DEADLINE's */
+    uint32_t reset_on_fork; /* SCHED_RESET_ON_FORK: a child is not in real time, and not above nice 0 */
 };
 
 #define SHARED_TERMINALS 256u

@@ -39,6 +39,7 @@ void process_put(struct process *process)
 {
     if (process && atomic_add(&process->references, -1u) == 0) {
         hash_clear(&process->thread_ids);
+        groups_free(process);
         release(process);
     }
 }
@@ -290,11 +291,12 @@ static int64_t set_group(struct shared_process *self, int pid, int group)
 int64_t sys_setpgid(int32_t pid, int32_t group)
 {
     struct process *process = current_process();
+    pid = pid ? pid : process->pid;
+    group = group ? group : pid;
     if (group < 0)
         return -EINVAL;
-    pid = pid ? pid : process->pid;
     shared_lock();
-    int64_t result = set_group(process->shared, pid, group ? group : pid);
+    int64_t result = set_group(process->shared, pid, group);
     shared_unlock();
     return result;
 }

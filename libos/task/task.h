@@ -24,7 +24,15 @@ enum process_exiting { PROCESS_STAYS, PROCESS_EXITS, PROCESS_EXECS };
 struct settings {
     uint32_t ready; /* the first use fills in what Linux starts with */
     uint32_t persona, dumpable, no_new_privileges, keep_capabilities, huge_pages_off, barriers;
-    uint64_t timer_slack, dropped_capabilities;
+    uint32_t secure_bits, io_flusher, memory_fault, memory_policy;
+    uint64_t timer_slack, timer_slack_default; /* the default: its parent's at the fork */
+    uint64_t dropped_capabilities;
+};
+
+/* Supplementary groups, sorted.  Older lists stay while threads may be reading them. */
+struct groups {
+    struct groups *older;
+    uint32_t count, ids[];
 };
 
 struct process {
@@ -49,7 +57,7 @@ struct process {
     uint32_t exiting;             /* exit_group or exec has begun: other threads leave.  Atomic */
     uint32_t own_thread;          /* a virtual child that has a thread of its own: process/clone_vm.c */
     uint32_t uid, euid, suid, fsuid, gid, egid, sgid, fsgid;
-    uint32_t group_count, groups[32];
+    struct groups *groups; /* supplementary; NULL: none.  Atomic */
     uint64_t user_ns, system_ns;  /* what it was last told to have used: cpu_times */
     struct hash thread_ids;       /* threads, by number; guarded by lock */
     uint32_t timer_count, next_timer; /* of timer_create: timers.h */
@@ -96,6 +104,9 @@ struct thread {
 
 /* ---- task.c ------------------------------------------------------------------------------------------------------ */
 
+bool process_in_group(const struct process *process, uint32_t gid); /* supplementary ones only */
+bool groups_copy(struct process *to, const struct process *from); /* false: no memory */
+void groups_free(struct process *process);
 static inline struct process *current_process(void) { return current()->process; }
 /* Nobody else runs in this memory.  A virtual child shares descriptions with its parent's process, whose threads run. */
 static inline bool alone(void)

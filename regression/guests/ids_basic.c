@@ -41,6 +41,12 @@ static void as_root(void)
     CHECK(setgroups(3, groups) == 0 && getgroups(0, NULL) == 3 && getgroups(32, got) == 3);
     CHECK(got[0] == 10 && got[1] == 20 && got[2] == 30);
     CHECK_FAILS(getgroups(2, got), EINVAL);
+    static gid_t many[65537];
+    for (unsigned i = 0; i < 65536; i++)
+        many[i] = 65535 - i;
+    CHECK(setgroups(65536, many) == 0 && getgroups(65537, many) == 65536 && many[0] == 0 && many[65535] == 65535);
+    CHECK_FAILS(setgroups(65537, many), EINVAL);
+    CHECK(setgroups(3, groups) == 0);
     CHECK(setresgid(100, 200, 300) == 0 && getgid() == 100 && getegid() == 200);
     CHECK(setresuid(1000, 0, 2000) == 0);
     ids_are(1000, 0, 2000);
