@@ -233,7 +233,7 @@ _Static_assert(sizeof(struct linux_termios) == 36, "the kernel's struct termios"
 #define XATTR_NAME_MAX 255u
 #define XATTR_SIZE_MAX 65536u
 
-/* poll.h */
+/* <poll.h> */
 #define POLLIN 0x001u
 #define POLLPRI 0x002u
 #define POLLOUT 0x004u

@@ -11,7 +11,7 @@ struct copy_end {
     int64_t at;
 };
 
-/* filecopy.c */
+/* sendfile.c */
 /* The buffer is lent: the libOS's own files may move bytes to and from it as if it were the guest's.  NULL: no
  * memory. */
 char *copy_buffer_new(void);

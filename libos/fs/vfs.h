@@ -73,6 +73,10 @@ int64_t fd_install(struct file *file, uint32_t flags, int lowest); /* takes the 
 /* Two descriptors, as pipe(2) and socketpair(2) give them, written to `out`: both or none.  Takes both references. */
 int64_t fd_install_pair(struct file *const file[2], uint32_t flags, guest_t out);
 struct files;                       /* a descriptor table: belongs to processes and virtual (vfork) children */
+struct file *files_at(struct files *files, int fd); /* a reference, or NULL */
+int64_t fd_flags(int fd, bool change, uint32_t flags); /* FD_CLOEXEC: get, or change; -EBADF */
+
+/* fd_table.c */
 struct files *files_new_boot(void); /* 0, 1, 2 from boot->standard */
 struct files *files_copy(struct files *from);
 struct files *files_ref(struct files *files);
@@ -80,9 +84,6 @@ void files_put(struct files *files); /* the last reference closes all */
 void files_exec(struct files *files); /* closes O_CLOEXEC */
 void files_fork_child(struct files *files);
 int files_highest(struct files *files); /* for /proc/PID/fd: highest open descriptor, -1 = none */
-struct file *files_at(struct files *files, int fd); /* a reference, or NULL */
-
-int64_t fd_flags(int fd, bool change, uint32_t flags); /* FD_CLOEXEC: get, or change; -EBADF */
 
 /* fcntl.c: the flags that fcntl(2) shows and changes, wherever they live. */
 int64_t file_status_flags(struct file *file);

@@ -38,11 +38,11 @@ int64_t futex_deadline(guest_t timeout, bool realtime, uint64_t *out);
 /* Private words: a waiter is counted, so that wakers ask the host. */
 void futex_count(guest_t word, int32_t by);
 
-/* futex_waitv.c: those that wait for several words, of which this may be one, are to look again.  How many. */
+/* waitv.c: those that wait for several words, of which this may be one, are to look again.  How many. */
 int64_t futex_waitv_wake(guest_t word, bool shared);
 void futex_waitv_fork_child(void);
 
-/* futex_pi.c */
+/* pi.c */
 int64_t futex_lock_pi(guest_t word, bool shared, uint64_t deadline, bool try_only);
 int64_t futex_unlock_pi(guest_t word, bool shared);
 #endif

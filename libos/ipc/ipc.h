@@ -17,7 +17,7 @@
 
 #include "libos/lib/lib.h"
 
-/* linux/ipc.h */
+/* <linux/ipc.h> */
 #define IPC_PRIVATE 0
 #define IPC_CREAT 01000u
 #define IPC_EXCL 02000u
@@ -60,7 +60,7 @@ struct ipc_guest_permissions {
 };
 _Static_assert(sizeof(struct ipc_guest_permissions) == 48, "the guest's layout");
 
-/* ipc_shared.c */
+/* objects.c */
 uint64_t ipc_init(uint64_t at, uint64_t end); /* the first process: [at, end) of the shared segment; returns end */
 void ipc_lock(void);
 void ipc_unlock(void);
@@ -109,7 +109,7 @@ void ipc_forget_waiters(const void *start, uint64_t size);
 static inline void ipc_happened(uint32_t *event) { atomic_set(event, *event + 1); }
 void ipc_wake(uint32_t *event); /* without the lock */
 
-/* ipc_queue.c.  Messages are built and taken under the lock; take unlinks the message after `before` (0: the first). */
+/* messages.c.  Messages are built and taken under the lock; take unlinks the message after `before` (0: the first). */
 void ipc_queue_init(uint64_t start, uint64_t end);
 uint32_t ipc_message_new(int64_t type, const void *bytes, uint64_t size); /* 0: no room */
 int64_t ipc_message_type(uint32_t message);
@@ -132,11 +132,12 @@ struct ipc_kind_ops {
     void (*process_ends)(int pid);
     uint32_t slot_size, slot_count;
 };
-extern const struct ipc_kind_ops sysv_shm_kind, sysv_sem_kind, sysv_msg_kind, mqueue_kind;
+extern const struct ipc_kind_ops sysv_shm_kind, sysv_sem_kind, sysv_msg_kind;
+extern const struct ipc_kind_ops mqueue_kind; /* posix_mq.c */
 /* sysv_sem.c */
 void sem_init(uint64_t at);
 uint64_t sem_extra_size(void); /* for its journal and undo records */
-/* sysv_msg.c, mqueue.c: for ipc_queue_recover. */
+/* sysv_msg.c, posix_mq.c: for ipc_queue_recover. */
 struct ipc_queue *sysv_msg_queue(struct ipc_object *object);
 struct ipc_queue *mqueue_queue(struct ipc_object *object);
 /* sysv_shm.c: the segment that a file stands for was mapped by shmat. */

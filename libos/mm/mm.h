@@ -7,7 +7,7 @@
 
 struct shared_process;
 
-/* mman.h */
+/* <sys/mman.h> */
 #define PROT_READ 1u
 #define PROT_WRITE 2u
 #define PROT_EXEC 4u

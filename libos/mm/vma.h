@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The tree of mappings, and the mm's state: for the files of memory.h only.
+ * The tree of mappings, and the mm's state: for the files of this directory only.
  *
  * The tree and the host's mappings change together, under mm.lock.  Nodes for a change are laid by beforehand
  * (vma_prepare), so that once the host has been asked nothing can fail.
@@ -36,7 +36,7 @@ struct mm {
 };
 extern struct mm mm;
 
-/* map.c */
+/* mmap.c */
 void mm_lock(void);
 void mm_unlock(void);
 /* Caller holds mm.lock in all that follow. */

@@ -31,8 +31,6 @@ int64_t inet_bind_to(struct file *file, struct socket *socket, const struct pal_
 int64_t inet_connect(struct file *file, struct socket *socket, guest_t address, uint32_t size);
 /* `socket` came out of the listener's queue: its peer is set. */
 void inet_accepted(struct socket *socket, const struct socket *listener);
-/* Of the host's network: options that were set reach the host's socket, too. */
-void inet_options_apply(struct file *file, struct socket *socket);
 /* Is the connection still on its way? */
 bool inet_in_progress(struct file *file, struct socket *socket);
 /* What a write of `size` bytes tells: TCP takes one after the peer has closed, and learns then that nobody is there. */
@@ -47,8 +45,11 @@ int64_t udp_shutdown(struct file *file, struct socket *socket, uint32_t how);
 /* Is this datagram for the socket?  -EAGAIN: the next one; -ECONNREFUSED: what was sent found nobody. */
 int64_t udp_check(const struct socket *socket, const struct socket_end *from);
 
-/* inet_options.c: the size of the value, or -errno. */
+/* inet_options.c */
 void inet_options_init(struct socket *socket);
+/* Of the host's network: options that were set reach the host's socket, too. */
+void inet_options_apply(struct file *file, struct socket *socket);
+/* The size of the value, or -errno. */
 int64_t inet_option_get(struct file *file, struct socket *socket, int32_t level, int32_t option, void *out,
                         uint32_t room);
 int64_t inet_option_set(struct file *file, struct socket *socket, int32_t level, int32_t option, guest_t value, uint32_t size);

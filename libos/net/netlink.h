@@ -30,7 +30,7 @@ struct netlink_request { uint32_t size; uint16_t type, flags; uint32_t sequence,
 /* 0, 1: the answer goes on (NLMSG_DONE is to follow), or -errno.  `body` follows the header. */
 int64_t netlink_route(const struct netlink_request *request, const char *body, uint32_t size, uint32_t port,
                       struct netlink_packet *out);
-/* A message into a packet.  *at is its place, for attributes. */
+/* netlink.c: a message into a packet.  *at is its place, for attributes. */
 void netlink_begin(struct netlink_packet *out, const struct netlink_request *request, uint32_t port, uint16_t type,
                    const void *head, uint32_t size, uint32_t *at);
 void netlink_attribute(struct netlink_packet *out, uint32_t at, uint16_t type, const void *bytes, uint32_t size);

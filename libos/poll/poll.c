@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* poll, ppoll, select, pselect6: one host wait for all that have a handle; the rest is asked here (wait.h). */
+/* poll, ppoll, select, pselect6: one host wait for all that have a handle; the rest is asked here (readiness.h). */
 #include "libos/syscalls.h"
 #include "libos/poll/readiness.h"
 #include "libos/signal/signal.h"

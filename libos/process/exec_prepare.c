@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * exec up to the point of no return: the file is opened, `#!` lines are followed, ELF headers checked, the strings
- * copied.  Nothing of the running program has changed when this fails.  Errors come in the order of fs/exec.c,
- * fs/binfmt_script.c and fs/binfmt_elf.c.
+ * copied.  Nothing of the running program has changed when this fails.  Errors come in the order of Linux's
+ * fs/exec.c, fs/binfmt_script.c and fs/binfmt_elf.c.
  */
 #include "libos/process/exec_prepare.h"
 #include "libos/fs/vfs.h"

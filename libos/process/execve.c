@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * execve and execveat: whose process the new program is, and what of the old one goes.  Loading is exec.c's.
+ * execve and execveat: whose process the new program is, and what of the old one goes.  Loading is exec_prepare.c's.
  *
  * Everything that can fail is done first, by exec_prepare; then other threads leave, or, in a virtual (vfork) child,
  * the host is forked: on one side the thread goes on as the new program, on the other it is its parent's again.

@@ -90,33 +90,39 @@ int64_t thread_clone(const struct clone_request *request);
 /* Robust list, clear_tid: as when a thread leaves an mm on Linux.  Returns the word whose waiters are to be woken, or
  * 0. */
 guest_t thread_leave_guest(struct thread *thread);
-void thread_sequences_end(struct thread *thread); /* rseq(2)'s area is about to go */
+void thread_sequences_end(struct thread *thread); /* rseq.c: rseq(2)'s area is about to go */
 void thread_robust(struct thread *thread); /* the robust list alone */
 uint64_t thread_top(struct thread *thread); /* of its libOS stack */
 extern uint32_t threads_leaving;           /* they are in no list any more, but still run here.  Atomic */
 void thread_fork_child(struct thread *thread); /* it does not exist in this picoprocess: its block is free */
 
-/* ---- clone.c, vfork.c, clone_vm.c, fork.c ------------------------------------------------------------------------ */
+/* ---- fork.c ------------------------------------------------------------------------------------------------------ */
 
-/* clone.c reads flags; then fork.c or vfork.c: the child's pid in the parent, 0 in the child. */
+/* Once clone.c has read the flags: the child's pid in the parent, 0 in the child. */
 int64_t fork_now(const struct clone_request *request);
-int64_t vfork_now(const struct clone_request *request);
-int64_t clone_vm_now(const struct clone_request *request); /* the child's pid, in the parent only */
-void clone_vm_end(struct process *child) __attribute__((noreturn));
-/* For a virtual child: its own files and names unless CLONE_FILES, CLONE_FS; no thread yet.  NULL = no memory. */
-struct process *process_copy(const struct process *parent, struct shared_process *slot, uint64_t flags);
 void slot_drop(struct shared_process *slot);
 /* What a new process's first thread has of its own. */
 void thread_renew(struct thread *thread, const struct clone_request *request, int pid);
 /* CLONE_PIDFD's, in the parent, before there is a child: 0 or -errno.  *out_fd: -1 where none was asked for. */
 int64_t clone_pidfd(const struct clone_request *request, int pid, int *out_fd);
 void process_free(struct process *process); /* with its files, names and signals: in no list any more */
-/* The caller's virtual child is no more; the calling thread is its parent's again, and its frame says that the call
- * which made the child returns its pid.  The slot is taken care of by the caller. */
-void vfork_return(struct process *child);
 /* Forks the host for a process of which `slot` is the table's: 0 in the child, where only the calling thread and its
  * process are left.  flags: PAL_FORK_BARE of a child that execs. */
 int64_t fork_host(struct shared_process *slot, uint32_t flags);
+
+/* ---- vfork.c ----------------------------------------------------------------------------------------------------- */
+
+int64_t vfork_now(const struct clone_request *request); /* as fork_now */
+/* For a virtual child: its own files and names unless CLONE_FILES, CLONE_FS; no thread yet.  NULL = no memory. */
+struct process *process_copy(const struct process *parent, struct shared_process *slot, uint64_t flags);
+/* The caller's virtual child is no more; the calling thread is its parent's again, and its frame says that the call
+ * which made the child returns its pid.  The slot is taken care of by the caller. */
+void vfork_return(struct process *child);
+
+/* ---- clone_vm.c -------------------------------------------------------------------------------------------------- */
+
+int64_t clone_vm_now(const struct clone_request *request); /* the child's pid, in the parent only */
+void clone_vm_end(struct process *child) __attribute__((noreturn));
 
 /* ---- reap.c; wait4.c is built on it ------------------------------------------------------------------------------ */
 

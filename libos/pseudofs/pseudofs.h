@@ -77,6 +77,8 @@ int64_t tty_open(const struct pseudo_node *node, uint32_t flags, struct file **o
 bool procself_number(struct pseudo_node *node, int n);
 int procself_after(const struct pseudo_node *node, int after);
 bool proc_is_self(const struct pseudo_node *node);
+void proc_name_of(const struct pseudo_node *node, char out[16]);
+struct pal_child proc_look(const struct pseudo_node *node);
 /* proc_remote.c: an entry's functions, called here or in the process that it is about. */
 bool proc_is_remote(const struct pseudo_node *node);
 void proc_make_text(struct seq_buffer *text, const struct pseudo_node *node);
@@ -85,7 +87,6 @@ bool proc_number(struct pseudo_node *node, int n);
 int proc_number_after(const struct pseudo_node *node, int after);
 int64_t proc_target_attributes(const struct pseudo_node *node, struct pal_attributes *out); /* of a remote one's target */
 int64_t proc_store(const struct pseudo_node *node, const char *bytes, size_t size);
-void proc_name_of(const struct pseudo_node *node, char out[16]);
 
 /* proc_maps.c: a process's memory. */
 struct memory_facts {
@@ -93,7 +94,6 @@ struct memory_facts {
 };
 struct memory_facts proc_memory_facts(void);
 void proc_status_memory(struct seq_buffer *text, const struct pal_child *look);
-struct pal_child proc_look(const struct pseudo_node *node); /* proc_pid.c */
 void proc_maps_text(struct seq_buffer *text, const struct pseudo_node *node);
 void proc_smaps_text(struct seq_buffer *text, const struct pseudo_node *node);
 void proc_smaps_rollup_text(struct seq_buffer *text, const struct pseudo_node *node);
@@ -113,7 +113,7 @@ int64_t proc_cwd_link(const struct pseudo_node *node, struct pal_path_buffer *ou
 int64_t proc_root_link(const struct pseudo_node *node, struct pal_path_buffer *out);
 void proc_mounts_text(struct seq_buffer *text, const struct pseudo_node *node);
 
-/* A place in the tree, with its name in full ("/proc/12/fd"). */
+/* tree.c: a place in the tree, with its name in full ("/proc/12/fd"). */
 #define PSEUDO_DEPTH 8
 struct pseudo_place {
     struct pseudo_node node[PSEUDO_DEPTH];
@@ -126,8 +126,8 @@ int64_t pseudo_place_attributes(const struct pseudo_place *place, struct pal_att
 int64_t pseudo_file_attributes(struct file *file, struct pal_attributes *out);
 int64_t pseudo_file_seek(struct file *file, int64_t offset, int whence);
 void pseudo_file_destroy(struct file *file);
+int64_t link_text(struct pal_path_buffer *out, const char *pattern, ...) __attribute__((format(printf, 2, 3)));
+
 /* seqfile.c: opens the text file at place. */
 int64_t seq_open(const struct pseudo_place *place, uint32_t flags, struct file **out);
-
-int64_t link_text(struct pal_path_buffer *out, const char *pattern, ...) __attribute__((format(printf, 2, 3)));
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Walks the libOS's own tree (own.h) and answers for what is found: open, attributes, links, directories.
+ * Walks the libOS's own tree (pseudofs.h) and answers for what is found: open, attributes, links, directories.
  *
  * A walk is by text, component by component, with ".." going back along the way that was come; at a link, and where
  * the way leads out of the tree, name_walk goes on with the path it leads to.

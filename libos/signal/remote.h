@@ -21,6 +21,6 @@ int64_t process_ask(int pid, answer_function function, const void *input, size_t
 
 /* process/deliver.c, of an interrupted thread; holds no lock. */
 void process_answer(void);
-/* entry/segment.c: makes room at `at`, returns its end. */
+/* For entry/segment.c: makes room at `at`, returns its end. */
 uint64_t ask_init(uint64_t at, uint64_t end);
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Sending: a signal is put into a queue of this picoprocess, and some thread chosen and interrupted (signal(7);
- * kernel/signal.c's rules).  process/deliver.c goes on from there.
+ * Linux's kernel/signal.c).  process/deliver.c goes on from there.
  */
 #include "libos/task/table.h"
 #include "libos/signal/signal.h"

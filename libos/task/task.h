@@ -155,11 +155,6 @@ void process_end_stop(struct shared_process *slot); /* likewise: one that was st
 #define STATUS_CONTINUED 0xffff
 /* The threads of a process.  Caller holds process->lock, or nobody else knows the process. */
 struct thread *thread_find(const struct process *process, int tid);
-/* thread_clock.c: the processor time of another thread of this process, -EINVAL if there is none such; is there one?;
- * what each interrupted thread does. */
-int64_t thread_clock_get(int tid, uint64_t *out_ns);
-bool thread_clock_is(int tid);
-void thread_clock_tell(void);
 void threads_add(struct process *process, struct thread *thread);
 void threads_remove(struct process *process, struct thread *thread);
 void thread_renumber(struct process *process, struct thread *thread, int tid);
@@ -177,6 +172,14 @@ struct process_facts {
 int process_after(int pid); /* the next number of a process, or -1 */
 uint32_t process_count(void);
 bool process_facts(int pid, struct process_facts *out);
+
+/* ---- thread_clock.c ---------------------------------------------------------------------------------------------- */
+
+/* The processor time of another thread of this process, -EINVAL if there is none such; is there one?;
+ * what each interrupted thread does. */
+int64_t thread_clock_get(int tid, uint64_t *out_ns);
+bool thread_clock_is(int tid);
+void thread_clock_tell(void);
 
 /* ---- frame.c ----------------------------------------------------------------------------------------------------- */
 

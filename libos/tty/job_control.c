@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Sessions and their terminals: controlling terminals, foreground groups, job control, hang-ups (tty_ioctl(4),
- * credentials(7), drivers/tty/tty_jobctrl.c's rules), and the signals that the user's terminal sends.
+ * credentials(7), Linux's drivers/tty/tty_jobctrl.c), and the signals that the user's terminal sends.
  */
 #include "libos/tty/tty.h"
 #include "libos/abi/terminal.h"

@@ -17,6 +17,8 @@ struct option_row {
 };
 extern const struct option_row option_rows[]; /* ends with a row without a name */
 
+/* ---- command.c --------------------------------------------------------------------------------------------------- */
+
 struct command_row {
     const char *name, *usage, *help;
     int (*run)(int argc, char **argv); /* argv[0] is the command's name; returns pal-run's exit status */
@@ -25,17 +27,25 @@ extern const struct command_row command_rows[]; /* ends with a row without a nam
 /* NULL: it is a program's name. */
 const struct command_row *command_find(const char *name);
 
+/* ---- show.c ------------------------------------------------------------------------------------------------------ */
+
 int show_main(int argc, char **argv);
 int why_main(int argc, char **argv);
-int ps_main(int argc, char **argv);
-int kill_main(int argc, char **argv);
-int doctor_main(int argc, char **argv);
 
 /* Takes "--json" away where it stands first. */
 bool command_wants_json(int *argc, char ***argv);
 /* What was asked for then, to standard output.  Takes the value. */
 struct json_t;
 void command_print_json(struct json_t *value);
+
+/* ---- ps.c -------------------------------------------------------------------------------------------------------- */
+
+int ps_main(int argc, char **argv);
+int kill_main(int argc, char **argv);
+
+/* ---- doctor.c ---------------------------------------------------------------------------------------------------- */
+
+int doctor_main(int argc, char **argv);
 
 /* ---- help.c ------------------------------------------------------------------------------------------------------ */
 

@@ -39,7 +39,7 @@ void program_place(struct policy *policy, const struct options *options);
 
 /* ---- filter.c ---------------------------------------------------------------------------------------------------- */
 
-struct sock_filter; /* linux/filter.h */
+struct sock_filter; /* <linux/filter.h> */
 /* The boundary filter, compiled when pal-run was built. */
 const struct sock_filter *filter_program(bool trap, size_t *count);
 extern const unsigned filter_calls; /* how many host calls it admits */

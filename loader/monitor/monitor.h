@@ -176,8 +176,11 @@ int inet_connect(struct monitor *monitor, const struct request *request, struct 
 /* Bytes in two parts to a datagram socket of the sandbox, if it is there. */
 void inet_send(struct inets *inets, const struct pal_inet *to, const void *head, size_t head_size, const void *bytes,
                size_t size);
-/* dns.c: where names are asked for: 127.0.0.53, port 53.  Questions come from `reader`. */
-extern const uint8_t names_address[16];
+extern const uint8_t names_address[16]; /* where names are asked for: 127.0.0.53, port 53 */
+
+/* ---- dns.c ------------------------------------------------------------------------------------------------------- */
+
+/* Questions come from `reader`. */
 void names_serve(struct monitor *monitor, int reader);
 
 /* ---- outbound.c: the host's network ------------------------------------------------------------------------------ */
@@ -228,13 +231,16 @@ void terminals_init(struct terminals *terminals);
 void terminal_restore(const struct terminals *terminals);
 /* What a request asked for, once it is answered.  True: it stopped, or could not; the guest is to go on. */
 bool terminals_stop(struct terminals *terminals);
+int serve_terminal(struct terminals *terminals, const struct objects *objects, const struct request *request,
+                   struct reply *reply);
+
+/* ---- pty.c ------------------------------------------------------------------------------------------------------- */
+
 /* Either side of a pseudoterminal that was made here?  All others are not the guest's to act on. */
 bool pty_is_ours(struct terminals *terminals, int fd);
 int pty_control(int fd, enum monitor_terminal what, uint64_t value);
 int serve_pty(struct terminals *terminals, struct reply *reply);
 int serve_pty_inner(struct terminals *terminals, const struct request *request, struct reply *reply);
-int serve_terminal(struct terminals *terminals, const struct objects *objects, const struct request *request,
-                   struct reply *reply);
 
 /* ---- prefetch.c: answers sent ahead ------------------------------------------------------------------------------ */
 

@@ -49,7 +49,7 @@ struct scratch {
     int base, fd;                     /* fd -1: not made yet */
 };
 
-/* invalidate.c: what the sandbox's kept answers depend on, watched by one inotify instance. */
+/* What the sandbox's kept answers depend on, watched by one inotify instance: see invalidate.c. */
 #define WATCHES_MAX 4096
 struct invalidator {
     int fd;      /* -1: not made yet, or it can't be */

@@ -6,7 +6,7 @@
 #include <asm/unistd.h>
 #include <asm-generic/errno-base.h>
 
-#define FUTEX_WAKE 1 /* linux/futex.h is for C only */
+#define FUTEX_WAKE 1 /* <linux/futex.h> is for C only */
 #define TCB_INTERRUPTED 8
 #define TCB_LIBOS_STACK 16
 #define TCB_RETURNS_LOST 32 /* host[HOST_RETURNS_LOST] */

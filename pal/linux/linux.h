@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The PAL's Linux host half, as its files see each other.  Reading order: entry.S and start.c (how a picoprocess
- * begins), signal.c (upcalls), thread.c, lock.c, memory.c, stream.c, object.c, local.c, process.c, monitor.c, name.c
- * and watch.c (what is asked of the monitor), api.c (the table).
+ * begins), signal.c (upcalls), thread.c, mutex.c, memory.c, stream.c, object.c, socket.c, process.c, monitor.c, namespace.c
+ * and revalidate.c (what is asked of the monitor), api.c (the table).
  *
  * Rules: no libc; nothing here waits for another thread of this picoprocess (a thread may be anywhere at a fork, so
  * there are no private locks); mutable state is only what this header names, and starts out zero (.bss).
@@ -78,7 +78,7 @@ struct ucontext;
 void signal_blocked_frame(struct ucontext *frame, void (*entry)(uint32_t *, uint64_t), uint32_t *argument,
                           uint64_t argument2, uint64_t stack);
 
-/* ---- report.c -------------------------------------------------------------------------------------------------- */
+/* ---- log.c ------------------------------------------------------------------------------------------------------- */
 
 /* One line on the log: "picoprocess: WHAT 0xA 0xB"; nothing is said of 0 values. */
 void report(const char *what, uint64_t a, uint64_t b);
@@ -134,7 +134,7 @@ int64_t linux_thread_set(uint32_t what, uint64_t address, uint32_t size, uint32_
 void sequences_pause(struct linux_thread *thread);
 void sequences_resume(struct linux_thread *thread);
 
-/* ---- lock.c ---------------------------------------------------------------------------------------------------- */
+/* ---- mutex.c ----------------------------------------------------------------------------------------------------- */
 
 void lock_init(struct linux_thread *thread);
 int64_t linux_lock(struct pal_mutex *mutex);
@@ -174,7 +174,7 @@ int64_t linux_poll(struct pal_poll *entries, uint32_t count, uint64_t deadline);
 int64_t linux_poll_set_update(pal_handle_t set, uint32_t op, pal_handle_t handle, const struct pal_poll_event *event);
 int64_t linux_poll_set_wait(pal_handle_t set, struct pal_poll_event *events, uint32_t count, uint64_t deadline);
 
-/* ---- local.c --------------------------------------------------------------------------------------------------- */
+/* ---- socket.c ---------------------------------------------------------------------------------------------------- */
 
 int64_t linux_socket_send(pal_handle_t handle, const struct pal_message *message, uint32_t flags);
 int64_t linux_socket_receive(pal_handle_t handle, struct pal_message *message, uint32_t flags);
@@ -193,7 +193,7 @@ int64_t terminal_inner(uint64_t number, pal_handle_t *out);
 int64_t terminal_control(pal_handle_t handle, uint32_t what, uint64_t value, uint64_t *out_value);
 int64_t terminal_modes(pal_handle_t handle, const struct pal_terminal *modes);
 int64_t terminal_keys(struct pal_path_buffer *out); /* size: at most */
-extern uint64_t linux_host_signals; /* pal_boot.host_signals points here */
+extern uint64_t linux_host_signals; /* signal.c; pal_boot.host_signals points here */
 
 /* ---- clock.c --------------------------------------------------------------------------------------------------- */
 
@@ -210,7 +210,7 @@ int64_t linux_process_interrupt(uint64_t process, uint32_t kill);
 int64_t linux_handle_export(pal_handle_t handle, uint64_t *out_token);
 int64_t linux_handle_import(uint64_t token, pal_handle_t *out);
 
-/* ---- monitor.c, name.c ----------------------------------------------------------------------------------------- */
+/* ---- monitor.c, namespace.c -------------------------------------------------------------------------------------- */
 
 #define MONITOR_DESCRIPTORS (1 + MONITOR_PREFETCH_MAX)
 /*
@@ -238,14 +238,14 @@ int64_t linux_name_change(uint32_t op, const struct pal_name *name, const struct
 int64_t name_extended(pal_handle_t handle, void *argument); /* PAL_CTL_EXTENDED */
 int64_t linux_name_read(const struct pal_name *name, struct pal_path_buffer *out);
 
-/* ---- watch.c ---------------------------------------------------------------------------------------------------- */
+/* ---- revalidate.c ------------------------------------------------------------------------------------------------ */
 
 /* Around a request with MONITOR_VALIDITY: `begin` before it is sent, `end` with the parts that the reply told. */
 void validity_begin(struct pal_validity *out);
 void validity_end(struct pal_validity *out, uint64_t parts);
 int64_t linux_name_revalidate(const struct pal_validity *validity);
 
-/* ---- prefetched.c: answers that come with a program --------------------------------------------------------------- */
+/* ---- prefetch_exec.c: answers that come with a program ----------------------------------------------------------- */
 
 /* Opens a program about to be started. */
 int64_t prefetch_exec_open(const struct pal_name *name, uint32_t flags, pal_handle_t *out,

@@ -55,7 +55,7 @@ grep -q 'openat(' "$work/two" && say "two classes: a third too"
 expect 125 "nonsense: give file, desc" "$PAL" --trace=nonsense "$work/guest"
 expect 125 "--output /nowhere/x: No such file" "$PAL" --trace -o /nowhere/x "$work/guest"
 # The same lines as strace has them, where it may trace.
-if strace -f -o "$work/native" "$work/guest" "$work/made" 2>/dev/null; [ -s "$work/native" ]; then
+if strace -f -o "$work/native" "$work/guest" "$work/made" 2>/dev/null 3>&-; [ -s "$work/native" ]; then
     for call in lseek madvise write; do
         native=$(grep -o "$call(.*" "$work/native" | sed 's/0x[0-9a-f]*/ADDRESS/; s/  *= / = /' | grep -m1 '3, \|DONTNEED')
         ours=$(grep -o "$call(.*" "$work/all" | sed 's/0x[0-9a-f]*/ADDRESS/' | grep -m1 '3, \|DONTNEED')

@@ -17,7 +17,7 @@
 static volatile int count;
 static volatile uintptr_t handler_sp;
 
-/* Magic numbers of asm/sigcontext.h. */
+/* Magic numbers of <asm/sigcontext.h>. */
 #define MAGIC1 0x46505853u
 #define MAGIC2 0x46505845u
 
