@@ -3,7 +3,7 @@
  * pal-run, as its files see each other.  Each room has one header, grouped by the file that defines a function; a room
  * knows those below it only:
  *
- *      main.c > cli > palrun.c > launch > monitor > resolver > policy > mounts > report.c
+ *      main.c > cli > palrun.c > launch > monitor > resolver, explain > policy > mounts > report.c
  *
  * Reading order: main.c, cli/options.c, palrun.c, policy/ (what the sandbox may see), launch/program.c and elf.c (is
  * this a program?), mounts/table.c and resolve.c (guest paths to host objects), launch/ (the first picoprocess), then
@@ -32,26 +32,48 @@ void fail(int status, const char *pattern, ...) __attribute__((noreturn, format(
 /* What fail undoes before it ends pal-run; NULL: nothing. */
 extern void (*fail_undo)(void);
 void warn(const char *pattern, ...) __attribute__((format(printf, 1, 2)));
+/* A further line of the same. */
+void warn_more(const char *pattern, ...) __attribute__((format(printf, 1, 2)));
 
 /* Lines of --report: to a file, or (NULL) to standard error, where a guest can write such lines, too. */
 void report_to(const char *file);
 void report(const char *pattern, ...) __attribute__((format(printf, 1, 2)));
+/* A line as it is: no bytes of a guest's but in JSON's own form. */
+void report_text(const char *text);
 
-/* The monitor's own record of what policy refused: the first distinct ones. */
-#define DENIALS_KEPT 20
-struct denials {
-    size_t count, kept;
-    struct denial {
-        char *path;
-        const char *reason;
-    } first[DENIALS_KEPT];
+/* ---- denials.c: the monitor's own record of what policy refused -------------------------------------------------- */
+
+enum denial_kind { DENIED_READ, DENIED_WRITE, DENIED_NETWORK };
+struct denial {
+    char *path; /* in full, as it was asked for; of the network: the address or name */
+    const char *reason;
+    enum denial_kind kind;
 };
-void denials_add(struct denials *denials, const char *path, size_t size, const char *reason);
-/* More is known of what was refused as `path`: it is told as `better`. */
-void denials_amend(struct denials *denials, const char *path, const char *better, const char *reason);
-/* Takes back what was added since there were `count`, of which `kept`. */
-void denials_undo(struct denials *denials, size_t count, size_t kept);
-void denials_print(const struct denials *denials);
+#define DENIALS_KEPT 256
+struct denials { /* starts zeroed */
+    size_t count, kept; /* of refusals; the first distinct ones are kept */
+    struct denial first[DENIALS_KEPT];
+    /* Names that a private directory does not have.  The host may have them: then they are hidden.  The newest are kept. */
+    size_t absent_count, absent_next;
+    struct denial absent[DENIALS_KEPT];
+    bool ahead; /* nobody has asked yet: refusals are only counted */
+    uint64_t hashes[2][DENIALS_KEPT];
+};
+void denials_add(struct denials *denials, enum denial_kind kind, const char *path, size_t size, const char *reason);
+void denials_add_absent(struct denials *denials, enum denial_kind kind, const char *path, size_t size);
+/* More is known of what the network refused as `name`: it is told as `better`. */
+void denials_amend(struct denials *denials, const char *name, const char *better, const char *reason);
+
+/* ---- events.c: what --json tells whoever embeds pal-run ---------------------------------------------------------- */
+
+/* Lines go to this descriptor, a pipe or socket whose reader may be slow: none is waited for. */
+void events_to(int fd);
+void event_denied(enum denial_kind kind, const char *path, const char *reason);
+/* A file of the host's was opened for writing, made, renamed or removed. */
+void event_wrote(const char *path, size_t size);
+void event_connected(const char *address);
+void event_limit(const char *what, uint64_t value);
+void event_ended(int status);
 
 /* Allocation that ends pal-run where there is no memory. */
 void *must_allocate(size_t size);

@@ -11,6 +11,7 @@
 #include <linux/capability.h>
 #include <netinet/in.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -21,9 +22,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "loader/explain/explain.h"
 #include "loader/launch/launch.h"
 #include "loader/palrun.h"
 
+#define LAST_MAX 32768
 #define LIMIT_TRIES 2000 /* a millisecond apart: until the picoprocess has its ids */
 #include "loader/supervise/supervise.h"
 
@@ -207,12 +210,85 @@ static void report_walls(const struct options *options)
            geteuid() == 0 ? "of its own" : "pal-run's", options->trap_by_seccomp ? "seccomp" : "dispatch");
 }
 
-static void report_all(const struct options *options, const struct mount_table *table)
+static void report_line(const char *text)
 {
+    report("not shown: %s", text);
+}
+
+static void report_denials(const struct denials *denials)
+{
+    for (size_t i = 0; i < denials->kept; i++)
+        report("denied: %s (%s)", denials->first[i].path, denials->first[i].reason);
+    if (denials->count > denials->kept)
+        report("denied: %zu requests in all", denials->count);
+    if (!denials->count)
+        report("denied: nothing");
+}
+
+static void report_dropped(const struct policy *policy)
+{
+    char names[2048] = "";
+    size_t used = 0;
+    for (size_t i = 0; environ[i] && used < sizeof names - 1; i++) {
+        char *name = must_print("%.*s", (int)strcspn(environ[i], "="), environ[i]);
+        if (!environment_get(policy, name))
+            used += (size_t)snprintf(names + used, sizeof names - used, " %s", name);
+        free(name);
+    }
+    report("variables not passed on:%s", used ? names : " none");
+}
+
+static void report_all(const struct options *options, const struct policy *policy, const struct findings *findings, int status)
+{
+    const struct mount_table *table = &policy->mounts;
+    if (options->report_kind == REPORT_JSON) {
+        report_text(explain_json(policy, findings, status));
+        return;
+    }
     report_walls(options);
-    denials_print(&table->denials);
+    report_denials(&table->denials);
+    if (options->report_kind == REPORT_ALL) {
+        explain_each(findings, report_line);
+        report_dropped(policy);
+    }
     if (table->invalidator.wanted && table->invalidator.fd < 0)
         report("names were looked up again each time: the user's inotify instances or watches (a quarter, an eighth) are in use");
+}
+
+static char last_text[LAST_MAX];
+static size_t last_size;
+
+static void last_line(const char *text)
+{
+    int size = snprintf(last_text + last_size, sizeof last_text - last_size, "  %s\n", text);
+    if (size > 0 && (size_t)size < sizeof last_text - last_size)
+        last_size += (size_t)size;
+}
+
+/* For `pal-run why last`. */
+static void last_keep(const struct policy *policy, const struct findings *findings, int status)
+{
+    int size = snprintf(last_text, sizeof last_text, "%.200s ended with status %d%s\n", policy->shown, status,
+                        findings->count ? "; what it looked for and was not shown, or was refused:"
+                                        : "; nothing was refused, and nothing that exists here was hidden from it");
+    last_size = size > 0 ? (size_t)size : 0;
+    explain_each(findings, last_line);
+    store_write(LAST_NAME, last_text, last_size, false);
+}
+
+/* What there is to tell of a run: in the report, and of its own accord where it failed. */
+static void explain(const struct options *options, const struct policy *policy, int status)
+{
+    static struct findings findings;
+    if (status || (options->report && options->report_kind != REPORT_DENIED))
+        findings_collect(policy, &findings);
+    if (options->report)
+        report_all(options, policy, &findings, status);
+    if (!status)
+        return;
+    if (!options->report || options->report_kind != REPORT_JSON || options->report_file)
+        explain_failure(&findings, status);
+    last_keep(policy, &findings, status);
 }
 
 int palrun(const struct options *options)
@@ -225,6 +301,9 @@ int palrun(const struct options *options)
         report_to(options->report_file);
     mode_t umask_was = umask(0); /* the guest's own is applied by its libOS */
     palrun_policy(&policy, options);
+    if (options->events)
+        events_to(options->events);
+    explain_arguments(&policy);
     outbound_open(&monitor.outbound, &policy.network, &policy.mounts.denials);
     start(&monitor, options, umask_was);
     if (access("/proc/self/fd", F_OK) < 0)
@@ -240,8 +319,8 @@ int palrun(const struct options *options)
         warn("the picoprocess could not be started: %s: %s", launched.failed, strerror(launched.error));
     if (options->stats)
         print_stats(&monitor);
-    if (options->report)
-        report_all(options, &policy.mounts);
+    explain(options, &policy, status);
+    event_ended(status);
     supervisor_collect();
     return status;
 }

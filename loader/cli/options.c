@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The options.  They end at PROGRAM: its own arguments are left alone.  None can be abbreviated. */
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,7 +37,6 @@ static void take_manifest(struct options *options, char *value) { options->manif
 static void take_ro(struct options *options, char *value) { add_mount(options, value, false); }
 static void take_rw(struct options *options, char *value) { add_mount(options, value, true); }
 static void take_cwd(struct options *options, char *value) { options->cwd = value; }
-static void take_report(struct options *options, char *value) { (void)value; options->report = true; }
 static void take_log(struct options *options, char *value) { options->log = value; }
 static void take_stats(struct options *options, char *value) { (void)value; options->stats = true; }
 static void take_no_rewrite(struct options *options, char *value) { (void)value; options->no_rewrite = true; }
@@ -67,6 +67,28 @@ static void take_env(struct options *options, char *value)
     if (!*value || *value == '=')
         fail(EXIT_OWN_FAILURE, "--env %s: give NAME or NAME=VALUE", value);
     options->environment[options->environment_count++] = value;
+}
+
+static void take_report(struct options *options, char *value)
+{
+    static const char *const kinds[] = {[REPORT_DENIED] = "denied", [REPORT_ALL] = "all", [REPORT_JSON] = "json"};
+    options->report = true;
+    for (size_t i = 0; value && i < sizeof kinds / sizeof *kinds; i++) {
+        if (strcmp(value, kinds[i]) != 0)
+            continue;
+        options->report_kind = (enum report_kind)i;
+        return;
+    }
+    if (value)
+        fail(EXIT_OWN_FAILURE, "--report=%s: give denied, all or json", value);
+}
+
+static void take_json(struct options *options, char *value)
+{
+    uint32_t fd = read_count("json", value);
+    if (fd <= 2 || fd > INT_MAX)
+        fail(EXIT_OWN_FAILURE, "--json %s: give the number of a descriptor above 2, such as 3 with 3>FILE", value);
+    options->events = (int)fd;
 }
 
 static void take_report_file(struct options *options, char *value) { options->report = true; options->report_file = value; }
@@ -121,8 +143,10 @@ const struct option_row option_rows[] = {
      take_net},
     {"publish", 0, "HOST:PORT", "the host's port HOST leads to PORT of the sandbox", take_publish},
     {"host-port", 0, "PORT", "127.0.0.1:PORT of the sandbox is the host's", take_host_port},
-    {"report", 0, NULL, "on exit, list what policy denied, and which walls stood", take_report},
+    {"report", 0, "[=denied|all|json]", "on exit, list what policy denied, and which walls stood; all: and what was hidden",
+     take_report},
     {"report-file", 0, "FILE", "the same, appended to a file", take_report_file},
+    {"json", 0, "FD", "write an event a line to this descriptor: denied, wrote, connected, limit, ended", take_json},
     {"trace", 0, "[=CLASS,...]", "log system calls: all, or file, desc, process, signal, memory, network, ipc", take_trace},
     {"stats", 0, NULL, "print call counts on exit", take_stats},
     {"output", 'o', "FILE", "write the log of --trace and --stats to a file", take_log},

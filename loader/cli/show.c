@@ -199,12 +199,32 @@ static void explain(const struct policy *policy, const char *path)
     }
 }
 
+/* What there was to tell of the last run that failed. */
+static int why_last(void)
+{
+    static char text[64 * 1024];
+    store_open();
+    size_t size = store_read(LAST_NAME, text, sizeof text - 1);
+    if (!size) {
+        printf("no run that failed is remembered\n");
+        return fflush(stdout) == 0 ? 1 : EXIT_OWN_FAILURE;
+    }
+    for (size_t i = 0; i < size; i++) /* names are a guest's */
+        if (text[i] != '\n' && (text[i] < ' ' || text[i] > '~'))
+            printf("\\x%02x", (unsigned char)text[i]);
+        else
+            putchar(text[i]);
+    return fflush(stdout) == 0 ? 0 : EXIT_OWN_FAILURE;
+}
+
 int why_main(int argc, char **argv)
 {
     static struct options options;
     static struct policy policy;
     static char *program[] = {(char *)"/bin/true", NULL};
     launch_abandon();
+    if (argc == 2 && !strcmp(argv[1], "last"))
+        return why_last();
     options_read(&options, argc, argv);
     char **paths = options.command;
     if (!paths[0])

@@ -30,7 +30,7 @@ static int check(struct mount_table *table, const struct resolved *place)
         return -errno;
     if (!place->mount->public_only || status.st_mode & S_IROTH)
         return 0;
-    denials_add(&table->denials, place->guest, place->guest_size, "not public on the host");
+    denials_add(&table->denials, DENIED_READ, place->guest, place->guest_size, "not public on the host");
     return -EACCES;
 }
 

@@ -217,7 +217,7 @@ static void how_of(uint32_t flags, uint32_t mode, struct open_how *how)
 
 static int deny(struct mount_table *table, const struct resolved *place, int error, const char *reason)
 {
-    denials_add(&table->denials, place->guest, place->guest_size, reason);
+    denials_add(&table->denials, error == -EROFS ? DENIED_WRITE : DENIED_READ, place->guest, place->guest_size, reason);
     return error;
 }
 
@@ -320,7 +320,7 @@ static int open_by_walk(struct mount_table *table, const struct request *request
 {
     uint32_t exclusive = PAL_OPEN_CREATE | PAL_OPEN_EXCLUSIVE;
     bool nofollow = request->flags & PAL_OPEN_NOFOLLOW || (request->flags & exclusive) == exclusive;
-    unsigned flags = nofollow ? RESOLVE_NOFOLLOW : 0;
+    unsigned flags = (nofollow ? RESOLVE_NOFOLLOW : 0u) | (request->flags & CHANGING ? RESOLVE_CHANGES : 0u);
     int fd = -EAGAIN;
     for (int i = 0; i < RESTARTS && (fd == -ELOOP || fd == -EAGAIN); i++) {
         uint32_t asked = request->flags;
@@ -460,8 +460,11 @@ int serve_open(struct mount_table *table, const struct request *request, struct 
         close(fd);
         return error;
     }
-    if (request->flags & PAL_OPEN_WRITE)
+    if (request->flags & PAL_OPEN_WRITE) {
         invalidate_drop(&table->invalidator, &reply->packet.attributes);
+        if (place.mount->kind == MOUNT_HOST)
+            event_wrote(place.guest, place.guest_size);
+    }
     tell_path(&place, request, reply);
     reply->descriptors[0] = fd;
     reply->packet.descriptors = 1;

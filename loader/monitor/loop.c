@@ -372,6 +372,7 @@ static void on_wall_limit(uv_timer_t *timer)
     struct loop *loop = timer->data;
     warn("time limit (%llu s) exceeded: program killed",
          (unsigned long long)loop->monitor->policy->limits.wall_seconds);
+    event_limit("wall_seconds", loop->monitor->policy->limits.wall_seconds);
     end_all(loop->monitor);
     finish(loop, EXIT_TIME_LIMIT);
 }

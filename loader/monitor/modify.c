@@ -16,7 +16,7 @@
 static int read_only(struct mount_table *table, const struct resolved *place)
 {
     if (place->mount)
-        denials_add(&table->denials, place->guest, place->guest_size, "read-only");
+        denials_add(&table->denials, DENIED_WRITE, place->guest, place->guest_size, "read-only");
     return -EROFS;
 }
 
@@ -275,6 +275,14 @@ static int link_name(struct mount_table *table, const struct request *request, c
     return error;
 }
 
+/* A name of the host's that has changed. */
+static int told(const struct spot *spot, int error)
+{
+    if (!error && spot->directory.mount->kind == MOUNT_HOST)
+        event_wrote(spot->guest, spot->guest_size);
+    return error;
+}
+
 static int serve_two(struct mount_table *table, const struct request *request, struct reply *reply, uint32_t op)
 {
     struct spot from, to;
@@ -282,11 +290,11 @@ static int serve_two(struct mount_table *table, const struct request *request, s
     if (error)
         return error == -EREMOTE ? -EXDEV : error;
     if (op == PAL_LINK) {
-        error = link_name(table, request, &to, &reply->text);
+        error = told(&to, link_name(table, request, &to, &reply->text));
     } else {
         error = spot_find(table, request->from, request->path, request->path_size, &from, &reply->text);
         if (!error) {
-            error = rename_name(table, &from, &to, request->mode);
+            error = told(&to, told(&from, rename_name(table, &from, &to, request->mode)));
             resolved_close(&from.directory);
         }
     }
@@ -304,9 +312,9 @@ int serve_change(struct mount_table *table, const struct request *request, struc
     if (error)
         return error;
     if (op == PAL_UNLINK || op == PAL_RMDIR)
-        error = remove_name(table, &spot, op);
+        error = told(&spot, remove_name(table, &spot, op));
     else
-        error = make(table, request, &spot, op);
+        error = told(&spot, make(table, request, &spot, op));
     resolved_close(&spot.directory);
     return error;
 }

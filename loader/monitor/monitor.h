@@ -277,6 +277,7 @@ void store_open(void);
 /* Bytes read; 0: there is none. */
 size_t store_read(const char *name, char *text, size_t room);
 void store_write(const char *name, const char *text, size_t size, bool is_new);
+#define LAST_NAME "last" /* what there was to tell of the last run that failed */
 
 /* ---- prefetch_exec.c --------------------------------------------------------------------------------------------- */
 

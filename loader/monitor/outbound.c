@@ -136,7 +136,7 @@ static int refuse(struct outbound *outbound, const uint8_t address[16], bool udp
 {
     char text[80], line[96];
     int size = snprintf(line, sizeof line, "%s%s", udp ? "udp://" : "", shown(address, port, text));
-    denials_add(outbound->denials, line, (size_t)size, reason);
+    denials_add(outbound->denials, DENIED_NETWORK, line, (size_t)size, reason);
     return -EACCES;
 }
 
@@ -147,7 +147,7 @@ void outbound_refused(struct outbound *outbound, const char *name)
     char *copy = strdup(name), **slot = &outbound->refused[outbound->refused_next++ % REFUSED_MAX];
     free(*slot);
     *slot = copy;
-    denials_add(outbound->denials, name, strlen(name), no_rule);
+    denials_add(outbound->denials, DENIED_NETWORK, name, strlen(name), no_rule);
 }
 
 /* The name was noted when it was asked for; now its port is known. */
@@ -212,6 +212,8 @@ int outbound_connect(const struct pal_inet *to, struct reply *reply)
         close(fd);
         return error;
     }
+    char text[80];
+    event_connected(shown(to->address, to->port, text));
     size = sizeof name;
     if (getsockname(fd, &name.any, &size) == 0)
         from_host(&name, own.address, &own.port);

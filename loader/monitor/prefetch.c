@@ -39,7 +39,8 @@ void prefetch_ask(struct prefetch *prefetch, struct mount_table *table, const ch
     if (is_there(prefetch, path, opens))
         return;
     reply.packet.descriptors = 0;
-    const size_t count = table->denials.count, kept = table->denials.kept;
+    const size_t count = table->denials.count;
+    table->denials.ahead = true;
     if (opens && prefetch->descriptor_count < PREFETCH_DESCRIPTORS) {
         request.op = MONITOR_OPEN;
         request.flags = PAL_OPEN_READ;
@@ -47,8 +48,9 @@ void prefetch_ask(struct prefetch *prefetch, struct mount_table *table, const ch
     } else {
         reply.packet.result = serve_stat(table, &request, &reply);
     }
+    table->denials.ahead = false;
     if (table->denials.count != count) /* it is told of when the guest asks */
-        denials_undo(&table->denials, count, kept);
+        table->denials.count = count;
     else if (reply.packet.result != -EREMOTE) /* such an answer has a path with it */
         prefetch_add(prefetch, path, &reply);
 }

@@ -48,16 +48,17 @@ int serve_start(struct mount_table *table, const struct request *request, struct
     int error = serve_open(table, request, reply);
     if (error || reply->packet.attributes.type != PAL_TYPE_FILE)
         return error;
-    struct denials *denials = &table->denials;
-    const size_t count = denials->count, kept = denials->kept;
+    const size_t count = table->denials.count;
     const char *item = request->other, *end = item + request->other_size;
     reply->text.size = 0;
+    table->denials.ahead = true; /* nobody has asked yet */
     for (; item < end; item += strlen(item) + 1) {
         struct monitor_prefetch one;
         bring(table, item, reply, &one);
         memcpy(reply->text.bytes + reply->text.size, &one, sizeof one);
         reply->text.size += (uint32_t)sizeof one;
     }
-    denials_undo(denials, count, kept); /* nobody has asked yet */
+    table->denials.ahead = false;
+    table->denials.count = count;
     return 0;
 }

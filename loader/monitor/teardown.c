@@ -17,7 +17,8 @@
 int end_all(struct monitor *monitor)
 {
     int status = 0;
-    struct scratch *scratch = &monitor->policy->mounts.scratch;
+    struct mount_table *table = &monitor->policy->mounts;
+    struct scratch *scratch = &table->scratch;
     kill(-monitor->first, SIGKILL);
     kill(monitor->first, SIGKILL); /* it may not have made its session yet */
     while (waitpid(monitor->first, &status, 0) < 0 && errno == EINTR)
@@ -25,6 +26,7 @@ int end_all(struct monitor *monitor)
     /* pal-run is the subreaper: those whose parents are dead are its children now. */
     while (waitpid(-monitor->first, NULL, 0) > 0 || errno == EINTR)
         ;
+    scratch_settle(table);
     if (scratch->fd >= 0)
         supervisor_sandbox_empty(); /* removing may take long: a third SIGTERM leaves that to the supervisor */
     scratch_end(scratch);           /* only now: nobody writes there any more */

@@ -88,7 +88,7 @@ static int check(struct mount_table *table, const struct resolved *place, bool c
     else if (place->mount->public_only && !(status.st_mode & S_IROTH))
         reason = "not public on the host";
     if (reason)
-        denials_add(&table->denials, place->guest, place->guest_size, reason);
+        denials_add(&table->denials, changes ? DENIED_WRITE : DENIED_READ, place->guest, place->guest_size, reason);
     return !reason ? 0 : changes ? -EROFS : -EACCES;
 }
 

@@ -240,6 +240,8 @@ int mount_open(const struct mount *mount, const struct open_how *how, struct obj
 void scratch_prepare(struct scratch *scratch);
 /* The host directory of a scratch mount, made at the first call: O_PATH descriptor or a negative errno. */
 int scratch_root(struct mount_table *table, const struct mount *mount);
+/* Takes from the record of absent names what the sandbox made later. */
+void scratch_settle(struct mount_table *table);
 /* Removes it all. */
 void scratch_end(struct scratch *scratch);
 

@@ -90,13 +90,20 @@ int mount_open(const struct mount *mount, const struct open_how *how, struct obj
 
 static int refuse(struct mount_table *table, const struct resolved *place, const char *reason)
 {
-    denials_add(&table->denials, place->guest, place->guest_size, reason);
+    denials_add(&table->denials, DENIED_READ, place->guest, place->guest_size, reason);
     return -EACCES;
 }
 
 int resolved_refuse(struct mount_table *table, const struct resolved *place)
 {
     return refuse(table, place, "not a file that guests may have");
+}
+
+/* What a private directory has not, the host may have: it is told of where the program fails. */
+static void note_absent(struct mount_table *table, const struct mount *mount, const char *path, size_t size, unsigned flags)
+{
+    if (mount && mount->kind == MOUNT_SCRATCH)
+        denials_add_absent(&table->denials, flags & RESOLVE_CHANGES ? DENIED_WRITE : DENIED_READ, path, size);
 }
 
 /* A sandbox's private files, whosever: its directories have such names, which no request makes or takes away. */
@@ -170,8 +177,10 @@ int resolve_open(struct mount_table *table, const struct anchor *from, const cha
             }
             continue;
         }
-        if (is_empty_scratch(table, mount, guest, (size_t)used, flags))
+        if (is_empty_scratch(table, mount, guest, (size_t)used, flags)) {
+            note_absent(table, mount, guest, (size_t)used, flags);
             return -ENOENT;
+        }
         int root = mount_root(table, mount);
         if (root < 0)
             return root;
@@ -195,6 +204,8 @@ int resolve_open(struct mount_table *table, const struct anchor *from, const cha
         if (fd == -ELOOP || fd == -EXDEV || fd == -EAGAIN ||
             (fd == -ENOENT && mount_table_is_above(table, guest, (size_t)used)))
             return RESOLVE_WALK;
+        if (fd == -ENOENT && !(from && from->nameless))
+            note_absent(table, mount, guest, (size_t)used, flags);
         out->mount = mount;
         out->guest_size = (size_t)used;
         out->object = out->parent = -1;
@@ -438,6 +449,41 @@ static int escape_to(struct walk *walk)
 /* What one step found; anything else is a negative errno. */
 enum step { STEP_ON = 0, STEP_END = 1 };
 
+/* The whole path that the walk was to reach; what is still to go is only cleaned.  Its size; 0: it has none. */
+static size_t whole_path(const struct walk *walk, char out[PAL_PATH_MAX])
+{
+    char joined[3 * PAL_PATH_MAX];
+    const struct resolved *place = walk->place;
+    size_t left = walk->size - walk->at;
+    bool slash;
+    if (place->nameless)
+        return 0;
+    memcpy(joined, place->guest, place->guest_size);
+    memcpy(joined + place->guest_size, walk->rest + walk->at, left);
+    ssize_t size = path_clean(out, PAL_PATH_MAX, joined, place->guest_size + left, &slash);
+    if (size > 0)
+        return (size_t)size;
+    memcpy(out, place->guest, place->guest_size + 1); /* a "..": as far as is known */
+    return place->guest_size;
+}
+
+static void note_not_shown(struct walk *walk)
+{
+    char path[PAL_PATH_MAX];
+    size_t size = whole_path(walk, path);
+    if (size)
+        denials_add(&walk->table->denials, walk->flags & RESOLVE_CHANGES ? DENIED_WRITE : DENIED_READ, path, size,
+                    "no mount shows it");
+}
+
+static void note_absent_name(struct walk *walk)
+{
+    char path[PAL_PATH_MAX];
+    const struct resolved *place = walk->place;
+    if (place->mount && place->mount->kind == MOUNT_SCRATCH)
+        note_absent(walk->table, place->mount, path, whole_path(walk, path), walk->flags);
+}
+
 /* The name just added to place->guest has no object: it may lie above a mount, or be missing. */
 static int step_absent(struct walk *walk, int parent, int error, bool last)
 {
@@ -448,6 +494,8 @@ static int step_absent(struct walk *walk, int parent, int error, bool last)
         place->object = -1;
         return last ? STEP_END : STEP_ON;
     }
+    if (error == -ENOENT && !(last && walk->flags & RESOLVE_CHANGES))
+        note_absent_name(walk);
     if (error == -ENOENT && last) {
         place->object = -1;
         place->parent = parent;
@@ -543,7 +591,7 @@ static int step_name(struct walk *walk, const char *name, size_t size, bool last
         return step_into(walk, copy, last, slash);
     int result = step_absent(walk, -1, -ENOENT, last);
     if (result < 0 || place->missing)
-        denials_add(&walk->table->denials, place->guest, place->guest_size, "no mount shows it");
+        note_not_shown(walk);
     return result;
 }
 
@@ -650,7 +698,7 @@ int resolve_parent(struct mount_table *table, const struct anchor *from, const c
     name[end - start] = 0;
     if (slash && end != start)
         strcat(name, "/");
-    int error = resolve(table, from, path, directory, 0, out, escape);
+    int error = resolve(table, from, path, directory, RESOLVE_CHANGES, out, escape);
     if (error == -EREMOTE && escape) { /* the path to go on with is the whole one */
         size_t tail = size - start;
         if (escape->size + 1 + tail >= PAL_PATH_MAX)

@@ -131,6 +131,23 @@ int scratch_root(struct mount_table *table, const struct mount *mount)
     return root;
 }
 
+void scratch_settle(struct mount_table *table)
+{
+    struct denials *denials = &table->denials;
+    for (size_t i = 0; i < denials->absent_count; i++) {
+        struct denial *absent = &denials->absent[i];
+        const struct mount *mount = mount_table_find(table, absent->path, strlen(absent->path));
+        if (!mount || mount->root < 0 || strlen(absent->path) <= mount->at_size)
+            continue;
+        int fd = object_find(mount->root, absent->path + mount->at_size + 1, O_NOFOLLOW);
+        if (fd < 0)
+            continue;
+        close(fd);
+        free(absent->path);
+        absent->path = NULL;
+    }
+}
+
 void scratch_end(struct scratch *scratch)
 {
     if (scratch->fd < 0)

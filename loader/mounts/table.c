@@ -14,7 +14,9 @@ void mount_table_init(struct mount_table *table)
 {
     table->count = 0;
     table->scratch = (struct scratch){.bases = {-1, -1, -1}, .base = -1, .fd = -1};
-    table->denials = (struct denials){.count = 0};
+    struct denials *denials = &table->denials;
+    denials->count = denials->kept = denials->absent_count = denials->absent_next = 0;
+    denials->ahead = false;
     table->invalidator.fd = table->invalidator.mounts = -1;
     table->invalidator.failed = false;
 }

@@ -14,6 +14,8 @@ struct option_mount {
 struct options {
     const char *manifest, *cwd, *picoprocess;
     bool trap_by_seccomp, stats, report, no_rewrite, no_profile;
+    enum report_kind { REPORT_DENIED, REPORT_ALL, REPORT_JSON } report_kind;
+    int events; /* a descriptor; 0: none */
     const char *report_file; /* NULL: standard error */
     uint32_t trace; /* enum pal_trace */
     const char *log; /* where trace and statistics go; NULL: standard error */
@@ -56,6 +58,12 @@ void policy_options(struct policy *policy, const struct options *options);
 
 /* Is it "/", a home directory, or does it hold one, by its name or by what it is?  `passwd` is the text of /etc/passwd. */
 bool policy_is_home(const char *directory, const char *home, const char *passwd);
+
+/* ---- secrets.c --------------------------------------------------------------------------------------------------- */
+
+/* Does it hold keys, tokens or passwords, by its name?  Such things neither come along nor are advised. */
+bool policy_is_secret(const char *path, const char *home);
+bool variable_is_secret(const char *name, size_t size);
 
 /* ---- environment.c ----------------------------------------------------------------------------------------------- */
 

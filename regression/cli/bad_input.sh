@@ -57,5 +57,6 @@ expect 125 'fifo' "$PAL" -m fifo /bin/true
 expect 125 'dir' "$PAL" -m dir /bin/true
 # A manifest beside the program is never picked up.
 cp /bin/cat prog && printf '[[mounts]]\nat = "/etc/shadow"\nfrom = "/etc/shadow"\n' >prog.manifest && cp prog.manifest prog.toml && cp prog.manifest manifest.toml
-expect 1 'shadow' "$PAL" ./prog /etc/shadow
+"$PAL" ./prog /etc/shadow >/dev/null 2>&1
+[ $? = 1 ] || say "a manifest that nobody named was read"
 exit $bad

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/* Why a program failed, as far as the monitor's record tells, and what would allow it. */
+#ifndef LOADER_EXPLAIN_H
+#define LOADER_EXPLAIN_H
+
+#include "loader/policy/policy.h"
+
+/* ---- findings.c: from the record to what is worth telling -------------------------------------------------------- */
+
+#define FINDINGS_MAX 128
+enum finding_kind { FOUND_READ, FOUND_WRITE, FOUND_CONNECT, FOUND_VARIABLE };
+struct finding {
+    enum finding_kind kind;
+    char *path;         /* in full; the name of a host or variable */
+    char *shown;        /* as people write it: ~/x, ./x */
+    char *option;       /* what would allow it; NULL: nothing is advised, and `reason` says why */
+    char *granted;      /* the path in `option` */
+    const char *reason; /* how it was refused */
+    bool noise;         /* most programs look for it, and do without */
+    size_t more;        /* others that the same option would allow */
+};
+struct findings {
+    struct finding list[FINDINGS_MAX];
+    size_t count, noise, left_out; /* noise: of `count` */
+};
+/* Only what there is on the host counts.  To be called once nothing of the sandbox is left. */
+void findings_collect(const struct policy *policy, struct findings *out);
+
+/* ---- advice.c: paths as people write them, and the options for them ---------------------------------------------- */
+
+/* The option that shows a path, or lets it be written; NULL: none is to be advised, and *why_not says why.  *granted: the
+ * path in it. */
+char *advice_option(const struct policy *policy, const char *path, bool writes, char **granted, const char **why_not);
+/* ~/x, ./x, or the path itself, quoted where a shell needs that. */
+char *advice_shown(const char *path, bool quoted);
+/* What most programs look for, and do without. */
+bool advice_is_noise(const char *path);
+
+/* ---- words.c: what is said --------------------------------------------------------------------------------------- */
+
+/* At most three lines on standard error after a failure, if there is something to tell. */
+void explain_failure(const struct findings *findings, int status);
+/* All of it, for --report=all and `why last`; lines without an end. */
+void explain_each(const struct findings *findings, void (*line)(const char *text));
+/* A JSON text, for --report=json. */
+char *explain_json(const struct policy *policy, const struct findings *findings, int status);
+/* A file among the program's arguments that the sandbox does not show: one line. */
+void explain_arguments(const struct policy *policy);
+
+#endif
