@@ -93,6 +93,7 @@ static int dispatch(struct monitor *monitor, const struct request *request, stru
     case MONITOR_PTY_INNER: return serve_pty_inner(&monitor->terminals, request, reply);
     case MONITOR_TERMINAL: return serve_terminal(&monitor->terminals, &monitor->objects, request, reply);
     case MONITOR_START: return serve_start(table, request, reply);
+    case MONITOR_SETTLE: return 0;
     case MONITOR_OPS: break;
     }
     return -ENOSYS;
@@ -137,11 +138,19 @@ static void drop_descriptors(void)
     last.packet.descriptors = 0;
 }
 
-/* What an end of means something to: see MONITOR_MORE. */
-static bool is_end(uint32_t op, uint32_t descriptors)
+/*
+ * What an end of means something to: see MONITOR_MORE.  Of an opened file only inotify(7) tells, once a guest uses it,
+ * and locks do: MONITOR_SETTLE.
+ */
+static bool is_end(const struct monitor *monitor, const struct request *request, const struct reply *reply)
 {
-    return (op == MONITOR_CREATE && descriptors > 1) || op == MONITOR_CONNECT || op == MONITOR_BIND ||
-           op == MONITOR_IMPORT || op == MONITOR_PTY || op == MONITOR_PTY_INNER;
+    switch ((enum monitor_op)request->op) {
+    case MONITOR_CREATE: return reply->packet.descriptors > 1 || request->mode == PAL_OBJECT_EVENT;
+    case MONITOR_OPEN: return reply->packet.attributes.type == PAL_TYPE_FIFO || monitor->served[MONITOR_NOTIFY];
+    case MONITOR_START: return monitor->served[MONITOR_NOTIFY];
+    case MONITOR_CONNECT: case MONITOR_BIND: case MONITOR_IMPORT: case MONITOR_PTY: case MONITOR_PTY_INNER: return true;
+    default: return false;
+    }
 }
 
 static void send_descriptors_first(int channel)
@@ -219,7 +228,7 @@ void monitor_serve(struct monitor *monitor, const void *packet, size_t size, pid
     last.packet.result = error;
     last.packet.sequence = request.sequence;
     last.packet.text_size = error && error != -EREMOTE ? 0 : last.text.size;
-    if (last.packet.descriptors && is_end(request.op, last.packet.descriptors))
+    if (last.packet.descriptors && is_end(monitor, &request, &last))
         send_descriptors_first(monitor->channel);
     send_last(monitor->channel);
     if (monitor->terminals.stop)

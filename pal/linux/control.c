@@ -92,6 +92,8 @@ static int64_t lock(pal_handle_t handle, void *argument)
     struct flock range = {
         .l_type = (int16_t)lock->type, .l_whence = (int16_t)lock->whence, .l_start = lock->start, .l_len = lock->size};
     uint64_t command = commands[lock->ofd != 0][lock->command];
+    if (lock->ofd)
+        monitor_settle();
     int64_t error = lock->command == LOCK_COMMAND_WAIT ? host_blocking(fcntl, handle, command, &range)
                                                        : host_call(fcntl, handle, command, &range);
     if (error < 0)
@@ -109,6 +111,7 @@ static int64_t lock(pal_handle_t handle, void *argument)
 static int64_t flock_set(pal_handle_t handle, void *argument)
 {
     uint32_t operation = *(uint32_t *)argument;
+    monitor_settle();
     return operation & LOCK_NB ? host_call(flock, handle, operation) : host_blocking(flock, handle, operation);
 }
 

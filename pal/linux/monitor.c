@@ -107,6 +107,7 @@ static int64_t receive_reply(uint32_t sequence, struct monitor_reply *reply, str
         }
         for (uint64_t i = early; i < MONITOR_DESCRIPTORS && descriptors; i++)
             descriptors[i] = i < count ? rights.descriptors[i] : PAL_NO_HANDLE;
+        __atomic_store_n(&shared->unsettled, early < count, __ATOMIC_RELAXED);
         if (reply->result == MONITOR_MORE) {
             early = count;
             continue;
@@ -143,6 +144,15 @@ int64_t monitor_call(struct monitor_request *request, const struct pal_name *nam
         error = receive_reply(request->sequence, reply, text, descriptors);
     linux_unlock(&shared->channel);
     return error;
+}
+
+int64_t monitor_settle(void)
+{
+    struct monitor_request request = {.op = MONITOR_SETTLE};
+    struct monitor_reply reply;
+    if (!__atomic_load_n(&shared->unsettled, __ATOMIC_RELAXED))
+        return 0;
+    return monitor_call(&request, NULL, NULL, &reply, NULL, NULL);
 }
 
 int64_t monitor_take(uint32_t op, uint64_t argument, pal_handle_t *out)

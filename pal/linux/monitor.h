@@ -71,6 +71,7 @@ enum monitor_op {
     MONITOR_ALLOCATE,  /* fallocate(2): arguments[0] = descriptor of the sender; mode; values.blocks = offset, size */
     MONITOR_LOOK,      /* arguments[0] = pid of a picoprocess, or number of a thread, of this sandbox, else -ESRCH.
                           reply: text = struct pal_child */
+    MONITOR_SETTLE,    /* nothing: whoever has the reply knows that the monitor has closed its copies of what it gave before */
     MONITOR_OPS
 };
 
@@ -190,6 +191,8 @@ struct linux_shared {
     uint32_t version, trap_by_seccomp; /* 1: Syscall User Dispatch is not to be used */
     struct pal_mutex channel;          /* guards the channel: send + receive */
     uint32_t sequence;                 /* of the next request; guarded by channel */
+    uint32_t unsettled;                /* 1: the last reply brought descriptors, which the monitor may have, too, for a
+                                          moment more; written under channel */
     uint32_t returns_lost;             /* 1: the kernel's own returns spoil the processor's prediction of ours */
     uint32_t terminals;                /* bit N: descriptor N is a terminal that is read by MONITOR_TERMINAL_READ */
     uint32_t generation;               /* moves when a name or attribute that the monitor told may have changed */
