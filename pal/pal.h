@@ -157,6 +157,12 @@ enum pal_trace {
     PAL_TRACE_MEMORY = 32, PAL_TRACE_NETWORK = 64, PAL_TRACE_IPC = 128,
 };
 
+enum pal_network {
+    PAL_NETWORK_DATAGRAMS = 1, /* datagrams can leave the sandbox's loopback */
+    PAL_NETWORK_OUTSIDE = 2,   /* there are rules that let connections leave it, or all may */
+    PAL_NETWORK_6 = 4,         /* by IPv6, too */
+};
+
 /* All strings and arrays live in the shared segment's boot area and stay valid. */
 struct pal_boot {
     uint32_t abi_version;
@@ -174,6 +180,7 @@ struct pal_boot {
     uint32_t uid, gid, umask, trace;  /* the guest's ids; trace: which calls are logged to `log` */
     uint32_t stats, fault_nth;        /* --stats; test builds: the n-th PAL call fails (0 = none) */
     uint32_t no_rewrite, mount_count; /* no_rewrite: leave every site on the trap */
+    uint32_t network, reserved;       /* pal_network */
     uint64_t signals_ignored, signals_blocked; /* as whoever started the sandbox left them, bit n-1: signal n */
     uint32_t argc, envc;
     const char *program;              /* guest path of the program */
@@ -315,6 +322,7 @@ struct pal_inet {
 enum pal_inet_flags {
     PAL_INET_6 = 1, PAL_INET_ONLY_6 = 2, PAL_INET_REUSE_ADDRESS = 4, PAL_INET_REUSE_PORT = 8,
     PAL_INET_HOST = 16, /* told: the socket is one of the host's network */
+    PAL_INET_LOOK = 32, /* asked: a refusal is nothing to report yet */
 };
 /* stream_control's operations: argument and meaning. */
 enum pal_control {
@@ -390,7 +398,8 @@ struct pal_window { uint16_t rows, columns, xpixel, ypixel; };
 /*
  * Sockets with names.  Local ones (unix(7)) are private to the sandbox, and so is the loopback of the internet's: its
  * addresses lead to sockets of this sandbox.  A bound name has a queue: connections arrive there as messages with one
- * handle, datagrams as what was sent.  `info` is up to the libOS: whoever connects is given the listener's, and the
+ * handle, datagrams as what was sent; one from the host's network that a port is published to may bring a handle, the
+ * datagram socket that is connected to its sender, which further ones come to.  `info` is up to the libOS: whoever connects is given the listener's, and the
  * bytes of a connection's message are the connector's.
  */
 enum pal_socket_kind { PAL_SOCKET_STREAM = 1, PAL_SOCKET_PACKET, PAL_SOCKET_DATAGRAM };
@@ -569,7 +578,8 @@ struct pal_api {
                           struct pal_path_buffer *text);
     /* *out is a connected socket, or with PAL_SOCKET_DATAGRAM the queue's other end; *text the listener's info, or the
      * path of -EREMOTE; or a struct pal_inet: the own name of a socket of the host's network (PAL_INET_HOST), whose
-     * connection may still be in progress, and which does not wait.  -ECONNREFUSED: nobody has that name, or does not listen; -EPROTOTYPE: of another kind;
+     * connection may still be in progress, and which does not wait; of a datagram socket that is connected to this address.
+     * Its info may be a pal_handle_t, another such of the same program's socket: it gets the same port.  -ECONNREFUSED: nobody has that name, or does not listen; -EPROTOTYPE: of another kind;
      * -EAGAIN: the backlog is full; -EACCES: policy. */
     int64_t (*socket_connect)(const struct pal_socket_name *local, pal_handle_t *out, struct pal_path_buffer *text);
 

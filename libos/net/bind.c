@@ -42,9 +42,12 @@ int64_t socket_bound(struct file *file, struct socket *socket, const struct sock
     if (first) {
         socket->own = *end;
         socket->name = bound->name;
-        if (socket->kind == SOCK_DGRAM && file->handle == PAL_NO_HANDLE)
-            socket_take_handle(file, bound->handles[0]);
-        else
+        bool takes = socket->kind == SOCK_DGRAM && file->handle == PAL_NO_HANDLE, has_set = bound->set != PAL_NO_HANDLE;
+        if (takes)
+            socket_take_handle(file, has_set ? bound->set : bound->handles[0]);
+        if (takes && has_set)
+            file_ops_set(file, &udp_set_ops);
+        if (!takes || has_set)
             socket->queue = bound->handles[0];
         if (bound->handles[1] != PAL_NO_HANDLE) {
             socket->target = bound->handles[1];
@@ -52,6 +55,8 @@ int64_t socket_bound(struct file *file, struct socket *socket, const struct sock
         }
     }
     mutex_unlock(&file->lock);
+    if (!first && bound->set != PAL_NO_HANDLE)
+        PAL->handle_close(bound->set);
     for (int i = 0; !first && i < 2; i++)
         if (bound->handles[i] != PAL_NO_HANDLE)
             PAL->handle_close(bound->handles[i]);

@@ -31,6 +31,8 @@ int64_t inet_bind_to(struct file *file, struct socket *socket, const struct pal_
 int64_t inet_connect(struct file *file, struct socket *socket, guest_t address, uint32_t size);
 /* `socket` came out of the listener's queue: its peer is set. */
 void inet_accepted(struct socket *socket, const struct socket *listener);
+/* Of the host's network: options that were set reach the host's socket, too. */
+void inet_options_apply(pal_handle_t handle, const struct socket *socket);
 /* Is the connection still on its way? */
 bool inet_in_progress(struct file *file, struct socket *socket);
 /* What a write of `size` bytes tells: TCP takes one after the peer has closed, and learns then that nobody is there. */
@@ -40,15 +42,31 @@ int64_t inet_error(struct socket *socket);
 
 /* inet_datagram.c */
 int64_t udp_connect(struct file *file, struct socket *socket, const struct socket_end *to); /* NULL: to none */
-int64_t udp_send(struct file *file, const struct socket_end *to, const struct pal_message *message);
+int64_t udp_send(struct file *file, const struct socket_end *to, const struct pal_message *message, uint32_t flags);
 int64_t udp_shutdown(struct file *file, struct socket *socket, uint32_t how);
 /* Is this datagram for the socket?  -EAGAIN: the next one; -ECONNREFUSED: what was sent found nobody. */
 int64_t udp_check(const struct socket *socket, const struct socket_end *from);
 
+/* udp_peers.c */
+struct udp_way { pal_handle_t handle; bool native; struct pal_inet own; }; /* native: a socket of the host's network */
+bool udp_leaves(void); /* there is more than the loopback */
+bool udp_has_set(const struct file *file);
+int64_t udp_set_new(pal_handle_t queue, pal_handle_t *out);
+/* flags: PAL_INET_LOOK.  Caller holds file->lock, or nobody else has the socket yet. */
+int64_t udp_ask(const struct file *file, const struct socket *socket, const struct pal_inet *at, uint16_t flags,
+                struct udp_way *out);
+/* 0, and socket->native where the peer is on the host's network and the socket free for it. */
+int64_t udp_connect_native(struct file *file, struct socket *socket, const struct socket_end *to);
+void udp_let_go(struct file *file, struct socket *socket); /* ends that */
+/* Without waiting; -ESRCH: no such peer, and no way to it was given.  Caller holds file->lock. */
+int64_t udp_send_peer(struct file *file, struct socket *socket, const struct pal_inet *at, struct udp_way *way,
+                      const struct pal_message *message);
+int64_t udp_receive_set(struct file *file, struct pal_message *message, uint32_t flags, struct socket_end *from);
+int64_t udp_available(struct file *file, uint32_t *out);
+void udp_peers_drop(struct socket *socket);
+
 /* inet_options.c */
 void inet_options_init(struct socket *socket);
-/* Of the host's network: options that were set reach the host's socket, too. */
-void inet_options_apply(struct file *file, struct socket *socket);
 /* The size of the value, or -errno. */
 int64_t inet_option_get(struct file *file, struct socket *socket, int32_t level, int32_t option, void *out,
                         uint32_t room);
@@ -56,5 +74,6 @@ int64_t inet_option_set(struct file *file, struct socket *socket, int32_t level,
 bool inet_option(const struct socket *socket, int32_t level, int32_t option);
 
 /* interfaces.c: what ioctl(2) tells of network interfaces (netdevice(7)). */
+int32_t interface_of(const struct pal_inet *own); /* the index of the one that has this address */
 int64_t interface_control(uint32_t request, guest_t argument);
 #endif

@@ -29,6 +29,12 @@ int64_t inet_bind_to(struct file *file, struct socket *socket, const struct pal_
     int64_t result = PAL->socket_bind(&name, bound.handles, &bound.name, &text);
     if (result)
         return result;
+    bound.set = PAL_NO_HANDLE;
+    if (socket->kind == SOCK_DGRAM && udp_leaves() && !atomic_get(&socket->plain) &&
+        (result = udp_set_new(bound.handles[0], &bound.set))) {
+        PAL->handle_close(bound.handles[0]);
+        return result;
+    }
     end.ip.inet = asked;
     if (text.size == sizeof end.ip.inet)
         memcpy(&end.ip.inet, text.bytes, sizeof end.ip.inet);
@@ -165,7 +171,7 @@ static int64_t native_connected(struct file *file, struct socket *socket, pal_ha
     int64_t result = socket_connected(file, socket, handle, own, to);
     if (result)
         return result;
-    inet_options_apply(file, socket);
+    inet_options_apply(handle, socket);
     if (!waits)
         return -EINPROGRESS;
     uint32_t flags = 0;

@@ -5,10 +5,13 @@
  * comes as a packet in its own queue, so that whoever waits there sees it.
  */
 #include "libos/net/inet.h"
+#include "libos/task/task.h"
 
 #define SO_BROADCAST 6
 #define DATAGRAM_MAX 65507u
+#define PAUSE_NS 200000u
 
+/* What leads to no single peer. */
 static int64_t check_target(const struct socket *socket, const struct pal_inet *at)
 {
     if (inet_is_loopback(at))
@@ -17,14 +20,7 @@ static int64_t check_target(const struct socket *socket, const struct pal_inet *
     if (everybody && !inet_option(socket, SOL_SOCKET, SO_BROADCAST))
         return -EACCES;
     bool several = everybody || (inet_is_4(at) ? (at->address[12] & 0xf0) == 0xe0 : at->address[0] == 0xff);
-    return several ? -ENETUNREACH : -EPERM; /* as iptables would say it */
-}
-
-static int64_t find_queue(const struct pal_inet *at, pal_handle_t *out)
-{
-    struct pal_path_buffer text;
-    struct pal_socket_name name = {at, sizeof *at, PAL_SOCKET_DATAGRAM, PAL_SPACE_INET, 0, NULL};
-    return PAL->socket_connect(&name, out, &text);
+    return several ? -ENETUNREACH : udp_leaves() ? 0 : -EPERM; /* as iptables would say it */
 }
 
 static void drop_target(struct socket *socket)
@@ -34,26 +30,100 @@ static void drop_target(struct socket *socket)
     socket->target = PAL_NO_HANDLE;
 }
 
-/* Caller holds file->lock, so that the handle is not another's meanwhile; it does not wait. */
-static int64_t send_locked(struct socket *socket, const struct pal_inet *at, const struct pal_message *message)
+struct outgoing {
+    const struct pal_inet *at;
+    const struct pal_message *message;
+    char *bytes;  /* in one block, behind room for a head; NULL: not yet */
+    uint64_t size;
+    bool waits;   /* out: there is no room at the host's socket */
+};
+
+/* The way there is known from now on: a peer of the host's network, or a queue. */
+static int64_t ask_way(struct file *file, struct socket *socket, const struct pal_inet *at, struct udp_way *way)
 {
-    bool known = socket->target != PAL_NO_HANDLE && inet_same(&socket->target_at, at);
+    int64_t result = udp_ask(file, socket, at, 0, way);
+    if (!result && !way->native) {
+        drop_target(socket);
+        socket->target = way->handle;
+        socket->target_at = *at;
+    }
+    return result == -EACCES ? -EPERM : result;
+}
+
+static int64_t send_queue(struct socket *socket, const struct outgoing *out)
+{
+    struct socket_end head = {.size = sizeof head.ip.inet, .credentials = credentials_now(false)};
+    struct pal_vector vector = {(uint64_t)(uintptr_t)out->bytes, sizeof head + out->size};
+    struct pal_message message = {.vector = &vector, .count = 1};
+    inet_source(socket, out->at, &head.ip.inet);
+    head.ip.to = *out->at;
+    memcpy(out->bytes, &head, sizeof head);
+    return DEFER_INTERRUPT(PAL->socket_send(socket->target, &message, MSG_DONTWAIT | MSG_NOSIGNAL));
+}
+
+/* Head's room and bytes in one block. */
+static int64_t assemble(struct outgoing *out)
+{
+    uint64_t at = sizeof(struct socket_end);
+    if (out->bytes)
+        return 0;
+    out->bytes = alloc(at + out->size);
+    if (!out->bytes)
+        return -ENOBUFS;
+    for (uint32_t i = 0; i < out->message->count; i++) {
+        if (copy_in(out->bytes + at, out->message->vector[i].base, out->message->vector[i].size))
+            return -EFAULT;
+        at += out->message->vector[i].size;
+    }
+    return 0;
+}
+
+static int64_t send_peer(struct file *file, struct socket *socket, struct outgoing *out, struct udp_way *way)
+{
+    struct pal_message message = *out->message;
+    struct pal_vector vector;
+    if (message.count > 1) {
+        int64_t result = assemble(out);
+        if (result)
+            return result;
+        vector = (struct pal_vector){(uint64_t)(uintptr_t)out->bytes + sizeof(struct socket_end), out->size};
+        message = (struct pal_message){.vector = &vector, .count = 1};
+    }
+    int64_t result = udp_send_peer(file, socket, out->at, way, &message);
+    out->waits = result == -EAGAIN;
+    return result;
+}
+
+/* Caller holds file->lock, so that no handle is another's meanwhile; it does not wait. */
+static int64_t send_locked(struct file *file, struct socket *socket, struct outgoing *out)
+{
+    bool known = socket->target != PAL_NO_HANDLE && inet_same(&socket->target_at, out->at);
+    int64_t result = socket->peers ? send_peer(file, socket, out, NULL) : -ESRCH;
+    if (result != -ESRCH)
+        return result;
     for (;; known = false) {
+        struct udp_way way;
         if (!known) {
             drop_target(socket);
-            socket->target_at = *at;
-            int64_t result = find_queue(at, &socket->target);
-            if (result) {
-                socket->target = PAL_NO_HANDLE;
-                return result;
-            }
+            result = ask_way(file, socket, out->at, &way);
+            if (result || way.native)
+                return result ? result : send_peer(file, socket, out, &way);
         }
-        int64_t result = DEFER_INTERRUPT(PAL->socket_send(socket->target, message, MSG_DONTWAIT | MSG_NOSIGNAL));
+        result = assemble(out);
+        if (!result)
+            result = send_queue(socket, out);
         if (result != -EPIPE && result != -ECONNRESET)
             return result;
         if (!known)
             return -ECONNREFUSED;
     }
+}
+
+static int64_t find_queue(const struct pal_inet *at, pal_handle_t *out)
+{
+    struct pal_path_buffer text;
+    struct pal_socket_name name = {at, sizeof *at, PAL_SOCKET_DATAGRAM, PAL_SPACE_INET, 0, NULL};
+    return PAL->socket_connect(&name, out, &text);
 }
 
 static void tell_refused(const struct socket *socket)
@@ -70,62 +140,80 @@ static void tell_refused(const struct socket *socket)
     PAL->handle_close(queue);
 }
 
-/* Head and bytes in one block. */
-static int64_t assemble(const struct socket_end *head, const struct pal_message *message, uint64_t size, char **out)
+/* From a socket that is the host's and connected, to somebody else. */
+static int64_t send_elsewhere(struct file *file, struct socket *socket, struct outgoing *out)
 {
-    uint64_t at = sizeof *head;
-    char *bytes = alloc(sizeof *head + size);
-    if (!bytes)
-        return -ENOBUFS;
-    memcpy(bytes, head, sizeof *head);
-    for (uint32_t i = 0; i < message->count; i++) {
-        if (copy_in(bytes + at, message->vector[i].base, message->vector[i].size)) {
-            release(bytes);
-            return -EFAULT;
-        }
-        at += message->vector[i].size;
+    struct udp_way way;
+    mutex_lock(&file->lock);
+    int64_t result = udp_ask(file, socket, out->at, 0, &way);
+    mutex_unlock(&file->lock);
+    if (result)
+        return result == -EACCES ? -EPERM : result == -ECONNREFUSED ? (int64_t)out->size : result;
+    result = assemble(out);
+    if (!result && way.native)
+        result = send_timed(file, way.handle, out->message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    else if (!result) {
+        pal_handle_t target = socket->target;
+        mutex_lock(&file->lock);
+        socket->target = way.handle;
+        result = send_queue(socket, out);
+        socket->target = target;
+        mutex_unlock(&file->lock);
     }
-    *out = bytes;
-    return 0;
+    release(out->bytes);
+    PAL->handle_close(way.handle);
+    return result < 0 && result != -EAGAIN ? result : (int64_t)out->size;
 }
 
-int64_t udp_send(struct file *file, const struct socket_end *to, const struct pal_message *message)
+static int64_t send_waiting(struct file *file, struct socket *socket, struct outgoing *out, uint32_t flags)
+{
+    uint64_t deadline = socket_deadline(socket, SOCKET_SENDS);
+    for (;;) {
+        out->waits = false;
+        mutex_lock(&file->lock);
+        int64_t result = send_locked(file, socket, out);
+        mutex_unlock(&file->lock);
+        if (!out->waits || !socket_may_block(file, flags))
+            return result;
+        uint64_t now = time_now(PAL_CLOCK_MONOTONIC);
+        if (now >= deadline)
+            return -EAGAIN;
+        result = sleep_until(MIN(deadline, now + PAUSE_NS)); /* its handle may go meanwhile: not polled */
+        if (result == -EINTR)
+            return deadline == PAL_FOREVER ? -ERESTARTSYS : -EINTR;
+    }
+}
+
+int64_t udp_send(struct file *file, const struct socket_end *to, const struct pal_message *message, uint32_t flags)
 {
     struct socket *socket = file->data;
-    bool connected = atomic_get(&socket->state) == SOCKET_CONNECTED;
-    struct socket_end head = {.size = sizeof head.ip.inet, .credentials = credentials_now(false)};
-    const struct pal_inet *at = to ? &to->ip.inet : &socket->peer.ip.inet;
-    uint64_t size = vectors_size(message->vector, message->count);
-    char *bytes;
+    bool connected = atomic_get(&socket->state) == SOCKET_CONNECTED, native = atomic_get(&socket->native);
+    struct outgoing out = {.at = to ? &to->ip.inet : &socket->peer.ip.inet, .message = message};
+    out.size = vectors_size(message->vector, message->count);
     int64_t result = inet_error(socket);
     if (result)
         return result;
     if (!to && !connected)
         return -EDESTADDRREQ;
-    if (size > DATAGRAM_MAX)
+    if (native && (!to || inet_same(out.at, &socket->peer.ip.inet)))
+        return send_timed(file, file->handle, message, (flags & MSG_DONTWAIT) | MSG_NOSIGNAL);
+    if (out.size > DATAGRAM_MAX)
         return -EMSGSIZE;
-    if (!at->port)
+    if (!out.at->port)
         return -EINVAL;
-    result = check_target(socket, at);
+    result = check_target(socket, out.at);
+    if (!result && native)
+        return send_elsewhere(file, socket, &out);
     if (!result)
         result = inet_bind_any(file, socket);
     if (result)
         return result;
-    inet_source(socket, at, &head.ip.inet);
-    head.ip.to = *at;
-    result = assemble(&head, message, size, &bytes);
-    if (result)
-        return result;
-    struct pal_vector vector = {(uint64_t)(uintptr_t)bytes, sizeof head + size};
-    mutex_lock(&file->lock);
-    result = send_locked(socket, at, &(struct pal_message){.vector = &vector, .count = 1});
-    mutex_unlock(&file->lock);
-    release(bytes);
-    if (result == -ECONNREFUSED && connected && inet_same(at, &socket->peer.ip.inet))
+    result = send_waiting(file, socket, &out, flags);
+    release(out.bytes);
+    if (result == -ECONNREFUSED && connected && inet_same(out.at, &socket->peer.ip.inet) && !socket->peers)
         tell_refused(socket);
-    if (result == -EAGAIN || result == -ECONNREFUSED || result >= 0)
-        return (int64_t)size;
-    return result;
+    bool lost = result == -EAGAIN && !out.waits;
+    return lost || result == -ECONNREFUSED || result >= 0 ? (int64_t)out.size : result;
 }
 
 int64_t udp_check(const struct socket *socket, const struct socket_end *from)
@@ -156,7 +244,20 @@ static void show_address(struct socket *socket, const struct pal_inet *to)
 
 int64_t udp_connect(struct file *file, struct socket *socket, const struct socket_end *to)
 {
-    int64_t result = to ? inet_bind_any(file, socket) : 0;
+    int64_t result = 0;
+    if (!to && atomic_get(&socket->native)) {
+        udp_let_go(file, socket);
+        return 0;
+    }
+    if (to && udp_leaves()) {
+        result = udp_connect_native(file, socket, to);
+        if (result || atomic_get(&socket->native))
+            return result;
+        if (!socket->own.size)
+            atomic_set(&socket->plain, 1u);
+    }
+    if (to && !result)
+        result = inet_bind_any(file, socket);
     if (result)
         return result;
     mutex_lock(&file->lock);
@@ -175,5 +276,6 @@ int64_t udp_shutdown(struct file *file, struct socket *socket, uint32_t how)
 {
     if (atomic_get(&socket->state) != SOCKET_CONNECTED)
         return -ENOTCONN;
-    return PAL->stream_control(file->handle, PAL_CTL_SHUTDOWN, &how, sizeof how);
+    pal_handle_t handle = udp_has_set(file) ? socket->queue : file->handle;
+    return PAL->stream_control(handle, PAL_CTL_SHUTDOWN, &how, sizeof how);
 }

@@ -157,11 +157,11 @@ int64_t inet_option_get(struct file *file, struct socket *socket, int32_t level,
     return -ENOPROTOOPT;
 }
 
-static void host_set(struct file *file, int32_t level, int32_t option, const void *value, uint32_t size)
+static void host_set(pal_handle_t handle, int32_t level, int32_t option, const void *value, uint32_t size)
 {
     struct pal_option set = {.level = level, .option = option, .size = size};
     memcpy(set.value, value, size);
-    PAL->stream_control(file->handle, PAL_CTL_OPTION, &set, sizeof set); /* of another family: it does without */
+    PAL->stream_control(handle, PAL_CTL_OPTION, &set, sizeof set); /* of another family: it does without */
 }
 
 static bool has_host_socket(const struct file *file, const struct socket *socket)
@@ -177,7 +177,7 @@ static int64_t other_set(struct file *file, struct socket *socket, int32_t level
         if (copy_in(socket->linger, value, sizeof socket->linger))
             return -EFAULT;
         if (has_host_socket(file, socket))
-            host_set(file, level, option, socket->linger, sizeof socket->linger);
+            host_set(file->handle, level, option, socket->linger, sizeof socket->linger);
         return 0;
     }
     if (level == IPPROTO_TCP && socket->kind == SOCK_STREAM) {
@@ -197,13 +197,13 @@ static int64_t other_set(struct file *file, struct socket *socket, int32_t level
     return -ENOPROTOOPT;
 }
 
-void inet_options_apply(struct file *file, struct socket *socket)
+void inet_options_apply(pal_handle_t handle, const struct socket *socket)
 {
     for (size_t i = 0; i < COUNT_OF(rows); i++)
         if (rows[i].where & HOST && socket->kept[i] != rows[i].initial)
-            host_set(file, rows[i].level, rows[i].option, &socket->kept[i], sizeof socket->kept[i]);
+            host_set(handle, rows[i].level, rows[i].option, &socket->kept[i], sizeof socket->kept[i]);
     if (socket->linger[0])
-        host_set(file, SOL_SOCKET, SO_LINGER, socket->linger, sizeof socket->linger);
+        host_set(handle, SOL_SOCKET, SO_LINGER, socket->linger, sizeof socket->linger);
 }
 
 int64_t inet_option_set(struct file *file, struct socket *socket, int32_t level, int32_t option, guest_t value, uint32_t size)
@@ -227,6 +227,6 @@ int64_t inet_option_set(struct file *file, struct socket *socket, int32_t level,
         number = row->initial;
     socket->kept[row - rows] = row->where & FLAG ? number != 0 : number;
     if (row->where & HOST && has_host_socket(file, socket))
-        host_set(file, level, option, &socket->kept[row - rows], sizeof number);
+        host_set(file->handle, level, option, &socket->kept[row - rows], sizeof number);
     return 0;
 }

@@ -28,6 +28,14 @@ struct request { /* struct ifreq */
 };
 _Static_assert(sizeof(struct request) == 40, "ABI");
 
+#define INDEX_LO 1
+#define INDEX_ETH0 2
+
+int32_t interface_of(const struct pal_inet *own)
+{
+    return inet_is_loopback(own) || inet_is_any(own) ? INDEX_LO : INDEX_ETH0;
+}
+
 static int64_t list(guest_t argument)
 {
     struct { int32_t size, pad; guest_t to; } list;

@@ -8,7 +8,6 @@
 
 #define MESSAGES_MAX 1024u /* of recvmmsg */
 #define HEAD sizeof(struct socket_end)
-#define LOOPBACK_INDEX 1
 #define BUSY_NS 50000
 #define IP_TOS 1
 #define IP_TTL 2
@@ -70,8 +69,8 @@ static int64_t receive_timed(struct file *file, struct pal_message *message, uin
     }
 }
 
-/* A datagram comes with its head; without, it is the end of a pair. */
-static int64_t receive_datagram(struct file *file, struct pal_message *message, uint32_t flags, struct socket_end *from)
+static int64_t receive_headed(struct file *file, pal_handle_t queue, struct pal_message *message, uint32_t flags,
+                              struct socket_end *from)
 {
     struct pal_vector few[FEW_VECTORS + 1], *vectors = few;
     if (message->count > FEW_VECTORS && !(vectors = alloc((message->count + 1) * sizeof *vectors)))
@@ -81,7 +80,8 @@ static int64_t receive_datagram(struct file *file, struct pal_message *message, 
         memcpy(vectors + 1, message->vector, message->count * sizeof *vectors);
     message->vector = vectors;
     message->count++;
-    int64_t result = receive_timed(file, message, flags);
+    int64_t result = file ? receive_timed(file, message, flags)
+                          : DEFER_INTERRUPT(PAL->socket_receive(queue, message, flags | MSG_DONTWAIT));
     if (vectors != few)
         release(vectors);
     if (result >= 0 && result < (int64_t)HEAD)
@@ -91,13 +91,19 @@ static int64_t receive_datagram(struct file *file, struct pal_message *message, 
     return result < (int64_t)HEAD ? MIN(result, 0) : result - (int64_t)HEAD;
 }
 
+int64_t receive_datagram(pal_handle_t queue, struct pal_message *message, uint32_t flags, struct socket_end *from)
+{
+    return receive_headed(NULL, queue, message, flags, from);
+}
+
 /* The next datagram that is for this socket; what is not goes. */
 static int64_t receive_udp(struct file *file, struct pal_message *message, uint32_t flags, struct socket_end *from)
 {
     struct pal_message wanted = *message;
     for (;;) {
         *message = wanted;
-        int64_t result = receive_datagram(file, message, flags, from);
+        int64_t result = udp_has_set(file) ? udp_receive_set(file, message, flags, from)
+                                           : receive_headed(file, file->handle, message, flags, from);
         if (result < 0)
             return result;
         int64_t error = udp_check(file->data, from);
@@ -105,7 +111,8 @@ static int64_t receive_udp(struct file *file, struct pal_message *message, uint3
             return result;
         if (flags & MSG_PEEK) {
             struct pal_message none = {.count = 0};
-            (void)DEFER_INTERRUPT(PAL->socket_receive(file->handle, &none, MSG_DONTWAIT));
+            pal_handle_t queue = udp_has_set(file) ? ((struct socket *)file->data)->queue : file->handle;
+            (void)DEFER_INTERRUPT(PAL->socket_receive(queue, &none, MSG_DONTWAIT));
         }
         if (error != -EAGAIN)
             return error;
@@ -128,10 +135,14 @@ int64_t socket_receive(struct file *file, const struct pal_vector *vector, uint3
     message.handle_count = out->wants_scm ? PAL_MESSAGE_HANDLES : 0;
     out->from = socket->peer;
     out->from.size = 0;
-    if (socket->kind == SOCK_DGRAM && socket_is_inet(socket))
+    if (socket->kind == SOCK_DGRAM && atomic_get(&socket->native)) {
+        out->from.size = sizeof out->from.ip.inet;
+        out->from.ip.to = socket->own.ip.inet;
+        result = receive_timed(file, &message, pass);
+    } else if (socket->kind == SOCK_DGRAM && socket_is_inet(socket))
         result = receive_udp(file, &message, pass, &out->from);
     else if (socket->kind == SOCK_DGRAM)
-        result = receive_datagram(file, &message, pass, &out->from);
+        result = receive_headed(file, file->handle, &message, pass, &out->from);
     else
         result = receive_timed(file, &message, pass);
     if (result < 0)
@@ -189,10 +200,10 @@ static int64_t control_put_files(struct control *control, const struct scm *scm,
 static int64_t control_put_packet(struct control *control, const struct socket *socket, const struct socket_end *from)
 {
     bool is_4 = inet_is_4(&from->ip.to);
-    int32_t hops = 64, class = 0;
+    int32_t hops = 64, class = 0, index = interface_of(&from->ip.to);
     int64_t result = 0;
     if (is_4 && inet_option(socket, IPPROTO_IP, IP_PKTINFO)) {
-        struct { int32_t index; uint8_t local[4], address[4]; } info = {.index = LOOPBACK_INDEX};
+        struct { int32_t index; uint8_t local[4], address[4]; } info = {.index = index};
         memcpy(info.local, from->ip.to.address + 12, sizeof info.local);
         memcpy(info.address, from->ip.to.address + 12, sizeof info.address);
         result = control_put(control, IPPROTO_IP, IP_PKTINFO, &info, sizeof info);
@@ -202,7 +213,7 @@ static int64_t control_put_packet(struct control *control, const struct socket *
     if (!result && is_4 && inet_option(socket, IPPROTO_IP, IP_RECVTOS))
         result = control_put(control, IPPROTO_IP, IP_TOS, &class, 1);
     if (!result && inet_option(socket, IPPROTO_IPV6, IPV6_RECVPKTINFO)) {
-        struct { uint8_t address[16]; uint32_t index; } info = {.index = LOOPBACK_INDEX};
+        struct { uint8_t address[16]; uint32_t index; } info = {.index = (uint32_t)index};
         memcpy(info.address, from->ip.to.address, sizeof info.address);
         result = control_put(control, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof info);
     }

@@ -129,6 +129,11 @@ static int64_t pack_socket(const struct socket *socket, struct scm_file *out, st
     int64_t result = 0;
     out->is_socket = 1;
     out->socket = *socket;
+    out->socket.peers = NULL;
+    if (socket->peers) { /* each would have to go along, too */
+        note_unsupported("a UDP socket with peers on the host's network in SCM_RIGHTS", 0);
+        return -EINVAL;
+    }
     out->socket.queue = socket->queue != PAL_NO_HANDLE;
     out->socket.target = socket->target != PAL_NO_HANDLE;
     if (socket->queue != PAL_NO_HANDLE)
@@ -140,7 +145,7 @@ static int64_t pack_socket(const struct socket *socket, struct scm_file *out, st
 
 static int64_t pack_file(const struct file *file, struct scm_file *out, struct packing *packing)
 {
-    bool is_socket = file->ops == &socket_ops || file->ops == &socket_new_ops;
+    bool is_socket = file_is_socket(file);
     *out = (struct scm_file){.ops = file->ops, .private = file->private, .flags = file->flags, .type = file->type};
     if (file->ops == &cacheable_ops) { /* the sender's own matter, and that's over */
         file_uncacheable(file);
@@ -254,6 +259,7 @@ static int64_t unpack_socket(const struct scm_file *from, pal_handle_t handle, s
     *socket = from->socket;
     socket->queue = queue;
     socket->target = target;
+    file_ops_set(*out, from->ops);
     (*out)->flags = from->flags;
     return 0;
 }

@@ -74,8 +74,7 @@ static int64_t send_now(pal_handle_t handle, const struct pal_message *message, 
     return result;
 }
 
-/* Sends when there is room, at the latest by the socket's timeout. */
-static int64_t send_timed(struct file *file, pal_handle_t handle, const struct pal_message *message, uint32_t flags)
+int64_t send_timed(struct file *file, pal_handle_t handle, const struct pal_message *message, uint32_t flags)
 {
     const struct socket *socket = file->data;
     uint64_t deadline = socket_deadline(socket, SOCKET_SENDS);
@@ -150,7 +149,7 @@ static int64_t inet_send(struct file *file, const struct pal_message *message, c
 {
     struct socket *socket = file->data;
     if (socket->kind == SOCK_DGRAM)
-        return udp_send(file, to, message);
+        return udp_send(file, to, message, flags);
     if (atomic_get(&socket->state) != SOCKET_CONNECTED) {
         int64_t error = inet_error(socket);
         return error ? error : -EPIPE;

@@ -78,12 +78,17 @@ static struct socket *state_of(struct file *file)
     return file->data;
 }
 
+bool file_is_socket(const struct file *file)
+{
+    return file->ops == &socket_ops || file->ops == &socket_new_ops || file->ops == &udp_set_ops;
+}
+
 int64_t socket_get(int fd, struct file **out, struct socket **state)
 {
     struct file *file = file_get_io(fd);
     if (!file)
         return -EBADF;
-    bool is_socket = file->ops == &socket_ops || file->ops == &socket_new_ops || file->ops == &netlink_ops;
+    bool is_socket = file_is_socket(file) || file->ops == &netlink_ops;
     *state = !is_socket ? NULL : file->data ? file->data : state_of(file);
     if (!*state) {
         file_put(file);
@@ -102,7 +107,7 @@ void socket_take_handle(struct file *file, pal_handle_t handle)
     file_ops_set(file, &socket_ops);
 }
 
-static void socket_destroy(struct file *file)
+void socket_destroy(struct file *file)
 {
     struct socket *socket = file->data;
     if (!socket)
@@ -111,6 +116,7 @@ static void socket_destroy(struct file *file)
         PAL->handle_close(socket->queue);
     if (socket->target != PAL_NO_HANDLE)
         PAL->handle_close(socket->target);
+    udp_peers_drop(socket);
     release(socket);
 }
 
@@ -150,10 +156,11 @@ static uint32_t new_ready(struct file *file)
 static bool is_plain(const struct file *file, int direction)
 {
     const struct socket *socket = file->data;
-    return !socket || (socket->state == SOCKET_CONNECTED && socket->kind != SOCK_DGRAM && !socket->timeouts[direction]);
+    return !socket || (socket->state == SOCKET_CONNECTED && (socket->kind != SOCK_DGRAM || socket->native) &&
+                       !socket->timeouts[direction]);
 }
 
-static int64_t socket_read(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset)
+int64_t socket_read(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset)
 {
     struct received received = {.wants_scm = false};
     if (offset >= 0)
@@ -163,7 +170,7 @@ static int64_t socket_read(struct file *file, const struct pal_vector *vector, u
     return socket_receive(file, vector, count, 0, &received);
 }
 
-static int64_t socket_write(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset)
+int64_t socket_write(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset)
 {
     if (offset >= 0)
         return -ESPIPE;
@@ -183,13 +190,14 @@ int64_t socket_attributes(struct file *file, struct pal_attributes *out)
     return 0;
 }
 
-/* The next datagram's size: the host counts heads, too. */
-static int64_t datagram_available(struct file *file, guest_t argument)
+/* The host counts heads, too. */
+int64_t datagram_available(pal_handle_t queue, uint32_t *out)
 {
     struct pal_message message = {.count = 0};
-    int64_t size = PAL->socket_receive(file->handle, &message, MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT);
+    int64_t size = PAL->socket_receive(queue, &message, MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT);
     size -= (int64_t)sizeof(struct socket_end);
-    return guest_store32(argument, size < 0 ? 0 : (uint32_t)size);
+    *out = size < 0 ? 0 : (uint32_t)size;
+    return 0;
 }
 
 int64_t socket_control(struct file *file, uint32_t request, guest_t argument)
@@ -199,8 +207,11 @@ int64_t socket_control(struct file *file, uint32_t request, guest_t argument)
         return -EINVAL;
     if (request == FIONREAD && file->handle == PAL_NO_HANDLE)
         return guest_store32(argument, 0);
-    if (request == FIONREAD && socket && socket->kind == SOCK_DGRAM)
-        return datagram_available(file, argument);
+    if (request == FIONREAD && socket && socket->kind == SOCK_DGRAM && !socket->native) {
+        uint32_t size;
+        int64_t result = udp_has_set(file) ? udp_available(file, &size) : datagram_available(file->handle, &size);
+        return result ? result : guest_store32(argument, size);
+    }
     if (socket && socket_is_inet(socket) && (request == SIOCATMARK || request == SIOCOUTQ))
         return guest_store32(argument, 0);
     if (request >= SIOCGIF_FIRST && request <= SIOCGIF_LAST)

@@ -84,6 +84,8 @@ struct socket {
     uint32_t busy;             /* a connect is asking the host: it may be accepted before this process knows.  Atomic */
     uint32_t shut;             /* 2: its own writing end was shut down.  Atomic */
     uint32_t wrote_to_nobody;  /* the peer had closed, and one write was taken all the same.  Atomic */
+    uint32_t plain;            /* a datagram socket that had its name by connect(2): its queue is file->handle.  Atomic */
+    struct udp_peers *peers;   /* udp_peers.c */
     uint32_t any_address;      /* a datagram socket that is bound to all addresses, and connected shows one */
     uint32_t linger[2];        /* struct linger */
     struct pal_inet target_at; /* of a datagram socket: where `target` leads */
@@ -94,6 +96,13 @@ enum { SOCKET_SENDS, SOCKET_RECEIVES };
 /* socket.c */
 extern const struct file_ops socket_ops;     /* with a handle: the host says when it is ready */
 extern const struct file_ops socket_new_ops; /* still without */
+extern const struct file_ops udp_set_ops;    /* udp_peers.c: several handles behind a poll set */
+int64_t socket_read(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset);
+int64_t socket_write(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset);
+void socket_destroy(struct file *file);
+bool file_is_socket(const struct file *file); /* but for netlink's */
+/* The next datagram's size without its head; 0 where there is none. */
+int64_t datagram_available(pal_handle_t queue, uint32_t *out);
 /* A reference and its state.  -EBADF, -ENOTSOCK. */
 int64_t socket_get(int fd, struct file **out, struct socket **state);
 /* A description around a handle (PAL_NO_HANDLE: none yet), closed on failure. */
@@ -132,7 +141,7 @@ int64_t address_named(const struct socket *socket, guest_t from, uint32_t size, 
 /* As getsockname(2) writes it.  `size` is a guest's socklen_t. */
 int64_t address_out(const struct socket *socket, const struct socket_end *end, guest_t to, guest_t size);
 /* A name that was bound is the socket's from now on, unless another thread was faster: -EINVAL. */
-struct bound { pal_handle_t handles[2]; uint64_t name; }; /* the queue, and perhaps a listener of the host's */
+struct bound { pal_handle_t handles[2], set; uint64_t name; }; /* the queue, perhaps a listener of the host's; udp_peers.c's */
 int64_t socket_bound(struct file *file, struct socket *socket, const struct socket_end *end, const struct bound *bound);
 int64_t address_copy_out(const void *address, uint32_t needed, guest_t to, guest_t size);
 
@@ -201,6 +210,10 @@ struct received {
     bool wants_scm;    /* in: the caller has room for one */
     struct scm scm; /* scm_done */
 };
+/* Sends when there is room, at the latest by the socket's timeout. */
+int64_t send_timed(struct file *file, pal_handle_t handle, const struct pal_message *message, uint32_t flags);
+/* A datagram with its head; without, it is the end of a pair. */
+int64_t receive_datagram(pal_handle_t queue, struct pal_message *message, uint32_t flags, struct socket_end *from);
 int64_t socket_receive(struct file *file, const struct pal_vector *vector, uint32_t count, uint32_t flags,
                        struct received *out);
 #endif

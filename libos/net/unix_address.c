@@ -127,7 +127,7 @@ static int64_t bind_name(struct socket_end *end, uint32_t kind, struct bound *bo
 
 int64_t unix_bind(struct file *file, struct socket *socket, guest_t address, uint32_t size)
 {
-    struct bound bound;
+    struct bound bound = {.set = PAL_NO_HANDLE};
     struct socket_end end;
     uint16_t family;
     int64_t result = unix_address_in(address, size, &end, &family);

@@ -251,7 +251,8 @@ void epoll_file_has_handle(struct file *file)
         next = hash_find_next(at);
         if (member.kind == MEMBER_HOST)
             continue;
-        member_drop((struct member *)(uintptr_t)found);
+        if (!file->ops->ready)
+            member_drop((struct member *)(uintptr_t)found);
         if (!PAL->poll_set_update(member.epoll->handle, PAL_POLL_ADD, file->handle, &member.event))
             owner_set(member.epoll, file->handle, member.fd + 1);
     }

@@ -149,6 +149,8 @@ static void fill_boot(struct builder *builder, const struct policy *policy, cons
     boot->stats = options->stats;
     boot->fault_nth = options->fault;
     boot->no_rewrite = options->no_rewrite;
+    boot->network = (network_datagrams(&policy->network) ? PAL_NETWORK_DATAGRAMS : 0) |
+                    (policy->network.mode == NETWORK_RULES || policy->network.mode == NETWORK_HOST ? PAL_NETWORK_OUTSIDE : 0);
     boot->program = put_string(builder, policy->program);
     boot->cwd = put_string(builder, policy->cwd);
     boot->home = put_string(builder, policy->home);

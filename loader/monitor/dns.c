@@ -16,14 +16,6 @@
 
 #define SLOTS 256
 
-/* As the libOS lays it out: libos/net/socket.h. */
-struct head {
-    uint32_t ids[3], size;
-    struct pal_inet from, to;
-    uint8_t rest[64];
-};
-_Static_assert(sizeof(struct head) == 128, "struct socket_end");
-
 static struct {
     struct monitor *monitor;
     int reader, link; /* -1: none */
@@ -51,7 +43,7 @@ static void on_answer(uv_poll_t *poll, int status, int events)
     reply.head.refused[DNS_NAME - 1] = 0;
     if (reply.head.refused[0])
         outbound_refused(outbound, reply.head.refused);
-    struct head head = {.size = sizeof head.from, .from = {.port = 53}, .to = names.slots[reply.head.slot % SLOTS]};
+    struct datagram_head head = {.size = sizeof head.from, .from = {.port = 53}, .to = names.slots[reply.head.slot % SLOTS]};
     memcpy(head.from.address, names_address, sizeof head.from.address);
     inet_send(&names.monitor->inets, &head.to, &head, sizeof head, reply.bytes, (size_t)size - sizeof reply.head);
 }
@@ -70,7 +62,7 @@ static bool start(void)
 
 static void on_question(uv_poll_t *poll, int status, int events)
 {
-    static struct { struct head head; uint8_t bytes[DNS_MAX]; } question;
+    static struct { struct datagram_head head; uint8_t bytes[DNS_MAX]; } question;
     (void)poll, (void)status, (void)events;
     ssize_t size = recv(names.reader, &question, sizeof question, MSG_DONTWAIT | MSG_TRUNC);
     if (size < (ssize_t)sizeof question.head || size > (ssize_t)sizeof question || !start())

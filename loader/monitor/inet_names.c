@@ -94,7 +94,7 @@ static bool is_alive(struct inets *inets, struct inet *name)
     name->end = NULL;
     close(name->queue.end);
     name->queue.end = -1;
-    if (name->published >= 0 && name->listening)
+    if (name->published >= 0 && name->listening && name->kind == PAL_SOCKET_STREAM)
         stop_listening(inets, name->published);
     return false;
 }
@@ -108,19 +108,31 @@ static void on_end(uv_poll_t *poll, int status, int events)
     is_alive(ending->inets, ending->name);
 }
 
-static int expect_end(struct monitor *monitor, struct inet *name)
+static void on_datagram(uv_poll_t *poll, int status, int events)
 {
+    struct ending *ending = (struct ending *)poll;
+    (void)status, (void)events;
+    if (is_alive(ending->inets, ending->name))
+        outbound_arrived(&ending->inets->network->publish[ending->name->published], ending->name->queue.end);
+}
+
+/* The name of a published port is watched: a listener for its end, a UDP socket for what comes to the host's. */
+static int watch(struct monitor *monitor, struct inet *name)
+{
+    const struct net_publish *publish = &monitor->outbound.network->publish[name->published];
     struct ending *ending = calloc(1, sizeof *ending);
     if (!ending)
         return -ENOMEM;
     *ending = (struct ending){.inets = &monitor->inets, .name = name};
-    int error = uv_poll_init(monitor->uv, &ending->poll, name->queue.end);
+    int error = uv_poll_init(monitor->uv, &ending->poll, publish->udp ? publish->socket : name->queue.end);
     if (error) {
         free(ending);
         return error;
     }
     name->end = &ending->poll;
-    return uv_poll_start(name->end, UV_DISCONNECT, on_end);
+    if (publish->udp)
+        outbound_discard(publish); /* from before */
+    return publish->udp ? uv_poll_start(name->end, UV_READABLE, on_datagram) : uv_poll_start(name->end, UV_DISCONNECT, on_end);
 }
 
 static bool may_share(const struct inet *name, uint32_t kind, uint32_t flags)
@@ -179,6 +191,14 @@ static struct inet *find_free(struct inets *inets)
     return NULL;
 }
 
+static bool is_watched(struct inets *inets, int published)
+{
+    for (size_t i = 0; i < INETS_MAX; i++)
+        if (inets->names[i].queue.end >= 0 && inets->names[i].published == published && is_alive(inets, &inets->names[i]))
+            return true;
+    return false;
+}
+
 /* The host's own socket goes along: the host's kernel brings connections there without anybody's help. */
 static int add_listener(const struct outbound *outbound, int published, struct reply *reply)
 {
@@ -210,8 +230,10 @@ int inet_bind(struct monitor *monitor, const struct request *request, struct rep
     if (at.port ? conflicts(inets, NULL, &at, kind) : !pick_port(inets, &at, kind))
         return -EADDRINUSE;
     error = queue_new(&queue, reply);
-    int published = kind == PAL_SOCKET_STREAM ? outbound_published(outbound, at.port) : -1;
-    if (!error && published >= 0 && (error = add_listener(outbound, published, reply)))
+    int published = outbound_published(outbound, kind == PAL_SOCKET_DATAGRAM, at.port);
+    if (published >= 0 && kind == PAL_SOCKET_DATAGRAM && is_watched(inets, published))
+        published = -1; /* the first has it */
+    if (!error && published >= 0 && kind == PAL_SOCKET_STREAM && (error = add_listener(outbound, published, reply)))
         close(queue.end); /* the answer's are closed with it */
     if (error)
         return error;
@@ -220,8 +242,8 @@ int inet_bind(struct monitor *monitor, const struct request *request, struct rep
     name->listening = kind == PAL_SOCKET_DATAGRAM;
     reply->packet.value = name->number;
     if (published >= 0) {
-        at.flags |= PAL_INET_HOST;
-        if ((error = expect_end(monitor, name))) /* the name ends with the answer's descriptors */
+        at.flags |= kind == PAL_SOCKET_STREAM ? PAL_INET_HOST : 0;
+        if ((error = watch(monitor, name))) /* the name ends with the answer's descriptors */
             return error;
     }
     memcpy(reply->text.bytes, &at, sizeof at);
@@ -298,12 +320,32 @@ static int connect_published(const struct net_publish *publish, struct reply *re
     return outbound_connect(&to, reply);
 }
 
-static int connect_outside(struct outbound *outbound, const struct pal_inet *to, uint32_t kind, struct reply *reply)
+/* A datagram socket, perhaps with the port of another that the sender has. */
+static int connect_datagrams(const struct monitor *monitor, const struct request *request, const struct pal_inet *to,
+                             struct reply *reply)
 {
+    int32_t number;
+    if (request->other_size != sizeof number)
+        return outbound_datagrams(to, -1, reply);
+    memcpy(&number, request->other, sizeof number);
+    int like = number < 0 ? -EBADF : member_descriptor(&monitor->objects, request->sender, number);
+    if (like < 0)
+        return like;
+    int error = outbound_datagrams(to, like, reply);
+    close(like);
+    return error;
+}
+
+static int connect_outside(struct monitor *monitor, const struct request *request, const struct pal_inet *to,
+                           uint32_t kind, struct reply *reply)
+{
+    struct outbound *outbound = &monitor->outbound;
+    outbound->quiet = to->flags & PAL_INET_LOOK;
     int error = outbound_check(outbound, to->address, kind == PAL_SOCKET_DATAGRAM, to->port);
+    outbound->quiet = false;
     if (error)
         return error;
-    return kind == PAL_SOCKET_STREAM ? outbound_connect(to, reply) : -EACCES;
+    return kind == PAL_SOCKET_STREAM ? outbound_connect(to, reply) : connect_datagrams(monitor, request, to, reply);
 }
 
 const uint8_t names_address[16] = {[10] = 0xff, [11] = 0xff, [12] = 127, [15] = 53};
@@ -345,15 +387,15 @@ int inet_connect(struct monitor *monitor, const struct request *request, struct 
     if (error)
         return error;
     if (!is_loopback(&to))
-        return connect_outside(outbound, &to, kind, reply);
+        return connect_outside(monitor, request, &to, kind, reply);
     struct inet *name = lookup(inets, &to, kind);
     if (!name && kind == PAL_SOCKET_DATAGRAM)
         name = names_start(monitor, &to);
-    if (!name && kind == PAL_SOCKET_STREAM && outbound_host_port(outbound, to.port))
-        return outbound_connect(&to, reply);
+    if (!name && outbound_host_port(outbound, kind == PAL_SOCKET_DATAGRAM, to.port))
+        return kind == PAL_SOCKET_STREAM ? outbound_connect(&to, reply) : connect_datagrams(monitor, request, &to, reply);
     if (!name)
         return -ECONNREFUSED;
-    if (name->published >= 0)
+    if (name->published >= 0 && kind == PAL_SOCKET_STREAM)
         return connect_published(&outbound->network->publish[name->published], reply);
     return kind == PAL_SOCKET_DATAGRAM ? queue_share(&name->queue, reply)
                                        : queue_connect(&name->queue, request, SOCK_STREAM, STREAM_BUFFER, reply);

@@ -173,6 +173,13 @@ int inet_bind(struct monitor *monitor, const struct request *request, struct rep
 int inet_listen(struct inets *inets, const struct outbound *outbound, const struct request *request);
 int inet_connect(struct monitor *monitor, const struct request *request, struct reply *reply);
 
+/* What is in front of each datagram in a queue, as the libOS lays it out: libos/net/socket.h. */
+struct datagram_head {
+    uint32_t ids[3], size;
+    struct pal_inet from, to;
+    uint8_t rest[64];
+};
+_Static_assert(sizeof(struct datagram_head) == 128, "struct socket_end");
 /* Bytes in two parts to a datagram socket of the sandbox, if it is there. */
 void inet_send(struct inets *inets, const struct pal_inet *to, const void *head, size_t head_size, const void *bytes,
                size_t size);
@@ -190,6 +197,7 @@ void names_serve(struct monitor *monitor, int reader);
 struct outbound {
     struct network *network;
     struct denials *denials;
+    bool quiet; /* nothing is noted now */
     struct binding { uint8_t address[16]; uint64_t rules; } *bindings; /* what names that rules allow led to */
     size_t binding_count, next; /* next: to be given up for another */
     char *refused[REFUSED_MAX];  /* names without a rule, the last ones: where their markers lead */
@@ -208,9 +216,14 @@ void outbound_learn(struct outbound *outbound, const uint8_t address[16], uint64
 void outbound_refused(struct outbound *outbound, const char *name);
 /* A TCP socket on its way there: the answer. */
 int outbound_connect(const struct pal_inet *to, struct reply *reply);
+/* A UDP socket that is connected there.  like: one of the sender's, whose port it gets as well; -1: none. */
+int outbound_datagrams(const struct pal_inet *to, int like, struct reply *reply);
 /* The entry of a port of the sandbox that is published: its index; -1: none. */
-int outbound_published(const struct outbound *outbound, uint16_t port);
-bool outbound_host_port(const struct outbound *outbound, uint16_t port);
+int outbound_published(const struct outbound *outbound, bool udp, uint16_t port);
+bool outbound_host_port(const struct outbound *outbound, bool udp, uint16_t port);
+/* Datagrams that came to a published port: each goes to `queue`, with a socket that is connected to its sender. */
+void outbound_arrived(const struct net_publish *publish, int queue);
+void outbound_discard(const struct net_publish *publish);
 int serve_option(const struct objects *objects, const struct request *request);
 
 /* ---- terminal.c: the user's; pty.c: guests' own ------------------------------------------------------------------ */

@@ -135,6 +135,8 @@ void outbound_learn(struct outbound *outbound, const uint8_t address[16], uint64
 static int refuse(struct outbound *outbound, const uint8_t address[16], bool udp, uint16_t port, const char *reason)
 {
     char text[80], line[96];
+    if (outbound->quiet)
+        return -EACCES;
     int size = snprintf(line, sizeof line, "%s%s", udp ? "udp://" : "", shown(address, port, text));
     denials_add(outbound->denials, DENIED_NETWORK, line, (size_t)size, reason);
     return -EACCES;
@@ -154,7 +156,7 @@ void outbound_refused(struct outbound *outbound, const char *name)
 static int refuse_marker(struct outbound *outbound, const uint8_t address[16], bool udp, uint16_t port)
 {
     char line[300];
-    for (size_t i = 1; i <= REFUSED_MAX && i <= outbound->refused_next; i++) {
+    for (size_t i = 1; !outbound->quiet && i <= REFUSED_MAX && i <= outbound->refused_next; i++) {
         const char *name = outbound->refused[(outbound->refused_next - i) % REFUSED_MAX];
         uint8_t its[16];
         if (!name)
@@ -224,18 +226,74 @@ int outbound_connect(const struct pal_inet *to, struct reply *reply)
     return 0;
 }
 
-int outbound_published(const struct outbound *outbound, uint16_t port)
+/* A UDP socket that is connected, so that it can neither reach nor hear anybody else.  NULL: any port. */
+static int datagram_socket(const union address *own, const union address *to, socklen_t size)
+{
+    int one = 1, fd = socket(to->any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, IPPROTO_UDP);
+    if (fd < 0)
+        return -errno;
+    /* Not SO_REUSEADDR: with it any user of the host could have the port as well. */
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one) < 0 || (own && bind(fd, &own->any, size) < 0) ||
+        connect(fd, &to->any, size) < 0) {
+        int error = -errno;
+        close(fd);
+        return error;
+    }
+    return fd;
+}
+
+int outbound_datagrams(const struct pal_inet *to, int like, struct reply *reply)
+{
+    union address name, own;
+    struct pal_inet told = {.flags = PAL_INET_HOST};
+    uint8_t unused[16], byte;
+    uint16_t port = 0;
+    int kind = 0;
+    socklen_t size = to_host(to->address, to->port, &name), room = sizeof kind;
+    if (like >= 0) {
+        if (getsockopt(like, SOL_SOCKET, SO_TYPE, &kind, &room) < 0 || kind != SOCK_DGRAM)
+            return -EINVAL;
+        room = sizeof own;
+        if (getsockname(like, &own.any, &room) < 0 || (own.any.sa_family != AF_INET && own.any.sa_family != AF_INET6))
+            return -EINVAL;
+        from_host(&own, unused, &port);
+        memset(&own, 0, sizeof own);
+        own.any.sa_family = name.any.sa_family;
+        if (name.any.sa_family == AF_INET)
+            own.in4.sin_port = htons(port);
+        else
+            own.in6.sin6_port = htons(port);
+    }
+    int fd = datagram_socket(port ? &own : NULL, &name, size);
+    if (fd < 0)
+        return fd;
+    while (port && recv(fd, &byte, 1, MSG_DONTWAIT) >= 0) /* others', from before it was connected */
+        ;
+    room = sizeof own;
+    if (getsockname(fd, &own.any, &room) == 0)
+        from_host(&own, told.address, &told.port);
+    char line[96], text[80];
+    snprintf(line, sizeof line, "udp://%s", shown(to->address, to->port, text));
+    event_connected(line);
+    memcpy(reply->text.bytes, &told, sizeof told);
+    reply->text.size = sizeof told;
+    reply->descriptors[0] = fd;
+    reply->packet.descriptors = 1;
+    return 0;
+}
+
+int outbound_published(const struct outbound *outbound, bool udp, uint16_t port)
 {
     for (size_t i = 0; i < outbound->network->publish_count; i++)
-        if (outbound->network->publish[i].port == port)
+        if (outbound->network->publish[i].port == port && outbound->network->publish[i].udp == udp)
             return (int)i;
     return -1;
 }
 
-bool outbound_host_port(const struct outbound *outbound, uint16_t port)
+bool outbound_host_port(const struct outbound *outbound, bool udp, uint16_t port)
 {
     for (size_t i = 0; i < outbound->network->host_port_count; i++)
-        if (outbound->network->host_ports[i] == port)
+        if (outbound->network->host_ports[i].port == port && outbound->network->host_ports[i].udp == udp)
             return true;
     return false;
 }
@@ -249,14 +307,67 @@ void outbound_open(struct outbound *outbound, struct network *network, struct de
         char text[80];
         int one = 1;
         socklen_t size = to_host(publish->address, publish->host_port, &name);
-        publish->socket = socket(name.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP);
-        setsockopt(publish->socket, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+        publish->socket = socket(name.any.sa_family, (publish->udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0);
+        setsockopt(publish->socket, SOL_SOCKET, publish->udp ? SO_REUSEPORT : SO_REUSEADDR, &one, sizeof one);
         if (name.any.sa_family == AF_INET6)
             setsockopt(publish->socket, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one);
         if (publish->socket < 0 || bind(publish->socket, &name.any, size) < 0)
-            fail(EXIT_OWN_FAILURE, "can't publish at %s of the host: %s",
+            fail(EXIT_OWN_FAILURE, "can't publish at %s%s of the host: %s", publish->udp ? "udp://" : "",
                  shown(publish->address, publish->host_port, text), strerror(errno));
     }
+}
+
+/* ---- Published UDP ----------------------------------------------------------------------------------------------- */
+
+static struct { struct datagram_head head; uint8_t bytes[65536]; } arrived;
+
+static void pass_on(const struct net_publish *publish, int queue, size_t size, const union address *from, int fd)
+{
+    arrived.head = (struct datagram_head){.size = sizeof arrived.head.from, .to = {.port = publish->port}};
+    from_host(from, arrived.head.from.address, &arrived.head.from.port);
+    arrived.head.from.flags = PAL_INET_HOST;
+    arrived.head.to.address[10] = arrived.head.to.address[11] = 0xff;
+    arrived.head.to.address[12] = 127;
+    arrived.head.to.address[15] = 1;
+    send_with(queue, &arrived, sizeof arrived.head + size, &fd, fd >= 0); /* no room: lost, as datagrams may be */
+}
+
+/* What is there: -1 = nothing. */
+static ssize_t take(int socket, union address *from)
+{
+    socklen_t size = sizeof *from;
+    ssize_t got = recvfrom(socket, arrived.bytes, sizeof arrived.bytes, MSG_DONTWAIT, &from->any, &size);
+    return got < 0 && errno == ECONNREFUSED ? take(socket, from) : got;
+}
+
+/*
+ * Whoever sent something may be answered, and nobody else: so each sender gets a socket of its own, and its datagrams
+ * come there from then on.  What others sent meanwhile may lie in it as well: it goes on without one.
+ */
+void outbound_arrived(const struct net_publish *publish, int queue)
+{
+    union address from, other, own;
+    socklen_t size = sizeof own;
+    if (getsockname(publish->socket, &own.any, &size) < 0)
+        return;
+    for (int turn = 0; turn < 64; turn++) {
+        ssize_t got = take(publish->socket, &from);
+        if (got < 0)
+            return;
+        int fd = datagram_socket(&own, &from, size);
+        pass_on(publish, queue, (size_t)got, &from, fd < 0 ? -1 : fd);
+        while (fd >= 0 && (got = take(fd, &other)) >= 0)
+            pass_on(publish, queue, (size_t)got, &other, -1);
+        if (fd >= 0)
+            close(fd);
+    }
+}
+
+void outbound_discard(const struct net_publish *publish)
+{
+    union address from;
+    for (int turn = 0; turn < 4096 && take(publish->socket, &from) >= 0; turn++)
+        ;
 }
 
 /*

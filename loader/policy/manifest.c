@@ -425,10 +425,10 @@ static bool network_ports(struct reader *reader, const struct toml_value *value,
     for (size_t i = 0; i < value->count; i++) {
         char text[24];
         const struct toml_value *item = &value->items[i];
-        if (!is_kind(reader, item, TOML_INTEGER))
+        if (item->kind != TOML_STRING && !is_kind(reader, item, TOML_INTEGER))
             return false;
         snprintf(text, sizeof text, "%lld", (long long)item->integer);
-        const char *error = network_add_host_port(&reader->out->network, text);
+        const char *error = network_add_host_port(&reader->out->network, item->kind == TOML_STRING ? item->string : text);
         if (error)
             return complain(reader, value->line, "%s", error);
     }

@@ -221,6 +221,12 @@ const char *network_add_rule(struct network *network, const char *text)
     return NULL;
 }
 
+static const char *after_udp(const char *text, bool *udp)
+{
+    *udp = !strncmp(text, "udp://", 6);
+    return *udp ? text + 6 : text;
+}
+
 const char *network_add_publish(struct network *network, const char *text)
 {
     static const uint8_t loopback[16] = {[10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1};
@@ -232,7 +238,7 @@ const char *network_add_publish(struct network *network, const char *text)
         return "32 ports are the most";
     if (strlen(text) >= sizeof copy)
         return "it is too long";
-    strcpy(copy, text);
+    strcpy(copy, after_udp(text, &publish.udp));
     memcpy(publish.address, loopback, sizeof loopback);
     if (!(last = strrchr(copy, ':')))
         return "write HOST_PORT:PORT, or ADDRESS:HOST_PORT:PORT";
@@ -252,7 +258,7 @@ const char *network_add_publish(struct network *network, const char *text)
     if ((error = read_port(first ? first + 1 : copy, &publish.host_port)) || (error = read_port(last, &publish.port)))
         return error;
     for (size_t i = 0; i < network->publish_count; i++)
-        if (network->publish[i].port == publish.port)
+        if (network->publish[i].port == publish.port && network->publish[i].udp == publish.udp)
             return "this port of the sandbox is published already";
     network->publish[network->publish_count++] = publish;
     return NULL;
@@ -260,13 +266,13 @@ const char *network_add_publish(struct network *network, const char *text)
 
 const char *network_add_host_port(struct network *network, const char *text)
 {
-    uint16_t port;
-    const char *error = read_port(text, &port);
+    struct net_host_port wanted;
+    const char *error = read_port(after_udp(text, &wanted.udp), &wanted.port);
     if (error)
         return error;
     if (network->host_port_count == NET_PORTS_MAX)
         return "32 ports are the most";
-    network->host_ports[network->host_port_count++] = port;
+    network->host_ports[network->host_port_count++] = wanted;
     return NULL;
 }
 
@@ -311,6 +317,16 @@ const char *network_merge(struct network *base, const struct network *own)
         base->mode = own->mode;
     base->mode_given |= own->mode_given;
     return error;
+}
+
+bool network_datagrams(const struct network *network)
+{
+    bool any = network->mode == NETWORK_RULES || network->mode == NETWORK_HOST;
+    for (size_t i = 0; i < network->publish_count; i++)
+        any |= network->publish[i].udp;
+    for (size_t i = 0; i < network->host_port_count; i++)
+        any |= network->host_ports[i].udp;
+    return any && network->mode != NETWORK_NONE;
 }
 
 /* ---- Matching ---------------------------------------------------------------------------------------------------- */

@@ -22,9 +22,10 @@ struct net_rule {
     bool tcp, udp, private; /* private: the name may lead to addresses that are not public */
 };
 
-struct net_publish { /* [ADDRESS:]HOST_PORT:PORT */
+struct net_publish { /* [udp://][ADDRESS:]HOST_PORT:PORT */
     uint8_t address[16];
     uint16_t host_port, port;
+    bool udp;
     int socket; /* bound at pal-run's start; -1 before */
 };
 
@@ -34,7 +35,7 @@ struct network {
     const char *dns; /* name servers, "ADDRESS[:PORT],..."; NULL: the host's */
     struct net_rule rules[NET_RULES_MAX];
     struct net_publish publish[NET_PORTS_MAX];
-    uint16_t host_ports[NET_PORTS_MAX];
+    struct net_host_port { uint16_t port; bool udp; } host_ports[NET_PORTS_MAX];
     size_t rule_count, publish_count, host_port_count;
 };
 
@@ -46,6 +47,8 @@ const char *network_add_host_port(struct network *network, const char *text);
 const char *network_option(struct network *network, const char *text);
 const char *network_set_mode(struct network *network, const char *text);
 
+/* Can datagrams of the sandbox leave its loopback? */
+bool network_datagrams(const struct network *network);
 /* What `own` has, on top of what a manifest that it extends has.  NULL, or what is too much. */
 const char *network_merge(struct network *base, const struct network *own);
 

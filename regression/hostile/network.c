@@ -4,8 +4,8 @@
  *
  *   network watch           on the host: a listener that guests may connect to, one that they may not, and a UDP
  *                           receiver; prints their ports; when standard input ends, 1 if the last two were reached
- *   network try A B C P     in the sandbox, whose host port is A and which publishes P: takes a connection to A and a
- *                           listener at P, and tries every call that could name B or C on them, past libOS and dispatch
+ *   network try A B C P U   in the sandbox, whose host ports are A and, of UDP, U, and which publishes P: takes a connection
+ *                           to A, a listener at P and UDP sockets with the peer U, and tries every call that could name B or C on them, past libOS and dispatch
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -25,7 +25,7 @@
 
 #include "pal/pal.h"
 
-enum { DESCRIPTORS = 64, TAKEN = 77 };
+enum { DESCRIPTORS = 96, TAKEN = 77 };
 
 static struct sockaddr_in at(int port)
 {
@@ -47,13 +47,14 @@ static int open_any(int type, int *port)
 
 static int watch(void)
 {
-    int ports[4];
+    int ports[5];
     struct pollfd items[3] = {{.fd = STDIN_FILENO, .events = POLLIN}};
     open_any(SOCK_STREAM, &ports[0]);
     items[1] = (struct pollfd){.fd = open_any(SOCK_STREAM, &ports[1]), .events = POLLIN};
     items[2] = (struct pollfd){.fd = open_any(SOCK_DGRAM, &ports[2]), .events = POLLIN};
     close(open_any(SOCK_STREAM, &ports[3])); /* free now: to be published */
-    printf("%d %d %d %d\n", ports[0], ports[1], ports[2], ports[3]);
+    open_any(SOCK_DGRAM, &ports[4]);
+    printf("%d %d %d %d %d\n", ports[0], ports[1], ports[2], ports[3], ports[4]);
     fflush(stdout);
     poll(items, 1, -1);
     poll(items, 3, 100);
@@ -139,6 +140,11 @@ static int try_all(char **argv)
     int accepted = accept(listener, NULL, NULL);
     if (accepted < 0)
         return perror("accept"), 1;
+    struct sockaddr_in u = at(atoi(argv[4]));
+    if (connect(socket(AF_INET, SOCK_DGRAM, 0), (struct sockaddr *)&u, sizeof u) < 0 ||
+        sendto(socket(AF_INET, SOCK_DGRAM, 0), &byte, 1, 0, (struct sockaddr *)&u, sizeof u) != 1)
+        return perror("UDP"), 1;
+    sendto(socket(AF_INET, SOCK_DGRAM, 0), &byte, 1, 0, (struct sockaddr *)&c, sizeof c); /* nobody is there: lost */
     if (connect(socket(AF_INET, SOCK_STREAM, 0), (struct sockaddr *)&b, sizeof b) == 0 || errno != ECONNREFUSED)
         return printf("the libOS connected to B\n"), 1;
     for (int fd = 4; fd < DESCRIPTORS; fd++) {
@@ -156,5 +162,5 @@ static int try_all(char **argv)
 
 int main(int argc, char **argv)
 {
-    return argc == 2 ? watch() : argc == 6 ? try_all(argv + 2) : 2;
+    return argc == 2 ? watch() : argc == 7 ? try_all(argv + 2) : 2;
 }

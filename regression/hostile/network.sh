@@ -7,9 +7,9 @@ mkfifo "$folder/end" "$folder/ready" || exit 1
 "$B/hostile/network" watch <"$folder/end" >"$folder/ready" &
 invalidator=$!
 exec 3>"$folder/end" 4<"$folder/ready"
-read -r a b c p <&4 || exit 1
+read -r a b c p u <&4 || exit 1
 for option in --trap=sud --trap=seccomp; do
-    "$B/pal-run" $option --host-port "$a" --publish "$p:$p" "$B/hostile/network" try "$a" "$b" "$c" "$p" 2>"$folder/log" 3>&- 4<&- || { cat "$folder/log"; exit 1; }
+    "$B/pal-run" $option --host-port "$a" --host-port "udp://$u" --publish "$p:$p" "$B/hostile/network" try "$a" "$b" "$c" "$p" "$u" 2>"$folder/log" 3>&- 4<&- || { cat "$folder/log"; exit 1; }
 done
 # What no rule names is refused, by number and wherever it lies.
 cat >"$folder/refused.py" <<'PY'

@@ -102,6 +102,12 @@ Test(network, ports)
     static const char *const bad[] = {"", "80", "8080:80", "x:1:3", "1:0", "1:70000", ":1", "1:2:3:4", "localhost:1:3"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         cr_assert(network_add_publish(&network, bad[i]), "'%s' is taken", bad[i]);
+    cr_assert(!network_datagrams(&network));
+    cr_assert_null(network_add_publish(&network, "udp://5353:80"));
+    cr_assert(network.publish[3].udp && !network.publish[0].udp && network.publish[3].host_port == 5353);
+    cr_assert(network_add_publish(&network, "udp://1:80") && network_add_publish(&network, "tcp://1:81"));
+    cr_assert(network_datagrams(&network) && network_add_host_port(&network, "udp://"));
+    cr_assert(!network_add_host_port(&network, "udp://53") && network.host_ports[0].udp);
     cr_assert(network_add_host_port(&network, "0") && !network_add_host_port(&network, "5432"));
     cr_assert(!network_option(&network, "host") && network.mode == NETWORK_HOST);
 }
