@@ -162,6 +162,7 @@ enum pal_network {
     PAL_NETWORK_OUTSIDE = 2,   /* there are rules that let connections leave it, or all may */
     PAL_NETWORK_6 = 4,         /* by IPv6, too */
 };
+#define PAL_LIMITS 16
 
 /* All strings and arrays live in the shared segment's boot area and stay valid. */
 struct pal_boot {
@@ -177,6 +178,7 @@ struct pal_boot {
     uint64_t minimum_signal_stack;    /* AT_MINSIGSTKSZ of the CPU's state */
     uint64_t memory_limit;            /* bytes, UINT64_MAX = none; likewise below */
     uint64_t process_limit, file_limit, cpu_limit;
+    struct { uint64_t soft, hard; } limits[PAL_LIMITS]; /* of whoever started the sandbox, by Linux's numbers */
     uint32_t uid, gid, umask, trace;  /* the guest's ids; trace: which calls are logged to `log` */
     uint32_t stats, fault_nth;        /* --stats; test builds: the n-th PAL call fails (0 = none) */
     uint32_t no_rewrite, mount_count; /* no_rewrite: leave every site on the trap */

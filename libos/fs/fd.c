@@ -15,7 +15,7 @@ static struct file *free_files; /* linked by data */
 void file_ops_set(struct file *file, const struct file_ops *ops)
 {
     bool direct = ops->direct && libos_direct && !(file->flags & O_PATH);
-    uint32_t reads = direct && file_readable(file), writes = direct && file_writable(file);
+    uint32_t reads = direct && file_readable(file), writes = direct && file_writable(file) && !file_sizes_limited;
     file->ops = ops;
     file->direct = reads * DIRECT_READ | writes * DIRECT_WRITE;
     if (ops->seek)

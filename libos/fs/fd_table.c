@@ -110,6 +110,15 @@ void files_fork_child(struct files *files)
     }
 }
 
+void files_write_slowly(struct files *files)
+{
+    mutex_lock(&files->lock);
+    for (uint32_t at = 0; at < files->capacity; at++)
+        if (files->slots[at])
+            files->slots[at]->direct &= ~(uint32_t)(DIRECT_WRITE | DIRECT_PWRITE);
+    mutex_unlock(&files->lock);
+}
+
 int files_highest(struct files *files)
 {
     int highest = -1;

@@ -4,7 +4,10 @@
  * the host's object and guest memory; offset and status flags live in the host's object, so fork shares them as Linux
  * does.
  */
+#include "libos/fs/sendfile.h"
 #include "libos/fs/vfs.h"
+#include "libos/signal/signal.h"
+#include "libos/task/task.h"
 
 int64_t handle_read(pal_handle_t handle, const struct pal_vector *vector, uint32_t count, int64_t offset)
 {
@@ -25,8 +28,76 @@ static int64_t host_read(struct file *file, const struct pal_vector *vector, uin
     return handle_read(file->handle, vector, count, offset);
 }
 
+/* ---- RLIMIT_FSIZE ------------------------------------------------------------------------------------------------ */
+
+bool file_sizes_limited;
+
+void file_sizes_limit(void)
+{
+    uint64_t soft, hard;
+    limit_get(RLIMIT_FSIZE, &soft, &hard);
+    if (soft == UINT64_MAX || file_sizes_limited)
+        return;
+    file_sizes_limited = true;
+    files_write_slowly(current_process()->files);
+}
+
+int64_t file_size_check(uint64_t size)
+{
+    uint64_t soft, hard;
+    limit_get(RLIMIT_FSIZE, &soft, &hard);
+    if (size <= soft)
+        return 0;
+    signal_self(SIGXFSZ);
+    return -EFBIG;
+}
+
+/* Where the next byte goes. */
+static int64_t write_place(struct file *file, int64_t offset)
+{
+    struct pal_attributes attributes;
+    struct pal_seek seek = {.whence = SEEK_CUR};
+    if (file_appends(file)) {
+        int64_t result = PAL->attributes_get(file->handle, NULL, &attributes, NULL);
+        return result < 0 ? result : (int64_t)attributes.size;
+    }
+    if (offset >= 0)
+        return offset;
+    int64_t result = PAL->stream_control(file->handle, PAL_CTL_SEEK, &seek, sizeof(seek));
+    return result < 0 ? result : seek.offset;
+}
+
+/* Writes what there is room for below the limit. */
+static __attribute__((noinline)) int64_t limited_write(struct file *file, const struct pal_vector *vector, uint32_t count,
+                                                       int64_t offset)
+{
+    struct pal_vector few[FEW_VECTORS], *cut = few;
+    uint64_t soft, hard, size = 0;
+    limit_get(RLIMIT_FSIZE, &soft, &hard);
+    for (uint32_t i = 0; i < count; i++)
+        size += vector[i].size;
+    int64_t at = file->type == PAL_TYPE_FILE && size && soft <= INT64_MAX ? write_place(file, offset) : -1;
+    if (at < 0 || (uint64_t)at + size <= soft)
+        return handle_write(file->handle, vector, count, offset);
+    if ((uint64_t)at >= soft)
+        return file_size_check((uint64_t)at + 1);
+    if (count > FEW_VECTORS && !(cut = alloc(count * sizeof *cut)))
+        return -ENOMEM;
+    uint64_t left = soft - (uint64_t)at;
+    for (uint32_t i = 0; i < count; i++) {
+        cut[i] = (struct pal_vector){vector[i].base, MIN(vector[i].size, left)};
+        left -= cut[i].size;
+    }
+    int64_t result = handle_write(file->handle, cut, count, offset);
+    if (cut != few)
+        release(cut);
+    return result;
+}
+
 static int64_t host_write(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset)
 {
+    if (UNLIKELY(file_sizes_limited))
+        return limited_write(file, vector, count, offset);
     return handle_write(file->handle, vector, count, offset);
 }
 

@@ -190,8 +190,17 @@ int64_t sys_utime(guest_t path, guest_t times)
 
 int64_t sys_truncate(guest_t path, int64_t size)
 {
-    struct pal_attributes values = {.size = (uint64_t)size};
-    return size < 0 ? -EINVAL : set_at(AT_FDCWD, path, 0, &values, PAL_SET_SIZE);
+    NAME(name);
+    struct pal_attributes values = {.size = (uint64_t)size}, before;
+    if (size < 0)
+        return -EINVAL;
+    int64_t result = name_from_guest(AT_FDCWD, path, 0, &name);
+    if (result == 0 && UNLIKELY(file_sizes_limited)) {
+        result = name_attributes(&name, &before);
+        if (result == 0 && before.type == PAL_TYPE_FILE && before.size < values.size)
+            result = file_size_check(values.size);
+    }
+    return result ? result : name_set(&name, &values, PAL_SET_SIZE);
 }
 
 int64_t sys_ftruncate(int32_t fd, int64_t size)
@@ -200,8 +209,13 @@ int64_t sys_ftruncate(int32_t fd, int64_t size)
     struct file *file = file_get_io(fd);
     if (!file)
         return -EBADF;
+    struct pal_attributes before;
     int64_t result = -EINVAL;
     if (size >= 0 && file->type == PAL_TYPE_FILE && file_writable(file) && file->handle != PAL_NO_HANDLE)
+        result = 0;
+    if (result == 0 && UNLIKELY(file_sizes_limited) && file_attributes(file, &before) == 0 && before.size < values.size)
+        result = file_size_check(values.size);
+    if (result == 0)
         result = PAL->attributes_set(file->handle, NULL, &values, PAL_SET_SIZE, NULL);
     file_put(file);
     return result;

@@ -64,6 +64,22 @@ int64_t sys_sync_file_range(int32_t fd, int64_t offset, int64_t size, uint32_t f
     return result;
 }
 
+#define FALLOC_FL_KEEP_SIZE 1u
+
+/* RLIMIT_FSIZE, for what makes the file longer. */
+static int64_t allocate(struct file *file, struct pal_allocate range)
+{
+    struct pal_attributes now;
+    if (UNLIKELY(file_sizes_limited) && !(range.mode & FALLOC_FL_KEEP_SIZE) && file_attributes(file, &now) == 0 &&
+        now.size < range.offset + range.size) {
+        int64_t error = file_size_check(range.offset + range.size);
+        if (error < 0)
+            return error;
+    }
+    file_uncacheable(file);
+    return PAL->stream_control(file->handle, PAL_CTL_ALLOCATE, &range, sizeof range);
+}
+
 static int64_t control_range(struct file *file, uint32_t op, uint64_t offset, uint64_t size, uint32_t mode)
 {
     file_uncacheable(file);
@@ -83,7 +99,7 @@ int64_t sys_fallocate(int32_t fd, int32_t mode, int64_t offset, int64_t size)
                      : file->type == PAL_TYPE_DIRECTORY ? -EISDIR
                      : file->type != PAL_TYPE_FILE || file->handle == PAL_NO_HANDLE
                          ? -ENODEV
-                         : control_range(file, PAL_CTL_ALLOCATE, (uint64_t)offset, (uint64_t)size, (uint32_t)mode);
+                         : allocate(file, (struct pal_allocate){(uint64_t)offset, (uint64_t)size, (uint32_t)mode, 0});
     file_put(file);
     return result;
 }

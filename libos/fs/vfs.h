@@ -83,6 +83,7 @@ struct files *files_ref(struct files *files);
 void files_put(struct files *files); /* the last reference closes all */
 void files_exec(struct files *files); /* closes O_CLOEXEC */
 void files_fork_child(struct files *files);
+void files_write_slowly(struct files *files); /* entry.S writes to none of them by itself any more */
 int files_highest(struct files *files); /* for /proc/PID/fd: highest open descriptor, -1 = none */
 
 /* fcntl.c: the flags that fcntl(2) shows and changes, wherever they live. */
@@ -90,6 +91,9 @@ int64_t file_status_flags(struct file *file);
 int64_t file_set_status_flags(struct file *file, uint32_t flags, uint32_t mask); /* O_APPEND, O_NONBLOCK of mask */
 
 /* hostfs.c: files of the host behind a handle. */
+extern bool file_sizes_limited; /* this picoprocess has, or has had, an RLIMIT_FSIZE */
+void file_sizes_limit(void);    /* the limit may have come to be: of this process */
+int64_t file_size_check(uint64_t size); /* of a file that is to grow: 0; or SIGXFSZ, and -EFBIG */
 int64_t handle_read(pal_handle_t handle, const struct pal_vector *vector, uint32_t count, int64_t offset);
 int64_t handle_write(pal_handle_t handle, const struct pal_vector *vector, uint32_t count, int64_t offset);
 const struct file_ops *host_ops(uint32_t type); /* by pal_file_type */

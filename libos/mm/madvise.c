@@ -128,7 +128,7 @@ static int64_t advise(guest_t start, guest_t end, int32_t advice)
 }
 
 /* Touches each page as the guest would; what no access is allowed to is -EINVAL, what is behind a file's end -EFAULT. */
-static int64_t populate(guest_t start, guest_t end, bool writes)
+int64_t mm_populate(guest_t start, guest_t end, bool writes)
 {
     uint32_t wanted = writes ? PROT_WRITE : PROT_READ | PROT_EXEC;
     for (guest_t at = start; at < end;) {
@@ -158,7 +158,7 @@ int64_t sys_madvise(guest_t address, uint64_t size, int32_t advice)
     if (whole == 0)
         return 0;
     if (advice == MADV_POPULATE_READ || advice == MADV_POPULATE_WRITE)
-        return populate(address, address + whole, advice == MADV_POPULATE_WRITE);
+        return mm_populate(address, address + whole, advice == MADV_POPULATE_WRITE);
     mm_lock();
     int64_t result = advise(address, address + whole, advice);
     mm_unlock();

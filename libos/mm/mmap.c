@@ -101,6 +101,29 @@ uint64_t mm_limit(uint32_t resource)
     return soft;
 }
 
+/* CAP_IPC_LOCK is root's. */
+struct mm_limits mm_limits(void)
+{
+    bool root = current_process()->euid == 0;
+    return (struct mm_limits){.space = mm_limit(RLIMIT_AS), .data = mm_limit(RLIMIT_DATA),
+                              .locked = root ? UINT64_MAX : mm_limit(RLIMIT_MEMLOCK)};
+}
+
+static bool exceeds(uint64_t have, uint64_t more, uint64_t most)
+{
+    return have > most || more > most - have;
+}
+
+int64_t mm_check_limits(const struct mm_limits *limits, const struct vma *more)
+{
+    uint64_t size = more->end - more->start;
+    if (more->flags & MAP_LOCKED && exceeds(mm.locked, size, limits->locked))
+        return limits->locked ? -EAGAIN : -EPERM;
+    if (exceeds(mm.bytes, size, limits->space) || (vma_is_data(more) && exceeds(mm.data, size, limits->data)))
+        return -ENOMEM;
+    return 0;
+}
+
 /* ---- Mapping ---- */
 
 #define MAP_LEGACY 0x7c07f9f3u /* what MAP_SHARED_VALIDATE lets pass: flags that are older (LEGACY_MAP_MASK) */
@@ -168,6 +191,11 @@ static int64_t map_at(guest_t at, uint64_t size, uint32_t protection, uint32_t f
     return (int64_t)at;
 }
 
+int64_t mm_map_at(guest_t at, uint64_t size, const struct vma *like)
+{
+    return map_at(at, size, like->protection, like->flags & ~MAP_LOCKED, like->file, like->offset, like->name);
+}
+
 int64_t mm_map(guest_t address, uint64_t size, uint32_t protection, uint32_t flags, struct file *file, uint64_t offset,
                const char *name)
 {
@@ -178,12 +206,15 @@ int64_t mm_map(guest_t address, uint64_t size, uint32_t protection, uint32_t fla
         return -ENOMEM;
     if (offset + size < offset)
         return -EOVERFLOW;
-    uint64_t most = mm_limit(RLIMIT_AS);
+    const struct mm_limits limits = mm_limits();
     mm_lock();
+    if (UNLIKELY(mm.lock_future))
+        flags |= MAP_LOCKED;
     int64_t at = mm.count < MAP_COUNT_MAX ? mm_place(address, size, flags) : -ENOMEM;
     int64_t error = at < 0 ? at : check_access(protection, flags, file);
-    if (error >= 0 && (mm.bytes > most || size > most - mm.bytes))
-        error = -ENOMEM;
+    const struct vma more = {.end = size, .protection = protection, .flags = flags};
+    if (error >= 0)
+        error = mm_check_limits(&limits, &more);
     if (error >= 0) {
         if ((flags & MAP_TYPE) == MAP_SHARED_VALIDATE)
             flags = (flags & ~MAP_TYPE) | MAP_SHARED;
@@ -288,20 +319,22 @@ int64_t sys_munmap(guest_t address, uint64_t size)
 
 int64_t sys_brk(guest_t address)
 {
-    uint64_t data_limit = mm_limit(RLIMIT_DATA), space_limit = mm_limit(RLIMIT_AS);
+    const struct mm_limits limits = mm_limits();
     mm_lock();
     guest_t start = mm.facts.brk_start, old = mm.facts.brk_end;
     guest_t from = PAGE_UP(old), to = PAGE_UP(address);
-    if (address < start || address > PAL_GUEST_END || address - start > data_limit)
+    if (address < start || address > PAL_GUEST_END || address - start > limits.data)
         goto out;
     if (to < from) {
         if (mm_release(to, from) < 0)
             goto out;
     } else if (to > from) {
         uint64_t size = to - from;
-        if (mm.bytes > space_limit || size > space_limit - mm.bytes || !vma_is_free(from, to + PAGE_SIZE))
+        uint32_t flags = MAP_PRIVATE | MAP_ANONYMOUS | (mm.lock_future ? MAP_LOCKED : 0);
+        const struct vma more = {.end = size, .protection = PROT_READ | PROT_WRITE, .flags = flags};
+        if (mm_check_limits(&limits, &more) < 0 || !vma_is_free(from, to + PAGE_SIZE))
             goto out;
-        if (map_at(from, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, NULL, 0, "[heap]") < 0)
+        if (map_at(from, size, PROT_READ | PROT_WRITE, flags, NULL, 0, "[heap]") < 0)
             goto out;
     }
     mm.facts.brk_end = address;
@@ -336,6 +369,7 @@ void mm_reset(void)
     site_forget_all();
     mm.facts = (struct mm_facts){0};
     mm.fork_flags = 0;
+    mm.lock_future = false;
     atomic_set(&current_process()->shared->shares, 0u);
     mm.mmap_base = PAL_GUEST_END;
     mm_unlock();
@@ -380,6 +414,16 @@ bool mm_find(guest_t address, struct vma *out)
         *out = node->vma;
     mm_unlock();
     return found;
+}
+
+bool mm_next(guest_t address, struct vma *out)
+{
+    mm_lock();
+    const struct vma_node *node = vma_at(address);
+    if (node)
+        *out = node->vma;
+    mm_unlock();
+    return node != NULL;
 }
 
 /* acct_stack_growth: within RLIMIT_STACK, and never up to the guard gap of what lies below. */
@@ -436,9 +480,12 @@ static int64_t find_marked(const struct vma *vma, void *argument)
 void mm_fork_child(bool bare)
 {
     mutex_reset(&mm.lock);
-    if (LIKELY(!mm.fork_flags) || bare)
+    if (LIKELY(!mm.fork_flags && !mm.locked && !mm.lock_future) || bare)
         return;
     mm_lock();
+    mm.lock_future = false;
+    if (mm.locked && vma_prepare() == 0)
+        mm_unlock_all();
     for (guest_t at = 0; vma_each(mm.root, find_marked, &at); at++) {
         const struct vma vma = vma_at(at)->vma;
         int64_t error = vma.flags & VMA_DONTFORK

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* mprotect, and the locking of memory, which the host does not do for us: see lock_range. */
+/* mprotect, and the locking of memory, which the host does not do for us. */
 #include "libos/syscalls.h"
 #include "libos/fs/vfs.h"
 #include "libos/mm/vma.h"
@@ -22,6 +22,27 @@ static bool set_locked(struct vma *vma, void *argument)
 {
     vma->flags = (vma->flags & ~MAP_LOCKED) | *(uint32_t *)argument;
     return true;
+}
+
+/* What becomes writable counts as data. */
+static uint64_t more_data(const struct vma *vma, guest_t start, guest_t end, uint32_t protection)
+{
+    struct vma then = *vma;
+    then.protection = protection;
+    return !vma_is_data(vma) && vma_is_data(&then) ? MIN(vma->end, end) - MAX(vma->start, start) : 0;
+}
+
+static bool data_fits(guest_t start, guest_t end, uint32_t protection, uint64_t most)
+{
+    uint64_t more = 0;
+    for (guest_t at = start; at < end;) {
+        const struct vma_node *node = vma_at(at);
+        if (!node || node->vma.start >= end)
+            break;
+        more += more_data(&node->vma, at, end, protection);
+        at = node->vma.end;
+    }
+    return more == 0 || (mm.data <= most && more <= most - mm.data);
 }
 
 /* How far from start mappings follow each other without a hole, and may get the protection;
@@ -77,6 +98,7 @@ int64_t sys_mprotect(guest_t address, uint64_t size, uint32_t protection)
     if (protection & ~(PROT_READ | PROT_WRITE | PROT_EXEC | 8u /* PROT_SEM */))
         return -EINVAL;
     protection &= PROT_READ | PROT_WRITE | PROT_EXEC;
+    uint64_t most = mm_limit(RLIMIT_DATA);
     mm_lock();
     int64_t result = 0;
     const struct vma_node *node = vma_at(address);
@@ -84,6 +106,8 @@ int64_t sys_mprotect(guest_t address, uint64_t size, uint32_t protection)
         result = -ENOMEM;
     else if ((grows & PROT_GROWSUP) || (grows && !(node->vma.flags & MAP_GROWSDOWN)))
         result = -EINVAL; /* no stack grows upwards here */
+    else if (UNLIKELY(most != UINT64_MAX) && !data_fits(address, end, protection, most))
+        result = -ENOMEM;
     else
         result = protect(grows ? node->vma.start : address, end, protection);
     mm_unlock();
@@ -96,22 +120,61 @@ int64_t sys_pkey_mprotect(guest_t address, uint64_t size, uint32_t protection, i
     return key == -1 ? sys_mprotect(address, size, protection) : -EINVAL;
 }
 
+/* ---- Locks ------------------------------------------------------------------------------------------------------- */
+
 /*
- * mlock and friends: no host call pins memory (the sandbox shall not), so a lock is only written down and its range
- * checked.  What programs see of it (holes refused, limits, MADV_DONTNEED refused) is as on Linux.
+ * mlock and friends: no host call pins memory (the sandbox shall not), so a lock is only written down, its range checked and
+ * its pages touched.  What programs see of it (holes refused, limits, MADV_DONTNEED refused, VmLck) is as on Linux.
  */
-static int64_t lock_range(guest_t address, uint64_t size, uint32_t locked)
+
+/* Pages that are there when the call returns.  [start, end) has no hole. */
+static int64_t bring_in(guest_t start, guest_t end)
 {
+    struct vma vma;
+    for (guest_t at = start; at < end; at = vma.end) {
+        if (!mm_find(at, &vma))
+            return -ENOMEM;
+        bool writes = vma.protection & PROT_WRITE && !(vma.flags & MAP_SHARED);
+        if (vma.flags & (VMA_HIDDEN | MAP_GROWSDOWN)) /* a stack is mapped as far as it may grow, Linux's is not */
+            continue;
+        if (mm_populate(at, MIN(vma.end, end), writes) < 0)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+static uint64_t locked_already(guest_t start, guest_t end)
+{
+    uint64_t sum = 0;
+    for (guest_t at = start; at < end;) {
+        const struct vma_node *node = vma_at(at);
+        if (!node || node->vma.start >= end)
+            break;
+        if (node->vma.flags & MAP_LOCKED)
+            sum += MIN(node->vma.end, end) - MAX(node->vma.start, at);
+        at = node->vma.end;
+    }
+    return sum;
+}
+
+static int64_t lock_range(guest_t address, uint64_t size, uint32_t locked, bool touches)
+{
+    const uint64_t most = mm_limits().locked;
     guest_t start = PAGE_DOWN(address);
     size = PAGE_UP(size + (address & PAGE_MASK));
+    if (locked && most == 0)
+        return -EPERM;
     if (size == 0)
         return 0;
     if (start + size < start)
         return -EINVAL;
-    if (locked && size > mm_limit(RLIMIT_MEMLOCK))
-        return -ENOMEM;
     int64_t error = 0;
     mm_lock();
+    if (locked && size > most - MIN(most, mm.locked) &&
+        size - locked_already(start, start + size) > most - MIN(most, mm.locked)) {
+        mm_unlock();
+        return -ENOMEM;
+    }
     guest_t stop = reach(start, start + size, 0, &error);
     if (stop > start) {
         int64_t prepared = vma_prepare();
@@ -121,43 +184,78 @@ static int64_t lock_range(guest_t address, uint64_t size, uint32_t locked)
             error = prepared;
     }
     mm_unlock();
-    return error;
+    return error == 0 && touches ? bring_in(start, stop) : error;
 }
 
 int64_t sys_mlock(guest_t address, uint64_t size)
 {
-    return lock_range(address, size, MAP_LOCKED);
+    return lock_range(address, size, MAP_LOCKED, true);
 }
 
 int64_t sys_mlock2(guest_t address, uint64_t size, uint32_t flags)
 {
-    return flags & ~1u /* MLOCK_ONFAULT */ ? -EINVAL : sys_mlock(address, size);
+    const uint32_t on_fault = 1;
+    return flags & ~on_fault ? -EINVAL : lock_range(address, size, MAP_LOCKED, !(flags & on_fault));
 }
 
 int64_t sys_munlock(guest_t address, uint64_t size)
 {
-    return lock_range(address, size, 0);
+    return lock_range(address, size, 0, false);
 }
 
-/* MCL_CURRENT, MCL_FUTURE, MCL_ONFAULT. */
+static bool set_locked_visible(struct vma *vma, void *argument)
+{
+    return vma->flags & VMA_HIDDEN ? true : set_locked(vma, argument);
+}
+
+static int64_t add_stack(const struct vma *vma, void *argument)
+{
+    if (vma->flags & MAP_GROWSDOWN)
+        *(uint64_t *)argument += vma->end - vma->start;
+    return 0;
+}
+
 int64_t sys_mlockall(uint32_t flags)
 {
-    if (flags == 0 || flags > 7 || flags == 4)
+    enum { CURRENT = 1, FUTURE = 2, ON_FAULT = 4 };
+    uint32_t locked = MAP_LOCKED;
+    const uint64_t most = mm_limits().locked;
+    if (flags == 0 || flags & ~(uint32_t)(CURRENT | FUTURE | ON_FAULT) || flags == ON_FAULT)
         return -EINVAL;
-    uint64_t most = mm_limit(RLIMIT_MEMLOCK);
+    if (most == 0)
+        return -EPERM;
     mm_lock();
-    bool fits = mm.bytes <= most;
+    uint64_t stacks = 0;
+    vma_each(mm.root, add_stack, &stacks);
+    int64_t error = flags & CURRENT && mm.bytes - stacks > most ? -ENOMEM : 0;
+    if (error == 0 && flags & CURRENT)
+        error = vma_prepare();
+    if (error == 0) {
+        mm.lock_future = flags & FUTURE;
+        if (flags & CURRENT)
+            vma_take(0, UINT64_MAX, set_locked_visible, &locked);
+    }
     mm_unlock();
-    return !(flags & 1) || fits ? 0 : -ENOMEM;
+    struct vma vma;
+    for (guest_t at = 0; error == 0 && flags & CURRENT && !(flags & ON_FAULT) && mm_next(at, &vma); at = vma.end)
+        (void)bring_in(vma.start, vma.end); /* what can't be touched stays out */
+    return error;
+}
+
+void mm_unlock_all(void)
+{
+    uint32_t locked = 0;
+    vma_take(0, UINT64_MAX, set_locked, &locked);
 }
 
 int64_t sys_munlockall(void)
 {
-    uint32_t locked = 0;
     mm_lock();
     int64_t error = vma_prepare();
-    if (error == 0)
-        vma_take(0, UINT64_MAX, set_locked, &locked);
+    if (error == 0) {
+        mm.lock_future = false;
+        mm_unlock_all();
+    }
     mm_unlock();
     return error;
 }

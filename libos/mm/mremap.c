@@ -6,7 +6,7 @@
 #include "shim/rewrite/rewrite.h"
 
 /* Caller holds mm.lock.  What may become of `old` bytes at `address`: vma_to_resize's checks. */
-static int64_t check(guest_t address, uint64_t old, uint64_t new, uint64_t space_limit)
+static int64_t check(guest_t address, uint64_t old, uint64_t new, const struct mm_limits *limits)
 {
     const struct vma_node *node = vma_at(address);
     if (!node || node->vma.start > address)
@@ -19,8 +19,8 @@ static int64_t check(guest_t address, uint64_t old, uint64_t new, uint64_t space
         return 0;
     if (node->vma.file && node->vma.offset + (address - node->vma.start) + new < new)
         return -EINVAL;
-    uint64_t more = new > old ? new - old : 0;
-    return mm.bytes > space_limit || more > space_limit - mm.bytes ? -ENOMEM : 0;
+    const struct vma more = {.end = new > old ? new - old : 0, .protection = node->vma.protection, .flags = node->vma.flags};
+    return mm_check_limits(limits, &more);
 }
 
 /* Caller holds mm.lock, and has checked.  The target is free. */
@@ -65,7 +65,7 @@ static int64_t grow_in_place(guest_t address, uint64_t old, uint64_t new)
     return (int64_t)address;
 }
 
-static int64_t move_fixed(guest_t address, uint64_t old, guest_t target, uint64_t new, uint64_t space_limit)
+static int64_t move_fixed(guest_t address, uint64_t old, guest_t target, uint64_t new, const struct mm_limits *limits)
 {
     if ((target & PAGE_MASK) || new > PAL_GUEST_END || target > PAL_GUEST_END - new)
         return -EINVAL;
@@ -81,18 +81,18 @@ static int64_t move_fixed(guest_t address, uint64_t old, guest_t target, uint64_
         old = new;
     }
     if (error == 0)
-        error = check(address, old, new, space_limit);
+        error = check(address, old, new, limits);
     return error < 0 ? error : move(address, old, target, new);
 }
 
 /* Caller holds mm.lock. */
-static int64_t resize(guest_t address, uint64_t old, uint64_t new, uint32_t flags, uint64_t space_limit)
+static int64_t resize(guest_t address, uint64_t old, uint64_t new, uint32_t flags, const struct mm_limits *limits)
 {
     if (old >= new) {
         int64_t error = old > new ? mm_release(address + new, address + old) : 0;
         return error < 0 ? error : (int64_t)address;
     }
-    int64_t error = check(address, old, new, space_limit);
+    int64_t error = check(address, old, new, limits);
     if (error < 0)
         return error;
     const struct vma *vma = &vma_at(address)->vma;
@@ -108,10 +108,43 @@ static int64_t resize(guest_t address, uint64_t old, uint64_t new, uint32_t flag
     return target < 0 ? target : move(address, old, (guest_t)target, new);
 }
 
+/* MREMAP_DONTUNMAP: the pages move, and the mapping stays, as if it had just been made.  Caller holds mm.lock. */
+static int64_t duplicate(guest_t address, uint64_t size, guest_t target, uint32_t flags, const struct mm_limits *limits)
+{
+    struct vma vma = vma_at(address)->vma;
+    if (size > vma.end - address)
+        return -EFAULT;
+    const struct vma more = {.end = size, .protection = vma.protection, .flags = vma.flags};
+    int64_t error = mm_check_limits(limits, &more);
+    if (error < 0)
+        return error;
+    if ((target & PAGE_MASK) || size > PAL_GUEST_END || target > PAL_GUEST_END - size ||
+        (address + size > target && target + size > address))
+        return -EINVAL;
+    if (!(flags & MREMAP_FIXED)) {
+        int64_t place = mm_place(target, size, 0);
+        if (place < 0)
+            return place;
+        target = (guest_t)place;
+    }
+    vma.file = vma.file ? file_ref(vma.file) : NULL;
+    vma.offset += address - vma.start;
+    int64_t result = flags & MREMAP_FIXED ? move_fixed(address, size, target, size, limits)
+                                          : move(address, size, target, size);
+    if (result >= 0) {
+        error = mm_map_at(address, size, &vma);
+        result = error < 0 ? error : result;
+    }
+    if (vma.file)
+        file_put(vma.file);
+    return result;
+}
+
 int64_t sys_mremap(guest_t address, uint64_t old, uint64_t new, uint32_t flags, guest_t target)
 {
-    if ((flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED)) || ((flags & MREMAP_FIXED) && !(flags & MREMAP_MAYMOVE)) ||
-        (address & PAGE_MASK))
+    if ((flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP)) ||
+        ((flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) && !(flags & MREMAP_MAYMOVE)) || (address & PAGE_MASK) ||
+        (flags & MREMAP_DONTUNMAP && old != new))
         return -EINVAL;
     old = PAGE_UP(old);
     new = PAGE_UP(new);
@@ -119,13 +152,14 @@ int64_t sys_mremap(guest_t address, uint64_t old, uint64_t new, uint32_t flags, 
         return -EINVAL;
     if (address > PAL_GUEST_END || old > PAL_GUEST_END - address)
         return old <= PAL_GUEST_END && new >= old ? -EFAULT : -EINVAL;
-    uint64_t space_limit = mm_limit(RLIMIT_AS);
+    const struct mm_limits limits = mm_limits();
     mm_lock();
     const struct vma_node *node = vma_at(address);
     int64_t result = -EFAULT;
     if (node && node->vma.start <= address && !mm_range_hidden(address, address + MAX(old, PAGE_SIZE)))
-        result = flags & MREMAP_FIXED ? move_fixed(address, old, target, new, space_limit)
-                                      : resize(address, old, new, flags, space_limit);
+        result = flags & MREMAP_DONTUNMAP ? duplicate(address, old, target, flags, &limits)
+                 : flags & MREMAP_FIXED   ? move_fixed(address, old, target, new, &limits)
+                                          : resize(address, old, new, flags, &limits);
     mm_unlock();
     return result;
 }

@@ -178,15 +178,19 @@ int64_t vma_each(struct vma_node *node, int64_t (*visit)(const struct vma *vma, 
 static void count_in(const struct vma *vma)
 {
     mm.count++;
-    mm.bytes += vma->end - vma->start;
+    mm.bytes += vma->flags & VMA_HIDDEN ? 0 : vma->end - vma->start;
     mm.hidden += (vma->flags & VMA_HIDDEN) != 0;
+    mm.locked += vma->flags & MAP_LOCKED ? vma->end - vma->start : 0;
+    mm.data += vma_is_data(vma) ? vma->end - vma->start : 0;
 }
 
 static void count_out(const struct vma *vma)
 {
     mm.count--;
-    mm.bytes -= vma->end - vma->start;
+    mm.bytes -= vma->flags & VMA_HIDDEN ? 0 : vma->end - vma->start;
     mm.hidden -= (vma->flags & VMA_HIDDEN) != 0;
+    mm.locked -= vma->flags & MAP_LOCKED ? vma->end - vma->start : 0;
+    mm.data -= vma_is_data(vma) ? vma->end - vma->start : 0;
 }
 
 /* As the host merges its own: so that a mapping made in pieces can be moved as one. */
@@ -225,8 +229,9 @@ void vma_add(const struct vma *vma)
         remove_one(after);
     }
     if (with_before) {
-        mm.bytes += whole.end - before->vma.end;
+        count_out(&before->vma);
         before->vma.end = whole.end;
+        count_in(&before->vma);
         refresh(mm.root, before->vma.start);
         if (vma->file) /* never the last: `before` has one */
             file_put(vma->file);

@@ -31,6 +31,8 @@ struct mm {
     uint32_t hidden;        /* how many are VMA_HIDDEN */
     uint32_t fork_flags;    /* VMA_DONTFORK and VMA_WIPEONFORK that some mapping may have */
     uint64_t bytes;
+    uint64_t locked, data;  /* bytes of MAP_LOCKED; of what RLIMIT_DATA limits */
+    bool lock_future;       /* MCL_FUTURE: each new mapping is locked */
     guest_t mmap_base;
     struct mm_facts facts;
 };
@@ -40,13 +42,27 @@ extern struct mm mm;
 void mm_lock(void);
 void mm_unlock(void);
 /* Caller holds mm.lock in all that follow. */
+int64_t mm_map_at(guest_t at, uint64_t size, const struct vma *like); /* anew, with its file, offset and flags */
 int64_t mm_place(guest_t address, uint64_t size, uint32_t flags); /* where a mapping goes: address or -errno */
 int64_t mm_release(guest_t start, guest_t end); /* tree and host; hidden areas stay */
 /* A read-execute area of `size` bytes (a power of two), aligned to it, within [low, high), that the guest's own calls
  * leave alone, for the stubs of rewritten call sites; mm_reset drops it with the rest.  0: no room. */
 uint64_t mm_trampoline_pool(uint64_t low, uint64_t high, uint64_t size);
 bool mm_range_hidden(guest_t start, guest_t end); /* some of it is the libOS's own */
+/* What RLIMIT_DATA counts: what is the process's own to write, but for stacks. */
+static inline bool vma_is_data(const struct vma *vma)
+{
+    return vma->protection & PROT_WRITE && !(vma->flags & (MAP_SHARED | MAP_GROWSDOWN | VMA_HIDDEN));
+}
+/* Soft limits, to be asked for without mm.lock, which lies further in; and whether more fits in, under the lock. */
+struct mm_limits { uint64_t space, data, locked; };
+struct mm_limits mm_limits(void);
+int64_t mm_check_limits(const struct mm_limits *limits, const struct vma *more);
+/* mprotect.c: its pages are there: what mlock(2) does to a range. */
+int64_t mm_populate(guest_t start, guest_t end, bool writes);
 uint64_t mm_limit(uint32_t resource); /* a soft limit: to be asked without mm.lock, which lies further in */
+
+void mm_unlock_all(void); /* mprotect.c: locks go; those of a fork's child, too */
 
 /* vma.c */
 int64_t vma_prepare(void); /* nodes for the next change: 0, or -ENOMEM */

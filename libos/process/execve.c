@@ -37,8 +37,10 @@ static int64_t become(struct exec_image *image)
     process->shared->exit_signal = SIGCHLD;
     memcpy(process->shared->name, self->name, sizeof self->name);
     shared_unlock();
-    if (UNLIKELY(process->shared->settings_kept))
+    if (UNLIKELY(process->shared->settings_kept)) {
         timers_limit_cpu();
+        file_sizes_limit();
+    }
     return FRAME_REPLACED;
 }
 

@@ -43,6 +43,7 @@ void process_init(void)
     if (!process->signals || !process->files || !process->fs)
         panic("pal-run: no memory for the first process");
     signals_inherit(thread);
+    file_sizes_limit();
 }
 
 /* A thread inside vfork is needed by its child; when it is back it finds `exiting` set and leaves.  Signals for the

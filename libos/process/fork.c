@@ -253,8 +253,10 @@ int64_t fork_now(const struct clone_request *request)
         rewrite_fork_child(process->shared);
         process->shared = slot;
         process->settings.timer_slack_default = process->settings.timer_slack;
-        if (UNLIKELY(slot->settings_kept))
+        if (UNLIKELY(slot->settings_kept)) {
             timers_limit_cpu();
+            file_sizes_limit();
+        }
         thread_renew(self, request, pid);
         return 0;
     }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The calls that show and set resource limits, and show what was used: see task/rlimit.c. */
 #include "libos/syscalls.h"
+#include "libos/fs/vfs.h"
 #include "libos/mm/mm.h"
 #include "libos/signal/signal.h"
 #include "libos/task/table.h"
@@ -49,6 +50,8 @@ static int64_t limit_of(int32_t id, uint32_t resource, const struct rlimit *new,
     shared_unlock();
     if (error == 0 && new && resource == RLIMIT_CPU && slot == current_process()->shared)
         timers_limit_cpu(); /* another process's counts from its next fork or exec on */
+    if (error == 0 && new && resource == RLIMIT_FSIZE && slot == current_process()->shared)
+        file_sizes_limit(); /* likewise */
     return error;
 }
 

@@ -15,6 +15,7 @@ static int64_t count_vma(const struct vma *vma, void *argument)
     struct memory_facts *facts = argument;
     uint64_t size = vma->end - vma->start;
     facts->total += size;
+    facts->locked += vma->flags & MAP_LOCKED ? size : 0;
     if (vma->file)
         facts->shared += size;
     if (vma->protection & PROT_EXEC)
@@ -46,8 +47,8 @@ void proc_status_memory(struct seq_buffer *text, const struct pal_child *look)
 {
     struct memory_facts memory = proc_memory_facts();
     uint64_t resident = KIB(look->memory.anonymous + look->memory.file + look->memory.shared);
-    seq_printf(text, "VmPeak:\t%8lu kB\nVmSize:\t%8lu kB\nVmLck:\t       0 kB\nVmPin:\t       0 kB\n",
-               KIB(memory.total), KIB(memory.total));
+    seq_printf(text, "VmPeak:\t%8lu kB\nVmSize:\t%8lu kB\nVmLck:\t%8lu kB\nVmPin:\t       0 kB\n",
+               KIB(memory.total), KIB(memory.total), KIB(memory.locked));
     seq_printf(text, "VmHWM:\t%8lu kB\nVmRSS:\t%8lu kB\n", MAX(look->used.max_rss, resident), resident);
     seq_printf(text, "RssAnon:\t%8lu kB\nRssFile:\t%8lu kB\nRssShmem:\t%8lu kB\n", KIB(look->memory.anonymous),
                KIB(look->memory.file), KIB(look->memory.shared));
@@ -77,10 +78,11 @@ static void maps_details(struct seq_buffer *text, const struct vma *vma)
                shared ? 0 : anonymous, size, anonymous);
     seq_printf(text, "LazyFree:              0 kB\nAnonHugePages:         0 kB\nShmemPmdMapped:        0 kB\n"
                    "FilePmdMapped:         0 kB\nShared_Hugetlb:        0 kB\nPrivate_Hugetlb:       0 kB\n"
-                   "Swap:                  0 kB\nSwapPss:               0 kB\nLocked:                0 kB\n"
-                   "THPeligible:           0\nVmFlags:%s%s%s mr mw me%s\n",
+                   "Swap:                  0 kB\nSwapPss:               0 kB\nLocked:         %8lu kB\n"
+                   "THPeligible:           0\nVmFlags:%s%s%s mr mw me%s%s\n",
+             vma->flags & MAP_LOCKED ? size : 0,
              vma->protection & PROT_READ ? " rd" : "", vma->protection & PROT_WRITE ? " wr" : "",
-             vma->protection & PROT_EXEC ? " ex" : "", shared ? " sh" : "");
+             vma->protection & PROT_EXEC ? " ex" : "", shared ? " sh" : "", vma->flags & MAP_LOCKED ? " lo" : "");
 }
 
 static int64_t maps_vma(const struct vma *vma, void *argument)

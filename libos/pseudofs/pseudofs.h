@@ -90,7 +90,7 @@ int64_t proc_store(const struct pseudo_node *node, const char *bytes, size_t siz
 
 /* proc_maps.c: a process's memory. */
 struct memory_facts {
-    uint64_t total, data, stack, code, shared;
+    uint64_t total, data, stack, code, shared, locked;
 };
 struct memory_facts proc_memory_facts(void);
 void proc_status_memory(struct seq_buffer *text, const struct pal_child *look);

@@ -1,18 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Resource limits and what a process has used.  Enforced are: NOFILE (fs/fd.c), STACK, AS, DATA and MEMLOCK (mm/),
- * SIGPENDING (signal/queue.c), MSGQUEUE (ipc/posix_mq.c), NPROC (process/clone.c), CPU (signal/timer_calls.c).  The
- * others are kept and shown; the sandbox's own limits are the monitor's business.
+ * Resource limits and what a process has used.  Enforced are: NOFILE (fs/fd.c), FSIZE (fs/hostfs.c), STACK, AS, DATA and
+ * MEMLOCK (mm/), SIGPENDING (signal/queue.c), MSGQUEUE (ipc/posix_mq.c), NPROC (process/clone.c), CPU (signal/timer_calls.c),
+ * NICE and RTPRIO (sched.c).  The others are kept and shown; the sandbox's own limits are the monitor's business.
  */
 #include "libos/task/task.h"
 #include "libos/task/table.h"
 
 #define NONE UINT64_MAX /* RLIM_INFINITY */
-#define DEFAULT_STACK (8ull << 20)
-#define DEFAULT_MEMLOCK (8ull << 20)
-#define DEFAULT_SIGPENDING 16384
-#define DEFAULT_MSGQUEUE 819200
-#define DEFAULT_NOFILE 1024
 #define DEFAULT_TIMER_SLACK 50000
 #define NS 1000000000ull
 
@@ -23,32 +18,15 @@ struct rusage {
 };
 _Static_assert(sizeof(struct rusage) == 144, "ABI");
 
-/* What Linux starts with. */
+/* What the first process starts with: its caller's, and no more than the sandbox has. */
 static struct rlimit default_limit(uint32_t resource)
 {
-    switch (resource) {
-    case RLIMIT_CPU:
-        return (struct rlimit){boot->cpu_limit, boot->cpu_limit};
-    case RLIMIT_STACK:
-        return (struct rlimit){DEFAULT_STACK, NONE};
-    case RLIMIT_CORE:
-        return (struct rlimit){0, NONE};
-    case RLIMIT_NPROC:
-        return (struct rlimit){boot->process_limit, boot->process_limit};
-    case RLIMIT_NOFILE:
-        return (struct rlimit){MIN(boot->file_limit, (uint64_t)DEFAULT_NOFILE), boot->file_limit};
-    case RLIMIT_MEMLOCK:
-        return (struct rlimit){DEFAULT_MEMLOCK, DEFAULT_MEMLOCK};
-    case RLIMIT_SIGPENDING:
-        return (struct rlimit){DEFAULT_SIGPENDING, DEFAULT_SIGPENDING};
-    case RLIMIT_MSGQUEUE:
-        return (struct rlimit){DEFAULT_MSGQUEUE, DEFAULT_MSGQUEUE};
-    case RLIMIT_NICE:
-    case RLIMIT_RTPRIO:
-        return (struct rlimit){0, 0};
-    default:
-        return (struct rlimit){NONE, NONE};
-    }
+    struct rlimit limit = {boot->limits[resource].soft, boot->limits[resource].hard};
+    uint64_t most = resource == RLIMIT_CPU      ? boot->cpu_limit
+                    : resource == RLIMIT_NPROC  ? boot->process_limit
+                    : resource == RLIMIT_NOFILE ? boot->file_limit
+                                                : NONE;
+    return (struct rlimit){MIN(limit.soft, most), MIN(limit.hard, most)};
 }
 
 static void defaults(struct shared_settings *out)
@@ -116,8 +94,8 @@ bool limit_processes(void)
     const struct process *self = current_process();
     uint64_t soft, hard, count = 0;
     limit_get(RLIMIT_NPROC, &soft, &hard);
-    if (LIKELY(soft >= boot->process_limit) || !self->uid)
-        return true;
+    if (LIKELY(soft >= default_limit(RLIMIT_NPROC).soft) || !self->uid)
+        return true; /* the host counts */
     shared_lock();
     for (struct shared_process *slot = NULL; (slot = shared_next(slot));)
         count += slot->uid == self->uid ? slot->thread_count : 0;

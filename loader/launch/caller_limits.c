@@ -32,10 +32,13 @@ static struct rlimit64 limit_of(int resource)
     return value;
 }
 
+uint64_t caller_files;
+
 /* As many descriptors as allowed: for the monitor's tokens, and the picoprocess inherits it. */
 static void raise_file_limit(void)
 {
     struct rlimit64 files = limit_of(RLIMIT_NOFILE);
+    caller_files = files.rlim_cur;
     if (files.rlim_max < FILES_LEAST)
         refuse("pal-run: needs a limit of open files (ulimit -n) of at least " FILES_LEAST_TEXT "\n");
     if (files.rlim_cur == files.rlim_max)

@@ -58,6 +58,7 @@ void segment_fill(int fd, const struct policy *policy, const struct options *opt
 /* Ends pal-run where its limits are too low for any sandbox; raises the soft one of open files.  How large the segment
  * can be. */
 uint64_t caller_limits(void);
+extern uint64_t caller_files; /* the soft limit of open files before */
 
 /* ---- picoprocess.c ----------------------------------------------------------------------------------------------- */
 

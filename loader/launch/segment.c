@@ -131,6 +131,17 @@ static void inherited_signals(struct pal_boot *boot)
     }
 }
 
+/* For the program; as an exec would leave them. */
+static void inherited_limits(struct pal_boot *boot)
+{
+    for (int i = 0; i < PAL_LIMITS; i++) {
+        struct rlimit limit = {RLIM_INFINITY, RLIM_INFINITY};
+        getrlimit((enum __rlimit_resource)i, &limit);
+        boot->limits[i].soft = i == RLIMIT_NOFILE ? caller_files : limit.rlim_cur;
+        boot->limits[i].hard = limit.rlim_max;
+    }
+}
+
 static void fill_boot(struct builder *builder, const struct policy *policy, const struct options *options,
                       mode_t umask_was, struct pal_boot *boot)
 {
@@ -145,6 +156,7 @@ static void fill_boot(struct builder *builder, const struct policy *policy, cons
     boot->gid = policy->gid;
     boot->umask = umask_was;
     inherited_signals(boot);
+    inherited_limits(boot);
     boot->trace = options->trace;
     boot->stats = options->stats;
     boot->fault_nth = options->fault;
