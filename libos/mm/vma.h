@@ -58,11 +58,12 @@ static inline bool vma_is_data(const struct vma *vma)
 struct mm_limits { uint64_t space, data, locked; };
 struct mm_limits mm_limits(void);
 int64_t mm_check_limits(const struct mm_limits *limits, const struct vma *more);
-/* mprotect.c: its pages are there: what mlock(2) does to a range. */
-int64_t mm_populate(guest_t start, guest_t end, bool writes);
 uint64_t mm_limit(uint32_t resource); /* a soft limit: to be asked without mm.lock, which lies further in */
 
-void mm_unlock_all(void); /* mprotect.c: locks go; those of a fork's child, too */
+/* madvise.c: touches pages, as mlock(2) and MADV_POPULATE_* do.  Without mm.lock. */
+int64_t mm_populate(guest_t start, guest_t end, bool writes);
+/* mprotect.c: all locks go. */
+void mm_unlock_all(void);
 
 /* vma.c */
 int64_t vma_prepare(void); /* nodes for the next change: 0, or -ENOMEM */

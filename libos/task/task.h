@@ -104,9 +104,6 @@ struct thread {
 
 /* ---- task.c ------------------------------------------------------------------------------------------------------ */
 
-bool process_in_group(const struct process *process, uint32_t gid); /* supplementary ones only */
-bool groups_copy(struct process *to, const struct process *from); /* false: no memory */
-void groups_free(struct process *process);
 static inline struct process *current_process(void) { return current()->process; }
 /* Nobody else runs in this memory.  A virtual child shares descriptions with its parent's process, whose threads run. */
 static inline bool alone(void)
@@ -218,6 +215,12 @@ int64_t usage_out(guest_t at, const struct pal_usage *used); /* as struct rusage
 void limit_get(uint32_t resource, uint64_t *soft, uint64_t *hard);
 bool limit_processes(void); /* may this process's user have one process or thread more (RLIMIT_NPROC)? */
 uint64_t fd_limit(void); /* RLIMIT_NOFILE, soft; at most boot->file_limit */
+
+/* ---- credentials.c ----------------------------------------------------------------------------------------------- */
+
+bool process_in_group(const struct process *process, uint32_t gid); /* supplementary ones only */
+bool groups_copy(struct process *to, const struct process *from); /* false: no memory */
+void groups_free(struct process *process);
 
 /* ---- uts.c ------------------------------------------------------------------------------------------------------- */
 
