@@ -295,7 +295,8 @@ static void explain(const struct options *options, const struct policy *policy, 
 int palrun(const struct options *options)
 {
     static struct policy policy;
-    static struct monitor monitor = {.policy = &policy};
+    static struct monitor monitor;
+    monitor.policy = &policy; /* not by an initializer: its tables would lie in the file */
     check_launched(options);
     check_standard_streams();
     if (options->report)
@@ -307,7 +308,7 @@ int palrun(const struct options *options)
     explain_arguments(&policy);
     outbound_open(&monitor.outbound, &policy.network, &policy.mounts.denials);
     start(&monitor, options, umask_was);
-    if (access("/proc/self/fd", F_OK) < 0)
+    if (!fd_name(0).path[0])
         warn("the host has no /proc: attributes of files can't be set, nor pseudoterminals made");
     terminal_save();
     terminals_init(&monitor.terminals);

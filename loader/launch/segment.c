@@ -116,19 +116,16 @@ static uint64_t file_limit(const struct policy *policy)
     return policy->limits.files < most ? policy->limits.files : most;
 }
 
-/* What an exec leaves in force, for the program: pal-run's own are still its caller's. */
-static void inherited_signals(struct pal_boot *boot)
+/* As pal-run's caller left them.  Which are ignored, an exec leaves as it is: the picoprocess finds that by itself. */
+static uint64_t blocked_signals(void)
 {
     sigset_t blocked;
-    struct sigaction action;
+    uint64_t signals = 0;
     sigprocmask(SIG_SETMASK, NULL, &blocked);
-    for (int number = 1; number < NSIG; number++) {
-        uint64_t bit = 1ull << (number - 1);
-        if (sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN)
-            boot->signals_ignored |= bit;
+    for (int number = 1; number < NSIG; number++)
         if (number != LINUX_INTERRUPT_SIGNAL && sigismember(&blocked, number) == 1) /* that one launch() has blocked */
-            boot->signals_blocked |= bit;
-    }
+            signals |= 1ull << (number - 1);
+    return signals;
 }
 
 /* For the program; as an exec would leave them. */
@@ -155,7 +152,7 @@ static void fill_boot(struct builder *builder, const struct policy *policy, cons
     boot->uid = policy->uid;
     boot->gid = policy->gid;
     boot->umask = umask_was;
-    inherited_signals(boot);
+    boot->signals_blocked = blocked_signals();
     inherited_limits(boot);
     boot->trace = options->trace;
     boot->stats = options->stats;
@@ -178,18 +175,6 @@ static void fill_boot(struct builder *builder, const struct policy *policy, cons
     boot->log = LINUX_FD_LOG;
 }
 
-/* With this mitigation each return inside the kernel leaves an entry on the processor's return stack. */
-static bool returns_lost(void)
-{
-    char text[128] = "";
-    int file = open("/sys/devices/system/cpu/vulnerabilities/spec_rstack_overflow", O_RDONLY | O_CLOEXEC);
-    if (file < 0)
-        return false;
-    ssize_t size = read(file, text, sizeof text - 1);
-    close(file);
-    return size > 0 && strstr(text, "Safe RET");
-}
-
 void segment_fill(int fd, const struct policy *policy, const struct options *options, const struct prefetch *prefetch,
                   mode_t umask_was)
 {
@@ -197,7 +182,6 @@ void segment_fill(int fd, const struct policy *policy, const struct options *opt
     struct linux_shared shared = {.magic = PAL_IMAGE_MAGIC,
                                   .version = MONITOR_VERSION,
                                   .trap_by_seccomp = options->trap_by_seccomp,
-                                  .returns_lost = returns_lost(),
                                   .terminals = launched.terminals,
                                   .prefetched_count = prefetch->count};
     size_t filter_count;

@@ -33,6 +33,7 @@
 static int proc_descriptors = -1; /* /proc/self/fd, of a true procfs */
 static uid_t user;                /* pal-run's */
 static dev_t host_devices;        /* the device of /dev; 0: it is no file system of its own */
+static dev_t host_root;           /* the device of / */
 
 /* ---- The kernel's names ------------------------------------------------------------------------------------------ */
 
@@ -46,7 +47,9 @@ void objects_prepare(void)
         close(proc_descriptors); /* plain directories, which a guest may be let to write */
         proc_descriptors = -1;
     }
-    if (stat("/dev", &devices) == 0 && stat("/", &root) == 0 && devices.st_dev != root.st_dev)
+    if (stat("/", &root) == 0)
+        host_root = root.st_dev;
+    if (stat("/dev", &devices) == 0 && devices.st_dev != host_root)
         host_devices = devices.st_dev; /* a devtmpfs can't be told from a tmpfs otherwise */
 }
 
@@ -78,6 +81,8 @@ bool object_is_kernels(int fd, dev_t device)
     struct statfs system;
     if (device && device == host_devices)
         return true;
+    if (device && device == host_root) /* holds the host's programs: none of those */
+        return false;
     if (fstatfs(fd, &system) < 0)
         return true;
     for (size_t i = 0; i < sizeof magics / sizeof *magics; i++)

@@ -72,6 +72,7 @@ extern uint64_t vdso_start, vdso_end;
 
 /* ---- signal.c -------------------------------------------------------------------------------------------------- */
 
+uint64_t signal_find_ignored(void); /* before signal_init: bit n-1 is signal n */
 void signal_init(void);
 /* A frame for linux_load_frame: all signals blocked, no alternate stack, `entry(argument)` on the present stack. */
 struct ucontext;
@@ -112,7 +113,8 @@ static inline struct pal_tcb *current_tcb(void)
 /* The PAL's own words of the block. */
 enum {
     HOST_THREAD,      /* struct linux_thread * */
-    HOST_RETURNS_LOST /* for entry.S, on the line that it has just read: shared->returns_lost */
+    HOST_RETURNS_LOST /* for entry.S, on the line that it has just read: the kernel's own returns spoil the processor's
+                       * prediction of ours */
 };
 _Static_assert(offsetof(struct pal_tcb, host[HOST_RETURNS_LOST]) == 32, "entry.S: TCB_RETURNS_LOST");
 static inline struct linux_thread *thread_of(const struct pal_tcb *tcb)

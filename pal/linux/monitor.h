@@ -193,7 +193,6 @@ struct linux_shared {
     uint32_t sequence;                 /* of the next request; guarded by channel */
     uint32_t unsettled;                /* 1: the last reply brought descriptors, which the monitor may have, too, for a
                                           moment more; written under channel */
-    uint32_t returns_lost;             /* 1: the kernel's own returns spoil the processor's prediction of ours */
     uint32_t terminals;                /* bit N: descriptor N is a terminal that is read by MONITOR_TERMINAL_READ */
     uint32_t generation;               /* moves when a name or attribute that the monitor told may have changed */
     uint64_t filter, filter_count;     /* address and length of the seccomp program (struct sock_filter) */

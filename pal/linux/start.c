@@ -89,6 +89,22 @@ static uint64_t count_processors(void)
     return count ? count : 1;
 }
 
+/* With this mitigation each return inside the kernel leaves an entry on the processor's return stack. */
+static uint64_t find_returns_lost(void)
+{
+    static const char mark[] = "Safe RET";
+    char text[128];
+    int64_t file = host_call(open, "/sys/devices/system/cpu/vulnerabilities/spec_rstack_overflow", O_RDONLY | O_CLOEXEC);
+    if (file < 0)
+        return 0;
+    int64_t size = host_call(read, file, text, sizeof text);
+    host_call(close, file);
+    for (int64_t at = 0; at + (int64_t)sizeof mark - 1 <= size; at++)
+        if (!memcmp(text + at, mark, sizeof mark - 1))
+            return 1;
+    return 0;
+}
+
 static void find_facts(struct pal_boot *boot, const struct facts *facts, uint64_t shared_size, uint64_t process)
 {
     boot->capabilities = PAL_CAN_FORK | PAL_CAN_MOVE | PAL_CAN_TRAP | PAL_CAN_EXPORT | PAL_KEEPS_FLAGS;
@@ -108,6 +124,7 @@ static void find_facts(struct pal_boot *boot, const struct facts *facts, uint64_
     boot->platform = (uint64_t) "x86_64";
     boot->minimum_signal_stack = facts->value[AT_MINSIGSTKSZ];
     boot->host_signals = (uint64_t)&linux_host_signals;
+    boot->signals_ignored = signal_find_ignored();
 }
 
 /* Each field is set by one side, and left zero (or set to the same) by the other. */
@@ -273,6 +290,7 @@ void linux_start(const uint64_t *stack)
     thread_start_first(&first_tcb, facts.value[AT_MINSIGSTKSZ]);
     struct pal_boot found = {.abi_version = 0};
     find_facts(&found, &facts, shared_size, thread_of(&first_tcb)->tid);
+    first_tcb.host[HOST_RETURNS_LOST] = find_returns_lost();
     signal_init();
     let_interrupts_in();
     die_first();
@@ -282,7 +300,6 @@ void linux_start(const uint64_t *stack)
     if (stack[0] > 1) /* "wait" */
         wait_until_told();
     host_call(close, LINUX_FD_SHARED);
-    first_tcb.host[HOST_RETURNS_LOST] = shared->returns_lost;
     tell_facts(&found);
     const struct pal_api *api = &linux_api;
     if (shared->boot.fault_nth)

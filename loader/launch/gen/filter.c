@@ -11,11 +11,13 @@
 #include <asm/termbits.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/futex.h>
 #include <linux/membarrier.h>
 #include <linux/prctl.h>
 #include <linux/rseq.h>
+#include <linux/seccomp.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <stdbool.h>
@@ -30,6 +32,10 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+
+#define PROGRAM_MAX 4096
+#define CALLS_MAX 1024 /* numbers tried by check_same */
+#define SAMPLES 400    /* of each */
 
 static const struct row {
     const char *name, *reason;
@@ -63,6 +69,101 @@ static void add(scmp_filter_ctx context, const struct row *row)
     check(seccomp_rule_add_exact_array(context, SCMP_ACT_ALLOW, row->number, row->count, conditions), "rule");
 }
 
+/*
+ * The kernel compiles the filter at each start, at a cost that grows with its length, and libseccomp asks of each 32-bit
+ * condition whether no bit of an argument's other half is set in a mask of none:
+ *
+ *     A = word; A &= 0; if (A == 0) goto next; else goto elsewhere;  next: A = another word
+ *
+ * That has one answer.  Nothing else is taken out, and the rest is checked against what it was.
+ */
+static bool is_idle(const struct sock_filter *at)
+{
+    return at[0].code == (BPF_LD | BPF_W | BPF_ABS) && at[1].code == (BPF_ALU | BPF_AND | BPF_K) && at[1].k == 0 &&
+           at[2].code == (BPF_JMP | BPF_JEQ | BPF_K) && at[2].k == 0 && at[2].jt == 0 &&
+           at[3].code == (BPF_LD | BPF_W | BPF_ABS);
+}
+
+static size_t take_idle_out(struct sock_filter *program, size_t count)
+{
+    static size_t moved[PROGRAM_MAX + 1];
+    static bool inside[PROGRAM_MAX + 1];
+    size_t kept = 0;
+    for (size_t i = 0; i + 3 < count; i++) /* none jumps between the three: only onto the first */
+        if (is_idle(&program[i])) {
+            inside[i] = inside[i + 1] = inside[i + 2] = true;
+            i += 2;
+        } else {
+            inside[i] = false;
+        }
+    for (size_t i = 0; i <= count; i++) {
+        moved[i] = kept;
+        kept += i < count && !inside[i];
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct sock_filter instruction = program[i];
+        if (inside[i])
+            continue;
+        check(instruction.code == (BPF_JMP | BPF_JA) ? -EINVAL : 0, "a long jump");
+        if (BPF_CLASS(instruction.code) == BPF_JMP) {
+            for (int way = 0; way < 2; way++) {
+                size_t to = i + 1 + (way ? instruction.jt : instruction.jf);
+                check(inside[to] && program[to].code != (BPF_LD | BPF_W | BPF_ABS) ? -EINVAL : 0, "a jump into a condition");
+            }
+            instruction.jt = (uint8_t)(moved[i + 1 + instruction.jt] - moved[i] - 1);
+            instruction.jf = (uint8_t)(moved[i + 1 + instruction.jf] - moved[i] - 1);
+        }
+        program[moved[i]] = instruction;
+    }
+    memset(inside, 0, sizeof inside);
+    return kept;
+}
+
+static uint32_t run(const struct sock_filter *program, const struct seccomp_data *data)
+{
+    uint32_t a = 0;
+    for (const struct sock_filter *at = program;; at++)
+        switch (at->code) {
+        case BPF_LD | BPF_W | BPF_ABS:
+            memcpy(&a, (const char *)data + at->k, sizeof a);
+            break;
+        case BPF_ALU | BPF_AND | BPF_K:
+            a &= at->k;
+            break;
+        case BPF_JMP | BPF_JEQ | BPF_K:
+            at += a == at->k ? at->jt : at->jf;
+            break;
+        case BPF_JMP | BPF_JGT | BPF_K:
+            at += a > at->k ? at->jt : at->jf;
+            break;
+        case BPF_JMP | BPF_JGE | BPF_K:
+            at += a >= at->k ? at->jt : at->jf;
+            break;
+        case BPF_RET | BPF_K:
+            return at->k;
+        default:
+            check(-EINVAL, "an instruction that libseccomp did not use to make");
+        }
+}
+
+/* Each call, with the values that the table knows and others next to them, in both halves. */
+static void check_same(const struct sock_filter *was, const struct sock_filter *is, size_t count)
+{
+    uint64_t state = 88172645463325252u;
+    for (unsigned number = 0; number < CALLS_MAX; number++)
+        for (int i = 0; i < SAMPLES; i++) {
+            struct seccomp_data data = {.nr = (int)(i ? number : number | 0x40000000), .arch = AUDIT_ARCH_X86_64};
+            for (int argument = 0; argument < 6; argument++) {
+                state ^= state << 13, state ^= state >> 7, state ^= state << 17; /* xorshift */
+                uint64_t value = was[state % count].k;
+                value = state >> 60 < 10 ? value : state >> 60 < 12 ? value ^ 1u << (state >> 40 & 31) : state >> 60 < 14 ? 0 : state;
+                data.args[argument] = state >> 32 & 3 ? value : value | value << (state >> 34 & 63);
+            }
+            if (run(was, &data) != run(is, &data))
+                check(-EINVAL, "the shortened filter decides otherwise");
+        }
+}
+
 static void emit(const char *name, uint32_t otherwise)
 {
     scmp_filter_ctx context = seccomp_init(otherwise);
@@ -72,13 +173,16 @@ static void emit(const char *name, uint32_t otherwise)
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         add(context, &rows[i]);
     check(seccomp_rule_add(context, SCMP_ACT_ERRNO(ENOSYS), SYS_clone3, 0), "clone3");
-    static struct sock_filter program[4096];
+    static struct sock_filter program[PROGRAM_MAX], made[PROGRAM_MAX];
     int fd = memfd_create("filter", 0);
     check(fd < 0 ? -errno : seccomp_export_bpf(context, fd), "export");
     ssize_t size = pread(fd, program, sizeof program, 0);
     check(size <= 0 || size == sizeof program ? -E2BIG : 0, "size");
+    memcpy(made, program, (size_t)size);
+    size_t all = (size_t)size / sizeof *program, count = take_idle_out(program, all);
+    check_same(made, program, all);
     printf("static const struct sock_filter %s[] = {\n", name);
-    for (size_t i = 0; i < (size_t)size / sizeof *program; i++)
+    for (size_t i = 0; i < count; i++)
         printf("    {0x%02x, %u, %u, 0x%08x},\n", program[i].code, program[i].jt, program[i].jf, program[i].k);
     printf("};\n");
     close(fd);
