@@ -8,10 +8,12 @@
 /* What the parser takes for impossible, a hostile file reaches ("[ =", 3.3.0): pal-run ends in order then. */
 extern "C" void toml_fails(void) __attribute__((noreturn));
 #define TOML_ASSERT(condition) ((condition) ? static_cast<void>(0) : toml_fails())
-#define TOML_UNREACHABLE toml_fails()
 #define TOML_HEADER_ONLY 1
 #define TOML_EXCEPTIONS 0
 #define TOML_ENABLE_FORMATTERS 0
+#include <toml++/impl/preprocessor.h> /* defines the other word for it, whatever there was before */
+#undef TOML_UNREACHABLE
+#define TOML_UNREACHABLE toml_fails()
 #include <toml++/toml.h>
 
 #include <cstdio>

@@ -11,12 +11,15 @@ $(B)/site-survey: regression/fuzz/survey.c $(REWRITER)
 $(B)/site-test: regression/fuzz/site.c regression/fuzz/snippets.S $(REWRITER)
 	$(CC) $(HOSTED) $(filter %.c %.S %.o,$^) -lpthread -o $@
 # What parses hostile bytes in pal-run, by libFuzzer under sanitizers: FUZZ_SECONDS each.
-FUZZERS := $(B)/fuzz-request $(B)/fuzz-elf
+FUZZERS := $(addprefix $(B)/fuzz-,request serve elf manifest)
 FUZZ_SECONDS ?= 300
-SANITIZED := clang -std=gnu17 -O1 -g -I. -D_GNU_SOURCE -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
-$(B)/fuzz-request: regression/fuzz/request.c loader/monitor/decode.c ; @mkdir -p $(@D); $(SANITIZED) $^ -o $@
-$(B)/fuzz-elf: regression/fuzz/elf.c loader/launch/elf.c ; @mkdir -p $(@D); $(SANITIZED) $^ -o $@ -lelf -lz
-fuzz: setup-check $(FUZZERS)
-	for fuzzer in $(FUZZERS); do $$fuzzer -max_total_time=$(FUZZ_SECONDS) -max_len=20000 -artifact_prefix=$(B)/ || exit 1; done
+SANITIZERS := -g -I. -I$(B)/include -D_GNU_SOURCE -fno-sanitize-recover=all -fsanitize=address,undefined
+SANITIZED := $(patsubst $(B)/%,$(B)/sanitized/%,$(filter-out %/main.o,$(LOADER)))
+$(B)/sanitized/%.o: %.c | $(B)/include/loader/filter.inc $(B)/include/loader/version.inc ; @mkdir -p $(@D); clang -std=gnu17 -O1 -MMD -MP $(SANITIZERS) -fsanitize=fuzzer-no-link -c $< -o $@
+$(B)/sanitized/%.o: %.S ; @mkdir -p $(@D); clang -c -I. $< -o $@
+$(B)/sanitized/%.o: %.cc ; @mkdir -p $(@D); clang++ -std=c++17 -O1 -MMD -MP $(SANITIZERS) -fsanitize=fuzzer-no-link -c $< -o $@
+$(FUZZERS): $(B)/fuzz-%: $(B)/sanitized/regression/fuzz/%.o $(SANITIZED)
+	clang++ $(SANITIZERS) -fsanitize=fuzzer $^ -lcares -lseccomp -luv -lelf -lz -ljansson -o $@
+fuzz: setup-check $(FUZZERS) ; regression/fuzz/together $(B) $(FUZZ_SECONDS)
 FUZZ += $(FUZZERS)
 .PHONY: fuzz
