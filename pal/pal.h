@@ -228,6 +228,7 @@ struct pal_attributes {
     uint64_t device, inode, rdevice, size, blocks;
     uint32_t mode, links, uid, gid, block_size, type; /* mode holds permission bits and S_IF*; type is pal_file_type */
     int64_t atime, mtime, ctime, btime;               /* nanoseconds since the epoch; btime 0 = unknown */
+    uint32_t shown, reserved; /* 1: device and inode are not those that the handle itself tells */
 };
 
 /* open(2)'s flags, host-independent. */

@@ -115,7 +115,12 @@ static int64_t host_list(struct file *file, guest_t buffer, uint64_t size)
 
 static int64_t host_attributes(struct file *file, struct pal_attributes *out)
 {
-    return PAL->attributes_get(file->handle, NULL, out, NULL);
+    int64_t result = PAL->attributes_get(file->handle, NULL, out, NULL);
+    if (UNLIKELY(file->shown)) {
+        out->device = file->device;
+        out->inode = file->inode;
+    }
+    return result;
 }
 
 static int64_t host_map(struct file *file, guest_t address, uint64_t size, uint32_t protection, uint32_t flags,
@@ -131,7 +136,7 @@ static int64_t path_attributes(struct file *file, struct pal_attributes *out)
 {
     struct name name;
     if (file->handle != PAL_NO_HANDLE)
-        return PAL->attributes_get(file->handle, NULL, out, NULL);
+        return host_attributes(file, out);
     int64_t result = name_from_path(file->path, file->flags & O_NOFOLLOW, &name);
     return result < 0 ? result : name_attributes(&name, out);
 }

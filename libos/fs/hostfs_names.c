@@ -141,7 +141,8 @@ static int64_t host_open(struct name *name, const struct opening *how, struct fi
         return result;
     result = host_file_new(handle, (flags & ~FORGOTTEN) | (flags & O_PATH ? 0 : O_LARGEFILE), attributes.type,
                            path_of(name, flags, attributes.type, escape), out);
-    if (result == 0 && attributes.type == PAL_TYPE_DIRECTORY) {
+    if (result == 0 && (attributes.type == PAL_TYPE_DIRECTORY || attributes.shown)) {
+        (*out)->shown = attributes.shown;
         (*out)->device = attributes.device;
         (*out)->inode = attributes.inode;
     }
@@ -157,10 +158,23 @@ static int64_t host_change(uint32_t op, struct name *name, const struct pal_name
     return PAL->name_change(op, &asked, other, mode, follow);
 }
 
+/* A slash or "." behind the name: what it leads to must be a directory. */
+static int64_t check_directory(const struct name *name, const struct pal_name *asked, struct pal_path_buffer *follow)
+{
+    struct pal_attributes attributes;
+    if (LIKELY(!name->directory))
+        return 0;
+    int64_t result = PAL->attributes_get(PAL_NO_HANDLE, asked, &attributes, follow);
+    return result < 0 ? result : attributes.type == PAL_TYPE_DIRECTORY ? 0 : -ENOTDIR;
+}
+
 static int64_t host_set(struct name *name, const struct pal_attributes *values, uint32_t mask,
                         struct pal_path_buffer *follow)
 {
     struct pal_name asked = name_asked(name);
+    int64_t result = check_directory(name, &asked, follow);
+    if (result < 0)
+        return result;
     if (name->directory && mask & PAL_SET_SIZE)
         return -EISDIR;
     return PAL->attributes_set(PAL_NO_HANDLE, &asked, values, mask, follow);
@@ -170,6 +184,9 @@ static int64_t host_xattr(struct name *name, struct pal_extended *asked)
 {
     struct pal_extended by_name = *asked;
     struct pal_name of = name_asked(name);
+    int64_t result = check_directory(name, &of, asked->text);
+    if (result < 0)
+        return result;
     by_name.name = &of;
     return PAL->stream_control(PAL_NO_HANDLE, PAL_CTL_EXTENDED, &by_name, sizeof by_name);
 }
@@ -177,8 +194,12 @@ static int64_t host_xattr(struct name *name, struct pal_extended *asked)
 static int64_t host_watch(struct name *name, pal_handle_t instance, struct pal_notify *notify)
 {
     struct pal_name asked = name_asked(name);
+    struct pal_path_buffer follow;
+    int64_t result = check_directory(name, &asked, &follow);
+    if (result < 0)
+        return result;
     notify->name = &asked;
-    int64_t result = PAL->stream_control(instance, PAL_CTL_NOTIFY_ADD, notify, sizeof *notify);
+    result = PAL->stream_control(instance, PAL_CTL_NOTIFY_ADD, notify, sizeof *notify);
     notify->name = NULL;
     return result;
 }

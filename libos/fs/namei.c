@@ -40,6 +40,30 @@ static int64_t check_slash(struct name *name)
     return result;
 }
 
+/*
+ * A call is refused for how its name ends; but what can't be resolved on the way there comes first: all of the name where
+ * it ends in "." or "..", else what is before its last component.  The name is not to be used any more.
+ */
+static int64_t refuse(struct name *name, int64_t refusal)
+{
+    struct pal_attributes attributes;
+    uint32_t size = name->path.size;
+    if (name->last == NAME_NORMAL) {
+        while (size > name->base_size && size > 1 && name->path.bytes[size - 1] != '/')
+            size--;
+        while (size > name->base_size && size > 1 && name->path.bytes[size - 1] == '/')
+            size--;
+        name->path.size = size;
+        name->path.bytes[size] = 0;
+    }
+    if (name->last == NAME_ROOT || name_is_base(name))
+        return refusal;
+    name->nofollow = false;
+    name->directory = true;
+    int64_t result = name_attributes(name, &attributes);
+    return result < 0 ? result : refusal;
+}
+
 static int64_t name_to_change(int directory, guest_t path, struct name *out)
 {
     int64_t result = name_from_guest(directory, path, 0, out);
@@ -56,7 +80,7 @@ static int64_t make_at(uint32_t op, int directory, guest_t path, uint32_t mode)
     if (result < 0)
         return result;
     if (name.last != NAME_NORMAL)
-        return -EEXIST;
+        return refuse(&name, -EEXIST);
     if (op != PAL_MKDIR && name.directory) {
         result = check_slash(&name);
         return result == 0 ? -EEXIST : result;
@@ -120,7 +144,7 @@ int64_t sys_symlinkat(guest_t target, int32_t directory, guest_t path)
     if (result < 0)
         return result;
     if (name.last != NAME_NORMAL)
-        return -EEXIST;
+        return refuse(&name, -EEXIST);
     if (name.directory) {
         result = check_slash(&name);
         return result == 0 ? -EEXIST : result;
@@ -141,7 +165,7 @@ static int64_t remove_directory(int directory, guest_t path)
     int64_t result = name_to_change(directory, path, &name);
     if (result < 0)
         return result;
-    return refused[name.last] ? refused[name.last] : change(PAL_RMDIR, &name, NULL, 0);
+    return refused[name.last] ? refuse(&name, refused[name.last]) : change(PAL_RMDIR, &name, NULL, 0);
 }
 
 static int64_t remove_file(int directory, guest_t path)
@@ -151,10 +175,12 @@ static int64_t remove_file(int directory, guest_t path)
     if (result < 0)
         return result;
     if (name.last != NAME_NORMAL)
-        return -EISDIR;
-    if (name.directory) {
-        result = check_slash(&name);
-        return result == 0 ? -EISDIR : result;
+        return refuse(&name, -EISDIR);
+    if (name.directory) { /* a slash: of a directory or not, and no symlink is followed */
+        struct pal_attributes attributes;
+        name.directory = false;
+        result = name_attributes(&name, &attributes);
+        return result < 0 ? result : attributes.type == PAL_TYPE_DIRECTORY ? -EISDIR : -ENOTDIR;
     }
     return change(PAL_UNLINK, &name, NULL, 0);
 }
@@ -212,10 +238,11 @@ int64_t sys_renameat2(int32_t old_directory, guest_t old, int32_t new_directory,
         result = name_to_change(new_directory, new, &to);
     if (result != 0)
         return result;
-    if (from.last != NAME_NORMAL)
-        return -EBUSY;
-    if (to.last != NAME_NORMAL)
-        return flags & RENAME_NOREPLACE ? -EEXIST : -EBUSY;
+    if (from.last != NAME_NORMAL || to.last != NAME_NORMAL) {
+        int64_t refusal = from.last == NAME_NORMAL && flags & RENAME_NOREPLACE ? -EEXIST : -EBUSY;
+        result = refuse(&from, 0);
+        return result < 0 ? result : refuse(&to, refusal);
+    }
     struct pal_attributes attributes;
     if (from.directory || to.directory) { /* a slash after either: what moves must be a directory */
         result = name_attributes(&from, &attributes);
@@ -261,7 +288,7 @@ int64_t sys_linkat(int32_t old_directory, guest_t old, int32_t new_directory, gu
     if (result != 0)
         return result;
     if (to.last != NAME_NORMAL)
-        return -EEXIST;
+        return refuse(&to, -EEXIST);
     if (to.directory) {
         result = check_slash(&to);
         return result == 0 ? -EEXIST : result;

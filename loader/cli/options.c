@@ -8,19 +8,19 @@
 #include "loader/cli/cli.h"
 #include "loader/nearest.h"
 
-static void add_mount(struct options *options, char *argument, bool writable)
+static void add_mount(struct options *options, char *argument, const char *access)
 {
     if (options->mount_count == sizeof options->mounts / sizeof *options->mounts)
-        fail(EXIT_OWN_FAILURE, "--%s %s: too many mounts: write a manifest", writable ? "rw" : "ro", argument);
+        fail(EXIT_OWN_FAILURE, "--%s %s: too many mounts: write a manifest", access, argument);
     struct option_mount *mount = &options->mounts[options->mount_count++];
     char *equals = strchr(argument, '=');
-    *mount = (struct option_mount){.at = argument, .writable = writable};
+    *mount = (struct option_mount){.at = argument, .access = access};
     if (equals) {
         *equals = 0;
         mount->from = equals + 1;
     }
     if (!*mount->at || (mount->from && !*mount->from) || (mount->from && mount->at[0] != '/'))
-        fail(EXIT_OWN_FAILURE, "--%s: give PATH, or AT=FROM with an absolute AT", writable ? "rw" : "ro");
+        fail(EXIT_OWN_FAILURE, "--%s: give PATH, or AT=FROM with an absolute AT", access);
 }
 
 static uint32_t read_count(const char *option, const char *text)
@@ -34,8 +34,9 @@ static uint32_t read_count(const char *option, const char *text)
 }
 
 static void take_manifest(struct options *options, char *value) { options->manifest = value; }
-static void take_ro(struct options *options, char *value) { add_mount(options, value, false); }
-static void take_rw(struct options *options, char *value) { add_mount(options, value, true); }
+static void take_ro(struct options *options, char *value) { add_mount(options, value, "ro"); }
+static void take_rw(struct options *options, char *value) { add_mount(options, value, "rw"); }
+static void take_cow(struct options *options, char *value) { add_mount(options, value, "cow"); }
 static void take_cwd(struct options *options, char *value) { options->cwd = value; }
 static void take_log(struct options *options, char *value) { options->log = value; }
 static void take_stats(struct options *options, char *value) { (void)value; options->stats = true; }
@@ -134,6 +135,7 @@ const struct option_row option_rows[] = {
     {"manifest", 'm', "FILE", "read the policy from a TOML file instead of using the built-in one", take_manifest},
     {"ro", 0, "PATH", "show one more file or directory, read-only (AT=FROM: at another place)", take_ro},
     {"rw", 0, "PATH", "the same, writable", take_rw},
+    {"cow", 0, "PATH", "the same, writable for the sandbox alone: the host's files stay as they are", take_cow},
     {"env", 0, "NAME[=VALUE]", "set a variable, or pass one on", take_env},
     {"cwd", 0, "DIR", "start in this directory", take_cwd},
     {"memory", 0, "SIZE", "limit the memory of each process, such as 512M", take_memory},

@@ -34,13 +34,15 @@ static const char *access_of(const struct mount *mount)
         return "link";
     if (mount->kind == MOUNT_SCRATCH)
         return "private";
-    return mount->writable ? "read-write" : "read-only";
+    return mount->kind == MOUNT_COPY ? "copy" : mount->writable ? "read-write" : "read-only";
 }
 
 static const char *meaning(const struct mount *mount)
 {
     if (mount->kind == MOUNT_SCRATCH)
         return "empty, writable, gone at the end";
+    if (mount->kind == MOUNT_COPY)
+        return "writes go to a copy that is gone at the end";
     if (mount->public_only)
         return "only what any user of the host may read";
     return "";
@@ -55,7 +57,7 @@ static void print_mounts(const struct policy *policy)
         printf("  %-10s  %s", access_of(mount), mount->at);
         if (mount->kind == MOUNT_LINK)
             printf(" -> %s", mount->from);
-        else if (mount->kind == MOUNT_HOST && strcmp(mount->at, mount->from) != 0)
+        else if (mount->from && strcmp(mount->at, mount->from) != 0)
             printf("  (the host's %s)", mount->from);
         if (*meaning(mount))
             printf("  (%s)", meaning(mount));

@@ -115,7 +115,7 @@ static int begin(struct mount_table *table, const struct identity *identity, str
         out->size = 0;
         return size == -ENAMETOOLONG ? -ENAMETOOLONG : 0;
     }
-    out->direct = !out->mount->public_only && identity->mount && identity->mount == mount_identity(out->mount)->mount;
+    out->direct = !out->mount->public_only && !out->mount->cow && identity->mount && identity->mount == mount_identity(out->mount)->mount;
     out->size = size < 0 ? 0 : (size_t)size;
     if (long_path)
         return may_hold_mounts(table, out->mount) ? -ENAMETOOLONG : begin_nameless(out, text);

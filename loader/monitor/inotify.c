@@ -34,6 +34,19 @@ static int check(struct mount_table *table, const struct resolved *place)
     return -EACCES;
 }
 
+static int watch_listing(struct resolved *place)
+{
+    struct stat status;
+    if (fstat(place->object, &status) < 0 || !S_ISDIR(status.st_mode))
+        return 0;
+    int fd = cow_list(place->mount, cow_path(place->mount, place->guest), false);
+    if (fd < 0)
+        return fd;
+    close(place->object);
+    place->object = fd;
+    return 0;
+}
+
 /* By the kernel's own name of the object: nothing that a guest can swap. */
 static int add(int instance, const struct resolved *place, uint32_t mask)
 {
@@ -51,6 +64,8 @@ int serve_notify(struct mount_table *table, const struct objects *objects, const
     if (result)
         return result;
     result = check(table, &place);
+    if (!result && place.mount->cow) /* all that changes in a directory is told of its listing */
+        result = watch_listing(&place);
     int instance = result < 0 ? result : member_descriptor(objects, request->sender, (int)request->arguments[0]);
     if (instance >= 0) {
         result = add(instance, &place, (uint32_t)request->arguments[1]); /* EINVAL where it is none */

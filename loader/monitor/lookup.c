@@ -83,10 +83,14 @@ static void attributes_synthetic(const struct resolved *place, struct pal_attrib
 
 static int attributes_of(const struct resolved *place, struct pal_attributes *out)
 {
-    if (place->object >= 0)
-        return attributes_read(place->object, out);
-    attributes_synthetic(place, out);
-    return 0;
+    if (place->object < 0) {
+        attributes_synthetic(place, out);
+        return 0;
+    }
+    int error = attributes_read(place->object, out);
+    if (!error)
+        cow_show(place->mount, out);
+    return error;
 }
 
 /* Where an answer is to be kept, what it depends on is watched before it is looked at. */
@@ -286,6 +290,26 @@ static int open_again(int object, const struct open_how *how)
     return fd < 0 ? -errno : fd;
 }
 
+/* What is to be opened in a copy mount lies in a layer that allows that, afterwards. */
+static int take_for_open(struct resolved *place, uint32_t flags)
+{
+    uint32_t changing = flags & CHANGING;
+    if (!place->mount || !place->mount->cow || !changing)
+        return 0;
+    if (place->missing ? changing & PAL_OPEN_CREATE : changing & PAL_OPEN_TEMPORARY) {
+        int *directory = place->missing ? &place->parent : &place->object;
+        return resolved_list(place, directory, place->missing);
+    }
+    if (place->missing || !(changing & ~(uint32_t)PAL_OPEN_CREATE))
+        return 0;
+    struct stat status;
+    if (fstat(place->object, &status) < 0 || S_ISDIR(status.st_mode) || S_ISLNK(status.st_mode))
+        return 0; /* what follows says no */
+    if (place->must_be_directory || flags & PAL_OPEN_DIRECTORY)
+        return -ENOTDIR;
+    return resolved_take(place, changing & PAL_OPEN_TRUNCATE ? COW_TRUNCATE : COW_WRITE);
+}
+
 static int open_at_place(struct mount_table *table, struct resolved *place, struct open_how *how, uint32_t *flags)
 {
     int error = open_readonly(table, place, flags);
@@ -301,17 +325,20 @@ static int open_at_place(struct mount_table *table, struct resolved *place, stru
         return -EISDIR;
     if (!place->missing && place->object < 0)
         return place->mount ? -ELOOP : -ENOTUNIQ; /* a MOUNT_LINK not to be followed; synthetic: the libOS lists it */
+    if (how->flags & O_CREAT && how->flags & O_EXCL && !place->missing)
+        return -EEXIST;
+    error = take_for_open(place, *flags);
+    if (error)
+        return error;
     struct open_how at = *how;
     at.flags |= place->must_be_directory ? O_DIRECTORY : 0u;
     if (place->missing) {
         at.flags |= O_EXCL;
-        return object_open_at(place->mount, place->parent, place->guest + place->name, &at, &place->before);
+        return object_open_at(mount_layer(place->mount, place->parent), place->parent, place->guest + place->name, &at, &place->before);
     }
-    if (at.flags & O_CREAT && at.flags & O_EXCL)
-        return -EEXIST;
     if (place->parent >= 0 && (place->mount->plain || !fd_name(0).path[0]))
         return object_open_at(place->mount, place->parent, place->guest + place->name, &at, &place->before);
-    return object_open(place->mount, place->object, &at, &place->before);
+    return object_open(mount_layer(place->mount, place->object), place->object, &at, &place->before);
 }
 
 /* The long way.  A last name that became a symlink since it was looked at: look again. */
@@ -380,7 +407,7 @@ static int check_object(struct mount_table *table, const struct request *request
 {
     const struct anchor *from = request->from;
     struct resolved place;
-    if (from->mount && from->direct)
+    if (from->mount && (from->direct || from->mount->cow))
         return 0;
     if (from->mount && !resolve(table, NULL, request->path, request->path_size, RESOLVE_NOFOLLOW, &place, NULL)) {
         bool same = is_named(&place, from);
@@ -454,6 +481,7 @@ int serve_open(struct mount_table *table, const struct request *request, struct 
         attributes_from(&place.before.status, &reply->packet.attributes);
     else
         error = attributes_read(fd, &reply->packet.attributes);
+    cow_show(place.mount, &reply->packet.attributes);
     if (!error)
         error = check_opened(table, &place, &how, fd, request->flags, &reply->packet.attributes);
     if (error) {

@@ -77,7 +77,7 @@ static int set_all(int object, mode_t was, uint32_t mask, const struct pal_attri
     return 0;
 }
 
-static int set_checked(struct mount_table *table, const struct resolved *place, const struct request *request)
+static int set_checked(struct mount_table *table, struct resolved *place, const struct request *request)
 {
     if (place->object < 0 || !place->mount->writable)
         return read_only(table, place);
@@ -93,6 +93,9 @@ static int set_checked(struct mount_table *table, const struct resolved *place, 
         return -EISDIR;
     if (!S_ISREG(status.st_mode) && request->mode & PAL_SET_SIZE)
         return -EINVAL;
+    int error = resolved_take(place, request->mode & PAL_SET_SIZE ? (values->size ? COW_WRITE : COW_TRUNCATE) : COW_ATTRIBUTES);
+    if (error)
+        return error;
     if (request->mode & PAL_SET_SIZE && object_take_rights(place->object, status.st_mode))
         return resolved_refuse(table, place);
     if (request->mode & PAL_SET_SIZE && fstat(place->object, &status) < 0)
@@ -189,9 +192,17 @@ static bool spot_is_busy(const struct mount_table *table, const struct spot *spo
            mount_table_is_above(table, spot->guest, spot->guest_size);
 }
 
+static const char *spot_path(const struct spot *spot) { return cow_path(spot->directory.mount, spot->guest); }
+
 static bool spot_exists(const struct mount_table *table, const struct spot *spot)
 {
     struct stat status;
+    if (spot->directory.object >= 0 && spot->directory.mount->cow) {
+        int fd = cow_find(spot->directory.mount, spot_path(spot));
+        if (fd >= 0)
+            close(fd);
+        return fd >= 0 || fd == OBJECT_REFUSED || spot_is_busy(table, spot);
+    }
     return spot_is_busy(table, spot) || (spot->directory.object >= 0 && fstatat(spot->directory.object, spot->name,
                                                                                 &status, AT_SYMLINK_NOFOLLOW) == 0);
 }
@@ -209,9 +220,11 @@ static int check_new(struct mount_table *table, const struct spot *spot)
     return spot_is_writable(spot) ? 0 : read_only(table, &spot->directory);
 }
 
-static int make(struct mount_table *table, const struct request *request, const struct spot *spot, uint32_t op)
+static int make(struct mount_table *table, const struct request *request, struct spot *spot, uint32_t op)
 {
     int error = check_new(table, spot);
+    if (!error)
+        error = resolved_list(&spot->directory, &spot->directory.object, false);
     if (error)
         return error;
     int directory = spot->directory.object, result;
@@ -239,6 +252,8 @@ static int remove_name(struct mount_table *table, const struct spot *spot, uint3
         return op == PAL_UNLINK ? -EISDIR : -EBUSY;
     if (!spot_is_writable(spot))
         return read_only(table, &spot->directory);
+    if (spot->directory.mount->cow)
+        return cow_remove(spot->directory.mount, spot_path(spot), spot->name, op == PAL_RMDIR);
     return unlinkat(spot->directory.object, spot->name, op == PAL_RMDIR ? AT_REMOVEDIR : 0) < 0 ? -errno : 0;
 }
 
@@ -250,28 +265,27 @@ static int rename_name(struct mount_table *table, const struct spot *from, const
         return -EBUSY;
     if (!spot_is_writable(from))
         return read_only(table, &from->directory);
+    if (from->directory.mount->cow)
+        return cow_rename(from->directory.mount, spot_path(from), from->name, spot_path(to), to->name, flags);
     int source = from->directory.object, target = to->directory.object;
     return syscall(SYS_renameat2, source, from->name, target, to->name, flags) < 0 ? -errno : 0;
 }
 
 /* The object is opened first, then linked by its descriptor: never a name that could have changed meanwhile. */
-static int link_name(struct mount_table *table, const struct request *request, const struct spot *to,
-                     struct pal_path_buffer *escape)
+static int link_name(struct mount_table *table, struct resolved *object, const struct spot *to)
 {
-    struct resolved object;
-    unsigned flags = request->flags & MONITOR_NOFOLLOW ? RESOLVE_NOFOLLOW : 0;
-    int error = resolve(table, request->from, request->path, request->path_size, flags, &object, escape);
-    if (error)
-        return error;
-    error = check_new(table, to);
-    if (!error && object.mount != to->directory.mount)
+    int error = check_new(table, to);
+    if (!error && object->mount != to->directory.mount)
         error = -EXDEV;
-    if (!error) {
-        const struct fd_name name = fd_name(object.object); /* of an anchor, too: the object, whatever its names */
+    if (!error)
+        error = resolved_take(object, COW_NAME);
+    if (!error && object->mount->cow) {
+        error = cow_link(object->mount, object->object, spot_path(to), to->name);
+    } else if (!error) {
+        const struct fd_name name = fd_name(object->object); /* of an anchor, too: the object, whatever its names */
         if (linkat(AT_FDCWD, name.path, to->directory.object, to->name, AT_SYMLINK_FOLLOW) < 0)
             error = -errno;
     }
-    resolved_close(&object);
     return error;
 }
 
@@ -283,23 +297,25 @@ static int told(const struct spot *spot, int error)
     return error;
 }
 
+/* The first name is looked for first, as Linux has it. */
 static int serve_two(struct mount_table *table, const struct request *request, struct reply *reply, uint32_t op)
 {
     struct spot from, to;
-    int error = spot_find(table, request->other_from, request->other, request->other_size, &to, &reply->text);
+    struct resolved object;
+    unsigned flags = request->flags & MONITOR_NOFOLLOW ? RESOLVE_NOFOLLOW : 0;
+    bool links = op == PAL_LINK;
+    int error = links ? resolve(table, request->from, request->path, request->path_size, flags, &object, &reply->text)
+                      : spot_find(table, request->from, request->path, request->path_size, &from, &reply->text);
     if (error)
-        return error == -EREMOTE ? -EXDEV : error;
-    if (op == PAL_LINK) {
-        error = told(&to, link_name(table, request, &to, &reply->text));
-    } else {
-        error = spot_find(table, request->from, request->path, request->path_size, &from, &reply->text);
-        if (!error) {
-            error = told(&to, told(&from, rename_name(table, &from, &to, request->mode)));
-            resolved_close(&from.directory);
-        }
+        return error;
+    error = spot_find(table, request->other_from, request->other, request->other_size, &to, &reply->text);
+    if (!error) {
+        error = links ? link_name(table, &object, &to) : told(&from, rename_name(table, &from, &to, request->mode));
+        told(&to, error);
+        resolved_close(&to.directory);
     }
-    resolved_close(&to.directory);
-    return error;
+    resolved_close(links ? &object : &from.directory);
+    return error == -EREMOTE ? -EXDEV : error;
 }
 
 int serve_change(struct mount_table *table, const struct request *request, struct reply *reply)

@@ -124,7 +124,10 @@ int serve_extended(struct mount_table *table, const struct objects *objects, con
     if (place.object < 0) { /* there only because mounts lie beneath it */
         error = op == PAL_EXTENDED_LIST ? 0 : -EOPNOTSUPP;
     } else {
-        error = check(table, &place, op == PAL_EXTENDED_SET || op == PAL_EXTENDED_REMOVE);
+        bool changes = op == PAL_EXTENDED_SET || op == PAL_EXTENDED_REMOVE;
+        error = check(table, &place, changes);
+        if (!error && changes)
+            error = resolved_take(&place, COW_WRITE);
         if (!error)
             error = act(fd_name(place.object).path, op, (int)(request->mode >> 4), &attribute, &reply->text);
     }

@@ -42,7 +42,7 @@ static const struct mount *writable_at(const struct mount_table *table, const st
 {
     for (size_t i = 0; i < table->count; i++) {
         const struct mount *mount = &table->mounts[i];
-        if (mount->root >= 0 && mount->writable && mount->directory && mount->device == status->st_dev &&
+        if (mount->root >= 0 && mount->writable && mount->kind != MOUNT_COPY && mount->directory && mount->device == status->st_dev &&
             mount->inode == status->st_ino)
             return mount;
     }
@@ -275,15 +275,23 @@ void mounts_open(struct mount_table *table)
     size_t host = 0, writable = 0;
     for (size_t i = 0; i < table->count; i++) {
         struct mount *mount = &table->mounts[i];
-        if (mount->kind != MOUNT_HOST)
+        if (mount->kind != MOUNT_HOST && mount->kind != MOUNT_COPY)
             continue;
         int fd = open(mount->from, O_PATH | O_CLOEXEC);
         mount->error = note(mount, fd < 0 ? -errno : fd); /* not every host has an /etc: then it stays missing */
         host++;
-        writable += !mount->error && mount->writable && mount->directory;
+        writable += !mount->error && mount->writable && mount->kind != MOUNT_COPY && mount->directory;
     }
     check_nested(table);
     for (size_t i = 0; i < table->count && writable && host > 1; i++)
         if (table->mounts[i].root >= 0)
             reopen(table, &table->mounts[i]);
+    for (size_t i = 0; i < table->count; i++) {
+        struct mount *mount = &table->mounts[i];
+        if (mount->kind != MOUNT_COPY || mount->error)
+            continue;
+        if (!mount->directory)
+            fail(EXIT_OWN_FAILURE, "%s: a copy mount is of a folder: give one that holds the file", mount->from);
+        cow_begin(table, mount);
+    }
 }

@@ -147,6 +147,10 @@ void invalidate_add(struct mount_table *table, const struct mount *mount, int fd
     struct statfs system;
     if (!invalidator->parts)
         return;
+    if (mount->cow) { /* what is changed there is not always told by the kernel */
+        invalidator->parts = 0;
+        return;
+    }
     bool known = invalidator->count < invalidator->most && fstat(fd, &status) == 0 && fstatfs(fd, &system) == 0 &&
                  is_local(&system) && (!mount->public_only || status.st_mode & S_IROTH);
     uint32_t events = 0;

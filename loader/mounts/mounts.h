@@ -16,6 +16,7 @@ enum mount_kind {
     MOUNT_HOST,    /* a host directory, or one file */
     MOUNT_SCRATCH, /* private, empty at the start, gone at the end */
     MOUNT_LINK,    /* a symlink, such as /bin -> usr/bin; `from` is its contents */
+    MOUNT_COPY,    /* a host directory that is read, and a layer over it that is written: cow.c */
 };
 
 struct mount {
@@ -31,6 +32,7 @@ struct mount {
     bool plain;       /* a tree of the system's: see object.c */
     bool no_devices;  /* writable, and the host's mount is nodev */
     bool directory;   /* known once opened */
+    struct cow *cow;  /* of MOUNT_COPY, once it is open */
     int root;         /* O_PATH; -1: not open */
     int error;        /* why not */
     dev_t device;     /* of the root */
@@ -100,6 +102,8 @@ int mount_root(struct mount_table *table, struct mount *mount);
 ssize_t mount_table_locate(struct mount_table *table, int fd, struct mount **mount, char guest[PAL_PATH_MAX]);
 /* The same of a directory whose path is too long, by way of its parents: its mount, or NULL. */
 struct mount *mount_table_locate_above(struct mount_table *table, int fd);
+/* Where a mount's root is now; NULL: the kernel can't tell. */
+const char *mount_host_path(struct mount *mount);
 /* What a descriptor is: the host's mount it lies on (0: unknown), device and inode. */
 int identity_of(int fd, struct identity *out);
 const struct identity *mount_identity(struct mount *mount); /* of a root that is open */
@@ -234,12 +238,106 @@ bool path_is_private(const char *path); /* a name on the way */
 /* Opens the root itself, of a mount whose root is open: it may be one file. */
 int mount_open(const struct mount *mount, const struct open_how *how, struct object_status *before);
 
+/* ---- cow.c: copy mounts, where a name lies ----------------------------------------------------------------------- */
+
+/*
+ * Two layers.  The lower one is the host's and is only read.  The upper one, private, has the whole listing of each
+ * directory in which something was changed; what was not changed itself has a stand-in there, which no guest can make:
+ * an empty object with a set-user-id bit.  A name that is not in such a listing is not there.  So a listing, rmdir, rename
+ * and inotify of a changed directory are the kernel's own, and nothing has to say that a name was deleted.
+ *
+ * Paths are relative to the mount, free of symlinks, "" for the mount itself; those of the lower layer likewise.  The
+ * upper layer's are the guest's.
+ */
+#define COW_NODES_MAX (1u << 20)
+struct cow {
+    struct mount lower, upper; /* the layers as mounts of their own: what may be opened there goes by them */
+    struct mount_table *table;
+    size_t number; /* of the mount, in the table */
+    struct cow_node *root;
+    struct cow_node **buckets, *moved; /* moved: directories that lie elsewhere in the lower layer */
+    size_t bucket_count, node_count;
+    int control;     /* the upper layer's own directory, beside it */
+    int stand_in;    /* which of the files there others are links of; 0: none yet */
+    struct cow_copy **copies; /* what inodes of the upper layer are shown as, by inode */
+    size_t copy_room, copy_count, linked; /* linked: of files with several names */
+};
+/* A directory of the upper layer, or a stand-in of one. */
+struct cow_node {
+    struct cow_node *parent, *chain, *moved_next;
+    char *lower;  /* where it lies there; NULL: nowhere, a guest made it */
+    bool listed;  /* its listing is in the upper layer; else it is a stand-in */
+    bool moved;
+    int refuses;  /* a negative errno: pal-run's user may not change this directory */
+    char *name;
+};
+struct cow_copy {
+    struct cow_copy *chain;
+    uint64_t upper, device, inode;
+    uint32_t links; /* names of a file that has several in the lower layer; 0: it has one */
+};
+void cow_begin(struct mount_table *table, struct mount *mount);
+/* The part of a guest path that lies in the mount. */
+const char *cow_path(const struct mount *mount, const char *guest);
+/* O_PATH of what a path leads to, a symlink itself; or a negative errno, OBJECT_REFUSED. */
+int cow_find(const struct mount *mount, const char *path);
+/* Opens it for reading, or as it is asked where the upper layer alone matters; RESOLVE_WALK: something has to be copied. */
+int cow_open(const struct mount *mount, const char *path, bool changes, const struct open_how *how, struct object_status *before);
+/* The layer in which an open object lies; of other mounts the mount. */
+const struct mount *mount_layer(struct mount *mount, int fd);
+/* The path of an object of the lower layer, which may have been moved; " (deleted)" behind where it is gone.  False: it is
+ * too long. */
+bool cow_locate(const struct cow *cow, const char *lower, char path[PAL_PATH_MAX]);
+/* Device and inode number as guests are told: those that it had before it was copied. */
+void cow_show(const struct mount *mount, struct pal_attributes *attributes);
+
+struct cow_spot { /* the deepest node on a path, and what is left of the path */
+    struct cow_node *node;
+    const char *rest;
+};
+struct cow_spot cow_walk(const struct cow *cow, const char *path);
+struct cow_node *cow_child(const struct cow *cow, const struct cow_node *parent, const char *name, size_t size);
+struct cow_node *cow_node_new(struct cow *cow, struct cow_node *parent, const char *name, size_t size, char *lower);
+void cow_node_drop(struct cow *cow, struct cow_node *node);
+/* It is called otherwise now. */
+bool cow_node_move(struct cow *cow, struct cow_node *node, const char *path);
+bool cow_node_path(const struct cow_node *node, char path[PAL_PATH_MAX]);
+/* directory/name; false: it is too long. */
+bool cow_join(char out[PAL_PATH_MAX], const char *directory, const char *name);
+bool cow_is_stand_in(const struct stat *status);
+struct cow_copy *cow_copy_of(const struct cow *cow, uint64_t upper);
+void cow_copy_note(struct cow *cow, uint64_t upper, const struct stat *lower);
+void cow_copy_forget(struct cow *cow, const struct stat *upper);
+
+/* ---- cow_change.c: what changes a copy mount --------------------------------------------------------------------- */
+
+enum cow_need { COW_WRITE, COW_TRUNCATE, COW_ATTRIBUTES, COW_NAME };
+/* O_PATH of the object in the upper layer, copied there if it is not there yet; or a negative errno. */
+int cow_take(const struct mount *mount, const char *path, enum cow_need need);
+/* O_PATH of a directory in the upper layer, with its listing.  changes: -EACCES and the like, where pal-run's user may not
+ * change it. */
+int cow_list(const struct mount *mount, const char *path, bool changes);
+/* These two take the last name as it was written, in the directory, with its slash. */
+int cow_remove(const struct mount *mount, const char *path, const char *name, bool directory);
+int cow_rename(const struct mount *mount, const char *from, const char *from_name, const char *to, const char *to_name,
+               unsigned flags);
+/* A further name of an object that cow_take gave. */
+int cow_link(const struct mount *mount, int object, const char *to, const char *to_name);
+/* The copy of a file with several names, under this one, too; -ENOENT: there is none. */
+int cow_take_linked(const struct mount *mount, const char *path, const struct stat *lower);
+/* In any mount: place->object becomes one that may be changed. */
+int resolved_take(struct resolved *place, enum cow_need need);
+/* The same of a directory in which names are to change: the place itself, or the one above it. */
+int resolved_list(const struct resolved *place, int *directory, bool above);
+
 /* ---- scratch.c --------------------------------------------------------------------------------------------------- */
 
 /* Opens the directories in which it may be made, before a guest runs. */
 void scratch_prepare(struct scratch *scratch);
 /* The host directory of a scratch mount, made at the first call: O_PATH descriptor or a negative errno. */
 int scratch_root(struct mount_table *table, const struct mount *mount);
+/* The same of the directories of a copy mount's upper layer. */
+int scratch_layer(struct mount_table *table, size_t number, const char *suffix);
 /* Takes from the record of absent names what the sandbox made later. */
 void scratch_settle(struct mount_table *table);
 /* Removes it all. */

@@ -166,6 +166,8 @@ int object_open(const struct mount *mount, int object, const struct open_how *ho
         return -ELOOP;
     if (S_ISSOCK(status->stx_mode))
         return -ENXIO;
+    if (writes && !mount->writable)
+        return -EROFS;
     bool regular = S_ISREG(status->stx_mode);
     if (!regular && !(S_ISFIFO(status->stx_mode) && mount->writable))
         return OBJECT_REFUSED;
@@ -192,6 +194,8 @@ int object_open_at(const struct mount *mount, int directory, const char *path, c
     before->valid = false;
     if (how->flags & O_PATH)
         return object_find(directory, path, how->flags);
+    if (!mount->writable && (how->flags & O_ACCMODE || how->flags & (O_TRUNC | O_CREAT)))
+        return -EROFS;
     int fd = is_harmless(mount, how->flags) ? open_beneath(directory, path, how, RESOLVE_NO_XDEV) : -EXDEV;
     if (fd != -EXDEV || (how->flags & O_TMPFILE) == O_TMPFILE || proc_descriptors < 0)
         return fd;

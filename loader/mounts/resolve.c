@@ -62,10 +62,10 @@ static ssize_t splice_last(char *path, size_t size, const char *target, size_t t
 }
 
 /* The symlink at the last name of `path`, expanded.  RESOLVE_WALK where it is none. */
-static ssize_t follow_last(int root, const char *rest, char *path, size_t size, bool *slash)
+static ssize_t follow_last(const struct mount *mount, int root, const char *rest, char *path, size_t size, bool *slash)
 {
     char target[PAL_PATH_MAX];
-    int fd = object_find(root, rest, O_NOFOLLOW);
+    int fd = mount->cow ? cow_find(mount, rest) : object_find(root, rest, O_NOFOLLOW);
     if (fd < 0)
         return RESOLVE_WALK;
     ssize_t target_size = readlinkat(fd, "", target, sizeof target);
@@ -191,12 +191,13 @@ int resolve_open(struct mount_table *table, const struct anchor *from, const cha
         bool nofollow = flags & RESOLVE_NOFOLLOW && !slash;
         struct open_how asked = *how;
         asked.flags |= (slash ? O_DIRECTORY : 0u) | (nofollow ? O_NOFOLLOW : 0u);
-        int fd = *rest ? (mount->directory ? object_open_at(mount, root, rest, &asked, &out->before) : -ENOTDIR)
+        int fd = mount->cow ? cow_open(mount, rest, flags & RESOLVE_CHANGES, &asked, &out->before)
+                 : *rest ? (mount->directory ? object_open_at(mount, root, rest, &asked, &out->before) : -ENOTDIR)
                        : mount_open(mount, &asked, &out->before);
         if (fd == -ELOOP && from && from->nameless)
             return RESOLVE_WALK;
         if (fd == -ELOOP && !nofollow) {
-            used = follow_last(root, rest, guest, (size_t)used, &slash);
+            used = follow_last(mount, root, rest, guest, (size_t)used, &slash);
             if (used < 0)
                 return (int)used;
             continue;
@@ -301,6 +302,14 @@ static size_t depth_of(const char *path, size_t size)
     return depth;
 }
 
+/* The object of a path in a mount; of its root the table's own descriptor, but for copy mounts. */
+static int find_in(const struct mount *mount, int root, const char *rest)
+{
+    if (mount->cow)
+        return cow_find(mount, rest);
+    return *rest ? object_find(root, rest, O_DIRECTORY) : root;
+}
+
 /* Goes to a canonical guest path: the root, or a directory that is no longer held. */
 static int enter(struct walk *walk, size_t guest_size)
 {
@@ -321,7 +330,7 @@ static int enter(struct walk *walk, size_t guest_size)
     if (root < 0)
         return root;
     const char *rest = path + (place->mount->at_size == 1 ? 1 : place->mount->at_size + (size > place->mount->at_size));
-    int fd = *rest ? object_find(root, rest, O_DIRECTORY) : root;
+    int fd = find_in(place->mount, root, rest);
     if (fd == OBJECT_REFUSED)
         return resolved_refuse(walk->table, place);
     if (fd == -ENOENT && mount_table_is_above(table, path, size)) {
@@ -516,9 +525,15 @@ static int step_into(struct walk *walk, const char *name, bool last, bool slash)
     struct stat status;
     if (walk->flags & RESOLVE_TRACK)
         invalidate_add(walk->table, place->mount, parent);
-    int fd = openat(parent, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    int fd = place->mount->cow ? cow_find(place->mount, cow_path(place->mount, place->guest))
+                               : openat(parent, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    if (fd == OBJECT_REFUSED) {
+        place_drop(place, parent);
+        place->object = -1;
+        return resolved_refuse(walk->table, place);
+    }
     if (fd < 0)
-        return step_absent(walk, parent, -errno, last);
+        return step_absent(walk, parent, place->mount->cow ? fd : -errno, last);
     error = fstat(fd, &status) < 0 ? -errno : check_public(walk, &status, last);
     if (!error && status.st_dev != place->mount->device && object_is_kernels(fd, status.st_dev))
         error = resolved_refuse(walk->table, place);
@@ -562,7 +577,9 @@ static int step_mount(struct walk *walk, struct mount *mount, bool last, bool sl
     int root = mount_root(walk->table, mount);
     if (root < 0)
         return root;
-    place->object = root;
+    place->object = mount->cow ? cow_find(mount, "") : root;
+    if (place->object < 0)
+        return place->object;
     if ((!last || slash) && !mount->directory)
         return -ENOTDIR;
     return last ? STEP_END : STEP_ON;
@@ -622,6 +639,16 @@ static int step(struct walk *walk)
     return step_name(walk, name, size, next == walk->size, next != walk->at);
 }
 
+static int find_at(const struct anchor *from, const char *path)
+{
+    char text[PAL_PATH_MAX];
+    if (from->size >= sizeof text)
+        return -ENAMETOOLONG;
+    memcpy(text, path, from->size);
+    text[from->size] = 0;
+    return cow_find(from->mount, cow_path(from->mount, text));
+}
+
 /* Begins at the anchor.  Where a name is still to come only if that needs no look at the way there. */
 static int begin_at(struct walk *walk, const struct anchor *from)
 {
@@ -629,7 +656,10 @@ static int begin_at(struct walk *walk, const struct anchor *from)
     struct stat status;
     if (!from || !from->mount || (!from->direct && walk->size > from->size))
         return enter(walk, 0);
-    int fd = fcntl(from->fd, F_DUPFD_CLOEXEC, 0);
+    /* In a copy mount another layer may have it by now; what has no name any more is what was opened. */
+    int fd = from->mount->cow ? find_at(from, walk->rest) : -ENOENT;
+    if (fd < 0)
+        fd = fcntl(from->fd, F_DUPFD_CLOEXEC, 0);
     if (fd < 0)
         return -errno;
     place->object = fd;

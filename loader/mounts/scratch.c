@@ -105,6 +105,19 @@ static void make_mount_points(const struct mount_table *table, const struct moun
     }
 }
 
+int scratch_layer(struct mount_table *table, size_t number, const char *suffix)
+{
+    char name[32];
+    int error = table->scratch.fd < 0 ? scratch_make(&table->scratch) : 0;
+    if (error)
+        return error;
+    snprintf(name, sizeof name, "%zu.%s", number, suffix);
+    if (mkdirat(table->scratch.fd, name, 0700) < 0)
+        return -errno;
+    int fd = openat(table->scratch.fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    return fd < 0 ? -errno : fd;
+}
+
 int scratch_root(struct mount_table *table, const struct mount *mount)
 {
     struct scratch *scratch = &table->scratch;

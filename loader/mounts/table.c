@@ -168,6 +168,48 @@ static bool root_has_moved(struct mount *mount)
     return true;
 }
 
+static bool mount_has_moved(struct mount *mount)
+{
+    struct cow *cow = mount->cow;
+    if (!cow)
+        return root_has_moved(mount);
+    bool upper = cow->upper.root >= 0 && root_has_moved(&cow->upper);
+    return root_has_moved(&cow->lower) || upper;
+}
+
+const char *mount_host_path(struct mount *mount)
+{
+    if (!mount->host)
+        root_has_moved(mount);
+    return mount->host;
+}
+
+/* A copy mount's layers have one path each; *upper: it is the upper one's. */
+static size_t cow_guest_path(const struct mount_table *table, const struct mount *mount, const char *path, size_t size,
+                             char guest[PAL_PATH_MAX], bool *upper)
+{
+    const struct mount *layers[] = {&mount->cow->upper, &mount->cow->lower};
+    char rest[PAL_PATH_MAX];
+    for (size_t i = 0; i < 2; i++) {
+        const char *host = layers[i]->root >= 0 ? layers[i]->host : NULL;
+        size_t host_size = host ? strlen(host) : 0;
+        if (!host_size || !path_is_within(path, size, host, host_size))
+            continue;
+        const char *inner = path + (host_size == 1 ? 0 : host_size);
+        inner += *inner == '/';
+        *upper = i == 0;
+        if (!*upper && !cow_locate(mount->cow, inner, rest))
+            return 0;
+        if (!cow_join(guest, mount->at_size == 1 ? "/" : mount->at, *upper ? inner : rest))
+            return 0;
+        if (guest[1] == '/') /* the root's slash */
+            memmove(guest, guest + 1, strlen(guest));
+        size_t guest_size = strlen(guest);
+        return mount_table_find(table, guest, guest_size) == mount ? guest_size : 0;
+    }
+    return 0;
+}
+
 /* The guest path that a mount gives to a host path; 0 where it has none, or another mount lies over that. */
 static size_t guest_path(const struct mount_table *table, const struct mount *mount, const char *path, size_t size,
                          char guest[PAL_PATH_MAX])
@@ -195,12 +237,16 @@ static ssize_t best_path(struct mount_table *table, const char *path, size_t siz
     *mount = NULL;
     for (size_t i = 0; i < table->count; i++) {
         struct mount *candidate = &table->mounts[i];
-        size_t found_size = guest_path(table, candidate, path, size, found);
-        if (!found_size || (*mount && ((*mount)->writable || !candidate->writable)))
+        bool upper = false;
+        size_t found_size = candidate->cow ? cow_guest_path(table, candidate, path, size, found, &upper)
+                                           : guest_path(table, candidate, path, size, found);
+        if (!found_size || (*mount && !upper && ((*mount)->writable || !candidate->writable)))
             continue;
         *mount = candidate;
         memcpy(guest, found, found_size + 1);
         best = found_size;
+        if (upper)
+            break; /* nothing else shows that */
     }
     return *mount ? (ssize_t)best : -ENOENT;
 }
@@ -213,11 +259,11 @@ ssize_t mount_table_locate(struct mount_table *table, int fd, struct mount **mou
     if (!size)
         return -ENAMETOOLONG;
     ssize_t result = best_path(table, path, size, mount, guest);
-    if (result >= 0 && !root_has_moved(*mount))
+    if (result >= 0 && !mount_has_moved(*mount))
         return result;
     for (size_t i = 0; i < table->count; i++)
         if (table->mounts[i].root >= 0)
-            root_has_moved(&table->mounts[i]);
+            mount_has_moved(&table->mounts[i]);
     return best_path(table, path, size, mount, guest);
 }
 

@@ -215,16 +215,20 @@ static bool mount_access(struct reader *reader, const struct toml_value *value, 
 {
     if (!is_kind(reader, value, TOML_STRING))
         return false;
-    mount->writable = !strcmp(value->string, "rw");
+    bool copy = !strcmp(value->string, "cow");
+    mount->writable = copy || !strcmp(value->string, "rw");
+    if (copy && mount->kind == MOUNT_HOST)
+        mount->kind = MOUNT_COPY;
     return mount->writable || !strcmp(value->string, "ro") ||
-           complain(reader, value->line, "access is \"ro\" or \"rw\", not \"%s\"", value->string);
+           complain(reader, value->line, "access is \"ro\", \"rw\" or \"cow\", not \"%s\"", value->string);
 }
 
 static bool mount_type(struct reader *reader, const struct toml_value *value, struct mount *mount)
 {
     if (!is_kind(reader, value, TOML_STRING))
         return false;
-    mount->kind = !strcmp(value->string, "tmpfs") ? MOUNT_SCRATCH : MOUNT_HOST;
+    if (!strcmp(value->string, "tmpfs"))
+        mount->kind = MOUNT_SCRATCH;
     return mount->kind == MOUNT_SCRATCH || !strcmp(value->string, "host") ||
            complain(reader, value->line, "type is \"host\" or \"tmpfs\", not \"%s\"", value->string);
 }

@@ -217,12 +217,12 @@ static void add_option_mount(struct policy *policy, const struct option_mount *o
 {
     struct stat status;
     char *at = must_clean("mount", option->at), *from = option->from ? must_clean("mount", option->from) : at;
+    bool copy = !strcmp(option->access, "cow"), writable = strcmp(option->access, "ro") != 0;
     if (stat(from, &status) < 0)
-        fail(EXIT_OWN_FAILURE, "--%s %s: %s: name a folder or file that exists", option->writable ? "rw" : "ro", from,
-             strerror(errno));
+        fail(EXIT_OWN_FAILURE, "--%s %s: %s: name a folder or file that exists", option->access, from, strerror(errno));
     if (!S_ISDIR(status.st_mode) && !S_ISREG(status.st_mode))
-        fail(EXIT_OWN_FAILURE, "--%s %s: neither a folder nor a plain file", option->writable ? "rw" : "ro", from);
-    add(policy, MOUNT_HOST, at, from, option->writable)->granted = true;
+        fail(EXIT_OWN_FAILURE, "--%s %s: neither a folder nor a plain file", option->access, from);
+    add(policy, copy ? MOUNT_COPY : MOUNT_HOST, at, from, writable)->granted = true;
 }
 
 void policy_options(struct policy *policy, const struct options *options)

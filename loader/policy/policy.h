@@ -9,7 +9,7 @@
 /* What the command line asks for; cli/options.c fills it in. */
 struct option_mount {
     char *at, *from;
-    bool writable;
+    const char *access; /* "ro", "rw" or "cow" */
 };
 struct options {
     const char *manifest, *cwd, *picoprocess;
