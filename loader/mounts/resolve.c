@@ -528,7 +528,7 @@ static int step_into(struct walk *walk, const char *name, bool last, bool slash)
     int fd = place->mount->cow ? cow_find(place->mount, cow_path(place->mount, place->guest))
                                : openat(parent, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
     if (fd == OBJECT_REFUSED) {
-        place_drop(place, parent);
+        resolved_drop(place, parent);
         place->object = -1;
         return resolved_refuse(walk->table, place);
     }
