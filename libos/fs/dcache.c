@@ -14,9 +14,9 @@
 #include "libos/task/table.h"
 
 #define WAYS 4u
-#define WORTH 3u
+#define WORTH 8u
 #define REFUSED 15u    /* asked for in vain: it can't be kept */
-#define LOST_MAX 4u   /* then an answer is worth keeping after WORTH << LOST_MAX requests */
+#define LOST_MAX 3u   /* then an answer is worth keeping after WORTH << LOST_MAX requests */
 #define ADMITTED 8u    /* one in so many replaces an answer that still is right: else a long round would keep none */
 
 struct dentry {
