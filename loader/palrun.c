@@ -315,6 +315,7 @@ int palrun(const struct options *options)
     monitor.objects.session = monitor.first;
     monitor.objects.memory_limit = policy.limits.memory;
     int status = monitor_run(&monitor);
+    invalidate_close(&policy.mounts.invalidator);
     prefetch_profile_keep();
     terminal_restore(&monitor.terminals);
     if (launched.failed)

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/statvfs.h>
@@ -191,4 +192,34 @@ uint64_t invalidate_end(struct mount_table *table, const struct mount *mount, in
     if (!invalidator->parts || (result && result != -ENOENT && result != -ENOTDIR && result != -EINVAL))
         return 0;
     return invalidator->parts | (mount && mount->writable ? PAL_VALID_WRITABLE : 0);
+}
+
+/* A socket whose queue holds its own other end, and the descriptor: nobody can receive it. */
+static bool put_in_flight(int fd)
+{
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(2 * sizeof(int))];
+    } control = {.header = {.cmsg_len = CMSG_LEN(2 * sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS}};
+    struct iovec part = {"", 1};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+    int ends[2];
+    if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, ends) < 0)
+        return false;
+    const int sent[2] = {ends[1], fd};
+    memcpy(CMSG_DATA(&control.header), sent, sizeof sent);
+    bool done = sendmsg(ends[0], &message, MSG_DONTWAIT | MSG_NOSIGNAL) == 1;
+    close(ends[0]);
+    close(ends[1]);
+    return done;
+}
+
+void invalidate_close(struct invalidator *invalidator)
+{
+    if (invalidator->fd < 0)
+        return;
+    if (invalidator->last > 0)
+        put_in_flight(invalidator->fd);
+    close(invalidator->fd);
+    invalidator->fd = -1;
 }

@@ -136,6 +136,11 @@ uint64_t invalidate_end(struct mount_table *table, const struct mount *mount, in
  * may have covered or bared what they depend on. */
 struct uv_loop_s;
 void invalidate_on_mounts(struct invalidator *invalidator, struct uv_loop_s *loop);
+/*
+ * At the end.  The last close of an instance that watched something waits for the kernel, 1 to 17 ms.  So that one is left
+ * to its collector of sockets that only hold each other, for which nobody waits (before Linux 6.10 we do).
+ */
+void invalidate_close(struct invalidator *invalidator);
 
 /* ---- object.c ---------------------------------------------------------------------------------------------------- */
 
