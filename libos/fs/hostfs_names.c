@@ -4,6 +4,7 @@
  * where that pays (dcache.c, handle_cache.c).  -ENOTUNIQ: a directory that no mount shows, above mounts.
  */
 #include "libos/fs/vfs.h"
+#include "libos/task/table.h"
 #include "libos/task/task.h"
 
 #define FIFO_PAUSE_MAX 10000000ull /* ns */
@@ -119,6 +120,25 @@ static const char *path_of(const struct name *name, uint32_t flags, uint32_t typ
     return type != PAL_TYPE_DIRECTORY && name->base_size ? name->path.bytes : NULL;
 }
 
+/*
+ * ETXTBSY: nobody may write a program that runs.  That it does is known here alone, for the host sees a mapping.  So it
+ * is asked after the open, and before the contents go.
+ */
+static bool may_be_program(uint32_t flags) { return (flags & O_ACCMODE) != O_RDONLY && !(flags & O_PATH) && shared_programs(); }
+
+static int64_t check_program(uint32_t flags, pal_handle_t handle, struct pal_attributes *attributes)
+{
+    struct pal_attributes empty = {.size = 0};
+    if (attributes->type != PAL_TYPE_FILE)
+        return 0;
+    int64_t result = shared_is_program(attributes->device, attributes->inode) ? -ETXTBSY : 0;
+    if (result == 0 && flags & O_TRUNC)
+        result = PAL->attributes_set(handle, NULL, &empty, PAL_SET_SIZE, NULL);
+    if (result < 0)
+        PAL->handle_close(handle);
+    return result;
+}
+
 static int64_t host_open(struct name *name, const struct opening *how, struct file **out,
                          struct pal_path_buffer *escape)
 {
@@ -130,6 +150,9 @@ static int64_t host_open(struct name *name, const struct opening *how, struct fi
     uint32_t asked_flags = name->directory ? flags & ~(uint32_t)O_NOFOLLOW : flags;
     uint32_t pal_flags = pal_open_flags(asked_flags, purpose) | (name->directory ? PAL_OPEN_DIRECTORY : 0);
     struct cached_answer cached;
+    bool guarded = UNLIKELY(may_be_program(flags));
+    if (guarded)
+        pal_flags &= ~(uint32_t)PAL_OPEN_TRUNCATE;
     if (open_cached(name, flags, purpose, &cached, out))
         return cached.result;
     int64_t result = PAL->stream_open(&asked, pal_flags, how->mode, &handle, &attributes, escape);
@@ -137,6 +160,8 @@ static int64_t host_open(struct name *name, const struct opening *how, struct fi
         result = open_when_read(&asked, pal_flags, &handle, &attributes, escape);
     if (result == -ENOENT)
         note_opened(name, flags, &cached, NULL, NULL);
+    if (result == 0 && guarded)
+        result = check_program(flags, handle, &attributes);
     if (result < 0)
         return result;
     result = host_file_new(handle, (flags & ~FORGOTTEN) | (flags & O_PATH ? 0 : O_LARGEFILE), attributes.type,
@@ -177,6 +202,11 @@ static int64_t host_set(struct name *name, const struct pal_attributes *values, 
         return result;
     if (name->directory && mask & PAL_SET_SIZE)
         return -EISDIR;
+    if (mask & PAL_SET_SIZE && shared_programs()) {
+        struct pal_attributes now;
+        if (host_name_attributes(name, &now, follow) == 0 && shared_is_program(now.device, now.inode))
+            return -ETXTBSY;
+    }
     return PAL->attributes_set(PAL_NO_HANDLE, &asked, values, mask, follow);
 }
 

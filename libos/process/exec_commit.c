@@ -27,9 +27,18 @@ static uint64_t random_pages(const struct exec_image *image, enum random_use use
     return mm_no_randomize ? 0 : (image->random[use] & mask) * PAGE_SIZE;
 }
 
+/* What is on a mount that can't be written, nobody in the sandbox tries to. */
+static void set_program(struct file *file)
+{
+    const struct mount *mount = file->path ? mount_of(file->path) : NULL;
+    bool writable = !(mount && mount->flags & MOUNT_READ_ONLY) && file_identify(file) == 0;
+    shared_program_set(current_process()->shared, writable ? file->device : 0, writable ? file->inode : 0);
+}
+
 static void set_names(struct exec_image *image)
 {
     exec_file_set(image->program.file);
+    set_program(image->program.file);
     const char *slash = strrchr(image->given, '/');
     format(current()->name, sizeof current()->name, "%s", slash ? slash + 1 : image->given);
 }

@@ -234,6 +234,24 @@ uint32_t *shared_files_watched(void)
     return &table->files_watched;
 }
 
+bool shared_programs(void) { return atomic_get(&table->programs); }
+
+bool shared_is_program(uint64_t device, uint64_t inode)
+{
+    for (struct shared_process *slot = shared_next(NULL); slot; slot = shared_next(slot))
+        if (slot->exe_inode == inode && slot->exe_device == device && slot->state < SHARED_EXITING)
+            return true;
+    return false;
+}
+
+void shared_program_set(struct shared_process *slot, uint64_t device, uint64_t inode)
+{
+    slot->exe_device = device;
+    slot->exe_inode = inode;
+    if (inode)
+        atomic_set(&table->programs, 1u);
+}
+
 uint64_t *shared_question(void)
 {
     return &table->question;
@@ -350,6 +368,8 @@ static void slot_fill(struct shared_process *slot, const struct shared_process *
         slot->euid = parent->euid;
         slot->suid = parent->suid;
         slot->gid = parent->gid;
+        slot->exe_device = parent->exe_device;
+        slot->exe_inode = parent->exe_inode;
         slot->shares = parent->shares != 0;
         memcpy(slot->name, parent->name, sizeof slot->name);
         slot->settings_kept = parent->settings_kept;

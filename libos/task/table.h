@@ -69,6 +69,7 @@ struct shared_process {
     struct pal_usage used; /* by itself alone, once it has ended */
     struct pal_usage children; /* by the children that it has waited for, and theirs */
     struct pal_usage reaped; /* by its host children that have ended: the host adds these to its own */
+    uint64_t exe_device, exe_inode; /* its program, where the sandbox might write that; else 0 */
     uint64_t told_site;    /* a call site that children trapped at: mm/text.c.  Atomic */
     char name[16];
 };
@@ -126,6 +127,7 @@ struct shared_table {
     struct shared_terminal terminals[SHARED_TERMINALS]; /* see tty/tty.h */
     uint32_t files_watched; /* some process has had an inotify instance.  Atomic */
     uint32_t ends;          /* of processes, so far.  Atomic */
+    uint32_t programs;      /* some process has had an exe_inode.  Atomic */
     uint32_t inet_port;     /* counts TCP connections: their own ports.  Atomic */
     uint32_t futex_event;
     struct futex_events futexes;
@@ -158,6 +160,9 @@ bool shared_group_exists(uint32_t pgid, uint32_t sid); /* sid 0 = any */
 uint32_t *shared_ipc_used(void);
 uint32_t *shared_files_watched(void);
 uint32_t *shared_ends(void);
+bool shared_programs(void); /* does any process run, or has it, what the sandbox might write? */
+bool shared_is_program(uint64_t device, uint64_t inode); /* does one run this file?  Without the lock */
+void shared_program_set(struct shared_process *slot, uint64_t device, uint64_t inode);
 uint64_t *shared_question(void); /* remote.c's: its address */
 uint32_t *shared_inet_port(void);
 struct dcache_state *shared_dcache(void);

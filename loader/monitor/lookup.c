@@ -238,6 +238,20 @@ static int settle_flags(const struct open_how *how, int fd, uint32_t flags, cons
     return fcntl(fd, F_SETFL, keep) < 0 ? -errno : 0;
 }
 
+/* May it be run?  Not while anybody has it open for writing: the kernel gives no lease of such a file, nor to one who
+ * does not own it (then we don't know).  The lease is given back before anybody could miss it. */
+static int check_executable(int fd, bool writable)
+{
+    if (syscall(SYS_faccessat2, fd, "", X_OK, AT_EMPTY_PATH | AT_EACCESS) < 0)
+        return -errno;
+    if (!writable)
+        return 0;
+    if (fcntl(fd, F_SETLEASE, F_RDLCK) < 0)
+        return errno == EAGAIN ? -ETXTBSY : 0;
+    fcntl(fd, F_SETLEASE, F_UNLCK);
+    return 0;
+}
+
 /* May the guest have what was opened?  Only files, directories, and FIFOs where it may write. */
 static int check_opened(struct mount_table *table, const struct resolved *place, const struct open_how *how, int fd,
                         uint32_t flags, const struct pal_attributes *attributes)
@@ -248,8 +262,9 @@ static int check_opened(struct mount_table *table, const struct resolved *place,
     bool shown = attributes->mode & S_IROTH || !(place->mount->public_only || place->mount->public_files);
     if (!shown)
         return deny(table, place, -EACCES, "not public on the host");
-    if (flags & PAL_OPEN_EXECUTE && syscall(SYS_faccessat2, fd, "", X_OK, AT_EMPTY_PATH | AT_EACCESS) < 0)
-        return -errno;
+    int error = flags & PAL_OPEN_EXECUTE ? check_executable(fd, place->mount->writable) : 0;
+    if (error)
+        return error;
     if (place->before.valid && !(flags & PAL_OPEN_NONBLOCK))
         return 0;
     return settle_flags(how, fd, flags, attributes);
@@ -440,7 +455,7 @@ static int open_unnamed(struct mount_table *table, const struct request *request
         return fd;
     error = attributes_read(fd, &reply->packet.attributes);
     if (!error && request->flags & PAL_OPEN_EXECUTE)
-        error = syscall(SYS_faccessat2, fd, "", X_OK, AT_EMPTY_PATH | AT_EACCESS) < 0 ? -errno : 0;
+        error = check_executable(fd, true);
     if (!error)
         error = settle_flags(how, fd, request->flags, &reply->packet.attributes);
     if (error) {

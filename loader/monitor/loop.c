@@ -365,6 +365,7 @@ void monitor_block_signals(void)
     signal(SIGCHLD, SIG_DFL); /* ignored, as pal-run's caller may have it, children would leave no status */
     signal(SIGPIPE, SIG_IGN); /* whoever reads what pal-run says, or its supervisor, may be gone */
     signal(SIGXFSZ, SIG_IGN); /* for a guest a file may become too large */
+    signal(SIGIO, SIG_IGN);   /* somebody was about to write what a guest was about to run: check_executable */
     sigprocmask(SIG_BLOCK, &set, NULL);
     sigaction(SIGTERM, &action, NULL);
 }
