@@ -350,6 +350,12 @@ static int connect_outside(struct monitor *monitor, const struct request *reques
 
 const uint8_t names_address[16] = {[10] = 0xff, [11] = 0xff, [12] = 127, [15] = 53};
 
+static bool is_names(const struct monitor *monitor, const struct pal_inet *to)
+{
+    return to->port == 53 && !memcmp(to->address, names_address, sizeof names_address) &&
+           monitor->outbound.network->mode != NETWORK_NONE;
+}
+
 /* At the first question, unless the sandbox has a name server of its own there. */
 static struct inet *names_start(struct monitor *monitor, const struct pal_inet *to)
 {
@@ -357,8 +363,7 @@ static struct inet *names_start(struct monitor *monitor, const struct pal_inet *
     struct inet *name = find_free(inets);
     struct reply reader = {.packet.descriptors = 0};
     struct queue queue;
-    if (to->port != 53 || memcmp(to->address, names_address, sizeof names_address) != 0 || !name ||
-        monitor->outbound.network->mode == NETWORK_NONE || queue_new(&queue, &reader))
+    if (!is_names(monitor, to) || !name || queue_new(&queue, &reader))
         return NULL;
     *name = (struct inet){.queue = queue, .at = *to, .kind = PAL_SOCKET_DATAGRAM, .listening = true, .published = -1,
                           .number = ++inets->last_number | INET_NUMBER};
@@ -391,6 +396,8 @@ int inet_connect(struct monitor *monitor, const struct request *request, struct 
     struct inet *name = lookup(inets, &to, kind);
     if (!name && kind == PAL_SOCKET_DATAGRAM)
         name = names_start(monitor, &to);
+    if (!name && is_names(monitor, &to))
+        return names_connect(monitor, reply);
     if (!name && outbound_host_port(outbound, kind == PAL_SOCKET_DATAGRAM, to.port))
         return kind == PAL_SOCKET_STREAM ? outbound_connect(&to, reply) : connect_datagrams(monitor, request, &to, reply);
     if (!name)

@@ -189,6 +189,8 @@ extern const uint8_t names_address[16]; /* where names are asked for: 127.0.0.53
 
 /* Questions come from `reader`. */
 void names_serve(struct monitor *monitor, int reader);
+/* A connection to there. */
+int names_connect(struct monitor *monitor, struct reply *reply);
 
 /* ---- outbound.c: the host's network ------------------------------------------------------------------------------ */
 

@@ -11,6 +11,8 @@
 #define ROOM_LEAST 512u
 #define POINTER 0xc0
 #define HOPS_MAX 64
+#define OPT_SIZE 11u
+#define TRUNCATED 2
 
 static uint16_t get16(const uint8_t *at)
 {
@@ -77,6 +79,7 @@ int dns_question_read(const uint8_t *bytes, size_t size, struct dns_question *ou
     out->size = at;
     if (get16(bytes + 10) && at + 11 <= size && !bytes[at] && get16(bytes + at + 1) == TYPE_OPT) {
         uint16_t room = get16(bytes + at + 3);
+        out->extended = true;
         out->room = room < ROOM_LEAST ? ROOM_LEAST : room > DNS_MAX ? DNS_MAX : room;
     }
     return out->type == DNS_ANY || out->type >= 249 /* AXFR and the like */ ? DNS_NOTIMP : 0;
@@ -92,24 +95,95 @@ size_t dns_answer(const struct dns_question *question, const uint8_t *asked, int
     return question->size;
 }
 
-size_t dns_answer_add(const struct dns_question *question, uint8_t *out, size_t size, const uint8_t *address, size_t bytes,
-                      uint32_t ttl)
+static size_t add(const struct dns_question *question, uint8_t *out, size_t size, uint16_t type, const uint8_t *data,
+                  size_t bytes, uint32_t ttl)
 {
     uint8_t *at = out + size;
-    if (size + 12 + bytes > question->room)
+    if (size + 12 + bytes + (question->extended ? OPT_SIZE : 0) > question->room) {
+        out[2] |= TRUNCATED;
         return size;
+    }
     put16(at, POINTER << 8 | HEADER);
-    put16(at + 2, bytes == 4 ? DNS_A : DNS_AAAA);
+    put16(at + 2, type);
     put16(at + 4, CLASS_IN);
     put16(at + 6, (uint16_t)(ttl >> 16));
     put16(at + 8, (uint16_t)ttl);
     put16(at + 10, (uint16_t)bytes);
-    memcpy(at + 12, address, bytes);
+    memcpy(at + 12, data, bytes);
     put16(out + 6, (uint16_t)(get16(out + 6) + 1));
     return size + 12 + bytes;
 }
 
-int dns_addresses(const struct dns_question *question, const uint8_t *bytes, size_t size,
+size_t dns_answer_add(const struct dns_question *question, uint8_t *out, size_t size, const uint8_t *address, size_t bytes,
+                      uint32_t ttl)
+{
+    return add(question, out, size, bytes == 4 ? DNS_A : DNS_AAAA, address, bytes, ttl);
+}
+
+size_t dns_answer_name(const struct dns_question *question, uint8_t *out, size_t size, const char *name, uint32_t ttl)
+{
+    uint8_t bytes[DNS_NAME + 1];
+    size_t used = 0;
+    while (*name) {
+        size_t length = strcspn(name, ".");
+        if (!length || length > 63 || used + length + 2 > sizeof bytes)
+            return size;
+        bytes[used++] = (uint8_t)length;
+        memcpy(bytes + used, name, length);
+        used += length;
+        name += length + (name[length] == '.');
+    }
+    bytes[used++] = 0;
+    return add(question, out, size, DNS_PTR, bytes, used, ttl);
+}
+
+size_t dns_answer_end(const struct dns_question *question, uint8_t *out, size_t size)
+{
+    if (!question->extended || size + OPT_SIZE > question->room)
+        return size;
+    memset(out + size, 0, OPT_SIZE);
+    put16(out + size + 1, TYPE_OPT);
+    put16(out + size + 3, DNS_MAX);
+    put16(out + 10, 1);
+    return size + OPT_SIZE;
+}
+
+static int digit(char c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Nibbles, the last one first. */
+static bool reverse_6(const char *name, uint8_t address[16])
+{
+    for (int i = 0; i < 32; i++, name += 2) {
+        int value = digit(name[0]);
+        if (value < 0 || name[1] != '.')
+            return false;
+        address[15 - i / 2] |= (uint8_t)(i % 2 ? value << 4 : value);
+    }
+    return !strcmp(name, "ip6.arpa");
+}
+
+bool dns_reverse(const char *name, uint8_t address[16])
+{
+    memset(address, 0, 16);
+    if (reverse_6(name, address))
+        return true;
+    memset(address, 0, 10);
+    address[10] = address[11] = 0xff;
+    for (int i = 15; i >= 12; i--) {
+        unsigned value = 0, digits = 0;
+        for (; *name >= '0' && *name <= '9' && digits < 3; digits++)
+            value = value * 10 + (unsigned)(*name++ - '0');
+        if (!digits || value > 255 || *name++ != '.')
+            return false;
+        address[i] = (uint8_t)value;
+    }
+    return !strcmp(name, "in-addr.arpa");
+}
+
+int dns_addresses(const struct dns_question *question, const char *asked, const uint8_t *bytes, size_t size,
                   uint8_t addresses[DNS_ADDRESSES][16], int *code, uint32_t *ttl)
 {
     char wanted[DNS_NAME], name[DNS_NAME];
@@ -119,10 +193,10 @@ int dns_addresses(const struct dns_question *question, const uint8_t *bytes, siz
     *code = bytes[3] & 0xf;
     *ttl = UINT32_MAX;
     size_t at = read_name(bytes, size, HEADER, false, name);
-    if (!at || strcmp(name, question->name) != 0)
+    if (!at || strcmp(name, asked) != 0)
         return -1;
     at += 4;
-    strcpy(wanted, question->name);
+    strcpy(wanted, asked);
     for (uint16_t left = get16(bytes + 6); left; left--) {
         at = at < size ? read_name(bytes, size, at, true, name) : 0;
         if (!at || at + 10 > size || at + 10 + get16(bytes + at + 8) > size)

@@ -6,6 +6,7 @@
  */
 #include <ares.h>
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <errno.h>
 #include <grp.h>
 #include <poll.h>
@@ -28,17 +29,27 @@
 #define EDNS_SIZE 1232
 #define TIMEOUT_MS 3000
 #define TRIES 2
+#define KNOWN_MAX 256
+#define TTL_HOSTS 60
 
 static int link_end;
 static const struct network *rules;
 static ares_channel channel;
+static char **domains; /* the host's search list */
+static int domain_count;
 
 struct dns_query {
     uint32_t slot;
     uint64_t rules;
+    char upstream[2 * DNS_NAME]; /* the name that is asked for: with a domain of the search list, where it has no dot */
+    int searched;                /* domains that were tried */
     struct dns_question question;
     uint8_t bytes[DNS_MAX];
 };
+
+/* What names led to, the last ones, for questions the other way round. */
+static struct { uint8_t address[16]; char name[DNS_NAME]; } known[KNOWN_MAX];
+static uint32_t known_next;
 
 static void answer(struct resolver_answer *head, const uint8_t *bytes, size_t size)
 {
@@ -48,12 +59,17 @@ static void answer(struct resolver_answer *head, const uint8_t *bytes, size_t si
         return; /* the guest asks again */
 }
 
+static void answer_made(struct resolver_answer *head, const struct dns_query *asked, uint8_t *out, size_t size)
+{
+    answer(head, out, dns_answer_end(&asked->question, out, size));
+}
+
 static void answer_code(const struct dns_query *asked, int code)
 {
     static struct resolver_answer head;
     static uint8_t out[DNS_MAX];
     head = (struct resolver_answer){.slot = asked->slot};
-    answer(&head, out, dns_answer(&asked->question, asked->bytes, code, out));
+    answer_made(&head, asked, out, dns_answer(&asked->question, asked->bytes, code, out));
 }
 
 /* A name that no rule has. */
@@ -68,7 +84,7 @@ static void answer_refused(const struct dns_query *asked)
     size_t size = dns_answer(&asked->question, asked->bytes, DNS_NOERROR, out);
     if (asked->question.type == DNS_A)
         size = dns_answer_add(&asked->question, out, size, marker + 12, 4, TTL_MARKER);
-    answer(&head, out, size);
+    answer_made(&head, asked, out, size);
 }
 
 static void answer_local(const struct dns_query *asked)
@@ -82,14 +98,46 @@ static void answer_local(const struct dns_query *asked)
         size = dns_answer_add(&asked->question, out, size, local_4, sizeof local_4, TTL_MARKER);
     if (asked->question.type == DNS_AAAA)
         size = dns_answer_add(&asked->question, out, size, local, sizeof local, TTL_MARKER);
-    answer(&head, out, size);
+    answer_made(&head, asked, out, size);
 }
+
+/* The addresses of a question's name, which are learnt. */
+static void answer_addresses(const struct dns_query *asked, struct resolver_answer *head, int count, int code, uint32_t ttl)
+{
+    static uint8_t out[DNS_MAX];
+    const struct dns_question *question = &asked->question;
+    size_t used = dns_answer(question, asked->bytes, code, out), length = question->type == DNS_A ? 4 : 16;
+    head->address_count = (uint32_t)count;
+    for (int i = 0; i < count; i++) {
+        used = dns_answer_add(question, out, used, head->addresses[i] + 16 - length, length, ttl);
+        memcpy(known[known_next % KNOWN_MAX].address, head->addresses[i], 16);
+        strcpy(known[known_next++ % KNOWN_MAX].name, question->name);
+    }
+    answer_made(head, asked, out, used);
+}
+
+/* The bytes are upstream's: records of other types lead to no addresses that could be connected to. */
+static void answer_forwarded(const struct dns_query *asked, struct resolver_answer *head, uint8_t *bytes, size_t size, int code)
+{
+    static uint8_t out[DNS_MAX];
+    if (strcmp(asked->upstream, asked->question.name) != 0) {
+        answer_code(asked, code);
+    } else if (size <= asked->question.room) {
+        memcpy(bytes, asked->bytes, 2); /* the guest's number */
+        answer(head, bytes, size);
+    } else {
+        size_t used = dns_answer(&asked->question, asked->bytes, code, out);
+        out[2] |= 2; /* truncated */
+        answer_made(head, asked, out, used);
+    }
+}
+
+static void forward(struct dns_query *asked);
 
 /* Upstream has answered, or has not. */
 static void on_answer(void *argument, int status, int timeouts, unsigned char *bytes, int size)
 {
     static struct resolver_answer head;
-    static uint8_t out[DNS_MAX];
     struct dns_query *asked = argument;
     const struct dns_question *question = &asked->question;
     uint32_t ttl;
@@ -97,23 +145,17 @@ static void on_answer(void *argument, int status, int timeouts, unsigned char *b
     (void)timeouts;
     head = (struct resolver_answer){.slot = asked->slot, .rules = asked->rules};
     if (status == ARES_SUCCESS && size > 0)
-        count = dns_addresses(question, bytes, (size_t)size, head.addresses, &code, &ttl);
-    if (count < 0) {
-        answer_code(asked, DNS_SERVFAIL);
-    } else if (question->type == DNS_A || question->type == DNS_AAAA) {
-        size_t used = dns_answer(question, asked->bytes, code, out), length = question->type == DNS_A ? 4 : 16;
-        head.address_count = (uint32_t)count;
-        for (int i = 0; i < count; i++)
-            used = dns_answer_add(question, out, used, head.addresses[i] + 16 - length, length, ttl);
-        answer(&head, out, used);
-    } else if ((size_t)size <= question->room) {
-        memcpy(bytes, asked->bytes, 2); /* the guest's number */
-        answer(&head, bytes, (size_t)size);
-    } else {
-        size_t used = dns_answer(question, asked->bytes, code, out);
-        out[2] |= 2; /* truncated */
-        answer(&head, out, used);
+        count = dns_addresses(question, asked->upstream, bytes, (size_t)size, head.addresses, &code, &ttl);
+    if (count >= 0 && code == DNS_NXDOMAIN && asked->searched < domain_count) {
+        forward(asked); /* in the next domain */
+        return;
     }
+    if (count < 0)
+        answer_code(asked, DNS_SERVFAIL);
+    else if (question->type == DNS_A || question->type == DNS_AAAA)
+        answer_addresses(asked, &head, count, code, ttl);
+    else
+        answer_forwarded(asked, &head, bytes, (size_t)size, code);
     free(asked);
 }
 
@@ -121,13 +163,57 @@ static void forward(struct dns_query *asked)
 {
     unsigned char *query = NULL;
     int size;
-    if (ares_create_query(asked->question.name, 1 /* IN */, asked->question.type, 0, 1, &query, &size, EDNS_SIZE)) {
+    strcpy(asked->upstream, asked->question.name);
+    if (!strchr(asked->question.name, '.') && asked->searched < domain_count &&
+        strlen(domains[asked->searched]) < DNS_NAME) {
+        strcat(asked->upstream, ".");
+        strcat(asked->upstream, domains[asked->searched++]);
+    }
+    for (char *c = asked->upstream; *c; c++)
+        *c = (char)tolower((unsigned char)*c);
+    if (strlen(asked->upstream) >= DNS_NAME ||
+        ares_create_query(asked->upstream, 1 /* IN */, asked->question.type, 0, 1, &query, &size, EDNS_SIZE)) {
         answer_code(asked, DNS_SERVFAIL);
         free(asked);
         return;
     }
     ares_send(channel, query, size, on_answer, asked);
     ares_free_string(query);
+}
+
+/* An address is called what led there, and nobody else is asked. */
+static void answer_reverse(const struct dns_query *asked)
+{
+    static struct resolver_answer head;
+    static uint8_t out[DNS_MAX];
+    static const uint8_t loopback[16] = {[10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1}, loopback_6[16] = {[15] = 1};
+    uint8_t address[16];
+    const char *name = NULL;
+    if (dns_reverse(asked->question.name, address)) {
+        if (!memcmp(address, loopback, 16) || !memcmp(address, loopback_6, 16))
+            name = "localhost";
+        for (uint32_t i = 0; !name && i < KNOWN_MAX; i++)
+            if (known[i].name[0] && !memcmp(known[i].address, address, 16))
+                name = known[i].name;
+    }
+    head = (struct resolver_answer){.slot = asked->slot};
+    size_t size = dns_answer(&asked->question, asked->bytes, name ? DNS_NOERROR : DNS_NXDOMAIN, out);
+    if (name)
+        size = dns_answer_name(&asked->question, out, size, name, TTL_HOSTS);
+    answer_made(&head, asked, out, size);
+}
+
+/* The host's /etc/hosts comes before name servers. */
+static bool answer_hosts(const struct dns_query *asked)
+{
+    static struct resolver_answer head;
+    const struct dns_question *question = &asked->question;
+    head = (struct resolver_answer){.slot = asked->slot, .rules = asked->rules};
+    int count = hosts_find(question->name, question->type == DNS_A, head.addresses);
+    if (count < 0 || (question->type != DNS_A && question->type != DNS_AAAA))
+        return false;
+    answer_addresses(asked, &head, count, DNS_NOERROR, TTL_HOSTS);
+    return true;
 }
 
 static bool ends_with(const char *name, const char *end)
@@ -146,7 +232,9 @@ static void serve(const uint8_t *packet, size_t size)
     memcpy(asked->bytes, packet + sizeof asked->slot, size);
     struct dns_question *question = &asked->question;
     int code = dns_question_read(asked->bytes, size, question);
-    if (!code && (question->type == DNS_PTR || !strcmp(question->name, "use-application-dns.net")))
+    if (asked->slot & RESOLVER_STREAM)
+        question->room = DNS_MAX;
+    if (!code && !strcmp(question->name, "use-application-dns.net"))
         code = DNS_NXDOMAIN; /* Firefox then asks here, not elsewhere by HTTPS */
     if (code > 0)
         answer_code(asked, code);
@@ -157,11 +245,13 @@ static void serve(const uint8_t *packet, size_t size)
     asked->rules = network_match_name(rules, question->name);
     if (!strcmp(question->name, "localhost") || ends_with(question->name, ".localhost")) {
         answer_local(asked);
+    } else if (question->type == DNS_PTR) {
+        answer_reverse(asked);
     } else if (rules->mode != NETWORK_HOST && !(rules->mode == NETWORK_RULES && asked->rules)) {
         answer_refused(asked);
     } else if (question->type == DNS_HTTPS || question->type == DNS_SVCB) {
         answer_code(asked, DNS_NOERROR); /* none: clients take A and AAAA */
-    } else {
+    } else if (!answer_hosts(asked)) {
         forward(asked);
         return;
     }
@@ -237,6 +327,13 @@ static void child(const struct network *network, int end)
         _exit(1);
     if (network->dns && ares_set_servers_ports_csv(channel, network->dns))
         _exit(1);
+    static struct ares_options found;
+    int mask;
+    if (ares_save_options(channel, &found, &mask) == ARES_SUCCESS) {
+        domains = found.domains;
+        domain_count = found.ndomains;
+    }
+    hosts_read();
     if (!confine())
         _exit(1);
     run();

@@ -17,6 +17,7 @@
 #define DNS_NAME 256u
 
 /* One packet each way on the link: a question is the slot and the DNS bytes. */
+#define RESOLVER_STREAM 0x80000000u /* of a slot: the question came by TCP */
 struct resolver_answer { /* DNS bytes follow */
     uint32_t slot, address_count;
     uint64_t rules;                       /* that the name meets */
@@ -34,18 +35,32 @@ struct dns_question {
     uint16_t type;
     size_t size;         /* of header and question: what an answer begins with */
     size_t room;         /* for the answer, by EDNS or RFC 1035 */
+    bool extended;       /* it has EDNS, and so has the answer: RFC 6891 */
 };
 /* 0, or the code to answer with (then size is the header's, if there is one; -1: nothing can be answered). */
 int dns_question_read(const uint8_t *bytes, size_t size, struct dns_question *out);
 /* An answer without records; its size.  out has DNS_MAX bytes. */
 size_t dns_answer(const struct dns_question *question, const uint8_t *asked, int code, uint8_t *out);
-/* One address (4 or 16 bytes) more, if there is room. */
+/* One address (4 or 16 bytes) more; without room for it the answer says that it is truncated. */
 size_t dns_answer_add(const struct dns_question *question, uint8_t *out, size_t size, const uint8_t *address, size_t bytes,
                       uint32_t ttl);
-/* The addresses that the question's name leads to in an answer from upstream, IPv4 mapped: how many, or -1: no such
+/* The name that an address has, for a question about it by PTR. */
+size_t dns_answer_name(const struct dns_question *question, uint8_t *out, size_t size, const char *name, uint32_t ttl);
+/* What stands behind all records; the answer's size. */
+size_t dns_answer_end(const struct dns_question *question, uint8_t *out, size_t size);
+/* Which address a name of in-addr.arpa or ip6.arpa is about. */
+bool dns_reverse(const char *name, uint8_t address[16]);
+/* The addresses that `asked`, the question's name or one that was asked for in its place, leads to in an answer from upstream, IPv4 mapped: how many, or -1: no such
  * message.  code, ttl: the answer's. */
-int dns_addresses(const struct dns_question *question, const uint8_t *bytes, size_t size,
+int dns_addresses(const struct dns_question *question, const char *asked, const uint8_t *bytes, size_t size,
                   uint8_t addresses[DNS_ADDRESSES][16], int *code, uint32_t *ttl);
+
+/* ---- hosts.c: the host's /etc/hosts, read before the process is confined ------------------------------------------ */
+
+#define HOSTS_MAX 4096
+void hosts_read(void);
+/* Addresses of a name there, of one family; -1: it is not there at all. */
+int hosts_find(const char *name, bool is_4, uint8_t addresses[DNS_ADDRESSES][16]);
 
 /* ---- resolver.c: the process ------------------------------------------------------------------------------------- */
 

@@ -19,7 +19,7 @@ def serve_web():
         c.sendall(b"host")
         c.close()
 addresses = {"web.allowed.test": own, "public.allowed.test": own, "loop.allowed.test": "127.0.0.1",
-             "meta.allowed.test": "169.254.169.254", "marked.allowed.test": "198.18.1.1"}
+             "meta.allowed.test": "169.254.169.254", "marked.allowed.test": "198.18.1.1", "db.corp.test": own}
 asked = open("asked", "w", buffering=1)
 def serve_dns():
     while True:
@@ -33,6 +33,13 @@ def serve_dns():
         print(name, file=asked)
         address = addresses.get(name) if kind == 1 else None
         cname = name == "alias.allowed.test" and kind == 1
+        many = 60 if name == "many.allowed.test" and kind == 1 else 0
+        if many:
+            body = q[12:at + 5]
+            for i in range(many):
+                body += b"\xc0\x0c" + struct.pack(">HHIH", 1, 1, 60, 4) + bytes([192, 0, 2, i])
+            dns.sendto(q[:2] + struct.pack(">HHHHH", 0x8180, 1, many, 0, 0) + body, peer)
+            continue
         head = q[:2] + struct.pack(">HHHHH", 0x8180 if name in addresses or cname else 0x8183, 1, 2 if cname else 1 if address else 0, 0, 0)
         body = q[12:at + 5]
         if cname:  # to a name that no rule has, whose address is told as well
@@ -76,6 +83,40 @@ try:
 except socket.gaierror as e:
     assert e.errno == socket.EAI_NONAME, e
 assert socket.getaddrinfo("localhost", 80)
+
+# as a resolver of its own would ask: by UDP with and without EDNS, by TCP
+import struct
+def question(name, kind, edns=0):
+    labels = b"".join(bytes([len(l)]) + l.encode() for l in name.split("."))
+    q = struct.pack(">HHHHHH", 4711, 0x0100, 1, 0, 0, bool(edns)) + labels + b"\0" + struct.pack(">HH", kind, 1)
+    return q + (b"\0" + struct.pack(">HHIH", 41, edns, 0, 0) if edns else b"")
+def by_udp(*q):
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s.settimeout(10)
+    s.sendto(question(*q), ("127.0.0.53", 53))
+    return s.recv(65536)
+counts = lambda answer: (struct.unpack(">H", answer[6:8])[0], struct.unpack(">H", answer[10:12])[0], bool(answer[2] & 2))
+plain, extended, small = by_udp("many.allowed.test", 1), by_udp("many.allowed.test", 1, 4096), by_udp("many.allowed.test", 1, 600)
+assert len(plain) <= 512 and counts(plain)[2] and counts(plain)[0] > 20, counts(plain)
+assert counts(extended) == (60, 1, False), counts(extended)
+assert len(small) <= 600 and counts(small)[1:] == (1, True), counts(small)
+s = socket.create_connection(("127.0.0.53", 53), 10)
+for turn in range(3): # several on one connection, in pieces
+    q = question("many.allowed.test", 1)
+    for byte in struct.pack(">H", len(q)) + q:
+        s.sendall(bytes([byte]))
+    size = struct.unpack(">H", s.recv(2, socket.MSG_WAITALL))[0]
+    assert counts(s.recv(size, socket.MSG_WAITALL)) == (60, 0, False)
+s.sendall(b"\xff\xff")
+assert s.recv(1) == b"", "what is no question ends the connection"
+if own != "-":
+    socket.gethostbyname("web.allowed.test")
+    assert socket.gethostbyaddr(own)[0] in ("web.allowed.test", "alias.allowed.test", "public.allowed.test"), socket.gethostbyaddr(own)
+    c = socket.create_connection(("db", port)) # by the host's search list
+    assert c.recv(9) == b"host"
+    host = socket.gethostname()
+    assert counts(by_udp(host, 1))[0] >= int(sys.argv[3]), "of the host's /etc/hosts"
+assert by_udp("8.8.8.8.in-addr.arpa", 12)[3] & 15 == 3 and by_udp("1.0.0.127.in-addr.arpa", 12)[3] & 15 == 0
 PY
 mkfifo "$folder/end" "$folder/ports"
 (cd "$folder" && exec python3 host.py "${own:-127.0.0.1}" <"$folder/end" >"$folder/ports") &
@@ -85,7 +126,7 @@ read -r dns web <"$folder/ports"
 cat >"$folder/policy.toml" <<TOML
 [network]
 dns = "127.0.0.1:$dns"
-allow = ["web.allowed.test:$web private", "alias.allowed.test:$web private", "*.allowed.test:$web"]
+allow = ["web.allowed.test:$web private", "alias.allowed.test:$web private", "*.allowed.test:$web", "db:$web private", "$(hostname):$web private"]
 [[mounts]]
 at = "/usr"
 [[mounts]]
@@ -97,7 +138,8 @@ at = "/etc"
 [[mounts]]
 at = "$folder"
 TOML
-"$B/pal-run" --report -m "$folder/policy.toml" /usr/bin/python3 "$folder/guest.py" "$web" "${own:--}" 2>"$folder/log" 3>&- || { cat "$folder/log"; exit 1; }
+hosts=$(awk -v name="$(hostname)" '$1 ~ /^[0-9.]+$/ { for (i = 2; i <= NF; i++) if ($i == name) { print 1; exit } }' /etc/hosts)
+LOCALDOMAIN=corp.test "$B/pal-run" --report -m "$folder/policy.toml" /usr/bin/python3 "$folder/guest.py" "$web" "${own:--}" "${hosts:-0}" 2>"$folder/log" 3>&- || { cat "$folder/log"; exit 1; }
 grep -q 'denied: tunnel.refused.test (network: no rule has this name' "$folder/log" || { echo "not reported:"; cat "$folder/log"; exit 1; }
 if grep -q refused.test "$folder/asked"; then
     echo "a refused name went upstream"

@@ -35,14 +35,14 @@ Test(message, answer)
     for (int i = 0; i < 100; i++)
         size = dns_answer_add(&question, out, size, one, sizeof one, 60);
     cr_assert(size <= 512 && size > 490, "as many as there is room for");
-    int count = dns_addresses(&question, out, size, addresses, &code, &ttl);
+    int count = dns_addresses(&question, question.name, out, size, addresses, &code, &ttl);
     cr_assert(count == (int)((size - ASKED_SIZE) / 16) && code == 0 && ttl == 60);
     cr_assert(addresses[0][10] == 0xff && addresses[0][12] == 1 && addresses[count - 1][15] == 4);
     out[ASKED_SIZE + 1] = 0x10; /* another owner, example.org: not ours */
-    cr_assert_eq(dns_addresses(&question, out, size, addresses, &code, &ttl), count - 1);
+    cr_assert_eq(dns_addresses(&question, question.name, out, size, addresses, &code, &ttl), count - 1);
     out[ASKED_SIZE] = 0xc0;
     out[ASKED_SIZE + 1] = ASKED_SIZE; /* a pointer to itself */
-    cr_assert_eq(dns_addresses(&question, out, size, addresses, &code, &ttl), 0);
+    cr_assert_eq(dns_addresses(&question, question.name, out, size, addresses, &code, &ttl), 0);
 }
 
 /* Whatever comes: no crash, and no more than there is room for. */
@@ -65,7 +65,7 @@ Test(message, noise)
         }
         (void)dns_question_read(bytes, size, &other);
         cr_assert(memchr(other.name, 0, sizeof other.name));
-        int count = dns_addresses(&question, bytes, size, addresses, &code, &ttl);
+        int count = dns_addresses(&question, question.name, bytes, size, addresses, &code, &ttl);
         cr_assert(count <= (int)DNS_ADDRESSES);
     }
 }
