@@ -140,7 +140,7 @@ at = "$folder"
 TOML
 hosts=$(awk -v name="$(hostname)" '$1 ~ /^[0-9.]+$/ { for (i = 2; i <= NF; i++) if ($i == name) { print 1; exit } }' /etc/hosts)
 LOCALDOMAIN=corp.test "$B/pal-run" --report -m "$folder/policy.toml" /usr/bin/python3 "$folder/guest.py" "$web" "${own:--}" "${hosts:-0}" 2>"$folder/log" 3>&- || { cat "$folder/log"; exit 1; }
-grep -q 'denied: tunnel.refused.test (network: no rule has this name' "$folder/log" || { echo "not reported:"; cat "$folder/log"; exit 1; }
+grep -q "denied: tunnel.refused.test:$web (network: no rule has this name" "$folder/log" || { echo "not reported:"; cat "$folder/log"; exit 1; }
 if grep -q refused.test "$folder/asked"; then
     echo "a refused name went upstream"
     exit 1

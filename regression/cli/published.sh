@@ -56,7 +56,7 @@ guest = subprocess.Popen(sys.argv[1:2] + ["--publish", f"{port}:8080", *sys.argv
 def reached():
     try:
         c = socket.create_connection(("127.0.0.1", port), 5)
-    except ConnectionRefusedError:
+    except ConnectionError: # it may be reset, if the listener goes in this moment
         return False
     c.settimeout(5)
     return c
