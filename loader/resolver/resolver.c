@@ -132,6 +132,12 @@ static void answer_forwarded(const struct dns_query *asked, struct resolver_answ
     }
 }
 
+/* Names without a dot are looked for in each domain of the search list. */
+static bool has_more_domains(const struct dns_query *asked)
+{
+    return !strchr(asked->question.name, '.') && asked->searched < domain_count;
+}
+
 static void forward(struct dns_query *asked);
 
 /* Upstream has answered, or has not. */
@@ -146,7 +152,7 @@ static void on_answer(void *argument, int status, int timeouts, unsigned char *b
     head = (struct resolver_answer){.slot = asked->slot, .rules = asked->rules};
     if (status == ARES_SUCCESS && size > 0)
         count = dns_addresses(question, asked->upstream, bytes, (size_t)size, head.addresses, &code, &ttl);
-    if (count >= 0 && code == DNS_NXDOMAIN && asked->searched < domain_count) {
+    if (count >= 0 && code == DNS_NXDOMAIN && has_more_domains(asked)) {
         forward(asked); /* in the next domain */
         return;
     }
@@ -164,8 +170,7 @@ static void forward(struct dns_query *asked)
     unsigned char *query = NULL;
     int size;
     strcpy(asked->upstream, asked->question.name);
-    if (!strchr(asked->question.name, '.') && asked->searched < domain_count &&
-        strlen(domains[asked->searched]) < DNS_NAME) {
+    if (has_more_domains(asked) && strlen(domains[asked->searched]) < DNS_NAME) {
         strcat(asked->upstream, ".");
         strcat(asked->upstream, domains[asked->searched++]);
     }
