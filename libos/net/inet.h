@@ -20,7 +20,7 @@ bool inet_is_4(const struct pal_inet *at);
 bool inet_is_any(const struct pal_inet *at);
 bool inet_is_loopback(const struct pal_inet *at);
 bool inet_same(const struct pal_inet *a, const struct pal_inet *b); /* address and port */
-/* What the other side sees of this socket at `to`: where it is bound, or the loopback's own address. */
+/* What the other side sees of this socket at `to`: where it is bound, or an interface's address. */
 void inet_source(const struct socket *socket, const struct pal_inet *to, struct pal_inet *out);
 
 /* inet_connect.c */
@@ -74,6 +74,19 @@ int64_t inet_option_set(struct file *file, struct socket *socket, int32_t level,
 bool inet_option(const struct socket *socket, int32_t level, int32_t option);
 
 /* interfaces.c: what ioctl(2) tells of network interfaces (netdevice(7)). */
+struct interface {
+    char name[16];
+    uint32_t index, flags, mtu; /* flags: IFF_* of netdevice(7) */
+    uint16_t type;              /* ARPHRD_* */
+    uint8_t hardware[6];
+    uint8_t address[4], broadcast[4], prefix; /* of IPv4; broadcast 0: it has none */
+    uint8_t address_6[16], prefix_6;
+    uint8_t scope;              /* rtnetlink's, of the addresses */
+};
+const struct interface *interface_at(uint32_t n);   /* from 0; NULL: no more */
+const struct interface *interface_named(const char *name, uint32_t size);
+bool interface_has_6(const struct interface *interface);
+extern const uint8_t gateway_4[4], gateway_6[16];   /* of the last one, where there are two */
 int32_t interface_of(const struct pal_inet *own); /* the index of the one that has this address */
 int64_t interface_control(uint32_t request, guest_t argument);
 #endif

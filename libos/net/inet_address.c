@@ -54,9 +54,15 @@ void inet_source(const struct socket *socket, const struct pal_inet *to, struct 
         memcpy(out->address, socket->own.ip.inet.address, sizeof out->address);
         return;
     }
+    const struct interface *outside = inet_is_loopback(to) ? NULL : interface_at(1);
     if (inet_is_4(to))
         memcpy(out->address, mapped, sizeof mapped);
-    inet_loopback_for(out);
+    if (!outside)
+        inet_loopback_for(out);
+    else if (inet_is_4(to))
+        memcpy(out->address + 12, outside->address, sizeof outside->address);
+    else
+        memcpy(out->address, outside->address_6, sizeof outside->address_6);
 }
 
 static void from_4(const struct address_4 *in, struct pal_inet *out)

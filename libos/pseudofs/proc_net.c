@@ -14,19 +14,40 @@ static void dev_text(struct seq_buffer *text, const struct pseudo_node *node)
     seq_printf(text,
                "    lo:       0       0    0    0    0     0          0         0        0       0    0    0    0     0"
                "       0          0\n");
+    if (boot->network & PAL_NETWORK_OUTSIDE)
+        seq_printf(text,
+                   "  eth0:       0       0    0    0    0     0          0         0        0       0    0    0    0     0"
+                   "       0          0\n");
+}
+
+/* As libos/net/interfaces.c has them. */
+static void outside_text(struct seq_buffer *text, const struct pseudo_node *node)
+{
+    const char *name = node->entry->name;
+    bool outside = boot->network & PAL_NETWORK_OUTSIDE, outside_6 = outside && boot->network & PAL_NETWORK_6;
+    if (!strcmp(name, "if_inet6")) {
+        seq_printf(text, "00000000000000000000000000000001 01 80 10 80       lo\n");
+        if (outside_6)
+            seq_printf(text, "fd00000000000000000000000000000f 02 40 00 80     eth0\n");
+        return;
+    }
+    seq_printf(text, "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT"
+                     "                                                       \n");
+    if (outside)
+        seq_printf(text, "eth0\t00000000\t0202000A\t0003\t0\t0\t0\t00000000\t0\t0\t0"
+                         "                                                                               \n"
+                         "eth0\t0002000A\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0"
+                         "                                                                            \n");
 }
 
 static const struct { const char *name, *text; } fixed[] = {
     {"arp", "IP address       HW type     Flags       HW address            Mask     Device\n"},
-    {"if_inet6", "00000000000000000000000000000001 01 80 10 80       lo\n"},
     {"ipv6_route", "00000000000000000000000000000001 80 00000000000000000000000000000000 00 "
                    "00000000000000000000000000000000 00000000 00000001 00000000 80200001       lo\n"},
     {"netlink", "sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    Drops    Inode\n"},
     {"packet", "sk       RefCnt Type Proto  Iface R Rmem   User   Inode\n"},
     {"raw", "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer "
             "drops\n"},
-    {"route", "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT"
-              "                                                       \n"},
     {"tcp", "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode"
             "                                                     \n"},
     {"tcp6", "  sl  local_address                         remote_address                        st tx_queue rx_queue tr "
@@ -59,7 +80,8 @@ static void hosts_text(struct seq_buffer *text, const struct pseudo_node *node)
 #define FIXED(entry_name) {.name = entry_name, .mode = PSEUDO_TEXT, .text = fixed_text}
 const struct pseudo_entry procnet_entries[] = {
     FIXED("arp"),   {.name = "dev", .mode = PSEUDO_TEXT, .text = dev_text},
-    FIXED("if_inet6"), FIXED("ipv6_route"), FIXED("netlink"), FIXED("packet"), FIXED("raw"), FIXED("route"),
+    {.name = "if_inet6", .mode = PSEUDO_TEXT, .text = outside_text}, {.name = "route", .mode = PSEUDO_TEXT, .text = outside_text},
+    FIXED("ipv6_route"), FIXED("netlink"), FIXED("packet"), FIXED("raw"),
     FIXED("tcp"), FIXED("tcp6"), FIXED("udp"), FIXED("udp6"), FIXED("unix"), {.name = NULL},
 };
 const struct pseudo_entry etc_entries[] = {

@@ -7,10 +7,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/filter.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -139,6 +141,24 @@ static void inherited_limits(struct pal_boot *boot)
     }
 }
 
+/* Does the host know a way to addresses of IPv6?  Nothing is sent. */
+static bool routes_6(void)
+{
+    struct sockaddr_in6 anybody = {.sin6_family = AF_INET6, .sin6_port = 1, .sin6_addr.s6_addr = {0x20, 0x01, 0x0d, 0xb8}};
+    int fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    bool result = fd >= 0 && connect(fd, (struct sockaddr *)&anybody, sizeof anybody) == 0;
+    if (fd >= 0)
+        close(fd);
+    return result;
+}
+
+static uint32_t network_flags(const struct network *network)
+{
+    bool outside = network->mode == NETWORK_RULES || network->mode == NETWORK_HOST;
+    return (network_datagrams(network) ? PAL_NETWORK_DATAGRAMS : 0) | (outside ? PAL_NETWORK_OUTSIDE : 0) |
+           (outside && routes_6() ? PAL_NETWORK_6 : 0);
+}
+
 static void fill_boot(struct builder *builder, const struct policy *policy, const struct options *options,
                       mode_t umask_was, struct pal_boot *boot)
 {
@@ -158,8 +178,7 @@ static void fill_boot(struct builder *builder, const struct policy *policy, cons
     boot->stats = options->stats;
     boot->fault_nth = options->fault;
     boot->no_rewrite = options->no_rewrite;
-    boot->network = (network_datagrams(&policy->network) ? PAL_NETWORK_DATAGRAMS : 0) |
-                    (policy->network.mode == NETWORK_RULES || policy->network.mode == NETWORK_HOST ? PAL_NETWORK_OUTSIDE : 0);
+    boot->network = network_flags(&policy->network);
     boot->program = put_string(builder, policy->program);
     boot->cwd = put_string(builder, policy->cwd);
     boot->home = put_string(builder, policy->home);

@@ -83,6 +83,11 @@ try:
 except socket.gaierror as e:
     assert e.errno == socket.EAI_NONAME, e
 assert socket.getaddrinfo("localhost", 80)
+assert [n for _, n in socket.if_nameindex()] == ["lo", "eth0"]
+if own != "-": # there is an address besides the loopback's
+    assert socket.getaddrinfo("web.allowed.test", 80, socket.AF_INET, socket.SOCK_STREAM, 0, socket.AI_ADDRCONFIG)
+with open("/proc/net/route") as f:
+    assert "eth0\t00000000\t0202000A" in f.read()
 
 # as a resolver of its own would ask: by UDP with and without EDNS, by TCP
 import struct
