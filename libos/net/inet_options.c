@@ -7,11 +7,13 @@
 #include "libos/net/inet.h"
 
 #define SO_REUSEADDR 2
+#define SO_PRIORITY 12
 #define SO_LINGER 13
 #define TCP_MAXSEG 2
 #define TCP_INFO 11
 #define TCP_CONGESTION 13
 #define TCP_ULP 31
+#define TCP_REPAIR 19
 #define IP_MTU 14
 #define IP_ADD_MEMBERSHIP 35
 #define IP_DROP_MEMBERSHIP 36
@@ -20,6 +22,10 @@
 #define IPV6_ADD_MEMBERSHIP 20
 #define IPV6_DROP_MEMBERSHIP 21
 #define SEGMENT_MAX 65483
+#define SEGMENT_LEAST 88
+#define SEGMENT_SET_MOST 32767
+#define SO_BINDTODEVICE 25
+#define SO_MARK 36
 #define LOOPBACK_MTU 65536
 
 enum { HOST = 32 /* also set on the host's socket, where there is one */, ANY = 0, STREAM = 1, DATAGRAM = 2, ONLY_6 = 4, UNBOUND = 8, FLAG = 16 /* any value but 0 is told as 1 */ };
@@ -35,7 +41,8 @@ static const struct row {
     {SOL_SOCKET, 6 /* SO_BROADCAST */, FLAG, 0, INT32_MIN, INT32_MAX},
     {SOL_SOCKET, 5 /* SO_DONTROUTE */, FLAG, 0, INT32_MIN, INT32_MAX},
     {SOL_SOCKET, 10 /* SO_OOBINLINE */, HOST | FLAG, 0, INT32_MIN, INT32_MAX},
-    {SOL_SOCKET, 12 /* SO_PRIORITY */, HOST | ANY, 0, 0, 6},
+    {SOL_SOCKET, SO_PRIORITY, HOST | ANY, 0, 0, 6}, /* more: a privilege */
+    {SOL_SOCKET, 14 /* SO_BSDCOMPAT */, FLAG, 0, 0, 0},
     {SOL_SOCKET, 18 /* SO_RCVLOWAT */, HOST | ANY, 1, 0, INT32_MAX},
     {SOL_SOCKET, 11 /* SO_NO_CHECK */, FLAG, 0, INT32_MIN, INT32_MAX},
     {SOL_SOCKET, 46 /* SO_BUSY_POLL */, ANY, 0, 0, INT32_MAX},
@@ -135,6 +142,10 @@ int64_t inet_option_get(struct file *file, struct socket *socket, int32_t level,
     (void)file;
     if (row)
         return number_out(socket->kept[row - rows], out, room);
+    if (level == SOL_SOCKET && option == SO_BINDTODEVICE)
+        return 0;
+    if ((level == SOL_SOCKET && option == SO_MARK) || (level == IPPROTO_TCP && socket->kind == SOCK_STREAM && option == TCP_REPAIR))
+        return number_out(0, out, room);
     if (level == SOL_SOCKET && option == SO_LINGER) {
         memcpy(out, socket->linger, MIN(room, sizeof socket->linger));
         return MIN(room, sizeof socket->linger);
@@ -169,6 +180,40 @@ static bool has_host_socket(const struct file *file, const struct socket *socket
     return atomic_get(&socket->native) && file->handle != PAL_NO_HANDLE;
 }
 
+static int64_t maximum_segment_set(guest_t value, uint32_t size)
+{
+    int32_t number;
+    if (size < sizeof number)
+        return -EINVAL;
+    if (copy_in(&number, value, sizeof number))
+        return -EFAULT;
+    return number && (number < SEGMENT_LEAST || number > SEGMENT_SET_MOST) ? -EINVAL : 0;
+}
+
+/* What only a privileged process may set. */
+static bool is_privileged(int32_t level, int32_t option)
+{
+    static const struct { uint8_t level, option; } options[] = {
+        {SOL_SOCKET, 32 /* SO_SNDBUFFORCE */}, {SOL_SOCKET, 33 /* SO_RCVBUFFORCE */}, {SOL_SOCKET, 36 /* SO_MARK */},
+        {IPPROTO_TCP, 19 /* TCP_REPAIR */}, {IPPROTO_IP, 16 /* IP_IPSEC_POLICY */}, {IPPROTO_IP, 17 /* IP_XFRM_POLICY */},
+        {IPPROTO_IP, 19 /* IP_TRANSPARENT */}, {IPPROTO_IPV6, 34 /* IPV6_IPSEC_POLICY */},
+        {IPPROTO_IPV6, 35 /* IPV6_XFRM_POLICY */}, {IPPROTO_IPV6, 75 /* IPV6_TRANSPARENT */},
+    };
+    for (size_t i = 0; i < COUNT_OF(options); i++)
+        if (options[i].level == level && options[i].option == option)
+            return true;
+    return false;
+}
+
+/* An interface's name: that there is one is told, but none is chosen. */
+static int64_t device_set(guest_t value, uint32_t size)
+{
+    char name[16] = {0};
+    if (copy_in(name, value, MIN(size, sizeof name - 1)))
+        return -EFAULT;
+    return !name[0] ? 0 : interface_named(name, sizeof name) ? -EPERM : -ENODEV;
+}
+
 static int64_t other_set(struct file *file, struct socket *socket, int32_t level, int32_t option, guest_t value, uint32_t size)
 {
     if (level == SOL_SOCKET && option == SO_LINGER) {
@@ -183,7 +228,7 @@ static int64_t other_set(struct file *file, struct socket *socket, int32_t level
     if (level == IPPROTO_TCP && socket->kind == SOCK_STREAM) {
         char name[16] = {0};
         if (option == TCP_MAXSEG)
-            return 0;
+            return maximum_segment_set(value, size);
         if (option == TCP_CONGESTION)
             return copy_in(name, value, MIN(size, sizeof name - 1)) ? -EFAULT : strcmp(name, "cubic") ? -ENOENT : 0;
         if (option == TCP_ULP)
@@ -193,6 +238,12 @@ static int64_t other_set(struct file *file, struct socket *socket, int32_t level
     if ((level == IPPROTO_IP && (option == IP_ADD_MEMBERSHIP || option == IP_DROP_MEMBERSHIP)) ||
         (level == IPPROTO_IPV6 && (option == IPV6_ADD_MEMBERSHIP || option == IPV6_DROP_MEMBERSHIP)))
         return -ENODEV;
+    if (level == SOL_SOCKET && option == SO_BINDTODEVICE)
+        return device_set(value, size);
+    if (size < sizeof(int32_t) && level != IPPROTO_IP)
+        return -EINVAL;
+    if (is_privileged(level, option))
+        return -EPERM;
     note_unsupported("setsockopt", (uint64_t)(uint32_t)level << 32 | (uint32_t)option);
     return -ENOPROTOOPT;
 }
@@ -222,7 +273,7 @@ int64_t inet_option_set(struct file *file, struct socket *socket, int32_t level,
     if (row->where & UNBOUND && socket->own.size)
         return -EINVAL;
     if (number < row->least || number > row->most)
-        return -EINVAL;
+        return level == SOL_SOCKET && option == SO_PRIORITY ? -EPERM : row->least == row->most ? 0 : -EINVAL;
     if (number == -1 && row->least == -1)
         number = row->initial;
     socket->kept[row - rows] = row->where & FLAG ? number != 0 : number;

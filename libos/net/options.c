@@ -28,7 +28,7 @@
 
 #define SECOND_NS 1000000000ull
 #define BUFFER_MAX 212992u /* net.core.wmem_max; options tell twice what was asked for, as Linux does */
-#define BUFFER_LEAST 2304u
+#define BUFFER_LEAST 2304u /* SO_RCVBUF; SO_SNDBUF twice as much */
 #define VALUE_MAX 128u
 
 /* Options of SOL_SOCKET that have a value of their own on TCP and UDP sockets only. */
@@ -172,7 +172,8 @@ static int64_t option_set(struct socket *socket, int32_t option, const uint32_t 
 {
     switch (option) {
     case SO_SNDBUF: case SO_RCVBUF: /* only told: the host's buffers are as large as it gives to all */
-        socket->buffers[option == SO_RCVBUF] = 2 * MAX(MIN(value[0], BUFFER_MAX), BUFFER_LEAST / 2);
+        socket->buffers[option == SO_RCVBUF] =
+            2 * MAX(MIN(value[0], BUFFER_MAX), option == SO_RCVBUF ? BUFFER_LEAST / 2 : BUFFER_LEAST);
         return 0;
     case SO_REUSEADDR: case SO_REUSEPORT: case SO_BROADCAST: case SO_KEEPALIVE: case SO_PRIORITY: case SO_LINGER:
     case SO_RCVLOWAT: case SO_DONTROUTE:

@@ -17,7 +17,7 @@
 #define SIOCGIF_FIRST 0x8910u /* of interfaces: netdevice(7) */
 #define SIOCGIF_LAST 0x8942u
 #define POLLRDHUP 0x2000u
-#define TCP_BUFFERS {87040, 131072} /* net.ipv4.tcp_wmem, tcp_rmem: what is told */
+#define TCP_BUFFERS {16384, 131072} /* net.ipv4.tcp_wmem, tcp_rmem: what is told */
 
 struct credentials credentials_now(bool effective)
 {
