@@ -5,10 +5,13 @@
  * filter, both of which let everything through: what the kernel takes for the wall, whoever builds it.  Each row sets up
  * what it needs, so a process that measures one row has nothing of the others.
  */
+#include <arpa/inet.h>
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/futex.h>
 #include <linux/seccomp.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <signal.h>
 #include <spawn.h>
@@ -18,6 +21,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -234,6 +238,137 @@ static void do_pipe(void)
     must(write(there[1], &byte, 1) == 1 && read(back[0], &byte, 1) == 1);
 }
 
+/* ---- Network ------------------------------------------------------------------------------------------------------ */
+
+#define REQUEST 64
+enum { ECHOES = 'e', TAKES = 't' };
+
+/* What peers do with a connection, which its first byte says. */
+static void serve_connection(int fd)
+{
+    static char bytes[1 << 17];
+    ssize_t size;
+    if (read(fd, &byte, 1) == 1)
+        while ((size = read(fd, bytes, sizeof bytes)) > 0)
+            if (byte == ECHOES && write(fd, bytes, (size_t)size) != size)
+                break;
+    close(fd);
+}
+
+static int bound(int type, int port)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, type, 0);
+    must(fd >= 0 && bind(fd, (struct sockaddr *)&at, sizeof at) == 0 && (type == SOCK_DGRAM || listen(fd, 1000) == 0));
+    return fd;
+}
+
+static int port_of(int fd)
+{
+    struct sockaddr_in at;
+    socklen_t size = sizeof at;
+    must(getsockname(fd, (struct sockaddr *)&at, &size) == 0);
+    return ntohs(at.sin_port);
+}
+
+static void serve_datagrams(int fd)
+{
+    static char bytes[1 << 16];
+    for (;;) {
+        struct sockaddr_in from;
+        socklen_t size = sizeof from;
+        ssize_t got = recvfrom(fd, bytes, sizeof bytes, 0, (struct sockaddr *)&from, &size);
+        if (got >= 0)
+            sendto(fd, bytes, (size_t)got, 0, (struct sockaddr *)&from, size);
+    }
+}
+
+/* On the host, for guests: both at one port, which is printed. */
+static void serve(void)
+{
+    int fd = bound(SOCK_STREAM, 0), datagrams = bound(SOCK_DGRAM, port_of(fd));
+    signal(SIGCHLD, SIG_IGN);
+    printf("%d\n", port_of(fd));
+    fflush(stdout);
+    if (!fork())
+        serve_datagrams(datagrams);
+    for (;;) {
+        int connection = accept(fd, NULL, NULL);
+        if (!fork()) {
+            close(fd);
+            serve_connection(connection);
+            _exit(0);
+        }
+        close(connection);
+    }
+}
+
+static int peer_port, line;
+
+static int connected(int type, char what)
+{
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons((uint16_t)peer_port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, type, 0), one = 1;
+    must(fd >= 0 && connect(fd, (struct sockaddr *)&at, sizeof at) == 0);
+    if (type == SOCK_STREAM) {
+        must(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one) == 0);
+        must(write(fd, &what, 1) == 1);
+    }
+    return fd;
+}
+
+/* The peer is a process beside this one; or the host's, at BENCH_PORT. */
+static void set_up_peer(int type, char what, int outside)
+{
+    if (outside) {
+        must(getenv("BENCH_PORT") != NULL);
+        peer_port = atoi(getenv("BENCH_PORT"));
+    } else {
+        int fd = bound(type, 0);
+        peer_port = port_of(fd);
+        must((other = fork()) >= 0);
+        if (other == 0 && type == SOCK_DGRAM)
+            serve_datagrams(fd);
+        while (other == 0)
+            serve_connection(accept(fd, NULL, NULL));
+        close(fd);
+    }
+    if (what)
+        line = connected(type, what);
+}
+
+static void set_up_echo(void) { set_up_peer(SOCK_STREAM, ECHOES, 0); }
+static void set_up_sink(void) { set_up_peer(SOCK_STREAM, TAKES, 0); }
+static void set_up_udp(void) { set_up_peer(SOCK_DGRAM, ECHOES, 0); }
+static void set_up_server(void) { set_up_peer(SOCK_STREAM, 0, 0); }
+static void set_up_host_echo(void) { set_up_peer(SOCK_STREAM, ECHOES, 1); }
+static void set_up_host_sink(void) { set_up_peer(SOCK_STREAM, TAKES, 1); }
+static void set_up_host_udp(void) { set_up_peer(SOCK_DGRAM, ECHOES, 1); }
+static void set_up_host_server(void) { set_up_peer(SOCK_STREAM, 0, 1); }
+
+static char bulk[1 << 17];
+static void do_request(void)
+{
+    must(write(line, bulk, REQUEST) == REQUEST && read(line, bulk, sizeof bulk) == REQUEST);
+}
+static void put(size_t size)
+{
+    for (size_t at = 0; at < size;) {
+        ssize_t done = write(line, bulk + at, size - at);
+        must(done > 0);
+        at += (size_t)done;
+    }
+}
+static void do_1k(void) { put(1 << 10); }
+static void do_16k(void) { put(1 << 14); }
+static void do_128k(void) { put(1 << 17); }
+static void do_connect(void)
+{
+    line = connected(SOCK_STREAM, ECHOES);
+    do_request();
+    close(line);
+}
+
 static atomic_int *turn, own_turn;
 static int private_flag;
 
@@ -313,6 +448,17 @@ static const struct row {
     {"futex turns, two threads", do_futex, 500, set_up_futex_threads},
     {"futex turns, two processes", do_futex, 500, set_up_futex_processes},
     {"pipe turns, two processes", do_pipe, 500, set_up_pipe},
+    {"TCP turns, own loopback", do_request, 500, set_up_echo},
+    {"UDP turns, own loopback", do_request, 500, set_up_udp},
+    {"TCP write of 1 KiB, own loopback", do_1k, 5000, set_up_sink},
+    {"TCP write of 16 KiB, own loopback", do_16k, 2000, set_up_sink},
+    {"TCP write of 128 KiB, own loopback", do_128k, 300, set_up_sink},
+    {"TCP connect+request+close, own loopback", do_connect, 200, set_up_server},
+    {"TCP turns, host's", do_request, 500, set_up_host_echo},
+    {"UDP turns, host's", do_request, 500, set_up_host_udp},
+    {"TCP write of 1 KiB, host's", do_1k, 5000, set_up_host_sink},
+    {"TCP write of 128 KiB, host's", do_128k, 300, set_up_host_sink},
+    {"TCP connect+request+close, host's", do_connect, 200, set_up_host_server},
 };
 
 static int compare(const void *a, const void *b)
@@ -356,6 +502,8 @@ static void arm(void)
 int main(int argc, char **argv)
 {
     int list = argc == 2 && !strcmp(argv[1], "--list");
+    if (argc == 2 && !strcmp(argv[1], "--serve"))
+        serve();
     if (argc > 1 && !strcmp(argv[1], "--armed")) {
         arm();
         argv++;
