@@ -317,7 +317,8 @@ static bool confine(void)
 
 static void child(const struct network *network, int end)
 {
-    struct ares_options options = {.timeout = TIMEOUT_MS, .tries = TRIES};
+    struct ares_options options = {.flags = ARES_FLAG_EDNS, .timeout = TIMEOUT_MS, .tries = TRIES, .ednspsz = EDNS_SIZE};
+    const int set = ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_EDNSPSZ;
     sigset_t none;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
@@ -328,7 +329,7 @@ static void child(const struct network *network, int end)
     if (link_end < 0 || syscall(SYS_close_range, 1, ~0u, 0) < 0)
         _exit(1);
     rules = network;
-    if (ares_library_init(ARES_LIB_INIT_ALL) || ares_init_options(&channel, &options, ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES))
+    if (ares_library_init(ARES_LIB_INIT_ALL) || ares_init_options(&channel, &options, set))
         _exit(1);
     if (network->dns && ares_set_servers_ports_csv(channel, network->dns))
         _exit(1);

@@ -34,6 +34,9 @@ def serve_dns():
         address = addresses.get(name) if kind == 1 else None
         cname = name == "alias.allowed.test" and kind == 1
         many = 60 if name == "many.allowed.test" and kind == 1 else 0
+        if name == "tcp.allowed.test": # by TCP alone
+            dns.sendto(q[:2] + struct.pack(">HHHHH", 0x8380, 1, 0, 0, 0) + q[12:at + 5], peer)
+            continue
         if many:
             body = q[12:at + 5]
             for i in range(many):
@@ -49,7 +52,16 @@ def serve_dns():
         elif address:
             body += b"\xc0\x0c" + struct.pack(">HHIH", 1, 1, 60, 4) + socket.inet_aton(address)
         dns.sendto(head + body, peer)
-for f in serve_web, serve_dns:
+def serve_tcp():
+    listener = socket.create_server(dns.getsockname())
+    while True:
+        c, _ = listener.accept()
+        q = c.recv(struct.unpack(">H", c.recv(2, socket.MSG_WAITALL))[0], socket.MSG_WAITALL)
+        end = q.index(b"\0", 12) + 5
+        answer = q[:2] + struct.pack(">HHHHH", 0x8180, 1, 1, 0, 0) + q[12:end]
+        answer += b"\xc0\x0c" + struct.pack(">HHIH", 1, 1, 60, 4) + bytes([192, 0, 2, 77])
+        c.sendall(struct.pack(">H", len(answer)) + answer)
+for f in serve_web, serve_dns, serve_tcp:
     threading.Thread(target=f, daemon=True).start()
 sys.stdin.read()
 PY
@@ -105,6 +117,7 @@ plain, extended, small = by_udp("many.allowed.test", 1), by_udp("many.allowed.te
 assert len(plain) <= 512 and counts(plain)[2] and counts(plain)[0] > 20, counts(plain)
 assert counts(extended) == (60, 1, False), counts(extended)
 assert len(small) <= 600 and counts(small)[1:] == (1, True), counts(small)
+assert socket.gethostbyname("tcp.allowed.test") == "192.0.2.77"
 s = socket.create_connection(("127.0.0.53", 53), 10)
 for turn in range(3): # several on one connection, in pieces
     q = question("many.allowed.test", 1)
