@@ -325,6 +325,8 @@ struct pal_inet {
 enum pal_inet_flags {
     PAL_INET_6 = 1, PAL_INET_ONLY_6 = 2, PAL_INET_REUSE_ADDRESS = 4, PAL_INET_REUSE_PORT = 8,
     PAL_INET_HOST = 16, /* told: the socket is one of the host's network */
+    PAL_INET_TOKENS = 64, /* asked, and told: a stream within the sandbox whose handles have the least buffers: one byte leaves
+                             room for another, two leave none.  -EOPNOTSUPP: the host can't say so */
     PAL_INET_LOOK = 32, /* asked: a refusal is nothing to report yet */
 };
 /* stream_control's operations: argument and meaning. */

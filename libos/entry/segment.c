@@ -3,6 +3,7 @@
 #include "libos/entry/entry.h"
 #include "libos/fs/vfs.h"
 #include "libos/ipc/ipc.h"
+#include "libos/ring/ring.h"
 #include "libos/signal/remote.h"
 #include "libos/task/table.h"
 
@@ -11,6 +12,7 @@ static uint64_t (*const parts[])(uint64_t at, uint64_t end) = {
     shared_init, /* the process table: at most half */
     dcache_init,   /* names: a fixed size */
     ask_init,    /* a question to another process: a fixed size */
+    ring_init,   /* connections: a fixed size */
     ipc_init,    /* objects of IPC, messages, System V shared memory: the rest */
 };
 

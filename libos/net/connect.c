@@ -173,6 +173,8 @@ int64_t socket_connected(struct file *file, struct socket *socket, pal_handle_t 
             socket->own = *own;
         if (peer)
             socket->peer = *peer;
+        if (own && socket_is_inet(socket) && socket->kind == SOCK_STREAM)
+            socket->ring = own->ip.ring;
         socket_take_handle(file, handle);
         atomic_set(&socket->state, SOCKET_CONNECTED);
     }

@@ -47,6 +47,11 @@ int64_t udp_shutdown(struct file *file, struct socket *socket, uint32_t how);
 /* Is this datagram for the socket?  -EAGAIN: the next one; -ECONNREFUSED: what was sent found nobody. */
 int64_t udp_check(const struct socket *socket, const struct socket_end *from);
 
+/* inet_ring.c: of sockets that have a ring.  As PAL's socket_receive and socket_send. */
+int64_t ring_read(struct file *file, const struct pal_vector *vector, uint32_t count, uint32_t flags);
+int64_t ring_write(struct file *file, const struct pal_vector *vector, uint32_t count, uint32_t flags);
+void ring_shut(const struct socket *socket); /* its writing end */
+
 /* udp_peers.c */
 struct udp_way { pal_handle_t handle; bool native; struct pal_inet own; }; /* native: a socket of the host's network */
 bool udp_leaves(void); /* there is more than the loopback */

@@ -2,6 +2,7 @@
 /* bind(2) and connect(2) of TCP sockets; bind of UDP ones.  See tcp(7). */
 #include "libos/net/inet.h"
 #include "libos/poll/readiness.h"
+#include "libos/ring/ring.h"
 #include "libos/task/table.h"
 #include "libos/task/task.h"
 
@@ -191,6 +192,22 @@ static int64_t connect_again(struct file *file, struct socket *socket)
     return result == -EINPROGRESS ? -EALREADY : result;
 }
 
+/* Rings are done without where the host's pairs do not take tokens as they should. */
+static int64_t ask_with_ring(struct file *file, struct socket *socket, const struct socket_end *to,
+                             struct pal_socket_name *name, pal_handle_t *out, struct pal_path_buffer *text)
+{
+    struct socket_end *own = (struct socket_end *)(uintptr_t)name->info, asked = *to;
+    asked.ip.inet.flags = own->ip.ring ? PAL_INET_TOKENS : 0;
+    int64_t result = connect_waiting(file, socket, &asked, attempt, name, out, text);
+    if (result != -EOPNOTSUPP || !own->ip.ring)
+        return result;
+    ring_lost(own->ip.ring, 1);
+    ring_release(own->ip.ring, 0);
+    own->ip.ring = 0;
+    asked.ip.inet.flags = 0;
+    return connect_waiting(file, socket, &asked, attempt, name, out, text);
+}
+
 /* The connection's handle, and what it is. */
 static int64_t tcp_ask(struct file *file, struct socket *socket, const struct socket_end *to, struct socket_end *own)
 {
@@ -198,18 +215,28 @@ static int64_t tcp_ask(struct file *file, struct socket *socket, const struct so
     struct pal_socket_name name = {.kind = PAL_SOCKET_STREAM, .space = PAL_SPACE_INET, .info = own,
                                    .info_size = sizeof *own};
     pal_handle_t handle;
-    int64_t result = connect_waiting(file, socket, to, attempt, &name, &handle, &text);
+    struct pal_inet told = {.port = 0};
+    own->ip.ring = ring_new();
+    int64_t result = ask_with_ring(file, socket, to, &name, &handle, &text);
+    if (!result && text.size == sizeof told)
+        memcpy(&told, text.bytes, sizeof told);
+    uint32_t ring = own->ip.ring;
+    if (ring && (result || !(told.flags & PAL_INET_TOKENS))) {
+        ring_lost(ring, 1);
+        ring_release(ring, 0);
+        own->ip.ring = ring = 0;
+    }
     if (result == -ERESTARTSYS || result == -EINTR)
         return result;
-    if (!result && text.size == sizeof own->ip.inet) {
-        memcpy(&own->ip.inet, text.bytes, sizeof own->ip.inet);
+    if (told.flags & PAL_INET_HOST) {
+        own->ip.inet = told;
         return native_connected(file, socket, handle, own, to);
     }
     if (!result)
         atomic_set(&socket->native, 0u); /* it may be bound where the host's network comes to */
     bool later = (result == 0 || result == -ECONNREFUSED) && !socket_may_block(file, 0);
-    if (!result)
-        result = socket_connected(file, socket, handle, own, to);
+    if (!result && (result = socket_connected(file, socket, handle, own, to)) && ring)
+        ring_release(ring, 0);
     return later ? tell_later(file, socket, result) : result;
 }
 
@@ -238,6 +265,11 @@ static int64_t tcp_connect(struct file *file, struct socket *socket, const struc
 
 void inet_accepted(struct socket *socket, const struct socket *listener)
 {
+    if (!socket->native && socket->peer.ip.ring && socket->kind == SOCK_STREAM) {
+        socket->ring = socket->peer.ip.ring;
+        socket->ring_end = 1;
+        ring_arrived(socket->ring, 1);
+    }
     socket->own.ip.inet = socket->peer.ip.to;
     socket->own.size = sizeof socket->own.ip.inet;
     memcpy(socket->kept, listener->kept, sizeof socket->kept);

@@ -103,6 +103,8 @@ static int64_t pending_error(struct file *file, struct socket *socket)
     int64_t result = inet_error(socket);
     if (result || file->handle == PAL_NO_HANDLE || socket->state == SOCKET_LISTENS)
         return result;
+    if (socket->ring)
+        return 0; /* nothing goes wrong that its next call does not tell */
     if (heads)
         vector = (struct pal_vector){(uint64_t)(uintptr_t)&head, sizeof head};
     result = DEFER_INTERRUPT(PAL->socket_receive(file->handle, &message, MSG_PEEK | MSG_DONTWAIT));

@@ -143,6 +143,8 @@ int64_t socket_receive(struct file *file, const struct pal_vector *vector, uint3
         result = receive_udp(file, &message, pass, &out->from);
     else if (socket->kind == SOCK_DGRAM)
         result = receive_headed(file, file->handle, &message, pass, &out->from);
+    else if (socket->ring)
+        result = ring_read(file, vector, count, pass | (flags & MSG_TRUNC));
     else
         result = receive_timed(file, &message, pass);
     if (result < 0)

@@ -10,6 +10,7 @@
  */
 #include "libos/task/task.h"
 #include "libos/net/socket.h"
+#include "libos/ring/ring.h"
 
 #define PARCEL_MAGIC 0x6c6563726170ull
 #define CONTROL_MAX (128u << 10) /* Linux: net.core.optmem_max */
@@ -130,6 +131,8 @@ static int64_t pack_socket(const struct socket *socket, struct scm_file *out, st
     out->is_socket = 1;
     out->socket = *socket;
     out->socket.peers = NULL;
+    if (socket->ring)
+        ring_departs(socket->ring, socket->ring_end);
     if (socket->peers) { /* each would have to go along, too */
         note_unsupported("a UDP socket with peers on the host's network in SCM_RIGHTS", 0);
         return -EINVAL;
@@ -259,6 +262,8 @@ static int64_t unpack_socket(const struct scm_file *from, pal_handle_t handle, s
     *socket = from->socket;
     socket->queue = queue;
     socket->target = target;
+    if (socket->ring)
+        ring_arrived(socket->ring, socket->ring_end);
     file_ops_set(*out, from->ops);
     (*out)->flags = from->flags;
     return 0;

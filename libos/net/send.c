@@ -154,7 +154,8 @@ static int64_t inet_send(struct file *file, const struct pal_message *message, c
         int64_t error = inet_error(socket);
         return error ? error : -EPIPE;
     }
-    int64_t result = send_timed(file, file->handle, message, (flags & MSG_DONTWAIT) | MSG_NOSIGNAL);
+    int64_t result = socket->ring ? ring_write(file, message->vector, message->count, flags)
+                                  : send_timed(file, file->handle, message, (flags & MSG_DONTWAIT) | MSG_NOSIGNAL);
     if (UNLIKELY(result == -EPIPE))
         return inet_written(socket, result, vectors_size(message->vector, message->count));
     return result == -EINTR && !socket->timeouts[SOCKET_SENDS] ? -ERESTARTSYS : result;

@@ -5,6 +5,7 @@
  */
 #include "libos/net/inet.h"
 #include "libos/net/netlink.h"
+#include "libos/ring/ring.h"
 #include "libos/syscalls.h"
 #include "libos/tty/tty.h"
 #include "libos/task/task.h"
@@ -117,6 +118,8 @@ void socket_destroy(struct file *file)
     if (socket->target != PAL_NO_HANDLE)
         PAL->handle_close(socket->target);
     udp_peers_drop(socket);
+    if (socket->ring)
+        ring_release(socket->ring, socket->ring_end);
     release(socket);
 }
 
@@ -163,8 +166,11 @@ static bool is_plain(const struct file *file, int direction)
 int64_t socket_read(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset)
 {
     struct received received = {.wants_scm = false};
+    const struct socket *socket = file->data;
     if (offset >= 0)
         return -ESPIPE;
+    if (socket && socket->ring && atomic_get(&socket->state) == SOCKET_CONNECTED)
+        return ring_read(file, vector, count, 0);
     if (is_plain(file, SOCKET_RECEIVES))
         return handle_read(file->handle, vector, count, -1);
     return socket_receive(file, vector, count, 0, &received);
@@ -172,8 +178,13 @@ int64_t socket_read(struct file *file, const struct pal_vector *vector, uint32_t
 
 int64_t socket_write(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset)
 {
+    struct socket *socket = file->data;
     if (offset >= 0)
         return -ESPIPE;
+    if (socket && socket->ring && atomic_get(&socket->state) == SOCKET_CONNECTED) {
+        int64_t result = ring_write(file, vector, count, 0);
+        return LIKELY(result != -EPIPE) ? result : inet_written(socket, result, vectors_size(vector, count));
+    }
     if (is_plain(file, SOCKET_SENDS)) {
         int64_t result = handle_write(file->handle, vector, count, -1);
         return LIKELY(result != -EPIPE) ? result : inet_written(file->data, result, vectors_size(vector, count));
@@ -207,6 +218,8 @@ int64_t socket_control(struct file *file, uint32_t request, guest_t argument)
         return -EINVAL;
     if (request == FIONREAD && file->handle == PAL_NO_HANDLE)
         return guest_store32(argument, 0);
+    if (request == FIONREAD && socket && socket->ring)
+        return guest_store32(argument, (uint32_t)ring_available(socket->ring, socket->ring_end));
     if (request == FIONREAD && socket && socket->kind == SOCK_DGRAM && !socket->native) {
         uint32_t size;
         int64_t result = udp_has_set(file) ? udp_available(file, &size) : datagram_available(file->handle, &size);
@@ -335,6 +348,8 @@ int64_t sys_socketpair(int32_t domain, int32_t type, int32_t protocol, guest_t f
 static int64_t shut_stream(struct file *file, struct socket *socket, uint32_t how)
 {
     int64_t result = PAL->stream_control(file->handle, PAL_CTL_SHUTDOWN, &how, sizeof how);
+    if (!result && how && socket->ring)
+        ring_shut(socket);
     if (!result && how)
         atomic_set(&socket->shut, 2u);
     return result;

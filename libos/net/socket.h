@@ -52,7 +52,8 @@ struct socket_end {
     uint32_t size; /* of the name; 0 = none.  A pathname's includes its NUL, an abstract name begins with one */
     union {
         char path[112]; /* sun_path */
-        struct { struct pal_inet inet, to; } ip; /* to: of a datagram or a connection that arrives, where it was sent */
+        struct { struct pal_inet inet, to; uint32_t ring; } ip; /* to: of a datagram or a connection that arrives, where it was
+                                                            sent; ring: the connection's, or 0 */
     };
 };
 #define END_REFUSED UINT32_MAX /* `size` of a datagram's head that brings no bytes, but ECONNREFUSED */
@@ -84,6 +85,7 @@ struct socket {
     uint32_t busy;             /* a connect is asking the host: it may be accepted before this process knows.  Atomic */
     uint32_t shut;             /* 2: its own writing end was shut down.  Atomic */
     uint32_t wrote_to_nobody;  /* the peer had closed, and one write was taken all the same.  Atomic */
+    uint32_t ring, ring_end;   /* of a connection within the sandbox: libos/ring; 0: none */
     uint32_t plain;            /* a datagram socket that had its name by connect(2): its queue is file->handle.  Atomic */
     struct udp_peers *peers;   /* udp_peers.c */
     uint32_t any_address;      /* a datagram socket that is bound to all addresses, and connected shows one */

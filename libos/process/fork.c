@@ -7,6 +7,7 @@
 #include "libos/fs/vfs.h"
 #include "libos/futex/futex.h"
 #include "libos/ipc/ipc.h"
+#include "libos/ring/ring.h"
 #include "libos/mm/mm.h"
 #include "libos/process/process.h"
 #include "libos/lib/lib.h"
@@ -157,12 +158,14 @@ int64_t fork_host(struct shared_process *slot, uint32_t flags)
         return host;
     ipc_fork((int)slot->pid);
     gate_shut();
+    ring_fork((int)slot->pid);
     mm_fork_lock();
     site_lock();
     handle_cache_fork();
     host = PAL->process_fork(flags);
     site_unlock();
     if (host == 0) {
+        ring_fork_child((int)slot->pid);
         self->process->pid = (int)slot->pid; /* what is let go now is let go by the child */
         child_alone(self, flags & PAL_FORK_BARE);
         if (!child_born(slot, pid))
@@ -180,6 +183,8 @@ int64_t fork_host(struct shared_process *slot, uint32_t flags)
         child_born(slot, pid);
     else
         ipc_process_ends((int)slot->pid, false);
+    if (host < 0)
+        ring_process_ends((int)slot->pid);
     return host;
 }
 

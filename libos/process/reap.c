@@ -10,6 +10,7 @@
 #include "libos/abi/signal.h"
 #include "libos/syscalls.h"
 #include "libos/ipc/ipc.h"
+#include "libos/ring/ring.h"
 #include "libos/process/process.h"
 #include "libos/signal/signal.h"
 #include "libos/poll/readiness.h"
@@ -164,6 +165,7 @@ void wait_ended(struct shared_process *slot, struct child_event *told)
     slot->state = SHARED_ZOMBIE;
     atomic_add(shared_ends(), 1u);
     ipc_process_ends((int)slot->pid, WAIT_SIGNALED(slot->status));
+    ring_process_ends((int)slot->pid);
     if (parent && parent->state < SHARED_EXITING) {
         int code = wait_code(slot->status);
         child_event_fill(told, slot, parent, code, code == CLD_EXITED ? slot->status >> 8 & 0xff : slot->status & 0x7f);

@@ -10,6 +10,7 @@
  * when its last socket has gone.
  */
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -381,6 +382,24 @@ void inet_send(struct inets *inets, const struct pal_inet *to, const void *head,
         return; /* no room: lost, as datagrams may be */
 }
 
+/* What the libOS's rings rely on, and the size of the kernel's own structures decides: looked at once. */
+static bool pairs_take_tokens(void)
+{
+    static int known = -1;
+    int ends[2], least = QUEUE_TOKENS;
+    if (known >= 0 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)
+        return known > 0;
+    known = setsockopt(ends[0], SOL_SOCKET, SO_SNDBUF, &least, sizeof least) == 0;
+    for (int sent = 0; known && sent <= 2; sent++) {
+        struct pollfd writes = {.fd = ends[0], .events = POLLOUT}, reads = {.fd = ends[1], .events = POLLIN};
+        known = poll(&writes, 1, 0) == (sent < 2) && poll(&reads, 1, 0) == (sent > 0) &&
+                (sent == 2 || send(ends[0], "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) == 1);
+    }
+    close(ends[0]);
+    close(ends[1]);
+    return known;
+}
+
 int inet_connect(struct monitor *monitor, const struct request *request, struct reply *reply)
 {
     struct inets *inets = &monitor->inets;
@@ -404,6 +423,16 @@ int inet_connect(struct monitor *monitor, const struct request *request, struct 
         return -ECONNREFUSED;
     if (name->published >= 0 && kind == PAL_SOCKET_STREAM)
         return connect_published(&outbound->network->publish[name->published], reply);
-    return kind == PAL_SOCKET_DATAGRAM ? queue_share(&name->queue, reply)
-                                       : queue_connect(&name->queue, request, SOCK_STREAM, STREAM_BUFFER, reply);
+    if (kind == PAL_SOCKET_DATAGRAM)
+        return queue_share(&name->queue, reply);
+    bool tokens = to.flags & PAL_INET_TOKENS;
+    if (tokens && !pairs_take_tokens())
+        return -EOPNOTSUPP;
+    error = queue_connect(&name->queue, request, SOCK_STREAM, tokens ? QUEUE_TOKENS : STREAM_BUFFER, reply);
+    if (error || !tokens)
+        return error;
+    to.flags = PAL_INET_TOKENS;
+    memcpy(reply->text.bytes, &to, sizeof to);
+    reply->text.size = sizeof to;
+    return 0;
 }

@@ -129,7 +129,8 @@ bool queue_has_reader(const struct queue *queue);
 /* One more sender. */
 int queue_share(const struct queue *queue, struct reply *reply);
 /* A connected pair: one end into the queue with the request's info, the other is the answer.  buffer: of each end, 0 = the
- * host's default. */
+ * host's default, QUEUE_TOKENS = the least. */
+#define QUEUE_TOKENS 1
 int queue_connect(struct queue *queue, const struct request *request, int type, int buffer, struct reply *reply);
 
 #define UNIX_NAMES_MAX 256
