@@ -182,7 +182,7 @@ struct pal_boot {
     uint32_t uid, gid, umask, trace;  /* the guest's ids; trace: which calls are logged to `log` */
     uint32_t stats, fault_nth;        /* --stats; test builds: the n-th PAL call fails (0 = none) */
     uint32_t no_rewrite, mount_count; /* no_rewrite: leave every site on the trap */
-    uint32_t network, reserved;       /* pal_network */
+    uint32_t network, listeners;      /* pal_network; sockets for the program's descriptors from 3 on: PAL_INET_LISTENER */
     uint64_t signals_ignored, signals_blocked; /* as whoever started the sandbox left them, bit n-1: signal n */
     uint32_t argc, envc;
     const char *program;              /* guest path of the program */
@@ -325,6 +325,7 @@ struct pal_inet {
 enum pal_inet_flags {
     PAL_INET_6 = 1, PAL_INET_ONLY_6 = 2, PAL_INET_REUSE_ADDRESS = 4, PAL_INET_REUSE_PORT = 8,
     PAL_INET_HOST = 16, /* told: the socket is one of the host's network */
+    PAL_INET_LISTENER = 128, /* asked at socket_bind: `port` is the number of a listener that the sandbox was started with */
     PAL_INET_TOKENS = 64, /* asked, and told: a stream within the sandbox whose handles have the least buffers: one byte leaves
                              room for another, two leave none.  -EOPNOTSUPP: the host can't say so */
     PAL_INET_LOOK = 32, /* asked: a refusal is nothing to report yet */

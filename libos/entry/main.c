@@ -8,7 +8,7 @@
 #include "libos/process/process.h"
 #include "libos/entry/entry.h"
 #include "libos/tty/tty.h"
-#include "libos/net/socket.h"
+#include "libos/net/inet.h"
 
 static void start(const struct pal_api *api, const struct pal_boot *from) __attribute__((noreturn));
 
@@ -71,6 +71,7 @@ static void start(const struct pal_api *api, const struct pal_boot *from)
     pseudofs_init();
     segment_init();
     process_init();
+    inet_listeners_boot();
     struct exec_image *image;
     int64_t error = prepare_program(&image);
     if (error < 0) {

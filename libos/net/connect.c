@@ -34,6 +34,11 @@ int64_t sys_listen(int32_t fd, int32_t backlog)
     } else {
         uint32_t most = (uint32_t)backlog > BACKLOG_MAX ? BACKLOG_MAX : (uint32_t)backlog;
         socket->own.credentials = credentials_now(true);
+        if (!socket->name && atomic_get(&socket->native)) { /* pal-run was started with it: it listens */
+            mutex_unlock(&file->lock);
+            file_put(file);
+            return 0;
+        }
         struct pal_listen listen = {socket->name, &socket->own, sizeof socket->own, most};
         bool native = atomic_get(&socket->native);
         pal_handle_t *from = native ? &socket->target : &socket->queue;

@@ -9,6 +9,7 @@
 #define SO_REUSEADDR 2
 #define SO_REUSEPORT 15
 #define IPV6_V6ONLY 26
+#define FIRST_LISTENER 3
 #define PORT_FIRST 32768u /* even ones; the host picks odd ones for bind */
 #define PORT_COUNT 14116u
 
@@ -70,6 +71,32 @@ int64_t inet_bind(struct file *file, struct socket *socket, guest_t address, uin
     if (socket->domain == AF_INET6 && inet_is_4(&end.ip.inet) && inet_option(socket, IPPROTO_IPV6, IPV6_V6ONLY))
         return -EINVAL;
     return inet_bind_to(file, socket, &end.ip.inet);
+}
+
+static void listener_boot(uint32_t number)
+{
+    struct pal_inet at = {.port = (uint16_t)number, .flags = PAL_INET_LISTENER};
+    struct pal_socket_name name = {&at, sizeof at, PAL_SOCKET_STREAM, PAL_SPACE_INET, 0, NULL};
+    struct pal_path_buffer text = {.size = 0};
+    pal_handle_t handles[2];
+    uint64_t unused;
+    struct file *file;
+    if (PAL->socket_bind(&name, handles, &unused, &text) || text.size != sizeof at)
+        return;
+    memcpy(&at, text.bytes, sizeof at);
+    if (socket_new(at.flags & PAL_INET_6 ? AF_INET6 : AF_INET, SOCK_STREAM, SOCKET_LISTENS, handles[0], &file))
+        return;
+    struct socket *socket = file->data;
+    socket->native = 1;
+    socket->own.ip.inet = at;
+    socket->own.size = sizeof at;
+    fd_install(file, 0, FIRST_LISTENER + (int)number);
+}
+
+void inet_listeners_boot(void)
+{
+    for (uint32_t i = 0; i < boot->listeners; i++)
+        listener_boot(i);
 }
 
 /* ---- connect ----------------------------------------------------------------------------------------------------- */

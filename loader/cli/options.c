@@ -124,6 +124,8 @@ static void take_net(struct options *options, char *value) { add_network(options
 static void take_publish(struct options *options, char *value) { add_network(options, "publish", value); }
 static void take_host_port(struct options *options, char *value) { add_network(options, "host-port", value); }
 
+static void take_listen_fds(struct options *options, char *value) { (void)value; options->listen_fds = true; }
+
 static void take_trap(struct options *options, char *value)
 {
     options->trap_by_seccomp = !strcmp(value, "seccomp");
@@ -145,6 +147,7 @@ const struct option_row option_rows[] = {
      take_net},
     {"publish", 0, "HOST:PORT", "the host's port HOST leads to PORT of the sandbox", take_publish},
     {"host-port", 0, "PORT", "127.0.0.1:PORT of the sandbox is the host's", take_host_port},
+    {"listen-fds", 0, NULL, "listeners that pal-run was started with are the program's: sd_listen_fds(3)", take_listen_fds},
     {"report", 0, "[=denied|all|json]", "on exit, list what policy denied, and which walls stood; all: and what was hidden",
      take_report},
     {"report-file", 0, "FILE", "the same, appended to a file", take_report_file},

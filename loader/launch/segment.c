@@ -179,6 +179,7 @@ static void fill_boot(struct builder *builder, const struct policy *policy, cons
     boot->fault_nth = options->fault;
     boot->no_rewrite = options->no_rewrite;
     boot->network = network_flags(&policy->network);
+    boot->listeners = (uint32_t)policy->network.listener_count;
     boot->program = put_string(builder, policy->program);
     boot->cwd = put_string(builder, policy->cwd);
     boot->home = put_string(builder, policy->home);

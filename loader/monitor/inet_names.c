@@ -221,6 +221,8 @@ int inet_bind(struct monitor *monitor, const struct request *request, struct rep
     int error = init(inets, outbound->network);
     if (error)
         return error;
+    if (at.flags & PAL_INET_LISTENER)
+        return kind == PAL_SOCKET_STREAM ? outbound_listener(outbound, at.port, reply) : -EINVAL;
     if (outbound->network->mode == NETWORK_NONE)
         return -EACCES;
     if (!is_any(&at) && !is_loopback(&at))

@@ -221,6 +221,8 @@ void outbound_refused(struct outbound *outbound, const char *name);
 int outbound_connect(const struct pal_inet *to, struct reply *reply);
 /* A UDP socket that is connected there.  like: one of the sender's, whose port it gets as well; -1: none. */
 int outbound_datagrams(const struct pal_inet *to, int like, struct reply *reply);
+/* The n-th listener that pal-run was started with, and its name. */
+int outbound_listener(const struct outbound *outbound, uint16_t number, struct reply *reply);
 /* The entry of a port of the sandbox that is published: its index; -1: none. */
 int outbound_published(const struct outbound *outbound, bool udp, uint16_t port);
 bool outbound_host_port(const struct outbound *outbound, bool udp, uint16_t port);

@@ -298,8 +298,41 @@ bool outbound_host_port(const struct outbound *outbound, bool udp, uint16_t port
     return false;
 }
 
+static void check_listeners(const struct network *network)
+{
+    for (int i = 0; i < (int)network->listener_count; i++) {
+        int fd = NET_LISTENERS_FIRST + i, listens = 0, domain = 0;
+        socklen_t size = sizeof listens, room = sizeof domain;
+        if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) < 0 || !listens ||
+            getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &room) < 0 || (domain != AF_INET && domain != AF_INET6))
+            fail(EXIT_OWN_FAILURE, "--listen-fds: descriptor %d is no listener of TCP", fd);
+    }
+}
+
+int outbound_listener(const struct outbound *outbound, uint16_t number, struct reply *reply)
+{
+    struct pal_inet own = {.flags = PAL_INET_HOST};
+    union address name;
+    socklen_t size = sizeof name;
+    if (number >= outbound->network->listener_count)
+        return -EBADF;
+    int fd = dup(NET_LISTENERS_FIRST + number);
+    if (fd < 0)
+        return -errno;
+    reply->descriptors[0] = fd;
+    reply->packet.descriptors = 1;
+    if (getsockname(fd, &name.any, &size) < 0)
+        return -errno;
+    from_host(&name, own.address, &own.port);
+    own.flags |= name.any.sa_family == AF_INET6 ? PAL_INET_6 : 0;
+    memcpy(reply->text.bytes, &own, sizeof own);
+    reply->text.size = sizeof own;
+    return 0;
+}
+
 void outbound_open(struct outbound *outbound, struct network *network, struct denials *denials)
 {
+    check_listeners(network);
     *outbound = (struct outbound){.network = network, .denials = denials, .changes = -1};
     for (size_t i = 0; i < network->publish_count; i++) {
         struct net_publish *publish = &network->publish[i];

@@ -11,6 +11,9 @@ enum network_mode { NETWORK_LOOPBACK, NETWORK_NONE, NETWORK_RULES, NETWORK_HOST 
 
 #define NET_RULES_MAX 64 /* bits of a word: see network_names in monitor/bindings */
 #define NET_PORTS_MAX 32
+#define NET_LISTENERS_FIRST 3 /* descriptors that pal-run was started with: sd_listen_fds(3) */
+#define NET_LISTENERS_MAX 16
+#define FIRST_PROGRAM 2 /* a sandbox's first process, as its own programs number it */
 #define NET_NAME_MAX 254
 
 struct net_rule {
@@ -36,7 +39,7 @@ struct network {
     struct net_rule rules[NET_RULES_MAX];
     struct net_publish publish[NET_PORTS_MAX];
     struct net_host_port { uint16_t port; bool udp; } host_ports[NET_PORTS_MAX];
-    size_t rule_count, publish_count, host_port_count;
+    size_t rule_count, publish_count, host_port_count, listener_count;
 };
 
 /* Each: NULL, or what is wrong with the text (static). */

@@ -225,6 +225,20 @@ static void add_option_mount(struct policy *policy, const struct option_mount *o
     add(policy, copy ? MOUNT_COPY : MOUNT_HOST, at, from, writable)->granted = true;
 }
 
+/* As sd_listen_fds(3) has it; the first program of a sandbox has a number of its own. */
+static void take_listeners(struct policy *policy)
+{
+    const char *count = getenv("LISTEN_FDS"), *pid = getenv("LISTEN_PID");
+    long number = count ? strtol(count, NULL, 10) : 0;
+    if (number < 1 || number > NET_LISTENERS_MAX || (pid && strtol(pid, NULL, 10) != getpid()))
+        fail(EXIT_OWN_FAILURE, "--listen-fds: no listeners were passed: LISTEN_FDS is from 1 to %d, LISTEN_PID pal-run's", NET_LISTENERS_MAX);
+    policy->network.listener_count = (size_t)number;
+    environment_set(policy, must_print("LISTEN_FDS=%ld", number));
+    environment_set(policy, must_print("LISTEN_PID=%d", FIRST_PROGRAM));
+    if (getenv("LISTEN_FDNAMES"))
+        environment_set(policy, "LISTEN_FDNAMES");
+}
+
 void policy_options(struct policy *policy, const struct options *options)
 {
     for (size_t i = 0; i < options->mount_count; i++)
@@ -246,6 +260,8 @@ void policy_options(struct policy *policy, const struct options *options)
         if (error)
             fail(EXIT_OWN_FAILURE, "--%s %s: %s", option, value, error);
     }
+    if (options->listen_fds)
+        take_listeners(policy);
     if (options->cwd)
         policy->cwd = must_clean("--cwd", options->cwd);
     if (!policy->program && strchr(policy->shown, '/')) /* of a manifest */

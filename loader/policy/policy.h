@@ -13,7 +13,7 @@ struct option_mount {
 };
 struct options {
     const char *manifest, *cwd, *picoprocess;
-    bool trap_by_seccomp, stats, report, no_rewrite, no_profile;
+    bool trap_by_seccomp, stats, report, no_rewrite, no_profile, listen_fds;
     enum report_kind { REPORT_DENIED, REPORT_ALL, REPORT_JSON } report_kind;
     int events; /* a descriptor; 0: none */
     const char *report_file; /* NULL: standard error */
