@@ -75,7 +75,8 @@ void event_connected(const char *address);
 void event_limit(const char *what, uint64_t value);
 void event_ended(int status);
 
-/* Allocation that ends pal-run where there is no memory. */
+/* ---- report.c: allocation that ends pal-run where there is no memory --------------------------------------------- */
+
 void *must_allocate(size_t size);
 char *must_copy(const char *text);
 char *must_print(const char *pattern, ...) __attribute__((format(printf, 1, 2)));

@@ -33,8 +33,6 @@ void inet_listeners_boot(void);
 int64_t inet_connect(struct file *file, struct socket *socket, guest_t address, uint32_t size);
 /* `socket` came out of the listener's queue: its peer is set. */
 void inet_accepted(struct socket *socket, const struct socket *listener);
-/* Of the host's network: options that were set reach the host's socket, too. */
-void inet_options_apply(pal_handle_t handle, const struct socket *socket);
 /* Is the connection still on its way? */
 bool inet_in_progress(struct file *file, struct socket *socket);
 /* What a write of `size` bytes tells: TCP takes one after the peer has closed, and learns then that nobody is there. */
@@ -74,6 +72,8 @@ void udp_peers_drop(struct socket *socket);
 
 /* inet_options.c */
 void inet_options_init(struct socket *socket);
+/* Of the host's network: options that were set reach the host's socket, too. */
+void inet_options_apply(pal_handle_t handle, const struct socket *socket);
 /* The size of the value, or -errno. */
 int64_t inet_option_get(struct file *file, struct socket *socket, int32_t level, int32_t option, void *out,
                         uint32_t room);
