@@ -40,7 +40,7 @@ def serve_dns():
         if many:
             body = q[12:at + 5]
             for i in range(many):
-                body += b"\xc0\x0c" + struct.pack(">HHIH", 1, 1, 60, 4) + bytes([192, 0, 2, i])
+                body += b"\xc0\x0c" + struct.pack(">HHIH", 1, 1, 60, 4) + bytes([198, 51, 100, i])
             dns.sendto(q[:2] + struct.pack(">HHHHH", 0x8180, 1, many, 0, 0) + body, peer)
             continue
         head = q[:2] + struct.pack(">HHHHH", 0x8180 if name in addresses or cname else 0x8183, 1, 2 if cname else 1 if address else 0, 0, 0)
