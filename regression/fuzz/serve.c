@@ -31,6 +31,7 @@
 #define MEMBER_FIRST 3
 #define MEMBER_COUNT 12
 #define REPLIES_MAX 64
+#define RENEWED 4096 /* runs, after which the member and the writable mount are made anew */
 
 static char base[64], inside_ro[80], inside_rw[80];
 static struct policy policy;
@@ -83,7 +84,8 @@ static void be_member(void)
     fds[10] = eventfd(0, 0);
     fds[11] = open(at("outside"), O_RDONLY | O_DIRECTORY); /* as if another program had passed it on */
     for (int i = 0; i < MEMBER_COUNT; i++)
-        assert(fds[i] >= 0 && dup2(fds[i], 100 + i) >= 0);
+        if (fds[i] < 0 || dup2(fds[i], 100 + i) < 0)
+            _exit(1); /* which its parent sees; an abort would be told by libFuzzer's own handler, here */
     close_range(MEMBER_FIRST, 99, 0);
     for (int i = 0; i < MEMBER_COUNT; i++)
         dup2(100 + i, MEMBER_FIRST + i);
@@ -92,11 +94,36 @@ static void be_member(void)
         pause();
 }
 
-static void revive_member(void)
+static int drop(const char *path, const struct stat *status, int kind, struct FTW *where)
+{
+    (void)status, (void)kind;
+    return where->level ? remove(path) : 0;
+}
+
+/* As it was at first, whatever requests have made of it. */
+static void renew_writable(void)
+{
+    nftw(inside_rw, drop, 16, FTW_DEPTH | FTW_PHYS);
+    assert(chmod(inside_rw, 0755) == 0 && mkdir(at("rw/directory"), 0755) == 0 && symlink("../../outside", at("rw/up")) == 0);
+    put("rw/file", "writable", 0644);
+}
+
+static bool is_alive(pid_t pid)
 {
     siginfo_t info = {.si_pid = 0};
-    if (member && waitid(P_PID, (id_t)member, &info, WEXITED | WNOHANG) == 0 && !info.si_pid)
+    return pid && waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && !info.si_pid;
+}
+
+static void revive_member(void)
+{
+    static unsigned runs;
+    if (is_alive(member) && ++runs % RENEWED)
         return;
+    if (member) {
+        kill(member, SIGKILL);
+        waitpid(member, NULL, 0);
+    }
+    renew_writable();
     int ready[2];
     char end;
     assert(pipe2(ready, O_CLOEXEC) == 0 && (member = fork()) >= 0);
@@ -105,13 +132,8 @@ static void revive_member(void)
     close(ready[1]);
     assert(read(ready[0], &end, 1) == 0); /* it has closed all that is not its own */
     close(ready[0]);
+    assert(is_alive(member));
     monitor.objects.session = monitor.first = member;
-}
-
-static int drop(const char *path, const struct stat *status, int kind, struct FTW *where)
-{
-    (void)status, (void)kind, (void)where;
-    return remove(path);
 }
 
 static void end(void)
@@ -119,6 +141,7 @@ static void end(void)
     kill(member, SIGKILL);
     scratch_end(&policy.mounts.scratch);
     nftw(base, drop, 16, FTW_DEPTH | FTW_PHYS);
+    rmdir(base);
 }
 
 static void begin(void)
@@ -128,11 +151,10 @@ static void begin(void)
     assert(mkdtemp(base));
     umask(0);
     assert(mkdir(at("outside"), 0755) == 0 && mkdir(at("ro"), 0755) == 0 && mkdir(at("rw"), 0755) == 0);
-    assert(mkdir(at("ro/directory"), 0755) == 0 && mkdir(at("rw/directory"), 0755) == 0);
+    assert(mkdir(at("ro/directory"), 0755) == 0);
     put("outside/secret", "secret", 0644);
     put("ro/file", "read only", 0644);
-    put("rw/file", "writable", 0644);
-    assert(symlink(at("outside/secret"), at("ro/link")) == 0 && symlink("../../outside", at("rw/up")) == 0);
+    assert(symlink(at("outside/secret"), at("ro/link")) == 0);
     strcpy(inside_ro, at("ro"));
     strcpy(inside_rw, at("rw"));
     mount_table_init(&policy.mounts);
