@@ -207,8 +207,8 @@ static void report_walls(const struct options *options)
     char landlock[32] = "no";
     if (version > 0)
         snprintf(landlock, sizeof landlock, "version %ld", version);
-    report("walls: filter of %u host calls; Landlock: %s; user id: %s; calls are taken by %s", filter_calls, landlock,
-           geteuid() == 0 ? "of its own" : "pal-run's", options->trap_by_seccomp ? "seccomp" : "dispatch");
+    report("walls: filter of %u host calls; Landlock: %s; user id: %s; namespaces: pal-run's; calls are taken by %s", filter_calls,
+           landlock, launched.id ? "of its own" : "pal-run's", options->trap_by_seccomp ? "seccomp" : "dispatch");
 }
 
 static void report_line(const char *text)
@@ -239,7 +239,8 @@ static void report_dropped(const struct policy *policy)
     report("variables not passed on:%s", used ? names : " none");
 }
 
-static void report_all(const struct options *options, const struct policy *policy, const struct findings *findings, int status)
+static void report_all(const struct options *options, const struct policy *policy, const struct findings *findings, int status,
+                       bool exited)
 {
     const struct mount_table *table = &policy->mounts;
     if (options->report_kind == REPORT_JSON) {
@@ -247,6 +248,7 @@ static void report_all(const struct options *options, const struct policy *polic
         return;
     }
     report_walls(options);
+    report("ended with status %d, %s", status, exited ? "the program's own" : "pal-run's");
     report_denials(&table->denials);
     if (options->report_kind == REPORT_ALL) {
         explain_each(findings, report_line);
@@ -278,13 +280,13 @@ static void last_keep(const struct policy *policy, const struct findings *findin
 }
 
 /* What there is to tell of a run: in the report, and of its own accord where it failed. */
-static void explain(const struct options *options, const struct policy *policy, int status)
+static void explain(const struct options *options, const struct policy *policy, int status, bool exited)
 {
     static struct findings findings;
     if (status || (options->report && options->report_kind != REPORT_DENIED))
         findings_collect(policy, &findings);
     if (options->report)
-        report_all(options, policy, &findings, status);
+        report_all(options, policy, &findings, status, exited);
     if (!status)
         return;
     if (!options->report || options->report_kind != REPORT_JSON || options->report_file)
@@ -322,7 +324,7 @@ int palrun(const struct options *options)
         warn("the picoprocess could not be started: %s: %s", launched.failed, strerror(launched.error));
     if (options->stats)
         print_stats(&monitor);
-    explain(options, &policy, status);
+    explain(options, &policy, status, monitor.exited);
     event_ended(status);
     supervisor_collect();
     return status;

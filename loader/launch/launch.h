@@ -69,7 +69,7 @@ extern struct launched {
     uint64_t segment_size;
     uint32_t terminals; /* bit N: standard stream N is one that could be read: see reopen_streams */
     int error;
-    volatile uint32_t id; /* the user and group id that it takes; 0: none of its own, or not yet */
+    volatile uint32_t id; /* the user and group id that it takes; 0: none of its own, as it can't, or not yet */
     const char *volatile failed; /* what could not be done, or which file not executed */
 } launched;
 /* log: the descriptor that its trace and errors go to. */

@@ -98,8 +98,8 @@ static void drop_privileges(void)
     if (host_call(geteuid) == 0) {
         uint64_t id = UNUSED_IDS + (random_bits % RANDOM_IDS << PID_BITS) + (uint64_t)host_call(getpid);
         launched.id = (uint32_t)id;
-        if (host_call(setgroups, 0, NULL) == 0 && host_call(setresgid, id, id, id) == 0)
-            host_call(setresuid, id, id, id);
+        if (host_call(setgroups, 0, NULL) < 0 || host_call(setresgid, id, id, id) < 0 || host_call(setresuid, id, id, id) < 0)
+            launched.id = 0;
         limit(RLIMIT_NPROC, PROCESSES_MAX);
     }
     host_call(prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);

@@ -422,6 +422,7 @@ static void collect(struct loop *loop)
         return;
     }
     int status = end_all(loop->monitor);
+    loop->monitor->exited = WIFEXITED(status);
     finish(loop, end_status(status, &loop->monitor->policy->limits));
 }
 

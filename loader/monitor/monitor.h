@@ -314,6 +314,7 @@ struct monitor {
     struct uv_loop_s *uv;
     int channel;
     pid_t first;
+    bool exited; /* the program, with a status of its own */
     uint64_t served[MONITOR_OPS];
 };
 /* Blocks the signals that monitor_run takes from a descriptor. */

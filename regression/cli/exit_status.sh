@@ -22,4 +22,17 @@ expect 125 'PROGRAM|usage' "$PAL"
 [ $? = 3 ] || say "an ignored signal does not stay ignored"
 env --block-signal=USR1 "$PAL" /bin/sh -c 'kill -USR1 $$; exit 3'
 [ $? = 3 ] || say "a blocked signal does not stay blocked"
+# Whose is it?
+own=$(mktemp) || exit 1
+for status in 0 3 124 125 126 127; do
+    "$PAL" --report-file "$own" /bin/sh -c "exit $status" 2>/dev/null
+    grep -q "ended with status $status, the program's own" "$own" || say "a program's status $status is not told for its own"
+    : >"$own"
+done
+"$PAL" --report-file "$own" --timeout 1 /bin/sleep 9 2>/dev/null
+grep -q "ended with status 124, pal-run's" "$own" || say "the time limit's status is not told for pal-run's: $(cat "$own")"
+: >"$own"
+"$PAL" --report-file "$own" no-such-program 2>/dev/null
+! grep -q 'ended with' "$own" || say "what was not started has ended"
+rm -f "$own"
 exit $bad
