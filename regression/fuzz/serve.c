@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * All that the monitor does with a request, by libFuzzer: packets of a member process that has descriptors of a dozen
- * kinds, on a read-only, a writable and a private mount.  After each, what it answered is taken: no descriptor leads out
+ * kinds, on a read-only, a writable, a private and a copy mount.  After each, what it answered is taken: no descriptor leads out
  * of the mounts, none of the read-only mount can be written, and what lies there or outside is as it was.
  *
  * An input is a row of packets: either bytes as they are, or (first byte odd) choices of operations, names and descriptors
@@ -19,6 +19,7 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -31,14 +32,17 @@
 #define MEMBER_FIRST 3
 #define MEMBER_COUNT 12
 #define REPLIES_MAX 64
+#define FILE_MOST (16u << 20)
 #define RENEWED 4096 /* runs, after which the member and the writable mount are made anew */
 
-static char base[64], inside_ro[80], inside_rw[80];
+static char base[64], inside_ro[80], inside_rw[80], inside_low[80];
 static struct policy policy;
 static struct monitor monitor = {.policy = &policy, .terminals.own = -1, .terminals.input = -1};
 static int guest; /* the other end of the channel */
 static pid_t member;
-static struct stat kept[3]; /* outside/secret, ro/file, ro/directory */
+static const char *const kept_names[] = {"outside/secret", "ro/file", "ro/directory", "low", "low/file", "low/directory", "low/directory/a"};
+#define KEPT (sizeof kept_names / sizeof *kept_names)
+static struct stat kept[KEPT];
 
 static const char *at(const char *name)
 {
@@ -55,11 +59,10 @@ static void put(const char *name, const char *text, mode_t mode)
     close(fd);
 }
 
-static void look(struct stat out[3])
+static void look(struct stat out[KEPT])
 {
-    static const char *const names[] = {"outside/secret", "ro/file", "ro/directory"};
-    for (size_t i = 0; i < 3; i++) {
-        assert(lstat(at(names[i]), &out[i]) == 0);
+    for (size_t i = 0; i < KEPT; i++) {
+        assert(lstat(at(kept_names[i]), &out[i]) == 0);
         out[i].st_atim = (struct timespec){0, 0};
     }
 }
@@ -146,7 +149,10 @@ static void end(void)
 
 static void begin(void)
 {
+    const struct rlimit room = {FILE_MOST, FILE_MOST}; /* requests allocate: not all of the disk */
     int ends[2];
+    signal(SIGXFSZ, SIG_IGN);
+    assert(setrlimit(RLIMIT_FSIZE, &room) == 0);
     strcpy(base, "/tmp/pal-fuzz.XXXXXX");
     assert(mkdtemp(base));
     umask(0);
@@ -155,11 +161,16 @@ static void begin(void)
     put("outside/secret", "secret", 0644);
     put("ro/file", "read only", 0644);
     assert(symlink(at("outside/secret"), at("ro/link")) == 0);
+    assert(mkdir(at("low"), 0755) == 0 && mkdir(at("low/directory"), 0755) == 0 && symlink("directory", at("low/link")) == 0);
+    put("low/file", "copied", 0644);
+    put("low/directory/a", "beneath", 0644);
+    strcpy(inside_low, at("low"));
     strcpy(inside_ro, at("ro"));
     strcpy(inside_rw, at("rw"));
     mount_table_init(&policy.mounts);
     assert(mount_table_add(&policy.mounts, MOUNT_HOST, "/ro", inside_ro, false));
     assert(mount_table_add(&policy.mounts, MOUNT_HOST, "/rw", inside_rw, true));
+    assert(mount_table_add(&policy.mounts, MOUNT_COPY, "/copy", inside_low, true));
     assert(mount_table_add(&policy.mounts, MOUNT_SCRATCH, "/tmp", NULL, true));
     mounts_open(&policy.mounts);
     assert(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) == 0);
@@ -191,11 +202,10 @@ static void check_descriptor(int fd)
     if (path[0] != '/')
         return; /* pipe:, socket:, anon_inode: */
     bool ro = !strncmp(path, inside_ro, strlen(inside_ro)), rw = !strncmp(path, inside_rw, strlen(inside_rw));
+    bool low = !strncmp(path, inside_low, strlen(inside_low));
     bool private = strstr(path, SCRATCH_PREFIX), section = !strncmp(path, "/memfd:", 7);
-    if (!(ro || rw || private || section || !strncmp(path, "/dev/pt", 7)))
-        fprintf(stderr, "%s\n", path);
-    assert(ro || rw || private || section || !strncmp(path, "/dev/pt", 7));
-    assert(!ro || (fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY);
+    assert(ro || rw || low || private || section || !strncmp(path, "/dev/pt", 7));
+    assert(!(ro || low) || (fcntl(fd, F_GETFL) & O_ACCMODE) == O_RDONLY);
 }
 
 static void take_replies(void)
@@ -261,7 +271,7 @@ static uint64_t pick_number(struct bytes *from)
 
 static size_t pick_name(struct bytes *from, bool absolute, char *out)
 {
-    static const char *const parts[] = {"ro",  "rw",   "tmp",      "file",      "directory", "link", "up", "..",
+    static const char *const parts[] = {"ro",  "rw",   "copy",     "tmp",       "file",      "directory", "link", "up", "..",
                                         ".",   "",     "new",      "a",         "b",         "proc", "dev", "outside",
                                         "secret", ".pal-run.", "self", "fd",      "user.x",    "sock", "..", "x/../y"};
     size_t size = 0;
@@ -314,7 +324,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
     static char packet[sizeof(struct monitor_request) + 1024];
     struct bytes from = {bytes, bytes + size};
-    struct stat now[3];
+    struct stat now[KEPT];
     if (!base[0])
         begin();
     revive_member();
@@ -332,7 +342,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
         uv_run(monitor.uv, UV_RUN_NOWAIT);
     }
     look(now);
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < KEPT; i++)
         assert(now[i].st_ino == kept[i].st_ino && now[i].st_mode == kept[i].st_mode && now[i].st_size == kept[i].st_size &&
                now[i].st_mtim.tv_nsec == kept[i].st_mtim.tv_nsec && now[i].st_ctim.tv_nsec == kept[i].st_ctim.tv_nsec &&
                now[i].st_uid == kept[i].st_uid && now[i].st_nlink == kept[i].st_nlink);
