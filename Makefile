@@ -42,11 +42,12 @@ $(B)/picoprocess: $(PAL) pal/linux/image.S pal/linux/host.ld $(B)/libos.text $(B
 	$(CC) $(FREE) -DIMAGE='"$(B)/libos"' -c pal/linux/image.S -o $(B)/pal/linux/image.o
 	$(LD) -T pal/linux/host.ld -o $@ $(PAL) $(B)/pal/linux/image.o
 
-# One file: the picoprocess's segments lie in pal-run, at their own addresses (see loader/launch/entry.S).
+# One file: the picoprocess's segments lie in pal-run, at their own addresses (see loader/launch/entry.S).  Both are mapped by each
+# exec of it, so there are few: code and constants are one.
 $(B)/embed.S: $(B)/picoprocess loader/launch/gen/embed ; loader/launch/gen/embed $< $(B)/embed
 $(B)/embed.o: $(B)/embed.S ; $(CC) -c $< -o $@
 $(B)/pal-run: $(LOADER) $(B)/embed.o
-	$(CXX) -static -o $@ $^ -Wl,-T,$(B)/embed.ld,--gc-sections,-e,launch_entry -luv_a -lcares -lseccomp -lelf -ljansson -lz -lpthread -ldl
+	$(CXX) -static -o $@ $^ -Wl,-T,$(B)/embed.ld,--gc-sections,-z,noseparate-code,-e,launch_entry -luv_a -lcares -lseccomp -lelf -ljansson -lz -lpthread -ldl
 	objcopy -N _dl_debug_state $@ # gdb would set a breakpoint there, in picoprocesses too
 
 clean: ; rm -rf $(B)

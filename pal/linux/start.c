@@ -65,12 +65,17 @@ static uint64_t map_shared(void)
 }
 
 /*
- * .bss of the image.  The heap behind it needs no mapping to be reserved: nothing else ever maps there, since the PAL
- * takes no address from a caller outside the guest's range and the heap, and never leaves the choice to the kernel.
+ * The first thread's stack, and .bss of the image.  The heap behind that needs no mapping to be reserved: nothing else
+ * ever maps there, since the PAL takes no address from a caller outside the guest's range and the heap, and never leaves
+ * the choice to the kernel.
  */
 static void map_arena(void)
 {
-    uint64_t start = linux_arena_data_end;
+    uint64_t start = (uint64_t)linux_main_stack, size = (uint64_t)linux_main_stack_top - start;
+    if (host_call(mmap, start, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) !=
+        (int64_t)start)
+        die(LINUX_EXIT_BROKEN, "can't map the first thread's stack", 0, 0);
+    start = linux_arena_data_end;
     if (PAGE_UP(image->arena_end) <= start)
         return;
     int64_t at = host_call(mmap, start, PAGE_UP(image->arena_end) - start, PROT_READ | PROT_WRITE,
