@@ -49,6 +49,7 @@ $(B)/embed.o: $(B)/embed.S ; $(CC) -c $< -o $@
 $(B)/pal-run: $(LOADER) $(B)/embed.o
 	$(CXX) -static -o $@ $^ -Wl,-T,$(B)/embed.ld,--gc-sections,-z,noseparate-code,-e,launch_entry -luv_a -lcares -lseccomp -lelf -ljansson -lz -lpthread -ldl
 	objcopy -N _dl_debug_state $@ # gdb would set a breakpoint there, in picoprocesses too
+	cp $@ $@.new && mv $@.new $@ # written in one go, it lies in the page cache in larger pieces: fewer page faults at each start
 
 clean: ; rm -rf $(B)
 .PHONY: all clean
