@@ -40,7 +40,12 @@
 
 /* openat2(2) */
 struct open_how { uint64_t flags, mode, resolve; };
+#define RESOLVE_NO_XDEV 1u
 #define RESOLVE_NO_MAGICLINKS 2u
+#define RESOLVE_NO_SYMLINKS 4u
+#define RESOLVE_BENEATH 8u
+#define RESOLVE_IN_ROOT 0x10u
+#define RESOLVE_CACHED 0x20u
 
 /* stat(2) */
 #define S_IFMT 0170000u
@@ -98,6 +103,7 @@ _Static_assert(sizeof(struct linux_statfs) == 120, "struct statfs");
 #define SYSFS_MAGIC 0x62656572
 #define TMPFS_MAGIC 0x01021994
 #define PIPEFS_MAGIC 0x50495045
+#define SOCKFS_MAGIC 0x534f434b
 #define ANON_INODE_FS_MAGIC 0x09041934
 #define EXT4_SUPER_MAGIC 0xef53
 

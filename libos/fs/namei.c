@@ -117,6 +117,8 @@ int64_t sys_mknodat(int32_t directory, guest_t path, uint32_t mode, uint32_t dev
         return make_at(PAL_MKSOCKET, directory, path, permissions);
     case 0: case S_IFREG:
         result = name_to_change(directory, path, &name);
+        if (result == 0 && name.directory && name.last == NAME_NORMAL)
+            result = check_slash(&name) == 0 ? -EEXIST : -ENOENT;
         if (result == 0)
             result = name_open(&name, O_CREAT | O_EXCL | O_WRONLY, masked, 0, &file);
         if (result == 0)

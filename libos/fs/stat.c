@@ -80,7 +80,7 @@ int64_t sys_lstat(guest_t path, guest_t stat) { return stat_at(AT_FDCWD, path, A
 
 int64_t sys_newfstatat(int32_t directory, guest_t path, guest_t stat, uint32_t flags)
 {
-    if (flags & ~(AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH))
+    if (flags & ~(AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH | AT_STATX_SYNC_TYPE))
         return -EINVAL;
     return stat_at(directory, path, flags, stat);
 }
@@ -206,6 +206,10 @@ static int64_t statfs_to_guest(const char *path, const struct pal_attributes *at
         statfs.type = (int64_t)(mount ? mount->fs : &hostfs)->magic;
     else if (attributes->type == PAL_TYPE_FIFO)
         statfs.type = PIPEFS_MAGIC;
+    else if (attributes->type == PAL_TYPE_SOCKET)
+        statfs.type = SOCKFS_MAGIC;
+    else if (attributes->type == PAL_TYPE_FILE)
+        statfs.type = TMPFS_MAGIC; /* a memfd */
     if (path && (!mount || mount->flags & MOUNT_READ_ONLY))
         statfs.flags |= ST_RDONLY;
     if (statfs.type != EXT4_SUPER_MAGIC)
@@ -248,7 +252,7 @@ static int64_t readlink_step(const struct filesystem *fs, struct name *name, voi
     return fs->readlink(name, follow);
 }
 
-static int64_t link_contents(struct name *name, struct pal_path_buffer *out)
+int64_t name_contents(struct name *name, struct pal_path_buffer *out)
 {
     struct pal_attributes attributes;
     if (name->directory) { /* "link/" is what it leads to */
@@ -278,12 +282,13 @@ int64_t sys_readlinkat(int32_t directory, guest_t path, guest_t buffer, uint64_t
     struct pal_path_buffer contents;
     if ((int32_t)size <= 0)
         return -EINVAL;
-    int64_t result = name_from_guest(directory, path, AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH, &name);
+    int64_t result = name_from_guest(directory, path, AT_SYMLINK_NOFOLLOW | (directory == AT_FDCWD ? 0 : AT_EMPTY_PATH),
+                                     &name);
     if (result > 0)
         result = name_of_link(directory, &name);
     if (result != 0)
         return result;
-    result = link_contents(&name, &contents);
+    result = name_contents(&name, &contents);
     if (result < 0)
         return result;
     uint64_t length = MIN(size, contents.size);

@@ -253,11 +253,17 @@ int64_t file_set(struct file *file, const struct pal_attributes *values, uint32_
 
 /* stat.c: the only way to ask for the attributes of a name. */
 int64_t name_attributes(struct name *name, struct pal_attributes *out);
+int64_t name_contents(struct name *name, struct pal_path_buffer *out); /* of a symlink: a size */
 int64_t file_attributes(struct file *file, struct pal_attributes *out);
 /* access(2) on attributes, for these ids: 0 or -EACCES. */
 int64_t attributes_allow(const struct pal_attributes *attributes, uint32_t mode, uint32_t uid, uint32_t gid);
 
-/* open.c: absolute path inside the libOS (exec, /proc/self/exe).  flags: O_*; purpose: 0, or
+/* open.c: what openat does; and the flags that are known. */
+#define OPEN_FLAGS                                                                                                  \
+    (O_ACCMODE | O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_APPEND | O_NONBLOCK | O_SYNC | O_ASYNC | O_DIRECT |      \
+     O_LARGEFILE | O_DIRECTORY | O_NOFOLLOW | O_NOATIME | O_CLOEXEC | O_PATH | O_TMPFILE)
+int64_t open_at(int directory, guest_t path, uint32_t flags, uint32_t mode);
+/* Absolute path inside the libOS (exec, /proc/self/exe).  flags: O_*; purpose: 0, or
  * PAL_OPEN_EXECUTE and perhaps PAL_OPEN_START. */
 int64_t file_open(const char *path, uint32_t flags, uint32_t mode, uint32_t purpose, struct file **out);
 int64_t name_open(struct name *name, uint32_t flags, uint32_t mode, uint32_t purpose, struct file **out);
