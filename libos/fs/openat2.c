@@ -100,8 +100,8 @@ static int64_t jump(struct walk *walk, bool is_link)
     return result;
 }
 
-/* Its contents come before what is left. */
-static int64_t follow(struct walk *walk, struct file *link)
+/* Its contents come before what is left, with a slash between if there was one behind its name. */
+static int64_t follow(struct walk *walk, struct file *link, bool slash)
 {
     NAME(name);
     struct pal_path_buffer contents;
@@ -121,10 +121,10 @@ static int64_t follow(struct walk *walk, struct file *link)
         return size < 0 ? size : -ENOENT;
     if ((uint64_t)size + 1 + walk->left.size >= PAL_PATH_MAX)
         return -ENAMETOOLONG;
-    memmove(walk->left.bytes + size + 1, walk->left.bytes, walk->left.size + 1);
+    memmove(walk->left.bytes + size + slash, walk->left.bytes, walk->left.size + 1);
     memcpy(walk->left.bytes, contents.bytes, (size_t)size);
-    walk->left.bytes[size] = '/';
-    walk->left.size += (uint32_t)size + 1;
+    walk->left.bytes[size] = slash ? '/' : 0;
+    walk->left.size += (uint32_t)size + slash;
     return contents.bytes[0] == '/' ? jump(walk, true) : 0;
 }
 
@@ -183,9 +183,7 @@ static int64_t open_last(struct walk *walk, const char *component, bool slash, c
         bool crosses = walk->resolve & RESOLVE_NO_XDEV && !same_mount(walk, place);
         bool link = place->type == PAL_TYPE_SYMLINK;
         if (link && (slash || !(flags & O_NOFOLLOW)) && (flags & (O_CREAT | O_EXCL)) != (O_CREAT | O_EXCL)) {
-            result = follow(walk, place);
-            if (result == 0 && slash)
-                walk->left.bytes[walk->left.size] = 0;
+            result = follow(walk, place, slash);
             result = result < 0 ? result : 1;
         } else if (link && walk->resolve & RESOLVE_NO_SYMLINKS && !(flags & O_PATH)) {
             result = -ELOOP;
@@ -221,7 +219,7 @@ static int64_t walk_on(struct walk *walk, const struct open_how *how, struct fil
             if (result < 0)
                 return result;
             if (place->type == PAL_TYPE_SYMLINK)
-                result = follow(walk, place);
+                result = follow(walk, place, true);
             else if (place->type != PAL_TYPE_DIRECTORY)
                 result = -ENOTDIR;
             else if (walk->resolve & RESOLVE_NO_XDEV && !same_mount(walk, place))
