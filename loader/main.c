@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* pal-run: runs an unmodified program in a picoprocess, by policy. */
+#include <stdio.h>
 #include <unistd.h>
 
 #include "loader/cli/cli.h"
@@ -11,8 +12,10 @@ int main(int argc, char **argv)
     static struct options options;
     fail_undo = launch_abandon; /* it was launched before main */
     const struct command_row *command = argc > 1 ? command_find(argv[1]) : NULL;
-    if (command)
-        _exit(command->run(argc - 1, argv + 1));
+    if (command) {
+        int status = command->run(argc - 1, argv + 1);
+        _exit(fflush(stdout) == 0 ? status : EXIT_OWN_FAILURE);
+    }
     options_read(&options, argc, argv);
     _exit(palrun(&options));
 }

@@ -122,13 +122,15 @@ static void limit(int resource, uint64_t most)
 }
 
 /* The picoprocess waits for this packet; the descriptors take its first free numbers: LINUX_FD_PREFETCHED and on. */
-static void go(const struct prefetch *prefetch)
+static void go(const struct prefetch *prefetch, const struct options *options)
 {
-    struct monitor_reply packet = {.descriptors = (uint32_t)prefetch->descriptor_count};
-    int descriptors[PREFETCH_MAX] = {0}, count = 0;
+    struct monitor_reply packet = {.descriptors = (uint32_t)prefetch->descriptor_count + (options->snapshot.use != 0)};
+    int descriptors[PREFETCH_MAX + 1] = {0}, count = 0;
     for (size_t i = 0; i < prefetch->count; i++)
         if (prefetch->entries[i].fd >= 0)
             descriptors[count++] = prefetch->entries[i].fd;
+    if (options->snapshot.use)
+        descriptors[count++] = fcntl(options->snapshot.image, F_DUPFD_CLOEXEC, 0);
     /* If it has died already, that is seen later. */
     send_with(launched.channel, &packet, sizeof packet, descriptors, (size_t)count);
     close(launched.inner);
@@ -163,10 +165,15 @@ static void start(struct monitor *monitor, const struct options *options, mode_t
     static struct program program;
     static struct prefetch prefetch;
     struct policy *policy = monitor->policy;
-    program_check(&policy->mounts, policy->program, policy->shown, &program);
-    program_prefetch(policy->program, &program, &prefetch, &policy->mounts);
+    const char *asks = policy->program; /* who asks what the profile tells */
+    if (options->snapshot.use == PAL_SNAPSHOT_RUN) {
+        asks = must_print("%s, snapshot %s", policy->program, options->snapshot.name);
+    } else {
+        program_check(&policy->mounts, policy->program, policy->shown, &program);
+        program_prefetch(policy->program, &program, &prefetch, &policy->mounts);
+    }
     if (!options->no_profile)
-        prefetch_profile_use(policy->program, &prefetch, &policy->mounts);
+        prefetch_profile_use(asks, &prefetch, &policy->mounts);
     segment_fill(launched.segment, policy, options, &prefetch, umask_was);
     limit(RLIMIT_DATA, policy->limits.memory);
     limit(RLIMIT_CPU, policy->limits.cpu_seconds);
@@ -175,7 +182,7 @@ static void start(struct monitor *monitor, const struct options *options, mode_t
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     monitor_block_signals();
     drop_capabilities();
-    go(&prefetch);
+    go(&prefetch, options);
     monitor->first = launched.pid;
     monitor->channel = launched.channel;
 }

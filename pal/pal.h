@@ -191,12 +191,18 @@ struct pal_boot {
     const struct pal_mount *mounts;
     pal_handle_t standard[PAL_STANDARD_STREAMS];
     pal_handle_t log;                 /* for trace, statistics and the libOS's own errors */
+    pal_handle_t snapshot;            /* the image of a snapshot; only where it has a use */
+    uint32_t snapshot_use;            /* enum pal_snapshot_use */
+    uint64_t snapshot_identity[4];    /* of build and processor: an image is good for the same ones only */
     /* Address of a word of this picoprocess (0 = none), to be exchanged with 0 after an interrupt: bit n-1: the user's
      * terminal sent signal n to the sandbox; bit n+31: somebody sent it to the first process; or PAL_HOST_KILLED. */
     uint64_t host_signals;
 };
 /* A picoprocess whose host parent has gone was killed, not by us: process_interrupt of it gives -ESRCH. */
 #define PAL_HOST_KILLED (1ull << 31)
+
+/* What pal_boot.snapshot is for. */
+enum pal_snapshot_use { PAL_SNAPSHOT_NONE, PAL_SNAPSHOT_MAKE, PAL_SNAPSHOT_RUN };
 
 /* ---- Types of the calls ------------------------------------------------------------------------------------------ */
 

@@ -9,6 +9,8 @@
 #include "libos/entry/entry.h"
 #include "libos/tty/tty.h"
 #include "libos/net/inet.h"
+#include "libos/net/socket.h"
+#include "libos/snapshot/snapshot.h"
 
 static void start(const struct pal_api *api, const struct pal_boot *from) __attribute__((noreturn));
 
@@ -56,13 +58,26 @@ static int64_t prepare_program(struct exec_image **image)
     return error;
 }
 
-static void start(const struct pal_api *api, const struct pal_boot *from)
+static void begin(const struct pal_api *api, const struct pal_boot *from)
 {
     boot = from;
     PAL = stats_wrap(api);
-    heap_init(header.arena_end);
     libos_dispatch_slowly = boot->trace || boot->stats;
     libos_direct = !libos_dispatch_slowly && boot->capabilities & PAL_KEEPS_FLAGS;
+}
+
+static void start(const struct pal_api *api, const struct pal_boot *from)
+{
+    begin(api, from);
+    heap_init(header.arena_end);
+    if (UNLIKELY(boot->snapshot_use == PAL_SNAPSHOT_RUN)) {
+        snapshot_load(api, from);
+        begin(api, from);
+        mount_init(); /* paths lie in the boot area */
+        pseudofs_init();
+        segment_init();
+        snapshot_resume();
+    }
     mm_init();
     rewrite_init();
     host_ops_set(PAL_TYPE_SOCKET, &socket_ops, NULL);
@@ -72,6 +87,7 @@ static void start(const struct pal_api *api, const struct pal_boot *from)
     segment_init();
     process_init();
     inet_listeners_boot();
+    snapshot_init();
     struct exec_image *image;
     int64_t error = prepare_program(&image);
     if (error < 0) {

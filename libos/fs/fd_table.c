@@ -15,23 +15,29 @@ static struct files *files_new(void)
     return files;
 }
 
-/* The program's standard streams.  What a stream is, and how it was opened, only the host can say. */
+/* A standard stream, or NULL.  What it is, and how it was opened, only the host can say. */
+struct file *file_new_standard(uint32_t number)
+{
+    pal_handle_t handle = boot->standard[number];
+    struct pal_attributes attributes;
+    uint32_t pal_flags = 0, flags = O_RDWR;
+    struct file *file;
+    if (handle == PAL_NO_HANDLE || PAL->attributes_get(handle, NULL, &attributes, NULL) < 0)
+        return NULL;
+    if (PAL->stream_control(handle, PAL_CTL_FLAGS_GET, &pal_flags, sizeof(pal_flags)) >= 0 &&
+        (pal_flags & (PAL_OPEN_READ | PAL_OPEN_WRITE)) != (PAL_OPEN_READ | PAL_OPEN_WRITE))
+        flags = pal_flags & PAL_OPEN_WRITE ? O_WRONLY : O_RDONLY;
+    return host_file_new(handle, flags, attributes.type, NULL, &file) < 0 ? NULL : file;
+}
+
 struct files *files_new_boot(void)
 {
     struct files *files = files_new();
     if (!files)
         return NULL;
     for (uint32_t i = 0; i < PAL_STANDARD_STREAMS; i++) {
-        pal_handle_t handle = boot->standard[i];
-        struct pal_attributes attributes;
-        uint32_t pal_flags = 0, flags = O_RDWR;
-        struct file *file;
-        if (handle == PAL_NO_HANDLE || PAL->attributes_get(handle, NULL, &attributes, NULL) < 0)
-            continue;
-        if (PAL->stream_control(handle, PAL_CTL_FLAGS_GET, &pal_flags, sizeof(pal_flags)) >= 0 &&
-            (pal_flags & (PAL_OPEN_READ | PAL_OPEN_WRITE)) != (PAL_OPEN_READ | PAL_OPEN_WRITE))
-            flags = pal_flags & PAL_OPEN_WRITE ? O_WRONLY : O_RDONLY;
-        if (host_file_new(handle, flags, attributes.type, NULL, &file) < 0)
+        struct file *file = file_new_standard(i);
+        if (!file)
             continue;
         bit_set(files->used, i);
         slot_fill(files, i, file, 0);

@@ -65,12 +65,16 @@ static void cached_drop(struct cached *cached)
     release(cached);
 }
 
-void handle_cache_drain(void)
+void handle_cache_empty(void)
 {
-    if (atomic_swap(&over, 1u))
-        return;
     for (uint32_t i = 0; i < SPARES; i++)
         cached_drop(atomic_swap(&handles[i], (struct cached *)NULL));
+}
+
+void handle_cache_drain(void)
+{
+    if (!atomic_swap(&over, 1u))
+        handle_cache_empty();
 }
 
 void file_uncacheable(const struct file *file)

@@ -34,6 +34,7 @@ void mount_above(const struct filesystem *fs) { above = fs; }
 
 void mount_init(void)
 {
+    count = 0;
     room = boot->mount_count + MOUNTS_ADDED;
     table = alloc_zero(room * sizeof *table);
     if (!table)

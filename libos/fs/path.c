@@ -33,7 +33,7 @@ static struct fs *fs_new(struct file *cwd, uint32_t mask)
 }
 
 /* Opened at once, so that it is the same directory whatever it is called later: the answer was sent ahead. */
-struct fs *fs_new_boot(void)
+static struct file *open_boot_cwd(void)
 {
     struct file *cwd;
     const char *path = boot->cwd ? boot->cwd : "/";
@@ -43,7 +43,21 @@ struct fs *fs_new_boot(void)
         if (host_file_new(PAL_NO_HANDLE, O_PATH | O_DIRECTORY, PAL_TYPE_DIRECTORY, path, &cwd) < 0)
             return NULL;
     }
-    return fs_new(cwd, boot->umask & S_IRWXUGO);
+    return cwd;
+}
+
+struct fs *fs_new_boot(void)
+{
+    struct file *cwd = open_boot_cwd();
+    return cwd ? fs_new(cwd, boot->umask & S_IRWXUGO) : NULL;
+}
+
+/* The old one's handle was another sandbox's: its description is left to itself. */
+int64_t fs_begin_again(struct fs *fs)
+{
+    struct file *cwd = open_boot_cwd();
+    fs->cwd = cwd ? cwd : fs->cwd;
+    return cwd ? 0 : -ENOMEM;
 }
 
 struct file *fs_cwd(struct fs *fs)

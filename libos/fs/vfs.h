@@ -79,6 +79,7 @@ int64_t fd_flags(int fd, bool change, uint32_t flags); /* FD_CLOEXEC: get, or ch
 
 /* fd_table.c */
 struct files *files_new_boot(void); /* 0, 1, 2 from boot->standard */
+struct file *file_new_standard(uint32_t number);
 struct files *files_copy(struct files *from);
 struct files *files_ref(struct files *files);
 void files_put(struct files *files); /* the last reference closes all */
@@ -111,6 +112,7 @@ int64_t file_identify(struct file *file);
 /* path.c: cwd, root and umask of a process; resolving names */
 struct fs;
 struct fs *fs_new_boot(void);
+int64_t fs_begin_again(struct fs *fs); /* a snapshot's: the current directory is the new sandbox's */
 struct fs *fs_copy(struct fs *from);
 struct fs *fs_ref(struct fs *fs);
 void fs_put(struct fs *fs);
@@ -237,7 +239,8 @@ struct file *handle_cache_take(const char *path, const struct pal_attributes *ke
 void handle_cache_prepare(struct file *file, const struct pal_attributes *opened, const struct pal_attributes *kept);
 void handle_cache_give(struct file *file);     /* file_ops.destroy */
 void file_uncacheable(const struct file *file); /* its description isn't as open(2) makes it, or not this process's alone */
-void handle_cache_drain(void);               /* before the first record lock */
+void handle_cache_empty(void);
+void handle_cache_drain(void);               /* before the first record lock: from now on there are none */
 void handle_cache_fork(void);                  /* just before the host forks; in the child: */
 void handle_cache_fork_child(void);
 /* The same of directories opened as places: is this such an open?  A reference, or NULL. */

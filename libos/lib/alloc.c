@@ -37,6 +37,11 @@ void heap_init(uint64_t arena_end)
     top = committed = PAGE_UP(arena_end);
 }
 
+uint64_t heap_end(void)
+{
+    return committed;
+}
+
 static uint64_t grow(uint64_t size)
 {
     if (size > PAL_ARENA_BASE + PAL_ARENA_SIZE - top)

@@ -41,6 +41,7 @@ void *alloc_copy(const void *from, size_t size);
 void release(void *block); /* NULL is fine */
 void *alloc_pages(size_t size); /* page-aligned, zeroed, size rounded up */
 void heap_init(uint64_t arena_end);
+uint64_t heap_end(void); /* first address past what the host has given */
 
 /* ---- usercopy.c: guest memory.  0 or -EFAULT (nothing is promised of a partly written destination) --------------- */
 

@@ -63,9 +63,9 @@ static int64_t act(guest_t start, guest_t end, int32_t advice)
     switch (advice) {
     case MADV_DONTNEED:
         site_forget(start, end, false); /* private text comes back from its file */
-        return PAL->memory_decommit(start, end - start, PAL_DECOMMIT_ZERO);
+        return image_drop(start, end);
     case MADV_FREE:
-        return PAL->memory_decommit(start, end - start, PAL_DECOMMIT_LAZY);
+        return mm.images ? image_drop(start, end) : PAL->memory_decommit(start, end - start, PAL_DECOMMIT_LAZY);
     case MADV_REMOVE:
         return PAL->memory_decommit(start, end - start, PAL_DECOMMIT_UNSHARE);
     case MADV_DONTFORK:

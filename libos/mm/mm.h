@@ -45,6 +45,7 @@ struct shared_process;
 #define VMA_POLICY_STATIC 0x01000000u
 #define VMA_POLICY_RELATIVE 0x02000000u
 #define VMA_POLICY 0x03e00000u
+#define VMA_IMAGE 0x04000000u /* the host has some of its pages from a snapshot's image: image.c */
 
 struct vma {
     guest_t start, end;
@@ -70,6 +71,7 @@ void mm_fork_child(bool bare);
 int64_t mm_for_each(int64_t (*visit)(const struct vma *vma, void *argument), void *argument);
 bool mm_next(guest_t address, struct vma *out); /* the first that ends after address */
 bool mm_find(guest_t address, struct vma *out); /* a copy; the file pointer is only good for comparing */
+bool mm_next(guest_t address, struct vma *out); /* the same, of the first that ends behind it */
 struct mm_facts {
     guest_t brk_start, brk_end, stack_top, arg_start, arg_end, env_start, env_end, auxv, code_start, code_end;
     uint64_t total_bytes, auxv_size;
@@ -89,6 +91,21 @@ bool mm_fault_grows_stack(guest_t address, guest_t stack_pointer);
 struct file *exec_file(void);
 /* exec: the process has one thread, perhaps forked while others ran. */
 void exec_file_set(struct file *file);
+
+/* ---- image.c: the guest's pages in a snapshot -------------------------------------------------------------------- */
+
+/* Pages that are not what mapping anew would give.  At `offset` of the image. */
+struct mm_run { guest_t start; uint64_t size, offset; };
+struct mm_image {
+    pal_handle_t handle;
+    uint64_t end;          /* of what is in the image so far; page-aligned */
+    struct mm_run *runs;   /* by address; alloc'ed */
+    uint32_t count, room;
+};
+/* Writes them all.  The process has one thread, and does nothing with its memory afterwards. */
+int64_t mm_image_save(struct mm_image *image);
+/* The address space as it was: nothing is mapped yet, and files have their handles. */
+int64_t mm_image_map(const struct mm_image *image);
 
 /* ---- text.c: call sites are rewritten ---------------------------------------------------------------------------- */
 

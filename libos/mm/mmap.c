@@ -148,8 +148,7 @@ static int64_t check_access(uint32_t protection, uint32_t flags, const struct fi
     return flags & MAP_GROWSDOWN ? -EINVAL : 0;
 }
 
-static int64_t map_on_host(guest_t at, uint64_t size, uint32_t protection, uint32_t flags, struct file *file,
-                           uint64_t offset)
+int64_t map_on_host(guest_t at, uint64_t size, uint32_t protection, uint32_t flags, struct file *file, uint64_t offset)
 {
     uint32_t how = (flags & MAP_TYPE) == MAP_PRIVATE ? 0 : PAL_MAP_SHARED;
     if (flags & MAP_NORESERVE)
@@ -368,7 +367,7 @@ void mm_reset(void)
     vma_clear();
     site_forget_all();
     mm.facts = (struct mm_facts){0};
-    mm.fork_flags = 0;
+    mm.fork_flags = mm.images = 0;
     mm.lock_future = false;
     atomic_set(&current_process()->shared->shares, 0u);
     mm.mmap_base = PAL_GUEST_END;
@@ -405,15 +404,19 @@ int64_t mm_for_each(int64_t (*visit)(const struct vma *vma, void *argument), voi
     return result;
 }
 
-bool mm_find(guest_t address, struct vma *out)
+bool mm_next(guest_t address, struct vma *out)
 {
     mm_lock();
     const struct vma_node *node = vma_at(address);
-    bool found = node && node->vma.start <= address;
-    if (found)
+    if (node)
         *out = node->vma;
     mm_unlock();
-    return found;
+    return node;
+}
+
+bool mm_find(guest_t address, struct vma *out)
+{
+    return mm_next(address, out) && out->start <= address;
 }
 
 bool mm_next(guest_t address, struct vma *out)
@@ -490,7 +493,7 @@ void mm_fork_child(bool bare)
         const struct vma vma = vma_at(at)->vma;
         int64_t error = vma.flags & VMA_DONTFORK
                             ? mm_release(vma.start, vma.end)
-                            : PAL->memory_decommit(vma.start, vma.end - vma.start, PAL_DECOMMIT_ZERO);
+                            : image_drop(vma.start, vma.end);
         if (error < 0)
             panic("the host does not take a mapping back that must not be inherited");
     }

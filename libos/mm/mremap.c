@@ -29,6 +29,8 @@ static int64_t move(guest_t address, uint64_t old, guest_t target, uint64_t new)
     int64_t error = mm.count < MAP_COUNT_MAX ? vma_prepare() : -ENOMEM;
     site_forget(address, address + old, true);
     if (error == 0)
+        error = image_leave(address, address + old);
+    if (error == 0)
         error = PAL->memory_move(address, old, target, new);
     if (error < 0)
         return error;
@@ -36,6 +38,8 @@ static int64_t move(guest_t address, uint64_t old, guest_t target, uint64_t new)
     if (vma.file) {
         vma.offset += address - vma.start;
         file_ref(vma.file);
+    } else {
+        vma.flags &= ~VMA_IMAGE;
     }
     vma.start = target;
     vma.end = target + new;
@@ -50,15 +54,19 @@ static int64_t move(guest_t address, uint64_t old, guest_t target, uint64_t new)
 
 static int64_t grow_in_place(guest_t address, uint64_t old, uint64_t new)
 {
+    struct vma vma = vma_at(address)->vma;
+    guest_t start = vma.start;
     int64_t error = vma_prepare();
+    if (error == 0)
+        error = image_leave(start, address + old);
     if (error == 0)
         error = PAL->memory_move(address, old, address, new);
     if (error < 0)
         return error;
-    struct vma vma = vma_at(address)->vma;
-    guest_t start = vma.start;
     if (vma.file)
         file_ref(vma.file);
+    else
+        vma.flags &= ~VMA_IMAGE;
     vma.end = address + new;
     vma_take(start, address + old, NULL, NULL);
     vma_add(&vma);

@@ -29,6 +29,7 @@ struct mm {
     struct vma_node *dead;  /* taken out of the tree, still with a file to be put: by mm_unlock, without the lock */
     uint32_t count, spare_count;
     uint32_t hidden;        /* how many are VMA_HIDDEN */
+    uint32_t images;        /* some mapping may be VMA_IMAGE */
     uint32_t fork_flags;    /* VMA_DONTFORK and VMA_WIPEONFORK that some mapping may have */
     uint64_t bytes;
     uint64_t locked, data;  /* bytes of MAP_LOCKED; of what RLIMIT_DATA limits */
@@ -64,6 +65,12 @@ uint64_t mm_limit(uint32_t resource); /* a soft limit: to be asked without mm.lo
 int64_t mm_populate(guest_t start, guest_t end, bool writes);
 /* mprotect.c: all locks go. */
 void mm_unlock_all(void);
+/* image.c.  Caller holds mm.lock; the range lies in mappings. */
+int64_t image_drop(guest_t start, guest_t end); /* its pages become what mapping anew gives */
+/* Before the host is to move or to grow [start, end) of one mapping: pages of its own hold what an image held. */
+int64_t image_leave(guest_t start, guest_t end);
+int64_t map_on_host(guest_t at, uint64_t size, uint32_t protection, uint32_t flags, struct file *file,
+                    uint64_t offset); /* mmap.c */
 
 /* vma.c */
 int64_t vma_prepare(void); /* nodes for the next change: 0, or -ENOMEM */

@@ -8,32 +8,56 @@
 #include "libos/signal/signal.h"
 #include "libos/tty/tty.h"
 
+#define IDS_SKIPPED 16384u
+
 static const struct process_hooks hooks = {.settle = signal_settle, .killed = process_killed};
+
+/* What the sandbox gives: a place in its table, ids, the host's block. */
+static struct shared_process *begin(struct process *process, struct thread *thread)
+{
+    struct shared_process *slot = shared_new(NULL, 0, SIGCHLD, false);
+    if (!slot)
+        panic("pal-run: no memory for the first process");
+    slot->flags = 0;
+    slot->host = boot->host_process;
+    slot->uid = slot->euid = slot->suid = boot->uid;
+    slot->gid = boot->gid;
+    process->pid = (int)slot->pid;
+    process->shared = slot;
+    process->uid = process->euid = process->suid = process->fsuid = boot->uid;
+    process->gid = process->egid = process->sgid = process->fsgid = boot->gid;
+    thread->tcb = tcb(); /* the PAL's; the one in the thread's block stays unused */
+    thread->tcb->libos_stack = thread_top(thread);
+    tcb_init(thread->tcb, thread);
+    return slot;
+}
+
+void process_begin_again(struct thread *thread, uint32_t template)
+{
+    uint64_t bits = 0;
+    PAL->random((uint64_t)(uintptr_t)&bits, sizeof bits);
+    shared_ids_skip(template + 1 + (uint32_t)bits % IDS_SKIPPED);
+    struct process *process = thread->process;
+    struct shared_process *slot = begin(process, thread);
+    memcpy(slot->name, thread->name, sizeof slot->name);
+    thread_renumber(process, thread, process->pid);
+    thread->host_id = 0;
+    tty_init(slot);
+}
 
 void process_init(void)
 {
     process_hooks = &hooks;
     struct process *process = alloc_zero(sizeof *process);
     struct thread *thread = thread_new();
-    struct shared_process *slot = shared_new(NULL, 0, SIGCHLD, false);
-    if (!process || !thread || !slot)
+    if (!process || !thread)
         panic("pal-run: no memory for the first process");
-    slot->flags = 0;
-    slot->host = boot->host_process;
-    slot->uid = slot->euid = slot->suid = boot->uid;
-    slot->gid = boot->gid;
+    struct shared_process *slot = begin(process, thread);
     process->references = 1;
-    process->pid = (int)slot->pid;
-    process->shared = slot;
-    process->uid = process->euid = process->suid = process->fsuid = boot->uid;
-    process->gid = process->egid = process->sgid = process->fsgid = boot->gid;
     process->thread_count = 1;
     thread->process = process;
     thread->tid = process->pid;
     threads_add(process, thread);
-    thread->tcb = tcb(); /* the PAL's; the one in the thread's block stays unused */
-    thread->tcb->libos_stack = thread_top(thread);
-    tcb_init(thread->tcb, thread);
     process_set_name(thread, boot->program);
     process_link(process);
     process->signals = signals_new(process);

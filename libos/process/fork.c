@@ -231,6 +231,8 @@ int64_t clone_pidfd(const struct clone_request *request, int pid, int *out_fd)
     return 0;
 }
 
+void (*fork_child_hook)(guest_t child_tid);
+
 int64_t fork_now(const struct clone_request *request)
 {
     struct thread *self = current();
@@ -263,6 +265,8 @@ int64_t fork_now(const struct clone_request *request)
             file_sizes_limit();
         }
         thread_renew(self, request, pid);
+        if (UNLIKELY(fork_child_hook))
+            fork_child_hook(request->flags & CLONE_CHILD_SETTID ? request->child_tid : 0);
         return 0;
     }
     self->has_children = 1;

@@ -66,6 +66,9 @@ static inline int64_t fs_set(uint64_t base)
 /* ---- exit.c ------------------------------------------------------------------------------------------------------ */
 
 void process_init(void); /* the first process and thread; current() works from here on */
+/* The same of a process that was saved elsewhere: it has a number that its template's sandbox has not used, and may be
+ * another each time. */
+void process_begin_again(struct thread *thread, uint32_t template);
 /* Ends the process.  status in wait(2)'s encoding. */
 void process_exit_group(uint32_t status) __attribute__((noreturn));
 void process_end(struct thread *thread, uint32_t status) __attribute__((noreturn));
@@ -100,6 +103,8 @@ void thread_fork_child(struct thread *thread); /* it does not exist in this pico
 
 /* Once clone.c has read the flags: the child's pid in the parent, 0 in the child. */
 int64_t fork_now(const struct clone_request *request);
+/* Where a snapshot is made: fork's child, before it returns to the guest.  child_tid: CLONE_CHILD_SETTID's, or 0. */
+extern void (*fork_child_hook)(guest_t child_tid);
 void slot_drop(struct shared_process *slot);
 /* What a new process's first thread has of its own. */
 void thread_renew(struct thread *thread, const struct clone_request *request, int pid);
@@ -193,5 +198,6 @@ void exec_commit(struct exec_image *image, struct frame *frame);
 /* Maps the libOS's vDSO; its address, or 0 (the program then makes calls).  Absent,
  * exec_commit.c's own gives 0. */
 guest_t vdso_map(void);
+void vdso_renew(void); /* a snapshot's: it jumps to this host's functions */
 
 #endif

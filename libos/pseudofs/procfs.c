@@ -241,5 +241,6 @@ const struct pseudo_entry procfs_entries[] = {
     {.name = "uptime", .mode = PSEUDO_TEXT, .text = uptime_text},
     {.name = "version", .mode = PSEUDO_TEXT, .text = version_text},
     {.name = "vmstat", .mode = PSEUDO_TEXT, .text = vmstat_text},
+    {.name = "pal", .mode = PSEUDO_DIRECTORY, .children = procpal_entries, .snapshots = true},
     {.name = NULL},
 };

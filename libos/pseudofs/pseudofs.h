@@ -40,6 +40,7 @@ struct pseudo_entry {
     bool asked;                       /* below /proc/PID: of another process, that one is asked: proc_remote.c */
     bool looked;                      /* and the host, before, what it is doing and uses */
     bool known;                       /* `text` can do without, if it does not answer */
+    bool snapshots;                   /* only there where a snapshot is made or run; last of its directory */
     uint32_t device;                  /* st_rdev of a character device */
     const struct pseudo_entry *children; /* a directory's, up to a NULL name */
     /* A directory of numbers (behind a prefix, if there is one): does n exist (then node becomes it), and which one
@@ -66,6 +67,10 @@ struct pseudo_entry {
 
 extern const struct pseudo_entry devfs_entries[], procfs_entries[], procsys_entries[], sysfs_entries[];
 extern const struct pseudo_entry procnet_entries[], etc_entries[]; /* proc_net.c */
+
+/* proc_pal.c: /proc/pal. */
+extern const struct pseudo_entry procpal_entries[];
+extern int proc_pal_ready; /* number of the process that has said so, whose next fork is a snapshot's point; or 0 */
 
 /* dev_pts.c: /dev/ptmx, /dev/pts/N, /dev/tty. */
 bool pts_number(struct pseudo_node *node, int n);

@@ -51,11 +51,16 @@ static int parse_number(const char *name, size_t size)
     return n;
 }
 
+static bool is_there(const struct pseudo_entry *entry)
+{
+    return entry->name && (!entry->snapshots || boot->snapshot_use);
+}
+
 static bool find_child(const struct pseudo_node *from, const char *name, size_t size, struct pseudo_node *out)
 {
     const struct pseudo_entry *entry = from->entry;
     *out = *from;
-    for (const struct pseudo_entry *child = entry->children; child && child->name; child++) {
+    for (const struct pseudo_entry *child = entry->children; child && is_there(child); child++) {
         if (strlen(child->name) == size && !memcmp(child->name, name, size)) {
             out->entry = child;
             return true;
@@ -405,7 +410,7 @@ static bool next_entry(const struct pseudo_place *place, int64_t *position, stru
     uint32_t mode = S_IFDIR;
     int64_t child = *position - 2;
     int64_t count = 0;
-    while (node->entry->children && node->entry->children[count].name)
+    while (node->entry->children && is_there(&node->entry->children[count]))
         count++;
     if (child < 0) {
         format(out->name, sizeof out->name, "%s", child == -1 ? ".." : ".");

@@ -188,6 +188,11 @@ int shared_id_new(int process)
     return id;
 }
 
+void shared_ids_skip(uint32_t last)
+{
+    atomic_set(&table->next_id, MIN(MAX(last + 1, (uint32_t)FIRST_ID), SHARED_PID_MAX / 2));
+}
+
 void shared_id_free(int id)
 {
     atomic_set(owner_of((uint32_t)id), 0u);

@@ -135,6 +135,7 @@ struct shared_table {
 
 /* ---- table.c ---- */
 uint64_t shared_init(uint64_t at, uint64_t end); /* the first process makes the table; returns where it ends */
+void shared_ids_skip(uint32_t last); /* no number up to it is given out, as if they had been used */
 void shared_lock(void);
 void shared_unlock(void);
 int shared_id_new(int process); /* a number for a thread of that process; -EAGAIN when there is none */

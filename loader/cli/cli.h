@@ -47,6 +47,10 @@ int kill_main(int argc, char **argv);
 
 int doctor_main(int argc, char **argv);
 
+/* ---- snapshot.c ------------------------------------------------------------------------------------------------- */
+
+int snapshot_main(int argc, char **argv);
+
 /* ---- help.c ------------------------------------------------------------------------------------------------------ */
 
 /* Each prints and ends pal-run. */

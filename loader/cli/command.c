@@ -41,6 +41,8 @@ const struct command_row command_rows[] = {
     {"shell", "[options]", "a shell in the sandbox that the options describe", run_shell},
     {"show", "[--json] [options] PROGRAM", "the policy that a run would have, in words", show_main},
     {"why", "[options] PATH|last", "which rule decides about a path, or what the last failed run was not shown", why_main},
+    {"snapshot", "make|run|list|info|rm ...", "write a started program to an image; go on from there, as often as wanted",
+     snapshot_main},
     {"ps", "[--json]", "your running sandboxes", ps_main},
     {"kill", "[-SIGNAL] PID...", "end sandboxes; PID as `pal-run ps` shows it", kill_main},
     {"doctor", "[--json]", "what this host offers, what each part adds, what to do where one is missing", doctor_main},

@@ -44,6 +44,11 @@ struct sock_filter; /* <linux/filter.h> */
 const struct sock_filter *filter_program(bool trap, size_t *count);
 extern const unsigned filter_calls; /* how many host calls it admits */
 
+/* ---- identity.c -------------------------------------------------------------------------------------------------- */
+
+/* Of the picoprocess in this file, and of the processor's features: what a snapshot's image holds for. */
+void snapshot_identity(uint64_t identity[4]);
+
 /* ---- segment.c --------------------------------------------------------------------------------------------------- */
 
 /* The shared segment's size, and all that the first picoprocess is told: written where it waits. */

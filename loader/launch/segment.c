@@ -160,7 +160,7 @@ static uint32_t network_flags(const struct network *network)
 }
 
 static void fill_boot(struct builder *builder, const struct policy *policy, const struct options *options,
-                      mode_t umask_was, struct pal_boot *boot)
+                      const struct prefetch *prefetch, mode_t umask_was, struct pal_boot *boot)
 {
     struct utsname names;
     uname(&names);
@@ -192,6 +192,11 @@ static void fill_boot(struct builder *builder, const struct policy *policy, cons
     boot->mounts = put_mounts(builder, &policy->mounts);
     for (int i = 0; i < PAL_STANDARD_STREAMS; i++)
         boot->standard[i] = i;
+    if (options->snapshot.use) {
+        boot->snapshot = LINUX_FD_PREFETCHED + (pal_handle_t)prefetch->descriptor_count; /* comes behind them */
+        boot->snapshot_use = options->snapshot.use;
+        snapshot_identity(boot->snapshot_identity);
+    }
     boot->log = LINUX_FD_LOG;
 }
 
@@ -210,7 +215,7 @@ void segment_fill(int fd, const struct policy *policy, const struct options *opt
     shared.filter = put_bytes(&builder, filter, filter_count * sizeof *filter, sizeof(uint64_t));
     shared.filter_count = filter_count;
     shared.prefetched = put_prefetched(&builder, prefetch);
-    fill_boot(&builder, policy, options, umask_was, &shared.boot);
+    fill_boot(&builder, policy, options, prefetch, umask_was, &shared.boot);
     shared.boot.shared_size = launched.segment_size;
     size_t starts = (builder.used + PAL_PAGE_SIZE - 1) & ~(size_t)(PAL_PAGE_SIZE - 1); /* behind what is written */
     shared.starts = address(starts);

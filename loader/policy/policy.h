@@ -28,6 +28,11 @@ struct options {
     uint64_t memory, processes, wall_seconds; /* 0: as the manifest has it */
     struct { const char *option, *value; } network[64]; /* --net, --publish, --host-port */
     size_t network_count;
+    struct { /* of `pal-run snapshot` */
+        uint32_t use; /* enum pal_snapshot_use */
+        int image;    /* descriptor */
+        const char *name;
+    } snapshot;
 };
 
 /* ---- policy.c ---------------------------------------------------------------------------------------------------- */

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/* The first process goes on from an image instead of beginning a program. */
+#include "libos/fs/vfs.h"
+#include "libos/snapshot/snapshot.h"
+#include "shim/rewrite/rewrite.h"
+
+#define EXIT_UNUSABLE 125
+
+/* ---- The arena: on the PAL's stack, with no variable of ours until it is there ------------------------------------ */
+
+static void refuse(const struct pal_api *api, const struct pal_boot *from, const char *why) __attribute__((noreturn));
+static void refuse(const struct pal_api *api, const struct pal_boot *from, const char *why)
+{
+    uint64_t size = strlen(why);
+    api->stream_write(from->log, (uint64_t)(uintptr_t)why, size, -1);
+    api->process_exit(EXIT_UNUSABLE);
+}
+
+static bool read_all(const struct pal_api *api, pal_handle_t handle, uint64_t to, uint64_t size, uint64_t offset)
+{
+    for (uint64_t done = 0; done < size;) {
+        int64_t got = api->stream_read(handle, to + done, size - done, (int64_t)(offset + done));
+        if (got == -EINTR)
+            continue;
+        if (got <= 0)
+            return false;
+        done += (uint64_t)got;
+    }
+    return true;
+}
+
+static const char *load(const struct pal_api *api, const struct pal_boot *from)
+{
+    struct snapshot_header header;
+    const uint64_t data = heap_end() - PAL_ARENA_BASE; /* nothing has been taken yet: .data and .bss */
+    if (!read_all(api, from->snapshot, (uint64_t)(uintptr_t)&header, sizeof header, 0) || header.magic != SNAPSHOT_MAGIC)
+        return "pal-run: the snapshot's image is incomplete: make it anew (snapshot make)\n";
+    if (memcmp(header.identity, from->snapshot_identity, sizeof header.identity) != 0)
+        return "pal-run: the snapshot is of another pal-run or processor: make it anew (snapshot make)\n";
+    if (header.arena_size < data || header.arena_size > PAL_ARENA_SIZE || (header.arena | header.arena_size) & PAGE_MASK ||
+        header.arena > INT64_MAX - PAL_ARENA_SIZE)
+        return "pal-run: the snapshot's image is damaged: make it anew (snapshot make)\n";
+    uint64_t heap = header.arena_size - data;
+    if (heap && api->memory_map(PAL_ARENA_BASE + data, heap, PAL_READ | PAL_WRITE, 0, from->snapshot, header.arena + data) < 0)
+        return "pal-run: the snapshot's image can't be mapped\n";
+    if (!read_all(api, from->snapshot, PAL_ARENA_BASE, data, header.arena))
+        return "pal-run: the snapshot's image can't be read\n";
+    return NULL;
+}
+
+void snapshot_load(const struct pal_api *api, const struct pal_boot *from)
+{
+    const char *why = load(api, from);
+    if (why)
+        refuse(api, from, why);
+}
+
+/* ---- The process ------------------------------------------------------------------------------------------------- */
+
+static void must(int64_t error, const char *what)
+{
+    if (error >= 0)
+        return;
+    log_line("pal-run: the snapshot can't go on: %s (errno %d)", what, (int)-error);
+    PAL->process_exit(EXIT_UNUSABLE);
+}
+
+/* What the kernel keeps of a thread. */
+static void restore_thread(struct thread *thread)
+{
+    if (thread->sequences.size)
+        must(PAL->thread_set(PAL_THREAD_SEQUENCES, thread->sequences.address, thread->sequences.size,
+                             thread->sequences.signature), "rseq");
+    if (snapshot.child_tid)
+        guest_store32(snapshot.child_tid, (uint32_t)thread->tid);
+    must(fs_set(snapshot.fs), "the thread pointer");
+    tcb()->guest_gs = snapshot.gs;
+    tcb()->has_guest_gs = snapshot.has_gs;
+    must(shim_xrstor((uint64_t)(uintptr_t)snapshot.vector, snapshot.vector_mask), "vector registers");
+}
+
+void snapshot_resume(void)
+{
+    struct thread *thread = snapshot.thread;
+    snapshot.pages.handle = boot->snapshot;
+    PAL->memory_protect((uint64_t)(uintptr_t)thread->stack, PAGE_SIZE, 0);
+    process_begin_again(thread, snapshot.template);
+    if (snapshot_files_open(&snapshot.files) < 0)
+        PAL->process_exit(EXIT_UNUSABLE);
+    must(fs_begin_again(thread->process->fs), "the current directory");
+    must(mm_image_map(&snapshot.pages), "its memory can't be mapped");
+    vdso_renew();
+    PAL->handle_close(boot->snapshot);
+    restore_thread(thread);
+    current_frame()->regs.rax = 0;
+    frame_enter_guest();
+}

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/* A fork's child writes itself to the image, and ends. */
+#include "libos/fs/vfs.h"
+#include "libos/pseudofs/pseudofs.h"
+#include "libos/snapshot/snapshot.h"
+
+#define PIECE (64 * 1024ull)
+#define VECTOR_SIZE 8192
+#define XCR0_TILES (3ull << 17) /* state that is not live across a call: AMX's registers */
+
+struct snapshot_state snapshot;
+
+static int64_t save_registers(guest_t child_tid)
+{
+    uint32_t low, high;
+    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    snapshot.vector_mask = ((uint64_t)high << 32 | low) & ~XCR0_TILES;
+    snapshot.vector = alloc_pages(VECTOR_SIZE);
+    if (!snapshot.vector)
+        return -ENOMEM;
+    snapshot.thread = current();
+    snapshot.child_tid = child_tid;
+    snapshot.fs = fs_base();
+    snapshot.gs = tcb()->guest_gs;
+    snapshot.has_gs = tcb()->has_guest_gs;
+    snapshot.template = current_process()->shared->ppid;
+    return shim_xsave((uint64_t)(uintptr_t)snapshot.vector, snapshot.vector_mask);
+}
+
+static int64_t write(uint64_t from, uint64_t size, uint64_t offset)
+{
+    int64_t written = PAL->stream_write(boot->snapshot, from, size, (int64_t)offset);
+    return written == (int64_t)size ? 0 : written < 0 ? written : -EFAULT; /* up to a page that can't be read */
+}
+
+/* Guard pages of stacks can't be read: they stay holes. */
+static int64_t write_piece(uint64_t from, uint64_t size, uint64_t offset)
+{
+    int64_t error = write(from, size, offset);
+    for (uint64_t page = 0; error == -EFAULT && page < size; page += PAGE_SIZE) {
+        int64_t of_one = write(from + page, PAGE_SIZE, offset + page);
+        if (of_one < 0 && of_one != -EFAULT)
+            return of_one;
+    }
+    return error == -EFAULT ? 0 : error;
+}
+
+/* This very stack included: from here on nothing but that changes. */
+static int64_t write_arena(struct snapshot_header *header)
+{
+    int64_t error = 0;
+    header->arena = snapshot.pages.end;
+    header->arena_size = heap_end() - PAL_ARENA_BASE;
+    for (uint64_t at = 0, size; error == 0 && at < header->arena_size; at += size) {
+        size = MIN(PIECE, header->arena_size - at);
+        error = write_piece(PAL_ARENA_BASE + at, size, header->arena + at);
+    }
+    return error;
+}
+
+static int64_t save(guest_t child_tid)
+{
+    struct snapshot_header header = {.magic = SNAPSHOT_MAGIC};
+    memcpy(header.identity, boot->snapshot_identity, sizeof header.identity);
+    snapshot.pages = (struct mm_image){.handle = boot->snapshot, .end = PAGE_SIZE};
+    int64_t error = save_registers(child_tid);
+    if (error == 0)
+        error = snapshot_files_save(&snapshot.files);
+    if (error == 0)
+        error = mm_image_save(&snapshot.pages);
+    if (error == 0)
+        error = write_arena(&header);
+    return error < 0 ? error : write((uint64_t)(uintptr_t)&header, sizeof header, 0); /* last: now it is one */
+}
+
+static bool is_made(void)
+{
+    uint64_t magic = 0;
+    return PAL->stream_read(boot->snapshot, (uint64_t)(uintptr_t)&magic, sizeof magic, 0) == sizeof magic && magic;
+}
+
+static void at_fork(guest_t child_tid)
+{
+    if (proc_pal_ready != (int)current_process()->shared->ppid || is_made())
+        return;
+    handle_cache_empty();
+    int64_t error = save(child_tid);
+    if (error < 0)
+        log_line("pal-run: the snapshot can't be written (errno %d)", (int)-error);
+    process_exit_group(error < 0 ? 1 << 8 : 0);
+}
+
+void snapshot_init(void)
+{
+    if (boot->snapshot_use == PAL_SNAPSHOT_MAKE)
+        fork_child_hook = at_fork;
+}
