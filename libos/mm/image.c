@@ -168,13 +168,13 @@ int64_t mm_image_save(struct mm_image *image)
 {
     guest_t at = mm_free_range(2 * PIECE, PAGE_SIZE);
     int64_t error = at ? PAL->memory_commit(at, 2 * PIECE, PAL_READ | PAL_WRITE, 0) : -ENOMEM;
+    if (error < 0)
+        return error;
     struct saver saver = {.image = image, .bytes = (uint8_t *)at, .file = (uint8_t *)at + PIECE};
-    if (error == 0)
-        error = find_all(&saver);
+    error = find_all(&saver);
     if (error == 0)
         error = write_runs(&saver);
-    if (at)
-        PAL->memory_release(at, 2 * PIECE);
+    PAL->memory_release(at, 2 * PIECE);
     return error;
 }
 

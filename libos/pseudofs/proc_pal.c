@@ -14,24 +14,24 @@ static int64_t ready_store(const struct pseudo_node *node, const char *bytes, si
     return 0;
 }
 
-static void ready_text(struct text *text, const struct pseudo_node *node)
+static void ready_text(struct seq_buffer *text, const struct pseudo_node *node)
 {
     (void)node;
-    text_add(text, "%d\n", boot->snapshot_use == PAL_SNAPSHOT_RUN);
+    seq_printf(text, "%d\n", boot->snapshot_use == PAL_SNAPSHOT_RUN);
 }
 
-static void add_strings(struct text *text, const char *const *strings, uint32_t count)
+static void add_strings(struct seq_buffer *text, const char *const *strings, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++)
-        text_bytes(text, strings[i], strlen(strings[i]) + 1);
+        seq_write(text, strings[i], strlen(strings[i]) + 1);
 }
 
 /* How many arguments there are; they; the environment.  Each with a NUL behind. */
-static void start_text(struct text *text, const struct pseudo_node *node)
+static void start_text(struct seq_buffer *text, const struct pseudo_node *node)
 {
     (void)node;
-    text_add(text, "%u", boot->argc);
-    text_bytes(text, "", 1);
+    seq_printf(text, "%u", boot->argc);
+    seq_write(text, "", 1);
     add_strings(text, boot->argv, boot->argc);
     add_strings(text, boot->envp, boot->envc);
 }

@@ -24,7 +24,7 @@ static bool is_of_arena(const struct file *file)
 
 static int64_t identify(struct file *file, struct snapshot_file *out)
 {
-    struct pal_attributes attributes, named;
+    struct pal_attributes attributes = {0}, named = {0};
     struct name name;
     int64_t error = PAL->attributes_get(file->handle, NULL, &attributes, NULL);
     if (error == 0)

@@ -31,7 +31,7 @@ static bool read_all(const struct pal_api *api, pal_handle_t handle, uint64_t to
 
 static const char *load(const struct pal_api *api, const struct pal_boot *from)
 {
-    struct snapshot_header header;
+    struct snapshot_header header = {0};
     const uint64_t data = heap_end() - PAL_ARENA_BASE; /* nothing has been taken yet: .data and .bss */
     if (!read_all(api, from->snapshot, (uint64_t)(uintptr_t)&header, sizeof header, 0) || header.magic != SNAPSHOT_MAGIC)
         return "pal-run: the snapshot's image is incomplete: make it anew (snapshot make)\n";

@@ -334,8 +334,12 @@ static char **names_of(int store)
         size_t size = strlen(entry->d_name);
         if (entry->d_name[0] == '.' || size < 6 || strcmp(entry->d_name + size - 5, ".json") != 0)
             continue;
-        if (count + 2 > room && !(names = reallocarray(names, room *= 2, sizeof *names)))
-            fail(EXIT_OWN_FAILURE, "no memory for the names of snapshots");
+        if (count + 2 > room) {
+            char **more = reallocarray(names, room *= 2, sizeof *names);
+            if (!more)
+                fail(EXIT_OWN_FAILURE, "no memory for the names of snapshots");
+            names = more;
+        }
         names[count++] = must_print("%.*s", (int)size - 5, entry->d_name);
     }
     if (directory)
