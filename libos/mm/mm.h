@@ -71,7 +71,6 @@ void mm_fork_child(bool bare);
 int64_t mm_for_each(int64_t (*visit)(const struct vma *vma, void *argument), void *argument);
 bool mm_next(guest_t address, struct vma *out); /* the first that ends after address */
 bool mm_find(guest_t address, struct vma *out); /* a copy; the file pointer is only good for comparing */
-bool mm_next(guest_t address, struct vma *out); /* the same, of the first that ends behind it */
 struct mm_facts {
     guest_t brk_start, brk_end, stack_top, arg_start, arg_end, env_start, env_end, auxv, code_start, code_end;
     uint64_t total_bytes, auxv_size;

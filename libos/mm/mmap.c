@@ -419,16 +419,6 @@ bool mm_find(guest_t address, struct vma *out)
     return mm_next(address, out) && out->start <= address;
 }
 
-bool mm_next(guest_t address, struct vma *out)
-{
-    mm_lock();
-    const struct vma_node *node = vma_at(address);
-    if (node)
-        *out = node->vma;
-    mm_unlock();
-    return node != NULL;
-}
-
 /* acct_stack_growth: within RLIMIT_STACK, and never up to the guard gap of what lies below. */
 bool mm_fault_grows_stack(guest_t address, guest_t stack_pointer)
 {
