@@ -192,27 +192,38 @@ static int64_t fill_shared(const struct mm_image *image, const struct mm_run *ru
     return 0;
 }
 
-static int64_t map_run(const struct mm_image *image, const struct vma *vma, const struct mm_run *run)
+static int64_t map_shared(const struct mm_image *image, const struct vma *vma, const struct mm_run *runs, uint32_t count)
 {
-    if (is_shared_memory(vma))
-        return fill_shared(image, run);
-    return PAL->memory_map(run->start, run->size, vma->protection, PAL_MAP_NORESERVE, image->handle, run->offset);
+    uint64_t size = vma->end - vma->start;
+    uint32_t protection = count ? PROT_READ | PROT_WRITE : vma->protection;
+    int64_t error = map_on_host(vma->start, size, protection, vma->flags, vma->file, vma->offset);
+    for (uint32_t i = 0; error >= 0 && i < count; i++)
+        error = fill_shared(image, &runs[i]);
+    return error >= 0 && protection != vma->protection ? PAL->memory_protect(vma->start, size, vma->protection) : error;
+}
+
+/* Its runs, and between them what mapping anew gives. */
+static int64_t map_private(const struct mm_image *image, const struct vma *vma, const struct mm_run *runs, uint32_t count)
+{
+    guest_t at = vma->start;
+    int64_t error = 0;
+    for (uint32_t i = 0; error >= 0 && at < vma->end; i++) {
+        guest_t next = i < count ? runs[i].start : vma->end;
+        if (next > at)
+            error = map_on_host(at, next - at, vma->protection, vma->flags, vma->file, vma->offset + (at - vma->start));
+        if (error >= 0 && i < count)
+            error = PAL->memory_map(next, runs[i].size, vma->protection, PAL_MAP_NORESERVE, image->handle, runs[i].offset);
+        at = i < count ? next + runs[i].size : next;
+    }
+    return error;
 }
 
 /* A mapping, with `count` runs of it. */
 static int64_t map_one(const struct mm_image *image, const struct vma *vma, const struct mm_run *runs, uint32_t count)
 {
-    uint64_t size = vma->end - vma->start;
-    bool whole = is_anonymous(vma) && count == 1 && runs->start == vma->start && runs->size == size;
-    bool fills = is_shared_memory(vma) && count;
-    uint32_t protection = fills ? PROT_READ | PROT_WRITE : vma->protection;
-    int64_t error = whole ? 0 : map_on_host(vma->start, size, protection, vma->flags, vma->file, vma->offset);
-    for (uint32_t i = 0; error >= 0 && i < count; i++)
-        error = map_run(image, vma, &runs[i]);
-    if (error >= 0 && fills && protection != vma->protection)
-        error = PAL->memory_protect(vma->start, size, vma->protection);
+    int64_t error = is_shared_memory(vma) ? map_shared(image, vma, runs, count) : map_private(image, vma, runs, count);
     if (error >= 0 && vma->flags & (VMA_HUGE | VMA_SMALL)) /* a wish: no error */
-        PAL->memory_decommit(vma->start, size, vma->flags & VMA_HUGE ? PAL_PREFER_HUGE : PAL_PREFER_SMALL);
+        PAL->memory_decommit(vma->start, vma->end - vma->start, vma->flags & VMA_HUGE ? PAL_PREFER_HUGE : PAL_PREFER_SMALL);
     return error;
 }
 
