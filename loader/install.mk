@@ -25,6 +25,7 @@ install-files: all $(MANPAGES)
 	install -d $(DESTDIR)$(PREFIX)/bin $(SHARE)/man/man1 $(SHARE)/man/man5 $(SHARE)/pal-run/manifests \
 	    $(SHARE)/bash-completion/completions $(SHARE)/zsh/site-functions $(SHARE)/fish/vendor_completions.d
 	install -m 755 -s $(B)/pal-run $(DESTDIR)$(PREFIX)/bin/pal-run
+	ln -sf pal-run $(DESTDIR)$(PREFIX)/bin/pal-oci
 	install -m 644 $(B)/man/pal-run.1 $(SHARE)/man/man1/
 	install -m 644 $(B)/man/pal-manifest.5 $(SHARE)/man/man5/
 	install -m 644 manifests/*.toml $(SHARE)/pal-run/manifests/
