@@ -203,6 +203,40 @@ static void write_json(const json_t *value, const char *path)
     free(kept);
 }
 
+/* For exec: where programs are looked for. */
+static void keep_place(const json_t *config, int folder)
+{
+    const char *root = json_string_value(json_object_get(json_object_get(config, "root"), "path"));
+    char *bundle = realpath(call.bundle, NULL);
+    if (!root || !bundle)
+        return;
+    char *path = root[0] == '/' ? must_copy(root) : must_print("%s/%s", bundle, root);
+    json_t *mounts = json_object_get(config, "mounts");
+    json_t *place = json_pack("{s:{s:s}, s:O}", "root", "path", path, "mounts", mounts ? mounts : json_array());
+    int fd = openat(folder, "place.json", O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd >= 0 && json_dumpfd(place, fd, JSON_COMPACT) < 0)
+        unlinkat(folder, "place.json", 0);
+    if (fd >= 0)
+        close(fd);
+    json_decref(place);
+    free(path);
+    free(bundle);
+}
+
+static void find_as_created(json_t *process, int folder)
+{
+    int fd = openat(folder, "place.json", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    FILE *file = fd < 0 ? NULL : fdopen(fd, "r");
+    json_t *place = file ? json_loadf(file, 0, NULL) : NULL;
+    if (file)
+        fclose(file);
+    if (!place)
+        return;
+    json_object_set(place, "process", process);
+    oci_find_program(place, "/");
+    json_decref(place);
+}
+
 /* ---- Commands ---------------------------------------------------------------------------------------------------- */
 
 static void edit_create(void)
@@ -217,6 +251,7 @@ static void edit_create(void)
     oci_find_program(config, call.bundle);
     if (!oci_edit_process(process, config, folder, "policy.toml"))
         return;
+    keep_place(config, folder);
     oci_add_mounts(config, folder_path);
     write_json(config, config_path);
 }
@@ -230,6 +265,7 @@ static void edit_exec(void)
     if (folder < 0)
         return;
     json_t *process = read_json(call.process);
+    find_as_created(process, folder);
     if (oci_edit_process(process, NULL, folder, name))
         write_json(process, call.process);
 }

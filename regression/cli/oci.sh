@@ -89,6 +89,8 @@ P
 [ "$("$work/pal-oci" exec --process "$work/process.json" long 2>/dev/null; echo $?)" = "inside
 /tmp
 4" ] || say "exec: $("$work/pal-oci" exec --process "$work/process.json" long 2>&1)"
+python3 -c 'import json, sys; p = json.load(open(sys.argv[1])); p["args"] = ["nowhere"]; json.dump(p, open(sys.argv[1], "w"))' "$work/process.json"
+"$work/pal-oci" exec --process "$work/process.json" long 2>&1 | grep -q 'executable file .nowhere. not found' || say "exec of a missing program"
 [ -d /run/pal-oci/long ] || say "no directory is kept"
 "$work/pal-oci" kill long TERM 2>/dev/null || say "kill"
 for ((i = 0; i < 100; i++)); do crun state long 2>/dev/null | grep -q '"stopped"' && break; sleep 0.1; done
