@@ -103,5 +103,7 @@ extern char shim_syscall_call[], shim_syscall_tail[];
 /* XSAVE area of the live vector state to / from guest memory; 0 or -EFAULT.  Size: shim_xsave_size(). */
 int64_t shim_xsave(uint64_t address, uint64_t mask);
 int64_t shim_xrstor(uint64_t address, uint64_t mask);
+/* The initial state of SSE and AVX, and, if told so, of AVX-512.  For processors that have them. */
+void shim_vector_clear(uint32_t wide); /* wide: not 0 */
 #endif
 #endif

@@ -8,7 +8,10 @@
 #include "libos/signal/signal.h"
 
 #define RED_ZONE 128u
+#define XFEATURE_SSE 2u
 #define XFEATURE_FP_SSE 3u
+#define XFEATURE_AVX 4u
+#define XFEATURE_AVX512 0xe0u /* opmask, the upper halves of ZMM0-15, ZMM16-31 */
 #define XFEATURE_KEYS (1ull << 9) /* there are no protection keys: not worth the time that loading PKRU takes */
 #define XFEATURE_TILE_DATA (1ull << 18) /* not for a process that has not asked: Linux leaves it out as well */
 #define XSAVE_FIRST_EXTENDED 2u
@@ -56,6 +59,16 @@ static const uint8_t initial_state[FP_LEGACY_SIZE + FP_HEADER_SIZE] __attribute_
 void vector_state_reset(void)
 {
     shim_xrstor((uint64_t)(uintptr_t)initial_state, ~XFEATURE_KEYS);
+}
+
+/* The same for a handler: `used` is what XSAVE has just found not to be in its initial state. */
+static void reset_used(uint32_t used)
+{
+    const uint64_t cheap = XFEATURE_SSE | XFEATURE_AVX | XFEATURE_AVX512 | XFEATURE_KEYS;
+    if (LIKELY(xfeatures & XFEATURE_AVX && !(xfeatures >> 32) && !(used & ~cheap)))
+        shim_vector_clear(used & XFEATURE_AVX512);
+    else
+        vector_state_reset();
 }
 
 /* ---- Alternate stacks ------------------------------------------------------------------------------------------ */
@@ -112,7 +125,8 @@ int64_t sys_sigaltstack(guest_t stack, guest_t old)
 
 /* ---- Building -------------------------------------------------------------------------------------------------- */
 
-static bool save_vector_state(guest_t area)
+/* *out_used: the components that were not in their initial state. */
+static bool save_vector_state(guest_t area, uint32_t *out_used)
 {
     /* XSAVE leaves the software bytes alone, and of the header behind them all but the first word. */
     const struct { struct fp_software_bytes software; uint8_t header[FP_HEADER_SIZE]; } marks = {
@@ -126,6 +140,7 @@ static bool save_vector_state(guest_t area)
         return false;
     /* Handlers edit x87 and SSE state without a look at the header: so it says that both are there. */
     int64_t present = guest_load32(header);
+    *out_used = (uint32_t)present;
     return present >= 0 && guest_store32(header, (uint32_t)present | XFEATURE_FP_SSE) == 0 &&
            guest_store32(area + xstate_size, FP_MAGIC2) == 0;
 }
@@ -162,10 +177,11 @@ bool frame_push(struct frame *frame, const struct sigaction *action, const struc
     struct thread *thread = current();
     struct signal_frame out = {.info = *info};
     guest_t area;
+    uint32_t used;
     if (UNLIKELY(!atomic_get(&xstate_size)))
         find_xstate();
     guest_t at = place(thread, frame->regs.rsp, action, &area);
-    if (!at || !(action->flags & SA_RESTORER) || !save_vector_state(area))
+    if (!at || !(action->flags & SA_RESTORER) || !save_vector_state(area, &used))
         return false;
     out.return_address = action->restorer;
     out.ucontext.flags = UC_FP_XSTATE | UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS;
@@ -183,7 +199,7 @@ bool frame_push(struct frame *frame, const struct sigaction *action, const struc
     context->fpstate = area;
     if (copy_out(at, &out, sizeof(out)) < 0)
         return false;
-    vector_state_reset();
+    reset_used(used);
     if (thread->altstack_flags & SS_AUTODISARM)
         thread->altstack_base = thread->altstack_size = thread->altstack_flags = 0;
     frame->regs.rdi = (uint64_t)info->signo;
