@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Sockets' names: bind(2), getsockname(2), getpeername(2). */
 #include "libos/net/inet.h"
-#include "libos/net/netlink.h"
 #include "libos/poll/readiness.h"
 #include "libos/syscalls.h"
 
@@ -72,43 +71,30 @@ int64_t sys_bind(int32_t fd, guest_t address, uint32_t size)
     int64_t result = socket_get(fd, &file, &socket);
     if (result)
         return result;
-    if (socket->domain == AF_NETLINK)
-        result = netlink_bind(file, address, size);
-    else if (socket_is_inet(socket))
-        result = inet_bind(file, socket, address, size);
-    else
-        result = unix_bind(file, socket, address, size);
+    result = socket->family->bind(file, socket, address, size);
     file_put(file);
     return result;
 }
 
-int64_t sys_getsockname(int32_t fd, guest_t address, guest_t size)
+int64_t socket_name(struct file *file, struct socket *socket, bool peer, guest_t address, guest_t size)
 {
-    struct file *file;
-    struct socket *socket;
-    int64_t result = socket_get(fd, &file, &socket);
-    if (result)
-        return result;
-    if (socket->domain == AF_NETLINK)
-        result = netlink_name(file, true, address, size);
-    else
-        result = address_out(socket, &socket->own, address, size);
-    file_put(file);
-    return result;
-}
-
-int64_t sys_getpeername(int32_t fd, guest_t address, guest_t size)
-{
-    struct file *file;
-    struct socket *socket;
-    int64_t result = socket_get(fd, &file, &socket);
-    if (result)
-        return result;
+    if (!peer)
+        return address_out(socket, &socket->own, address, size);
     bool connected = atomic_get(&socket->state) == SOCKET_CONNECTED && !inet_in_progress(file, socket);
-    if (socket->domain == AF_NETLINK)
-        result = netlink_name(file, false, address, size);
-    else
-        result = connected ? address_out(socket, &socket->peer, address, size) : -ENOTCONN;
+    return connected ? address_out(socket, &socket->peer, address, size) : -ENOTCONN;
+}
+
+static int64_t name_of(int32_t fd, bool peer, guest_t address, guest_t size)
+{
+    struct file *file;
+    struct socket *socket;
+    int64_t result = socket_get(fd, &file, &socket);
+    if (result)
+        return result;
+    result = socket->family->name(file, socket, peer, address, size);
     file_put(file);
     return result;
 }
+
+int64_t sys_getsockname(int32_t fd, guest_t address, guest_t size) { return name_of(fd, false, address, size); }
+int64_t sys_getpeername(int32_t fd, guest_t address, guest_t size) { return name_of(fd, true, address, size); }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Connections: listen(2), accept(2), connect(2). */
 #include "libos/net/inet.h"
-#include "libos/net/netlink.h"
 #include "libos/poll/readiness.h"
 #include "libos/syscalls.h"
 #include "libos/task/task.h"
@@ -198,12 +197,7 @@ int64_t sys_connect(int32_t fd, guest_t address, uint32_t size)
     int64_t result = socket_get(fd, &file, &socket);
     if (result)
         return result;
-    if (socket->domain == AF_NETLINK)
-        result = netlink_connect(file, address, size);
-    else if (socket_is_inet(socket))
-        result = inet_connect(file, socket, address, size);
-    else
-        result = unix_connect(file, socket, address, size);
+    result = socket->family->connect(file, socket, address, size);
     file_put(file);
     return result;
 }

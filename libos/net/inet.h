@@ -24,13 +24,11 @@ bool inet_same(const struct pal_inet *a, const struct pal_inet *b); /* address a
 void inet_source(const struct socket *socket, const struct pal_inet *to, struct pal_inet *out);
 
 /* inet_connect.c */
-int64_t inet_bind(struct file *file, struct socket *socket, guest_t address, uint32_t size);
 /* To a port that the host picks, unless it is bound already. */
 int64_t inet_bind_any(struct file *file, struct socket *socket);
 int64_t inet_bind_to(struct file *file, struct socket *socket, const struct pal_inet *at);
 /* The first process's listeners that pal-run was started with, at descriptors from 3 on. */
 void inet_listeners_boot(void);
-int64_t inet_connect(struct file *file, struct socket *socket, guest_t address, uint32_t size);
 /* `socket` came out of the listener's queue: its peer is set. */
 void inet_accepted(struct socket *socket, const struct socket *listener);
 /* Is the connection still on its way? */

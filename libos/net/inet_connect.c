@@ -55,7 +55,7 @@ int64_t inet_bind_any(struct file *file, struct socket *socket)
     return result == -EINVAL && socket->own.size ? 0 : result; /* another thread was faster */
 }
 
-int64_t inet_bind(struct file *file, struct socket *socket, guest_t address, uint32_t size)
+static int64_t inet_bind(struct file *file, struct socket *socket, guest_t address, uint32_t size)
 {
     struct socket_end end;
     uint16_t family;
@@ -305,7 +305,7 @@ void inet_accepted(struct socket *socket, const struct socket *listener)
     memcpy(socket->timeouts, listener->timeouts, sizeof socket->timeouts);
 }
 
-int64_t inet_connect(struct file *file, struct socket *socket, guest_t address, uint32_t size)
+static int64_t inet_connect(struct file *file, struct socket *socket, guest_t address, uint32_t size)
 {
     struct socket_end to;
     uint16_t family;
@@ -319,3 +319,5 @@ int64_t inet_connect(struct file *file, struct socket *socket, guest_t address, 
         return -ENETUNREACH;
     return socket->kind == SOCK_DGRAM ? udp_connect(file, socket, &to) : tcp_connect(file, socket, &to);
 }
+
+const struct socket_family inet_family = {inet_bind, inet_connect, socket_name};

@@ -211,8 +211,9 @@ static int64_t address_from(guest_t from, uint32_t size, struct netlink_address 
     return out->family == AF_NETLINK ? 0 : -EINVAL;
 }
 
-int64_t netlink_bind(struct file *file, guest_t address, uint32_t size)
+static int64_t netlink_bind(struct file *file, struct socket *socket, guest_t address, uint32_t size)
 {
+    (void)socket;
     struct netlink *netlink = file->data;
     struct netlink_address asked;
     int64_t result = address_from(address, size, &asked);
@@ -226,8 +227,9 @@ int64_t netlink_bind(struct file *file, guest_t address, uint32_t size)
     return 0;
 }
 
-int64_t netlink_connect(struct file *file, guest_t address, uint32_t size)
+static int64_t netlink_connect(struct file *file, struct socket *socket, guest_t address, uint32_t size)
 {
+    (void)socket;
     struct netlink *netlink = file->data;
     struct netlink_address asked;
     int64_t result = address_from(address, size, &asked);
@@ -238,16 +240,19 @@ int64_t netlink_connect(struct file *file, guest_t address, uint32_t size)
     return result;
 }
 
-int64_t netlink_name(struct file *file, bool own, guest_t to, guest_t size)
+static int64_t netlink_name(struct file *file, struct socket *socket, bool peer, guest_t to, guest_t size)
 {
+    (void)socket;
     const struct netlink *netlink = file->data;
     struct netlink_address address = {.family = AF_NETLINK};
-    if (own) {
+    if (!peer) {
         address.port = netlink->port;
         address.groups = netlink->groups;
     }
     return address_copy_out(&address, sizeof address, to, size);
 }
+
+const struct socket_family netlink_family = {netlink_bind, netlink_connect, netlink_name};
 
 int64_t netlink_sender(guest_t to, guest_t size)
 {
@@ -322,8 +327,8 @@ int64_t netlink_new(uint32_t kind, uint32_t protocol, struct file **out)
         release(netlink);
         return -ENOMEM;
     }
-    netlink->socket = (struct socket){.domain = AF_NETLINK, .protocol = protocol, .kind = kind, .state = SOCKET_NEW,
-                                      .queue = PAL_NO_HANDLE, .target = PAL_NO_HANDLE,
+    netlink->socket = (struct socket){.family = &netlink_family, .domain = AF_NETLINK, .protocol = protocol,
+                                      .kind = kind, .state = SOCKET_NEW, .queue = PAL_NO_HANDLE, .target = PAL_NO_HANDLE,
                                       .buffers = {212992, 212992}};
     netlink->last = &netlink->first;
     file->type = PAL_TYPE_SOCKET;

@@ -8,9 +8,6 @@
 extern const struct file_ops netlink_ops;
 int64_t netlink_check(int64_t kind, int32_t protocol); /* the kind, or -errno */
 int64_t netlink_new(uint32_t kind, uint32_t protocol, struct file **out);
-int64_t netlink_bind(struct file *file, guest_t address, uint32_t size);
-int64_t netlink_connect(struct file *file, guest_t address, uint32_t size);
-int64_t netlink_name(struct file *file, bool own, guest_t to, guest_t size);
 int64_t netlink_sender(guest_t to, guest_t size); /* of what is received: the kernel */
 int64_t netlink_send(struct file *file, const struct pal_message *message);
 int64_t netlink_receive(struct file *file, const struct pal_vector *vector, uint32_t count, uint32_t flags,

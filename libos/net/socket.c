@@ -36,6 +36,7 @@ static struct socket *state_new(uint32_t domain, uint32_t kind, uint32_t state)
     if (!socket)
         return NULL;
     socket->domain = domain;
+    socket->family = socket_is_inet(socket) ? &inet_family : &unix_family;
     socket->kind = kind;
     socket->state = state;
     socket->own.credentials = credentials_now(true);

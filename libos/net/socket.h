@@ -62,8 +62,20 @@ _Static_assert(sizeof(struct socket_end) == 128 && sizeof(struct socket_end) <= 
 #define INET_OPTIONS 64
 enum socket_state { SOCKET_NEW, SOCKET_LISTENS, SOCKET_CONNECTED };
 
+/* What a family of addresses has its own way of. */
+struct file;
+struct socket;
+struct socket_family {
+    int64_t (*bind)(struct file *file, struct socket *socket, guest_t address, uint32_t size);
+    int64_t (*connect)(struct file *file, struct socket *socket, guest_t address, uint32_t size);
+    /* getsockname(2); peer: getpeername(2). */
+    int64_t (*name)(struct file *file, struct socket *socket, bool peer, guest_t address, guest_t size);
+};
+extern const struct socket_family unix_family, inet_family, netlink_family;
+
 /* file->data.  Guarded by file->lock where it changes. */
 struct socket {
+    const struct socket_family *family;
     uint32_t domain, protocol;
     uint32_t kind;  /* SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET */
     uint32_t state;
@@ -145,6 +157,8 @@ int64_t address_out(const struct socket *socket, const struct socket_end *end, g
 /* A name that was bound is the socket's from now on, unless another thread was faster: -EINVAL. */
 struct bound { pal_handle_t handles[2], set; uint64_t name; }; /* the queue, perhaps a listener of the host's; udp_peers.c's */
 int64_t socket_bound(struct file *file, struct socket *socket, const struct socket_end *end, const struct bound *bound);
+/* struct socket_family's `name` of those with a peer. */
+int64_t socket_name(struct file *file, struct socket *socket, bool peer, guest_t address, guest_t size);
 int64_t address_copy_out(const void *address, uint32_t needed, guest_t to, guest_t size);
 
 /* connect.c */
@@ -162,7 +176,6 @@ int64_t socket_connected(struct file *file, struct socket *socket, pal_handle_t 
 /* An address from the guest.  0, or -EINVAL, -EFAULT; *family is set. */
 int64_t unix_address_in(guest_t from, uint32_t size, struct socket_end *out, uint16_t *family);
 int64_t unix_bind(struct file *file, struct socket *socket, guest_t address, uint32_t size);
-int64_t unix_connect(struct file *file, struct socket *socket, guest_t address, uint32_t size);
 /* Where datagrams to this address go: a handle that the caller closes. */
 int64_t address_target(const struct socket_end *to, pal_handle_t *out);
 /* PAL's socket_connect to an address: *local is filled but for the name. */

@@ -46,7 +46,7 @@ static int64_t connect_datagram(struct file *file, struct socket *socket, const 
     return 0;
 }
 
-int64_t unix_connect(struct file *file, struct socket *socket, guest_t address, uint32_t size)
+static int64_t unix_connect(struct file *file, struct socket *socket, guest_t address, uint32_t size)
 {
     struct socket_end to;
     uint16_t family;
@@ -59,3 +59,5 @@ int64_t unix_connect(struct file *file, struct socket *socket, guest_t address, 
         return -EINVAL;
     return socket->kind == SOCK_DGRAM ? connect_datagram(file, socket, &to) : connect_stream(file, socket, &to);
 }
+
+const struct socket_family unix_family = {unix_bind, unix_connect, socket_name};
