@@ -20,7 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "pal/pal.h"
+#include "regression/hostile/instruction.h"
 
 enum { DESCRIPTORS = 64, TAKEN = 77 };
 static const int kinds[] = {SOCK_STREAM, SOCK_DGRAM, SOCK_SEQPACKET};
@@ -56,29 +56,6 @@ static int listen_all(const char *name)
     if (bad)
         printf("a socket of the host was reached\n");
     return bad;
-}
-
-static uint64_t find_pal_instruction(void)
-{
-    const unsigned char *text = (const unsigned char *)PAL_HOST_BASE;
-    for (int i = 0; i < 1 << 16; i++)
-        if (text[i] == 0x0f && text[i + 1] == 0x05 && text[i + 2] == 0xc3)
-            return (uint64_t)(text + i);
-    return 0;
-}
-
-/* `at` holds `syscall; ret`. */
-static long through(uint64_t at, long number, long a, long b, long c, long d, long e, long f)
-{
-    long result;
-    register long r10 __asm__("r10") = d;
-    register long r8 __asm__("r8") = e;
-    register long r9 __asm__("r9") = f;
-    __asm__ volatile("call *%[at]"
-                     : "=a"(result)
-                     : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9), [at] "r"(at)
-                     : "rcx", "r11", "memory");
-    return result;
 }
 
 /* One try in a child of its own: without dispatch nothing of the libOS works, and the filter kills.  True: bytes went. */

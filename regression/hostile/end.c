@@ -61,7 +61,7 @@ struct packet {
 
 static void send_raw(const struct packet *packet, size_t size)
 {
-    through(SYS_write, LINUX_FD_CHANNEL, (long)packet, (long)(sizeof packet->request + size), 0, 0, 0);
+    raw_call(SYS_write, LINUX_FD_CHANNEL, (long)packet, (long)(sizeof packet->request + size), 0, 0, 0);
 }
 
 /* Requests without end, from processes that never take an answer. */
@@ -124,7 +124,7 @@ static void flow(int forged)
                 send_raw(&packet, 0);
             }
         for (;;)
-            through(SYS_sched_yield, 0, 0, 0, 0, 0, 0);
+            raw_call(SYS_sched_yield, 0, 0, 0, 0, 0, 0);
     }
     sleep_ms(200);
     ready();

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "pal/linux/monitor.h"
+#include "regression/hostile/instruction.h"
 
 static const char *secret, *contents;
 static int bad;
@@ -120,19 +121,19 @@ static void swapped(void)
     pthread_join(thread, NULL);
 }
 
-__attribute__((used)) static uint64_t instruction;
-long through(long number, long a, const void *b, long c);
-__asm__("through: mov %rdi, %rax\n mov %rsi, %rdi\n mov %rdx, %rsi\n mov %rcx, %rdx\n jmp *instruction(%rip)\n");
+static uint64_t instruction;
+
+static long host_call(long number, long a, const void *b, long c)
+{
+    return through(instruction, number, a, (long)b, c, 0, 0, 0);
+}
 
 /* Requests that no PAL would send. */
 static void forged(void)
 {
-    const unsigned char *text = (const unsigned char *)PAL_HOST_BASE;
-    for (int i = 0; i < 1 << 16 && !instruction; i++)
-        if (text[i] == 0x0f && text[i + 1] == 0x05 && text[i + 2] == 0xc3)
-            instruction = (uint64_t)(text + i);
     static const char *const paths[] = {"..", "/..", "/usr/../..", "etc/shadow", "", "/usr\0/x", "/usr/bin/../../etc/shadow"};
     struct { struct monitor_request r; char bytes[8192]; } packet;
+    instruction = find_pal_instruction();
     for (uint32_t op = 0; op < MONITOR_OPS + 2; op++) {
         for (unsigned i = 0; i <= sizeof paths / sizeof *paths; i++) {
             const char *path = i < sizeof paths / sizeof *paths ? paths[i] : secret;
@@ -143,10 +144,10 @@ static void forged(void)
             packet.r.path_size = (uint32_t)strlen(path);
             packet.r.arguments[0] = 1; /* pid 1, descriptor 1, token 1 */
             memcpy(packet.bytes, path, strlen(path));
-            through(SYS_write, LINUX_FD_CHANNEL, &packet, (long)(sizeof packet.r + packet.r.path_size));
+            host_call(SYS_write, LINUX_FD_CHANNEL, &packet, (long)(sizeof packet.r + packet.r.path_size));
             packet.r.path_size = 0xffffffff;
-            through(SYS_write, LINUX_FD_CHANNEL, &packet, (long)sizeof packet.r);
-            through(SYS_write, LINUX_FD_CHANNEL, &packet, 7);
+            host_call(SYS_write, LINUX_FD_CHANNEL, &packet, (long)sizeof packet.r);
+            host_call(SYS_write, LINUX_FD_CHANNEL, &packet, 7);
         }
     }
     usleep(100000);
@@ -155,10 +156,10 @@ static void forged(void)
         printf("the monitor does not answer any more: %s\n", strerror(errno)), bad = 1;
     for (long fd = 3; fd < 200; fd++) { /* descriptors that came along with a reply */
         char buffer[4096];
-        long n = through(SYS_read, fd, buffer, 0) < 0 ? -1 : 0;
+        long n = host_call(SYS_read, fd, buffer, 0) < 0 ? -1 : 0;
         if (n == 0 && fd != LINUX_FD_CHANNEL && fd > LINUX_FD_LOG) {
-            through(SYS_lseek, fd, NULL, 0);
-            n = through(SYS_read, fd, buffer, sizeof buffer);
+            host_call(SYS_lseek, fd, NULL, 0);
+            n = host_call(SYS_read, fd, buffer, sizeof buffer);
             if (n > 0 && memmem(buffer, (size_t)n, contents, strlen(contents)))
                 printf("host descriptor %ld reads the secret\n", fd), bad = 1;
         }
@@ -186,10 +187,10 @@ static struct answered ask(const struct monitor_request *request, const char *pa
     packet.r.other_size = (uint32_t)strlen(other);
     memcpy(packet.bytes, path, strlen(path));
     memcpy(packet.bytes + strlen(path), other, strlen(other));
-    through(SYS_write, LINUX_FD_CHANNEL, &packet, (long)(sizeof packet.r + strlen(path) + strlen(other)));
+    host_call(SYS_write, LINUX_FD_CHANNEL, &packet, (long)(sizeof packet.r + strlen(path) + strlen(other)));
     for (int i = 0; i < 1000; i++) {
         struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
-        long size = through(SYS_recvmsg, LINUX_FD_CHANNEL, &message, MSG_DONTWAIT);
+        long size = host_call(SYS_recvmsg, LINUX_FD_CHANNEL, &message, MSG_DONTWAIT);
         if (size < (long)sizeof in.reply) {
             usleep(1000);
             continue;
@@ -201,7 +202,7 @@ static struct answered ask(const struct monitor_request *request, const char *pa
             return answered;
         }
         if (fd >= 0)
-            through(SYS_close, fd, NULL, 0);
+            host_call(SYS_close, fd, NULL, 0);
     }
     answered.reply.result = -EIO;
     return answered;
@@ -214,10 +215,10 @@ static void check_answer(const char *what, long from, const char *path, struct a
         printf("%s of %s from descriptor %ld is answered\n", what, path, from), bad = 1;
     if (answered.fd < 0)
         return;
-    long n = through(SYS_read, answered.fd, buffer, sizeof buffer);
+    long n = host_call(SYS_read, answered.fd, buffer, sizeof buffer);
     if (n > 0 && memmem(buffer, (size_t)n, contents, strlen(contents)))
         printf("%s of %s from descriptor %ld reads the secret\n", what, path, from), bad = 1;
-    through(SYS_close, answered.fd, NULL, 0);
+    host_call(SYS_close, answered.fd, NULL, 0);
 }
 
 /* Every kind of request with a name, from a descriptor that leads nowhere: 0 is the secret's directory, for pal-run was

@@ -14,15 +14,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "pal/pal.h"
+#include "regression/hostile/instruction.h"
 
 enum { SURVIVED = 42, NO_CALL = 600 };
 
-/* Loads the registers as the kernel wants them and calls `instruction`, which holds `syscall; ret`. */
-__attribute__((used)) static uint64_t instruction;
-long through(long number, long a, long b, long c, long d, long e, long f);
-__asm__("through: mov %rdi, %rax\n mov %rsi, %rdi\n mov %rdx, %rsi\n mov %rcx, %rdx\n mov %r8, %r10\n mov %r9, %r8\n"
-        "mov 8(%rsp), %r9\n jmp *instruction(%rip)\n");
+static uint64_t instruction; /* by which the next calls are made */
 extern char own_instruction[];
 __asm__("own_instruction: syscall\n ret\n");
 
@@ -34,19 +30,15 @@ struct arguments {
     long number, a[6];
 };
 
-static uint64_t find_pal_instruction(void)
+static long raw_call(long number, long a, long b, long c, long d, long e, long f)
 {
-    const unsigned char *text = (const unsigned char *)PAL_HOST_BASE;
-    for (int i = 0; i < 1 << 16; i++)
-        if (text[i] == 0x0f && text[i + 1] == 0x05 && text[i + 2] == 0xc3)
-            return (uint64_t)(text + i);
-    return 0;
+    return through(instruction, number, a, b, c, d, e, f);
 }
 
 static long make(enum way way, const struct arguments *x)
 {
     instruction = instructions[way];
-    long result = through(x->number, x->a[0], x->a[1], x->a[2], x->a[3], x->a[4], x->a[5]);
+    long result = raw_call(x->number, x->a[0], x->a[1], x->a[2], x->a[3], x->a[4], x->a[5]);
     instruction = instructions[PAL_INSTRUCTION];
     return result;
 }
@@ -54,7 +46,7 @@ static long make(enum way way, const struct arguments *x)
 static void dispatch_off(void)
 {
     instruction = instructions[PAL_INSTRUCTION];
-    through(SYS_prctl, PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_OFF, 0, 0, 0, 0);
+    raw_call(SYS_prctl, PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_OFF, 0, 0, 0, 0);
 }
 
 /* In a child of its own, without dispatch: what its wait status is.  It ends by SURVIVED where the call came back,
@@ -65,7 +57,7 @@ static int attempt(enum way way, const struct arguments *x, long told_apart)
     pid_t pid = fork();
     if (pid == 0) {
         dispatch_off();
-        through(SYS_exit_group, make(way, x) == told_apart ? 0 : SURVIVED, 0, 0, 0, 0, 0);
+        raw_call(SYS_exit_group, make(way, x) == told_apart ? 0 : SURVIVED, 0, 0, 0, 0, 0);
     }
     if (pid < 0 || waitpid(pid, &status, 0) != pid)
         return -1;
