@@ -208,6 +208,16 @@ bool name_from_file(struct file *file, bool nofollow, struct name *out)
     return true;
 }
 
+int64_t name_from_descriptor(int fd, bool nofollow, struct name *out)
+{
+    struct file *file = file_get(fd);
+    if (!file)
+        return -EBADF;
+    int64_t result = name_from_file(file, nofollow, out) ? 0 : -EXDEV;
+    file_put(file);
+    return result;
+}
+
 int64_t name_onto(struct name *name, struct file *directory, const char *rest)
 {
     struct name next;

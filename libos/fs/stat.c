@@ -142,7 +142,7 @@ int64_t attributes_allow(const struct pal_attributes *attributes, uint32_t mode,
 }
 
 /* Where the descriptor's object lies, as a path. */
-static int64_t name_of_descriptor(int fd, struct name *name)
+static int64_t place_of_descriptor(int fd, struct name *name)
 {
     struct pal_path_buffer place;
     struct file *file = file_get(fd);
@@ -160,7 +160,7 @@ static bool read_only(int directory, guest_t path, uint32_t flags, const struct 
     if (attributes->type != PAL_TYPE_FILE && attributes->type != PAL_TYPE_DIRECTORY)
         return false;
     int64_t result = name_from_guest(directory, path, flags, &name);
-    if (result < 0 || (result > 0 ? name_of_descriptor(directory, &name) < 0 : name_canonical(&name) < 0))
+    if (result < 0 || (result > 0 ? place_of_descriptor(directory, &name) < 0 : name_canonical(&name) < 0))
         return false;
     const struct mount *mount = mount_of(name.path.bytes);
     return !mount || mount->flags & MOUNT_READ_ONLY;

@@ -154,6 +154,7 @@ static inline void name_end(struct name *name)
 static inline bool name_is_base(const struct name *name) { return name->base && name->path.size == name->base_size; }
 /* The object itself: false where it has no handle, or lies on no file system of the host. */
 bool name_from_file(struct file *file, bool nofollow, struct name *out);
+int64_t name_from_descriptor(int fd, bool nofollow, struct name *out); /* 0; -EBADF, -EXDEV: not the host's */
 /* name becomes `rest`, beginning at an open directory of the host; rest may lie in it. */
 int64_t name_onto(struct name *name, struct file *directory, const char *rest);
 /* A path of the libOS's own or of a program's header: relative ones begin at the current directory. */

@@ -427,32 +427,54 @@ static int64_t send(const struct file *file, const void *bytes, uint64_t size, u
     return result;
 }
 
+/* What a timed call works with: the queue, until when, and room for one message. */
+struct transfer {
+    struct file *file;
+    uint64_t deadline;
+    uint8_t *bytes, few[FEW_BYTES];
+};
+
+static int64_t transfer_begin(struct transfer *transfer, int32_t fd, guest_t timeout)
+{
+    transfer->file = NULL;
+    transfer->bytes = transfer->few;
+    int64_t result = futex_deadline(timeout, true, &transfer->deadline);
+    return result ? result : mqueue_get(fd, &transfer->file);
+}
+
+static int64_t transfer_room(struct transfer *transfer, uint64_t size)
+{
+    if (size > sizeof transfer->few)
+        transfer->bytes = alloc(size);
+    return transfer->bytes ? 0 : -ENOMEM;
+}
+
+static void transfer_end(struct transfer *transfer)
+{
+    if (transfer->bytes != transfer->few)
+        release(transfer->bytes);
+    file_put(transfer->file);
+}
+
 int64_t sys_mq_timedsend(int32_t fd, guest_t from, uint64_t size, uint32_t priority, guest_t timeout)
 {
-    uint8_t few[FEW_BYTES];
-    struct file *file = NULL;
-    uint64_t deadline;
+    struct transfer transfer;
     if (priority >= PRIORITY_MAX)
         return -EINVAL;
-    int64_t result = futex_deadline(timeout, true, &deadline);
-    if (result == 0)
-        result = mqueue_get(fd, &file);
+    int64_t result = transfer_begin(&transfer, fd, timeout);
     if (result != 0)
         return result;
-    uint8_t *bytes = few;
-    if (!file_writable(file))
+    if (!file_writable(transfer.file))
         result = -EBADF;
-    else if (size > ((struct mqueue *)file->data)->size_max)
+    else if (size > ((struct mqueue *)transfer.file->data)->size_max)
         result = -EMSGSIZE;
-    else if (size > sizeof few && !(bytes = alloc(size)))
-        result = -ENOMEM;
     else
-        result = copy_in(bytes, from, size);
+        result = transfer_room(&transfer, size);
     if (result == 0)
-        result = send(file, bytes, size, priority, deadline);
-    if (bytes != few)
-        release(bytes);
-    file_put(file);
+        result = copy_in(transfer.bytes, from, size);
+    if (result == 0)
+        result = send(transfer.file, transfer.bytes, size, priority, transfer.deadline);
+    transfer_end(&transfer);
     return result;
 }
 
@@ -483,31 +505,24 @@ static int64_t receive(const struct file *file, void *bytes, uint32_t *priority,
 
 int64_t sys_mq_timedreceive(int32_t fd, guest_t to, uint64_t size, guest_t priority_to, guest_t timeout)
 {
-    uint8_t few[FEW_BYTES];
-    struct file *file = NULL;
-    uint64_t deadline;
+    struct transfer transfer;
     uint32_t priority = 0;
-    int64_t result = futex_deadline(timeout, true, &deadline);
-    if (result == 0)
-        result = mqueue_get(fd, &file);
+    int64_t result = transfer_begin(&transfer, fd, timeout);
     if (result != 0)
         return result;
-    uint8_t *bytes = few;
-    uint64_t most = ((struct mqueue *)file->data)->size_max;
-    if (!file_readable(file))
+    uint64_t most = ((struct mqueue *)transfer.file->data)->size_max;
+    if (!file_readable(transfer.file))
         result = -EBADF;
     else if (size < most)
         result = -EMSGSIZE;
-    else if (most > sizeof few && !(bytes = alloc(most)))
-        result = -ENOMEM;
     else
-        result = receive(file, bytes, &priority, deadline);
+        result = transfer_room(&transfer, most);
+    if (result == 0)
+        result = receive(transfer.file, transfer.bytes, &priority, transfer.deadline);
     if (result >= 0 && ((priority_to && guest_store32(priority_to, priority) < 0) ||
-                        copy_out(to, bytes, (size_t)result) < 0))
+                        copy_out(to, transfer.bytes, (size_t)result) < 0))
         result = -EFAULT;
-    if (bytes != few)
-        release(bytes);
-    file_put(file);
+    transfer_end(&transfer);
     return result;
 }
 

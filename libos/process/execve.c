@@ -86,17 +86,6 @@ int64_t sys_execve(guest_t path, guest_t argv, guest_t envp)
     return error < 0 ? error : exec_name(&name, given, argv, envp);
 }
 
-/* The descriptor itself: AT_EMPTY_PATH. */
-static int64_t name_of_descriptor(int fd, struct name *out)
-{
-    struct file *file = file_get(fd);
-    if (!file)
-        return -EBADF;
-    bool named = name_from_file(file, false, out);
-    file_put(file);
-    return named ? 0 : -EACCES;
-}
-
 int64_t sys_execveat(int32_t directory, guest_t path, guest_t argv, guest_t envp, uint32_t flags)
 {
     NAME(name);
@@ -106,8 +95,8 @@ int64_t sys_execveat(int32_t directory, guest_t path, guest_t argv, guest_t envp
     int64_t error = copy_in_string(string, path, sizeof string);
     if (error >= 0)
         error = name_from_guest(directory, path, flags, &name);
-    if (error > 0)
-        error = name_of_descriptor(directory, &name);
+    if (error > 0 && (error = name_from_descriptor(directory, false, &name)) == -EXDEV)
+        error = -EACCES;
     if (error < 0)
         return error;
     if (directory == AT_FDCWD || string[0] == '/')
