@@ -69,6 +69,8 @@ int64_t udp_available(struct file *file, uint32_t *out);
 void udp_peers_drop(struct socket *socket);
 
 /* inet_options.c */
+/* Of the host's network: options that were set reach the host's socket, too. */
+void inet_options_apply(pal_handle_t handle, const struct socket *socket);
 void inet_options_init(struct socket *socket);
 /* Of the host's network: options that were set reach the host's socket, too. */
 void inet_options_apply(pal_handle_t handle, const struct socket *socket);
