@@ -178,12 +178,12 @@ struct pal_boot {
     uint64_t minimum_signal_stack;    /* AT_MINSIGSTKSZ of the CPU's state */
     uint64_t memory_limit;            /* bytes, UINT64_MAX = none; likewise below */
     uint64_t process_limit, file_limit, cpu_limit;
-    struct { uint64_t soft, hard; } limits[PAL_LIMITS]; /* of whoever started the sandbox, by Linux's numbers */
+    struct { uint64_t soft, hard; } limits[PAL_LIMITS]; /* of pal-run's caller, by Linux's numbers */
     uint32_t uid, gid, umask, trace;  /* the guest's ids; trace: which calls are logged to `log` */
     uint32_t stats, fault_nth;        /* --stats; test builds: the n-th PAL call fails (0 = none) */
     uint32_t no_rewrite, mount_count; /* no_rewrite: leave every site on the trap */
     uint32_t network, listeners;      /* pal_network; sockets for the program's descriptors from 3 on: PAL_INET_LISTENER */
-    uint64_t signals_ignored, signals_blocked; /* as whoever started the sandbox left them, bit n-1: signal n */
+    uint64_t signals_ignored, signals_blocked; /* as pal-run's caller left them, bit n-1: signal n */
     uint32_t argc, envc;
     const char *program;              /* guest path of the program */
     const char *cwd, *home, *hostname;

@@ -153,9 +153,9 @@ void handle_cache_give(struct file *file)
 /*
  * Directories that were opened as places (O_PATH), as chdir(2) does, are kept for the next time.
  *
- * Such a description has no state: no offset, no locks, no flags that could be changed.  So whoever opens the same name
- * again may have the very same one, where the name, by an answer that is kept and holds, still means this directory.
- * Whoever renames it, or puts another in its place, ends that answer.  While it is here its inode can't be another's.
+ * Such a description has no state: no offset, no locks, no flags that could be changed.  So the next open of the same
+ * name may have the very same one, where the name, by an answer that is kept and holds, still means this directory.
+ * A rename, or another directory in its place, ends that answer.  While it is here its inode can't be another's.
  */
 #define PLACES 4u
 

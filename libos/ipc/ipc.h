@@ -5,7 +5,7 @@
  *
  * A picoprocess may die at any instruction, also with the lock held.  So: an object exists from the moment `live` is
  * set, the last thing done to it; each change is one store, or is written down whole before it is begun (semaphores'
- * journal); what is counted or linked for speed only is made anew by whoever takes the lock from a dead holder.  What
+ * journal); what is counted or linked for speed only is made anew by the next owner of a dead holder's lock.  What
  * counts for a process (attached memory, open queues, undo, waiting) is in records that bear its pid, so that somebody
  * else can take it back.
  *

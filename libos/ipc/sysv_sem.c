@@ -4,7 +4,7 @@
  *
  * A semop changes several semaphores and its process's adjustments at once.  So that this holds when its process is
  * killed in the middle, it first writes the new values to a journal, then one word that says so, then the values:
- * whoever takes the lock from the dead writes them again.
+ * the next owner of a dead holder's lock replays the journal.
  *
  * Each semaphore has an event that moves with its value.  A semop that can't go on waits for the event of the semaphore
  * that stops it: nothing else could let it pass.  Whoever changes a value wakes all of that semaphore's waiters; they

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * UDP.  A bound socket has a queue in the monitor's table; whoever sends there gets its other end and keeps the last one.
+ * UDP.  A bound socket has a queue in the monitor's table; a sender gets its other end and keeps the last one.
  * As in Linux a datagram that finds no room is dropped, and one that finds nobody is refused to a connected sender: that
- * comes as a packet in its own queue, so that whoever waits there sees it.
+ * comes as a packet in its own queue, so that a waiter sees it.
  */
 #include "libos/net/inet.h"
 #include "libos/task/task.h"

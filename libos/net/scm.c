@@ -5,7 +5,7 @@
  * The host passes handles, but a description is more: its kind, flags, path, and a socket's names.  All that goes
  * along in a section, the message's first handle.  Kinds are told by the address of their operations: the image is
  * the same bytes at the same address in every picoprocess.  Objects of the libOS's own that a path names (/dev/null)
- * are opened anew by whoever receives them; those without one (timerfd, signalfd, epoll, pidfd) can't be passed:
+ * are opened anew by the receiver; those without one (timerfd, signalfd, epoll, pidfd) can't be passed:
  *  EINVAL.
  */
 #include "libos/task/task.h"

@@ -183,7 +183,7 @@ int64_t udp_connect_native(struct file *file, struct socket *socket, const struc
     else if (file->handle != PAL_NO_HANDLE)
         return 0;
     int64_t result = udp_ask(file, socket, &to->ip.inet, PAL_INET_LOOK, &way);
-    if (result == -EACCES || result == -ECONNREFUSED) /* it is told to whoever sends */
+    if (result == -EACCES || result == -ECONNREFUSED) /* the sender is told */
         return 0;
     if (result)
         return result;

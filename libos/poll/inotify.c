@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * inotify(7): an instance is the host's, which sees all that happens to files, by whomever.  Its events are read from
+ * inotify(7): an instance is the host's, which sees all that happens to files, by any process.  Its events are read from
  * it directly; the monitor adds what it watches.
  */
 #include "libos/syscalls.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * timerfd(2).  No host object stands behind a timer: expiries are computed from the clock whenever somebody looks, and
- * whoever waits does so until the next one.  Setting a timer makes other threads' waits look again.  After a fork, each
+ * a waiter sleeps until the next one.  Setting a timer makes other threads' waits look again.  After a fork, each
  * process has the timer as it was then: what one sets, the other does not see.
  */
 #include "libos/syscalls.h"

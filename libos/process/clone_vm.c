@@ -34,7 +34,7 @@ static int64_t launch(struct process *child, struct thread *thread)
     if (!stays)
         return -ERESTARTNOINTR; /* the caller is about to leave */
     process_link(child);
-    mutex_lock(&child->lock); /* whoever finds the thread may interrupt it */
+    mutex_lock(&child->lock); /* once the thread can be found it may be interrupted */
     int64_t error = thread_begin(thread);
     if (error == 0)
         threads_add(child, thread);

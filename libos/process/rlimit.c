@@ -20,7 +20,7 @@ static int64_t limit_change(struct shared_process *slot, uint32_t resource, cons
     if (new->hard > set->limits[resource].hard && current_process()->euid != 0)
         return -EPERM;
     if (resource == RLIMIT_NOFILE && new->hard > boot->file_limit)
-        return -EPERM; /* the host has no more, whoever asks */
+        return -EPERM; /* the host has no more, not for root either */
     set->limits[resource] = *new;
     return 0;
 }

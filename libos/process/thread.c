@@ -132,7 +132,7 @@ void thread_fill(struct thread *thread, const struct thread *from, const struct 
     thread->tcb->has_guest_gs = tcb()->has_guest_gs;
 }
 
-/* The lock is held until the thread is in the list: so whoever finds it there may interrupt it. */
+/* The lock is held until the thread is in the list: so a thread that finds it there may interrupt it. */
 static int64_t thread_launch(struct thread *thread)
 {
     struct process *process = thread->process;
@@ -235,7 +235,7 @@ void thread_robust(struct thread *thread)
 guest_t thread_leave_guest(struct thread *thread)
 {
     thread_robust(thread);
-    thread_sequences_end(thread); /* whoever sees the word's end may take the area away */
+    thread_sequences_end(thread); /* a thread that sees the word cleared may unmap the area */
     guest_t word = thread->clear_tid;
     thread->clear_tid = 0;
     return word && guest_store32(word, 0) == 0 ? word : 0;

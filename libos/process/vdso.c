@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The guest's vDSO: clocks cost the guest no system call where the host has a vDSO itself.  The host's is not shown: a
- * guest finds this image, which jumps there.  Slots hold host addresses, so whoever moves a process to another
- * host makes the page anew.
+ * guest finds this image, which jumps there.  Slots hold host addresses, so after a move to another
+ * host the page is made anew.
  */
 #include "libos/syscalls.h"
 #include "libos/mm/mm.h"

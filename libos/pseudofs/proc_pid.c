@@ -96,7 +96,7 @@ static int64_t comm_store(const struct pseudo_node *node, const char *bytes, siz
     return result;
 }
 
-/* What the host says of the process: asked now, or before by whoever asks us. */
+/* What the host says of the process: asked now, or before by the process that asks us. */
 struct pal_child proc_look(const struct pseudo_node *node)
 {
     struct pal_child look = {.status = 'R'};

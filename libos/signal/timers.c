@@ -211,7 +211,7 @@ static bool next_due(struct expiry *out, uint64_t *deadline)
     return false;
 }
 
-/* It also answers the bell: whoever in another picoprocess wants a thread of this one interrupted wakes the helper, which
+/* It also answers the bell: another picoprocess that wants a thread of this one interrupted wakes the helper, which
  * may interrupt it, by a word in the shared segment.  A host call with that power over others is not admitted; without a
  * helper the monitor is asked. */
 static void helper(void *argument)
@@ -348,7 +348,7 @@ bool timer_delivered(struct process *process, struct siginfo *info)
     if (info->code == SI_TIMER)
         timer = generation ? find_generation(process, info->timer.id, generation) : NULL;
     else
-        timer = timer_find(process, ITIMER_ID(0)); /* whoever sent it: Linux does so as well */
+        timer = timer_find(process, ITIMER_ID(0)); /* as Linux, regardless of the sender */
     if (timer && timer->queued) {
         timer->queued = false;
         add_overrun(timer, advance(timer, time_now(timer->base)));

@@ -4,9 +4,9 @@
  * finds its target, getppid its answer.
  *
  * Any picoprocess may die at any instruction, also while it holds the lock.  So: a slot exists from the moment its
- * `pid` is set, which is the last thing done to it; links between slots are only an index, and whoever takes the lock
- * from a dead holder makes the index anew from the slots.  Fields not marked otherwise are guarded by the table's lock;
- * a process's own pid, ppid, pgid and sid may also be read by itself without it.
+ * `pid` is set, which is the last thing done to it; links between slots are only an index, and the next
+ * owner of a dead holder's lock makes the index anew from the slots.  Fields not marked otherwise are guarded by
+ * the table's lock; a process's own pid, ppid, pgid and sid may also be read by itself without it.
  */
 #ifndef LIBOS_TABLE_H
 #define LIBOS_TABLE_H

@@ -27,7 +27,7 @@ int64_t sys_uname(guest_t name)
     return copy_out(name, &out, sizeof(out));
 }
 
-/* The name belongs to whoever set up the sandbox. */
+/* The name is part of the sandbox's policy. */
 int64_t sys_sethostname(guest_t name, uint64_t size)
 {
     (void)name;

@@ -239,7 +239,7 @@ static int64_t outer_attributes(struct file *file, struct pal_attributes *out)
     return PAL->attributes_get(file->handle, NULL, out, NULL);
 }
 
-/* The kernel of a process that is killed closes its outer sides, and nobody here notices: whoever collects it has
+/* The kernel of a process that is killed closes its outer sides, and nothing here notices: the process that reaps it has
  * to look. */
 static void mark(bool has_outer)
 {

@@ -40,7 +40,7 @@ static void fail_open(struct mount_table *table, const char *path, const char *s
     if (type == PAL_TYPE_FIFO)
         fail(EXIT_NOT_EXECUTABLE, "%s: is a FIFO, no regular file: name a program", shown);
     if (known && type != PAL_TYPE_FILE)
-        fail(EXIT_NOT_EXECUTABLE, "%s: is no regular file: name a program", shown);
+        fail(EXIT_NOT_EXECUTABLE, "%s: not a regular file: expected a program", shown);
     if (error == -EACCES && known && !(reply.packet.attributes.mode & 0111))
         fail(EXIT_NOT_EXECUTABLE, "%s: not executable: chmod +x it if it is a program", shown);
     fail(EXIT_NOT_EXECUTABLE, "%s: not executable: %s", shown, strerror(-error));

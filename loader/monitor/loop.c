@@ -99,7 +99,7 @@ static int dispatch(struct monitor *monitor, const struct request *request, stru
     return -ENOSYS;
 }
 
-/* Never waits: whoever does not take its answers loses them. */
+/* Never waits: a guest that does not read its answers loses them. */
 static int send_packet(int socket, struct iovec *parts, size_t part_count, const int *descriptors, size_t count)
 {
     union {
@@ -363,7 +363,7 @@ void monitor_block_signals(void)
     struct sigaction action = {.sa_handler = on_termination, .sa_flags = SA_RESTART};
     handled_signals(&set);
     signal(SIGCHLD, SIG_DFL); /* ignored, as pal-run's caller may have it, children would leave no status */
-    signal(SIGPIPE, SIG_IGN); /* whoever reads what pal-run says, or its supervisor, may be gone */
+    signal(SIGPIPE, SIG_IGN); /* the reader of pal-run's output, or its supervisor, may be gone */
     signal(SIGXFSZ, SIG_IGN); /* for a guest a file may become too large */
     signal(SIGIO, SIG_IGN);   /* somebody was about to write what a guest was about to run: check_executable */
     sigprocmask(SIG_BLOCK, &set, NULL);

@@ -55,7 +55,7 @@ int serve_look(const struct objects *objects, const struct request *request, str
     struct pal_child found = {.process = request->arguments[0]};
     char name[32], text[4096];
     snprintf(name, sizeof name, "/proc/%d", pid);
-    int directory = open(name, O_PATH | O_DIRECTORY | O_CLOEXEC); /* of this very process, whoever has its pid later */
+    int directory = open(name, O_PATH | O_DIRECTORY | O_CLOEXEC); /* of this very process, even if its pid is reused */
     int error = -ESRCH;
     if (directory >= 0 && getsid(pid) == objects->session && file_read(directory, "stat", text, sizeof text) &&
         read_stat(text, &found)) {

@@ -3,7 +3,7 @@
  * Local sockets with names, which are the sandbox's own: no name here is one of the host's.  A socket file is only what
  * pins a path's identity; nothing ever connects to it on the host.
  *
- * A name has a queue, a pair of sequenced-packet sockets: whoever bound it reads one end, the monitor keeps the other.
+ * A name has a queue, a pair of sequenced-packet sockets: the binder reads one end, the monitor keeps the other.
  * Never datagram sockets: one that isn't connected could be told to send to an address on the host.
  */
 #include <errno.h>

@@ -322,7 +322,7 @@ static bool read_environment(struct reader *reader, const struct toml_value *val
         if (!is_kind(reader, item, TOML_STRING))
             return false;
         if (!*item->key || strchr(item->key, '='))
-            return complain(reader, item->line, "'%s' is no name of a variable", item->key);
+            return complain(reader, item->line, "'%s' is not a valid variable name", item->key);
         add_environment(reader->out, must_print("%s=%s", item->key, item->string));
     }
     return true;
@@ -337,7 +337,7 @@ static bool read_pass(struct reader *reader, const struct toml_value *value, str
         return false;
     for (size_t i = 0; i < count; i++) {
         if (!*names[i] || strchr(names[i], '='))
-            return complain(reader, value->line, "'%s' is no name of a variable", names[i]);
+            return complain(reader, value->line, "'%s' is not a valid variable name", names[i]);
         add_environment(reader->out, names[i]);
     }
     return true;

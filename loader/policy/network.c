@@ -103,10 +103,10 @@ static const char *read_name(char *name)
         if ((unsigned char)*at >= 0x80)
             return "a name with letters beyond ASCII is written in its xn-- form";
         if (!isalnum((unsigned char)*at) && *at != '-' && *at != '_' && *at != '.')
-            return *at == '*' ? "a * stands at the beginning only, before a dot" : "it is no name of a host";
+            return *at == '*' ? "a * stands at the beginning only, before a dot" : "it is not a valid host name";
         label = *at == '.' ? 0 : label + 1;
         if (label > 63 || (*at == '.' && (at[1] == '.' || !at[1])))
-            return "it is no name of a host";
+            return "it is not a valid host name";
     }
     for (char *c = name; *c; c++)
         *c = (char)tolower((unsigned char)*c);
@@ -181,7 +181,7 @@ const char *network_add_rule(struct network *network, const char *text)
     char copy[NET_NAME_MAX + 64], *at = copy, *host, *port;
     const char *error;
     if (network->rule_count == NET_RULES_MAX)
-        return "64 rules are the most";
+        return "at most 64 rules";
     if (strlen(text) >= sizeof copy)
         return "it is too long";
     strcpy(copy, text);
@@ -235,7 +235,7 @@ const char *network_add_publish(struct network *network, const char *text)
     char copy[128], *last, *first;
     const char *error = NULL;
     if (network->publish_count == NET_PORTS_MAX)
-        return "32 ports are the most";
+        return "at most 32 ports";
     if (strlen(text) >= sizeof copy)
         return "it is too long";
     strcpy(copy, after_udp(text, &publish.udp));
@@ -271,7 +271,7 @@ const char *network_add_host_port(struct network *network, const char *text)
     if (error)
         return error;
     if (network->host_port_count == NET_PORTS_MAX)
-        return "32 ports are the most";
+        return "at most 32 ports";
     network->host_ports[network->host_port_count++] = wanted;
     return NULL;
 }
@@ -303,12 +303,12 @@ const char *network_merge(struct network *base, const struct network *own)
         error = network_add_rule(base, own->rules[i].text);
     for (size_t i = 0; !error && i < own->publish_count; i++) {
         if (base->publish_count == NET_PORTS_MAX)
-            return "32 ports are the most";
+            return "at most 32 ports";
         base->publish[base->publish_count++] = own->publish[i];
     }
     for (size_t i = 0; !error && i < own->host_port_count; i++) {
         if (base->host_port_count == NET_PORTS_MAX)
-            return "32 ports are the most";
+            return "at most 32 ports";
         base->host_ports[base->host_port_count++] = own->host_ports[i];
     }
     if (own->dns)

@@ -32,7 +32,7 @@ static char *must_clean(const char *what, const char *path)
     if (size == -ELOOP) { /* a "..": what it means depends on the host's symlinks */
         char *real = realpath(path, NULL);
         if (!real)
-            return must_copy(path); /* whoever opens it says why */
+            return must_copy(path); /* the open that follows says why */
         return real;
     }
     if (size < 0)
@@ -44,7 +44,7 @@ static struct mount *add(struct policy *policy, enum mount_kind kind, const char
 {
     struct mount *mount = mount_table_add(&policy->mounts, kind, at, from, writable);
     if (!mount)
-        fail(EXIT_OWN_FAILURE, "%s: too many mounts: %d is the most", at, MOUNTS_MAX);
+        fail(EXIT_OWN_FAILURE, "%s: too many mounts: at most %d", at, MOUNTS_MAX);
     return mount;
 }
 

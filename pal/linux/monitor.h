@@ -71,7 +71,7 @@ enum monitor_op {
     MONITOR_ALLOCATE,  /* fallocate(2): arguments[0] = descriptor of the sender; mode; values.blocks = offset, size */
     MONITOR_LOOK,      /* arguments[0] = pid of a picoprocess, or number of a thread, of this sandbox, else -ESRCH.
                           reply: text = struct pal_child */
-    MONITOR_SETTLE,    /* nothing: whoever has the reply knows that the monitor has closed its copies of what it gave before */
+    MONITOR_SETTLE,    /* nothing: the reply means that the monitor has closed its copies of what it gave before */
     MONITOR_OPS
 };
 

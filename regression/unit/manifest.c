@@ -80,7 +80,7 @@ Test(manifest, errors)
         {"[[mounts]]\nat = \"/usr/share/x\"\nfrom = \"/usr\"\n", "m.toml:1: ", "inside its own"},
         {"[[mounts]]\nat = \"/usr\"\nfrom = \"/etc\"\n[[mounts]]\nat = \"/etc\"\nfrom = \"/usr\"\n", "m.toml:4: ",
          "cycle"},
-        {"[env]\n\"A=B\" = \"x\"\n", "m.toml:2: ", "name of a variable"},
+        {"[env]\n\"A=B\" = \"x\"\n", "m.toml:2: ", "variable name"},
         {"[env]\nA = 1\n", "m.toml:2: ", "A must be a string"},
         {"program = \"a\\u0000b\"\n", "m.toml:1: ", "NUL"},
         {"program = \"\"\n", "m.toml:1: ", "empty"},

@@ -10,7 +10,7 @@
 /* Replaces `size` bytes at `at` by ones that begin with a jump.  A thread that arrives meanwhile runs what was
  * there, or the new bytes, or faults at `at` (site_fault sends it to the trampoline). */
 void patch_publish(const struct site_host *host, uint64_t at, const uint8_t *bytes, uint32_t size);
-/* The reverse: until the end, whoever arrives inside finds the jump's trapping bytes. */
+/* The reverse: until the end, a thread that arrives inside finds the jump's trapping bytes. */
 void patch_withdraw(const struct site_host *host, uint64_t at, const uint8_t *bytes, uint32_t size);
 
 #endif

@@ -4,7 +4,7 @@
  *
  * Nobody can know every address that a program jumps to, so no plan relies on knowing: each is safe wherever control
  * arrives.  Either the bytes replaced hold one instruction, or none; or every instruction boundary inside the jump will
- * hold a byte that traps (trap_bytes: the trampoline's address is chosen so), and the fault handler sends whoever
+ * hold a byte that traps (trap_bytes: the trampoline's address is chosen so), and the fault handler sends a thread that
  * arrives there to that instruction's copy in the trampoline.  Looking for branches only keeps that from being the
  * common way.
  */
