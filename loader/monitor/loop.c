@@ -237,6 +237,18 @@ void monitor_serve(struct monitor *monitor, const void *packet, size_t size, pid
 
 /* ---- The channel ------------------------------------------------------------------------------------------------- */
 
+/* The last request was for a connection: both ends' processes want the processors now, and none asks soon. */
+static bool unhurried;
+
+static bool is_connection(const void *packet, size_t size)
+{
+    struct monitor_request request;
+    if (size < sizeof request)
+        return false;
+    memcpy(&request, packet, sizeof request);
+    return request.op == MONITOR_CONNECT;
+}
+
 /* One packet, if there is one: > 0.  0: none now.  -1: nobody is left who could send. */
 static int receive(struct monitor *monitor)
 {
@@ -259,6 +271,7 @@ static int receive(struct monitor *monitor)
         memcpy(&sender, CMSG_DATA(header), sizeof sender);
     if (sender.pid && sender.pid != getpid()) /* a guest can have MONITOR_SEND send here */
         monitor_serve(monitor, packet, (size_t)size, sender.pid);
+    unhurried = is_connection(packet, (size_t)size);
     return 1;
 }
 
@@ -314,16 +327,17 @@ static void on_request(uv_poll_t *poll, int status, int events)
             send_last(monitor->channel);
         got = receive(monitor);
         if (got > 0) {
-            served++;
+            served += !unhurried;
             since = now_ns();
             continue;
         }
-        if (now_ns() - since > most)
+        if (unhurried || now_ns() - since > most)
             break;
         for (int i = 0; i < 32; i++)
             __builtin_ia32_pause();
     }
-    spin_settle(served);
+    if (served || !unhurried)
+        spin_settle(served);
     invalidate_on_mounts(&monitor->policy->mounts.invalidator, &loop->uv);
     int wanted = UV_READABLE | (last_waits ? UV_WRITABLE : 0);
     if (got < 0)

@@ -9,7 +9,8 @@
 
 #include "pal/linux/linux.h"
 
-#define SPIN_CYCLES 60000u /* about 25 us: a reply that finds this side asleep costs more than that */
+#define SPIN_CYCLES 60000u /* about 25 us: a reply that finds this side asleep costs more than that.  But for a connection it is
+                              the peer that is waited for, who wants the processor */
 #define MESSAGE_DONTWAIT 0x40u
 #define MESSAGE_RIGHTS 1u
 #define EXIT_ORPHANED 137u
@@ -57,13 +58,13 @@ static int64_t send_request(struct monitor_request *request, const struct pal_na
     return sent < 0 ? sent : 0;
 }
 
-/* One packet.  Polls for a while before it sleeps. */
-static int64_t receive_packet(struct host_msghdr *message)
+/* One packet.  Polls for a while before it sleeps, where that pays. */
+static int64_t receive_packet(struct host_msghdr *message, uint32_t polls)
 {
     struct host_msghdr wanted = *message;
     uint64_t begin = __builtin_ia32_rdtsc();
     for (;;) {
-        uint32_t wait = __builtin_ia32_rdtsc() - begin > SPIN_CYCLES;
+        uint32_t wait = !polls || __builtin_ia32_rdtsc() - begin > SPIN_CYCLES;
         *message = wanted;
         int64_t size = host_call(recvmsg, LINUX_FD_CHANNEL, message, wait ? 0 : MESSAGE_DONTWAIT);
         if (size != -EAGAIN && size != -EINTR) {
@@ -81,7 +82,7 @@ static void close_all(const pal_handle_t *descriptors, uint64_t count)
         host_call(close, descriptors[i]);
 }
 
-static int64_t receive_reply(uint32_t sequence, struct monitor_reply *reply, struct pal_path_buffer *text,
+static int64_t receive_reply(uint32_t sequence, uint32_t polls, struct monitor_reply *reply, struct pal_path_buffer *text,
                              pal_handle_t *descriptors)
 {
     uint64_t early = 0; /* descriptors of a MONITOR_MORE packet */
@@ -91,7 +92,7 @@ static int64_t receive_reply(uint32_t sequence, struct monitor_reply *reply, str
             {(uint64_t)reply, sizeof *reply}, {(uint64_t)(text ? text->bytes : NULL), PAL_PATH_MAX}};
         struct host_msghdr message = {
             .vector = parts, .count = text ? 2 : 1, .control = &rights, .control_size = sizeof rights};
-        int64_t size = receive_packet(&message);
+        int64_t size = receive_packet(&message, polls);
         if (size < 0)
             return size;
         uint64_t header = offsetof(struct rights, descriptors), count = 0;
@@ -141,7 +142,7 @@ int64_t monitor_call(struct monitor_request *request, const struct pal_name *nam
     linux_lock(&shared->channel); /* a dead holder left nothing behind but a late reply */
     error = send_request(request, name, other);
     if (!error)
-        error = receive_reply(request->sequence, reply, text, descriptors);
+        error = receive_reply(request->sequence, request->op != MONITOR_CONNECT, reply, text, descriptors);
     linux_unlock(&shared->channel);
     return error;
 }
