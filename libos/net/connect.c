@@ -179,6 +179,7 @@ int64_t socket_connected(struct file *file, struct socket *socket, pal_handle_t 
             socket->peer = *peer;
         if (own && socket_is_inet(socket) && socket->kind == SOCK_STREAM)
             socket->ring = own->ip.ring;
+        ring_limit(socket);
         socket_take_handle(file, handle);
         atomic_set(&socket->state, SOCKET_CONNECTED);
     }

@@ -48,7 +48,10 @@ int64_t udp_check(const struct socket *socket, const struct socket_end *from);
 /* inet_ring.c: of sockets that have a ring.  As PAL's socket_receive and socket_send. */
 int64_t ring_read(struct file *file, const struct pal_vector *vector, uint32_t count, uint32_t flags);
 int64_t ring_write(struct file *file, const struct pal_vector *vector, uint32_t count, uint32_t flags);
+int64_t ring_read_urgent(struct file *file, const struct pal_vector *vector, uint32_t count, uint32_t flags); /* MSG_OOB */
+void ring_limit(const struct socket *socket); /* to SO_SNDBUF and SO_RCVBUF, where they were asked for */
 void ring_shut(const struct socket *socket); /* its writing end */
+bool ring_was_reset(struct socket *socket); /* by the peer (SO_LINGER); it is told once */
 
 /* udp_peers.c */
 struct udp_way { pal_handle_t handle; bool native; struct pal_inet own; }; /* native: a socket of the host's network */

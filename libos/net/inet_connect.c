@@ -229,7 +229,7 @@ static int64_t ask_with_ring(struct file *file, struct socket *socket, const str
     if (result != -EOPNOTSUPP || !own->ip.ring)
         return result;
     ring_lost(own->ip.ring, 1);
-    ring_release(own->ip.ring, 0);
+    ring_release(own->ip.ring, 0, false);
     own->ip.ring = 0;
     asked.ip.inet.flags = 0;
     return connect_waiting(file, socket, &asked, attempt, name, out, text);
@@ -250,7 +250,7 @@ static int64_t tcp_ask(struct file *file, struct socket *socket, const struct so
     uint32_t ring = own->ip.ring;
     if (ring && (result || !(told.flags & PAL_INET_TOKENS))) {
         ring_lost(ring, 1);
-        ring_release(ring, 0);
+        ring_release(ring, 0, false);
         own->ip.ring = ring = 0;
     }
     if (result == -ERESTARTSYS || result == -EINTR)
@@ -263,7 +263,7 @@ static int64_t tcp_ask(struct file *file, struct socket *socket, const struct so
         atomic_set(&socket->native, 0u); /* it may be bound where the host's network comes to */
     bool later = (result == 0 || result == -ECONNREFUSED) && !socket_may_block(file, 0);
     if (!result && (result = socket_connected(file, socket, handle, own, to)) && ring)
-        ring_release(ring, 0);
+        ring_release(ring, 0, false);
     return later ? tell_later(file, socket, result) : result;
 }
 
@@ -302,6 +302,8 @@ void inet_accepted(struct socket *socket, const struct socket *listener)
     memcpy(socket->kept, listener->kept, sizeof socket->kept);
     memcpy(socket->linger, listener->linger, sizeof socket->linger);
     memcpy(socket->buffers, listener->buffers, sizeof socket->buffers);
+    socket->buffers_asked = listener->buffers_asked;
+    ring_limit(socket);
     memcpy(socket->timeouts, listener->timeouts, sizeof socket->timeouts);
 }
 

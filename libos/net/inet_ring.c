@@ -8,6 +8,7 @@
 #include "libos/task/task.h"
 
 #define TOKENS_MAX 8u /* more than there are at a time */
+#define SO_OOBINLINE 10
 #define LOOKS 64      /* at a ring without bytes whose token another thread is about to take */
 
 /* 0, or -EPIPE: the peer has gone.  Each by itself: what fills the pair is the memory that messages take. */
@@ -34,10 +35,19 @@ static void take_tokens(const struct file *file, const struct socket *socket)
     ring_still_owed(socket->ring, socket->ring_end, owed - (uint32_t)MAX(result, 0));
 }
 
+bool ring_was_reset(struct socket *socket)
+{
+    struct ring *ring = ring_from(socket->ring, socket->ring_end);
+    if (!atomic_get(&ring->reset) || !atomic_swap(&ring->reset, 0u))
+        return false;
+    atomic_set(&socket->wrote_to_nobody, 1u); /* it is known that nobody is there */
+    return true;
+}
+
 /* ---- Reading ----------------------------------------------------------------------------------------------------- */
 
 /* 1: look again; 0: the end; or why there is nothing. */
-static int64_t wait_token(struct file *file, const struct socket *socket, uint32_t flags, uint64_t deadline)
+static int64_t wait_token(struct file *file, struct socket *socket, uint32_t flags, uint64_t deadline)
 {
     char token;
     struct pal_vector vector = {(uint64_t)(uintptr_t)&token, 1};
@@ -50,7 +60,7 @@ static int64_t wait_token(struct file *file, const struct socket *socket, uint32
     }
     if (result == 0 && ring_available(socket->ring, socket->ring_end))
         return 1; /* who wrote was killed before it could tell */
-    return result;
+    return result == 0 && ring_was_reset(socket) ? -ECONNRESET : result;
 }
 
 /* A token that stands for nothing: whoever was about to take it was killed. */
@@ -64,11 +74,13 @@ static void drop_token(const struct file *file)
 
 int64_t ring_read(struct file *file, const struct pal_vector *vector, uint32_t count, uint32_t flags)
 {
-    const struct socket *socket = file->data;
+    struct socket *socket = file->data;
     uint64_t deadline = socket_deadline(socket, SOCKET_RECEIVES), wanted = vectors_size(vector, count), done = 0;
+    uint32_t how = (flags & MSG_PEEK ? RING_PEEK : 0) | (flags & MSG_TRUNC ? RING_DISCARD : 0) |
+                   (inet_option(socket, SOL_SOCKET, SO_OOBINLINE) ? RING_IN_LINE : 0);
     bool all = flags & MSG_WAITALL && !(flags & MSG_PEEK);
     for (uint32_t looks = 0; wanted;) {
-        int64_t got = ring_take(socket->ring, socket->ring_end, vector, count, done, flags & MSG_PEEK, flags & MSG_TRUNC);
+        int64_t got = ring_take(socket->ring, socket->ring_end, vector, count, done, how);
         take_tokens(file, socket);
         if (got > 0)
             done += (uint64_t)got;
@@ -101,6 +113,21 @@ static int64_t wait_room(struct file *file, uint32_t flags, uint64_t deadline)
     return result < 0 ? result : result ? 0 : -EAGAIN;
 }
 
+int64_t ring_read_urgent(struct file *file, const struct pal_vector *vector, uint32_t count, uint32_t flags)
+{
+    const struct socket *socket = file->data;
+    if (inet_option(socket, SOL_SOCKET, SO_OOBINLINE))
+        return -EINVAL;
+    int64_t result = ring_urgent(socket->ring, socket->ring_end, flags & MSG_PEEK);
+    if (result < 0)
+        return result;
+    const char byte = (char)result;
+    for (uint32_t i = 0; i < count; i++)
+        if (vector[i].size)
+            return copy_out(vector[i].base, &byte, 1) ? -EFAULT : 1;
+    return 0;
+}
+
 int64_t ring_write(struct file *file, const struct pal_vector *vector, uint32_t count, uint32_t flags)
 {
     struct socket *socket = file->data;
@@ -109,10 +136,12 @@ int64_t ring_write(struct file *file, const struct pal_vector *vector, uint32_t 
     while (done < wanted) {
         uint32_t tokens;
         if (atomic_get(&ring->shut) || atomic_get(&ring->closed))
-            return done ? (int64_t)done : -EPIPE;
+            return done ? (int64_t)done : ring_was_reset(socket) ? -ECONNRESET : -EPIPE;
         int64_t put = ring_put(socket->ring, socket->ring_end, vector, count, done, &tokens);
         if (put > 0)
             done += (uint64_t)put;
+        if (UNLIKELY(flags & MSG_OOB) && done == wanted)
+            ring_mark(socket->ring, socket->ring_end);
         if (send_tokens(file, tokens))
             atomic_set(&ring->closed, 1u);
         if (put < 0 || done == wanted)
@@ -126,6 +155,16 @@ int64_t ring_write(struct file *file, const struct pal_vector *vector, uint32_t 
             return done ? (int64_t)done : result;
     }
     return (int64_t)done;
+}
+
+void ring_limit(const struct socket *socket)
+{
+    for (uint32_t direction = 0; direction < 2 && socket->ring; direction++) {
+        struct ring *ring = direction == SOCKET_SENDS ? ring_to(socket->ring, socket->ring_end)
+                                                      : ring_from(socket->ring, socket->ring_end);
+        if (socket->buffers_asked >> direction & 1)
+            atomic_set(&ring->most[direction], socket->buffers[direction]);
+    }
 }
 
 void ring_shut(const struct socket *socket)

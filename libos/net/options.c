@@ -104,7 +104,7 @@ static int64_t pending_error(struct file *file, struct socket *socket)
     if (result || file->handle == PAL_NO_HANDLE || socket->state == SOCKET_LISTENS)
         return result;
     if (socket->ring)
-        return 0; /* nothing goes wrong that its next call does not tell */
+        return ring_was_reset(socket) ? -ECONNRESET : 0;
     if (heads)
         vector = (struct pal_vector){(uint64_t)(uintptr_t)&head, sizeof head};
     result = DEFER_INTERRUPT(PAL->socket_receive(file->handle, &message, MSG_PEEK | MSG_DONTWAIT));
@@ -176,6 +176,8 @@ static int64_t option_set(struct socket *socket, int32_t option, const uint32_t 
     case SO_SNDBUF: case SO_RCVBUF: /* only told: the host's buffers are as large as it gives to all */
         socket->buffers[option == SO_RCVBUF] =
             2 * MAX(MIN(value[0], BUFFER_MAX), option == SO_RCVBUF ? BUFFER_LEAST / 2 : BUFFER_LEAST);
+        socket->buffers_asked |= 1u << (option == SO_RCVBUF ? SOCKET_RECEIVES : SOCKET_SENDS);
+        ring_limit(socket);
         return 0;
     case SO_REUSEADDR: case SO_REUSEPORT: case SO_BROADCAST: case SO_KEEPALIVE: case SO_PRIORITY: case SO_LINGER:
     case SO_RCVLOWAT: case SO_DONTROUTE:

@@ -127,6 +127,8 @@ int64_t socket_receive(struct file *file, const struct pal_vector *vector, uint3
     struct pal_message message = {.vector = vector, .count = count, .handles = handles};
     if (socket->domain == AF_NETLINK)
         return netlink_receive(file, vector, count, flags, out);
+    if (flags & MSG_OOB && socket->ring)
+        return ring_read_urgent(file, vector, count, flags);
     int64_t result = check_state(file, socket, flags);
     if (result)
         return result == -EINTR && !socket->timeouts[SOCKET_RECEIVES] ? -ERESTARTSYS : result;

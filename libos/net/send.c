@@ -169,7 +169,7 @@ int64_t socket_send(struct file *file, const struct pal_vector *vector, uint32_t
     pal_handle_t handles[PAL_MESSAGE_HANDLES];
     if (socket->domain == AF_NETLINK)
         return netlink_send(file, &message);
-    if (flags & MSG_OOB)
+    if (flags & MSG_OOB && !socket->ring)
         return -EOPNOTSUPP;
     if (socket_is_inet(socket))
         return inet_send(file, &message, to, flags);

@@ -120,7 +120,7 @@ void socket_destroy(struct file *file)
         PAL->handle_close(socket->target);
     udp_peers_drop(socket);
     if (socket->ring)
-        ring_release(socket->ring, socket->ring_end);
+        ring_release(socket->ring, socket->ring_end, socket->linger[0] && !socket->linger[1]);
     release(socket);
 }
 
@@ -226,6 +226,8 @@ int64_t socket_control(struct file *file, uint32_t request, guest_t argument)
         int64_t result = udp_has_set(file) ? udp_available(file, &size) : datagram_available(file->handle, &size);
         return result ? result : guest_store32(argument, size);
     }
+    if (request == SIOCATMARK && socket && socket->ring)
+        return guest_store32(argument, ring_at_mark(socket->ring, socket->ring_end));
     if (socket && socket_is_inet(socket) && (request == SIOCATMARK || request == SIOCOUTQ))
         return guest_store32(argument, 0);
     if (request >= SIOCGIF_FIRST && request <= SIOCGIF_LAST)

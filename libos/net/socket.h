@@ -87,6 +87,7 @@ struct socket {
                             stream that is bound where the host's network comes to as well: the host's listener */
     uint32_t pass_credentials;
     uint32_t buffers[2];  /* SO_SNDBUF, SO_RCVBUF as told */
+    uint32_t buffers_asked; /* bit SOCKET_SENDS or SOCKET_RECEIVES: that one was set */
     uint64_t timeouts[2]; /* ns: SO_SNDTIMEO, SO_RCVTIMEO; 0 = none */
     /* Of TCP and UDP: */
     uint32_t error;            /* of a connect that did not wait: for SO_ERROR, or the next call.  Atomic */

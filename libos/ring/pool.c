@@ -140,11 +140,14 @@ static void take_off(uint32_t number, uint32_t end, uint32_t pid)
         settle(number, end);
 }
 
-void ring_release(uint32_t number, uint32_t end)
+void ring_release(uint32_t number, uint32_t end, bool resets)
 {
     lock();
-    if (here[end][number] && !--here[end][number])
+    if (here[end][number] && !--here[end][number]) {
         take_off(number, end, self);
+        if (resets && is_free(end_of(number, end)))
+            atomic_set(&ring_to(number, end)->reset, 1u);
+    }
     unlock();
 }
 

@@ -6,7 +6,24 @@
 
 enum ring_state { RING_EMPTY, RING_DATA, RING_FULL };
 
-#define ROOM_AGAIN (RING_SIZE / 2) /* so much must be free before a full ring is not */
+/* How much it takes: all, unless both ends want less. */
+static uint64_t capacity(const struct ring *ring)
+{
+    uint32_t sends = atomic_get(&ring->most[0]), receives = atomic_get(&ring->most[1]);
+    return sends && receives ? MIN((uint64_t)sends + receives, RING_SIZE) : RING_SIZE;
+}
+
+static uint64_t room_of(const struct ring *ring, uint64_t used)
+{
+    uint64_t most = capacity(ring);
+    return used < most ? most - used : 0;
+}
+
+/* A full ring is not any more. */
+static bool has_room_again(const struct ring *ring, uint64_t used)
+{
+    return room_of(ring, used) >= capacity(ring) / 2;
+}
 
 struct ring *ring_to(uint32_t number, uint32_t end)
 {
@@ -72,7 +89,7 @@ static uint32_t become_full(struct ring *ring)
 {
     if (!change(ring, RING_DATA, RING_FULL))
         return 0; /* told already */
-    if (RING_SIZE - (now_written(ring) - now_taken(ring)) < ROOM_AGAIN)
+    if (!has_room_again(ring, now_written(ring) - now_taken(ring)))
         return 1;
     /* A reader made room, and did not see it full; or did, and takes a token for it. */
     return change(ring, RING_FULL, RING_DATA) ? 0 : 1;
@@ -85,7 +102,7 @@ int64_t ring_put(uint32_t number, uint32_t end, const struct pal_vector *vector,
     uint64_t wanted = size_of(vector, count, skip);
     *tokens = 0;
     (void)shared_mutex_lock(&ring->writers); /* a holder that died has published nothing by halves */
-    uint64_t written = ring->written, room = RING_SIZE - (written - now_taken(ring)), most = MIN(wanted, room);
+    uint64_t written = ring->written, room = room_of(ring, written - now_taken(ring)), most = MIN(wanted, room);
     uint64_t done = copy(ring_connection(number)->ends[end].bytes, written, vector, count, skip, most, true);
     if (done) {
         __atomic_store_n(&ring->written, written + done, __ATOMIC_SEQ_CST);
@@ -103,7 +120,7 @@ static uint32_t become_less(struct ring *ring, uint64_t taken)
 {
     uint32_t over = 0;
     uint64_t left = now_written(ring) - taken;
-    if (atomic_get(&ring->state) == RING_FULL && RING_SIZE - left >= ROOM_AGAIN && change(ring, RING_FULL, RING_DATA))
+    if (atomic_get(&ring->state) == RING_FULL && has_room_again(ring, left) && change(ring, RING_FULL, RING_DATA))
         over++;
     if (left || !change(ring, RING_DATA, RING_EMPTY))
         return over;
@@ -111,18 +128,56 @@ static uint32_t become_less(struct ring *ring, uint64_t taken)
     return now_written(ring) != taken && change(ring, RING_EMPTY, RING_DATA) ? over : over + 1;
 }
 
+/* What is read stops at the urgent byte; then it goes with what follows, or is left out. */
+static uint64_t up_to_mark(const struct ring *ring, uint64_t *taken, uint64_t most, uint32_t how)
+{
+    uint64_t mark = atomic_get(&ring->mark);
+    if (LIKELY(!mark) || *taken >= mark)
+        return most;
+    if (*taken < mark - 1)
+        return MIN(most, mark - 1 - *taken);
+    if (how & RING_IN_LINE)
+        return most;
+    ++*taken;
+    return MIN(most, now_written(ring) - *taken);
+}
+
+void ring_mark(uint32_t number, uint32_t end)
+{
+    struct ring *ring = ring_to(number, end);
+    atomic_set(&ring->mark, now_written(ring));
+    atomic_set(&ring->urgent, 1u);
+}
+
+int64_t ring_urgent(uint32_t number, uint32_t end, bool peek)
+{
+    struct ring *ring = ring_from(number, end);
+    uint64_t mark = atomic_get(&ring->mark);
+    if (!mark || !(peek ? atomic_get(&ring->urgent) : atomic_swap(&ring->urgent, 0u)))
+        return -EINVAL;
+    return (uint8_t)ring_connection(number)->ends[!end].bytes[(mark - 1) % RING_SIZE];
+}
+
+bool ring_at_mark(uint32_t number, uint32_t end)
+{
+    const struct ring *ring = ring_from(number, end);
+    uint64_t mark = atomic_get(&ring->mark);
+    return mark && now_taken(ring) == mark - 1;
+}
+
 int64_t ring_take(uint32_t number, uint32_t end, const struct pal_vector *vector, uint32_t count, uint64_t skip,
-                  bool peek, bool discard)
+                  uint32_t how)
 {
     struct ring *ring = ring_from(number, end);
     uint64_t wanted = size_of(vector, count, skip);
     if (now_written(ring) == now_taken(ring))
         return 0;
     (void)shared_mutex_lock(&ring->readers);
-    uint64_t taken = ring->taken, most = MIN(wanted, now_written(ring) - taken), done = most;
-    if (!discard)
+    uint64_t taken = ring->taken, before = taken;
+    uint64_t most = up_to_mark(ring, &taken, MIN(wanted, now_written(ring) - taken), how), done = most;
+    if (!(how & RING_DISCARD))
         done = copy(ring_connection(number)->ends[!end].bytes, taken, vector, count, skip, most, false);
-    if (done && !peek) {
+    if ((done || taken > before) && !(how & RING_PEEK)) {
         __atomic_store_n(&ring->taken, taken + done, __ATOMIC_SEQ_CST);
         uint32_t over = become_less(ring, taken + done);
         if (over)

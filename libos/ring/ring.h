@@ -24,19 +24,28 @@ struct ring {
     struct pal_mutex writers;
     uint64_t taken __attribute__((aligned(64)));   /* likewise */
     struct pal_mutex readers;
+    uint64_t mark;   /* where the last urgent byte lies, and one more; 0: there was none.  Atomic */
+    uint32_t urgent; /* it was not asked for yet.  Atomic */
     uint32_t state __attribute__((aligned(64)));   /* enum ring_state.  Atomic */
+    uint32_t most[2]; /* SO_SNDBUF of who writes, SO_RCVBUF of who reads; 0: not asked for.  Atomic */
     uint32_t owed;   /* tokens that readers have still to take.  Atomic */
     uint32_t closed; /* nobody has its reading end any more.  Atomic */
     uint32_t shut;   /* its writing end was shut down.  Atomic */
+    uint32_t reset;  /* and closed in a way that the reader is to be told of, once.  Atomic */
 };
 
 /* ring.c.  All return bytes, or -EFAULT. */
 /* *tokens: to be sent now.  skip: bytes of the vectors that are written already. */
 int64_t ring_put(uint32_t number, uint32_t end, const struct pal_vector *vector, uint32_t count, uint64_t skip,
                  uint32_t *tokens);
-/* peek: they stay.  discard: nobody wants them. */
+/* They end before an urgent byte, and go past it, unless it is in line. */
+enum ring_taking { RING_PEEK = 1, /* they stay */ RING_DISCARD = 2 /* nobody wants them */, RING_IN_LINE = 4 };
 int64_t ring_take(uint32_t number, uint32_t end, const struct pal_vector *vector, uint32_t count, uint64_t skip,
-                  bool peek, bool discard);
+                  uint32_t how);
+/* The last byte that was put is urgent.  And: the urgent byte; -EINVAL: there is none that was not asked for. */
+void ring_mark(uint32_t number, uint32_t end);
+int64_t ring_urgent(uint32_t number, uint32_t end, bool peek);
+bool ring_at_mark(uint32_t number, uint32_t end);
 uint64_t ring_available(uint32_t number, uint32_t end);
 /* How many tokens are to be taken now, and how many of them could not. */
 uint32_t ring_owed(uint32_t number, uint32_t end);
@@ -55,7 +64,8 @@ uint32_t ring_new(void);
 void ring_arrived(uint32_t number, uint32_t end);
 /* It is on its way to another one. */
 void ring_departs(uint32_t number, uint32_t end);
-void ring_release(uint32_t number, uint32_t end);  /* of this picoprocess */
+/* Of this picoprocess.  resets: if nobody else has it, it ends by a reset. */
+void ring_release(uint32_t number, uint32_t end, bool resets);
 void ring_lost(uint32_t number, uint32_t end);     /* what was on its way will not arrive */
 /* A fork makes `child`, which has all that this picoprocess has; then, in it.  And a process has ended. */
 void ring_fork(int child);

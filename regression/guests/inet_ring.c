@@ -2,6 +2,7 @@
 /* TCP on the loopback under load: bytes in order and none lost, waits that end, peers that die in the middle. */
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
@@ -266,6 +267,56 @@ static void killed(void)
     }
 }
 
+/* SO_LINGER with no time: the peer reads what came, then learns of a reset, once. */
+static void reset(void)
+{
+    struct linger none = {1, 0};
+    char bytes[10];
+    int ends[2], error;
+    socklen_t size = sizeof error;
+    for (int way = 0; way < 3; way++) {
+        pair(ends);
+        CHECK(setsockopt(ends[0], SOL_SOCKET, SO_LINGER, &none, sizeof none) == 0);
+        CHECK(write(ends[0], "last", 4) == 4);
+        close(ends[0]);
+        if (way == 1)
+            CHECK(getsockopt(ends[1], SOL_SOCKET, SO_ERROR, &error, &size) == 0 && error == ECONNRESET);
+        CHECK(read(ends[1], bytes, 10) == 4);
+        if (way == 0)
+            CHECK(read(ends[1], bytes, 10) == -1 && errno == ECONNRESET);
+        if (way == 2)
+            CHECK(write(ends[1], "x", 1) == -1 && errno == ECONNRESET && write(ends[1], "x", 1) == -1 && errno == EPIPE);
+        CHECK(read(ends[1], bytes, 10) == 0);
+        close(ends[1]);
+    }
+}
+
+/* One urgent byte: reading stops before it; out of line it is asked for by itself, once. */
+static void urgent(void)
+{
+    char bytes[20];
+    int ends[2], one = 1, mark;
+    for (int in_line = 0; in_line < 2; in_line++) {
+        pair(ends);
+        CHECK(setsockopt(ends[1], SOL_SOCKET, SO_OOBINLINE, &in_line, sizeof one) == 0);
+        CHECK(recv(ends[1], bytes, 1, MSG_OOB) == -1 && errno == EINVAL);
+        CHECK(send(ends[0], "before", 6, 0) == 6 && send(ends[0], "ab!", 3, MSG_OOB) == 3 && send(ends[0], "after", 5, 0) == 5);
+        CHECK(ioctl(ends[1], SIOCATMARK, &mark) == 0 && mark == 0);
+        CHECK(read(ends[1], bytes, 20) == 8 && !memcmp(bytes, "beforeab", 8));
+        CHECK(ioctl(ends[1], SIOCATMARK, &mark) == 0 && mark == 1);
+        if (in_line) {
+            CHECK(recv(ends[1], bytes, 1, MSG_OOB) == -1 && errno == EINVAL);
+            CHECK(read(ends[1], bytes, 20) == 6 && !memcmp(bytes, "!after", 6));
+        } else {
+            CHECK(recv(ends[1], bytes, 5, MSG_OOB) == 1 && bytes[0] == '!');
+            CHECK(recv(ends[1], bytes, 1, MSG_OOB) == -1 && errno == EINVAL);
+            CHECK(read(ends[1], bytes, 20) == 5 && !memcmp(bytes, "after", 5));
+        }
+        close(ends[0]);
+        close(ends[1]);
+    }
+}
+
 /* A connection that goes to another process, with what is unread in it. */
 static void passed(void)
 {
@@ -328,6 +379,8 @@ int main(void)
     echoed(20 << 20);
     shared();
     killed();
+    reset();
+    urgent();
     passed();
     many();
     echoed(5 << 20);
