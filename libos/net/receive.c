@@ -134,7 +134,7 @@ int64_t socket_receive(struct file *file, const struct pal_vector *vector, uint3
         return result == -EINTR && !socket->timeouts[SOCKET_RECEIVES] ? -ERESTARTSYS : result;
     bool packets = socket->kind != SOCK_STREAM;
     uint32_t pass = (flags & (MSG_PEEK | MSG_DONTWAIT | MSG_WAITALL)) | (packets ? MSG_TRUNC : 0);
-    message.handle_count = out->wants_scm ? PAL_MESSAGE_HANDLES : 0;
+    message.handle_count = out->wants_scm && !socket_is_inet(socket) ? PAL_MESSAGE_HANDLES : 0;
     out->from = socket->peer;
     out->from.size = 0;
     if (socket->kind == SOCK_DGRAM && atomic_get(&socket->native)) {

@@ -180,6 +180,10 @@ static void unread(void)
     CHECK(poll(&(struct pollfd){ends[0], POLLOUT, 0}, 1, 0) == 0);
     CHECK(ioctl(ends[1], FIONREAD, &waiting) == 0 && waiting > 0 && (size_t)waiting <= total);
     CHECK(recv(ends[1], back, 10, MSG_PEEK) == 10 && back[9] == at(9));
+    char control[100];
+    struct iovec one = {back, 7};
+    struct msghdr with_room = {.msg_iov = &one, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    CHECK(recvmsg(ends[1], &with_room, MSG_PEEK) == 7 && !with_room.msg_controllen && !with_room.msg_flags && back[6] == at(6));
     CHECK(recv(ends[1], NULL, 5, MSG_TRUNC) == 5);
     size_t got = 5;
     while (got < total) {
