@@ -28,11 +28,35 @@ static int64_t change(uint32_t op, struct name *name, const struct pal_name *oth
     return name_walk(name, change_step, &change, &follow);
 }
 
+/* A last name that is none, such as ".": refused so, if there is a way there. */
+static int64_t refuse_last(struct name *name, int64_t error)
+{
+    struct pal_attributes attributes;
+    name->nofollow = false;
+    int64_t result = name_attributes(name, &attributes);
+    return result < 0 ? result : error;
+}
+
+int64_t name_check_parent(struct name *name)
+{
+    struct pal_path_buffer *path = &name->path;
+    struct pal_attributes attributes;
+    uint32_t size = path->size, base = name->base ? name->base_size : 0;
+    while (size > base && path->bytes[size - 1] != '/')
+        size--;
+    path->size = size > base ? MAX(size - 1, name->base ? base : 1u) : base; /* base: it lies where it begins */
+    path->bytes[path->size] = 0;
+    name->directory = true;
+    name->nofollow = false;
+    int64_t result = name_attributes(name, &attributes);
+    return result < 0 ? result : attributes.links ? 0 : -ENOENT; /* removed: nothing can be in it any more */
+}
+
 /* A plain name with a slash after it: what is there must be a directory. */
 static int64_t check_slash(struct name *name)
 {
     struct pal_attributes attributes;
-    if (!name->directory || name->last != NAME_NORMAL)
+    if (!name->directory)
         return 0;
     name->nofollow = false;
     int64_t result = name_attributes(name, &attributes);
@@ -40,28 +64,16 @@ static int64_t check_slash(struct name *name)
     return result;
 }
 
-/*
- * A call is refused for how its name ends; but what can't be resolved on the way there comes first: all of the name where
- * it ends in "." or "..", else what is before its last component.  The name is not to be used any more.
- */
-static int64_t refuse(struct name *name, int64_t refusal)
+/* A new name that can't be: why not. */
+static int64_t refuse_new(struct name *name, int64_t error)
 {
     struct pal_attributes attributes;
-    uint32_t size = name->path.size;
-    if (name->last == NAME_NORMAL) {
-        while (size > name->base_size && size > 1 && name->path.bytes[size - 1] != '/')
-            size--;
-        while (size > name->base_size && size > 1 && name->path.bytes[size - 1] == '/')
-            size--;
-        name->path.size = size;
-        name->path.bytes[size] = 0;
-    }
-    if (name->last == NAME_ROOT || name_is_base(name))
-        return refusal;
-    name->nofollow = false;
-    name->directory = true;
-    int64_t result = name_attributes(name, &attributes);
-    return result < 0 ? result : refusal;
+    name->nofollow = true;
+    name->directory = false;
+    if (name_attributes(name, &attributes) == 0)
+        return -EEXIST;
+    int64_t result = name_check_parent(name);
+    return result < 0 ? result : error;
 }
 
 static int64_t name_to_change(int directory, guest_t path, struct name *out)
@@ -80,11 +92,9 @@ static int64_t make_at(uint32_t op, int directory, guest_t path, uint32_t mode)
     if (result < 0)
         return result;
     if (name.last != NAME_NORMAL)
-        return refuse(&name, -EEXIST);
-    if (op != PAL_MKDIR && name.directory) {
-        result = check_slash(&name);
-        return result == 0 ? -EEXIST : result;
-    }
+        return refuse_last(&name, -EEXIST);
+    if (op != PAL_MKDIR && name.directory)
+        return refuse_new(&name, -ENOENT);
     return change(op, &name, NULL, mode & ~fs_umask(current_process()->fs));
 }
 
@@ -146,11 +156,9 @@ int64_t sys_symlinkat(guest_t target, int32_t directory, guest_t path)
     if (result < 0)
         return result;
     if (name.last != NAME_NORMAL)
-        return refuse(&name, -EEXIST);
-    if (name.directory) {
-        result = check_slash(&name);
-        return result == 0 ? -EEXIST : result;
-    }
+        return refuse_last(&name, -EEXIST);
+    if (name.directory)
+        return refuse_new(&name, -ENOENT);
     struct pal_name other = {.path = contents, .size = (uint32_t)size};
     return change(PAL_SYMLINK, &name, &other, S_IRWXUGO);
 }
@@ -167,7 +175,7 @@ static int64_t remove_directory(int directory, guest_t path)
     int64_t result = name_to_change(directory, path, &name);
     if (result < 0)
         return result;
-    return refused[name.last] ? refuse(&name, refused[name.last]) : change(PAL_RMDIR, &name, NULL, 0);
+    return refused[name.last] ? refuse_last(&name, refused[name.last]) : change(PAL_RMDIR, &name, NULL, 0);
 }
 
 static int64_t remove_file(int directory, guest_t path)
@@ -177,8 +185,8 @@ static int64_t remove_file(int directory, guest_t path)
     if (result < 0)
         return result;
     if (name.last != NAME_NORMAL)
-        return refuse(&name, -EISDIR);
-    if (name.directory) { /* a slash: of a directory or not, and no symlink is followed */
+        return refuse_last(&name, -EISDIR);
+    if (name.directory) { /* what a symlink leads to is no matter */
         struct pal_attributes attributes;
         name.directory = false;
         result = name_attributes(&name, &attributes);
@@ -212,21 +220,84 @@ static int64_t settle_step(const struct filesystem *fs, struct name *name, void 
     return fs->settle ? fs->settle(settled->op, name, follow) : 0;
 }
 
+/* Of two directories: are they of different file systems? */
+static bool lie_apart(struct name *one, struct name *two)
+{
+    struct pal_attributes first, second;
+    return name_attributes(one, &first) == 0 && name_attributes(two, &second) == 0 && first.device != second.device;
+}
+
+/*
+ * They can't be renamed or linked to, as it seems for being of two file systems: refused once both ways have been gone, and
+ * the last names looked at where they are of one.
+ */
+static int64_t refuse_two(uint32_t op, struct name *from, struct name *to, uint32_t flags)
+{
+    struct pal_attributes attributes;
+    int64_t result = name_attributes(from, &attributes);
+    if (op == PAL_LINK)
+        return result < 0 ? result : refuse_new(to, -EXDEV);
+    bool exists = name_attributes(to, &attributes) == 0;
+    int64_t way = name_check_parent(from);
+    if (way == 0)
+        way = name_check_parent(to);
+    if (way < 0 || lie_apart(from, to))
+        return way < 0 ? way : -EXDEV;
+    return result < 0 ? result : exists && flags & RENAME_NOREPLACE ? -EEXIST : -EPERM;
+}
+
 /* Both names go to their file system at once.  A symlink on the way that leads to another leads to another mount. */
 static int64_t change_two(uint32_t op, struct name *from, struct name *to, uint32_t mode)
 {
     struct pal_path_buffer follow;
     struct settled source = {.op = PAL_UNLINK, .fs = &hostfs}, target = {.op = op == PAL_LINK ? PAL_LINK : PAL_UNLINK, .fs = &hostfs};
-    int64_t result = name_walk(from, settle_step, &source, &follow);
-    if (result == 0)
-        result = name_walk(to, settle_step, &target, &follow);
-    if (result < 0)
-        return result == -ENOENT || result == -EEXIST ? result : -EXDEV;
-    if (source.fs != target.fs)
-        return -EXDEV;
+    int64_t first = name_walk(from, settle_step, &source, &follow), second = name_walk(to, settle_step, &target, &follow);
+    if (first < 0 || second < 0 || source.fs != target.fs)
+        return refuse_two(op, from, to, mode);
     struct pal_name other = name_asked(to);
-    result = source.fs->change(op, from, &other, mode, &follow);
+    int64_t result = source.fs->change(op, from, &other, mode, &follow);
     return result == -EREMOTE ? -EXDEV : result == -ENOTUNIQ ? -EBUSY : result;
+}
+
+/* Both ways are gone before either last name is looked at. */
+static int64_t refuse_rename(struct name *from, struct name *to, uint32_t flags)
+{
+    bool of_from = from->last != NAME_NORMAL;
+    int64_t result = of_from ? refuse_last(from, 0) : name_check_parent(from);
+    if (result == 0)
+        result = to->last != NAME_NORMAL ? refuse_last(to, 0) : name_check_parent(to);
+    if (result == 0 && lie_apart(from, to))
+        result = -EXDEV;
+    return result < 0 ? result : !of_from && flags & RENAME_NOREPLACE ? -EEXIST : -EBUSY;
+}
+
+/* What moves should be a directory, and is not, or is not there: `error`; or what it is exchanged with. */
+static int64_t refuse_file(struct name *from, struct name *to, uint32_t flags, int64_t error)
+{
+    struct pal_attributes attributes;
+    to->directory = false;
+    int64_t other = name_attributes(to, &attributes), way = name_check_parent(from);
+    if (way == 0)
+        way = name_check_parent(to);
+    if (way < 0 || lie_apart(from, to))
+        return way < 0 ? way : -EXDEV;
+    if (error < 0)
+        return error;
+    return other == 0 && flags & RENAME_NOREPLACE ? -EEXIST : other < 0 && flags & RENAME_EXCHANGE ? other : -ENOTDIR;
+}
+
+/* A slash ends one of the names: what moves must be a directory, and what it is exchanged with, if that one has it. */
+static int64_t check_slashes(struct name *from, struct name *to, uint32_t flags)
+{
+    struct pal_attributes attributes;
+    bool slash = from->directory, other_slash = to->directory;
+    from->directory = to->directory = false;
+    int64_t result = name_attributes(from, &attributes);
+    bool fits = result == 0 && attributes.type == PAL_TYPE_DIRECTORY;
+    if (flags & RENAME_EXCHANGE)
+        fits = result == 0 && (fits || !slash) &&
+               (!other_slash || (name_attributes(to, &attributes) == 0 && attributes.type == PAL_TYPE_DIRECTORY));
+    return fits ? 0 : refuse_file(from, to, flags, result);
 }
 
 int64_t sys_renameat2(int32_t old_directory, guest_t old, int32_t new_directory, guest_t new, uint32_t flags)
@@ -240,17 +311,9 @@ int64_t sys_renameat2(int32_t old_directory, guest_t old, int32_t new_directory,
         result = name_to_change(new_directory, new, &to);
     if (result != 0)
         return result;
-    if (from.last != NAME_NORMAL || to.last != NAME_NORMAL) {
-        int64_t refusal = from.last == NAME_NORMAL && flags & RENAME_NOREPLACE ? -EEXIST : -EBUSY;
-        result = refuse(&from, 0);
-        return result < 0 ? result : refuse(&to, refusal);
-    }
-    struct pal_attributes attributes;
-    if (from.directory || to.directory) { /* a slash after either: what moves must be a directory */
-        result = name_attributes(&from, &attributes);
-        if (result == 0 && attributes.type != PAL_TYPE_DIRECTORY)
-            result = -ENOTDIR;
-    }
+    if (from.last != NAME_NORMAL || to.last != NAME_NORMAL) /* of plain names the parents are asked for */
+        return refuse_rename(&from, &to, flags);
+    result = from.directory || to.directory ? check_slashes(&from, &to, flags) : 0;
     return result < 0 ? result : change_two(PAL_RENAME, &from, &to, flags);
 }
 
@@ -261,15 +324,15 @@ int64_t sys_renameat(int32_t old_directory, guest_t old, int32_t new_directory, 
 
 int64_t sys_rename(guest_t old, guest_t new) { return sys_renameat2(AT_FDCWD, old, AT_FDCWD, new, 0); }
 
-/* linkat(2) with AT_EMPTY_PATH: the open file itself.  Directories can't be linked. */
-static int64_t name_of_object(int fd, struct name *name)
+/* linkat(2) with AT_EMPTY_PATH: the open file itself.  Directories can't be linked: *refused. */
+static int64_t name_of_object(int fd, struct name *name, int64_t *refused)
 {
     struct file *file = file_get(fd);
     if (!file)
         return -EBADF;
-    int64_t result = file->type == PAL_TYPE_DIRECTORY ? -EPERM : name_from_file(file, true, name) ? 0 : -EXDEV;
+    *refused = file->type == PAL_TYPE_DIRECTORY ? -EPERM : name_from_file(file, true, name) ? 0 : -EXDEV;
     file_put(file);
-    return result;
+    return 0;
 }
 
 int64_t sys_linkat(int32_t old_directory, guest_t old, int32_t new_directory, guest_t new, uint32_t flags)
@@ -281,21 +344,29 @@ int64_t sys_linkat(int32_t old_directory, guest_t old, int32_t new_directory, gu
     uint32_t how = (flags & AT_SYMLINK_FOLLOW ? 0 : AT_SYMLINK_NOFOLLOW) | (flags & AT_EMPTY_PATH);
     int64_t result = name_from_guest(old_directory, old, how, &from);
     bool object = result > 0;
+    int64_t refused = 0;
     if (object)
-        result = name_of_object(old_directory, &from);
+        result = name_of_object(old_directory, &from, &refused);
     else if (result == 0)
         result = check_slash(&from);
     if (result == 0)
         result = name_to_change(new_directory, new, &to);
     if (result != 0)
         return result;
-    if (to.last != NAME_NORMAL)
-        return refuse(&to, -EEXIST);
-    if (to.directory) {
-        result = check_slash(&to);
-        return result == 0 ? -EEXIST : result;
+    if (refused)
+        return to.last == NAME_NORMAL ? refuse_new(&to, to.directory ? -ENOENT : refused) : refuse_last(&to, -EEXIST);
+    if (to.last != NAME_NORMAL) {
+        struct pal_attributes attributes;
+        from.nofollow = object || (!(flags & AT_SYMLINK_FOLLOW) && !from.directory);
+        result = name_attributes(&from, &attributes);
+        return result < 0 ? result : refuse_last(&to, -EEXIST);
     }
     from.nofollow = object || (!(flags & AT_SYMLINK_FOLLOW) && !from.directory);
+    if (to.directory) {
+        struct pal_attributes attributes;
+        result = name_attributes(&from, &attributes);
+        return result < 0 ? result : refuse_new(&to, -ENOENT);
+    }
     return change_two(PAL_LINK, &from, &to, 0);
 }
 

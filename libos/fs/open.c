@@ -22,11 +22,19 @@ struct open_asked {
     struct file **out;
 };
 
+/* A slash or "." ends what is to be made: refused, if there is a way there. */
+static int64_t refuse_directory(struct name *name, uint32_t flags)
+{
+    struct pal_attributes attributes;
+    int64_t result = name->last == NAME_NORMAL ? name_check_parent(name) : name_attributes(name, &attributes);
+    return result < 0 ? result : name->last != NAME_NORMAL && flags & O_EXCL ? -EEXIST : -EISDIR;
+}
+
 static int64_t open_step(const struct filesystem *fs, struct name *name, void *argument, struct pal_path_buffer *follow)
 {
     const struct open_asked *asked = argument;
-    if (name->directory && asked->how.flags & O_CREAT)
-        return -EISDIR;
+    if ((name->directory || name->last != NAME_NORMAL) && asked->how.flags & O_CREAT)
+        return refuse_directory(name, asked->how.flags);
     return fs->open(name, &asked->how, asked->out, follow);
 }
 

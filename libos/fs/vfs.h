@@ -249,7 +249,9 @@ bool directory_cache_allows(const struct name *name, uint32_t flags);
 struct file *directory_cache_take(const struct name *name, const struct pal_attributes *kept);
 void directory_cache_give(const struct name *name, struct file *directory);
 
-/* namei.c: a socket's name, for bind(2); -EEXIST.  `name` becomes the place where it is. */
+/* namei.c: of a plain name, the directory that it lies in, or would: is there one?  The name is used up. */
+int64_t name_check_parent(struct name *name);
+/* A socket's name, for bind(2); -EEXIST.  `name` becomes the place where it is. */
 int64_t name_make_socket(struct name *name, uint32_t mode);
 
 /* setattr.c */

@@ -220,6 +220,17 @@ static uint64_t inode_of(const char *path)
     return (hash ^ hash >> 32) & 0xffffffffu;
 }
 
+/* What the link of a descriptor allows is what that was opened for. */
+static uint32_t descriptor_mode(const struct pseudo_node *node)
+{
+    struct file *file = node->entry->target(node);
+    if (!file)
+        return 0700;
+    uint32_t mode = file->flags & O_PATH ? 0 : (file_readable(file) ? 0500 : 0) | (file_writable(file) ? 0300 : 0);
+    file_put(file);
+    return mode;
+}
+
 int64_t pseudo_place_attributes(const struct pseudo_place *place, struct pal_attributes *out)
 {
     static const uint8_t types[16] = {
@@ -246,8 +257,11 @@ int64_t pseudo_place_attributes(const struct pseudo_place *place, struct pal_att
         out->uid = process->euid;
         out->gid = process->egid;
     }
-    if (out->type == PAL_TYPE_SYMLINK && node->number >= 0 && node->entry->target)
+    if (out->type == PAL_TYPE_SYMLINK && node->number >= 0 && node->entry->target) {
         out->size = 64;
+        if (node->pid == process->pid)
+            out->mode = S_IFLNK | descriptor_mode(node);
+    }
     out->atime = out->mtime = out->ctime = (int64_t)time_now(PAL_CLOCK_REALTIME);
     return 0;
 }
@@ -346,6 +360,8 @@ static int64_t tree_settle(uint32_t op, struct name *name, struct pal_path_buffe
     bool in_dev = place.depth && !strncmp(place.path, "/dev", 4); /* a missing name of procfs can't be made: ENOENT */
     if (result)
         return result == -ENOENT && makes && in_dev ? -EACCES : result;
+    if (op == PAL_RMDIR && (place.node[place.depth].entry->mode & S_IFMT) != S_IFDIR)
+        return -ENOTDIR;
     return makes ? -EEXIST : -EPERM;
 }
 
@@ -524,6 +540,10 @@ static int64_t open_target(const struct pseudo_node *node, const struct name *na
     struct file *file = node->entry->target(node);
     if (!file)
         return (node->entry->mode & S_IFMT) == S_IFLNK ? -ENOENT : -ENXIO;
+    if (how->flags & O_CREAT && file->type == PAL_TYPE_DIRECTORY) {
+        file_put(file);
+        return -EISDIR;
+    }
     bool is_own = file->path && file->path[0] == '/' && file->handle == PAL_NO_HANDLE;
     if (name_from_file(file, false, &object)) {
         object.directory = name->directory;
@@ -542,10 +562,10 @@ static int64_t may_open(const struct pseudo_entry *entry, uint32_t flags)
     uint32_t kind = entry->mode & S_IFMT, access = flags & O_ACCMODE;
     if ((flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
         return -EEXIST;
-    if (kind == S_IFLNK && flags & O_NOFOLLOW && !(flags & O_PATH))
-        return -ELOOP;
     if (flags & O_DIRECTORY && kind != S_IFDIR)
         return -ENOTDIR;
+    if (kind == S_IFLNK && flags & O_NOFOLLOW && !(flags & O_PATH))
+        return -ELOOP;
     if (flags & O_PATH)
         return 0;
     if (kind == S_IFDIR && (access != O_RDONLY || flags & O_CREAT))

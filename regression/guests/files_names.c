@@ -135,6 +135,70 @@ static void extended(void)
     CHECK(listxattr("x", value, sizeof(value)) >= 0);
 }
 
+/* Which of several errors: both ways are gone first, then the last names are looked at. */
+static void order(void)
+{
+    int directory = open(".", O_RDONLY | O_DIRECTORY), file = open("of", O_RDWR | O_CREAT, 0640);
+    char of_fd[40];
+    struct stat st;
+    CHECK(directory >= 0 && file >= 0 && mkdir("od", 0755) == 0 && symlink("od", "ol") == 0 && symlink("none", "on") == 0);
+    FAILS(rmdir("gone/."), ENOENT);
+    FAILS(rmdir("gone/.."), ENOENT);
+    FAILS(unlink("gone/.."), ENOENT);
+    FAILS(mkdir("gone/..", 0755), ENOENT);
+    FAILS(mkdir("of/.", 0755), ENOTDIR);
+    FAILS(rename("gone/..", "od"), ENOENT);
+    FAILS(rename("od/..", "gone/x"), ENOENT);
+    FAILS(rename("od/.", "of/x"), ENOTDIR);
+    FAILS(rename("gone/x", "of/x"), ENOENT);
+    FAILS(rename("of/x", "gone/x"), ENOTDIR);
+    FAILS(rename("gone", "of/x/"), ENOTDIR);
+    FAILS(renameat2(AT_FDCWD, "of", AT_FDCWD, "od/", RENAME_NOREPLACE), EEXIST);
+    FAILS(rename("ol/", "ox"), ENOTDIR);
+    FAILS(link("gone/x", "of/x"), ENOENT);
+    FAILS(link("of/x", "gone/x"), ENOTDIR);
+    FAILS(link("gone", "od"), ENOENT);
+    FAILS(linkat(directory, "", AT_FDCWD, "gone/x", AT_EMPTY_PATH), ENOENT);
+    FAILS(linkat(directory, "", AT_FDCWD, "of", AT_EMPTY_PATH), EEXIST);
+    FAILS(linkat(directory, "", AT_FDCWD, "ox/", AT_EMPTY_PATH), ENOENT);
+    FAILS(symlink("x", "of/"), EEXIST);
+    FAILS(symlink("x", "ox/"), ENOENT);
+    FAILS(open("gone/x/", O_WRONLY | O_CREAT, 0600), ENOENT);
+    FAILS(open("gone/.", O_WRONLY | O_CREAT, 0600), ENOENT);
+    FAILS(open("od/.", O_RDONLY | O_CREAT | O_EXCL, 0600), EEXIST);
+    FAILS(open("ox/", O_WRONLY | O_CREAT, 0600), EISDIR);
+    FAILS(open("od/..", O_RDONLY | O_CREAT | O_EXCL, 0600), EEXIST);
+    FAILS(open("od/..", O_RDONLY | O_CREAT, 0600), EISDIR);
+    FAILS(link("of/.", "ox"), ENOTDIR);
+    FAILS(renameat2(AT_FDCWD, "od", AT_FDCWD, "of/", RENAME_EXCHANGE), ENOTDIR);
+    FAILS(renameat2(AT_FDCWD, "od", AT_FDCWD, "ox/", RENAME_EXCHANGE), ENOENT);
+    FAILS(truncate("gone/x/", 0), ENOENT);
+    FAILS(truncate("of/", 0), ENOTDIR);
+    FAILS(truncate("od/", 0), EISDIR);
+    FAILS(chmod("of/", 0600), ENOTDIR);
+    FAILS(utimensat(AT_FDCWD, "of/", NULL, 0), ENOTDIR);
+    FAILS(unlink("on/"), ENOTDIR);
+    FAILS(unlink("ol/"), ENOTDIR);
+    FAILS(unlink("od/"), EISDIR);
+    CHECK(stat("of", &st) == 0 && (st.st_mode & 07777) == 0640);
+    snprintf(of_fd, sizeof of_fd, "/proc/self/fd/%d", file);
+    FAILS(open(of_fd, O_DIRECTORY | O_NOFOLLOW), ENOTDIR);
+    FAILS(open(of_fd, O_NOFOLLOW), ELOOP);
+    FAILS(rmdir(of_fd), ENOTDIR);
+    FAILS(rename("gone/x", of_fd), ENOENT);
+    FAILS(rename("gone", of_fd), EXDEV);
+    FAILS(rename("..", of_fd), EXDEV);
+    FAILS(rename(of_fd, "ox"), EXDEV);
+    FAILS(rename(of_fd, "gone/ox"), ENOENT);
+    FAILS(linkat(AT_FDCWD, "gone", AT_FDCWD, of_fd, 0), ENOENT);
+    CHECK(lstat(of_fd, &st) == 0 && st.st_mode == (S_IFLNK | 0700));
+    snprintf(of_fd, sizeof of_fd, "/proc/self/fd/%d", directory);
+    CHECK(lstat(of_fd, &st) == 0 && st.st_mode == (S_IFLNK | 0500));
+    FAILS(open(of_fd, O_RDONLY | O_CREAT, 0600), EISDIR);
+    FAILS(renameat2(AT_FDCWD, "gone", AT_FDCWD, of_fd, 0), EXDEV);
+    CHECK(close(directory) == 0 && close(file) == 0);
+}
+
 int main(void)
 {
     umask(022);
@@ -144,5 +208,6 @@ int main(void)
     nodes();
     modes_and_times();
     extended();
+    order();
     return 0;
 }
