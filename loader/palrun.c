@@ -312,6 +312,8 @@ int palrun(const struct options *options)
         report_to(options->report_file);
     mode_t umask_was = umask(0); /* the guest's own is applied by its libOS */
     palrun_policy(&policy, options);
+    if (options->keep)
+        kept_open(&policy.mounts, options->keep);
     if (options->events)
         events_to(options->events);
     explain_arguments(&policy);

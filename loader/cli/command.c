@@ -8,6 +8,7 @@
 #include "loader/cli/cli.h"
 #include "loader/launch/launch.h"
 #include "loader/palrun.h"
+#include "loader/review/review.h"
 
 /* A shell in the sandbox that the options describe. */
 static int run_shell(int argc, char **argv)
@@ -43,6 +44,10 @@ const struct command_row command_rows[] = {
     {"why", "[options] PATH|last", "which rule decides about a path, or what the last failed run was not shown", why_main},
     {"snapshot", "make|run|list|info|rm ...", "write a started program to an image; go on from there, as often as wanted",
      snapshot_main},
+    {"diff", "[--text|--json] [NAME]", "what a kept run changed, deletions first; NAME: the last by default", diff_main},
+    {"apply", "[--force] [NAME [PATH...]]", "carry its changes over to the host's files, each at once or not at all", apply_main},
+    {"drop", "NAME...", "throw kept runs away", drop_main},
+    {"runs", "[--json]", "the runs that were kept", runs_main},
     {"ps", "[--json]", "your running sandboxes", ps_main},
     {"kill", "[-SIGNAL] PID...", "end sandboxes; PID as `pal-run ps` shows it", kill_main},
     {"doctor", "[--json]", "what this host offers, what each part adds, what to do where one is missing", doctor_main},

@@ -37,6 +37,7 @@ static void take_manifest(struct options *options, char *value) { options->manif
 static void take_ro(struct options *options, char *value) { add_mount(options, value, "ro"); }
 static void take_rw(struct options *options, char *value) { add_mount(options, value, "rw"); }
 static void take_cow(struct options *options, char *value) { add_mount(options, value, "cow"); }
+static void take_keep(struct options *options, char *value) { options->keep = value; }
 static void take_cwd(struct options *options, char *value) { options->cwd = value; }
 static void take_log(struct options *options, char *value) { options->log = value; }
 static void take_stats(struct options *options, char *value) { (void)value; options->stats = true; }
@@ -138,6 +139,7 @@ const struct option_row option_rows[] = {
     {"ro", 0, "PATH", "show one more file or directory, read-only (AT=FROM: at another place)", take_ro},
     {"rw", 0, "PATH", "the same, writable", take_rw},
     {"cow", 0, "PATH", "the same, writable for the sandbox alone: the host's files stay as they are", take_cow},
+    {"keep", 0, "NAME", "keep what is written to copies, for diff, apply, drop and later runs", take_keep},
     {"env", 0, "NAME[=VALUE]", "set a variable, or pass one on", take_env},
     {"cwd", 0, "DIR", "start in this directory", take_cwd},
     {"memory", 0, "SIZE", "limit the memory of each process, such as 512M", take_memory},

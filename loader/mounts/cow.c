@@ -123,6 +123,18 @@ static struct cow_node *node_at(struct cow *cow, const char *path, size_t size)
     return node;
 }
 
+struct cow_node *cow_node_at(struct cow *cow, const char *path, char *lower)
+{
+    struct cow_node *node = node_at(cow, path, strlen(path));
+    if (!node || node == cow->root) {
+        free(lower);
+        return node;
+    }
+    free(node->lower);
+    node->lower = lower;
+    return cow_node_move(cow, node, path) ? node : NULL;
+}
+
 bool cow_node_move(struct cow *cow, struct cow_node *node, const char *path)
 {
     const char *slash = strrchr(path, '/');

@@ -58,7 +58,7 @@ static void copy_attributes(int from, const char *to)
 }
 
 /* Owner (as root: else all is pal-run's user's), extended attributes, mode without set-id bits, times. */
-static int copy_status(int from, const struct stat *status, int to)
+int cow_copy_status(int from, const struct stat *status, int to)
 {
     struct fd_name name = fd_name(to);
     const struct timespec times[2] = {status->st_atim, status->st_mtim};
@@ -143,7 +143,14 @@ static int stand_in_make(struct cow *cow, struct cow_node *node, int from, int d
     }
 }
 
-static int list_names(struct cow *cow, struct cow_node *node, int lower, int upper)
+static void record_name(FILE *record, int directory, const char *name)
+{
+    struct stat status;
+    if (record && fstatat(directory, name, &status, AT_SYMLINK_NOFOLLOW) == 0)
+        kept_add(record, name, &status);
+}
+
+static int list_names(struct cow *cow, struct cow_node *node, int lower, int upper, FILE *record)
 {
     DIR *names = fdopendir(lower);
     int error = 0;
@@ -155,8 +162,10 @@ static int list_names(struct cow *cow, struct cow_node *node, int lower, int upp
     struct dirent *entry;
     for (errno = 0; !error && (entry = readdir(names)); errno = 0)
         if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0 &&
-            !name_is_private(entry->d_name, strlen(entry->d_name)))
+            !name_is_private(entry->d_name, strlen(entry->d_name))) {
+            record_name(record, lower, entry->d_name);
             error = stand_in_make(cow, node, lower, upper, entry);
+        }
     if (!error && errno)
         error = -errno;
     closedir(names);
@@ -165,7 +174,7 @@ static int list_names(struct cow *cow, struct cow_node *node, int lower, int upp
 
 /* ---- Listing ----------------------------------------------------------------------------------------------------- */
 
-static int open_layers(struct cow *cow)
+int cow_open_layers(struct cow *cow)
 {
     struct stat status;
     if (cow->upper.root >= 0)
@@ -205,7 +214,7 @@ static int list_node(struct cow *cow, struct cow_node *node)
 {
     char path[PAL_PATH_MAX];
     struct stat status, own;
-    int error = cow_node_path(node, path) ? open_layers(cow) : -ENAMETOOLONG;
+    int error = cow_node_path(node, path) ? cow_open_layers(cow) : -ENAMETOOLONG;
     if (error)
         return error;
     int object = object_find(cow->lower.root, *node->lower ? node->lower : ".", O_NOFOLLOW | O_DIRECTORY);
@@ -216,11 +225,14 @@ static int list_node(struct cow *cow, struct cow_node *node)
     error = lower < 0 ? lower : upper < 0 ? upper : fstat(lower, &status) < 0 || fstat(upper, &own) < 0 ? -errno : 0;
     if (!error) {
         node->refuses = refusal_of(lower);
-        error = list_names(cow, node, lower, upper); /* closes it */
+        FILE *record = cow->table->kept < 0 ? NULL : kept_begin(cow, node->lower);
+        error = cow->table->kept >= 0 && !record ? -ENOSPC : list_names(cow, node, lower, upper, record); /* closes it */
         lower = -1;
+        int kept = record ? kept_end(cow, record, own.st_ino) : 0;
+        error = error ? error : kept;
     }
     if (!error)
-        error = copy_status(object, &status, upper);
+        error = cow_copy_status(object, &status, upper);
     if (!error) {
         cow_copy_note(cow, own.st_ino, &status);
         node->listed = true;
@@ -280,7 +292,7 @@ static int copy_range(int from, int to, off_t at, off_t end)
 }
 
 /* Shared where the file system can do that; holes stay holes. */
-static int copy_bytes(int from, int to, off_t size)
+int cow_copy_bytes(int from, int to, off_t size)
 {
     if (ioctl(to, FICLONE, from) == 0)
         return 0;
@@ -326,16 +338,16 @@ static int make_copy(struct cow *cow, int object, const struct stat *status, boo
         if (mknodat(cow->control, TEMPORARY, (status->st_mode & S_IFMT) | 0600, 0) < 0)
             return -errno;
         to = openat(cow->control, TEMPORARY, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-        error = to < 0 ? -errno : copy_status(object, status, to);
+        error = to < 0 ? -errno : cow_copy_status(object, status, to);
     } else {
         from = open(fd_name(object).path, O_RDONLY | O_CLOEXEC);
         error = from < 0 ? -errno : 0;
         if (!error && (to = openat(cow->control, TEMPORARY, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600)) < 0)
             error = -errno;
         if (!error && with_bytes)
-            error = copy_bytes(from, to, status->st_size);
+            error = cow_copy_bytes(from, to, status->st_size);
         if (!error)
-            error = copy_status(object, status, to);
+            error = cow_copy_status(object, status, to);
     }
     struct stat made;
     if (!error && fstat(to, &made) == 0)
@@ -373,6 +385,9 @@ static int copy_up(struct cow *cow, int object, int directory, const char *name,
     int error = permits(object, &status, need);
     if (!error)
         error = make_copy(cow, object, &status, need != COW_TRUNCATE);
+    struct stat listed;
+    if (!error && cow->table->kept >= 0 && fstat(directory, &listed) == 0)
+        kept_append(cow, listed.st_ino, name, &status);
     if (!error && S_ISREG(status.st_mode) && status.st_nlink > 1) {
         linked_name(other, &status);
         unlinkat(cow->control, other, 0);
@@ -521,6 +536,8 @@ int cow_remove(const struct mount *mount, const char *path, const char *name, bo
         return error;
     if (known)
         cow_node_drop(cow, node);
+    if (directory && cow->table->kept >= 0)
+        kept_drop(cow, status.st_ino);
     if (!cow_is_stand_in(&status))
         cow_copy_forget(cow, &status);
     return 0;
@@ -576,6 +593,16 @@ static int move_nodes(struct cow *cow, const char *from, const char *to, bool ex
     return 0;
 }
 
+/* Of a stand-in that is about to be moved, a record: where it lies in the lower layer. */
+static int keep_place(const struct cow *cow, const char *path, uint64_t upper)
+{
+    struct cow_node *node;
+    if (cow->table->kept < 0 || !is_node(cow, path, &node) || node->listed)
+        return 0;
+    FILE *record = kept_begin(cow, node->lower);
+    return record ? kept_end(cow, record, upper) : -ENOSPC;
+}
+
 int cow_rename(const struct mount *mount, const char *from, const char *from_name, const char *to, const char *to_name,
                unsigned flags)
 {
@@ -598,6 +625,10 @@ int cow_rename(const struct mount *mount, const char *from, const char *from_nam
         error = -errno;
     if (!error && fstatat(source, name_of(from), &was, AT_SYMLINK_NOFOLLOW) < 0)
         error = -errno;
+    if (!error && directory)
+        error = keep_place(cow, from, was.st_ino);
+    if (!error && there && flags & RENAME_EXCHANGE && S_ISDIR(replaced.st_mode))
+        error = keep_place(cow, to, replaced.st_ino);
     if (!error && syscall(SYS_renameat2, source, from_name, target, to_name, flags) < 0)
         error = -errno;
     if (source >= 0)
@@ -607,6 +638,8 @@ int cow_rename(const struct mount *mount, const char *from, const char *from_nam
     if (error || (there && replaced.st_ino == was.st_ino)) /* two names of one file: nothing happened */
         return error;
     error = move_nodes(cow, from, to, flags & RENAME_EXCHANGE, there);
+    if (there && !(flags & RENAME_EXCHANGE) && S_ISDIR(replaced.st_mode) && cow->table->kept >= 0)
+        kept_drop(cow, replaced.st_ino);
     if (!error && there && !(flags & RENAME_EXCHANGE) && !cow_is_stand_in(&replaced))
         cow_copy_forget(cow, &replaced);
     return error;

@@ -3,6 +3,7 @@
 #ifndef LOADER_MOUNTS_H
 #define LOADER_MOUNTS_H
 
+#include <stdio.h>
 #include <sys/stat.h>
 
 #include "loader/loader.h"
@@ -74,6 +75,7 @@ struct mount_table {
     struct mount mounts[MOUNTS_MAX];
     size_t count;
     struct scratch scratch;
+    int kept; /* where upper layers lie that stay; -1: they go at the end */
     struct denials denials;
     struct invalidator invalidator;
 };
@@ -304,6 +306,8 @@ struct cow_spot cow_walk(const struct cow *cow, const char *path);
 struct cow_node *cow_child(const struct cow *cow, const struct cow_node *parent, const char *name, size_t size);
 struct cow_node *cow_node_new(struct cow *cow, struct cow_node *parent, const char *name, size_t size, char *lower);
 void cow_node_drop(struct cow *cow, struct cow_node *node);
+/* The node of a directory that is in the upper layer, with those above it.  Takes `lower`. */
+struct cow_node *cow_node_at(struct cow *cow, const char *path, char *lower);
 /* It is called otherwise now. */
 bool cow_node_move(struct cow *cow, struct cow_node *node, const char *path);
 bool cow_node_path(const struct cow_node *node, char path[PAL_PATH_MAX]);
@@ -319,6 +323,11 @@ void cow_copy_forget(struct cow *cow, const struct stat *upper);
 enum cow_need { COW_WRITE, COW_TRUNCATE, COW_ATTRIBUTES, COW_NAME };
 /* O_PATH of the object in the upper layer, copied there if it is not there yet; or a negative errno. */
 int cow_take(const struct mount *mount, const char *path, enum cow_need need);
+/* A file's bytes, into an empty one; owner, mode without set-id bits, times and extended attributes of any object. */
+int cow_copy_bytes(int from, int to, off_t size);
+int cow_copy_status(int from, const struct stat *status, int to);
+/* The upper layer's directories, made or found. */
+int cow_open_layers(struct cow *cow);
 /* O_PATH of a directory in the upper layer, with its listing.  changes: -EACCES and the like, where pal-run's user may not
  * change it. */
 int cow_list(const struct mount *mount, const char *path, bool changes);
@@ -334,6 +343,42 @@ int cow_take_linked(const struct mount *mount, const char *path, const struct st
 int resolved_take(struct resolved *place, enum cow_need need);
 /* The same of a directory in which names are to change: the place itself, or the one above it. */
 int resolved_list(const struct resolved *place, int *directory, bool above);
+
+/* ---- cow_kept.c -------------------------------------------------------------------------------------------------- */
+
+/* Has the upper layers lie in a run of that name, or ends pal-run.  Before a guest runs. */
+void kept_open(struct mount_table *table, const char *name);
+/* Goes on with what lies in table->kept. */
+void kept_load(struct mount_table *table);
+/* Where runs lie, and one of them, locked; -1 and errno: EWOULDBLOCK: it is in use. */
+int runs_open(bool make);
+int run_open(int runs, const char *name, bool make);
+bool run_name_is_good(const char *name);
+struct run_mount { const char *at, *from; };
+size_t run_mounts(int run, struct run_mount mounts[MOUNTS_MAX]);
+
+/* The record of a listed directory: begun, its names added, then put in place, before it is listed. */
+FILE *kept_begin(const struct cow *cow, const char *lower);
+void kept_add(FILE *record, const char *name, const struct stat *status);
+int kept_end(const struct cow *cow, FILE *record, uint64_t upper);
+void kept_append(const struct cow *cow, uint64_t upper, const char *name, const struct stat *status);
+void kept_drop(const struct cow *cow, uint64_t upper);
+struct kept_name {
+    unsigned mode;
+    uint64_t size, device, inode;
+    long long ctime, mtime; /* nanoseconds */
+    const char *name;
+};
+struct kept {
+    char *text;
+    const char *lower;
+    long long time; /* of the listing */
+    struct kept_name *names;
+    size_t count;
+};
+bool kept_read(const struct cow *cow, uint64_t upper, struct kept *out);
+const struct kept_name *kept_find(const struct kept *kept, const char *name);
+void kept_free(struct kept *kept);
 
 /* ---- scratch.c --------------------------------------------------------------------------------------------------- */
 

@@ -108,13 +108,19 @@ static void make_mount_points(const struct mount_table *table, const struct moun
 int scratch_layer(struct mount_table *table, size_t number, const char *suffix)
 {
     char name[32];
-    int error = table->scratch.fd < 0 ? scratch_make(&table->scratch) : 0;
+    int error = table->kept < 0 && table->scratch.fd < 0 ? scratch_make(&table->scratch) : 0;
     if (error)
         return error;
+    int base = table->kept >= 0 ? table->kept : table->scratch.fd;
     snprintf(name, sizeof name, "%zu.%s", number, suffix);
-    if (mkdirat(table->scratch.fd, name, 0700) < 0)
+    if (mkdirat(base, name, 0700) == 0) {
+        /* the upper layer's root is a stand-in until it is listed */
+        if (fchmodat(base, name, S_ISUID | 0700, 0) < 0)
+            return -errno;
+    } else if (errno != EEXIST || table->kept < 0) {
         return -errno;
-    int fd = openat(table->scratch.fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    }
+    int fd = openat(base, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     return fd < 0 ? -errno : fd;
 }
 

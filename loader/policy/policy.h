@@ -18,6 +18,7 @@ struct options {
     int events; /* a descriptor; 0: none */
     const char *report_file; /* NULL: standard error */
     uint32_t trace; /* enum pal_trace */
+    const char *keep; /* the run that copy mounts' changes are kept in; NULL: none */
     const char *log; /* where trace and statistics go; NULL: standard error */
     uint32_t fault;
     char **command; /* PROGRAM [ARG...] NULL; command[0] may be NULL with a manifest */
@@ -69,6 +70,11 @@ bool policy_is_home(const char *directory, const char *home, const char *passwd)
 /* Does it hold keys, tokens or passwords, by its name?  Such things neither come along nor are advised. */
 bool policy_is_secret(const char *path, const char *home);
 bool variable_is_secret(const char *name, size_t size);
+
+/* ---- guards.c ---------------------------------------------------------------------------------------------------- */
+
+/* Do programs outside act on such a file when their user works in its directory? */
+bool policy_is_guarded(const char *path);
 
 /* ---- environment.c ----------------------------------------------------------------------------------------------- */
 
