@@ -40,7 +40,10 @@ int64_t inet_error(struct socket *socket);
 
 /* inet_datagram.c */
 int64_t udp_connect(struct file *file, struct socket *socket, const struct socket_end *to); /* NULL: to none */
-int64_t udp_send(struct file *file, const struct socket_end *to, const struct pal_message *message, uint32_t flags);
+int64_t udp_send(struct file *file, const struct socket_end *to, const struct pal_message *message, const struct scm *scm,
+                 uint32_t flags);
+/* Control data that goes with a datagram: times to live and classes.  Others are hints that nobody takes. */
+int64_t udp_control(guest_t control, uint64_t size, struct scm *out);
 int64_t udp_shutdown(struct file *file, struct socket *socket, uint32_t how);
 /* Is this datagram for the socket?  -EAGAIN: the next one; -ECONNREFUSED: what was sent found nobody. */
 int64_t udp_check(const struct socket *socket, const struct socket_end *from);
@@ -82,6 +85,7 @@ int64_t inet_option_get(struct file *file, struct socket *socket, int32_t level,
                         uint32_t room);
 int64_t inet_option_set(struct file *file, struct socket *socket, int32_t level, int32_t option, guest_t value, uint32_t size);
 bool inet_option(const struct socket *socket, int32_t level, int32_t option);
+int32_t inet_option_value(const struct socket *socket, int32_t level, int32_t option); /* -1: it has none */
 
 /* interfaces.c: what ioctl(2) tells of network interfaces (netdevice(7)). */
 struct interface {

@@ -8,6 +8,12 @@
 #include "libos/task/task.h"
 
 #define SO_BROADCAST 6
+#define IP_TOS 1
+#define IP_TTL 2
+#define IPV6_UNICAST_HOPS 16
+#define IPV6_HOPLIMIT 52
+#define IPV6_TCLASS 67
+#define CONTROL_MAX 4096u
 #define DATAGRAM_MAX 65507u
 #define PAUSE_NS 200000u
 
@@ -31,6 +37,7 @@ static void drop_target(struct socket *socket)
 }
 
 struct outgoing {
+    const struct scm *scm;
     const struct pal_inet *at;
     const struct pal_message *message;
     char *bytes;  /* in one block, behind room for a head; NULL: not yet */
@@ -50,6 +57,17 @@ static int64_t ask_way(struct file *file, struct socket *socket, const struct pa
     return result == -EACCES ? -EPERM : result;
 }
 
+/* Its time to live, or class: as the message has it, or the socket. */
+static int32_t of_packet(const struct socket *socket, const struct outgoing *out, bool hops)
+{
+    int32_t asked = !out->scm ? 0 : hops ? out->scm->hops : out->scm->class;
+    if (asked)
+        return asked - 1;
+    if (inet_is_4(out->at))
+        return inet_option_value(socket, IPPROTO_IP, hops ? IP_TTL : IP_TOS);
+    return inet_option_value(socket, IPPROTO_IPV6, hops ? IPV6_UNICAST_HOPS : IPV6_TCLASS);
+}
+
 static int64_t send_queue(struct socket *socket, const struct outgoing *out)
 {
     struct socket_end head = {.size = sizeof head.ip.inet, .credentials = credentials_now(false)};
@@ -57,6 +75,8 @@ static int64_t send_queue(struct socket *socket, const struct outgoing *out)
     struct pal_message message = {.vector = &vector, .count = 1};
     inet_source(socket, out->at, &head.ip.inet);
     head.ip.to = *out->at;
+    head.ip.hops = (uint8_t)of_packet(socket, out, true);
+    head.ip.class = (uint8_t)of_packet(socket, out, false);
     memcpy(out->bytes, &head, sizeof head);
     return DEFER_INTERRUPT(PAL->socket_send(socket->target, &message, MSG_DONTWAIT | MSG_NOSIGNAL));
 }
@@ -184,11 +204,12 @@ static int64_t send_waiting(struct file *file, struct socket *socket, struct out
     }
 }
 
-int64_t udp_send(struct file *file, const struct socket_end *to, const struct pal_message *message, uint32_t flags)
+int64_t udp_send(struct file *file, const struct socket_end *to, const struct pal_message *message, const struct scm *scm,
+                 uint32_t flags)
 {
     struct socket *socket = file->data;
     bool connected = atomic_get(&socket->state) == SOCKET_CONNECTED, native = atomic_get(&socket->native);
-    struct outgoing out = {.at = to ? &to->ip.inet : &socket->peer.ip.inet, .message = message};
+    struct outgoing out = {.scm = scm, .at = to ? &to->ip.inet : &socket->peer.ip.inet, .message = message};
     out.size = vectors_size(message->vector, message->count);
     int64_t result = inet_error(socket);
     if (result)
@@ -214,6 +235,39 @@ int64_t udp_send(struct file *file, const struct socket_end *to, const struct pa
         tell_refused(socket);
     bool lost = result == -EAGAIN && !out.waits;
     return lost || result == -ECONNREFUSED || result >= 0 ? (int64_t)out.size : result;
+}
+
+int64_t udp_control(guest_t control, uint64_t size, struct scm *out)
+{
+    char bytes[CONTROL_MAX];
+    struct control_head head;
+    if (!control || size < sizeof head)
+        return 0;
+    if (size > sizeof bytes)
+        return -ENOBUFS;
+    if (copy_in(bytes, control, size))
+        return -EFAULT;
+    for (uint64_t at = 0; size - at >= sizeof head;) {
+        memcpy(&head, bytes + at, sizeof head);
+        if (head.size < sizeof head || head.size > size - at)
+            return -EINVAL;
+        int32_t value = 0;
+        uint64_t given = head.size - sizeof head;
+        bool hops = (head.level == IPPROTO_IP && head.type == IP_TTL) || (head.level == IPPROTO_IPV6 && head.type == IPV6_HOPLIMIT);
+        bool class = (head.level == IPPROTO_IP && head.type == IP_TOS) || (head.level == IPPROTO_IPV6 && head.type == IPV6_TCLASS);
+        bool byte = head.level == IPPROTO_IP && class && given == 1;
+        if (hops || class) {
+            if (given != sizeof value && !byte)
+                return -EINVAL;
+            memcpy(&value, bytes + at + sizeof head, given);
+            if (value < (hops && head.level == IPPROTO_IP) - (head.level == IPPROTO_IPV6) || value > 255)
+                return -EINVAL;
+            if (value >= 0)
+                *(hops ? &out->hops : &out->class) = value + 1;
+        }
+        at += MIN((head.size + 7) & ~7ull, size - at);
+    }
+    return 0;
 }
 
 int64_t udp_check(const struct socket *socket, const struct socket_end *from)

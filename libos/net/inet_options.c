@@ -113,6 +113,12 @@ bool inet_option(const struct socket *socket, int32_t level, int32_t option)
     return row && socket->kept[row - rows];
 }
 
+int32_t inet_option_value(const struct socket *socket, int32_t level, int32_t option)
+{
+    const struct row *row = find(socket, level, option);
+    return row ? socket->kept[row - rows] : -1;
+}
+
 /* struct tcp_info, of a connection that loses nothing. */
 static int64_t tcp_info(const struct socket *socket, uint8_t *out, uint32_t room)
 {

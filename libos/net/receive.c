@@ -7,6 +7,7 @@
 #include "libos/poll/readiness.h"
 
 #define MESSAGES_MAX 1024u /* of recvmmsg */
+#define DEFAULT_HOPS 64 /* of what the host's network brings: not told */
 #define HEAD sizeof(struct socket_end)
 #define BUSY_NS 50000
 #define IP_TOS 1
@@ -204,7 +205,7 @@ static int64_t control_put_files(struct control *control, const struct scm *scm,
 static int64_t control_put_packet(struct control *control, const struct socket *socket, const struct socket_end *from)
 {
     bool is_4 = inet_is_4(&from->ip.to);
-    int32_t hops = 64, class = 0, index = interface_of(&from->ip.to);
+    int32_t hops = from->ip.hops ? from->ip.hops : DEFAULT_HOPS, class = from->ip.class, index = interface_of(&from->ip.to);
     int64_t result = 0;
     if (is_4 && inet_option(socket, IPPROTO_IP, IP_PKTINFO)) {
         struct { int32_t index; uint8_t local[4], address[4]; } info = {.index = index};

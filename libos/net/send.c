@@ -145,11 +145,11 @@ static int64_t send_to(struct file *file, const struct socket_end *to, struct pa
 
 /* TCP ignores an address.  Credentials and descriptors are for AF_UNIX; control data of IP's are hints. */
 static int64_t inet_send(struct file *file, const struct pal_message *message, const struct socket_end *to,
-                         uint32_t flags)
+                         const struct scm *scm, uint32_t flags)
 {
     struct socket *socket = file->data;
     if (socket->kind == SOCK_DGRAM)
-        return udp_send(file, to, message, flags);
+        return udp_send(file, to, message, scm, flags);
     if (atomic_get(&socket->state) != SOCKET_CONNECTED) {
         int64_t error = inet_error(socket);
         return error ? error : -EPIPE;
@@ -172,7 +172,7 @@ int64_t socket_send(struct file *file, const struct pal_vector *vector, uint32_t
     if (flags & MSG_OOB && !socket->ring)
         return -EOPNOTSUPP;
     if (socket_is_inet(socket))
-        return inet_send(file, &message, to, flags);
+        return inet_send(file, &message, to, scm, flags);
     /* Datagrams have the sender's ids in their head. */
     bool packs = scm && (scm->count || (scm->has_credentials && socket->kind != SOCK_DGRAM));
     if (packs) {
@@ -240,7 +240,8 @@ static int64_t send_message(struct file *file, const struct message *message, ui
     if (socket->domain == AF_UNIX)
         result = scm_from_guest(message->control, message->control_size, &scm);
     else
-        result = 0;
+        result = socket->domain != AF_NETLINK && socket->kind == SOCK_DGRAM
+                     ? udp_control(message->control, message->control_size, &scm) : 0;
     if (!result)
         result = socket_send(file, vector, (uint32_t)message->vector_count, named ? &to : NULL, &scm, flags);
     scm_done(&scm);

@@ -52,8 +52,8 @@ struct socket_end {
     uint32_t size; /* of the name; 0 = none.  A pathname's includes its NUL, an abstract name begins with one */
     union {
         char path[112]; /* sun_path */
-        struct { struct pal_inet inet, to; uint32_t ring; } ip; /* to: of a datagram or a connection that arrives, where it was
-                                                            sent; ring: the connection's, or 0 */
+        struct { struct pal_inet inet, to; uint32_t ring; uint8_t hops, class; } ip; /* to: of a datagram or a connection that arrives, where it was
+                                                            sent; ring: the connection's, or 0; hops, class: a datagram's */
     };
 };
 #define END_REFUSED UINT32_MAX /* `size` of a datagram's head that brings no bytes, but ECONNREFUSED */
@@ -208,6 +208,7 @@ struct scm {
     bool has_credentials;
     struct credentials credentials;
     struct file **files; /* references */
+    int32_t hops, class; /* of a datagram of IP: one more than what is wanted; 0: the socket's */
 };
 void scm_done(struct scm *scm);
 /* From a guest's control messages. */

@@ -186,8 +186,65 @@ static void between_processes(void)
     close(a);
 }
 
+/* What a datagram's control data, or its socket's options, say of it comes with it. */
+static void expect_hints(int fd, int level, int hops_type, int hops, int class_type, int class)
+{
+    char bytes[10], control[200];
+    int found = 0;
+    struct iovec part = {bytes, sizeof bytes};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    CHECK(recvmsg(fd, &message, 0) == 1);
+    for (struct cmsghdr *head = CMSG_FIRSTHDR(&message); head; head = CMSG_NXTHDR(&message, head)) {
+        int value = 0;
+        memcpy(&value, CMSG_DATA(head), head->cmsg_len - CMSG_LEN(0));
+        if (head->cmsg_level == level && head->cmsg_type == hops_type)
+            found += value == hops;
+        if (head->cmsg_level == level && head->cmsg_type == class_type)
+            found += value == class;
+    }
+    CHECK(found == 2);
+}
+
+static void hints(int family)
+{
+    struct sockaddr_in6 name = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    struct sockaddr_in name_4 = at(INADDR_LOOPBACK, 0);
+    void *to = family == AF_INET ? (void *)&name_4 : (void *)&name;
+    socklen_t size = family == AF_INET ? sizeof name_4 : sizeof name;
+    int is_4 = family == AF_INET, level = is_4 ? IPPROTO_IP : IPPROTO_IPV6, one = 1, hops = 7, class = 32;
+    int hops_type = is_4 ? IP_TTL : IPV6_HOPLIMIT, class_type = is_4 ? IP_TOS : IPV6_TCLASS;
+    int a = socket(family, SOCK_DGRAM, 0), b = socket(family, SOCK_DGRAM, 0);
+    CHECK(bind(a, to, size) == 0 && getsockname(a, to, &size) == 0);
+    CHECK(setsockopt(a, level, is_4 ? IP_RECVTTL : IPV6_RECVHOPLIMIT, &one, sizeof one) == 0);
+    CHECK(setsockopt(a, level, is_4 ? IP_RECVTOS : IPV6_RECVTCLASS, &one, sizeof one) == 0);
+    CHECK(sendto(b, "1", 1, 0, to, size) == 1);
+    expect_hints(a, level, hops_type, 64, class_type, 0);
+    char control[2 * CMSG_SPACE(sizeof(int))] = {0};
+    struct iovec part = {"2", 1};
+    struct msghdr message = {.msg_name = to, .msg_namelen = size, .msg_iov = &part, .msg_iovlen = 1,
+                             .msg_control = control, .msg_controllen = sizeof control};
+    struct cmsghdr *head = CMSG_FIRSTHDR(&message);
+    *head = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof hops), .cmsg_level = level, .cmsg_type = hops_type};
+    memcpy(CMSG_DATA(head), &hops, sizeof hops);
+    head = CMSG_NXTHDR(&message, head);
+    *head = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof class), .cmsg_level = level, .cmsg_type = class_type};
+    memcpy(CMSG_DATA(head), &class, sizeof class);
+    CHECK(sendmsg(b, &message, 0) == 1);
+    expect_hints(a, level, hops_type, 7, class_type, 32);
+    CHECK(setsockopt(b, level, is_4 ? IP_TTL : IPV6_UNICAST_HOPS, &hops, sizeof hops) == 0);
+    CHECK(setsockopt(b, level, class_type, &class, sizeof class) == 0 && sendto(b, "3", 1, 0, to, size) == 1);
+    expect_hints(a, level, hops_type, 7, class_type, 32);
+    hops = 256;
+    memcpy(CMSG_DATA(CMSG_FIRSTHDR(&message)), &hops, sizeof hops);
+    CHECK_FAILS(sendmsg(b, &message, 0), EINVAL);
+    close(a);
+    close(b);
+}
+
 int main(void)
 {
+    hints(AF_INET);
+    hints(AF_INET6);
     alarm(50);
     unconnected();
     connected();
