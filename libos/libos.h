@@ -46,17 +46,20 @@ struct thread;
 struct process;
 struct file;
 
+/* Behind an instruction whose operand, the last four bytes of it, lies in the per-thread block: as entry.S's gs_site. */
+#define GS_SITE "\n.Lgs_site%=: .pushsection .gs_sites, \"a\", @progbits\n.long .Lgs_site%= - 4 - .\n.popsection"
+
 static inline struct thread *current(void)
 {
     struct thread *thread;
-    __asm__("mov %%gs:64, %0" : "=r"(thread)); /* TCB_THREAD; not volatile: constant for a thread */
+    __asm__ inline("mov %%gs:64, %0" GS_SITE : "=r"(thread)); /* TCB_THREAD; not volatile: constant for a thread */
     return thread;
 }
 
 static inline struct pal_tcb *tcb(void)
 {
     struct pal_tcb *block;
-    __asm__("mov %%gs:0, %0" : "=r"(block));
+    __asm__ inline("mov %%gs:0, %0" GS_SITE : "=r"(block));
     return block;
 }
 

@@ -27,7 +27,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PAL_ABI_VERSION 2u
+#define PAL_ABI_VERSION 3u
 
 /* ---- The address map: the same in every picoprocess of every sandbox ------------------------------------------- */
 
@@ -124,6 +124,10 @@ struct pal_image_header {
     uint64_t arena_end; /* end of .bss: the arena's heap begins at the next page */
     __attribute__((noreturn)) void (*start)(const struct pal_api *api, const struct pal_boot *boot);
     uint64_t syscall_trap, exception, interrupt;
+    /* int32_t each: from where it lies to a displacement of 32 bits in the image's text, which says where in the per-thread block
+     * an instruction's operand lies.  A host whose threads have GS for themselves, and so the block at another place, adds the
+     * distance to each before it makes the text executable. */
+    uint64_t gs_sites, gs_sites_end;
     /* Called by the PAL from its signal handlers, with the block of the thread that was interrupted: async-signal-safe,
      * touches only *context, the block and that thread's libOS stack. */
     uint32_t (*classify)(struct pal_context *context, struct pal_tcb *tcb, uint32_t is_exception);

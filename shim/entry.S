@@ -17,6 +17,15 @@
 #define IRET_SIZE 40 /* rip, cs, rflags, rsp, ss */
 
     .cfi_sections .debug_frame /* for debuggers: nothing unwinds at run time */
+/* The operand of the instruction before lies in the per-thread block; `tail` bytes of the instruction follow it.  A host where
+ * GS is its own adds to each of these: see pal_image_header. */
+    .macro gs_site tail=0
+.Lgs_site\@:
+    .pushsection .gs_sites, "a", @progbits
+    .long .Lgs_site\@ - 4 - \tail - .
+    .popsection
+    .endm
+
     .macro saved register, offset /* on the stack, from RSP */
     .cfi_escape 0x10, \register, 3, 0x77, (\offset & 0x7f) | 0x80, \offset >> 7
     .endm
@@ -43,6 +52,7 @@
     .macro load_general
     mov FRAME_RESUME(%rsp), %rax
     mov %rax, %gs:TCB_RESUME
+    gs_site
     pop %r15
     pop %r14
     pop %r13
@@ -63,10 +73,13 @@
     /* From the guest's stack to the frame.  No register is free here. */
     .macro to_frame
     mov %rsp, %gs:TCB_GUEST_RSP
+    gs_site
     mov %gs:TCB_LIBOS_STACK, %rsp
+    gs_site
     lea -FRAME_SIZE(%rsp), %rsp
     mov %rcx, FRAME_RIP(%rsp)
     mov %gs:TCB_GUEST_RSP, %rcx
+    gs_site
     mov %rcx, FRAME_RSP(%rsp)
     .endm
 
@@ -76,11 +89,13 @@
      */
     .macro to_frame_checked ours:req, foreign:req
     mov %gs:TCB_MARK, %rcx
+    gs_site
     lea -GS_MARK(%rcx), %rcx
     jrcxz \ours
     jmp \foreign
 \ours:
     mov %gs:TCB_LIBOS_STACK, %rcx
+    gs_site
     mov %rsp, FRAME_RSP - FRAME_SIZE(%rcx)
     lea -FRAME_SIZE(%rcx), %rsp
     .endm
@@ -97,6 +112,7 @@
      */
     .macro begin_call resume:req
     mov \resume, %gs:TCB_RESUME
+    gs_site
     mov %rdi, FRAME_RDI(%rsp)
     mov %rsi, FRAME_RSI(%rsp)
     mov %rdx, FRAME_RDX(%rsp)
@@ -127,6 +143,7 @@
     mov FRAME_RIP(%rsp), %rax
     mov %rax, FRAME_RCX(%rsp)
     mov %gs:TCB_RESUME, %rax
+    gs_site
     mov %rax, FRAME_RESUME(%rsp)
     movq $\how, FRAME_HOW(%rsp)
     mov %rbx, FRAME_RBX(%rsp)
@@ -149,6 +166,7 @@
     .macro direct at:req, name:req, pad:req
     .nops \pad
     mov %gs:TCB_THREAD, %r11
+    gs_site
     mov THREAD_PROCESS(%r11), %r11
     cmpq $1, PROCESS_RUNNERS(%r11)
     jne whole
@@ -192,6 +210,7 @@ shim_\name\()_result:
     jae whole_after
     mov %rax, FRAME_RAX(%rsp)
     cmpq $0, %gs:TCB_INTERRUPTED
+    gs_site 1
     jne whole_after
     .globl shim_\name\()_out, shim_\name\()_out_end
 shim_\name\()_out:
@@ -213,6 +232,7 @@ shim_\name\()_out:
     mov FRAME_R10(%rsp), %r10
     mov FRAME_RSP(%rsp), %rsp
     jmp *%gs:TCB_RESUME
+    gs_site
 shim_\name\()_out_end:
     .endm
 
@@ -307,6 +327,7 @@ whole:
     jae 3f
     mov %rax, FRAME_RAX(%rsp)
     cmpq $0, %gs:TCB_INTERRUPTED
+    gs_site 1
     jne leave
     .globl shim_way_out, shim_way_out_end
 shim_way_out:
@@ -326,12 +347,14 @@ shim_way_out:
     lea 16(%rsp), %rsp          /* rip, flags */
     mov (%rsp), %rsp
     jmp *%gs:TCB_RESUME
+    gs_site
 way_out_whole:
     load_general
     lea 8(%rsp), %rsp           /* rip */
     popfq
     mov (%rsp), %rsp
     jmp *%gs:TCB_RESUME
+    gs_site
 way_out_with_gs:                /* no slot of the block can be jumped through any more: what iretq takes lies below */
     mov FRAME_RESUME(%rsp), %rax
     mov FRAME_RFLAGS(%rsp), %rcx
@@ -345,7 +368,9 @@ way_out_with_gs:                /* no slot of the block can be jumped through an
     test $FLAG_NESTED, %ecx
     jnz 8f
 7:  mov %gs:0, %rcx
+    gs_site
     mov %gs:TCB_GUEST_GS, %rax
+    gs_site
     wrgsbase %rax
     movl $0, TCB_HAS_GUEST_GS(%rcx) /* the handlers set it again if they find the guest's GS from here on */
     load_general_below IRET_SIZE
@@ -357,8 +382,10 @@ way_out_with_gs:                /* no slot of the block can be jumped through an
 shim_way_out_end:
 leave:
     cmpl $0, %gs:TCB_INTERRUPTED
+    gs_site 1
     jne 2f
     cmpl $0, %gs:TCB_HAS_GUEST_GS
+    gs_site 1
     je way_out_whole
     jmp way_out_with_gs
 2:  mov %rsp, %rdi
@@ -476,6 +503,7 @@ frame_enter_guest:
     .cfi_startproc
     .cfi_undefined rip
     mov %gs:TCB_LIBOS_STACK, %rsp
+    gs_site
     sub $FRAME_SIZE, %rsp
     jmp leave
     .cfi_endproc

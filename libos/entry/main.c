@@ -14,7 +14,7 @@
 
 static void start(const struct pal_api *api, const struct pal_boot *from) __attribute__((noreturn));
 
-extern char image_text_end[], image_arena_end[], shim_syscall_trap[], shim_exception[], shim_interrupt[];
+extern char image_gs_sites[], image_gs_sites_end[], image_text_end[], image_arena_end[], shim_syscall_trap[], shim_exception[], shim_interrupt[];
 
 __attribute__((used, section(".image_header"))) static const struct pal_image_header header = {
     .magic = PAL_IMAGE_MAGIC,
@@ -25,6 +25,8 @@ __attribute__((used, section(".image_header"))) static const struct pal_image_he
     .syscall_trap = (uint64_t)shim_syscall_trap,
     .exception = (uint64_t)shim_exception,
     .interrupt = (uint64_t)shim_interrupt,
+    .gs_sites = (uint64_t)image_gs_sites,
+    .gs_sites_end = (uint64_t)image_gs_sites_end,
     .classify = libos_classify,
 };
 

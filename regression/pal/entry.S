@@ -5,9 +5,10 @@
  */
     .section .image_header, "a"
     .quad 0x31534f62694c        /* PAL_IMAGE_MAGIC */
-    .long 2, 0                  /* PAL_ABI_VERSION */
+    .long 3, 0                  /* PAL_ABI_VERSION */
     .quad image_text_end, image_arena_end
     .quad suite_start, suite_syscall_trap, suite_exception, suite_interrupt
+    .quad 0, 0                  /* no table of GS's operands */
     .quad suite_classify
 
     .text
