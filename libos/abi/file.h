@@ -57,6 +57,8 @@ struct open_how { uint64_t flags, mode, resolve; };
 #define S_IFCHR 0020000u
 #define S_IFIFO 0010000u
 #define S_IRWXUGO 0777u
+#define S_ISUID 04000u
+#define S_ISGID 02000u
 #define S_ISVTX 01000u
 #define S_IALLUGO 07777u
 

@@ -139,7 +139,216 @@ static int64_t check_program(uint32_t flags, pal_handle_t handle, struct pal_att
     return result;
 }
 
-static int64_t host_open(struct name *name, const struct opening *how, struct file **out,
+/* ---- Ids other than root's --------------------------------------------------------------------------------------- */
+
+/*
+ * In a sandbox that root started the monitor may do everything, so what a process that has taken other ids may not do is
+ * found out here, by the rules of path_resolution(7).  It protects the guest's files from the guest's own mistakes, and
+ * nothing of the host.
+ */
+bool names_are_checked(void) { return UNLIKELY(current_process()->fsuid != 0) && boot->uid == 0; }
+
+static int64_t allows(const struct pal_attributes *attributes, uint32_t mode)
+{
+    const struct process *self = current_process();
+    return attributes_allow(attributes, mode, self->fsuid, self->fsgid);
+}
+
+/* name's first `size` bytes, followed. */
+static int64_t prefix_attributes(const struct name *name, uint32_t size, struct pal_attributes *out)
+{
+    struct pal_path_buffer escape;
+    struct name prefix = *name; /* the reference stays name's */
+    prefix.path.size = size;
+    prefix.path.bytes[size] = 0;
+    prefix.nofollow = false;
+    return host_name_attributes(&prefix, out, &escape);
+}
+
+static int64_t check_prefixes(const struct name *name, uint32_t from)
+{
+    struct pal_attributes attributes;
+    for (uint32_t at = from; at < name->path.size; at++) {
+        if (name->path.bytes[at] != '/' || at == 0)
+            continue;
+        if (prefix_attributes(name, at, &attributes) == 0 && attributes.type == PAL_TYPE_DIRECTORY &&
+            allows(&attributes, X_OK) < 0)
+            return -EACCES;
+    }
+    return 0;
+}
+
+/* Where the name ends, or would, and up to where in that the walk had no need to search. */
+static uint32_t where_it_ends(const struct name *name, struct pal_path_buffer *place)
+{
+    struct pal_path_buffer start;
+    struct name end = *name;
+    uint32_t last = name->path.size;
+    place->size = 0;
+    if (name->nofollow || host_name_read(&end, place) <= 0) {
+        while (last > 0 && name->path.bytes[last - 1] != '/')
+            last--;
+        if (last <= MAX(name->base ? name->base_size : 0, 1u))
+            return 0;
+        end.path.size = last - 1;
+        end.path.bytes[last - 1] = 0;
+        end.nofollow = false;
+        if (host_name_read(&end, place) <= 0 || place->size + 1 >= PAL_PATH_MAX)
+            return place->size = 0;
+        place->bytes[place->size++] = '/'; /* the last directory is searched, too */
+        place->bytes[place->size] = 0;
+    }
+    if (!name->base || file_place(name->base, &start) <= 0)
+        return 0;
+    bool beneath = place->size > start.size && !memcmp(place->bytes, start.bytes, start.size);
+    return beneath ? start.size + 1 : 0;
+}
+
+/* May each directory on the way be searched?  Of what symlinks lead through, those where it ends. */
+static int64_t check_search(const struct name *name)
+{
+    struct pal_attributes attributes;
+    struct pal_path_buffer place;
+    if (name_is_base(name))
+        return 0;
+    if (name->base && PAL->attributes_get(name->base->handle, NULL, &attributes, NULL) == 0 && allows(&attributes, X_OK) < 0)
+        return -EACCES;
+    int64_t result = check_prefixes(name, name->base ? name->base_size : 0);
+    uint32_t from = result < 0 ? 0 : where_it_ends(name, &place);
+    if (result < 0 || place.size >= PAL_PATH_MAX)
+        return result;
+    struct name there = {.path = place};
+    return check_prefixes(&there, from);
+}
+
+static int64_t parent_attributes(const struct name *name, struct pal_attributes *out)
+{
+    uint32_t last = name->path.size, start = name->base ? name->base_size : 1;
+    while (last > start && name->path.bytes[last - 1] != '/')
+        last--;
+    if (last <= start)
+        return name->base ? PAL->attributes_get(name->base->handle, NULL, out, NULL) : prefix_attributes(name, 1, out);
+    return prefix_attributes(name, last - 1, out);
+}
+
+static int64_t own_attributes(const struct name *name, struct pal_attributes *out)
+{
+    struct pal_path_buffer escape;
+    struct name copy = *name;
+    return host_name_attributes(&copy, out, &escape);
+}
+
+/* op: enum pal_change_op, of this name; PAL_CHANGE_COUNT: it is put in the place of what there is, if anything. */
+int64_t name_may_change(uint32_t op, const struct name *name)
+{
+    struct pal_attributes parent, own;
+    if (!names_are_checked())
+        return 0;
+    int64_t result = check_search(name), found = own_attributes(name, &own);
+    bool removes = op == PAL_UNLINK || op == PAL_RMDIR || op == PAL_RENAME, either = op == PAL_CHANGE_COUNT;
+    if (result < 0 || (!either && found == (removes ? -ENOENT : 0)) || parent_attributes(name, &parent) < 0)
+        return result; /* what there is, or isn't, is told first */
+    if (allows(&parent, W_OK | X_OK) < 0)
+        return -EACCES;
+    uint32_t uid = current_process()->fsuid;
+    bool sticky = (removes || either) && parent.mode & S_ISVTX;
+    return sticky && found == 0 && own.uid != uid && parent.uid != uid ? -EPERM : 0;
+}
+
+/* link(2) of what is another's, as fs.protected_hardlinks has it. */
+int64_t name_may_link(const struct name *name)
+{
+    struct pal_attributes own;
+    if (!names_are_checked())
+        return 0;
+    int64_t result = check_search(name);
+    if (result < 0 || own_attributes(name, &own) < 0 || own.uid == current_process()->fsuid)
+        return result;
+    bool plain = own.type == PAL_TYPE_FILE && !(own.mode & S_ISUID) && allows(&own, R_OK | W_OK) == 0;
+    return plain ? 0 : -EPERM;
+}
+
+/* What was just made belongs to who made it. */
+static void own_new(pal_handle_t handle, const struct name *name)
+{
+    const struct process *self = current_process();
+    struct pal_attributes parent, values = {.uid = self->fsuid, .gid = self->fsgid};
+    struct pal_path_buffer escape;
+    bool inherits = parent_attributes(name, &parent) == 0 && parent.mode & S_ISGID;
+    uint32_t mask = PAL_SET_OWNER | (inherits ? 0 : PAL_SET_GROUP);
+    struct name copy = *name;
+    copy.nofollow = true;
+    struct pal_name asked = name_asked(&copy);
+    PAL->attributes_set(handle, handle == PAL_NO_HANDLE ? &asked : NULL, &values, mask, &escape);
+}
+
+void name_made(const struct name *name)
+{
+    if (UNLIKELY(current_process()->fsuid | current_process()->fsgid) && boot->uid == 0)
+        own_new(PAL_NO_HANDLE, name);
+}
+
+/* Before a change of what the object is. */
+int64_t may_set(const struct pal_attributes *now, const struct pal_attributes *values, uint32_t mask)
+{
+    const struct process *self = current_process();
+    bool own = now->uid == self->fsuid;
+    if (!names_are_checked())
+        return 0;
+    if (mask & (PAL_SET_MODE | PAL_SET_GROUP) && !own)
+        return mask & PAL_SET_GROUP && values->gid == now->gid && !(mask & PAL_SET_MODE) ? 0 : -EPERM;
+    if (mask & PAL_SET_OWNER && values->uid != now->uid)
+        return -EPERM;
+    if (mask & PAL_SET_GROUP && values->gid != now->gid && values->gid != self->fsgid &&
+        !process_in_group(self, values->gid))
+        return -EPERM;
+    if (mask & (PAL_SET_ATIME | PAL_SET_MTIME) && !own)
+        return -EPERM;
+    if (mask & (PAL_SET_ATIME_NOW | PAL_SET_MTIME_NOW) && !own)
+        return allows(now, W_OK);
+    return 0;
+}
+
+static int64_t name_may_set(const struct name *name, const struct pal_attributes *values, uint32_t mask)
+{
+    struct pal_attributes now;
+    int64_t result = check_search(name);
+    if (result < 0 || own_attributes(name, &now) < 0)
+        return result;
+    if (mask & PAL_SET_SIZE)
+        return now.type == PAL_TYPE_DIRECTORY ? 0 : allows(&now, W_OK);
+    return may_set(&now, values, mask);
+}
+
+static int64_t may_open(const struct name *name, const struct opening *how, bool *makes)
+{
+    struct pal_attributes own, parent;
+    uint32_t flags = how->flags, wanted = how->purpose & PAL_OPEN_EXECUTE ? X_OK : 0;
+    int64_t result = check_search(name), found = own_attributes(name, &own);
+    *makes = false;
+    if (result < 0 || (found < 0 && found != -ENOENT) || (found == -ENOENT && !(flags & O_CREAT)))
+        return result;
+    if (found == -ENOENT) {
+        *makes = true;
+        return parent_attributes(name, &parent) == 0 ? allows(&parent, W_OK | X_OK) : 0;
+    }
+    if (flags & O_PATH || own.type == PAL_TYPE_SYMLINK || (flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
+        return 0;
+    if ((flags & O_TMPFILE) == O_TMPFILE) {
+        *makes = true;
+        return allows(&own, W_OK | X_OK);
+    }
+    if (!(how->purpose & PAL_OPEN_EXECUTE))
+        wanted |= (flags & O_ACCMODE) == O_RDONLY ? R_OK : (flags & O_ACCMODE) == O_WRONLY ? W_OK : R_OK | W_OK;
+    wanted |= flags & O_TRUNC ? W_OK : 0;
+    if (own.type == PAL_TYPE_DIRECTORY && wanted & W_OK)
+        return 0; /* EISDIR */
+    if (allows(&own, wanted) < 0)
+        return -EACCES;
+    return flags & O_NOATIME && own.uid != current_process()->fsuid ? -EPERM : 0;
+}
+
+static int64_t open_now(struct name *name, const struct opening *how, struct file **out,
                          struct pal_path_buffer *escape)
 {
     uint32_t flags = how->flags, purpose = how->purpose;
@@ -176,6 +385,31 @@ static int64_t host_open(struct name *name, const struct opening *how, struct fi
     return result;
 }
 
+static int64_t host_open(struct name *name, const struct opening *how, struct file **out, struct pal_path_buffer *escape)
+{
+    bool makes;
+    if (LIKELY(!(current_process()->fsuid | current_process()->fsgid) || boot->uid != 0))
+        return open_now(name, how, out, escape);
+    int64_t result = may_open(name, how, &makes); /* root is allowed all, also in another group */
+    if (result == 0)
+        result = open_now(name, how, out, escape);
+    if (result == 0 && makes)
+        own_new((*out)->handle, name);
+    return result;
+}
+
+static int64_t host_attributes(struct name *name, struct pal_attributes *out, struct pal_path_buffer *escape)
+{
+    int64_t result = names_are_checked() ? check_search(name) : 0;
+    return result < 0 ? result : host_name_attributes(name, out, escape);
+}
+
+static int64_t host_readlink(struct name *name, struct pal_path_buffer *out)
+{
+    int64_t result = names_are_checked() ? check_search(name) : 0;
+    return result < 0 ? result : host_name_read(name, out);
+}
+
 static int64_t host_change(uint32_t op, struct name *name, const struct pal_name *other, uint32_t mode,
                            struct pal_path_buffer *follow)
 {
@@ -202,6 +436,9 @@ static int64_t host_set(struct name *name, const struct pal_attributes *values, 
         return result;
     if (name->directory && mask & PAL_SET_SIZE)
         return -EISDIR;
+    result = names_are_checked() ? name_may_set(name, values, mask) : 0;
+    if (result < 0)
+        return result;
     if (mask & PAL_SET_SIZE && shared_programs()) {
         struct pal_attributes now;
         if (host_name_attributes(name, &now, follow) == 0 && shared_is_program(now.device, now.inode))
@@ -214,6 +451,15 @@ static int64_t host_xattr(struct name *name, struct pal_extended *asked)
 {
     struct pal_extended by_name = *asked;
     struct pal_name of = name_asked(name);
+    struct pal_attributes own;
+    if (names_are_checked()) {
+        int64_t result = check_search(name);
+        bool reads = asked->op == PAL_EXTENDED_GET, writes = asked->op == PAL_EXTENDED_SET || asked->op == PAL_EXTENDED_REMOVE;
+        if (result == 0 && own_attributes(name, &own) == 0)
+            result = allows(&own, reads ? R_OK : writes ? W_OK : 0);
+        if (result < 0)
+            return result;
+    }
     int64_t result = check_directory(name, &of, asked->text);
     if (result < 0)
         return result;
@@ -235,7 +481,7 @@ static int64_t host_watch(struct name *name, pal_handle_t instance, struct pal_n
 }
 
 const struct filesystem hostfs = {
-    .type = "ext4", .source = "files", .magic = EXT4_SUPER_MAGIC, .attributes = host_name_attributes,
-    .open = host_open, .readlink = host_name_read, .canonical = host_name_read, .change = host_change,
+    .type = "ext4", .source = "files", .magic = EXT4_SUPER_MAGIC, .attributes = host_attributes,
+    .open = host_open, .readlink = host_readlink, .canonical = host_name_read, .change = host_change,
     .set = host_set, .xattr = host_xattr, .watch = host_watch, .sockets = true,
 };

@@ -25,7 +25,12 @@ static int64_t change(uint32_t op, struct name *name, const struct pal_name *oth
 {
     struct pal_path_buffer follow;
     struct change change = {op, mode, other};
-    return name_walk(name, change_step, &change, &follow);
+    int64_t result = name_may_change(op, name);
+    if (result == 0)
+        result = name_walk(name, change_step, &change, &follow);
+    if (result == 0 && op != PAL_UNLINK && op != PAL_RMDIR)
+        name_made(name);
+    return result;
 }
 
 /* A last name that is none, such as ".": refused so, if there is a way there. */
@@ -254,8 +259,13 @@ static int64_t change_two(uint32_t op, struct name *from, struct name *to, uint3
     int64_t first = name_walk(from, settle_step, &source, &follow), second = name_walk(to, settle_step, &target, &follow);
     if (first < 0 || second < 0 || source.fs != target.fs)
         return refuse_two(op, from, to, mode);
+    int64_t result = op == PAL_LINK ? name_may_link(from) : name_may_change(PAL_RENAME, from);
+    if (result == 0)
+        result = name_may_change(op == PAL_LINK ? PAL_LINK : PAL_CHANGE_COUNT, to);
+    if (result < 0)
+        return result;
     struct pal_name other = name_asked(to);
-    int64_t result = source.fs->change(op, from, &other, mode, &follow);
+    result = source.fs->change(op, from, &other, mode, &follow);
     return result == -EREMOTE ? -EXDEV : result == -ENOTUNIQ ? -EBUSY : result;
 }
 

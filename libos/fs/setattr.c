@@ -31,8 +31,12 @@ static int64_t name_set(struct name *name, const struct pal_attributes *values, 
 int64_t file_set(struct file *file, const struct pal_attributes *values, uint32_t mask)
 {
     struct name name;
-    if (file->handle != PAL_NO_HANDLE)
-        return PAL->attributes_set(file->handle, NULL, values, mask, NULL);
+    struct pal_attributes own;
+    if (file->handle != PAL_NO_HANDLE) {
+        bool checked = names_are_checked() && file_attributes(file, &own) == 0;
+        int64_t error = checked ? may_set(&own, values, mask) : 0;
+        return error < 0 ? error : PAL->attributes_set(file->handle, NULL, values, mask, NULL);
+    }
     if (!file->path)
         return -EPERM;
     int64_t result = name_from_path(file->path, true, &name);

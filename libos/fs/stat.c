@@ -166,6 +166,24 @@ static bool read_only(int directory, guest_t path, uint32_t flags, const struct 
     return !mount || mount->flags & MOUNT_READ_ONLY;
 }
 
+/* Directories on the way are searched with the real ids, too.  (While other threads might open files by them, they are not.) */
+static int64_t attributes_by_real_ids(int directory, guest_t path, uint32_t flags, struct pal_attributes *out)
+{
+    struct process *self = current_process();
+    const uint32_t uid = self->fsuid, gid = self->fsgid;
+    bool other = UNLIKELY(uid != self->uid || gid != self->gid) && self->runners == 1;
+    if (other) {
+        self->fsuid = self->uid;
+        self->fsgid = self->gid;
+    }
+    int64_t result = attributes_at(directory, path, flags, out);
+    if (other) {
+        self->fsuid = uid;
+        self->fsgid = gid;
+    }
+    return result;
+}
+
 static int64_t access_at(int directory, guest_t path, uint32_t mode, uint32_t flags)
 {
     const struct process *process = current_process();
@@ -173,7 +191,8 @@ static int64_t access_at(int directory, guest_t path, uint32_t mode, uint32_t fl
     bool effective = flags & AT_EACCESS;
     if (mode & ~(R_OK | W_OK | X_OK) || flags & ~(AT_EACCESS | AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH))
         return -EINVAL;
-    int64_t result = attributes_at(directory, path, flags, &attributes);
+    int64_t result = effective ? attributes_at(directory, path, flags, &attributes)
+                               : attributes_by_real_ids(directory, path, flags, &attributes);
     if (result < 0 || mode == F_OK)
         return result;
     result = attributes_allow(&attributes, mode, effective ? process->fsuid : process->uid,

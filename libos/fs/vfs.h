@@ -207,6 +207,13 @@ struct mount {
 };
 
 extern const struct filesystem hostfs; /* hostfs_names.c: names of the host, by way of the monitor */
+/* Of a process of root's sandbox that has taken other ids: may it change this name, link to what it names, set these?
+ * 0, -EACCES or -EPERM. */
+bool names_are_checked(void);
+int64_t name_may_change(uint32_t op, const struct name *name);
+int64_t name_may_link(const struct name *name);
+int64_t may_set(const struct pal_attributes *now, const struct pal_attributes *values, uint32_t mask);
+void name_made(const struct name *name); /* it belongs to who made it */
 
 void mount_init(void); /* the host's mounts */
 void mount_add(const char *at, const struct filesystem *fs, uint32_t flags);
