@@ -212,12 +212,15 @@ int64_t sys_faccessat2(int32_t directory, guest_t path, uint32_t mode, uint32_t 
 
 /* ---- statfs ------------------------------------------------------------------------------------------------------ */
 
+#define FREE_BLOCKS (1u << 28)
+
 /* What the sandbox tells of a file system: sizes are not the host's, which no guest needs to know. */
 static int64_t statfs_to_guest(const char *path, const struct pal_attributes *attributes, guest_t to)
 {
     struct linux_statfs statfs = {
         .type = ANON_INODE_FS_MAGIC, .bsize = PAGE_SIZE, .frsize = PAGE_SIZE, .namelen = 255, .flags = ST_VALID | ST_NOATIME,
-        .blocks = 1u << 29, .bfree = 1u << 28, .bavail = 1u << 28, .files = 1u << 28, .ffree = 1u << 28,
+        .blocks = 2 * FREE_BLOCKS, .bfree = FREE_BLOCKS, .bavail = FREE_BLOCKS, .files = FREE_BLOCKS,
+        .ffree = FREE_BLOCKS,
         .fsid = {(int32_t)attributes->device, (int32_t)(attributes->device >> 32)},
     };
     const struct mount *mount = path ? mount_of(path) : NULL;
@@ -260,6 +263,24 @@ int64_t sys_fstatfs(int32_t fd, guest_t buffer)
         result = statfs_to_guest(file->path, &attributes, buffer);
     file_put(file);
     return result;
+}
+
+/* ustat(2): of a mounted device, by its number. */
+int64_t sys_ustat(uint32_t device, guest_t buffer)
+{
+    struct { int32_t free_blocks, pad; uint64_t free_inodes; char name[6], pack[6], pad2[4]; } out = {0};
+    struct pal_attributes attributes;
+    const struct mount *mount;
+    for (uint32_t n = 0; (mount = mount_at(n)); n++) {
+        struct name name;
+        if (name_from_path(mount->at, false, &name) < 0 || name_attributes(&name, &attributes) < 0 ||
+            (uint32_t)attributes.device != device)
+            continue;
+        out.free_blocks = FREE_BLOCKS;
+        out.free_inodes = FREE_BLOCKS;
+        return copy_out(buffer, &out, sizeof out);
+    }
+    return -EINVAL;
 }
 
 /* ---- readlink ---------------------------------------------------------------------------------------------------- */

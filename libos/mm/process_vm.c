@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * process_vm_readv(2), process_vm_writev(2), of the calling process itself: so crash handlers and unwinders look
- * whether an address can be read.  Other processes' memory nobody reaches: EPERM, as where ptrace(2) is restricted.
+ * process_vm_readv(2), process_vm_writev(2): of the calling process itself, so crash handlers and unwinders look whether an
+ * address can be read; and of others of the sandbox, which copy their own memory when they are asked (signal/remote.h).
  */
 #include "libos/syscalls.h"
 #include "libos/fs/vfs.h"
+#include "libos/signal/remote.h"
+#include "libos/task/table.h"
 #include "libos/task/task.h"
 
 #define PIECE 4096u
@@ -24,37 +26,112 @@ static void skip_empty(struct cursor *cursor)
     }
 }
 
-/* Up to where either side can't be touched. */
-static int64_t copy_vectors(struct cursor to, struct cursor from)
+/* ---- Another process's memory ------------------------------------------------------------------------------------ */
+
+struct memory_question {
+    guest_t address;
+    uint64_t size;
+    bool writes;
+    char bytes[ASK_INPUT - 24]; /* of a write */
+};
+_Static_assert(sizeof(struct memory_question) <= ASK_INPUT, "it is sent");
+
+/* In the process that is asked: how much it copied. */
+static int64_t answer_memory(const void *input, size_t size, char *out, size_t *out_size)
 {
-    char piece[PIECE];
-    int64_t done = 0;
+    struct memory_question question;
+    if (size != sizeof question)
+        return -EINVAL;
+    memcpy(&question, input, size);
+    if (question.writes)
+        return (int64_t)copy_out_some(question.address, question.bytes, MIN(question.size, sizeof question.bytes));
+    *out_size = copy_in_some(out, question.address, MIN(question.size, ASK_OUTPUT));
+    return (int64_t)*out_size;
+}
+
+/* pid 0: one's own.  How much was copied, or -errno. */
+static int64_t read_from(int pid, char *to, guest_t from, uint64_t size)
+{
+    struct memory_question question = {.address = from, .size = size};
+    size_t told;
+    if (pid == 0)
+        return (int64_t)copy_in_some(to, from, size);
+    return process_ask(pid, answer_memory, &question, sizeof question, to, &told);
+}
+
+static int64_t write_to(int pid, guest_t to, const char *from, uint64_t size, char *answer)
+{
+    struct memory_question question = {.address = to, .writes = true};
+    size_t told;
+    uint64_t done = 0;
+    if (pid == 0)
+        return (int64_t)copy_out_some(to, from, size);
+    while (done < size) {
+        question.size = MIN(size - done, sizeof question.bytes);
+        memcpy(question.bytes, from + done, question.size);
+        int64_t result = process_ask(pid, answer_memory, &question, sizeof question, answer, &told);
+        if (result < 0)
+            return done ? (int64_t)done : result;
+        done += (uint64_t)result;
+        question.address += (uint64_t)result;
+        if ((uint64_t)result < question.size)
+            break;
+    }
+    return (int64_t)done;
+}
+
+/* Up to where either side can't be touched.  A pid of 0 is the caller. */
+static int64_t copy_vectors(int to_pid, struct cursor to, int from_pid, struct cursor from)
+{
+    char few[PIECE], *piece = to_pid || from_pid ? alloc(2 * ASK_OUTPUT) : few;
+    uint64_t room = piece == few ? PIECE : ASK_OUTPUT;
+    int64_t done = 0, result = 0;
+    if (!piece)
+        return -ENOMEM;
     for (;;) {
         skip_empty(&to);
         skip_empty(&from);
         if (!to.left || !from.left)
-            return done;
-        uint64_t size = MIN(MIN(to.vector->size - to.at, from.vector->size - from.at), PIECE);
-        size_t have = copy_in_some(piece, from.vector->base + from.at, size);
-        size_t put = have ? copy_out_some(to.vector->base + to.at, piece, have) : 0;
-        done += (int64_t)put;
-        to.at += put;
-        from.at += put;
-        if (put < size)
-            return done ? done : -EFAULT;
+            break;
+        uint64_t size = MIN(MIN(to.vector->size - to.at, from.vector->size - from.at), room);
+        result = read_from(from_pid, piece, from.vector->base + from.at, size);
+        if (result > 0)
+            result = write_to(to_pid, to.vector->base + to.at, piece, (uint64_t)result, piece + ASK_OUTPUT);
+        if (result <= 0) {
+            result = result ? result : -EFAULT;
+            break;
+        }
+        done += result;
+        to.at += (uint64_t)result;
+        from.at += (uint64_t)result;
+        if ((uint64_t)result < size)
+            break;
     }
+    if (piece != few)
+        release(piece);
+    return done ? done : MIN(result, 0);
 }
 
-static int64_t check_process(int pid)
+/* Whose memory is meant: *out is 0 for the caller's own.  Who may: as for ptrace(2), without capabilities. */
+static int64_t check_process(int pid, int *out)
 {
     struct process *process = current_process();
-    struct process_facts facts;
+    *out = 0;
     if (pid == process->pid)
         return 0;
     mutex_lock(&process->lock);
     bool own = thread_find(process, pid);
     mutex_unlock(&process->lock);
-    return own ? 0 : pid > 0 && process_facts(pid, &facts) ? -EPERM : -ESRCH;
+    if (own)
+        return 0;
+    shared_lock();
+    const struct shared_process *slot = pid > 0 ? shared_find(shared_id_process(pid)) : NULL;
+    uint32_t uid = process->uid;
+    bool found = slot && slot->state < SHARED_EXITING;
+    bool same = found && slot->uid == uid && slot->euid == uid && slot->suid == uid && slot->gid == process->gid;
+    *out = found ? (int)slot->pid : 0;
+    shared_unlock();
+    return !found ? -ESRCH : same || !process->euid ? 0 : -EPERM;
 }
 
 /* The other side's ranges are not checked beforehand: what can't be touched ends the copy. */
@@ -70,16 +147,17 @@ static int64_t transfer(int pid, guest_t local, uint64_t local_count, guest_t re
                         uint64_t flags, bool reads)
 {
     struct pal_vector few[FEW_VECTORS], few_remote[FEW_VECTORS], *ours = few, *theirs = few_remote;
+    int other;
     if (flags)
         return -EINVAL;
     int64_t result = vectors_from_guest(local, local_count, few, &ours);
     if (result == 0)
         result = remote_from_guest(remote, remote_count, few_remote, &theirs);
     if (result == 0)
-        result = check_process(pid);
+        result = check_process(pid, &other);
     struct cursor here = {.vector = ours, .left = local_count}, there = {.vector = theirs, .left = remote_count};
     if (result == 0)
-        result = reads ? copy_vectors(here, there) : copy_vectors(there, here);
+        result = reads ? copy_vectors(0, here, other, there) : copy_vectors(other, there, 0, here);
     if (ours != few)
         release(ours);
     if (theirs != few_remote)

@@ -3,6 +3,7 @@
  * /proc's files about the whole system.  They describe the sandbox: its limits, the processor as CPUID tells every
  * program, and no more of the host than a program needs.
  */
+#include "libos/syscalls.h"
 #include "libos/mm/mm.h"
 #include "libos/pseudofs/pseudofs.h"
 #include "libos/task/task.h"
@@ -163,10 +164,31 @@ static void version_text(struct seq_buffer *text, const struct pseudo_node *node
     seq_printf(text, "Linux version %s (pal-run) %s\n", KERNEL_RELEASE, KERNEL_VERSION);
 }
 
+static const char *const filesystem_types[] = {"sysfs", "tmpfs", "proc", "devtmpfs", "ext4"}; /* the last: on a device */
+
 static void filesystems_text(struct seq_buffer *text, const struct pseudo_node *node)
 {
     (void)node;
-    seq_printf(text, "nodev\tsysfs\nnodev\ttmpfs\nnodev\tproc\nnodev\tdevtmpfs\n\text4\n");
+    for (uint32_t i = 0; i < COUNT_OF(filesystem_types); i++)
+        seq_printf(text, "%s\t%s\n", i + 1 < COUNT_OF(filesystem_types) ? "nodev" : "", filesystem_types[i]);
+}
+
+/* sysfs(2): the types by number and by name. */
+int64_t sys_sysfs(int32_t option, uint64_t first, guest_t buffer)
+{
+    enum { INDEX = 1, NAME = 2, COUNT = 3 };
+    char name[64];
+    if (option == COUNT)
+        return COUNT_OF(filesystem_types);
+    if (option == NAME && first < COUNT_OF(filesystem_types))
+        return copy_out(buffer, filesystem_types[first], strlen(filesystem_types[first]) + 1);
+    if (option != INDEX)
+        return -EINVAL;
+    int64_t size = copy_in_string(name, first, sizeof name);
+    for (uint32_t i = 0; size >= 0 && i < COUNT_OF(filesystem_types); i++)
+        if (!strcmp(filesystem_types[i], name))
+            return i;
+    return size == -EFAULT ? -EFAULT : -EINVAL;
 }
 
 /* Of memory, in pages, and of what has been moved: nothing by the sandbox. */

@@ -3,10 +3,39 @@
 #include "check.h"
 #include <sys/mman.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <unistd.h>
+
+/* A child that waits in a call has its memory read and written; where it has a hole the copy ends. */
+static void of_others(void)
+{
+    static char words[100000], back[100000];
+    int go[2], status;
+    char *page = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    CHECK(pipe(go) == 0 && page != MAP_FAILED && munmap(page + 4096, 4096) == 0);
+    for (unsigned i = 0; i < sizeof words; i++)
+        words[i] = (char)(i * 7 + i / 251);
+    pid_t child = fork();
+    if (child == 0) {
+        char byte;
+        close(go[1]);
+        _exit(read(go[0], &byte, 1) != 1 || memcmp(words, back, sizeof words) != 0 || strcmp(page, "written") != 0);
+    }
+    struct iovec here = {back, sizeof back}, there = {words, sizeof words}, its = {back, sizeof back};
+    CHECK(process_vm_readv(child, &here, 1, &there, 1, 0) == sizeof words && !memcmp(words, back, sizeof words));
+    CHECK(process_vm_writev(child, &here, 1, &its, 1, 0) == sizeof back);
+    struct iovec text = {"written", 8}, at = {page, 8}, hole = {page, 8192}, gone = {page + 4096, 8};
+    CHECK(process_vm_writev(child, &text, 1, &at, 1, 0) == 8);
+    CHECK(process_vm_readv(child, &here, 1, &hole, 1, 0) == 4096 && !strcmp(back, "written"));
+    CHECK_FAILS(process_vm_readv(child, &here, 1, &gone, 1, 0), EFAULT);
+    CHECK_FAILS(process_vm_writev(child, &text, 1, &gone, 1, 0), EFAULT);
+    CHECK(write(go[1], "x", 1) == 1 && waitpid(child, &status, 0) == child && status == 0);
+    CHECK_FAILS(process_vm_readv(child, &here, 1, &there, 1, 0), ESRCH);
+}
 
 int main(void)
 {
+    of_others();
     char from[20000], to[20000] = "";
     char *page = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     pid_t self = getpid();
