@@ -242,7 +242,7 @@ static int64_t walk_on(struct walk *walk, const struct open_how *how, struct fil
 static int64_t open_resolved(int directory, guest_t path, const struct open_how *how)
 {
     struct walk walk = {.resolve = how->resolve};
-    struct file *file;
+    struct file *file = NULL;
     int64_t length = copy_in_string(walk.left.bytes, path, PAL_PATH_MAX);
     if (length <= 0)
         return length < 0 ? length : -ENOENT;

@@ -207,13 +207,6 @@ struct mount {
 };
 
 extern const struct filesystem hostfs; /* hostfs_names.c: names of the host, by way of the monitor */
-/* Of a process of root's sandbox that has taken other ids: may it change this name, link to what it names, set these?
- * 0, -EACCES or -EPERM. */
-bool names_are_checked(void);
-int64_t name_may_change(uint32_t op, const struct name *name);
-int64_t name_may_link(const struct name *name);
-int64_t may_set(const struct pal_attributes *now, const struct pal_attributes *values, uint32_t mask);
-void name_made(const struct name *name); /* it belongs to who made it */
 
 void mount_init(void); /* the host's mounts */
 void mount_add(const char *at, const struct filesystem *fs, uint32_t flags);
@@ -226,6 +219,14 @@ typedef int64_t name_step(const struct filesystem *fs, struct name *name, void *
                           struct pal_path_buffer *follow);
 /* One call on a name, of each file system that it leads through: the last one's result.  The name moves along. */
 int64_t name_walk(struct name *name, name_step *step, void *argument, struct pal_path_buffer *follow);
+
+/* hostfs_names.c: of a process of root's sandbox that has taken other ids: may it change this name, link to what it names, set these?
+ * 0, -EACCES or -EPERM. */
+bool names_are_checked(void);
+int64_t name_may_change(uint32_t op, const struct name *name);
+int64_t name_may_link(const struct name *name);
+int64_t may_set(const struct pal_attributes *now, const struct pal_attributes *values, uint32_t mask);
+void name_made(const struct name *name); /* it belongs to who made it */
 
 /* dcache.c: what the host says of a name that is not the libOS's own, kept for as long as that is right.  As
  * PAL->attributes_get and PAL->name_read. */

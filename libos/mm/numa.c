@@ -229,7 +229,7 @@ static int64_t check_process(int32_t pid)
 
 int64_t sys_migrate_pages(int32_t pid, uint64_t count, guest_t from, guest_t to)
 {
-    uint64_t old, new;
+    uint64_t old = 0, new = 0;
     int64_t error = nodes_from_guest(from, count, &old);
     if (error == 0)
         error = nodes_from_guest(to, count, &new);
