@@ -71,6 +71,18 @@ static void take_env(struct options *options, char *value)
     options->environment[options->environment_count++] = value;
 }
 
+static void add_guard(struct options *options, char *value, bool hides)
+{
+    if (options->guard_count == sizeof options->guards / sizeof *options->guards)
+        fail(EXIT_OWN_FAILURE, "--%s %s: too many: write a manifest", hides ? "hide" : "deny-write", value);
+    options->guards[options->guard_count].pattern = value;
+    options->guards[options->guard_count++].hides = hides;
+}
+
+static void take_hide(struct options *options, char *value) { add_guard(options, value, true); }
+static void take_deny_write(struct options *options, char *value) { add_guard(options, value, false); }
+static void take_allow_repo_config(struct options *options, char *value) { (void)value; options->allow_repo_config = true; }
+
 static void take_report(struct options *options, char *value)
 {
     static const char *const kinds[] = {[REPORT_DENIED] = "denied", [REPORT_ALL] = "all", [REPORT_JSON] = "json"};
@@ -140,6 +152,9 @@ const struct option_row option_rows[] = {
     {"rw", 0, "PATH", "the same, writable", take_rw},
     {"cow", 0, "PATH", "the same, writable for the sandbox alone: the host's files stay as they are", take_cow},
     {"keep", 0, "NAME", "keep what is written to copies, for diff, apply, drop and later runs", take_keep},
+    {"hide", 0, "GLOB", "never show files and directories of such names, such as '**/.env'", take_hide},
+    {"deny-write", 0, "GLOB", "let nothing of such names be written or made", take_deny_write},
+    {"allow-repo-config", 0, NULL, "let hooks and settings of repositories, editors and shells be written", take_allow_repo_config},
     {"env", 0, "NAME[=VALUE]", "set a variable, or pass one on", take_env},
     {"cwd", 0, "DIR", "start in this directory", take_cwd},
     {"memory", 0, "SIZE", "limit the memory of each process, such as 512M", take_memory},

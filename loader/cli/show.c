@@ -66,6 +66,29 @@ static void print_mounts(const struct policy *policy)
     printf("  %-10s  /proc, /dev, /sys  (the sandbox's own)\n", "synthetic");
 }
 
+/* The built-in patterns last: in one line. */
+static void print_guards(const struct policy *policy)
+{
+    const struct guards *guards = &policy->mounts.guards;
+    bool writable = false;
+    for (size_t i = 0; i < guards->count; i++)
+        if (guards->list[i].kind == GUARD_HIDE)
+            printf("never shown: %s\n", guards->list[i].pattern);
+    for (size_t i = 0; i < policy->mounts.count; i++)
+        writable |= policy->mounts.mounts[i].kind == MOUNT_HOST && policy->mounts.mounts[i].writable;
+    if (!writable)
+        return;
+    const char *before = "never written:";
+    for (size_t i = 0; i < guards->count; i++) {
+        if (guards->list[i].kind == GUARD_HIDE)
+            continue;
+        printf("%s %s%s", before, guards->list[i].pattern, guards->list[i].kind == GUARD_CONFIG ? " (but remotes, branches)" : "");
+        before = ",";
+    }
+    if (before[0] == ',')
+        printf("%s\n", policy->allow_repo_config ? "" : "  (--allow-repo-config lifts the built-in ones)");
+}
+
 static void print_limit(const char *what, uint64_t value, const char *unit)
 {
     if (value != UINT64_MAX)
@@ -76,6 +99,7 @@ static void print_policy(const struct policy *policy)
 {
     printf("program: %s, started in %s\nfiles:\n", policy->program ? policy->program : policy->shown, policy->cwd);
     print_mounts(policy);
+    print_guards(policy);
     printf("variables:");
     for (size_t i = 0; i < policy->environment_count; i++)
         printf(" %.*s", (int)strcspn(policy->environment[i], "="), policy->environment[i]);
@@ -117,6 +141,13 @@ static json_t *json_of(const struct policy *policy)
     }
     for (size_t i = 0; i < policy->environment_count; i++)
         json_array_append_new(names, json_stringn(policy->environment[i], strcspn(policy->environment[i], "=")));
+    json_t *guards = json_array();
+    static const char *const kinds[] = {[GUARD_HIDE] = "hide", [GUARD_KEEP] = "deny_write", [GUARD_HOOK] = "deny_write",
+                                        [GUARD_CONFIG] = "deny_write"};
+    for (size_t i = 0; i < policy->mounts.guards.count; i++)
+        json_array_append_new(guards, json_pack("{ss ss}", "rule", kinds[policy->mounts.guards.list[i].kind], "pattern",
+                                                policy->mounts.guards.list[i].pattern));
+    put(top, "patterns", guards);
     put_limit(limits, "memory", policy->limits.memory);
     put_limit(limits, "processes", policy->limits.processes);
     put_limit(limits, "files", policy->limits.files);
@@ -166,8 +197,17 @@ static bool is_public(const char *path)
     return stat(path, &status) < 0 || status.st_mode & (S_ISDIR(status.st_mode) ? S_IXOTH : S_IROTH);
 }
 
-static void explain_host(const struct mount *mount, const char *path)
+static void explain_host(const struct policy *policy, const struct mount *mount, const char *path)
 {
+    if (guards_hide(&policy->mounts, mount, path, strlen(path))) {
+        printf("never shown: a pattern hides it\n");
+        return;
+    }
+    if (guards_keep(&policy->mounts, mount, path, strlen(path))) {
+        printf("may be read, but not written, though its directory may: other programs act on it\n"
+               "  to write it: --allow-repo-config, where no --deny-write names it\n");
+        return;
+    }
     const char *host = must_print("%s%s", mount->at_size > 1 || mount->from[1] ? mount->from : "",
                                   path + (mount->at_size > 1 ? mount->at_size : 0));
     if (mount->public_only && !is_public(host))
@@ -197,7 +237,7 @@ static void explain(const struct policy *policy, const char *path)
         printf("in %s, which is private: empty at the start, gone at the end (here: %s)\n  to show the host's: --ro %s\n",
                mount->at, kind_on_host(path), path);
     } else {
-        explain_host(mount, path);
+        explain_host(policy, mount, path);
     }
 }
 

@@ -77,7 +77,7 @@ static void add_path(const struct policy *policy, struct findings *out, const st
     new.noise = advice_is_noise(denial->path);
     if (mount && mount->kind == MOUNT_HOST && strcmp(mount->at, mount->from) != 0)
         new.reason = "the mount there is read-only";
-    else
+    else if (strcmp(denial->reason, GUARDED_REASON) != 0 && strcmp(denial->reason, HIDDEN_REASON) != 0)
         new.option = advice_option(policy, denial->path, writes, &new.granted, &new.reason);
     add(out, &new);
 }

@@ -19,7 +19,8 @@ static const char *header(const struct findings *findings, size_t told)
 {
     bool asks = false;
     for (size_t i = 0; i < findings->count; i++)
-        asks |= findings->list[i].kind == FOUND_CONNECT || findings->list[i].kind == FOUND_VARIABLE;
+        asks |= findings->list[i].kind == FOUND_CONNECT || findings->list[i].kind == FOUND_VARIABLE ||
+                (findings->list[i].kind == FOUND_WRITE && !findings->list[i].option);
     if (asks)
         return told == 1 ? "it failed (status %d) after 1 thing that this sandbox does not allow:"
                          : "it failed (status %d) after %zu things that this sandbox does not allow:";

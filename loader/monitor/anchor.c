@@ -91,8 +91,12 @@ static bool may_hold_mounts(const struct mount_table *table, const struct mount 
 }
 
 /* No path, or none that the whole name would fit into. */
-static int begin_nameless(struct anchor *out, char text[PAL_PATH_MAX])
+static int begin_nameless(const struct mount_table *table, struct anchor *out, char text[PAL_PATH_MAX])
 {
+    const struct guards *guards = &table->guards; /* which go by paths */
+    if (mount_has_read_rules(table, out->mount) ||
+        (guards->count && out->mount->kind == MOUNT_HOST && out->mount->writable))
+        return -ENAMETOOLONG;
     size_t base = out->mount->at_size == 1 ? 0 : out->mount->at_size;
     if (!out->direct || base + sizeof NO_NAME >= PAL_PATH_MAX)
         return -ENAMETOOLONG;
@@ -118,9 +122,9 @@ static int begin(struct mount_table *table, const struct identity *identity, str
     out->direct = !out->mount->public_only && !out->mount->cow && identity->mount && identity->mount == mount_identity(out->mount)->mount;
     out->size = size < 0 ? 0 : (size_t)size;
     if (long_path)
-        return may_hold_mounts(table, out->mount) ? -ENAMETOOLONG : begin_nameless(out, text);
+        return may_hold_mounts(table, out->mount) ? -ENAMETOOLONG : begin_nameless(table, out, text);
     if (out->size + 1 + rest >= PAL_PATH_MAX)
-        return mount_table_is_above(table, text, out->size) ? -ENAMETOOLONG : begin_nameless(out, text);
+        return mount_table_is_above(table, text, out->size) ? -ENAMETOOLONG : begin_nameless(table, out, text);
     return 0;
 }
 

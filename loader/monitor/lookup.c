@@ -275,10 +275,12 @@ static int open_readonly(struct mount_table *table, const struct resolved *place
 {
     struct stat status;
     uint32_t changing = *flags & CHANGING;
-    if (!changing || (place->mount && place->mount->writable))
+    bool writable = place->mount && place->mount->writable;
+    if (!changing || (writable && !guards_keep(table, place->mount, place->guest, place->guest_size)))
         return 0;
+    const char *reason = writable ? GUARDED_REASON : "read-only";
     if (place->missing)
-        return changing & PAL_OPEN_CREATE ? deny(table, place, -EROFS, "read-only") : -ENOENT;
+        return changing & PAL_OPEN_CREATE ? deny(table, place, -EROFS, reason) : -ENOENT;
     if (*flags & PAL_OPEN_CREATE && *flags & PAL_OPEN_EXCLUSIVE)
         return -EEXIST;
     if (place->object < 0)
@@ -290,7 +292,7 @@ static int open_readonly(struct mount_table *table, const struct resolved *place
     if (S_ISLNK(status.st_mode))
         return -ELOOP;
     if (changing & ~(uint32_t)PAL_OPEN_CREATE)
-        return deny(table, place, -EROFS, "read-only");
+        return deny(table, place, -EROFS, reason);
     *flags &= ~(uint32_t)PAL_OPEN_CREATE;
     return 0;
 }

@@ -20,6 +20,12 @@ static int read_only(struct mount_table *table, const struct resolved *place)
     return -EROFS;
 }
 
+static int guarded(struct mount_table *table, const char *path, size_t size)
+{
+    denials_add(&table->denials, DENIED_WRITE, path, size, GUARDED_REASON);
+    return -EROFS;
+}
+
 /* ---- Attributes -------------------------------------------------------------------------------------------------- */
 
 static struct timespec time_for(uint32_t mask, uint32_t given, uint32_t now, int64_t nanoseconds)
@@ -82,6 +88,11 @@ static int set_checked(struct mount_table *table, struct resolved *place, const 
     if (place->object < 0 || !place->mount->writable)
         return read_only(table, place);
     struct stat status;
+    enum guard_kind kind;
+    const uint32_t harmless = PAL_SET_MODE | PAL_SET_ATIME | PAL_SET_MTIME | PAL_SET_ATIME_NOW | PAL_SET_MTIME_NOW;
+    if (guards_match(table, place->mount, place->guest, place->guest_size, false, &kind) == GUARD_WHOLE &&
+        (kind != GUARD_CONFIG || request->mode & ~harmless)) /* git tries whether modes are kept */
+        return guarded(table, place->guest, place->guest_size);
     if (fstat(place->object, &status) < 0)
         return -errno;
     const struct pal_attributes *values = &request->values;
@@ -212,17 +223,32 @@ static bool spot_is_writable(const struct spot *spot)
     return spot->directory.object >= 0 && spot->directory.mount && spot->directory.mount->writable;
 }
 
-/* Is there room for a new name? */
-static int check_new(struct mount_table *table, const struct spot *spot)
+static enum guard_match spot_guard(const struct mount_table *table, const struct spot *spot, enum guard_kind *kind)
 {
+    return guards_match(table, spot->directory.mount, spot->guest, spot->guest_size, false, kind);
+}
+
+static bool spot_is_file(const struct spot *spot)
+{
+    struct stat status;
+    return fstatat(spot->directory.object, spot->name, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(status.st_mode);
+}
+
+/* Is there room for a new name?  follows: it would be a symlink, which could bring others under a guarded name. */
+static int check_new(struct mount_table *table, const struct spot *spot, bool follows)
+{
+    enum guard_kind kind;
     if (spot_is_dots(spot) || spot_exists(table, spot))
         return -EEXIST;
-    return spot_is_writable(spot) ? 0 : read_only(table, &spot->directory);
+    if (!spot_is_writable(spot))
+        return read_only(table, &spot->directory);
+    enum guard_match match = spot_guard(table, spot, &kind);
+    return match == GUARD_WHOLE || (match == GUARD_PART && follows) ? guarded(table, spot->guest, spot->guest_size) : 0;
 }
 
 static int make(struct mount_table *table, const struct request *request, struct spot *spot, uint32_t op)
 {
-    int error = check_new(table, spot);
+    int error = check_new(table, spot, op == PAL_SYMLINK);
     if (!error)
         error = resolved_list(&spot->directory, &spot->directory.object, false);
     if (error)
@@ -252,9 +278,27 @@ static int remove_name(struct mount_table *table, const struct spot *spot, uint3
         return op == PAL_UNLINK ? -EISDIR : -EBUSY;
     if (!spot_is_writable(spot))
         return read_only(table, &spot->directory);
+    enum guard_kind kind;
+    if (spot_guard(table, spot, &kind) == GUARD_WHOLE)
+        return guarded(table, spot->guest, spot->guest_size);
     if (spot->directory.mount->cow)
         return cow_remove(spot->directory.mount, spot_path(spot), spot->name, op == PAL_RMDIR);
     return unlinkat(spot->directory.object, spot->name, op == PAL_RMDIR ? AT_REMOVEDIR : 0) < 0 ? -errno : 0;
+}
+
+/* A rename that no guard minds: 0.  GUARD_INSTALL: a repository's new settings, which are looked at.  See mounts/guards.c. */
+#define GUARD_INSTALL 1
+static int check_rename(struct mount_table *table, const struct spot *from, const struct spot *to, uint32_t flags)
+{
+    enum guard_kind kind = GUARD_KEEP, ignored;
+    enum guard_match source = spot_guard(table, from, &ignored), target = spot_guard(table, to, &kind);
+    if (source == GUARD_NONE && target == GUARD_NONE)
+        return 0;
+    bool files = spot_is_file(from) && (!(flags & PAL_RENAME_EXCHANGE) || spot_is_file(to));
+    if (source != GUARD_WHOLE && target == GUARD_WHOLE && kind == GUARD_CONFIG && files && !flags)
+        return GUARD_INSTALL;
+    const struct spot *bad = target == GUARD_NONE ? from : to;
+    return source == GUARD_WHOLE || target == GUARD_WHOLE || !files ? guarded(table, bad->guest, bad->guest_size) : 0;
 }
 
 static int rename_name(struct mount_table *table, const struct spot *from, const struct spot *to, uint32_t flags)
@@ -265,16 +309,25 @@ static int rename_name(struct mount_table *table, const struct spot *from, const
         return -EBUSY;
     if (!spot_is_writable(from))
         return read_only(table, &from->directory);
+    int source = from->directory.object, target = to->directory.object;
+    int guard = check_rename(table, from, to, flags);
+    if (guard == GUARD_INSTALL && !git_config_install(source, from->name, target, to->name))
+        return 0;
+    if (guard)
+        return guard < 0 ? guard : guarded(table, to->guest, to->guest_size);
     if (from->directory.mount->cow)
         return cow_rename(from->directory.mount, spot_path(from), from->name, spot_path(to), to->name, flags);
-    int source = from->directory.object, target = to->directory.object;
     return syscall(SYS_renameat2, source, from->name, target, to->name, flags) < 0 ? -errno : 0;
 }
 
 /* The object is opened first, then linked by its descriptor: never a name that could have changed meanwhile. */
 static int link_name(struct mount_table *table, struct resolved *object, const struct spot *to)
 {
-    int error = check_new(table, to);
+    struct stat status;
+    bool follows = object->object < 0 || fstat(object->object, &status) < 0 || !S_ISREG(status.st_mode);
+    int error = check_new(table, to, follows);
+    if (!error && guards_keep(table, object->mount, object->guest, object->guest_size))
+        error = guarded(table, object->guest, object->guest_size);
     if (!error && object->mount != to->directory.mount)
         error = -EXDEV;
     if (!error)

@@ -53,6 +53,14 @@ int serve_set(struct mount_table *table, const struct request *request, struct r
 int serve_change(struct mount_table *table, const struct request *request, struct reply *reply);
 int serve_set_opened(struct mount_table *table, const struct objects *objects, const struct request *request);
 
+/* ---- git_config.c ------------------------------------------------------------------------------------------------ */
+
+/* A file becomes a repository's settings, where it changes only what no program acts on: by a copy that the guest never had
+ * open.  0, or a negative errno. */
+int git_config_install(int source, const char *from, int target, const char *to);
+/* May settings change so?  For tests, too. */
+bool git_config_allows(const char *was, size_t was_size, const char *now, size_t now_size);
+
 /* ---- objects.c --------------------------------------------------------------------------------------------------- */
 
 #define TOKENS_MAX 256

@@ -85,6 +85,8 @@ static int check(struct mount_table *table, const struct resolved *place, bool c
         return -errno;
     if (changes && !place->mount->writable)
         reason = "read-only";
+    else if (changes && guards_keep(table, place->mount, place->guest, place->guest_size))
+        reason = GUARDED_REASON;
     else if (place->mount->public_only && !(status.st_mode & S_IROTH))
         reason = "not public on the host";
     if (reason)

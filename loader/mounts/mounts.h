@@ -70,12 +70,35 @@ struct invalidator {
     uint64_t parts; /* what the answer that is being made depends on; 0: it can't be kept */
 };
 
+/* Rules by pattern, on top of mounts. */
+#define GUARD_NAMES 16
+#define GUARDS_MAX 128
+enum guard_kind {
+    GUARD_HIDE,   /* never shown, nor made */
+    GUARD_KEEP,   /* can't be changed, nor made */
+    GUARD_HOOK,   /* likewise, but for git's *.sample */
+    GUARD_CONFIG, /* a repository's settings: monitor/git_config.c says what may change */
+};
+struct guard {
+    const char *pattern;
+    char *names[GUARD_NAMES];
+    size_t count;
+    enum guard_kind kind;
+    bool dotted; /* what it matches has a name that begins with a dot */
+};
+struct guards {
+    struct guard list[GUARDS_MAX];
+    size_t count;
+    bool hides, plain; /* some do; some are not dotted */
+};
+
 #define MOUNTS_MAX 128
 struct mount_table {
     struct mount mounts[MOUNTS_MAX];
     size_t count;
     struct scratch scratch;
     int kept; /* where upper layers lie that stay; -1: they go at the end */
+    struct guards guards;
     struct denials denials;
     struct invalidator invalidator;
 };
@@ -122,6 +145,29 @@ ssize_t path_clean(char *out, size_t room, const char *path, size_t size, bool *
 
 /* Opens the roots of all mounts of the host, before a guest runs; ends pal-run where one is not safe to grant. */
 void mounts_open(struct mount_table *table);
+
+/* ---- guards.c ---------------------------------------------------------------------------------------------------- */
+
+/* `pattern` is kept.  False: it is none. */
+bool guard_parse(const char *pattern, enum guard_kind kind, struct guard *out);
+bool guards_add(struct guards *guards, const struct guard *guard); /* false: there are too many */
+enum guard_match {
+    GUARD_NONE,
+    GUARD_PART,  /* its name is part of a pattern, so it stays what it is: see guards.c */
+    GUARD_WHOLE, /* it is meant, or lies beneath what is */
+};
+/* Of a path by itself, whatever is mounted. */
+enum guard_match guard_match_path(const struct guard *guard, const char *path, size_t size);
+/* Of a path without symlinks.  hides: only rules that hide count.  *kind: of the rule, where there is one. */
+enum guard_match guards_match(const struct mount_table *table, const struct mount *mount, const char *path, size_t size,
+                              bool hides, enum guard_kind *kind);
+bool guards_hide(const struct mount_table *table, const struct mount *mount, const char *path, size_t size);
+/* Can't it be written, though its mount can? */
+bool guards_keep(const struct mount_table *table, const struct mount *mount, const char *path, size_t size);
+/* Is what may be read in this mount decided by more than the mount?  Then each lookup is the monitor's. */
+bool mount_has_read_rules(const struct mount_table *table, const struct mount *mount);
+#define GUARDED_REASON "guarded: other programs act on it"
+#define HIDDEN_REASON "hidden by a rule"
 
 /* ---- invalidate.c ------------------------------------------------------------------------------------------------ */
 

@@ -106,6 +106,15 @@ static void note_absent(struct mount_table *table, const struct mount *mount, co
         denials_add_absent(&table->denials, flags & RESOLVE_CHANGES ? DENIED_WRITE : DENIED_READ, path, size);
 }
 
+/* What a rule hides is not there.  False: it is. */
+static bool is_hidden(struct mount_table *table, const struct mount *mount, const char *path, size_t size)
+{
+    if (!table->guards.hides || !guards_hide(table, mount, path, size))
+        return false;
+    denials_add(&table->denials, DENIED_READ, path, size, HIDDEN_REASON);
+    return true;
+}
+
 /* A sandbox's private files, whosever: its directories have such names, which no request makes or takes away. */
 bool name_is_private(const char *name, size_t size)
 {
@@ -127,7 +136,8 @@ static bool needs_walk(const struct mount_table *table, const struct mount *moun
                        unsigned flags)
 {
     return !mount || mount->public_only || mount_table_is_libos(table, path, size) ||
-           (flags & RESOLVE_CHANGES && !mount->writable && mount->kind != MOUNT_LINK);
+           (flags & RESOLVE_CHANGES && mount->kind != MOUNT_LINK &&
+            (!mount->writable || guards_keep(table, mount, path, size)));
 }
 
 /* A scratch directory that was not made yet holds nothing: most programs only look into their home. */
@@ -188,6 +198,8 @@ int resolve_open(struct mount_table *table, const struct anchor *from, const cha
             root = from->fd;
             rest = guest + from->size + (from->size > 1);
         }
+        if (*rest && is_hidden(table, mount, guest, (size_t)used))
+            return flags & RESOLVE_CHANGES ? -EACCES : -ENOENT;
         bool nofollow = flags & RESOLVE_NOFOLLOW && !slash;
         struct open_how asked = *how;
         asked.flags |= (slash ? O_DIRECTORY : 0u) | (nofollow ? O_NOFOLLOW : 0u);
@@ -525,6 +537,11 @@ static int step_into(struct walk *walk, const char *name, bool last, bool slash)
     struct stat status;
     if (walk->flags & RESOLVE_TRACK)
         invalidate_add(walk->table, place->mount, parent);
+    if (is_hidden(walk->table, place->mount, place->guest, place->guest_size)) {
+        resolved_drop(place, parent);
+        place->object = -1;
+        return walk->flags & RESOLVE_CHANGES ? -EACCES : -ENOENT;
+    }
     int fd = place->mount->cow ? cow_find(place->mount, cow_path(place->mount, place->guest))
                                : openat(parent, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
     if (fd == OBJECT_REFUSED) {

@@ -1,47 +1,86 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Files that other programs act on, outside, when their user next works in their directory: a repository's hooks and
- * settings, those of editors and agents, and what shells read when they start.
+ * What can't be written though its directory can: files that other programs act on, outside, when their user next works in
+ * that directory.  A repository's hooks and settings, those of editors and agents, and what shells read when they start.
  */
-#include <fnmatch.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "loader/policy/policy.h"
 
-/* Names in any directory, and all beneath them. */
-static const char *const patterns[] = {
-    ".git/hooks/*", ".git/modules/**/hooks/*", ".git/config", ".git/config.worktree", ".git/modules/**/config",
-    ".git/worktrees/*/config.worktree", ".vscode", ".idea", ".devcontainer", ".mcp.json", ".cursor", ".claude", ".gitconfig",
-    ".envrc", ".ssh", ".bashrc", ".bash_profile", ".bash_login", ".bash_logout", ".bash_aliases", ".profile", ".zshrc", ".zshenv",
-    ".zprofile", ".zlogin", ".zlogout", ".kshrc", ".cshrc", ".tcshrc", ".login", ".config/fish", ".config/autostart",
-    ".config/systemd", ".xprofile", ".xsessionrc", ".gdbinit",
+static const struct { const char *pattern; enum guard_kind kind; } own[] = {
+    {".git/hooks/*", GUARD_HOOK},
+    {".git/modules/**/hooks/*", GUARD_HOOK},
+    {".git/config", GUARD_CONFIG},
+    {".git/config.worktree", GUARD_CONFIG},
+    {".git/modules/**/config", GUARD_CONFIG},
+    {".git/worktrees/*/config.worktree", GUARD_CONFIG},
+    {".envrc", GUARD_KEEP},
+    {".vscode", GUARD_KEEP},
+    {".idea", GUARD_KEEP},
+    {".devcontainer", GUARD_KEEP},
+    {".mcp.json", GUARD_KEEP},
+    {".cursor", GUARD_KEEP},
+    {".claude", GUARD_KEEP},
+    {".gitconfig", GUARD_KEEP},
+    {".ssh", GUARD_KEEP},
+    {".bashrc", GUARD_KEEP},
+    {".bash_profile", GUARD_KEEP},
+    {".bash_login", GUARD_KEEP},
+    {".bash_logout", GUARD_KEEP},
+    {".bash_aliases", GUARD_KEEP},
+    {".profile", GUARD_KEEP},
+    {".zshrc", GUARD_KEEP},
+    {".zshenv", GUARD_KEEP},
+    {".zprofile", GUARD_KEEP},
+    {".zlogin", GUARD_KEEP},
+    {".zlogout", GUARD_KEEP},
+    {".kshrc", GUARD_KEEP},
+    {".cshrc", GUARD_KEEP},
+    {".tcshrc", GUARD_KEEP},
+    {".login", GUARD_KEEP},
+    {".config/fish", GUARD_KEEP},
+    {".config/autostart", GUARD_KEEP},
+    {".config/systemd", GUARD_KEEP},
+    {".xprofile", GUARD_KEEP},
+    {".xsessionrc", GUARD_KEEP},
+    {".gdbinit", GUARD_KEEP},
 };
-
-static bool matches(const char *pattern, const char *path)
-{
-    char want[64], name[NAME_ROOM];
-    if (!*pattern)
-        return true;
-    size_t want_size = strcspn(pattern, "/"), name_size = strcspn(path, "/");
-    const char *pattern_rest = pattern + want_size + (pattern[want_size] == '/'), *rest = path + name_size + (path[name_size] == '/');
-    if (!name_size || want_size >= sizeof want || name_size >= sizeof name)
-        return false;
-    memcpy(want, pattern, want_size);
-    want[want_size] = 0;
-    memcpy(name, path, name_size);
-    name[name_size] = 0;
-    if (!strcmp(want, "**"))
-        return matches(pattern_rest, path) || matches(pattern, rest);
-    return fnmatch(want, name, FNM_CASEFOLD) == 0 && matches(pattern_rest, rest);
-}
 
 bool policy_is_guarded(const char *path)
 {
-    for (const char *at = path; at; at = strchr(at, '/')) {
-        at += *at == '/';
-        for (size_t i = 0; i < sizeof patterns / sizeof *patterns; i++)
-            if (matches(patterns[i], at))
-                return true;
+    static struct guard parsed[sizeof own / sizeof *own];
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
+        if (!parsed[i].count)
+            guard_parse(own[i].pattern, own[i].kind, &parsed[i]);
+        if (guard_match_path(&parsed[i], path, strlen(path)) == GUARD_WHOLE)
+            return true;
     }
     return false;
+}
+
+const char *policy_guard(struct policy *policy, const char *pattern, bool hides)
+{
+    struct guard guard;
+    const char *wrong, *text = pattern;
+    if (text[0] == '~' || !strncmp(text, "${", 2))
+        text = place_expand(text, NULL, &wrong);
+    if (!text)
+        return wrong;
+    if (!guard_parse(text, hides ? GUARD_HIDE : GUARD_KEEP, &guard))
+        return "give a pattern such as '**/.env': at most 16 names, without '..'";
+    return guards_add(&policy->mounts.guards, &guard) ? NULL : "there are too many patterns";
+}
+
+void policy_guard_default(struct policy *policy)
+{
+    struct guard guard;
+    bool writable = false;
+    for (size_t i = 0; i < policy->mounts.count; i++)
+        writable |= policy->mounts.mounts[i].kind == MOUNT_HOST && policy->mounts.mounts[i].writable;
+    if (!writable || policy->allow_repo_config)
+        return;
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        if (!guard_parse(own[i].pattern, own[i].kind, &guard) || !guards_add(&policy->mounts.guards, &guard))
+            fail(EXIT_OWN_FAILURE, "too many patterns to hide or keep");
 }

@@ -380,6 +380,33 @@ static bool read_extends(struct reader *reader, const struct toml_value *value, 
     return read_place(reader, value, true, &reader->out->extends);
 }
 
+/* hide, deny_write */
+static bool read_guards(struct reader *reader, const struct toml_value *value, struct mount *unused)
+{
+    char **patterns;
+    size_t count;
+    (void)unused;
+    struct manifest *out = reader->out;
+    if (!read_strings(reader, value, &patterns, &count))
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        if (out->guard_count == sizeof out->guards / sizeof *out->guards)
+            return complain(reader, value->line, "too many patterns in %s", value->key);
+        out->guards[out->guard_count].pattern = patterns[i];
+        out->guards[out->guard_count++].hides = !strcmp(value->key, "hide");
+    }
+    return true;
+}
+
+static bool read_allow_repo_config(struct reader *reader, const struct toml_value *value, struct mount *unused)
+{
+    (void)unused;
+    if (!is_kind(reader, value, TOML_BOOLEAN))
+        return false;
+    reader->out->allow_repo_config = value->integer != 0;
+    return true;
+}
+
 /* [network] */
 static bool each_string(struct reader *reader, const struct toml_value *value,
                         const char *(*add)(struct network *network, const char *text))
@@ -461,7 +488,8 @@ static const struct key top_keys[] = {
     {"extends", read_extends},
     {"program", read_program}, {"args", read_args}, {"env", read_environment}, {"pass_env", read_pass},
     {"cwd", read_cwd}, {"uid", read_uid}, {"gid", read_uid}, {"mounts", read_mounts},
-    {"limits", read_limits}, {"network", read_network}, {NULL, NULL},
+    {"limits", read_limits}, {"network", read_network}, {"hide", read_guards}, {"deny_write", read_guards},
+    {"allow_repo_config", read_allow_repo_config}, {NULL, NULL},
 };
 
 /* ---- The file ---------------------------------------------------------------------------------------------------- */
@@ -533,6 +561,12 @@ static void override(struct manifest *base, const struct manifest *own, const ch
         fail(EXIT_OWN_FAILURE, "%s: [network], with that of the manifest that it extends: %s", file, error);
     for (size_t i = 0; i < own->environment_count; i++)
         add_environment(base, own->environment[i]);
+    for (size_t i = 0; i < own->guard_count; i++) {
+        if (base->guard_count == sizeof base->guards / sizeof *base->guards)
+            fail(EXIT_OWN_FAILURE, "%s: too many patterns, with those of the manifest that it extends", file);
+        base->guards[base->guard_count++] = own->guards[i];
+    }
+    base->allow_repo_config |= own->allow_repo_config;
     for (size_t i = 0; i < own->mount_count; i++) {
         size_t at = 0;
         while (at < base->mount_count && strcmp(base->mounts[at].at, own->mounts[i].at) != 0)

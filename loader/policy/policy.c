@@ -194,6 +194,12 @@ void policy_from_manifest(struct policy *policy, const struct options *options)
         const struct mount *mount = &manifest.mounts[i];
         add(policy, mount->kind, mount->at, mount->from, mount->writable)->granted = true;
     }
+    for (size_t i = 0; i < manifest.guard_count; i++) {
+        const char *wrong = policy_guard(policy, manifest.guards[i].pattern, manifest.guards[i].hides);
+        if (wrong)
+            fail(EXIT_OWN_FAILURE, "%s: \"%s\": %s", options->manifest, manifest.guards[i].pattern, wrong);
+    }
+    policy->allow_repo_config = manifest.allow_repo_config;
     policy->limits = manifest.limits;
     policy->network = manifest.network;
     policy->uid = manifest.uid < 0 ? policy->uid : (uint32_t)manifest.uid;
@@ -244,6 +250,14 @@ void policy_options(struct policy *policy, const struct options *options)
     for (size_t i = 0; i < options->mount_count; i++)
         add_option_mount(policy, &options->mounts[i]);
     mount_table_drop_implied(&policy->mounts);
+    for (size_t i = 0; i < options->guard_count; i++) {
+        const char *wrong = policy_guard(policy, options->guards[i].pattern, options->guards[i].hides);
+        if (wrong)
+            fail(EXIT_OWN_FAILURE, "--%s %s: %s", options->guards[i].hides ? "hide" : "deny-write", options->guards[i].pattern,
+                 wrong);
+    }
+    policy->allow_repo_config |= options->allow_repo_config;
+    policy_guard_default(policy); /* after the others, whose word counts first */
     for (size_t i = 0; i < options->environment_count; i++)
         environment_set(policy, options->environment[i]);
     if (options->memory)

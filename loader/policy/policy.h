@@ -27,6 +27,9 @@ struct options {
     const char *environment[64];
     size_t environment_count;
     uint64_t memory, processes, wall_seconds; /* 0: as the manifest has it */
+    struct { const char *pattern; bool hides; } guards[32]; /* --hide, --deny-write */
+    size_t guard_count;
+    bool allow_repo_config;
     struct { const char *option, *value; } network[64]; /* --net, --publish, --host-port */
     size_t network_count;
     struct { /* of `pal-run snapshot` */
@@ -53,6 +56,7 @@ struct policy {
     uint32_t uid, gid;
     struct limits limits;
     struct network network;
+    bool allow_repo_config;
 };
 /* What applies without a manifest. */
 void policy_default(struct policy *policy, const struct options *options);
@@ -65,16 +69,20 @@ void policy_options(struct policy *policy, const struct options *options);
 /* Is it "/", a home directory, or does it hold one, by its name or by what it is?  `passwd` is the text of /etc/passwd. */
 bool policy_is_home(const char *directory, const char *home, const char *passwd);
 
+/* ---- guards.c ---------------------------------------------------------------------------------------------------- */
+
+/* A pattern of names that are not shown, or can't be changed.  NULL, or what is wrong with it. */
+const char *policy_guard(struct policy *policy, const char *pattern, bool hides);
+/* What other programs act on, where something of the host's may be written. */
+void policy_guard_default(struct policy *policy);
+/* Do programs outside act on such a file when their user works in its directory? */
+bool policy_is_guarded(const char *path);
+
 /* ---- secrets.c --------------------------------------------------------------------------------------------------- */
 
 /* Does it hold keys, tokens or passwords, by its name?  Such things neither come along nor are advised. */
 bool policy_is_secret(const char *path, const char *home);
 bool variable_is_secret(const char *name, size_t size);
-
-/* ---- guards.c ---------------------------------------------------------------------------------------------------- */
-
-/* Do programs outside act on such a file when their user works in its directory? */
-bool policy_is_guarded(const char *path);
 
 /* ---- environment.c ----------------------------------------------------------------------------------------------- */
 
@@ -108,6 +116,9 @@ struct manifest {
     struct network network;
     struct mount mounts[MOUNTS_MAX];
     size_t mount_count;
+    struct { const char *pattern; bool hides; } guards[64];
+    size_t guard_count;
+    bool allow_repo_config;
 };
 /* Reads text.  NULL, or "FILE:LINE: what is wrong" (allocated). */
 char *manifest_parse(const char *file, const char *text, size_t size, struct manifest *out);
