@@ -51,6 +51,10 @@ int doctor_main(int argc, char **argv);
 
 int snapshot_main(int argc, char **argv);
 
+/* ---- profile.c --------------------------------------------------------------------------------------------------- */
+
+int profile_main(int argc, char **argv);
+
 /* ---- help.c ------------------------------------------------------------------------------------------------------ */
 
 /* Each prints and ends pal-run. */

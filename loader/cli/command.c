@@ -51,6 +51,7 @@ const struct command_row command_rows[] = {
     {"ps", "[--json]", "your running sandboxes", ps_main},
     {"kill", "[-SIGNAL] PID...", "end sandboxes; PID as `pal-run ps` shows it", kill_main},
     {"doctor", "[--json]", "what this host offers, what each part adds, what to do where one is missing", doctor_main},
+    {"profile", "list|show NAME", "what is kept of programs' starts for their next one", profile_main},
     {"completion", "bash|zsh|fish", "the completion script for a shell", run_completion},
     {"help", "", "the options", run_help},
     {0},

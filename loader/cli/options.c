@@ -38,6 +38,7 @@ static void take_ro(struct options *options, char *value) { add_mount(options, v
 static void take_rw(struct options *options, char *value) { add_mount(options, value, "rw"); }
 static void take_cow(struct options *options, char *value) { add_mount(options, value, "cow"); }
 static void take_keep(struct options *options, char *value) { options->keep = value; }
+static void take_home(struct options *options, char *value) { options->home = value; }
 static void take_cwd(struct options *options, char *value) { options->cwd = value; }
 static void take_log(struct options *options, char *value) { options->log = value; }
 static void take_stats(struct options *options, char *value) { (void)value; options->stats = true; }
@@ -155,7 +156,8 @@ const struct option_row option_rows[] = {
     {"hide", 0, "GLOB", "never show files and directories of such names, such as '**/.env'", take_hide},
     {"deny-write", 0, "GLOB", "let nothing of such names be written or made", take_deny_write},
     {"allow-repo-config", 0, NULL, "let hooks and settings of repositories, editors and shells be written", take_allow_repo_config},
-    {"env", 0, "NAME[=VALUE]", "set a variable, or pass one on", take_env},
+    {"env", 0, "NAME[=VALUE]", "set a variable, or pass one on (or all of such a name: 'AWS_*')", take_env},
+    {"home", 0, "DIR", "keep the home's files in this directory, which is made where it is missing", take_home},
     {"cwd", 0, "DIR", "start in this directory", take_cwd},
     {"memory", 0, "SIZE", "limit the memory of each process, such as 512M", take_memory},
     {"pids", 0, "N", "limit the number of processes", take_processes},
@@ -190,10 +192,25 @@ static const struct option_row *find(const char *name, size_t size)
     return NULL;
 }
 
+/* Words of other tools. */
+static const struct { const char *theirs, *ours; } others[] = {
+    {"--bind", "--rw PATH, or --rw AT=FROM"}, {"--ro-bind", "--ro PATH, or --ro AT=FROM"}, {"--volume", "--rw AT=FROM"},
+    {"-v", "--rw AT=FROM"}, {"--mount", "--ro AT=FROM"}, {"--read", "--ro PATH"}, {"--write", "--rw PATH"},
+    {"--allow-read", "--ro PATH"}, {"--allow-write", "--rw PATH"}, {"--allow-net", "--net NAME"}, {"--whitelist", "--rw PATH"},
+    {"--read-only", "--ro PATH"}, {"--tmpfs", "a manifest with type = \"tmpfs\""}, {"--unshare-net", "the default: no network"},
+    {"--unshare-all", "the default"}, {"--private", "the default: a private home"}, {"--setenv", "--env NAME=VALUE"},
+    {"-e", "--env NAME=VALUE"}, {"--workdir", "--cwd DIR"}, {"-w", "--cwd DIR"}, {"--chdir", "--cwd DIR"},
+    {"--port", "--publish HOST:PORT"}, {"-p", "--publish HOST:PORT"}, {"--ulimit", "--memory, --pids, --timeout"},
+    {"--cpus", "a manifest with cpu_seconds"}, {"--quiet", "the default"}, {"--verbose", "--trace or --report"},
+};
+
 static void unknown(const char *argument) __attribute__((noreturn));
 static void unknown(const char *argument)
 {
     const char *name = argument[1] == '-' ? argument + 2 : argument + 1;
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (!strncmp(argument, others[i].theirs, strcspn(argument, "=")) && !others[i].theirs[strcspn(argument, "=")])
+            fail(EXIT_OWN_FAILURE, "unknown option %s: here it is %s", argument, others[i].ours);
     for (const struct option_row *row = option_rows; row->name; row++)
         if (row->help && name[0] && name[1] && name_is_near(name, row->name))
             fail(EXIT_OWN_FAILURE, "unknown option %s; did you mean --%s? See pal-run --help", argument, row->name);

@@ -43,6 +43,8 @@ static const char *meaning(const struct mount *mount)
         return "empty, writable, gone at the end";
     if (mount->kind == MOUNT_COPY)
         return "writes go to a copy that is gone at the end";
+    if (mount->why)
+        return mount->why;
     if (mount->public_only)
         return "only what any user of the host may read";
     return "";
@@ -136,6 +138,7 @@ static json_t *json_of(const struct policy *policy)
         put(row, "at", json_string(mount->at));
         put(row, "access", json_string(access_of(mount)));
         put(row, "from", mount->from ? json_string(mount->from) : json_null());
+        put(row, "why", mount->why ? json_string(mount->why) : json_null());
         put(row, "public_only", json_boolean(mount->public_only));
         json_array_append_new(mounts, row);
     }

@@ -102,8 +102,9 @@ static const char *inspect_segments(struct head *head, Elf *elf, const GElf_Ehdr
         switch (segment.p_type) {
         case PT_LOAD:
             loads = true;
-            if (segment.p_filesz > segment.p_memsz || segment.p_vaddr + segment.p_memsz < segment.p_vaddr ||
-                segment.p_vaddr + segment.p_memsz > PAL_GUEST_END)
+            if (segment.p_vaddr + segment.p_memsz > PAL_GUEST_END && segment.p_vaddr < segment.p_vaddr + segment.p_memsz)
+                return "has segments where a sandbox's library OS lies: no sandbox can run it, as none can run pal-run itself";
+            if (segment.p_filesz > segment.p_memsz || segment.p_vaddr + segment.p_memsz < segment.p_vaddr)
                 return "has damaged ELF program headers: get the file again";
             if (end < segment.p_offset || end > head->file_size)
                 return "is truncated: get the file again";
@@ -127,6 +128,19 @@ static const char *inspect_segments(struct head *head, Elf *elf, const GElf_Ehdr
     return NULL;
 }
 
+/* Whose it is, by its first bytes. */
+static const char *foreign(const unsigned char *bytes, size_t size)
+{
+    static const unsigned char machs[][4] = {{0xcf, 0xfa, 0xed, 0xfe}, {0xce, 0xfa, 0xed, 0xfe}, {0xca, 0xfe, 0xba, 0xbe}};
+    if (size > 1 && bytes[0] == 'M' && bytes[1] == 'Z')
+        return "is a program for Windows (PE): get the one for Linux";
+    for (size_t i = 0; size > 3 && i < sizeof machs / sizeof *machs; i++)
+        if (!memcmp(bytes, machs[i], 4))
+            return i < 2 ? "is a program for macOS (Mach-O): get the one for Linux"
+                         : "is a program for macOS or a Java class: get the one for Linux, or run it by java";
+    return "is neither an ELF program nor a script that names its interpreter (#!)";
+}
+
 const char *elf_inspect(int fd, uint64_t file_size, struct elf_facts *out)
 {
     static struct head head; /* too large for a stack; pal-run looks at one file at a time */
@@ -141,7 +155,7 @@ const char *elf_inspect(int fd, uint64_t file_size, struct elf_facts *out)
     if (!head_need(&head, least))
         return "can't be read";
     if (least < SELFMAG || memcmp(head.bytes, ELFMAG, SELFMAG) != 0)
-        return "is neither an ELF program nor a script that names its interpreter (#!)";
+        return foreign((const unsigned char *)head.bytes, least);
     if (least < sizeof(Elf64_Ehdr))
         return "is truncated: get the file again";
     Elf64_Ehdr raw;

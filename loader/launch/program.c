@@ -37,6 +37,10 @@ static void fail_open(struct mount_table *table, const char *path, const char *s
              access(path, F_OK) == 0 ? " in the sandbox: no mount shows it; grant its folder with --ro" : "");
     if (error == -EISDIR || error == -ENOTUNIQ || type == PAL_TYPE_DIRECTORY)
         fail(EXIT_NOT_EXECUTABLE, "%s: is a directory: name a program in it", shown);
+    if (error == -EREMOTE)
+        fail(EXIT_NOT_EXECUTABLE, "%s: is of the kernel's, no regular file: name a program", shown);
+    if (error == -ENOSYS)
+        fail(EXIT_NOT_EXECUTABLE, "%s: openat2 is missing: this is a pal-run sandbox already, or Linux before 5.6", shown);
     if (type == PAL_TYPE_FIFO)
         fail(EXIT_NOT_EXECUTABLE, "%s: is a FIFO, no regular file: name a program", shown);
     if (known && type != PAL_TYPE_FILE)
@@ -47,7 +51,7 @@ static void fail_open(struct mount_table *table, const char *path, const char *s
 }
 
 /* "#!INTERPRETER [ARGUMENT]": the interpreter, or "" where this is no script. */
-static void read_script(int fd, char *interpreter, size_t room)
+static void read_script(int fd, const char *shown, char *interpreter, size_t room)
 {
     char line[256];
     ssize_t size = pread(fd, line, sizeof line - 1, 0);
@@ -55,7 +59,9 @@ static void read_script(int fd, char *interpreter, size_t room)
     if (size < 3 || line[0] != '#' || line[1] != '!')
         return;
     line[size] = 0;
-    char *start = line + 2 + strspn(line + 2, " \t");
+    char *start = line + 2 + strspn(line + 2, " \t"), *end = strchr(line, '\n');
+    if (end && end[-1] == '\r')
+        fail(EXIT_NOT_EXECUTABLE, "%s: its lines end in CR LF, as on Windows: convert it (sed -i 's/\\r$//' FILE)", shown);
     snprintf(interpreter, room, "%.*s", (int)strcspn(start, " \t\r\n"), start);
 }
 
@@ -86,7 +92,7 @@ void program_check(struct mount_table *table, const char *guest_path, const char
         return;
     }
     if (attributes->size > 2)
-        read_script(fd, out->interpreter_path, sizeof out->interpreter_path);
+        read_script(fd, shown, out->interpreter_path, sizeof out->interpreter_path);
     if (!out->interpreter_path[0])
         fail(EXIT_NOT_EXECUTABLE, "%s: %s", shown, problem);
     check_interpreter(table, shown, out->interpreter_path, &out->interpreter);

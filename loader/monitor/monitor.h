@@ -3,6 +3,8 @@
 #ifndef LOADER_MONITOR_H
 #define LOADER_MONITOR_H
 
+#include <time.h>
+
 #include "loader/policy/policy.h"
 
 /* ---- decode.c: requests, checked before anything is done --------------------------------------------------------- */
@@ -302,6 +304,8 @@ void prefetch_profile_keep(void);
 void store_open(void);
 /* Bytes read; 0: there is none. */
 size_t store_read(const char *name, char *text, size_t room);
+/* Calls `each` with each file's name, and when it was used. */
+void store_list(void (*each)(const char *name, time_t used));
 void store_write(const char *name, const char *text, size_t size, bool is_new);
 #define LAST_NAME "last" /* what there was to tell of the last run that failed */
 

@@ -9,7 +9,8 @@
  * policy alone, which show the same files, and not even those with --no-profile.  Names that policy refused, or that the
  * guest may change, are not kept; an answer that is a refusal is not sent: it is told of when it is asked for.
  *
- * Format: a line "pal-run profile 2", then a line a name: "o PATH" opened for reading, "s PATH" attributes asked.
+ * Format: a line "pal-run profile 2", one "p PATH" with the program, then a line a name: "o PATH" opened for reading, "s
+ * PATH" attributes asked.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -26,6 +27,7 @@
 #define NAMES_MAX (PREFETCH_MAX - PREFETCH_FIRST)
 
 static char file_name[33];
+static const char *of_program;
 static char text[TEXT_MAX + 1]; /* the profile that was read; then also what is new */
 static size_t text_size, news, count;
 static uint64_t known[NAMES_MAX]; /* hashes of the paths in it */
@@ -85,10 +87,11 @@ void prefetch_profile_use(const char *program, struct prefetch *prefetch, struct
     name_file(program, table);
     read_profile();
     begun = now();
+    of_program = program;
     for (char *line = text + strlen(HEADER), *end; text_size && line < text + text_size; line = end + 1) {
         end = memchr(line, '\n', (size_t)(text + text_size - line));
         size_t size = (size_t)(end - line);
-        if (count == NAMES_MAX || size < 3 || size >= PAL_PATH_MAX || line[1] != ' ' || line[2] != '/' ||
+        if (*line == 'p' || count == NAMES_MAX || size < 3 || size >= PAL_PATH_MAX || line[1] != ' ' || line[2] != '/' ||
             !is_shown(table, line + 2, size - 2))
             continue;
         known[count++] = hash_bytes(line + 2, size - 2);
@@ -118,8 +121,9 @@ void prefetch_profile_note(const struct mount_table *table, const struct request
         return;
     known[count++] = path;
     if (!text_size) {
-        text_size = strlen(HEADER);
-        memcpy(text, HEADER, text_size);
+        if (strchr(of_program, '\n'))
+            return;
+        text_size = (size_t)sprintf(text, HEADER "p %s\n", of_program);
     }
     text[text_size++] = opens ? 'o' : 's';
     text[text_size++] = ' ';

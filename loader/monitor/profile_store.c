@@ -126,6 +126,18 @@ static void clear_away(void)
     closedir(directory);
 }
 
+void store_list(void (*each)(const char *name, time_t used))
+{
+    int fd = store < 0 ? -1 : openat(store, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *directory = fd < 0 ? NULL : fdopendir(fd);
+    struct stat status;
+    for (struct dirent *entry; directory && (entry = readdir(directory));)
+        if (fstatat(fd, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(status.st_mode))
+            each(entry->d_name, status.st_mtime);
+    if (directory)
+        closedir(directory);
+}
+
 /* Whole or not at all, whatever else is starting. */
 void store_write(const char *name, const char *text, size_t size, bool is_new)
 {

@@ -148,7 +148,7 @@ enum guard_match guards_match(const struct mount_table *table, const struct moun
         return GUARD_NONE;
     for (size_t i = 0; i < guards->count && found != GUARD_WHOLE; i++) {
         const struct guard *guard = &guards->list[i];
-        if ((hides || mount->kind == MOUNT_COPY) && guard->kind != GUARD_HIDE)
+        if ((hides || mount->own_home || mount->kind == MOUNT_COPY) && guard->kind != GUARD_HIDE)
             continue;
         enum guard_match one = match_either(guard, mount, path, size);
         if (one <= found)

@@ -28,6 +28,8 @@ struct mount {
     bool writable;
     bool public_only; /* only what any user of the host may read: see resolve.c */
     bool public_files; /* files need o+r: root's own are none of a guest's business */
+    const char *why;  /* of what came along: because of what; else NULL */
+    bool own_home;    /* --home: what is written there acts in sandboxes alone */
     bool implied;     /* nobody named it: see mount_table_drop_implied */
     bool granted;     /* by an option or a manifest */
     bool plain;       /* a tree of the system's: see object.c */

@@ -1,13 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 /* The guest's environment: a safe list without a manifest, since variables hold keys and tokens. */
+#include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "loader/policy/policy.h"
 
-static const char *const safe[] = {"PATH", "HOME",   "USER",    "LOGNAME", "LANG",      "LANGUAGE", "TERM",
-                                   "TZ",   "SHELL",  "COLUMNS", "LINES",   "COLORTERM", "PWD",      "TMPDIR"};
+/* What tools go by and no secrets lie in. */
+#define NAME(text) {text, sizeof text - 1}
+static const struct { const char *name; size_t size; } safe[] = {
+    NAME("PATH"), NAME("HOME"), NAME("USER"), NAME("LOGNAME"), NAME("LANG"), NAME("LANGUAGE"), NAME("TERM"), NAME("TZ"),
+    NAME("SHELL"), NAME("COLUMNS"), NAME("LINES"), NAME("COLORTERM"), NAME("PWD"), NAME("TMPDIR"), NAME("CC"), NAME("CXX"),
+    NAME("CFLAGS"), NAME("CXXFLAGS"), NAME("CPPFLAGS"), NAME("LDFLAGS"), NAME("LDLIBS"), NAME("AR"), NAME("LD"), NAME("MAKEFLAGS"),
+    NAME("NO_COLOR"), NAME("FORCE_COLOR"), NAME("CLICOLOR"), NAME("CLICOLOR_FORCE"), NAME("CI"), NAME("SOURCE_DATE_EPOCH"),
+    NAME("GOFLAGS"), NAME("GOOS"), NAME("GOARCH"), NAME("GOMAXPROCS"), NAME("GODEBUG"), NAME("CGO_ENABLED"), NAME("RUSTFLAGS"),
+    NAME("RUST_BACKTRACE"), NAME("RUST_LOG"), NAME("NODE_ENV"), NAME("NODE_PATH"), NAME("NODE_OPTIONS"), NAME("VIRTUAL_ENV"),
+    NAME("JAVA_HOME"), NAME("OMP_NUM_THREADS"), NAME("DEBUG"), NAME("VERBOSE"), NAME("TERM_PROGRAM"), NAME("RUSTUP_TOOLCHAIN"),
+    NAME("PYENV_VERSION"), NAME("NVM_BIN"), NAME("NVM_DIR"),
+};
+static const struct { const char *name; size_t size; } prefixes[] = {NAME("LC_"), NAME("PYTHON"), NAME("CARGO_")};
 
 static size_t name_size(const char *assignment)
 {
@@ -42,6 +54,15 @@ void environment_set(struct policy *policy, const char *assignment)
         put(policy, assignment);
         return;
     }
+    if (strpbrk(assignment, "*?[")) {
+        for (size_t i = 0; environ[i]; i++) {
+            char *name = must_print("%.*s", (int)name_size(environ[i]), environ[i]);
+            if (!fnmatch(assignment, name, 0))
+                put(policy, environ[i]);
+            free(name);
+        }
+        return;
+    }
     const char *value = getenv(assignment);
     if (value)
         put(policy, must_print("%s=%s", assignment, value));
@@ -53,14 +74,21 @@ const char *environment_get(const struct policy *policy, const char *name)
     return i < policy->environment_count ? policy->environment[i] + size + 1 : NULL;
 }
 
+/* "https://user:password@host" may stand in any. */
+static bool holds_secret(const char *assignment, size_t size)
+{
+    const char *scheme = strstr(assignment + size, "://");
+    return variable_is_secret(assignment, size) || (scheme && strchr(scheme, '@'));
+}
+
 static bool is_safe(const char *assignment, size_t size)
 {
-    if (!strncmp(assignment, "LC_", 3))
-        return true;
-    for (size_t i = 0; i < sizeof safe / sizeof *safe; i++)
-        if (strlen(safe[i]) == size && !memcmp(assignment, safe[i], size))
-            return true;
-    return false;
+    bool known = false;
+    for (size_t i = 0; i < sizeof safe / sizeof *safe && !known; i++)
+        known = safe[i].size == size && !memcmp(assignment, safe[i].name, size);
+    for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes && !known; i++)
+        known = size > prefixes[i].size && !memcmp(assignment, prefixes[i].name, prefixes[i].size);
+    return known && !holds_secret(assignment, size);
 }
 
 /* In the order that the caller's environment has. */

@@ -159,6 +159,20 @@ static bool unknown_key(struct reader *reader, const struct toml_value *value, c
         if (name_is_near(value->key, key->name) &&
             (!nearest || name_distance(value->key, key->name) < name_distance(value->key, nearest)))
             nearest = key->name;
+    static const struct { const char *theirs, *ours; } others[] = {
+        {"volumes", "[[mounts]]"}, {"volume", "[[mounts]]"}, {"binds", "[[mounts]]"}, {"bind", "[[mounts]]"},
+        {"filesystem", "[[mounts]]"}, {"fs", "[[mounts]]"}, {"files", "[[mounts]]"}, {"read", "[[mounts]]"},
+        {"write", "[[mounts]] with access = \"rw\""}, {"environment", "[env] and pass_env"}, {"rlimits", "[limits]"},
+        {"resources", "[limits]"}, {"command", "program and args"}, {"entrypoint", "program"}, {"cmd", "program and args"},
+        {"workdir", "cwd"}, {"working_dir", "cwd"}, {"user", "uid and gid"}, {"net", "[network]"}, {"ports", "[network] publish"},
+        {"source", "from"}, {"src", "from"}, {"target", "at"}, {"dest", "at"}, {"destination", "at"}, {"path", "at"},
+        {"mode", "access"}, {"readonly", "access"}, {"mem", "memory"}, {"pids", "processes"}, {"nofile", "files"},
+    };
+    for (size_t i = 0; !nearest && i < sizeof others / sizeof *others; i++)
+        if (!strcmp(value->key, others[i].theirs)) {
+            complain(reader, value->line, must_print("unknown key '%%s': here it is %s", others[i].ours), value->key);
+            return false;
+        }
     char *text = nearest ? must_print("unknown key '%s'%s; did you mean '%s'?", value->key, where, nearest)
                          : must_print("unknown key '%s'%s: see pal-manifest(5) or docs/manifest.md", value->key, where);
     complain(reader, value->line, "%s", text);
@@ -282,6 +296,8 @@ static bool check_mount(struct reader *reader, struct mount *mount, unsigned lin
 static bool read_mounts(struct reader *reader, const struct toml_value *value, struct mount *unused)
 {
     (void)unused;
+    if (value->kind == TOML_TABLE)
+        return complain(reader, value->line, "%s: write [[mounts]], in two brackets: one for each", value->key);
     if (!is_kind(reader, value, TOML_ARRAY))
         return false;
     struct manifest *out = reader->out;

@@ -87,19 +87,21 @@ static bool is_covered(const struct policy *policy, const char *path)
            (mount && (mount->kind != MOUNT_SCRATCH || mount->at_size == size));
 }
 
-static void add_directory(struct policy *policy, const char *directory)
+struct mount *policy_add_directory(struct policy *policy, const char *directory)
 {
     static char *passwd;
     if (is_covered(policy, directory))
-        return;
+        return NULL;
     if (!passwd)
         passwd = read_passwd();
     const char *home = getenv("HOME");
     bool odd = home && strcmp(home, policy->home) != 0; /* as it is written */
-    if (!policy_is_home(directory, policy->home, passwd) && !(odd && policy_is_home(directory, home, NULL))) {
-        char *kept = must_copy(directory);
-        add(policy, MOUNT_HOST, kept, kept, false)->implied = true;
-    }
+    if (policy_is_home(directory, policy->home, passwd) || (odd && policy_is_home(directory, home, NULL)))
+        return NULL;
+    char *kept = must_copy(directory);
+    struct mount *mount = add(policy, MOUNT_HOST, kept, kept, false);
+    mount->implied = true;
+    return mount;
 }
 
 static char *directory_of(const char *path)
@@ -115,7 +117,7 @@ static void add_program(struct policy *policy, const char *path)
     if (mount && mount->kind != MOUNT_SCRATCH)
         return;
     char *real = realpath(path, NULL);
-    add_directory(policy, directory_of(path));
+    policy_add_directory(policy, directory_of(path));
     if (real && strcmp(real, path) != 0)
         add_program(policy, real);
     mount = mount_table_find(&policy->mounts, path, strlen(path));
@@ -167,11 +169,12 @@ void policy_default(struct policy *policy, const struct options *options)
     add_program(policy, policy->program);
     policy->cwd = "/";
     if (getcwd(cwd, sizeof cwd) && cwd[0] == '/') {
-        add_directory(policy, cwd);
+        policy_add_directory(policy, cwd);
         if (mount_table_find(&policy->mounts, cwd, strlen(cwd)) ||
             mount_table_is_above(&policy->mounts, cwd, strlen(cwd)))
             policy->cwd = must_copy(cwd);
     }
+    companions_bring(policy);
     environment_default(policy);
 }
 
@@ -245,11 +248,46 @@ static void take_listeners(struct policy *policy)
         environment_set(policy, "LISTEN_FDNAMES");
 }
 
+/* A home that is kept, in place of the private one. */
+static void add_home(struct policy *policy, const char *directory)
+{
+    struct stat status;
+    char *from = must_clean("--home", directory);
+    if (mkdir(from, 0700) < 0 && errno != EEXIST)
+        fail(EXIT_OWN_FAILURE, "--home %s: %s: its parent must exist, and be yours", from, strerror(errno));
+    if (stat(from, &status) < 0 || !S_ISDIR(status.st_mode))
+        fail(EXIT_OWN_FAILURE, "--home %s: not a directory", from);
+    if (!policy->home || policy->home[0] != '/' || !policy->home[1] || !strcmp(policy->home, "/tmp"))
+        fail(EXIT_OWN_FAILURE, "--home %s: the sandbox has no home of its own: set HOME", from);
+    struct mount *mount = add(policy, MOUNT_HOST, policy->home, from, true);
+    mount->granted = mount->own_home = true;
+}
+
+/* The same place twice, or the sandbox's own: what was meant? */
+static void check_option_mount(const struct policy *policy, const struct options *options, size_t index)
+{
+    const struct option_mount *option = &options->mounts[index];
+    const char *name = option->access;
+    for (size_t i = 0; i < index; i++)
+        if (!strcmp(options->mounts[i].at, option->at))
+            fail(EXIT_OWN_FAILURE, "--%s %s: granted twice: give it once", name, option->at);
+    size_t size = strlen(option->at);
+    while (size > 1 && option->at[size - 1] == '/')
+        size--;
+    if (!option->from && mount_table_is_libos(&policy->mounts, option->at, size))
+        fail(EXIT_OWN_FAILURE, "--%s %s: the sandbox has its own; the host's is never shown", name, option->at);
+}
+
 void policy_options(struct policy *policy, const struct options *options)
 {
+    if (options->home)
+        add_home(policy, options->home);
+    for (size_t i = 0; i < options->mount_count; i++)
+        check_option_mount(policy, options, i);
     for (size_t i = 0; i < options->mount_count; i++)
         add_option_mount(policy, &options->mounts[i]);
     mount_table_drop_implied(&policy->mounts);
+    companions_settle(policy);
     for (size_t i = 0; i < options->guard_count; i++) {
         const char *wrong = policy_guard(policy, options->guards[i].pattern, options->guards[i].hides);
         if (wrong)

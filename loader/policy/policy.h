@@ -12,7 +12,7 @@ struct option_mount {
     const char *access; /* "ro", "rw" or "cow" */
 };
 struct options {
-    const char *manifest, *cwd, *picoprocess;
+    const char *manifest, *cwd, *home, *picoprocess;
     bool trap_by_seccomp, stats, report, no_rewrite, no_profile, listen_fds;
     enum report_kind { REPORT_DENIED, REPORT_ALL, REPORT_JSON } report_kind;
     int events; /* a descriptor; 0: none */
@@ -57,12 +57,23 @@ struct policy {
     struct limits limits;
     struct network network;
     bool allow_repo_config;
+    const char *work_tree; /* of a repository that came along; NULL: none */
 };
 /* What applies without a manifest. */
 void policy_default(struct policy *policy, const struct options *options);
 void policy_from_manifest(struct policy *policy, const struct options *options);
 /* --ro, --rw, --env, --cwd, --net and its kind, on top of either. */
 void policy_options(struct policy *policy, const struct options *options);
+
+/* A directory of the host's at its own place, unless it is shown already, or a home.  NULL: not added. */
+struct mount *policy_add_directory(struct policy *policy, const char *directory);
+
+/* ---- companions.c ------------------------------------------------------------------------------------------------ */
+
+/* What belongs to the program, once that is known and shown. */
+void companions_bring(struct policy *policy);
+/* Once options have been heeded: a repository may be written where its work tree may. */
+void companions_settle(struct policy *policy);
 
 /* ---- homes.c ----------------------------------------------------------------------------------------------------- */
 
@@ -86,7 +97,7 @@ bool variable_is_secret(const char *name, size_t size);
 
 /* ---- environment.c ----------------------------------------------------------------------------------------------- */
 
-/* Sets NAME=VALUE, or takes it from pal-run's own environment where there is no '='. */
+/* Sets NAME=VALUE, or takes it from pal-run's own environment where there is no '=': then it may be a pattern. */
 void environment_set(struct policy *policy, const char *assignment);
 /* The safe list. */
 void environment_default(struct policy *policy);

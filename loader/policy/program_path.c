@@ -30,5 +30,9 @@ char *program_find(const char *program, const char *search_path)
     }
     if (denied)
         fail(EXIT_NOT_EXECUTABLE, "%s: not executable: chmod +x it if it is a program", denied);
+    if (access(program, F_OK) == 0)
+        fail(EXIT_NOT_FOUND, "%s: not found: no folder of PATH has it; for the one here: ./%s", program, program);
+    if (strpbrk(program, " |&;<>"))
+        fail(EXIT_NOT_FOUND, "%s: not found: for a line of shell: pal-run sh -c '...'", program);
     fail(EXIT_NOT_FOUND, "%s: not found: no folder of PATH has it; give its path", program);
 }
