@@ -62,6 +62,8 @@ void palrun_policy(struct policy *policy, const struct options *options)
         policy_from_manifest(policy, options);
     else
         policy_default(policy, options);
+    if (options->learn)
+        learn_policy(policy);
     policy_options(policy, options);
     mounts_open(&policy->mounts);
     program_place(policy, options);
@@ -316,7 +318,8 @@ int palrun(const struct options *options)
         kept_open(&policy.mounts, options->keep);
     if (options->events)
         events_to(options->events);
-    explain_arguments(&policy);
+    if (!options->learn)
+        explain_arguments(&policy);
     outbound_open(&monitor.outbound, &policy.network, &policy.mounts.denials);
     start(&monitor, options, umask_was);
     if (!fd_name(0).path[0])
@@ -333,7 +336,10 @@ int palrun(const struct options *options)
         warn("the picoprocess could not be started: %s: %s", launched.failed, strerror(launched.error));
     if (options->stats)
         print_stats(&monitor);
-    explain(options, &policy, status, monitor.exited);
+    if (options->learn)
+        learn_write(&policy, options->learn, status);
+    else
+        explain(options, &policy, status, monitor.exited);
     event_ended(status);
     supervisor_collect();
     return status;

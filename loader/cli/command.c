@@ -24,6 +24,25 @@ static int run_shell(int argc, char **argv)
     return palrun(&options);
 }
 
+/* learn -o FILE [options] [--] PROGRAM... */
+static int run_learn(int argc, char **argv)
+{
+    static struct options options;
+    if (argc < 4 || strcmp(argv[1], "-o") != 0)
+        fail(EXIT_OWN_FAILURE, "usage: pal-run learn -o FILE [options] [--] PROGRAM [ARG...]");
+    options.learn = argv[2];
+    argv[2] = argv[0];
+    options_read(&options, argc - 2, argv + 2);
+    if (options.manifest || options.network_count)
+        fail(EXIT_OWN_FAILURE, "learn: begins with no manifest, and with the network closed");
+    if (options.learn[0] != '/') { /* the sandbox's copy of the current directory is not where it goes */
+        char *directory = realpath(".", NULL);
+        options.learn = directory ? must_print("%s/%s", directory, options.learn) : options.learn;
+    }
+    options.no_profile = true;
+    return palrun(&options);
+}
+
 static int run_completion(int argc, char **argv)
 {
     if (argc != 2)
@@ -48,6 +67,8 @@ const struct command_row command_rows[] = {
     {"apply", "[--force] [NAME [PATH...]]", "carry its changes over to the host's files, each at once or not at all", apply_main},
     {"drop", "NAME...", "throw kept runs away", drop_main},
     {"runs", "[--json]", "the runs that were kept", runs_main},
+    {"learn", "-o FILE [options] PROGRAM", "run with nearly all shown and nothing changed; write the manifest that was needed",
+     run_learn},
     {"ps", "[--json]", "your running sandboxes", ps_main},
     {"kill", "[-SIGNAL] PID...", "end sandboxes; PID as `pal-run ps` shows it", kill_main},
     {"doctor", "[--json]", "what this host offers, what each part adds, what to do where one is missing", doctor_main},

@@ -49,7 +49,7 @@ static char *parent_of(const char *path)
     return slash == path ? must_copy("/") : must_print("%.*s", (int)(slash - path), path);
 }
 
-static bool is_wide(const char *directory, const struct policy *policy)
+bool advice_is_wide(const char *directory, const struct policy *policy)
 {
     for (size_t i = 0; i < sizeof wide / sizeof *wide; i++)
         if (!strcmp(directory, wide[i]))
@@ -82,14 +82,23 @@ static char *unit_on_shelf(const char *path)
 static char *directory_for(const struct policy *policy, const char *path)
 {
     char *unit = unit_on_shelf(path);
-    if (unit && !is_wide(unit, policy))
+    if (unit && !advice_is_wide(unit, policy))
         return unit;
     free(unit);
     char *directory = is_directory(path) ? must_copy(path) : parent_of(path);
-    if (!is_wide(directory, policy))
+    if (!advice_is_wide(directory, policy))
         return directory;
     free(directory);
     return NULL;
+}
+
+static bool is_systems(const char *path)
+{
+    static const char *const own[] = {"/etc", "/usr", "/boot", "/bin", "/sbin", "/lib", "/lib64", "/var/spool", "/var/lib/dpkg"};
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        if (path_is_within(path, strlen(path), own[i], strlen(own[i])))
+            return true;
+    return false;
 }
 
 char *advice_option(const struct policy *policy, const char *path, bool writes, char **granted, const char **why_not)
@@ -100,6 +109,10 @@ char *advice_option(const struct policy *policy, const char *path, bool writes, 
     *granted = NULL;
     if (policy_is_secret(path, policy->home) || policy_is_secret(path, home)) {
         *why_not = "holds secrets: no option is advised";
+        return NULL;
+    }
+    if (writes && is_systems(path)) {
+        *why_not = "of the system's: no option is advised";
         return NULL;
     }
     if (there && !S_ISREG(status.st_mode) && !S_ISDIR(status.st_mode)) {

@@ -33,8 +33,17 @@ void findings_collect(const struct policy *policy, struct findings *out);
 char *advice_option(const struct policy *policy, const char *path, bool writes, char **granted, const char **why_not);
 /* ~/x, ./x, or the path itself, quoted where a shell needs that. */
 char *advice_shown(const char *path, bool quoted);
+/* Does it hold far more than one program's: a home, a directory of the system's? */
+bool advice_is_wide(const char *directory, const struct policy *policy);
 /* What most programs look for, and do without. */
 bool advice_is_noise(const char *path);
+
+/* ---- learn.c ----------------------------------------------------------------------------------------------------- */
+
+/* On top of the built-in policy: nearly all of the host, nothing of which changes; and each path that is found is noted. */
+void learn_policy(struct policy *policy);
+/* The manifest that would have been enough.  To be called once nothing of the sandbox is left. */
+void learn_write(const struct policy *policy, const char *to, int status);
 
 /* ---- words.c: what is said --------------------------------------------------------------------------------------- */
 

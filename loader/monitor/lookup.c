@@ -115,6 +115,19 @@ static void look_end(struct mount_table *table, unsigned flags, const struct req
         reply->packet.value = 0;
 }
 
+/* Found: as it was asked for, and without symlinks. */
+static void tell_seen(const struct mount_table *table, const struct request *request, const struct resolved *place, unsigned how)
+{
+    char asked[PAL_PATH_MAX];
+    bool slash;
+    if (!table->seen || table->denials.ahead || place->nameless)
+        return;
+    ssize_t size = path_clean(asked, sizeof asked, request->path, request->path_size, &slash);
+    table->seen(place->guest, place->guest_size, how);
+    if (size > 0 && ((size_t)size != place->guest_size || memcmp(asked, place->guest, (size_t)size) != 0))
+        table->seen(asked, (size_t)size, how);
+}
+
 int serve_stat(struct mount_table *table, const struct request *request, struct reply *reply)
 {
     struct resolved place;
@@ -124,6 +137,7 @@ int serve_stat(struct mount_table *table, const struct request *request, struct 
         if (flags & RESOLVE_TRACK && place.object >= 0)
             invalidate_add(table, place.mount, place.object);
         error = attributes_of(&place, &reply->packet.attributes);
+        tell_seen(table, request, &place, 0);
         resolved_close(&place);
     }
     look_end(table, flags, request, &place, error, reply);
@@ -153,6 +167,7 @@ int serve_readlink(struct mount_table *table, const struct request *request, str
     int error = resolve(table, request->from, request->path, request->path_size, flags, &place, &reply->text);
     if (!error) {
         error = read_link(&place, reply);
+        tell_seen(table, request, &place, 0);
         resolved_close(&place);
     }
     look_end(table, flags, request, &place, error, reply);
@@ -510,6 +525,7 @@ int serve_open(struct mount_table *table, const struct request *request, struct 
         if (place.mount->kind == MOUNT_HOST)
             event_wrote(place.guest, place.guest_size);
     }
+    tell_seen(table, request, &place, request->flags & CHANGING ? SEEN_OPENED | SEEN_WRITTEN : SEEN_OPENED);
     tell_path(&place, request, reply);
     reply->descriptors[0] = fd;
     reply->packet.descriptors = 1;

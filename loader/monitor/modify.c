@@ -343,10 +343,12 @@ static int link_name(struct mount_table *table, struct resolved *object, const s
 }
 
 /* A name of the host's that has changed. */
-static int told(const struct spot *spot, int error)
+static int told(const struct mount_table *table, const struct spot *spot, int error)
 {
     if (!error && spot->directory.mount->kind == MOUNT_HOST)
         event_wrote(spot->guest, spot->guest_size);
+    if (!error && table->seen)
+        table->seen(spot->guest, spot->guest_size, SEEN_WRITTEN);
     return error;
 }
 
@@ -363,8 +365,8 @@ static int serve_two(struct mount_table *table, const struct request *request, s
         return error;
     error = spot_find(table, request->other_from, request->other, request->other_size, &to, &reply->text);
     if (!error) {
-        error = links ? link_name(table, &object, &to) : told(&from, rename_name(table, &from, &to, request->mode));
-        told(&to, error);
+        error = links ? link_name(table, &object, &to) : told(table, &from, rename_name(table, &from, &to, request->mode));
+        told(table, &to, error);
         resolved_close(&to.directory);
     }
     resolved_close(links ? &object : &from.directory);
@@ -381,9 +383,9 @@ int serve_change(struct mount_table *table, const struct request *request, struc
     if (error)
         return error;
     if (op == PAL_UNLINK || op == PAL_RMDIR)
-        error = told(&spot, remove_name(table, &spot, op));
+        error = told(table, &spot, remove_name(table, &spot, op));
     else
-        error = told(&spot, make(table, request, &spot, op));
+        error = told(table, &spot, make(table, request, &spot, op));
     resolved_close(&spot.directory);
     return error;
 }

@@ -74,7 +74,7 @@ struct invalidator {
 
 /* Rules by pattern, on top of mounts. */
 #define GUARD_NAMES 16
-#define GUARDS_MAX 128
+#define GUARDS_MAX 256
 enum guard_kind {
     GUARD_HIDE,   /* never shown, nor made */
     GUARD_KEEP,   /* can't be changed, nor made */
@@ -94,6 +94,7 @@ struct guards {
     bool hides, plain; /* some do; some are not dotted */
 };
 
+enum { SEEN_OPENED = 1, SEEN_WRITTEN = 2 };
 #define MOUNTS_MAX 128
 struct mount_table {
     struct mount mounts[MOUNTS_MAX];
@@ -102,6 +103,8 @@ struct mount_table {
     int kept; /* where upper layers lie that stay; -1: they go at the end */
     struct guards guards;
     struct denials denials;
+    /* Told of each path that is found; NULL: nobody asks. */
+    void (*seen)(const char *path, size_t size, unsigned how);
     struct invalidator invalidator;
 };
 

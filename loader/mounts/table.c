@@ -18,6 +18,7 @@ void mount_table_init(struct mount_table *table)
     struct denials *denials = &table->denials;
     denials->count = denials->kept = denials->absent_count = denials->absent_next = 0;
     denials->ahead = false;
+    table->seen = NULL;
     table->guards.count = 0;
     table->guards.hides = table->guards.plain = false;
     table->invalidator.fd = table->invalidator.mounts = -1;

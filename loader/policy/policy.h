@@ -12,6 +12,7 @@ struct option_mount {
     const char *access; /* "ro", "rw" or "cow" */
 };
 struct options {
+    const char *learn; /* where the manifest of a run goes; NULL: none is written */
     const char *manifest, *cwd, *home, *picoprocess;
     bool trap_by_seccomp, stats, report, no_rewrite, no_profile, listen_fds;
     enum report_kind { REPORT_DENIED, REPORT_ALL, REPORT_JSON } report_kind;
@@ -93,6 +94,8 @@ bool policy_is_guarded(const char *path);
 
 /* Does it hold keys, tokens or passwords, by its name?  Such things neither come along nor are advised. */
 bool policy_is_secret(const char *path, const char *home);
+/* Hides all of them. */
+void policy_hide_secrets(struct policy *policy);
 bool variable_is_secret(const char *name, size_t size);
 
 /* ---- environment.c ----------------------------------------------------------------------------------------------- */

@@ -80,6 +80,28 @@ bool policy_is_secret(const char *path, const char *home)
     return is_below_home(path, size, home) || is_in_a_home(path, size);
 }
 
+static void hide(struct policy *policy, char *pattern)
+{
+    struct guard guard;
+    if (!guard_parse(pattern, GUARD_HIDE, &guard) || !guards_add(&policy->mounts.guards, &guard))
+        fail(EXIT_OWN_FAILURE, "too many patterns to hide");
+}
+
+void policy_hide_secrets(struct policy *policy)
+{
+    for (size_t i = 0; i < sizeof in_home / sizeof *in_home; i++)
+        hide(policy, must_copy(in_home[i]));
+    for (size_t i = 0; i < sizeof anywhere / sizeof *anywhere; i++)
+        hide(policy, must_copy(anywhere[i]));
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        hide(policy, must_copy(names[i]));
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) { /* the system has public certificates of such names */
+        hide(policy, must_print("/home/**/*%s", endings[i]));
+        hide(policy, must_print("/root/**/*%s", endings[i]));
+    }
+    hide(policy, must_copy("/etc/ssh/ssh_host_*_key"));
+}
+
 bool variable_is_secret(const char *name, size_t size)
 {
     static const char *const words[] = {"TOKEN", "SECRET", "PASSWORD", "PASSWD", "PASSPHRASE", "CREDENTIAL", "APIKEY", "API_KEY",
