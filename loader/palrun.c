@@ -69,20 +69,39 @@ void palrun_policy(struct policy *policy, const struct options *options)
     program_place(policy, options);
 }
 
+static void launch_anew(const struct options *options, const char *strict)
+{
+    int log = options->log ? open(options->log, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0666) : STDERR_FILENO;
+    if (log < 0)
+        fail(EXIT_OWN_FAILURE, "--output %s: %s", options->log, strerror(errno));
+    launch_abandon();
+    launch(options->picoprocess, options->trap_by_seccomp, log, strict);
+    if (log != STDERR_FILENO)
+        close(log);
+}
+
+static void must_be_launched(void)
+{
+    if (!launched.pid)
+        fail(EXIT_OWN_FAILURE, "the picoprocess can't be started: %s: %s", launched.failed, strerror(launched.error));
+}
+
 /* One that was launched before the options were known may be of the wrong sort. */
 static void check_launched(const struct options *options)
 {
-    if (options->picoprocess || options->trap_by_seccomp || options->log) {
-        int log = options->log ? open(options->log, O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0666) : STDERR_FILENO;
-        if (log < 0)
-            fail(EXIT_OWN_FAILURE, "--output %s: %s", options->log, strerror(errno));
-        launch_abandon();
-        launch(options->picoprocess, options->trap_by_seccomp, log);
-        if (log != STDERR_FILENO)
-            close(log);
-    }
-    if (!launched.pid)
-        fail(EXIT_OWN_FAILURE, "the picoprocess can't be started: %s: %s", launched.failed, strerror(launched.error));
+    const char *strict = options->walls_monitor ? "--walls=monitor" : options->learn ? "learn is told of each name" : NULL;
+    if (options->picoprocess || options->trap_by_seccomp || options->log || strict)
+        launch_anew(options, strict);
+    must_be_launched();
+}
+
+/* One that can't have the walls that name calls need has ended.  What it may be given depends on that. */
+static void settle_walls(struct monitor *monitor, const struct options *options)
+{
+    if (!launch_decided())
+        launch_anew(options, launched.why);
+    must_be_launched();
+    monitor->objects.walled = launched.names != LINUX_NAMES_MONITOR;
 }
 
 /*
@@ -124,7 +143,7 @@ static void limit(int resource, uint64_t most)
 }
 
 /* The picoprocess waits for this packet; the descriptors take its first free numbers: LINUX_FD_PREFETCHED and on. */
-static void go(const struct prefetch *prefetch, const struct options *options)
+static void go(struct monitor *monitor, const struct prefetch *prefetch, const struct options *options)
 {
     struct monitor_reply packet = {.descriptors = (uint32_t)prefetch->descriptor_count + (options->snapshot.use != 0)};
     int descriptors[PREFETCH_MAX + 1] = {0}, count = 0;
@@ -133,6 +152,9 @@ static void go(const struct prefetch *prefetch, const struct options *options)
             descriptors[count++] = prefetch->entries[i].fd;
     if (options->snapshot.use)
         descriptors[count++] = fcntl(options->snapshot.image, F_DUPFD_CLOEXEC, 0);
+    int error = view_admit(&monitor->policy->mounts, &monitor->objects, descriptors, (size_t)count, &packet.value);
+    if (error)
+        fail(EXIT_OWN_FAILURE, "can't stand for directories: %s", strerror(-error));
     /* If it has died already, that is seen later. */
     send_with(launched.channel, &packet, sizeof packet, descriptors, (size_t)count);
     close(launched.inner);
@@ -144,7 +166,8 @@ static void go(const struct prefetch *prefetch, const struct options *options)
 /*
  * Of root's capabilities, what serving a guest takes: its files, signals to and descriptors of processes of another user
  * id, more descriptors on their way than an ordinary user may have.  Without CAP_FSETID the kernel takes set-user-id bits
- * off whatever pal-run truncates; what else is dropped no request is meant to use.
+ * off whatever pal-run truncates; what else is dropped no request is meant to use.  CAP_SYS_ADMIN stays, not in force,
+ * until the view has been made (mounts/view.c).
  */
 static void drop_capabilities(void)
 {
@@ -154,8 +177,8 @@ static void drop_capabilities(void)
     struct __user_cap_data_struct sets[2];
     if (syscall(SYS_capget, &header, sets) < 0 || !(sets[0].permitted | sets[1].permitted))
         return;
-    sets[0].permitted &= kept;
-    sets[0].effective = sets[0].permitted;
+    sets[0].permitted &= kept | (launched.names == LINUX_NAMES_MONITOR ? 0 : 1u << CAP_SYS_ADMIN);
+    sets[0].effective = sets[0].permitted & kept;
     sets[0].inheritable = sets[1].permitted = sets[1].effective = sets[1].inheritable = 0;
     if (syscall(SYS_capset, &header, sets) < 0)
         fail(EXIT_OWN_FAILURE, "can't drop capabilities: %s", strerror(errno));
@@ -176,6 +199,7 @@ static void start(struct monitor *monitor, const struct options *options, mode_t
     }
     if (!options->no_profile)
         prefetch_profile_use(asks, &prefetch, &policy->mounts);
+    settle_walls(monitor, options); /* late: nothing before depends on it */
     segment_fill(launched.segment, policy, options, &prefetch, umask_was);
     limit(RLIMIT_DATA, policy->limits.memory);
     limit(RLIMIT_CPU, policy->limits.cpu_seconds);
@@ -184,7 +208,7 @@ static void start(struct monitor *monitor, const struct options *options, mode_t
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     monitor_block_signals();
     drop_capabilities();
-    go(&prefetch, options);
+    go(monitor, &prefetch, options);
     monitor->first = launched.pid;
     monitor->channel = launched.channel;
 }
@@ -199,7 +223,7 @@ static void print_stats(const struct monitor *monitor)
         [MONITOR_CONNECT] = "connect",     [MONITOR_PTY] = "pty",             [MONITOR_PTY_INNER] = "pty-inner",
         [MONITOR_TERMINAL] = "terminal",   [MONITOR_START] = "start",         [MONITOR_SET_OPENED] = "set-opened",
         [MONITOR_INVALIDATOR] = "invalidator",     [MONITOR_LOOK] = "look",
-        [MONITOR_SETTLE] = "settle",
+        [MONITOR_SETTLE] = "settle",       [MONITOR_VIEW] = "view",           [MONITOR_LIST] = "list",
         [MONITOR_NOTIFY] = "notify",       [MONITOR_NOTIFY_END] = "notify-end",
         [MONITOR_EXTENDED] = "extended",   [MONITOR_TEE] = "tee",               [MONITOR_SHUTDOWN] = "shutdown",
         [MONITOR_SEND] = "send",           [MONITOR_OPTION] = "option",       [MONITOR_ALLOCATE] = "allocate",
@@ -209,6 +233,19 @@ static void print_stats(const struct monitor *monitor)
             warn("monitor: %llu %s requests", (unsigned long long)monitor->served[op], names[op]);
 }
 
+static void report_names(const struct mount_table *table)
+{
+    const struct view *view = &table->view;
+    if (launched.names == LINUX_NAMES_MONITOR)
+        report("names: by the monitor: %s", launched.why ? launched.why : "the host can't wall them in");
+    else if (view->top >= 0)
+        report("names: by the view, of %zu mounts of %zu", view->count, table->count);
+    else if (view->why)
+        report("names: by the monitor: there is no view: %s", view->why);
+    else
+        report("names: by the view, which was not needed yet");
+}
+
 /* Which walls stood.  The picoprocess does not start without the filter, and not where Landlock is there and refuses. */
 static void report_walls(const struct options *options)
 {
@@ -216,8 +253,10 @@ static void report_walls(const struct options *options)
     char landlock[32] = "no";
     if (version > 0)
         snprintf(landlock, sizeof landlock, "version %ld", version);
-    report("walls: filter of %u host calls; Landlock: %s; user id: %s; namespaces: pal-run's; calls are taken by %s", filter_calls,
-           landlock, launched.id ? "of its own" : "pal-run's", options->trap_by_seccomp ? "seccomp" : "dispatch");
+    report("walls: filter of %u host calls; Landlock: %s; user id: %s; namespaces: %s; calls are taken by %s",
+           filter_calls(launched.names != LINUX_NAMES_MONITOR), landlock, launched.id ? "of its own" : "pal-run's",
+           launched.names == LINUX_NAMES_MAPPED ? "a user namespace" : "pal-run's",
+           options->trap_by_seccomp ? "seccomp" : "dispatch");
 }
 
 static void report_line(const char *text)
@@ -257,6 +296,7 @@ static void report_all(const struct options *options, const struct policy *polic
         return;
     }
     report_walls(options);
+    report_names(table);
     report("ended with status %d, %s", status, exited ? "the program's own" : "pal-run's");
     report_denials(&table->denials);
     if (options->report_kind == REPORT_ALL) {
@@ -327,6 +367,8 @@ int palrun(const struct options *options)
     terminal_save();
     terminals_init(&monitor.terminals);
     monitor.objects.session = monitor.first;
+    const char *walls = getenv("PAL_RUN_WALLS");
+    monitor.view_at_once = options->walls_view || (walls && !strcmp(walls, "view"));
     monitor.objects.memory_limit = policy.limits.memory;
     int status = monitor_run(&monitor);
     invalidate_close(&policy.mounts.invalidator);

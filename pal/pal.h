@@ -259,7 +259,7 @@ enum pal_open_flags {
  */
 struct pal_name {
     const char *path;
-    uint32_t size;     /* without a NUL; at most PAL_PATH_MAX - 1 */
+    uint32_t size;     /* without the NUL behind it; at most PAL_PATH_MAX - 1 */
     uint32_t nofollow; /* a final symlink is the object itself */
     struct pal_validity *validity; /* attributes_get, name_read: not NULL asks that the answer can be kept */
     /*

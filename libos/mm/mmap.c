@@ -143,7 +143,7 @@ static int64_t check_access(uint32_t protection, uint32_t flags, const struct fi
         return -EACCES;
     if (mode == O_WRONLY)
         return -EACCES;
-    if (!file->ops->map && file->handle < 0)
+    if ((!file->ops->map && file->handle < 0) || file->type == PAL_TYPE_DIRECTORY)
         return -ENODEV;
     return flags & MAP_GROWSDOWN ? -EINVAL : 0;
 }

@@ -61,10 +61,10 @@ void help_print(void)
 void version_print(void)
 {
     size_t count;
-    const struct sock_filter *filter = filter_program(false, &count);
+    const struct sock_filter *filter = filter_program(false, true, &count);
     uLong digest = crc32(0, (const Bytef *)filter, (uInt)(count * sizeof *filter));
     printf("pal-run " VERSION " (commit " COMMIT ")\n"
-           "filter: %u host calls admitted, all others kill (crc32 %08lx)\n", filter_calls, digest);
+           "filter: %u host calls admitted, all others kill (crc32 %08lx)\n", filter_calls(true), digest);
     leave();
 }
 

@@ -147,6 +147,14 @@ static void take_trap(struct options *options, char *value)
         fail(EXIT_OWN_FAILURE, "--trap=%s: give sud or seccomp", value);
 }
 
+static void take_walls(struct options *options, char *value)
+{
+    options->walls_monitor = !strcmp(value, "monitor");
+    options->walls_view = !strcmp(value, "view");
+    if (!options->walls_monitor && !options->walls_view)
+        fail(EXIT_OWN_FAILURE, "--walls=%s: give view or monitor", value);
+}
+
 const struct option_row option_rows[] = {
     {"manifest", 'm', "FILE", "read the policy from a TOML file instead of using the built-in one", take_manifest},
     {"ro", 0, "PATH", "show one more file or directory, read-only (AT=FROM: at another place)", take_ro},
@@ -175,6 +183,7 @@ const struct option_row option_rows[] = {
     {"stats", 0, NULL, "print call counts on exit", take_stats},
     {"output", 'o', "FILE", "write the log of --trace and --stats to a file", take_log},
     {"trap", 0, "sud|seccomp", "how system calls are intercepted; seccomp: for hosts without Syscall User Dispatch", take_trap},
+    {"walls", 0, "view|monitor", "who looks up names: the program, in a view made at once (else once it pays), or the monitor alone", take_walls},
     {"no-rewrite", 0, NULL, "don't rewrite call sites: every system call traps", take_no_rewrite},
     {"no-profile", 0, NULL, "neither use nor keep the list of names that the program looks up at its start", take_no_profile},
     {"help", 'h', NULL, "print this text", take_help},

@@ -6,10 +6,15 @@
 #include "loader/launch/launch.h"
 #include "loader/filter.inc"
 
-const unsigned filter_calls = FILTER_CALLS;
-
-const struct sock_filter *filter_program(bool trap, size_t *count)
+unsigned filter_calls(bool view)
 {
-    *count = trap ? sizeof filter_trap / sizeof *filter_trap : sizeof filter_kill / sizeof *filter_kill;
-    return trap ? filter_trap : filter_kill;
+    return view ? FILTER_VIEW_CALLS : FILTER_CALLS;
+}
+
+const struct sock_filter *filter_program(bool trap, bool view, size_t *count)
+{
+#define PROGRAM(filter) (*count = sizeof(filter) / sizeof *(filter), filter)
+    if (view)
+        return trap ? PROGRAM(filter_view_trap) : PROGRAM(filter_view_kill);
+    return trap ? PROGRAM(filter_trap) : PROGRAM(filter_kill);
 }

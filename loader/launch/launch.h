@@ -41,8 +41,8 @@ void program_place(struct policy *policy, const struct options *options);
 
 struct sock_filter; /* <linux/filter.h> */
 /* The boundary filter, compiled when pal-run was built. */
-const struct sock_filter *filter_program(bool trap, size_t *count);
-extern const unsigned filter_calls; /* how many host calls it admits */
+const struct sock_filter *filter_program(bool trap, bool view, size_t *count);
+unsigned filter_calls(bool view); /* how many host calls it admits */
 
 /* ---- identity.c -------------------------------------------------------------------------------------------------- */
 
@@ -72,16 +72,37 @@ extern struct launched {
     int pid, parent; /* pid 0: there is none */
     int channel, inner, segment;
     uint64_t segment_size;
+    uint64_t random;    /* of the kernel */
     uint32_t terminals; /* bit N: standard stream N is one that could be read: see reopen_streams */
     int error;
+    volatile uint32_t names;   /* enum linux_names */
+    volatile bool decided;     /* it won't change any more */
+    const char *volatile why;  /* names are the monitor's: the reason, to be said after that */
+    volatile bool again;       /* it could not go on, but one without name calls can */
     volatile uint32_t id; /* the user and group id that it takes; 0: none of its own, as it can't, or not yet */
     const char *volatile failed; /* what could not be done, or which file not executed */
 } launched;
-/* log: the descriptor that its trace and errors go to. */
-void launch(const char *picoprocess, bool trap, int log);
+/* log: the descriptor that its trace and errors go to.  strict: why it gets no name calls; NULL: it does where the host
+ * lets it. */
+void launch(const char *picoprocess, bool trap, int log, const char *strict);
+/* Waits until it is known whether it has name calls.  False: another one is to be launched. */
+bool launch_decided(void);
 /* Kills it: another one is to be launched, or none. */
 void launch_abandon(void);
 /* For entry.S. */
 void launch_first(const uint64_t *stack);
+
+/* ---- walls.c, with picoprocess.c: in the child ------------------------------------------------------------------- */
+
+/* Ends it; pal-run is told. */
+void launch_leave(const char *failed, int64_t error) __attribute__((noreturn));
+void launch_must(int64_t result, const char *failed);
+/* In pal-run: why it can't have name calls, with these standard streams; or NULL. */
+const char *streams_against_names(void);
+/* No name calls, then. */
+void monitor_names(const char *why);
+/* Its root becomes one where nothing is found; then, without privileges: is it so? */
+void wall_in_names(void);
+void check_walls(void);
 
 #endif

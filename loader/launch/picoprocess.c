@@ -27,6 +27,8 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
+#include <time.h>
 
 #include "loader/launch/launch.h"
 #include "loader/supervise/supervise.h"
@@ -38,6 +40,7 @@
 #define PID_BITS 22
 #define RANDOM_IDS 128u
 #define PROCESSES_MAX 16384u  /* of one sandbox under root, where its user id is its own */
+#define DECISION_PAUSE_NS 20000
 #define FD_ASIDE 40            /* descriptors wait here until their place is free; the kernel's first table has 64 */
 #define MASK_SIZE 8            /* the kernel's sigset_t */
 
@@ -46,15 +49,14 @@ struct launched launched;
 /* For the child, which starts with an empty stack. */
 static const char *file_of_ours;    /* what pal-run was executed as */
 static char *const *arguments;      /* its argv */
-static uint64_t random_bits;
 static const char *chosen;          /* --picoprocess */
+static bool asked_strict;           /* PAL_RUN_WALLS=monitor */
 static int logged_to;
 static char child_stack[4096] __attribute__((aligned(16)));
 
 /* ---- In the child ------------------------------------------------------------------------------------------------ */
 
-static void leave(const char *failed, int64_t error) __attribute__((noreturn));
-static void leave(const char *failed, int64_t error)
+void launch_leave(const char *failed, int64_t error)
 {
     launched.error = (int)-error;
     launched.failed = failed;
@@ -62,27 +64,27 @@ static void leave(const char *failed, int64_t error)
         host_call(exit_group, EXIT_OWN_FAILURE);
 }
 
-static void must(int64_t result, const char *failed)
+void launch_must(int64_t result, const char *failed)
 {
     if (result < 0)
-        leave(failed, result);
+        launch_leave(failed, result);
 }
 
 static void limit(int resource, uint64_t most)
 {
     struct rlimit64 value = {0, 0};
-    must(host_call(prlimit64, 0, resource, NULL, &value), "can't read resource limits");
+    launch_must(host_call(prlimit64, 0, resource, NULL, &value), "can't read resource limits");
     if (most < value.rlim_max)
         value.rlim_max = most;
     value.rlim_cur = value.rlim_max;
-    must(host_call(prlimit64, 0, resource, &value, NULL), "can't set resource limits");
+    launch_must(host_call(prlimit64, 0, resource, &value, NULL), "can't set resource limits");
 }
 
 /* Timers and queued signals count for the user, whose other programs need some, too. */
 static void limit_pending(void)
 {
     struct rlimit64 value = {0, 0};
-    must(host_call(prlimit64, 0, RLIMIT_SIGPENDING, NULL, &value), "can't read resource limits");
+    launch_must(host_call(prlimit64, 0, RLIMIT_SIGPENDING, NULL, &value), "can't read resource limits");
     limit(RLIMIT_SIGPENDING, value.rlim_max - value.rlim_max / 4 * 3);
 }
 
@@ -96,15 +98,17 @@ static void drop_privileges(void)
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct none[2] = {{0, 0, 0}, {0, 0, 0}};
     if (host_call(geteuid) == 0) {
-        uint64_t id = UNUSED_IDS + (random_bits % RANDOM_IDS << PID_BITS) + (uint64_t)host_call(getpid);
+        uint64_t id = UNUSED_IDS + (launched.random % RANDOM_IDS << PID_BITS) + (uint64_t)host_call(getpid);
         launched.id = (uint32_t)id;
-        if (host_call(setgroups, 0, NULL) < 0 || host_call(setresgid, id, id, id) < 0 || host_call(setresuid, id, id, id) < 0)
+        if (host_call(setgroups, 0, NULL) < 0 || host_call(setresgid, id, id, id) < 0 || host_call(setresuid, id, id, id) < 0) {
             launched.id = 0;
+            monitor_names("root can't change its user id here");
+        }
         limit(RLIMIT_NPROC, PROCESSES_MAX);
     }
     host_call(prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
-    must(host_call(capset, &header, none), "can't drop capabilities");
-    must(host_call(prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "the host refuses no_new_privs");
+    launch_must(host_call(capset, &header, none), "can't drop capabilities");
+    launch_must(host_call(prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "the host refuses no_new_privs");
 }
 
 static const uint64_t interrupts = 1ull << (LINUX_INTERRUPT_SIGNAL - 1);
@@ -150,55 +154,80 @@ static void reopen_streams(void)
     }
 }
 
-static void place_descriptors(void)
-{
-    int64_t fds[3] = {launched.inner, launched.segment, logged_to};
-    for (int i = 0; i < 3; i++)
-        must(fds[i] = host_call(fcntl, fds[i], F_DUPFD_CLOEXEC, FD_ASIDE), "can't place descriptors");
-    for (int i = 0; i < 3; i++)
-        must(host_call(dup2, fds[i], LINUX_FD_CHANNEL + i), "can't place descriptors");
-    must(host_call(close_range, LINUX_FD_PREFETCHED, ~0u, 0), "can't close descriptors (Linux 5.9 or later can)");
-}
+/* What the picoprocess is to have, and could open by no name. */
+struct opened {
+    int64_t program, score, stack;
+};
 
-static void execute(const char *file)
+static void place_descriptors(const struct opened *opened)
 {
-    /* The second word tells it to wait: see pal/linux/start.c. */
-    static const char *const argv[] = {"picoprocess", "wait", NULL}, *const environment[] = {NULL};
-    launched.error = (int)-host_call(execve, file, argv, environment);
+    int64_t fds[] = {launched.inner, launched.segment, logged_to, opened->score, opened->stack, opened->program};
+    const int count = sizeof fds / sizeof *fds;
+    for (int i = 0; i < count; i++) {
+        fds[i] = host_call(fcntl, fds[i], F_DUPFD_CLOEXEC, FD_ASIDE);
+        if (fds[i] < 0 && LINUX_FD_CHANNEL + i != LINUX_FD_SCORE && LINUX_FD_CHANNEL + i != LINUX_FD_STACK)
+            launch_leave("can't place descriptors", fds[i]);
+    }
+    host_call(close, LINUX_FD_SCORE);
+    host_call(close, LINUX_FD_STACK);
+    for (int i = 0; i < count; i++)
+        if (fds[i] >= 0)
+            launch_must(host_call(dup3, fds[i], LINUX_FD_CHANNEL + i, i == count - 1 ? O_CLOEXEC : 0), "can't place descriptors");
+    launch_must(host_call(close_range, LINUX_FD_PROGRAM + 1, ~0u, 0), "can't close descriptors (Linux 5.9 or later can)");
 }
 
 /* pal-run's own file holds the picoprocess's program, too: entry.S goes by the name in argv.  No other file is looked for,
  * so there is none that a guest could plant.  Only a host without /proc is asked by the name pal-run was called by. */
-static void execute_own(void)
+static int64_t open_program(void)
 {
-    execute("/proc/self/exe");
-    if (file_of_ours && launched.error == ENOENT)
-        execute(file_of_ours);
+    int64_t fd = host_call(open, chosen ? chosen : "/proc/self/exe", O_RDONLY | O_CLOEXEC);
+    if (fd != -ENOENT || chosen || !file_of_ours)
+        return fd;
+    monitor_names("the host has no /proc");
+    return host_call(open, file_of_ours, O_RDONLY | O_CLOEXEC);
+}
+
+/* What is opened by name: there are none for it afterwards. */
+static void open_all(struct opened *opened)
+{
+    opened->program = open_program();
+    if (opened->program < 0)
+        launch_leave(chosen ? chosen : "pal-run's own file", opened->program);
+    opened->score = host_call(open, "/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    opened->stack = host_call(open, "/sys/devices/system/cpu/vulnerabilities/spec_rstack_overflow", O_RDONLY | O_CLOEXEC);
+}
+
+static void execute(void)
+{
+    /* The second word tells it to wait: see pal/linux/start.c. */
+    static const char *const argv[] = {"picoprocess", "wait", NULL}, *const environment[] = {NULL};
+    launch_leave(chosen ? chosen : "pal-run's own file",
+          host_call(execveat, LINUX_FD_PROGRAM, "", argv, environment, AT_EMPTY_PATH));
 }
 
 static void child(void)
 {
+    struct opened opened;
     reset_signals();
     /* The host's vDSO then lies at the top, where it can stay: to move it costs a tenth of a millisecond.  What is at fixed
      * places is the host's part alone; guests get places of their own from the libOS.  May be refused (a container's
      * filter): then the PAL moves it. */
     host_call(personality, ADDR_NO_RANDOMIZE);
-    must(host_call(setsid), "can't make a session");
+    launch_must(host_call(setsid), "can't make a session");
     limit(RLIMIT_CORE, 1); /* no file has room in one byte, and a program that takes cores is not even run: see core(5) */
     limit(RLIMIT_NOFILE, UINT64_MAX);
     limit_pending();
     reopen_streams();
+    open_all(&opened);
+    wall_in_names();
     drop_privileges();
+    check_walls();
     /* After the ids, whose change takes it back.  pal-run may be gone already. */
-    must(host_call(prctl, PR_SET_PDEATHSIG, SIGKILL), "can't bind its life to pal-run's");
+    launch_must(host_call(prctl, PR_SET_PDEATHSIG, SIGKILL), "can't bind its life to pal-run's");
     if (host_call(getppid) != launched.parent)
-        leave("pal-run is gone", 0);
-    place_descriptors();
-    if (chosen)
-        execute(chosen);
-    else
-        execute_own();
-    leave(chosen ? chosen : "pal-run's own file", -launched.error);
+        launch_leave("pal-run is gone", 0);
+    place_descriptors(&opened);
+    execute();
 }
 
 /* ---- In pal-run -------------------------------------------------------------------------------------------------- */
@@ -226,18 +255,22 @@ static void find_terminals(void)
 static int64_t begin_segment(bool trap)
 {
     static struct linux_shared shared;
-    size_t count;
-    const struct sock_filter *filter = filter_program(trap, &count);
+    size_t count, view_count;
+    const struct sock_filter *filter = filter_program(trap, false, &count);
+    const struct sock_filter *view_filter = filter_program(trap, true, &view_count);
     shared.magic = PAL_IMAGE_MAGIC;
     shared.version = MONITOR_VERSION;
     shared.trap_by_seccomp = trap;
-    shared.filter = PAL_SHARED_BASE + sizeof shared;
-    shared.filter_count = count;
-    const struct iovec parts[2] = {{&shared, sizeof shared}, {(void *)filter, count * sizeof *filter}};
+    shared.names = launched.names;
+    shared.filter = (struct linux_filter){PAL_SHARED_BASE + sizeof shared, count};
+    shared.view_filter = (struct linux_filter){shared.filter.program + count * sizeof *filter, view_count};
+    const struct iovec parts[3] = {{&shared, sizeof shared},
+                                   {(void *)filter, count * sizeof *filter},
+                                   {(void *)view_filter, view_count * sizeof *filter}};
     int64_t fd = host_call(memfd_create, "pal-shared", MFD_CLOEXEC | MFD_ALLOW_SEALING), result;
     if (fd < 0)
         return fd;
-    if ((result = host_call(ftruncate, fd, launched.segment_size)) < 0 || (result = host_call(pwritev, fd, parts, 2, 0, 0)) < 0)
+    if ((result = host_call(ftruncate, fd, launched.segment_size)) < 0 || (result = host_call(pwritev, fd, parts, 3, 0, 0)) < 0)
         return result;
     /* Its size is what every picoprocess maps: none may change it under the others. */
     result = host_call(fcntl, fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
@@ -255,10 +288,17 @@ static int64_t make_channel(void)
     return host_call(setsockopt, ends[0], SOL_SOCKET, SO_PASSCRED, &one, sizeof one);
 }
 
-void launch(const char *picoprocess, bool trap, int log)
+void launch(const char *picoprocess, bool trap, int log, const char *strict)
 {
     int64_t result = open_standard_streams();
     launched.failed = NULL;
+    launched.again = launched.decided = false;
+    if (!strict && asked_strict)
+        strict = "PAL_RUN_WALLS=monitor";
+    if (!strict)
+        strict = streams_against_names();
+    launched.names = strict ? LINUX_NAMES_MONITOR : LINUX_NAMES_VIEW;
+    launched.why = strict;
     launched.segment_size = caller_limits();
     chosen = picoprocess;
     logged_to = log;
@@ -300,19 +340,40 @@ void launch_abandon(void)
     supervisor_collect();
 }
 
+bool launch_decided(void)
+{
+    static const struct timespec pause = {.tv_nsec = DECISION_PAUSE_NS};
+    siginfo_t info;
+    while (launched.pid && !launched.decided && !launched.failed) {
+        info.si_pid = 0;
+        if (host_call(waitid, P_PID, launched.pid, &info, WEXITED | WNOHANG | WNOWAIT, NULL) < 0 || info.si_pid)
+            break; /* killed: that is seen later */
+        host_call(nanosleep, &pause, NULL); /* not to yield: on a busy machine that is to go to the end of the queue */
+    }
+    return !launched.again;
+}
+
+static bool is_same_text(const char *a, const char *b)
+{
+    while (*a && *a == *b)
+        a++, b++;
+    return *a == *b;
+}
+
 /* Called by entry.S.  stack: argc, argv, environment, auxiliary vector. */
 void launch_first(const uint64_t *stack)
 {
     const uint64_t *at = stack + 1 + stack[0] + 1;
     if (stack[0])
         arguments = (char *const *)(stack + 1);
-    while (*at++)
-        ;
+    for (; *at; at++)
+        asked_strict |= is_same_text((const char *)*at, "PAL_RUN_WALLS=monitor");
+    at++;
     for (; at[0] != AT_NULL; at += 2) {
         if (at[0] == AT_EXECFN)
             file_of_ours = (const char *)at[1];
         if (at[0] == AT_RANDOM)
-            random_bits = *(const uint64_t *)at[1];
+            launched.random = *(const uint64_t *)at[1];
     }
-    launch(NULL, false, 2);
+    launch(NULL, false, 2, NULL);
 }

@@ -200,6 +200,13 @@ static void fill_boot(struct builder *builder, const struct policy *policy, cons
     boot->log = LINUX_FD_LOG;
 }
 
+static struct linux_filter put_filter(struct builder *builder, const struct options *options, bool view)
+{
+    size_t count;
+    const struct sock_filter *filter = filter_program(options->trap_by_seccomp, view, &count);
+    return (struct linux_filter){put_bytes(builder, filter, count * sizeof *filter, sizeof(uint64_t)), count};
+}
+
 void segment_fill(int fd, const struct policy *policy, const struct options *options, const struct prefetch *prefetch,
                   mode_t umask_was)
 {
@@ -208,12 +215,11 @@ void segment_fill(int fd, const struct policy *policy, const struct options *opt
                                   .version = MONITOR_VERSION,
                                   .trap_by_seccomp = options->trap_by_seccomp,
                                   .terminals = launched.terminals,
+                                  .names = launched.names,
                                   .prefetched_count = prefetch->count};
-    size_t filter_count;
     reserve(&builder, sizeof shared, sizeof(uint64_t));
-    const struct sock_filter *filter = filter_program(options->trap_by_seccomp, &filter_count);
-    shared.filter = put_bytes(&builder, filter, filter_count * sizeof *filter, sizeof(uint64_t));
-    shared.filter_count = filter_count;
+    shared.filter = put_filter(&builder, options, false);
+    shared.view_filter = put_filter(&builder, options, true);
     shared.prefetched = put_prefetched(&builder, prefetch);
     fill_boot(&builder, policy, options, prefetch, umask_was, &shared.boot);
     shared.boot.shared_size = launched.segment_size;

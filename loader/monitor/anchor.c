@@ -22,6 +22,7 @@
 
 #include "loader/monitor/monitor.h"
 
+#define RENAMES_MAX 4 /* of what a descriptor leads to, while it is looked for */
 #define NO_NAME "/[a path that is too long]"
 
 /* ---- Descriptors ------------------------------------------------------------------------------------------------- */
@@ -49,9 +50,33 @@ static void cached_add(struct anchors *anchors, int fd, const struct identity *i
     *oldest = (struct cached){.fd = fd, .used = ++anchors->clock, .is = *identity};
 }
 
+/* What was opened in the view is served by the host's own mount, which may be written: as long as it has a name there. */
+static int host_side(struct mount_table *table, int fd, struct identity *is)
+{
+    char text[PAL_PATH_MAX];
+    struct mount *mount;
+    for (int i = 0; i < RENAMES_MAX; i++) {
+        ssize_t size = mount_table_locate(table, fd, &mount, text);
+        int host = size < 0 ? -1 : view_host_side(table, text, (size_t)size, is);
+        if (host < 0)
+            continue;
+        close(fd);
+        identity_of(host, is);
+        return host;
+    }
+    return fd;
+}
+
+int member_object(struct mount_table *table, struct objects *objects, pid_t pid, int number)
+{
+    struct identity is;
+    int fd = member_descriptor(objects, pid, number);
+    return fd >= 0 && identity_of(fd, &is) == 0 && view_has(table, is.mount) ? host_side(table, fd, &is) : fd;
+}
+
 /* The sender's descriptor, as one that we hold: remembered where it is a directory, else *own is to be closed. */
-static int take(struct anchors *anchors, const struct objects *objects, pid_t sender, const struct monitor_base *base,
-                struct identity *out, int *own)
+static int take(struct anchors *anchors, struct mount_table *table, struct objects *objects, pid_t sender,
+                const struct monitor_base *base, struct identity *out, int *own)
 {
     const struct cached *known = cached_find(anchors, base);
     *own = -1;
@@ -63,6 +88,8 @@ static int take(struct anchors *anchors, const struct objects *objects, pid_t se
     if (fd < 0)
         return fd;
     int error = identity_of(fd, out);
+    if (!error && view_has(table, out->mount))
+        fd = host_side(table, fd, out);
     int place = error || !S_ISDIR(out->mode) ? -1 : open(fd_name(fd).path, O_PATH | O_CLOEXEC);
     if (place >= 0) {
         close(fd);
@@ -119,7 +146,8 @@ static int begin(struct mount_table *table, const struct identity *identity, str
         out->size = 0;
         return size == -ENAMETOOLONG ? -ENAMETOOLONG : 0;
     }
-    out->direct = !out->mount->public_only && !out->mount->cow && identity->mount && identity->mount == mount_identity(out->mount)->mount;
+    out->direct = !out->mount->public_only && !out->mount->cow && identity->mount &&
+                  (identity->mount == mount_identity(out->mount)->mount || identity->mount == out->mount->view);
     out->size = size < 0 ? 0 : (size_t)size;
     if (long_path)
         return may_hold_mounts(table, out->mount) ? -ENAMETOOLONG : begin_nameless(table, out, text);
@@ -128,7 +156,7 @@ static int begin(struct mount_table *table, const struct identity *identity, str
     return 0;
 }
 
-int anchor_begin(struct anchors *anchors, struct mount_table *table, const struct objects *objects, pid_t sender,
+int anchor_begin(struct anchors *anchors, struct mount_table *table, struct objects *objects, pid_t sender,
                  const struct monitor_base *base, struct absolute_name *name)
 {
     struct anchor *anchor = &name->anchor;
@@ -137,7 +165,7 @@ int anchor_begin(struct anchors *anchors, struct mount_table *table, const struc
     name->own = -1;
     if (!base->descriptor)
         return 0;
-    int fd = take(anchors, objects, sender, base, &identity, &name->own);
+    int fd = take(anchors, table, objects, sender, base, &identity, &name->own);
     if (fd < 0)
         return fd;
     anchor->fd = fd;

@@ -40,6 +40,8 @@ static const struct rule {
     [MONITOR_READLINK] = {.path = PATH_NAME, .flags = MONITOR_NOFOLLOW | MONITOR_VALIDITY},
     [MONITOR_CANONICAL] = {.path = PATH_NAME, .flags = MONITOR_VALIDITY},
     [MONITOR_INTERRUPT] = {.largest = {INT_MAX, 1}},
+    [MONITOR_VIEW] = {.path = PATH_NONE},
+    [MONITOR_LIST] = {.largest = {INT_MAX, 0}},
     [MONITOR_LOOK] = {.largest = {INT_MAX, 0}},
     [MONITOR_EXPORT] = {.largest = {INT_MAX, 0}},
     [MONITOR_IMPORT] = {.largest = {UINT64_MAX, 1}},

@@ -324,7 +324,7 @@ static int connect_published(const struct net_publish *publish, struct reply *re
 }
 
 /* A datagram socket, perhaps with the port of another that the sender has. */
-static int connect_datagrams(const struct monitor *monitor, const struct request *request, const struct pal_inet *to,
+static int connect_datagrams(struct monitor *monitor, const struct request *request, const struct pal_inet *to,
                              struct reply *reply)
 {
     int32_t number;

@@ -55,7 +55,7 @@ static int add(int instance, const struct resolved *place, uint32_t mask)
     return watch < 0 ? -errno : watch;
 }
 
-int serve_notify(struct mount_table *table, const struct objects *objects, const struct request *request,
+int serve_notify(struct mount_table *table, struct objects *objects, const struct request *request,
                  struct reply *reply)
 {
     struct resolved place;
@@ -80,7 +80,7 @@ int serve_notify(struct mount_table *table, const struct objects *objects, const
     return 0;
 }
 
-int serve_notify_end(const struct objects *objects, const struct request *request)
+int serve_notify_end(struct objects *objects, const struct request *request)
 {
     int instance = member_descriptor(objects, request->sender, (int)request->arguments[0]);
     if (instance < 0)

@@ -26,6 +26,7 @@
 #define CREDIT_MAX 16
 #define SETTLED_MS 20  /* a sandbox that lives on is worth a supervisor that costs more */
 #define STARTED_MS 250 /* what was needed for the start is not any more */
+#define VIEW_WORTH 48   /* requests that a view costs, and more */
 #define TURN_NS 1000000 /* how long requests may keep signals and timers waiting */
 #define SIGNAL_STATUS 128
 #define ALONE 32 /* see LINUX_INTERRUPT_SIGNAL */
@@ -79,7 +80,9 @@ static int dispatch(struct monitor *monitor, const struct request *request, stru
     case MONITOR_SHUTDOWN: return serve_shutdown(&monitor->objects, request);
     case MONITOR_ALLOCATE: return serve_allocate(&monitor->objects, request);
     case MONITOR_OPTION: return serve_option(&monitor->objects, request);
-    case MONITOR_SEND: return serve_send(&monitor->objects, request, reply);
+    case MONITOR_SEND: return serve_send(table, &monitor->objects, request, reply);
+    case MONITOR_VIEW: return serve_view(table, reply);
+    case MONITOR_LIST: return serve_list(&monitor->objects, request);
     case MONITOR_BIND:
         return request->flags & MONITOR_INET ? inet_bind(monitor, request, reply)
                                              : serve_bind(table, &monitor->unix_names, request, reply);
@@ -190,7 +193,9 @@ static int begin_names(struct monitor *monitor, struct request *request, struct 
     int error = anchor_begin(&monitor->anchors, table, &monitor->objects, request->sender, &request->from_base, name);
     if (!error)
         error = anchor_begin(&monitor->anchors, table, &monitor->objects, request->sender, &request->other_base, other);
-    if (!error && name->from && !name->from->mount && request->op != MONITOR_OPEN)
+    bool looks = request->op == MONITOR_OPEN || /* its owner may not have an id in the picoprocess's namespace */
+                 (request->op == MONITOR_STAT && !(request->flags & MONITOR_VALIDITY) && name->from && !name->from->directory);
+    if (!error && name->from && !name->from->mount && !looks)
         error = request->op == MONITOR_CHANGE ? -EXDEV : request->op == MONITOR_CANONICAL ? -ENOENT : -EACCES;
     request->path = name->path;
     request->path_size = name->size;
@@ -203,6 +208,58 @@ static int begin_names(struct monitor *monitor, struct request *request, struct 
         anchor_end(other);
     }
     return error;
+}
+
+/* ---- The view ---------------------------------------------------------------------------------------------------- */
+
+/* It has told what it made, or was killed: the rest is its end. */
+static void collect_maker(struct view *view)
+{
+    if (view->maker)
+        waitpid(view->maker, NULL, __WCLONE);
+    view->maker = 0;
+}
+
+static void on_maker_end(uv_poll_t *poll, int status, int events)
+{
+    int process;
+    (void)status, (void)events;
+    uv_fileno((const uv_handle_t *)poll, &process);
+    uv_poll_stop(poll);
+    close(process);
+    collect_maker(poll->data);
+}
+
+static void on_view(uv_poll_t *poll, int status, int events)
+{
+    static uv_poll_t maker;
+    struct monitor *monitor = poll->data;
+    struct mount_table *table = &monitor->policy->mounts;
+    int end;
+    (void)status, (void)events;
+    uv_fileno((const uv_handle_t *)poll, &end);
+    uv_poll_stop(poll);
+    view_take(table, end);
+    close(end);
+    maker.data = &table->view;
+    int process = (int)syscall(SYS_pidfd_open, table->view.maker, 0);
+    if (process < 0 || uv_poll_init(monitor->uv, &maker, process) < 0 || uv_poll_start(&maker, UV_READABLE, on_maker_end) < 0)
+        collect_maker(&table->view);
+}
+
+/* Names were asked for often enough: from now on picoprocesses are to find them by themselves. */
+static void view_want(struct monitor *monitor, const struct request *request)
+{
+    static uv_poll_t poll;
+    struct mount_table *table = &monitor->policy->mounts;
+    bool looks = request->op == MONITOR_OPEN || request->op == MONITOR_STAT || request->op == MONITOR_READLINK;
+    if (!looks || !monitor->objects.walled || table->view.begun || !monitor->uv ||
+        ++monitor->names_asked < (monitor->view_at_once ? 1 : VIEW_WORTH))
+        return;
+    int end = view_begin(table);
+    poll.data = monitor;
+    if (end >= 0 && (uv_poll_init(monitor->uv, &poll, end) < 0 || uv_poll_start(&poll, UV_READABLE, on_view) < 0))
+        close(end);
 }
 
 void monitor_serve(struct monitor *monitor, const void *packet, size_t size, pid_t sender)
@@ -222,11 +279,22 @@ void monitor_serve(struct monitor *monitor, const void *packet, size_t size, pid
         monitor->served[request.op]++;
         error = dispatch(monitor, &request, &last);
         prefetch_profile_note(&monitor->policy->mounts, &request, error);
+        uint64_t shown = 0;
+        int refused = view_admit(&monitor->policy->mounts, &monitor->objects, last.descriptors, last.packet.descriptors,
+                                 &shown);
+        if (request.op == MONITOR_OPEN)
+            last.packet.value = shown;
+        if (refused) {
+            drop_descriptors();
+            error = refused;
+        }
+        view_want(monitor, &request);
         anchor_end(&name);
         anchor_end(&other);
     }
     last.packet.result = error;
     last.packet.sequence = request.sequence;
+    last.packet.view = monitor->policy->mounts.view.top >= 0;
     last.packet.text_size = error && error != -EREMOTE ? 0 : last.text.size;
     if (last.packet.descriptors && is_end(monitor, &request, &last))
         send_descriptors_first(monitor->channel);
@@ -516,5 +584,9 @@ int monitor_run(struct monitor *monitor)
     collect(&loop); /* it may have ended before its signal was waited for */
     while (!loop.ended)
         uv_run(&loop.uv, UV_RUN_DEFAULT);
+    struct view *view = &monitor->policy->mounts.view;
+    if (view->maker)
+        kill(view->maker, SIGKILL);
+    collect_maker(view);
     return loop.status;
 }

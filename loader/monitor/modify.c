@@ -126,10 +126,10 @@ int serve_set(struct mount_table *table, const struct request *request, struct r
     return error;
 }
 
-int serve_set_opened(struct mount_table *table, const struct objects *objects, const struct request *request)
+int serve_set_opened(struct mount_table *table, struct objects *objects, const struct request *request)
 {
     struct resolved place = {.parent = -1};
-    place.object = member_descriptor(objects, request->sender, (int)request->arguments[0]);
+    place.object = member_object(table, objects, request->sender, (int)request->arguments[0]);
     if (place.object < 0)
         return place.object;
     ssize_t size = mount_table_locate(table, place.object, &place.mount, place.guest);

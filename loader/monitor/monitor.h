@@ -53,7 +53,7 @@ int attributes_read(int fd, struct pal_attributes *out);
 struct objects;
 int serve_set(struct mount_table *table, const struct request *request, struct reply *reply);
 int serve_change(struct mount_table *table, const struct request *request, struct reply *reply);
-int serve_set_opened(struct mount_table *table, const struct objects *objects, const struct request *request);
+int serve_set_opened(struct mount_table *table, struct objects *objects, const struct request *request);
 
 /* ---- git_config.c ------------------------------------------------------------------------------------------------ */
 
@@ -66,7 +66,9 @@ bool git_config_allows(const char *was, size_t was_size, const char *now, size_t
 /* ---- objects.c --------------------------------------------------------------------------------------------------- */
 
 #define TOKENS_MAX 256
-struct objects { /* starts zeroed but for the first two */
+#define LISTINGS_MAX 512
+struct objects { /* starts zeroed but for the first three */
+    bool walled;   /* picoprocesses have name calls */
     pid_t session; /* the first picoprocess: all are in its session and its process group */
     uint64_t memory_limit;
     size_t next;   /* the oldest token */
@@ -74,20 +76,45 @@ struct objects { /* starts zeroed but for the first two */
         uint64_t value; /* 0: none */
         int fd;
     } tokens[TOKENS_MAX];
+    size_t listing_count;
+    uint64_t clock;
+    struct listing {
+        dev_t device; /* of the file that stands for a directory */
+        ino_t inode;
+        int fd;       /* the directory's: O_PATH */
+        int file;     /* that file's, which may be written */
+        uint64_t used; /* when last, by the clock */
+    } listings[LISTINGS_MAX];
 };
 /* Duplicates of a member's descriptors: 0, or a negative errno and none. */
-int member_descriptors(const struct objects *objects, pid_t pid, const int32_t *numbers, size_t count, int *out);
-/* One such, or a negative errno. */
-int member_descriptor(const struct objects *objects, pid_t pid, int number);
-int serve_interrupt(const struct objects *objects, const struct request *request);
-int serve_look(const struct objects *objects, const struct request *request, struct reply *reply); /* process_status.c */
-int serve_shutdown(const struct objects *objects, const struct request *request);
-int serve_allocate(const struct objects *objects, const struct request *request);
-int serve_send(const struct objects *objects, const struct request *request, struct reply *reply); /* send.c */
-int serve_tee(const struct objects *objects, const struct request *request, struct reply *reply);
+int member_descriptors(struct objects *objects, pid_t pid, const int32_t *numbers, size_t count, int *out);
+/* One such, or a negative errno.  What stands for a directory gives that, O_PATH. */
+int member_descriptor(struct objects *objects, pid_t pid, int number);
+int serve_interrupt(struct objects *objects, const struct request *request);
+int serve_look(struct objects *objects, const struct request *request, struct reply *reply); /* process_status.c */
+int serve_shutdown(struct objects *objects, const struct request *request);
+int serve_allocate(struct objects *objects, const struct request *request);
+struct mount_table;
+int serve_send(const struct mount_table *table, struct objects *objects, const struct request *request,
+               struct reply *reply); /* send.c */
+int serve_tee(struct objects *objects, const struct request *request, struct reply *reply);
 int serve_export(struct objects *objects, const struct request *request, struct reply *reply);
 int serve_import(struct objects *objects, const struct request *request, struct reply *reply);
-int serve_create(const struct objects *objects, const struct request *request, struct reply *reply);
+int serve_create(struct objects *objects, const struct request *request, struct reply *reply);
+
+/* ---- view.c: directories, and picoprocesses with name calls ------------------------------------------------------ */
+
+int serve_view(const struct mount_table *table, struct reply *reply);
+int serve_list(struct objects *objects, const struct request *request);
+/*
+ * Before a picoprocess is given descriptors: directories become what the view shows of them, or listings.  0 or a negative
+ * errno.  *flags: of the last one that is in the view, enum monitor_shown_flags and MONITOR_SHOWN.
+ */
+int view_admit(struct mount_table *table, struct objects *objects, int *descriptors, size_t count, uint64_t *flags);
+/* May picoprocesses pass these to each other? */
+bool view_may_pass(const struct mount_table *table, struct objects *objects, const int *descriptors, size_t count);
+/* fd, or, closing that, the directory which it stands for (O_PATH) or a negative errno. */
+int listing_directory(struct objects *objects, int fd);
 
 /* ---- anchor.c: names that begin at a guest's descriptor ---------------------------------------------------------- */
 
@@ -110,22 +137,24 @@ struct absolute_name {
     char text[2 * PAL_PATH_MAX];
 };
 /* The name becomes an absolute path.  0 or a negative errno; anchor_end afterwards. */
-int anchor_begin(struct anchors *anchors, struct mount_table *table, const struct objects *objects, pid_t sender,
+int anchor_begin(struct anchors *anchors, struct mount_table *table, struct objects *objects, pid_t sender,
                  const struct monitor_base *base, struct absolute_name *name);
 void anchor_end(struct absolute_name *name);
+/* The object behind a member's descriptor, on the host's own mount; or a negative errno. */
+int member_object(struct mount_table *table, struct objects *objects, pid_t pid, int number);
 /* Does it still lie where the path begins? */
 bool anchor_is_there(struct mount_table *table, const struct anchor *anchor, const char *path);
 
 /* ---- xattr.c ----------------------------------------------------------------------------------------------------- */
 
-int serve_extended(struct mount_table *table, const struct objects *objects, const struct request *request,
+int serve_extended(struct mount_table *table, struct objects *objects, const struct request *request,
                    struct reply *reply);
 
 /* ---- inotify.c: inotify for guests ------------------------------------------------------------------------------- */
 
-int serve_notify(struct mount_table *table, const struct objects *objects, const struct request *request,
+int serve_notify(struct mount_table *table, struct objects *objects, const struct request *request,
                  struct reply *reply);
-int serve_notify_end(const struct objects *objects, const struct request *request);
+int serve_notify_end(struct objects *objects, const struct request *request);
 
 /* ---- unix_names.c: names of AF_UNIX sockets ---------------------------------------------------------------------- */
 
@@ -239,7 +268,7 @@ bool outbound_host_port(const struct outbound *outbound, bool udp, uint16_t port
 /* Datagrams that came to a published port: each goes to `queue`, with a socket that is connected to its sender. */
 void outbound_arrived(const struct net_publish *publish, int queue);
 void outbound_discard(const struct net_publish *publish);
-int serve_option(const struct objects *objects, const struct request *request);
+int serve_option(struct objects *objects, const struct request *request);
 
 /* ---- terminal.c: the user's; pty.c: guests' own ------------------------------------------------------------------ */
 
@@ -259,7 +288,7 @@ void terminals_init(struct terminals *terminals);
 void terminal_restore(const struct terminals *terminals);
 /* What a request asked for, once it is answered.  True: it stopped, or could not; the guest is to go on. */
 bool terminals_stop(struct terminals *terminals);
-int serve_terminal(struct terminals *terminals, const struct objects *objects, const struct request *request,
+int serve_terminal(struct terminals *terminals, struct objects *objects, const struct request *request,
                    struct reply *reply);
 
 /* ---- pty.c ------------------------------------------------------------------------------------------------------- */
@@ -328,6 +357,8 @@ struct monitor {
     pid_t first;
     bool exited; /* the program, with a status of its own */
     uint64_t served[MONITOR_OPS];
+    bool view_at_once;    /* --walls=view */
+    uint32_t names_asked; /* since the start, until the view is made */
 };
 /* Blocks the signals that monitor_run takes from a descriptor. */
 void monitor_block_signals(void);

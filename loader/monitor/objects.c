@@ -26,7 +26,7 @@
  * that came from the first picoprocess is in its session, and nothing else is.  The session is asked for after the
  * descriptor was got.
  */
-static int member_open(const struct objects *objects, pid_t pid)
+static int member_open(struct objects *objects, pid_t pid)
 {
     int member = (int)syscall(SYS_pidfd_open, pid, 0);
     if (member < 0)
@@ -38,7 +38,7 @@ static int member_open(const struct objects *objects, pid_t pid)
     return member;
 }
 
-int serve_interrupt(const struct objects *objects, const struct request *request)
+int serve_interrupt(struct objects *objects, const struct request *request)
 {
     int member = member_open(objects, (pid_t)request->arguments[0]);
     if (member < 0)
@@ -58,7 +58,7 @@ static void token_drop(struct token *token)
     token->value = 0;
 }
 
-int member_descriptors(const struct objects *objects, pid_t pid, const int32_t *numbers, size_t count, int *out)
+int member_descriptors(struct objects *objects, pid_t pid, const int32_t *numbers, size_t count, int *out)
 {
     int member = member_open(objects, pid), error = member < 0 ? member : 0;
     size_t got = 0;
@@ -76,13 +76,13 @@ int member_descriptors(const struct objects *objects, pid_t pid, const int32_t *
     return error;
 }
 
-int member_descriptor(const struct objects *objects, pid_t pid, int number)
+int member_descriptor(struct objects *objects, pid_t pid, int number)
 {
     int fd, error = member_descriptors(objects, pid, &number, 1, &fd);
-    return error ? error : fd;
+    return error ? error : listing_directory(objects, fd);
 }
 
-int serve_tee(const struct objects *objects, const struct request *request, struct reply *reply)
+int serve_tee(struct objects *objects, const struct request *request, struct reply *reply)
 {
     int from = member_descriptor(objects, request->sender, (int)(request->arguments[0] >> 32));
     if (from < 0)
@@ -103,7 +103,7 @@ int serve_tee(const struct objects *objects, const struct request *request, stru
 }
 
 /* Where it takes long it is its own sandbox that waits. */
-int serve_allocate(const struct objects *objects, const struct request *request)
+int serve_allocate(struct objects *objects, const struct request *request)
 {
     int fd = member_descriptor(objects, request->sender, (int)request->arguments[0]);
     if (fd < 0)
@@ -115,7 +115,7 @@ int serve_allocate(const struct objects *objects, const struct request *request)
     return error;
 }
 
-int serve_shutdown(const struct objects *objects, const struct request *request)
+int serve_shutdown(struct objects *objects, const struct request *request)
 {
     int fd = member_descriptor(objects, request->sender, (int)request->arguments[0]);
     if (fd < 0)
@@ -127,9 +127,10 @@ int serve_shutdown(const struct objects *objects, const struct request *request)
 
 int serve_export(struct objects *objects, const struct request *request, struct reply *reply)
 {
-    int fd = member_descriptor(objects, request->sender, (int)request->arguments[0]);
-    if (fd < 0)
-        return fd;
+    int32_t number = (int32_t)request->arguments[0];
+    int fd, error = member_descriptors(objects, request->sender, &number, 1, &fd);
+    if (error)
+        return error;
     uint64_t value = 0;
     while (!value)
         if (getrandom(&value, sizeof value, 0) != sizeof value) {
@@ -162,7 +163,7 @@ int serve_import(struct objects *objects, const struct request *request, struct 
     return -ENOENT;
 }
 
-static int create_section(const struct objects *objects, uint64_t size, bool sealable)
+static int create_section(struct objects *objects, uint64_t size, bool sealable)
 {
     if (size > objects->memory_limit)
         return -ENOMEM;
@@ -190,7 +191,7 @@ static int create_pair(int type, struct reply *reply)
     return 0;
 }
 
-int serve_create(const struct objects *objects, const struct request *request, struct reply *reply)
+int serve_create(struct objects *objects, const struct request *request, struct reply *reply)
 {
     int nonblock = request->flags & PAL_OBJ_NONBLOCK ? O_NONBLOCK : 0, fd;
     switch (request->mode) {

@@ -422,7 +422,7 @@ static bool may_set(int level, int option)
     return false;
 }
 
-int serve_option(const struct objects *objects, const struct request *request)
+int serve_option(struct objects *objects, const struct request *request)
 {
     int level = (int)(request->arguments[1] >> 32), option = (int)(uint32_t)request->arguments[1], domain = 0, error = 0;
     socklen_t size = sizeof domain;

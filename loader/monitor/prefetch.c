@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <sys/resource.h>
 
 #include "loader/monitor/monitor.h"
 
@@ -32,6 +33,14 @@ void prefetch_add(struct prefetch *prefetch, const char *path, const struct repl
     }
 }
 
+/* Beside them there must be room for what pal-run itself opens. */
+static size_t most_descriptors(void)
+{
+    struct rlimit files;
+    size_t most = getrlimit(RLIMIT_NOFILE, &files) == 0 ? (size_t)files.rlim_cur / 4 : 16;
+    return most < PREFETCH_DESCRIPTORS ? most : PREFETCH_DESCRIPTORS;
+}
+
 void prefetch_ask(struct prefetch *prefetch, struct mount_table *table, const char *path, bool opens)
 {
     static struct reply reply;
@@ -41,7 +50,7 @@ void prefetch_ask(struct prefetch *prefetch, struct mount_table *table, const ch
     reply.packet.descriptors = 0;
     const size_t count = table->denials.count;
     table->denials.ahead = true;
-    if (opens && prefetch->descriptor_count < PREFETCH_DESCRIPTORS) {
+    if (opens && prefetch->descriptor_count < most_descriptors()) {
         request.op = MONITOR_OPEN;
         request.flags = PAL_OPEN_READ;
         reply.packet.result = serve_open(table, &request, &reply);

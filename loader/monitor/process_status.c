@@ -49,7 +49,7 @@ static uint64_t row(const char *text, const char *name)
 }
 
 /* The kernel gives these without waiting for the process's memory map: so the monitor can't be held up here. */
-int serve_look(const struct objects *objects, const struct request *request, struct reply *reply)
+int serve_look(struct objects *objects, const struct request *request, struct reply *reply)
 {
     pid_t pid = (pid_t)request->arguments[0];
     struct pal_child found = {.process = request->arguments[0]};

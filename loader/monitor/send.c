@@ -34,7 +34,8 @@ static ssize_t send_message(int socket, const void *bytes, size_t size, const in
     return sent < 0 ? -errno : sent;
 }
 
-int serve_send(const struct objects *objects, const struct request *request, struct reply *reply)
+int serve_send(const struct mount_table *table, struct objects *objects, const struct request *request,
+               struct reply *reply)
 {
     int32_t numbers[1 + PAL_MESSAGE_HANDLES] = {(int32_t)request->arguments[0]};
     int descriptors[1 + PAL_MESSAGE_HANDLES];
@@ -44,7 +45,9 @@ int serve_send(const struct objects *objects, const struct request *request, str
     if (error)
         return error;
     ssize_t sent = -ENOTSOCK;
-    if (is_local(descriptors[0]))
+    if (!view_may_pass(table, objects, descriptors + 1, count - 1))
+        sent = -EACCES;
+    else if (is_local(descriptors[0]))
         sent = send_message(descriptors[0], request->other, request->other_size, descriptors + 1, count - 1);
     for (size_t i = 0; i < count; i++)
         close(descriptors[i]);

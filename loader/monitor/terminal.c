@@ -162,7 +162,7 @@ static int change_modes(struct terminals *terminals, int fd, const struct reques
     return set_modes(fd, &wanted);
 }
 
-int serve_terminal(struct terminals *terminals, const struct objects *objects, const struct request *request,
+int serve_terminal(struct terminals *terminals, struct objects *objects, const struct request *request,
                    struct reply *reply)
 {
     uint64_t value = request->arguments[1];

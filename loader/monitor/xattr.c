@@ -94,14 +94,14 @@ static int check(struct mount_table *table, const struct resolved *place, bool c
     return !reason ? 0 : changes ? -EROFS : -EACCES;
 }
 
-static int find(struct mount_table *table, const struct objects *objects, const struct request *request,
+static int find(struct mount_table *table, struct objects *objects, const struct request *request,
                 struct resolved *place, struct pal_path_buffer *escape)
 {
     if (request->path_size)
         return resolve(table, request->from, request->path, request->path_size,
                        request->flags & MONITOR_NOFOLLOW ? RESOLVE_NOFOLLOW : 0, place, escape);
     *place = (struct resolved){.parent = -1};
-    place->object = member_descriptor(objects, request->sender, (int)request->arguments[0]);
+    place->object = member_object(table, objects, request->sender, (int)request->arguments[0]);
     if (place->object < 0)
         return place->object;
     ssize_t size = mount_table_locate(table, place->object, &place->mount, place->guest);
@@ -112,7 +112,7 @@ static int find(struct mount_table *table, const struct objects *objects, const 
     return -EOPNOTSUPP;
 }
 
-int serve_extended(struct mount_table *table, const struct objects *objects, const struct request *request,
+int serve_extended(struct mount_table *table, struct objects *objects, const struct request *request,
                    struct reply *reply)
 {
     struct resolved place;

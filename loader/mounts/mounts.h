@@ -42,6 +42,24 @@ struct mount {
     ino_t inode;
     struct identity { uint64_t mount, device, inode; uint32_t mode, links; } is; /* the root: see mount_identity */
     char *host;       /* where the root was when mount_table_locate last looked */
+    uint64_t view;    /* number of its copy in the view; 0: it is not there */
+};
+
+/* What picoprocesses see by themselves: see view.c. */
+#define VIEW_MOUNTS_MAX 32
+#define VIEW_IDS_MAX 256
+struct view {
+    bool begun;       /* its maker was started */
+    pid_t maker;
+    int top;          /* keeps the tree; -1: there is none */
+    const char *why;  /* it could not be made */
+    dev_t device;     /* of its own directories, which show nothing */
+    size_t count, id_count;
+    struct shown {
+        int root; /* O_PATH */
+        size_t mount;
+    } shown[VIEW_MOUNTS_MAX];
+    uint64_t ids[VIEW_IDS_MAX]; /* of all mounts in it */
 };
 
 /* Directories of this name are never shown: see resolve.c.  Letters that no file system takes for another's. */
@@ -106,6 +124,7 @@ struct mount_table {
     /* Told of each path that is found; NULL: nobody asks. */
     void (*seen)(const char *path, size_t size, unsigned how);
     struct invalidator invalidator;
+    struct view view;
 };
 
 void mount_table_init(struct mount_table *table);
@@ -145,6 +164,31 @@ bool path_is_within(const char *path, size_t size, const char *prefix, size_t pr
  * absolute) or -ELOOP: it has a "..", which only a walk can take away.
  */
 ssize_t path_clean(char *out, size_t room, const char *path, size_t size, bool *trailing_slash);
+
+/* ---- view_make.c ------------------------------------------------------------------------------------------------- */
+
+/* What its maker tells; the tree and the roots follow as descriptors. */
+struct view_made {
+    char why[96]; /* there is none; "" */
+    uint32_t count, id_count;
+    uint8_t mounts[VIEW_MOUNTS_MAX];
+    uint64_t ids[VIEW_IDS_MAX];
+};
+/* In a process of its own: makes it, and sends it. */
+void view_make(struct mount_table *table, int end);
+
+/* ---- view.c ------------------------------------------------------------------------------------------------------ */
+
+/* Has it made by a process of its own.  Returns a descriptor that can be read when view_take has something to take, or a
+ * negative errno. */
+int view_begin(struct mount_table *table);
+void view_take(struct mount_table *table, int end);
+/* Is it the number of one of its mounts? */
+bool view_has(const struct mount_table *table, uint64_t mount);
+/* From the kernel's own path of what lies in the view to the guest's; 0: too long. */
+size_t view_guest_path(const struct mount_table *table, const char *path, char guest[PAL_PATH_MAX]);
+/* The same object on the host's own mount, O_PATH, by that path; -1: it is there no more. */
+int view_host_side(struct mount_table *table, const char *guest, size_t size, const struct identity *is);
 
 /* ---- grants.c ---------------------------------------------------------------------------------------------------- */
 

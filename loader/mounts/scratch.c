@@ -39,27 +39,36 @@ void scratch_prepare(struct scratch *scratch)
     }
 }
 
-static void random_name(char name[SCRATCH_NAME_SIZE + 1])
+static void random_letters(char *text, size_t count)
 {
     static const char letters[] = "abcdefghijklmnopqrstuvwxyz234567";
     uint8_t bytes[SCRATCH_NAME_SIZE] = {0};
-    size_t prefix = strlen(SCRATCH_PREFIX);
     if (getrandom(bytes, sizeof bytes, GRND_NONBLOCK) < 0)
         memcpy(bytes, &(uint64_t){(uint64_t)getpid() * 0x9e3779b97f4a7c15u}, sizeof(uint64_t));
-    memcpy(name, SCRATCH_PREFIX, prefix);
-    for (size_t i = prefix; i < SCRATCH_NAME_SIZE; i++)
-        name[i] = letters[bytes[i] % 32];
-    name[SCRATCH_NAME_SIZE] = 0;
+    for (size_t i = 0; i < count; i++)
+        text[i] = letters[bytes[i] % 32];
+    text[count] = 0;
 }
 
-/* Ours, empty and fresh, though others may write the directory it is in: its name is new, and not a symlink's. */
+static void random_name(char name[SCRATCH_NAME_SIZE + 1])
+{
+    size_t prefix = strlen(SCRATCH_PREFIX);
+    memcpy(name, SCRATCH_PREFIX, prefix);
+    random_letters(name + prefix, SCRATCH_NAME_SIZE - prefix);
+}
+
+/*
+ * Ours, empty and fresh, though others may write the directory it is in: its name is new, and not a symlink's.  It can't be
+ * listed, and what is in it has names that nobody guesses: a picoprocess of another sandbox with the same user id, which
+ * may see it in a view, gets no further.
+ */
 static int make_in(struct scratch *scratch, int base)
 {
     struct stat status;
     random_name(scratch->name);
-    if (mkdirat(base, scratch->name, 0700) < 0)
+    if (mkdirat(base, scratch->name, 0300) < 0)
         return -errno;
-    int fd = openat(base, scratch->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int fd = openat(base, scratch->name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd >= 0 && fstat(fd, &status) == 0 && status.st_uid == geteuid()) {
         scratch->base = base;
         return fd;
@@ -132,11 +141,11 @@ int scratch_root(struct mount_table *table, const struct mount *mount)
         if (error)
             return error;
     }
-    char name[32];
-    snprintf(name, sizeof name, "%zu", (size_t)(mount - table->mounts));
+    char name[SCRATCH_NAME_SIZE + 1];
+    random_letters(name, SCRATCH_NAME_SIZE);
     /* As the host's own: /tmp is everyone's, a home is its owner's. */
     mode_t mode = !strcmp(mount->at, "/tmp") ? 01777 : 0755;
-    if (mkdirat(scratch->fd, name, 0700) < 0 && errno != EEXIST)
+    if (mkdirat(scratch->fd, name, 0700) < 0)
         return -errno;
     int root = openat(scratch->fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (root < 0)

@@ -23,6 +23,7 @@ void mount_table_init(struct mount_table *table)
     table->guards.hides = table->guards.plain = false;
     table->invalidator.fd = table->invalidator.mounts = -1;
     table->invalidator.failed = false;
+    table->view = (struct view){.top = -1};
 }
 
 bool path_is_within(const char *path, size_t size, const char *prefix, size_t prefix_size)
@@ -258,10 +259,16 @@ static ssize_t best_path(struct mount_table *table, const char *path, size_t siz
 ssize_t mount_table_locate(struct mount_table *table, int fd, struct mount **mount, char guest[PAL_PATH_MAX])
 {
     char path[PAL_PATH_MAX];
+    struct identity is;
     size_t size = host_path(fd, path);
     *mount = NULL;
     if (!size)
         return -ENAMETOOLONG;
+    if (table->view.top >= 0 && identity_of(fd, &is) == 0 && view_has(table, is.mount)) {
+        size = view_guest_path(table, path, guest);
+        *mount = size ? mount_table_find(table, guest, size) : NULL;
+        return size ? (ssize_t)size : -ENAMETOOLONG;
+    }
     ssize_t result = best_path(table, path, size, mount, guest);
     if (result >= 0 && !mount_has_moved(*mount))
         return result;

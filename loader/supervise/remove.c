@@ -133,6 +133,7 @@ static bool empty(int64_t top)
 
 int64_t remove_directory(int base, const char *name)
 {
+    allow(base, name);
     int64_t top = open_directory(base, name);
     if (top < 0)
         return top == -ENOENT ? 0 : top;

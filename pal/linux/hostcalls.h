@@ -6,6 +6,8 @@
 #define HOSTCALL(...)
 #define HOSTCALL_IF(...)
 #define HOSTCALL_IF2(...)
+#define HOSTCALL_VIEW(...)
+#define HOSTCALL_VIEW_IF(...)
 #include "pal/linux/hostcalls.def"
 
 #endif

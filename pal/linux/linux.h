@@ -164,6 +164,8 @@ int64_t linux_stream_write(pal_handle_t handle, uint64_t buffer, uint64_t size, 
 int64_t linux_stream_vectors(pal_handle_t handle, const struct pal_vector *vectors, uint32_t count, int64_t offset,
                              uint32_t direction);
 int64_t linux_stream_list(pal_handle_t handle, uint64_t buffer, uint64_t size);
+uint32_t stream_type(uint32_t mode);
+int64_t stream_status(int64_t handle, struct pal_attributes *out); /* as fstat tells it */
 int64_t stream_attributes(pal_handle_t handle, struct pal_attributes *out);
 int64_t linux_stream_control(pal_handle_t handle, uint32_t op, void *argument, uint64_t size);
 
@@ -241,6 +243,22 @@ int64_t linux_name_change(uint32_t op, const struct pal_name *name, const struct
                           struct pal_path_buffer *escape);
 int64_t name_extended(pal_handle_t handle, void *argument); /* PAL_CTL_EXTENDED */
 int64_t linux_name_read(const struct pal_name *name, struct pal_path_buffer *out);
+
+/* ---- view.c: names that the kernel answers for ------------------------------------------------------------------ */
+
+/* The next three: true where *result is the answer, else the monitor is to be asked. */
+_Bool view_open(const struct pal_name *name, uint32_t flags, pal_handle_t *out, struct pal_attributes *out_attributes,
+                struct pal_path_buffer *escape, int64_t *result);
+_Bool view_attributes(const struct pal_name *name, struct pal_attributes *out, int64_t *result);
+_Bool view_readlink(const struct pal_name *name, struct pal_path_buffer *out, int64_t *result);
+/* What fstat tells, made whole: owners without an id here, what stands for a directory. */
+int64_t view_handle_attributes(pal_handle_t handle, struct pal_attributes *attributes);
+void view_note_owner(const struct pal_attributes *attributes); /* the monitor told them */
+int64_t view_list(pal_handle_t handle, uint64_t buffer, uint64_t size);
+void view_opened(pal_handle_t handle, uint64_t flags); /* by the monitor: what MONITOR_OPEN's reply told */
+void view_closed(pal_handle_t handle);
+void view_ask(void); /* there is one */
+void view_fork_child(void);
 
 /* ---- revalidate.c ------------------------------------------------------------------------------------------------ */
 

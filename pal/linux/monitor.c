@@ -139,11 +139,14 @@ int64_t monitor_call(struct monitor_request *request, const struct pal_name *nam
         error = name_check(other, request->op == MONITOR_SEND ? MONITOR_SEND_MAX : PAL_PATH_MAX - 1);
     if (error)
         return error;
+    reply->view = 0;
     linux_lock(&shared->channel); /* a dead holder left nothing behind but a late reply */
     error = send_request(request, name, other);
     if (!error)
         error = receive_reply(request->sequence, request->op != MONITOR_CONNECT, reply, text, descriptors);
     linux_unlock(&shared->channel);
+    if (reply->view && shared->names)
+        view_ask();
     return error;
 }
 

@@ -19,7 +19,24 @@
 #define MONITOR_VERSION 1u
 
 /* Descriptors of the first picoprocess at its exec; no others are open. */
-enum linux_start_fd { LINUX_FD_CHANNEL = 3, LINUX_FD_SHARED = 4, LINUX_FD_LOG = 5, LINUX_FD_PREFETCHED = 6 };
+enum linux_start_fd {
+    LINUX_FD_CHANNEL = 3,
+    LINUX_FD_SHARED = 4,
+    LINUX_FD_LOG = 5,
+    LINUX_FD_PREFETCHED = 6,
+    /* Files that it could open by no name, or nothing; closed before those are there. */
+    LINUX_FD_SCORE = 6,  /* its oom_score_adj */
+    LINUX_FD_STACK = 7,  /* what the kernel says of spec_rstack_overflow */
+    LINUX_FD_PROGRAM = 8 /* closed by its exec */
+};
+
+/* Who resolves names of the host. */
+enum linux_names {
+    LINUX_NAMES_MONITOR, /* the monitor alone: no call that takes a path is admitted */
+    LINUX_NAMES_VIEW,    /* the picoprocess as well, once there is a view (MONITOR_VIEW) */
+    LINUX_NAMES_MAPPED,  /* likewise, in a user namespace that has its own ids alone: others show as LINUX_NOBODY */
+};
+#define LINUX_NOBODY 65534u
 
 /* The host signal that interrupts a thread.  SIGRTMIN of the kernel (32): free in a process without a libc.  Queued by
  * pal-run with a value n of 1..64 (bit n-1 of pal_boot.host_signals) it brings a signal for the guest. */
@@ -28,7 +45,8 @@ enum linux_start_fd { LINUX_FD_CHANNEL = 3, LINUX_FD_SHARED = 4, LINUX_FD_LOG = 
 
 /* Syscall numbers of the op field. */
 enum monitor_op {
-    MONITOR_OPEN = 1,  /* path; flags = pal_open_flags, mode.       reply: descriptor (unless OPEN_PATH), attributes */
+    MONITOR_OPEN = 1,  /* path; flags = pal_open_flags, mode.       reply: descriptor (unless OPEN_PATH), attributes;
+                          value = monitor_shown_flags where it is a directory in the view */
     MONITOR_STAT,      /* path; flags = MONITOR_NOFOLLOW.           reply: attributes */
     MONITOR_INVALIDATOR, /* reply: the invalidator's descriptor, see below */
     MONITOR_SET,       /* path; flags = MONITOR_NOFOLLOW, mode = pal_set_attribute mask, values */
@@ -72,8 +90,29 @@ enum monitor_op {
     MONITOR_LOOK,      /* arguments[0] = pid of a picoprocess, or number of a thread, of this sandbox, else -ESRCH.
                           reply: text = struct pal_child */
     MONITOR_SETTLE,    /* nothing: the reply means that the monitor has closed its copies of what it gave before */
+    MONITOR_VIEW,      /* reply: descriptors of roots; text = struct monitor_shown[], of pal_boot.mounts in their order; value =
+                          device of what the view itself consists of.  -ENOENT: there is none */
+    MONITOR_LIST,      /* arguments[0] = descriptor of the sender, of a listing: filled (anew) */
     MONITOR_OPS
 };
+
+/*
+ * How to find what a mount shows in the view: `rest`, which follows, beneath the root `root`, or (MONITOR_NOT_SHOWN) not.
+ * PLAIN: a tree of the system's own, without FIFOs, whose files are root's where they are nobody's that has an id here.
+ */
+#define MONITOR_NOT_SHOWN 255u
+enum monitor_shown_flags { MONITOR_SHOWN_PLAIN = 1, MONITOR_SHOWN_WRITABLE = 2, MONITOR_SHOWN = 0x80 };
+struct monitor_shown {
+    uint8_t root, flags;
+    uint16_t rest_size;
+};
+
+/*
+ * A directory that is not in the view.  A picoprocess with name calls must not have a descriptor of it, from which it could
+ * climb to the host's root: it is given an empty file of its own instead, of this mode, which stands for the directory
+ * wherever a request names it, and into which MONITOR_LIST puts the entries, as getdents64(2) has them.
+ */
+#define LINUX_LISTING_MODE (0100000u | 01600u)
 
 /* What changes a terminal.  The first four: only pseudoterminals that the monitor made.  MODES: such a one, or the user's
  * while pal-run is in front.  The others are about the terminal that pal-run itself has. */
@@ -133,6 +172,7 @@ struct monitor_reply {
     int32_t result; /* 0 or a negative errno */
     uint32_t text_size, descriptors; /* SCM_RIGHTS entries that come with it */
     uint64_t value;
+    uint32_t view, reserved; /* 1: there is a view */
     struct pal_attributes attributes;
 };
 /* A reply with this result has descriptors only; the answer is the next packet, sent when the monitor has closed its
@@ -195,7 +235,10 @@ struct linux_shared {
                                           moment more; written under channel */
     uint32_t terminals;                /* bit N: descriptor N is a terminal that is read by MONITOR_TERMINAL_READ */
     uint32_t generation;               /* moves when a name or attribute that the monitor told may have changed */
-    uint64_t filter, filter_count;     /* address and length of the seccomp program (struct sock_filter) */
+    uint32_t names, reserved;          /* enum linux_names */
+    struct linux_filter {
+        uint64_t program, count; /* address and length of the seccomp program (struct sock_filter) */
+    } filter, view_filter;             /* without and with name calls: by `names` */
     uint64_t prefetched, prefetched_count; /* struct linux_prefetched[] */
     uint64_t starts;                   /* address of struct linux_start[LINUX_STARTS], at first zero */
     struct pal_boot boot;

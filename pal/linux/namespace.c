@@ -87,6 +87,8 @@ int64_t linux_stream_open(const struct pal_name *name, uint32_t flags, uint32_t 
         return prefetch_exec_open(name, flags, out, out_attributes, escape);
     if (kind && prefetch_exec_take(name, kind, out, out_attributes, &result))
         return result;
+    if (view_open(name, flags, out, out_attributes, escape, &result))
+        return result;
     if (flags & (PAL_OPEN_WRITE | PAL_OPEN_CREATE | PAL_OPEN_TRUNCATE | PAL_OPEN_TEMPORARY))
         names_change();
     struct monitor_request request = {
@@ -99,6 +101,8 @@ int64_t linux_stream_open(const struct pal_name *name, uint32_t flags, uint32_t 
     if (result < 0)
         return result;
     *out = handles[0];
+    view_note_owner(&reply.attributes);
+    view_opened(*out, reply.value);
     if (out_attributes)
         *out_attributes = reply.attributes;
     return 0;
@@ -136,6 +140,9 @@ int64_t linux_attributes_get(pal_handle_t handle, const struct pal_name *name, s
     }
     struct monitor_request request = {.op = MONITOR_STAT, .flags = name->nofollow ? MONITOR_NOFOLLOW : 0};
     struct monitor_reply reply;
+    int64_t result;
+    if (!name->validity && view_attributes(name, out, &result))
+        return result;
     int64_t error = call_validity(&request, name, &reply, escape);
     if (error < 0)
         return error;
@@ -185,6 +192,9 @@ int64_t linux_name_read(const struct pal_name *name, struct pal_path_buffer *out
 {
     struct monitor_request request = {.op = name->nofollow ? MONITOR_READLINK : MONITOR_CANONICAL};
     struct monitor_reply reply;
+    int64_t result;
+    if (!name->validity && view_readlink(name, out, &result))
+        return result;
     int64_t error = call_validity(&request, name, &reply, out);
     return error < 0 ? error : out->size;
 }

@@ -48,6 +48,7 @@ int64_t linux_process_fork(uint32_t flags)
         thread->sequences.size = 0;
     linux_host_signals = 0; /* the parent has them */
     prefetch_exec_fork_child();
+    view_fork_child();
     thread_after_fork();
     return 0;
 }

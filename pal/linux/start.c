@@ -99,11 +99,8 @@ static uint64_t find_returns_lost(void)
 {
     static const char mark[] = "Safe RET";
     char text[128];
-    int64_t file = host_call(open, "/sys/devices/system/cpu/vulnerabilities/spec_rstack_overflow", O_RDONLY | O_CLOEXEC);
-    if (file < 0)
-        return 0;
-    int64_t size = host_call(read, file, text, sizeof text);
-    host_call(close, file);
+    int64_t size = host_call(read, LINUX_FD_STACK, text, sizeof text);
+    host_call(close, LINUX_FD_STACK);
     for (int64_t at = 0; at + (int64_t)sizeof mark - 1 <= size; at++)
         if (!memcmp(text + at, mark, sizeof mark - 1))
             return 1;
@@ -195,7 +192,8 @@ static void install_address_filter(void)
 
 /*
  * A second wall, where the host has it: no path can be opened, no signal sent, no socket connected to what lies outside.
- * None of these calls is admitted anyway.  What is open, or comes from the monitor, is not touched.
+ * None of these calls is admitted anyway.  What is open, or comes from the monitor, is not touched.  With name calls reading
+ * is left to the view, which is not there yet.
  */
 static void restrict_by_landlock(void)
 {
@@ -203,8 +201,9 @@ static void restrict_by_landlock(void)
     int64_t version = host_call(landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
     if (version <= 0)
         return;
+    uint64_t reading = shared->names ? LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR : 0;
     const struct { uint64_t files, net, scopes; } all = {
-        (1ull << file_rights[version < 5 ? version : 5]) - 1, version >= 4 ? 3 : 0, version >= 6 ? 3 : 0};
+        ((1ull << file_rights[version < 5 ? version : 5]) - 1) & ~reading, version >= 4 ? 3 : 0, version >= 6 ? 3 : 0};
     int64_t rules = host_call(landlock_create_ruleset, &all, sizeof all, 0);
     int64_t error = rules < 0 ? rules : host_call(landlock_restrict_self, rules, 0);
     if (error < 0 && error != -E2BIG) /* pal-run itself is in as many as there can be */
@@ -225,8 +224,9 @@ static void confine(void)
         die(LINUX_EXIT_BROKEN, "this kernel has no Syscall User Dispatch: use --trap=seccomp", 0, 0);
     if (!linux_dispatch)
         install_address_filter();
-    if (shared->filter_count)
-        install_filter((const struct sock_filter *)shared->filter, shared->filter_count);
+    const struct linux_filter *filter = shared->names ? &shared->view_filter : &shared->filter;
+    if (filter->count)
+        install_filter((const struct sock_filter *)filter->program, filter->count);
 }
 
 /*
@@ -272,11 +272,8 @@ static void let_interrupts_in(void)
 static void die_first(void)
 {
     static const char most[] = "1000";
-    int64_t file = host_call(open, "/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-    if (file >= 0) {
-        host_call(write, file, most, sizeof most - 1);
-        host_call(close, file);
-    }
+    host_call(write, LINUX_FD_SCORE, most, sizeof most - 1);
+    host_call(close, LINUX_FD_SCORE);
 }
 
 void linux_start(const uint64_t *stack)

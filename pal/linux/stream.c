@@ -9,6 +9,7 @@
 
 int64_t linux_handle_close(pal_handle_t handle)
 {
+    view_closed(handle);
     return host_call(close, handle);
 }
 
@@ -23,10 +24,11 @@ int64_t linux_stream_vectors(pal_handle_t handle, const struct pal_vector *vecto
 
 int64_t linux_stream_list(pal_handle_t handle, uint64_t buffer, uint64_t size)
 {
-    return host_call(getdents64, handle, buffer, size > INT32_MAX ? INT32_MAX : size);
+    int64_t result = host_call(getdents64, handle, buffer, size > INT32_MAX ? INT32_MAX : size);
+    return result == -ENOTDIR ? view_list(handle, buffer, size) : result;
 }
 
-static uint32_t type_of(uint32_t mode)
+uint32_t stream_type(uint32_t mode)
 {
     switch (mode & S_IFMT) {
     case S_IFREG:
@@ -52,7 +54,7 @@ static int64_t nanoseconds(uint64_t seconds, uint64_t part)
     return (int64_t)(seconds * NS_PER_SECOND + part);
 }
 
-int64_t stream_attributes(pal_handle_t handle, struct pal_attributes *out)
+int64_t stream_status(int64_t handle, struct pal_attributes *out)
 {
     struct stat s;
     int64_t error = host_call(fstat, handle, &s);
@@ -69,10 +71,16 @@ int64_t stream_attributes(pal_handle_t handle, struct pal_attributes *out)
         .uid = s.st_uid,
         .gid = s.st_gid,
         .block_size = (uint32_t)s.st_blksize,
-        .type = type_of(s.st_mode),
+        .type = stream_type(s.st_mode),
         .atime = nanoseconds(s.st_atime, s.st_atime_nsec),
         .mtime = nanoseconds(s.st_mtime, s.st_mtime_nsec),
         .ctime = nanoseconds(s.st_ctime, s.st_ctime_nsec),
     };
     return 0;
+}
+
+int64_t stream_attributes(pal_handle_t handle, struct pal_attributes *out)
+{
+    int64_t error = stream_status(handle, out);
+    return error < 0 ? error : view_handle_attributes(handle, out);
 }
