@@ -53,8 +53,7 @@ int64_t name_check_parent(struct name *name)
     path->bytes[path->size] = 0;
     name->directory = true;
     name->nofollow = false;
-    int64_t result = name_attributes(name, &attributes);
-    return result < 0 ? result : attributes.links ? 0 : -ENOENT; /* removed: nothing can be in it any more */
+    return name_attributes(name, &attributes);
 }
 
 /* A plain name with a slash after it: what is there must be a directory. */
@@ -78,6 +77,8 @@ static int64_t refuse_new(struct name *name, int64_t error)
     if (name_attributes(name, &attributes) == 0)
         return -EEXIST;
     int64_t result = name_check_parent(name);
+    if (result == 0 && name_attributes(name, &attributes) == 0 && !attributes.links)
+        return -ENOENT; /* removed: nothing can be in it any more */
     return result < 0 ? result : error;
 }
 
