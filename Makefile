@@ -16,10 +16,10 @@ HOSTED := $(COMMON) -D_GNU_SOURCE -fstack-protector-strong -D_FORTIFY_SOURCE=2
 objects = $(patsubst %,$(B)/%.o,$(basename $(sort $(shell find $1 -name gen -prune -o -name '*.[cS]' -print))))
 IMAGE := $(call objects,libos shim)
 PAL := $(filter-out %/image.o,$(call objects,pal/linux))
-LOADER := $(call objects,loader) $(B)/loader/policy/toml.o
+LOADER := $(filter-out $(B)/loader/library/%,$(call objects,loader)) $(B)/loader/policy/toml.o
 
-all: $(B)/pal-run $(B)/picoprocess $(B)/pal/null/null.o
--include regression/rules.mk loader/rules.mk loader/install.mk
+all: $(B)/pal-run $(B)/picoprocess $(B)/pal/null/null.o $(B)/libpalrun.so $(B)/libpalrun.a
+-include loader/library/rules.mk regression/rules.mk loader/rules.mk loader/install.mk
 
 $(B)/libos/%.o: libos/%.c ; @mkdir -p $(@D); $(CC) $(FREE) -c $< -o $@
 $(B)/libos/%.o: libos/%.S ; @mkdir -p $(@D); $(CC) $(FREE) -c $< -o $@

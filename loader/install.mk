@@ -21,7 +21,7 @@ $(B)/man/pal-run.1: docs/man/pal-run.1.scd $(B)/pal-run
 $(B)/man/%: docs/man/%.scd ; @mkdir -p $(@D); scdoc < $< > $@
 
 install: setup-install ; @$(MAKE) --no-print-directory install-files
-install-files: all $(MANPAGES)
+install-files: all install-library $(MANPAGES)
 	install -d $(DESTDIR)$(PREFIX)/bin $(SHARE)/man/man1 $(SHARE)/man/man5 $(SHARE)/pal-run/manifests \
 	    $(SHARE)/bash-completion/completions $(SHARE)/zsh/site-functions $(SHARE)/fish/vendor_completions.d
 	install -m 755 -s $(B)/pal-run $(DESTDIR)$(PREFIX)/bin/pal-run

@@ -9,6 +9,8 @@
  * this a program?), mounts/table.c and resolve.c (guest paths to host objects), launch/ (the first picoprocess), then
  * monitor/ (what it is served), mounts/invalidate.c (for how long answers hold) and scratch.c.
  *
+ * Apart from all: library/, which other programs link to start pal-run (docs/library.md).
+ *
  * Errors: functions return 0 or a count, or a negative errno; what ends pal-run says so in one line by fail().  Memory
  * of the set-up (options, policy, mounts) lives as long as the process and is not freed.
  */
