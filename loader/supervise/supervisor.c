@@ -9,7 +9,7 @@
  *   - the time limit is over;
  *   - a second SIGTERM has come to pal-run.
  *
- * In the last three pal-run sees the end, too, and tidies up; one that does not do so soon hangs, and is killed.  What
+ * In the last three pal-run sees the end, too, and tidies up; one that hangs instead is killed.  What
  * pal-run then can't do any more, the removal of private directories, the supervisor does.
  *
  * All processes of the sandbox are in the first one's process group, which no admitted call leaves, and a pidfd names
@@ -38,7 +38,10 @@
 
 #define PIDFD_GROUP 4u /* PIDFD_SIGNAL_PROCESS_GROUP */
 #define GRACE_MS 500   /* for pal-run to end in order, once the sandbox is dead */
+#define LOOK_MS 250    /* then pal-run is looked at so often */
+#define LOOKS_MAX 40   /* and ended, whatever it does: ten seconds */
 #define NEVER INT64_MAX
+enum { STAT_STATE = 3, STAT_UTIME = 14, STAT_STIME = 15 }; /* fields, proc(5) */
 
 enum { FD_WORDS = 0, FD_FIRST = 1, FD_PAL_RUN = 2 }; /* all that it holds */
 
@@ -47,6 +50,11 @@ static struct {
     int64_t limit, grace; /* when they are over, in ms of CLOCK_MONOTONIC, or NEVER */
     int terminations;
     bool empty; /* nothing of the sandbox is left */
+    int looks;  /* at pal-run, since grace was over first */
+    struct seen { /* the last of them */
+        char state;
+        uint64_t digits; /* of its processor time, in the user's and the kernel's code: they move with it */
+    } seen;
     int base; /* where the private directory lies, if it has a name */
     char scratch[WORD_NAME_ROOM];
     struct kept { /* standard streams that the guest may have changed */
@@ -73,20 +81,13 @@ static void kill_sandbox(void)
     host_call(pidfd_send_signal, FD_FIRST, SIGKILL, 0, 0); /* it may not have made its session yet */
 }
 
-/* The sandbox has come to its end, and pal-run should see so by itself. */
-static void end_sandbox(void)
-{
-    if (!mine.empty)
-        kill_sandbox();
-    mine.limit = NEVER;
-    mine.grace = now_ms() + GRACE_MS;
-}
-
-static bool is_pal_run_stopped(void)
+/* pal-run as /proc has it; state 0: it can't be told. */
+static struct seen look(void)
 {
     static const char prefix[] = "/proc/";
-    char path[32], text[64], digits[12];
+    char path[32], text[256], digits[12];
     unsigned at = 0, count = 0;
+    struct seen seen = {0, 0};
     for (unsigned rest = (unsigned)of->pal_run; rest; rest /= 10)
         digits[count++] = (char)('0' + rest % 10);
     for (; prefix[at]; at++)
@@ -96,23 +97,54 @@ static bool is_pal_run_stopped(void)
     for (unsigned i = 0; i < sizeof "/stat"; i++)
         path[at++] = "/stat"[i];
     int64_t file = host_call(open, path, O_RDONLY | O_CLOEXEC);
-    int64_t size = file < 0 ? 0 : host_call(read, file, text, sizeof text);
+    int64_t size = file < 0 ? 0 : host_call(read, file, text, sizeof text), end = size;
     if (file >= 0)
         host_call(close, file);
-    for (int64_t i = size - 1; i > 1; i--) /* "PID (NAME) STATE ..." */
-        if (text[i - 2] == ')')
-            return text[i] == 'T' || text[i] == 't';
-    return false;
+    while (end > 0 && text[end - 1] != ')') /* "PID (NAME) STATE ..." */
+        end--;
+    if (!end || end + 1 >= size)
+        return seen;
+    seen.state = text[end + 1];
+    for (int64_t i = end + 1, field = STAT_STATE; i < size && field <= STAT_STIME; i++) {
+        field += text[i] == ' ';
+        if ((field == STAT_UTIME || field == STAT_STIME) && text[i] != ' ')
+            seen.digits = seen.digits * 10 + (uint64_t)(text[i] - '0');
+    }
+    return seen;
 }
 
-/* Grace is over: pal-run hangs, unless somebody has stopped it.  Then it goes on where it was, one day. */
+/* The sandbox has come to its end, and pal-run should see so by itself. */
+static void end_sandbox(void)
+{
+    if (!mine.empty)
+        kill_sandbox();
+    mine.limit = NEVER;
+    mine.grace = now_ms() + GRACE_MS;
+    mine.looks = 0;
+}
+
+static bool listen_once(void);
+
+/*
+ * Grace is over.  pal-run hangs if it sleeps and does nothing, or if it runs and does not come to an end; it does not
+ * hang while it waits for a processor, which on a busy machine may take as long.  One that somebody has stopped goes on
+ * where it was, one day.
+ */
 static void end_pal_run(void)
 {
-    mine.grace = now_ms() + GRACE_MS;
-    if (!is_pal_run_stopped())
+    while (listen_once())
+        ;
+    struct seen now = look();
+    bool moves = now.state == 'R' || now.state == 'D' || now.digits != mine.seen.digits;
+    mine.grace = now_ms() + LOOK_MS;
+    if (now.state == 'T' || now.state == 't') {
+        if (mine.scratch[0] && remove_directory(mine.base, mine.scratch) == 0)
+            mine.scratch[0] = 0;
+    } else if ((mine.looks && !moves) || mine.looks > LOOKS_MAX) {
         host_call(pidfd_send_signal, FD_PAL_RUN, SIGKILL, 0, 0);
-    else if (mine.scratch[0] && remove_directory(mine.base, mine.scratch) == 0)
-        mine.scratch[0] = 0;
+    }
+    mine.looks++;
+    mine.seen = now;
 }
 
 static void leave(void) __attribute__((noreturn));
