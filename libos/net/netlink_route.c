@@ -165,7 +165,8 @@ int64_t netlink_route(const struct netlink_request *request, const char *body, u
             put_address(of, request, port, AF_INET, out);
         if (request->type == GET_ADDRESS && has_6)
             put_address(of, request, port, AF_INET6, out);
-        for (int through = 0; request->type == GET_ROUTE && through <= (n > 0); through++) {
+        uint32_t routes = n ? 2 : 1; /* the loopback has no gateway */
+        for (uint32_t through = 0; request->type == GET_ROUTE && through < routes; through++) {
             if (in4)
                 put_route(of, request, port, AF_INET, through, out);
             if (has_6)

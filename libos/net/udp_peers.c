@@ -241,17 +241,19 @@ static int64_t take(struct file *file, struct socket *socket, uint64_t word, str
     pal_handle_t handle = PAL_NO_HANDLE;
     struct udp_peer *peer = peer_at(socket, word);
     if (word == QUEUE) {
-        message->handles = &handle;
-        message->handle_count = 1;
-        int64_t result = receive_datagram(socket->queue, message, flags, from);
-        if (result >= 0 && message->handle_count)
+        struct pal_message brings = *message;
+        brings.handles = &handle;
+        brings.handle_count = 1;
+        int64_t result = receive_datagram(socket->queue, &brings, flags, from);
+        if (result >= 0 && brings.handle_count)
             adopt(file, socket, from, handle);
+        message->flags = brings.flags;
         message->handle_count = 0;
         return result;
     }
     if (!peer)
         return -EAGAIN;
-    *from = (struct socket_end){.size = sizeof from->ip.inet, .ip = {peer->at, peer->own}};
+    *from = (struct socket_end){.size = sizeof from->ip.inet, .ip = {.inet = peer->at, .to = peer->own}};
     int64_t result = DEFER_INTERRUPT(PAL->socket_receive(peer->handle, message, flags));
     bool connected = atomic_get(&socket->state) == SOCKET_CONNECTED;
     return result == -ECONNREFUSED && !connected ? -EAGAIN : result;
