@@ -173,5 +173,5 @@ bool guards_keep(const struct mount_table *table, const struct mount *mount, con
 
 bool mount_has_read_rules(const struct mount_table *table, const struct mount *mount)
 {
-    return table->guards.hides && is_of_host(mount);
+    return (table->guards.hides || table->seen) && is_of_host(mount);
 }

@@ -278,7 +278,7 @@ static bool show(struct maker *maker, size_t number)
     struct stat status;
     char name[16];
     if (mount->kind != MOUNT_HOST || mount->root < 0 || !mount->directory || mount->public_only ||
-        mount_table_is_libos(maker->table, mount->at, mount->at_size))
+        mount_has_read_rules(maker->table, mount) || mount_table_is_libos(maker->table, mount->at, mount->at_size))
         return false;
     int copy = open_tree(AT_FDCWD, mount->from, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
     if (copy < 0)

@@ -9,7 +9,7 @@ run=
 [ "$(id -u)" = 0 ] && run='setpriv --reuid 65534 --regid 65534 --clear-groups'
 build=$(realpath "$B")
 for who in '' "$run"; do
-    for trap in sud seccomp; do
+    for how in --trap=sud --trap=seccomp --walls=view; do
         rm -rf "$here/w"
         mkdir -p "$here"/w/{work,repo/.git/hooks,repo/secrets/deep,repo/sub,repo/kept,home}
         cd "$here/w" || exit 1
@@ -19,10 +19,10 @@ for who in '' "$run"; do
         [ -n "$who" ] && chown -R 65534:65534 "$here" && chmod 755 "$here"
         tar cf "$here/before.tar" --mtime=@0 repo
         # shellcheck disable=SC2086
-        HOME=$here/w/home $who "$build/pal-run" --trap=$trap --rw "$here/w" --hide '**/.env' --hide 'repo/secrets' --deny-write 'kept/*' \
-            "$build/hostile/guards" || say "as '$who', $trap: something was not refused"
+        HOME=$here/w/home $who "$build/pal-run" $how --rw "$here/w" --hide '**/.env' --hide 'repo/secrets' --deny-write 'kept/*' \
+            "$build/hostile/guards" || say "as '$who', $how: something was not refused"
         tar cf "$here/after.tar" --mtime=@0 repo
-        cmp -s "$here/before.tar" "$here/after.tar" || say "as '$who', $trap: the repository changed: $(ls -laR repo)"
+        cmp -s "$here/before.tar" "$here/after.tar" || say "as '$who', $how: the repository changed: $(ls -laR repo)"
         left=$(find . \( -path '*/.git/hooks/*' ! -name '*.sample' ! -path './repo/*' \) -o -name .bashrc -o -name .vscode | head -3)
         [ -z "$left" ] || say "made all the same: $left"
         grep -rl 'fsmonitor' work --include=config 2>/dev/null | grep '/\.git/config$' && say "settings were made"
