@@ -289,7 +289,7 @@ bool cow_join(char out[PAL_PATH_MAX], const char *directory, const char *name)
     size_t base = strlen(directory), size = strlen(name), slash = base && size;
     if (base + slash + size >= PAL_PATH_MAX)
         return false;
-    memmove(out, directory, base);
+    memmove(out, directory, base + 1);
     if (slash)
         out[base] = '/';
     memcpy(out + base + slash, name, size + 1);

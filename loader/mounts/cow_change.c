@@ -213,7 +213,7 @@ static int open_readable(int directory, const char *path, uint64_t flags)
 static int list_node(struct cow *cow, struct cow_node *node)
 {
     char path[PAL_PATH_MAX];
-    struct stat status, own;
+    struct stat status = {0}, own = {0};
     int error = cow_node_path(node, path) ? cow_open_layers(cow) : -ENAMETOOLONG;
     if (error)
         return error;
@@ -226,8 +226,12 @@ static int list_node(struct cow *cow, struct cow_node *node)
     if (!error) {
         node->refuses = refusal_of(lower);
         FILE *record = cow->table->kept < 0 ? NULL : kept_begin(cow, node->lower);
-        error = cow->table->kept >= 0 && !record ? -ENOSPC : list_names(cow, node, lower, upper, record); /* closes it */
-        lower = -1;
+        if (cow->table->kept >= 0 && !record) {
+            error = -ENOSPC;
+        } else {
+            error = list_names(cow, node, lower, upper, record); /* closes it */
+            lower = -1;
+        }
         int kept = record ? kept_end(cow, record, own.st_ino) : 0;
         error = error ? error : kept;
     }

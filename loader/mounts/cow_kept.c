@@ -30,12 +30,12 @@ _Static_assert(sizeof INSIDE - 1 == SCRATCH_NAME_SIZE, "no sandbox can name it")
 /* ---- Directories ------------------------------------------------------------------------------------------------- */
 
 /* A directory of the user's own that nobody else may write; or -1. */
-static int enter(int parent, const char *name, bool make)
+static int enter(int parent, const char *name, bool make, int flags)
 {
     struct stat status;
     if (make && mkdirat(parent, name, 0700) < 0 && errno != EEXIST)
         return -1;
-    int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | flags);
     if (fd >= 0 && (fstat(fd, &status) < 0 || status.st_uid != geteuid() || status.st_mode & 022)) {
         close(fd);
         errno = EPERM;
@@ -51,7 +51,7 @@ int runs_open(bool make)
     const char *const names[] = {own ? "pal-run" : ".local", own ? "runs" : "state", "pal-run", "runs"};
     int fd = open(own ? state : home && home[0] == '/' ? home : "/nowhere", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     for (size_t i = 0; i < (own ? 2 : 4) && fd >= 0; i++) {
-        int next = enter(fd, names[i], make);
+        int next = enter(fd, names[i], make, 0);
         close(fd);
         fd = next;
     }
@@ -66,7 +66,7 @@ bool run_name_is_good(const char *name)
 
 int run_open(int runs, const char *name, bool make)
 {
-    int run = enter(runs, name, make), inside = run < 0 ? -1 : enter(run, INSIDE, make);
+    int run = enter(runs, name, make, O_NOFOLLOW), inside = run < 0 ? -1 : enter(run, INSIDE, make, O_NOFOLLOW);
     int error = errno;
     if (run >= 0)
         close(run);

@@ -155,8 +155,12 @@ static char **names_in(int fd, size_t *count)
         if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, "..") ||
             name_is_private(entry->d_name, strlen(entry->d_name)))
             continue;
-        if (*count == room && !(names = realloc(names, (room = room ? room * 2 : 64) * sizeof *names)))
-            fail(EXIT_OWN_FAILURE, "no memory for the names of a directory");
+        if (*count == room) {
+            char **grown = realloc(names, (room = room ? room * 2 : 64) * sizeof *names);
+            if (!grown)
+                fail(EXIT_OWN_FAILURE, "no memory for the names of a directory");
+            names = grown;
+        }
         names[(*count)++] = must_copy(entry->d_name);
     }
     if (directory)

@@ -27,6 +27,22 @@ names() {
     [ "$(cat "$h/low/a" "$h/low/d/c" | paste -sd' ')" = "one one" ] || say "several names: the host's files have changed"
 }
 
+# A kept run is out of reach of a sandbox that is shown the very directory, and another's can't be made up.
+kept() {
+    h=$work/host
+    as sh -c 'cd "$0" && mkdir -p low state && echo one >low/a' "$h"
+    as env XDG_STATE_HOME="$h/state" "$B/pal-run" $trap_option --cow "$h/low" --keep mine /bin/sh -c 'echo two >"$0"/a' "$h/low" || say "--keep"
+    own=$h/state/pal-run/runs/mine/.pal-run.kept-changes-00
+    [ -d "$own/0.control" ] && [ "$(stat -c %a "${own%/*}")" = 700 ] || say "no run was kept"
+    pal --rw "$h" /bin/sh -c 'ls "$0" || cat "$0"/mounts || cat "$0"/0.upper/a || echo x >"$0"/mounts || mv "$0" "$1" || rm -r "$0" ||
+        (mkdir -p "$1"/state/pal-run/runs/forged && mkdir "$1"/state/pal-run/runs/forged/.pal-run.kept-changes-00) ||
+        (cd "${0%/*}" && cd .pal-run.kept-changes-00)' "$own" "$h" >"$work/out" 2>/dev/null && say "a kept run was reached: $(cat "$work/out")"
+    as ln -s mine "$h/state/pal-run/runs/way"
+    as env XDG_STATE_HOME="$h/state" "$B/pal-run" diff way >/dev/null 2>&1 && say "a symlink for a run"
+    as env XDG_STATE_HOME="$h/state" "$B/pal-run" diff mine | grep -q '^changed .*/low/a$' || say "the run is not as it was"
+}
+
 each changes
+each kept
 each names
 exit $bad
