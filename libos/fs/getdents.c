@@ -15,7 +15,7 @@ int64_t sys_getdents64(int32_t fd, guest_t buffer, uint32_t size)
     struct file *file = file_get_io(fd);
     if (!file)
         return -EBADF;
-    int64_t result = list(file, buffer, size);
+    int64_t result = (int32_t)size < 0 ? -EINVAL : list(file, buffer, size);
     file_put(file);
     return result;
 }

@@ -177,10 +177,10 @@ static int64_t move_all(int fd, guest_t vectors, uint64_t count, int64_t offset,
     if (!file)
         return -EBADF;
     int64_t result;
-    if (!(move == file_read ? file_readable(file) : file_writable(file)))
-        result = -EBADF;
-    else if (offset != -1 && !file->ops->seek && file->type != PAL_TYPE_DIRECTORY)
+    if (offset != -1 && !file->ops->seek && file->type != PAL_TYPE_DIRECTORY)
         result = -ESPIPE;
+    else if (!(move == file_read ? file_readable(file) : file_writable(file)))
+        result = -EBADF;
     else
         result = vectors_from_guest(vectors, count, few, &vector);
     if (result == 0) {

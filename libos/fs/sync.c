@@ -57,8 +57,9 @@ int64_t sys_sync_file_range(int32_t fd, int64_t offset, int64_t size, uint32_t f
     struct file *file = file_get_io(fd);
     if (!file)
         return -EBADF;
-    int64_t result = file->type == PAL_TYPE_FIFO ? -ESPIPE : 0;
-    if (result == 0 && flags & (SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WAIT_AFTER))
+    bool stored = file->type == PAL_TYPE_FILE || file->type == PAL_TYPE_DIRECTORY || file->type == PAL_TYPE_BLOCK;
+    int64_t result = stored ? 0 : -ESPIPE;
+    if (result == 0 && file->handle != PAL_NO_HANDLE && flags & (SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WAIT_AFTER))
         result = flush(file, 1); /* WRITE alone begins, and waits for nothing: the host begins by itself */
     file_put(file);
     return result;

@@ -130,8 +130,28 @@ static void memory_files(void)
     FAILS(memfd_create("bad", 0x4000), EINVAL);
 }
 
+/* What is refused first. */
+static void refusals(void)
+{
+    char byte;
+    struct iovec one = {&byte, 1};
+    int ends[2], null = open("/dev/null", O_RDWR), here = open(".", O_RDONLY | O_DIRECTORY);
+    CHECK(pipe(ends) == 0 && null >= 0 && here >= 0);
+    CHECK_FAILS(preadv(ends[1], &one, 1, 0), ESPIPE);
+    CHECK_FAILS(pwritev(ends[0], &one, 1, 0), ESPIPE);
+    CHECK_FAILS(sync_file_range(null, 0, 1, SYNC_FILE_RANGE_WRITE), ESPIPE);
+    CHECK_FAILS(sync_file_range(ends[0], 0, 1, SYNC_FILE_RANGE_WRITE), ESPIPE);
+    CHECK(sync_file_range(here, 0, 1, SYNC_FILE_RANGE_WAIT_AFTER) == 0);
+    CHECK_FAILS(syscall(SYS_getdents64, here, &byte, 0x80000000u), EINVAL);
+    close(ends[0]);
+    close(ends[1]);
+    close(null);
+    close(here);
+}
+
 int main(void)
 {
+    refusals();
     scratch_enter();
     vectors();
     partial_fault();
