@@ -7,6 +7,7 @@
 
 Policy is pal-run's options, a manifest's file or its text.  It is fixed when a sandbox starts; no callback decides later.
 """
+import contextlib
 import ctypes
 import errno
 import json
@@ -168,7 +169,8 @@ def run(command=None, *, capture_output=False, timeout=None, **policy):
         try:
             status = sandbox.wait(timeout)
         except BaseException:
-            sandbox.kill()
+            with contextlib.suppress(ProcessLookupError):  # it has ended just now
+                sandbox.kill()
             raise
         finally:
             for thread in threads:
