@@ -135,7 +135,7 @@ void wall_in_names(void)
         monitor_names("no directory can be made in /dev/shm or /tmp");
         return;
     }
-    if (!root && (error = enter_namespace()) < 0) {
+    if (!root && enter_namespace() < 0) {
         monitor_names("the host refuses user namespaces");
         host_call(close, empty);
         return;

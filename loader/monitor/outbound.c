@@ -203,7 +203,7 @@ int outbound_check(struct outbound *outbound, const uint8_t address[16], bool ud
 
 int outbound_connect(const struct pal_inet *to, struct reply *reply)
 {
-    union address name;
+    union address name = {0};
     struct pal_inet own = {.flags = PAL_INET_HOST};
     socklen_t size = to_host(to->address, to->port, &name);
     int fd = socket(name.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
@@ -244,7 +244,7 @@ static int datagram_socket(const union address *own, const union address *to, so
 
 int outbound_datagrams(const struct pal_inet *to, int like, struct reply *reply)
 {
-    union address name, own;
+    union address name = {0}, own = {0};
     struct pal_inet told = {.flags = PAL_INET_HOST};
     uint8_t unused[16], byte;
     uint16_t port = 0;
@@ -312,7 +312,7 @@ static void check_listeners(const struct network *network)
 int outbound_listener(const struct outbound *outbound, uint16_t number, struct reply *reply)
 {
     struct pal_inet own = {.flags = PAL_INET_HOST};
-    union address name;
+    union address name = {0};
     socklen_t size = sizeof name;
     if (number >= outbound->network->listener_count)
         return -EBADF;
@@ -336,7 +336,7 @@ void outbound_open(struct outbound *outbound, struct network *network, struct de
     *outbound = (struct outbound){.network = network, .denials = denials, .changes = -1};
     for (size_t i = 0; i < network->publish_count; i++) {
         struct net_publish *publish = &network->publish[i];
-        union address name;
+        union address name = {0};
         char text[80];
         int one = 1;
         socklen_t size = to_host(publish->address, publish->host_port, &name);
@@ -379,7 +379,7 @@ static ssize_t take(int socket, union address *from)
  */
 void outbound_arrived(const struct net_publish *publish, int queue)
 {
-    union address from, other, own;
+    union address from = {0}, other = {0}, own = {0};
     socklen_t size = sizeof own;
     if (getsockname(publish->socket, &own.any, &size) < 0)
         return;
@@ -398,7 +398,7 @@ void outbound_arrived(const struct net_publish *publish, int queue)
 
 void outbound_discard(const struct net_publish *publish)
 {
-    union address from;
+    union address from = {0};
     for (int turn = 0; turn < 4096 && take(publish->socket, &from) >= 0; turn++)
         ;
 }

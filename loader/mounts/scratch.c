@@ -43,8 +43,10 @@ static void random_letters(char *text, size_t count)
 {
     static const char letters[] = "abcdefghijklmnopqrstuvwxyz234567";
     uint8_t bytes[SCRATCH_NAME_SIZE] = {0};
+    uint64_t seed = (uint64_t)getpid() * 0x9e3779b97f4a7c15u;
     if (getrandom(bytes, sizeof bytes, GRND_NONBLOCK) < 0)
-        memcpy(bytes, &(uint64_t){(uint64_t)getpid() * 0x9e3779b97f4a7c15u}, sizeof(uint64_t));
+        for (size_t i = 0; i < sizeof seed && i < sizeof bytes; i++)
+            bytes[i] = (uint8_t)(seed >> 8 * i);
     for (size_t i = 0; i < count; i++)
         text[i] = letters[bytes[i] % 32];
     text[count] = 0;
@@ -53,7 +55,7 @@ static void random_letters(char *text, size_t count)
 static void random_name(char name[SCRATCH_NAME_SIZE + 1])
 {
     size_t prefix = strlen(SCRATCH_PREFIX);
-    memcpy(name, SCRATCH_PREFIX, prefix);
+    memcpy(name, SCRATCH_PREFIX, prefix + 1);
     random_letters(name + prefix, SCRATCH_NAME_SIZE - prefix);
 }
 

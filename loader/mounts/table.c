@@ -259,7 +259,7 @@ static ssize_t best_path(struct mount_table *table, const char *path, size_t siz
 ssize_t mount_table_locate(struct mount_table *table, int fd, struct mount **mount, char guest[PAL_PATH_MAX])
 {
     char path[PAL_PATH_MAX];
-    struct identity is;
+    struct identity is = {0};
     size_t size = host_path(fd, path);
     *mount = NULL;
     if (!size)

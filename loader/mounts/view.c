@@ -75,7 +75,7 @@ void view_take(struct mount_table *table, int end)
 {
     static struct view_made made;
     struct view *view = &table->view;
-    int descriptors[1 + VIEW_MOUNTS_MAX];
+    int descriptors[1 + VIEW_MOUNTS_MAX] = {-1};
     struct identity is;
     union {
         struct cmsghdr header;

@@ -129,13 +129,19 @@ static char *read_all(const char *path)
     ssize_t got = -1;
     while (fd >= 0 && text && (got = read(fd, text + size, room - size - 1)) > 0) {
         size += (size_t)got;
-        if (room - size < 4096 && !(text = realloc(text, room *= 2)))
+        char *more = room - size < 4096 ? realloc(text, room *= 2) : text;
+        if (!more) {
+            got = -1;
             break;
+        }
+        text = more;
     }
     if (fd >= 0)
         close(fd);
-    if (!text || got < 0)
+    if (!text || got < 0) {
+        free(text);
         return NULL;
+    }
     text[size] = 0;
     return text;
 }
