@@ -78,13 +78,24 @@ static void make_room(struct objects *objects)
         listing_drop(objects, oldest);
 }
 
+/* Opened once more: the kernel does not count what memfd_create gives among those who write, and then gives no lease. */
+static int memory_file(void)
+{
+    int made = memfd_create("directory", MFD_CLOEXEC), file = -1;
+    if (made >= 0 && fchmod(made, LINUX_LISTING_MODE & 07777) == 0)
+        file = open(fd_name(made).path, O_RDWR | O_CLOEXEC);
+    if (made >= 0)
+        close(made);
+    return file;
+}
+
 /* Takes the directory's descriptor, and leaves one of a listing of it in its place. */
 static int listing_make(struct objects *objects, int *fd)
 {
     struct stat status;
     int place = open(fd_name(*fd).path, O_PATH | O_DIRECTORY | O_CLOEXEC), read_only = -1;
-    int file = place < 0 ? -1 : memfd_create("directory", MFD_CLOEXEC);
-    if (file >= 0 && fchmod(file, LINUX_LISTING_MODE & 07777) == 0 && fstat(file, &status) == 0)
+    int file = place < 0 ? -1 : memory_file();
+    if (file >= 0 && fstat(file, &status) == 0)
         read_only = open(fd_name(file).path, O_RDONLY | O_CLOEXEC);
     if (read_only < 0) {
         int error = -errno;
