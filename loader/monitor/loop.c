@@ -288,7 +288,6 @@ void monitor_serve(struct monitor *monitor, const void *packet, size_t size, pid
             drop_descriptors();
             error = refused;
         }
-        view_want(monitor, &request);
         anchor_end(&name);
         anchor_end(&other);
     }
@@ -299,6 +298,8 @@ void monitor_serve(struct monitor *monitor, const void *packet, size_t size, pid
     if (last.packet.descriptors && is_end(monitor, &request, &last))
         send_descriptors_first(monitor->channel);
     send_last(monitor->channel);
+    if (!last_waits) /* the view's maker has a copy of all that is open here */
+        view_want(monitor, &request);
     if (monitor->terminals.stop)
         stop_together(monitor);
 }
