@@ -149,6 +149,12 @@ struct spot {
     size_t guest_size;
 };
 
+static bool spot_is_dots(const struct spot *spot)
+{
+    return !spot->name[0] || !strcmp(spot->name, ".") || !strcmp(spot->name, "..") || !strcmp(spot->name, "./") ||
+           !strcmp(spot->name, "../");
+}
+
 static int spot_find(struct mount_table *table, const struct anchor *from, const char *path, size_t size,
                      struct spot *spot, struct pal_path_buffer *escape)
 {
@@ -159,6 +165,9 @@ static int spot_find(struct mount_table *table, const struct anchor *from, const
     struct stat status;
     if (directory->object >= 0 && (fstat(directory->object, &status) < 0 || !S_ISDIR(status.st_mode)))
         error = -ENOTDIR;
+    /* Removed, it holds nothing; of the view it would be read-only. */
+    else if (directory->object >= 0 && !status.st_nlink && directory->mount && directory->mount->writable && !spot_is_dots(spot))
+        error = -ENOENT;
     size_t base = directory->guest_size == 1 ? 0 : directory->guest_size;
     size_t name_size = strcspn(spot->name, "/");
     if (!error && base + 1 + name_size >= sizeof spot->guest)
@@ -188,12 +197,6 @@ static int spot_find(struct mount_table *table, const struct anchor *from, const
         return -EREMOTE;
     }
     return 0;
-}
-
-static bool spot_is_dots(const struct spot *spot)
-{
-    return !spot->name[0] || !strcmp(spot->name, ".") || !strcmp(spot->name, "..") || !strcmp(spot->name, "./") ||
-           !strcmp(spot->name, "../");
 }
 
 /* A mount point, or what holds one, can't be renamed or removed: the mount would show elsewhere or lose its place. */
