@@ -27,49 +27,25 @@
 
 /* ---- Where they lie ---------------------------------------------------------------------------------------------- */
 
-static int open_part(int directory, const char *name, bool makes)
-{
-    if (makes && mkdirat(directory, name, 0700) < 0 && errno != EEXIST)
-        return -1;
-    return openat(directory, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
-}
-
 /* The directory of snapshots, -1 where there is none. */
 static int open_store(bool makes)
 {
-    static const char *const parts[] = {".local", "share", "pal-run", "snapshots"};
     const char *data = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
-    bool own = data && data[0] == '/';
-    const char *base = own ? data : home;
+    const char *base = data && data[0] == '/' ? data : home;
     if (!base || base[0] != '/')
         fail(EXIT_OWN_FAILURE, "snapshots need a place: set HOME or XDG_DATA_HOME");
-    int directory = open(base, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    for (size_t i = own ? 2 : 0; directory >= 0 && i < sizeof parts / sizeof *parts; i++) {
-        int next = open_part(directory, parts[i], makes);
-        close(directory);
-        directory = next;
-    }
-    if (directory < 0) {
-        if (makes)
-            fail(EXIT_OWN_FAILURE, "%s: no snapshots can be kept there: %s", base, strerror(errno));
-        return -1;
-    }
-    struct stat status;
-    if (fstat(directory, &status) < 0 || status.st_uid != geteuid() || status.st_mode & 0022)
+    int store = user_directory("XDG_DATA_HOME", "share", "snapshots", makes);
+    if (store < 0 && errno == EPERM)
         fail(EXIT_OWN_FAILURE, "the directory of snapshots below %s belongs to another, or others may write it: move it away",
              base);
-    int store = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    close(directory);
+    if (store < 0 && makes)
+        fail(EXIT_OWN_FAILURE, "%s: no snapshots can be kept there: %s", base, strerror(errno));
     return store;
 }
 
 static void check_name(const char *name)
 {
-    size_t size = name ? strlen(name) : 0;
-    bool good = size && size <= NAME_SIZE_MAX && name[0] != '.' && name[0] != '-';
-    for (size_t i = 0; good && i < size; i++)
-        good = strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-", name[i]);
-    if (!good)
+    if (!name || !user_name_is_good(name, NAME_SIZE_MAX))
         fail(EXIT_OWN_FAILURE, "%s: no name for a snapshot: up to %d letters, digits, '.', '_', '-'", name ? name : "", NAME_SIZE_MAX);
 }
 

@@ -24,49 +24,25 @@
 
 #define INSIDE SCRATCH_PREFIX "kept-changes-00" /* name_is_private */
 _Static_assert(sizeof INSIDE - 1 == SCRATCH_NAME_SIZE, "no sandbox can name it");
+#define RUN_NAME_MAX 99
 #define RECORDS "records"
 #define NEW "records.new"
 
 /* ---- Directories ------------------------------------------------------------------------------------------------- */
 
-/* A directory of the user's own that nobody else may write; or -1. */
-static int enter(int parent, const char *name, bool make, int flags)
-{
-    struct stat status;
-    if (make && mkdirat(parent, name, 0700) < 0 && errno != EEXIST)
-        return -1;
-    int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | flags);
-    if (fd >= 0 && (fstat(fd, &status) < 0 || status.st_uid != geteuid() || status.st_mode & 022)) {
-        close(fd);
-        errno = EPERM;
-        return -1;
-    }
-    return fd;
-}
-
 int runs_open(bool make)
 {
-    const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
-    bool own = state && state[0] == '/';
-    const char *const names[] = {own ? "pal-run" : ".local", own ? "runs" : "state", "pal-run", "runs"};
-    int fd = open(own ? state : home && home[0] == '/' ? home : "/nowhere", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    for (size_t i = 0; i < (own ? 2 : 4) && fd >= 0; i++) {
-        int next = enter(fd, names[i], make, 0);
-        close(fd);
-        fd = next;
-    }
-    return fd;
+    return user_directory("XDG_STATE_HOME", "state", "runs", make);
 }
 
 bool run_name_is_good(const char *name)
 {
-    size_t size = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-");
-    return size && !name[size] && size < 100 && name[0] != '.' && name[0] != '-';
+    return user_name_is_good(name, RUN_NAME_MAX);
 }
 
 int run_open(int runs, const char *name, bool make)
 {
-    int run = enter(runs, name, make, O_NOFOLLOW), inside = run < 0 ? -1 : enter(run, INSIDE, make, O_NOFOLLOW);
+    int run = user_enter(runs, name, make, O_NOFOLLOW), inside = run < 0 ? -1 : user_enter(run, INSIDE, make, O_NOFOLLOW);
     int error = errno;
     if (run >= 0)
         close(run);

@@ -439,6 +439,15 @@ int resolved_take(struct resolved *place, enum cow_need need);
 /* The same of a directory in which names are to change: the place itself, or the one above it. */
 int resolved_list(const struct resolved *place, int *directory, bool above);
 
+/* ---- user_directory.c -------------------------------------------------------------------------------------------- */
+
+/* A directory of the user's own that nobody else may write; -1 and errno, EPERM: it is not so. */
+int user_enter(int parent, const char *name, bool make, int flags);
+/* $VARIABLE/pal-run/NAME or ~/.local/STANDARD/pal-run/NAME, by such directories alone below the first. */
+int user_directory(const char *variable, const char *standard, const char *name, bool make);
+/* Of what is kept there: letters, digits, '.', '_', '-', up to `most`, and no option or hidden file. */
+bool user_name_is_good(const char *name, size_t most);
+
 /* ---- cow_kept.c -------------------------------------------------------------------------------------------------- */
 
 /* Has the upper layers lie in a run of that name, or ends pal-run.  Before a guest runs. */
