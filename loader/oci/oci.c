@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "loader/oci/oci.h"
+#include "loader/supervise/supervise.h"
 
 #define CALLED_BY "pal-oci"
 
@@ -167,13 +168,12 @@ static void remove_folder(void)
     int folder = open_folder(false, &path);
     if (folder < 0)
         return;
-    pid_t child = fork();
-    if (child == 0) {
-        execl("/bin/rm", "rm", "-rf", "--", path, (char *)NULL);
-        _exit(1);
-    }
-    waitpid(child, NULL, 0);
     close(folder);
+    int state = open(state_path(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (state < 0)
+        return;
+    remove_directory(state, call.id);
+    close(state);
 }
 
 /* ---- Files of JSON ----------------------------------------------------------------------------------------------- */
