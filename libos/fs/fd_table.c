@@ -27,7 +27,10 @@ struct file *file_new_standard(uint32_t number)
     if (PAL->stream_control(handle, PAL_CTL_FLAGS_GET, &pal_flags, sizeof(pal_flags)) >= 0 &&
         (pal_flags & (PAL_OPEN_READ | PAL_OPEN_WRITE)) != (PAL_OPEN_READ | PAL_OPEN_WRITE))
         flags = pal_flags & PAL_OPEN_WRITE ? O_WRONLY : O_RDONLY;
-    return host_file_new(handle, flags, attributes.type, NULL, &file) < 0 ? NULL : file;
+    if (host_file_new(handle, flags, attributes.type, NULL, &file) < 0)
+        return NULL;
+    file->standard = true;
+    return file;
 }
 
 struct files *files_new_boot(void)

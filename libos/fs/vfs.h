@@ -52,6 +52,7 @@ struct file {
     void *data;       /* the kind's own */
     char *path;       /* absolute guest path it was opened by, or NULL.  Stale once it or its parents are renamed */
     uint8_t owner_type, owner_signal;
+    bool standard;    /* one that the sandbox was started with */
     bool shown;       /* the next two are what it is shown with, and not what its handle tells */
     uint64_t device, inode; /* of a directory of the host that names begin at: file_identify */
 };

@@ -311,6 +311,8 @@ int64_t sys_socket(int32_t domain, int32_t type, int32_t protocol)
     return fd_install(file, (uint32_t)type & O_CLOEXEC, 0);
 }
 
+static uint64_t pairs; /* how many there were, here and in whom this process was forked from */
+
 static int64_t pair_new(uint32_t kind, uint32_t flags, struct file *files[2])
 {
     pal_handle_t handles[2];
@@ -328,8 +330,12 @@ static int64_t pair_new(uint32_t kind, uint32_t flags, struct file *files[2])
         file_put(files[0]);
         return result;
     }
-    for (int i = 0; i < 2; i++)
-        ((struct socket *)files[i]->data)->peer.credentials = credentials_now(true);
+    uint64_t pair = atomic_add(&pairs, 1);
+    for (int i = 0; i < 2; i++) {
+        struct socket *socket = files[i]->data;
+        socket->peer.credentials = credentials_now(true);
+        socket->pair = pair;
+    }
     return 0;
 }
 

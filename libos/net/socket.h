@@ -85,6 +85,7 @@ struct socket {
     pal_handle_t queue;  /* keeps the name of a stream or packet socket that does not listen */
     pal_handle_t target; /* where a connected datagram socket sends; PAL_NO_HANDLE in a pair: through file->handle.  Of a
                             stream that is bound where the host's network comes to as well: the host's listener */
+    uint64_t pair;       /* socketpair(2)'s number, the same at both ends; else 0 */
     uint32_t pass_credentials;
     uint32_t buffers[2];  /* SO_SNDBUF, SO_RCVBUF as told */
     uint32_t buffers_asked; /* bit SOCKET_SENDS or SOCKET_RECEIVES: that one was set */

@@ -176,11 +176,11 @@ int64_t sys_epoll_create(int32_t size)
 
 /* ---- Control ----------------------------------------------------------------------------------------------------- */
 
-static int64_t owner_set(struct epoll *epoll, pal_handle_t handle, int owner)
+static int64_t owner_set(struct epoll *epoll, pal_handle_t handle, const struct owner *owner)
 {
     if ((uint32_t)handle >= epoll->owner_count) {
         uint32_t count = MAX((uint32_t)handle + 1, epoll->owner_count * 2);
-        int *owners = alloc_zero(count * sizeof *owners);
+        struct owner *owners = alloc_zero(count * sizeof *owners);
         if (!owners)
             return -ENOMEM;
         if (epoll->owner_count)
@@ -189,13 +189,13 @@ static int64_t owner_set(struct epoll *epoll, pal_handle_t handle, int owner)
         epoll->owners = owners;
         epoll->owner_count = count;
     }
-    epoll->owners[handle] = owner;
+    epoll->owners[handle] = *owner;
     return 0;
 }
 
 static int owner_get(const struct epoll *epoll, pal_handle_t handle)
 {
-    return (uint32_t)handle < epoll->owner_count ? epoll->owners[handle] : 0;
+    return (uint32_t)handle < epoll->owner_count ? epoll->owners[handle].number : 0;
 }
 
 /* handle PAL_NO_HANDLE: it is asked here. */
@@ -254,7 +254,7 @@ void epoll_file_has_handle(struct file *file)
         if (!file->ops->ready)
             member_drop((struct member *)(uintptr_t)found);
         if (!PAL->poll_set_update(member.epoll->handle, PAL_POLL_ADD, file->handle, &member.event))
-            owner_set(member.epoll, file->handle, member.fd + 1);
+            owner_set(member.epoll, file->handle, &(struct owner){member.fd + 1, file, member.event});
     }
     mutex_unlock(&epolls_lock);
 }
@@ -273,7 +273,7 @@ static int64_t control_add(struct file *set, struct file *file, int fd, const st
         if (result == -EEXIST && owner_get(epoll, file->handle) != fd + 1)
             return add_duplicate(set, file, fd, event);
         if (!result)
-            result = owner_set(epoll, file->handle, fd + 1);
+            result = owner_set(epoll, file->handle, &(struct owner){fd + 1, file, *event});
     }
     return !result && file->ops->ready ? member_add(epoll, file, fd, PAL_NO_HANDLE, event) : result;
 }
@@ -287,6 +287,8 @@ static int64_t control_change(struct file *set, struct file *file, int fd, const
     if (event->events & EPOLLEXCLUSIVE || (member && member->event.events & EPOLLEXCLUSIVE))
         return -EINVAL;
     int64_t result = handle == PAL_NO_HANDLE ? 0 : PAL->poll_set_update(set->handle, PAL_POLL_CHANGE, handle, event);
+    if (!result && !member)
+        ((struct epoll *)set->data)->owners[handle].event = *event;
     if (!result && member) {
         member->event = *event;
         member->disabled = false;
@@ -307,7 +309,7 @@ static int64_t control_remove(struct file *set, struct file *file, int fd)
         return -ENOENT;
     int64_t result = handle == PAL_NO_HANDLE ? 0 : PAL->poll_set_update(set->handle, PAL_POLL_REMOVE, handle, NULL);
     if (!result && !duplicate && handle != PAL_NO_HANDLE)
-        epoll->owners[handle] = 0;
+        epoll->owners[handle].number = 0;
     if (member)
         member_drop(member);
     return result;
@@ -352,6 +354,61 @@ int64_t sys_epoll_ctl(int32_t set_fd, int32_t operation, int32_t fd, guest_t fro
     if (file)
         file_put(file);
     return result;
+}
+
+/* ---- In a snapshot ----------------------------------------------------------------------------------------------- */
+
+/* What the host still asks for whom: a handle whose number is another's now is not registered. */
+void epoll_settle(struct file *set, bool (*is_kept)(const struct file *file, void *argument), void *argument)
+{
+    struct epoll *epoll = set->data;
+    for (uint32_t handle = 0; handle < epoll->owner_count; handle++) {
+        struct owner *owner = &epoll->owners[handle];
+        if (!owner->number)
+            continue;
+        bool is_its = is_kept(owner->file, argument) && owner->file->handle == (pal_handle_t)handle;
+        int64_t result = is_its ? PAL->poll_set_update(epoll->handle, PAL_POLL_ADD, (pal_handle_t)handle, &owner->event) : 0;
+        if (is_its && result == 0)
+            PAL->poll_set_update(epoll->handle, PAL_POLL_REMOVE, (pal_handle_t)handle, NULL);
+        if (result != -EEXIST)
+            owner->number = 0;
+    }
+}
+
+static int64_t members_begin_again(struct epoll *epoll)
+{
+    int64_t result = 0;
+    for (struct hash_node *at = NULL; !result && (at = hash_walk(&epoll->members, at));) {
+        struct member *member = container_of(at, struct member, by_fd);
+        uint64_t token;
+        if (member->kind != MEMBER_HOST)
+            continue;
+        if ((result = PAL->handle_export(member->file->handle, &token)) == 0 &&
+            (result = PAL->handle_import(token, &member->handle)) == 0)
+            result = PAL->poll_set_update(epoll->handle, PAL_POLL_ADD, member->handle, &member->event);
+    }
+    return result;
+}
+
+/* `set` and all that it has have new handles.  Edges are told once more. */
+int64_t epoll_begin_again(struct file *set)
+{
+    struct epoll *epoll = set->data;
+    struct owner *owners = epoll->owners;
+    uint32_t count = epoll->owner_count;
+    int64_t result = 0;
+    epoll->handle = set->handle;
+    epoll->owners = NULL;
+    epoll->owner_count = 0;
+    for (uint32_t i = 0; i < count && !result; i++) {
+        if (!owners[i].number)
+            continue;
+        result = PAL->poll_set_update(epoll->handle, PAL_POLL_ADD, owners[i].file->handle, &owners[i].event);
+        if (!result)
+            result = owner_set(epoll, owners[i].file->handle, &owners[i]);
+    }
+    release(owners);
+    return result ? result : members_begin_again(epoll);
 }
 
 /* ---- Waiting ----------------------------------------------------------------------------------------------------- */

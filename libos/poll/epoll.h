@@ -36,6 +36,13 @@ struct member_list {
     struct member *first, **end; /* end NULL: empty */
 };
 
+/* The host asks a handle for this descriptor, and its description. */
+struct owner {
+    int number; /* the descriptor, plus 1; 0: none */
+    struct file *file;
+    struct pal_poll_event event;
+};
+
 /*
  * A wait costs no more the more members there are: of the timers it looks at those that may be ready; signal readers are
  * asked if a signal of theirs is pending, pidfds if some process has ended since.
@@ -50,7 +57,7 @@ struct epoll {
     bool ends_untold;    /* of the end of some pidfd's process nobody will tell this picoprocess */
     uint32_t local_count;  /* members that are asked here */
     uint32_t owner_count;
-    int *owners;         /* by handle: the descriptor that registered it, plus 1 */
+    struct owner *owners; /* by handle */
     pal_handle_t handle; /* the set's */
 };
 

@@ -19,7 +19,7 @@ static int64_t event_write(struct file *file, const struct pal_vector *vector, u
     return handle_write(file->handle, vector, count, -1);
 }
 
-static const struct file_ops event_ops = {
+const struct file_ops event_ops = {
     .kind = "anon_inode:[eventfd]",
     .read = event_read,
     .write = event_write,
@@ -42,6 +42,7 @@ int64_t sys_eventfd2(uint32_t value, uint32_t flags)
         PAL->handle_close(handle);
         return -ENOMEM;
     }
+    file->private = flags & EFD_SEMAPHORE;
     return fd_install(file, flags & O_CLOEXEC, 0);
 }
 

@@ -29,6 +29,12 @@ uint64_t timerfd_deadline(struct file *file);
 extern const uint32_t timerfd_clocks[]; /* PAL_CLOCK_*, by timerfd_clock */
 uint32_t timerfd_clock(const struct file *file);
 uint64_t timerfd_expiry(struct file *file); /* on that clock; 0: disarmed */
+/* A snapshot's, of when its clocks showed `then`, by timerfd_clock: as much time is left as was then. */
+void timerfd_begin_again(struct file *file, const uint64_t then[]);
+
+/* ---- eventfd.c --------------------------------------------------------------------------------------------------- */
+
+extern const struct file_ops event_ops; /* private: EFD_SEMAPHORE */
 
 /* ---- signalfd.c -------------------------------------------------------------------------------------------------- */
 
@@ -41,6 +47,9 @@ uint64_t epoll_deadline(struct file *file);
 sigset_t epoll_signals(struct file *file);
 /* What `ready` says of it, or will by itself, has changed otherwise than by time, signals or ends of processes. */
 void epoll_touch(struct file *file);
+/* In a snapshot.  Whether a file will be there: that of others is forgotten.  Then: sets and their files have new handles. */
+void epoll_settle(struct file *set, bool (*is_kept)(const struct file *file, void *argument), void *argument);
+int64_t epoll_begin_again(struct file *set);
 /* A watched file had none, and has got a handle: the host asks it from now on. */
 void epoll_file_has_handle(struct file *file);
 

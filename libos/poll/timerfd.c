@@ -75,6 +75,15 @@ uint64_t timerfd_expiry(struct file *file)
     return atomic_get(&((struct timer *)file->data)->expiry);
 }
 
+void timerfd_begin_again(struct file *file, const uint64_t then[])
+{
+    struct timer *timer = file->data;
+    uint32_t clock = timerfd_clock(file);
+    if (timer->expiry && timer->clock != PAL_CLOCK_REALTIME)
+        timer->expiry = MAX(timer->expiry + time_now(timer->clock) - then[clock], 1ull);
+    epoll_touch(file);
+}
+
 /* On the monotonic clock, by which all waits go. */
 uint64_t timerfd_deadline(struct file *file)
 {

@@ -4,18 +4,29 @@
  * stream becomes the new sandbox's, a file is opened by its name again and must be the same.
  */
 #include "libos/fs/fd.h"
+#include "libos/net/socket.h"
+#include "libos/poll/readiness.h"
 #include "libos/snapshot/snapshot.h"
 
 #define OPENED_ANEW (O_ACCMODE | O_APPEND | O_NONBLOCK | O_DIRECTORY | O_PATH | O_NOFOLLOW | O_LARGEFILE | O_NOATIME)
 
 /* ---- Saving ------------------------------------------------------------------------------------------------------ */
 
+/* A socket that has neither a name nor a peer. */
+static bool is_fresh(const struct socket *socket)
+{
+    return socket->state == SOCKET_NEW && socket->queue == PAL_NO_HANDLE && socket->target == PAL_NO_HANDLE && !socket->name &&
+           !socket->ring && !socket->peers && !socket->busy;
+}
+
 /* What descriptions of these kinds are lies in the arena alone; all others without a handle have something elsewhere. */
 static bool is_of_arena(const struct file *file)
 {
-    static const char *const kinds[] = {"device", "directory", "file"};
+    static const char *const kinds[] = {"device", "directory", "file", "anon_inode:[signalfd]"};
     if (file->handle != PAL_NO_HANDLE)
         return false;
+    if (file->ops == &socket_new_ops)
+        return is_fresh(file->data);
     for (size_t i = 0; i < COUNT_OF(kinds); i++)
         if (!strcmp(file->ops->kind, kinds[i]))
             return true;
@@ -42,20 +53,23 @@ static int64_t identify(struct file *file, struct snapshot_file *out)
     out->ctime = attributes.ctime;
     if (file->ops->seek)
         out->offset = file->ops->seek(file, 0, SEEK_CUR);
+    out->flags = (uint32_t)file_status_flags(file);
     return 0;
 }
 
 static int64_t classify(struct file *file, struct snapshot_file *out)
 {
-    *out = (struct snapshot_file){.file = file};
+    *out = (struct snapshot_file){.file = file, .fd = -1};
     if (is_of_arena(file))
         return 0;
-    if (file->handle >= 0 && file->handle < PAL_STANDARD_STREAMS && !file->path) {
+    if (file->standard) {
         out->kind = SNAPSHOT_STANDARD;
         out->number = (uint32_t)file->handle;
         return 0;
     }
-    out->kind = SNAPSHOT_NAMED;
+    out->kind = snapshot_object_kind(file);
+    if (out->kind != SNAPSHOT_NAMED)
+        return 0;
     return file_is_host(file) && file->path && file->type != PAL_TYPE_FIFO ? identify(file, out) : -EINVAL;
 }
 
@@ -80,18 +94,26 @@ static int64_t add(struct snapshot_files *files, struct file *file)
     return error;
 }
 
+static void refuse(int fd, const struct file *file, const char *why)
+{
+    log_line("pal-run: the snapshot can't hold descriptor %d (%s%s%s): close it before the point, or open it after", fd,
+             file->path ? file->path : file->ops->kind, why ? ": " : "", why ? why : "");
+}
+
 static int64_t add_descriptors(struct snapshot_files *files)
 {
     struct files *table = current_process()->files;
     int highest = files_highest(table);
     for (int fd = 0; fd <= highest; fd++) {
         struct file *file = table->slots[fd];
+        uint32_t count = files->count;
         int64_t error = file ? add(files, file) : 0;
         if (error < 0) {
-            log_line("pal-run: the snapshot can't hold descriptor %d (%s): close it before the point, or open it after",
-                     fd, file->path ? file->path : file->ops->kind);
-            return error;
+            refuse(fd, file, NULL);
+            return -ECANCELED;
         }
+        if (files->count > count)
+            files->files[count].fd = fd;
     }
     return 0;
 }
@@ -104,7 +126,7 @@ static int64_t add_mappings(struct snapshot_files *files)
         if (error < 0) {
             log_line("pal-run: the snapshot can't hold the mapping at %lx (%s): its file has no name, or is of no kind that has",
                      (unsigned long)vma.start, vma.file->path ? vma.file->path : vma.file->ops->kind);
-            return error;
+            return -ECANCELED;
         }
     }
     return 0;
@@ -118,7 +140,13 @@ int64_t snapshot_files_save(struct snapshot_files *files)
         error = add_mappings(files);
     if (error == 0 && program)
         error = add(files, program);
-    return error;
+    for (uint32_t clock = 0; clock < COUNT_OF(files->clocks); clock++)
+        files->clocks[clock] = time_now(timerfd_clocks[clock]);
+    uint32_t at;
+    const char *why = error == 0 ? snapshot_objects_save(files, &at) : NULL;
+    if (why)
+        refuse(files->files[at].fd, files->files[at].file, why);
+    return why ? -ECANCELED : error;
 }
 
 /* ---- Going on ---------------------------------------------------------------------------------------------------- */
@@ -126,14 +154,14 @@ int64_t snapshot_files_save(struct snapshot_files *files)
 /* The description goes on as what was opened; who refers to it, still does. */
 static void become(struct file *file, struct file *opened)
 {
-    uint32_t references = file->references;
-    char *path = file->path;
-    file->path = opened->path;
-    opened->path = path;
-    path = file->path;
+    const struct file was = *file;
     *file = *opened;
-    file->references = references;
-    file->path = path;
+    file->references = was.references;
+    file->watched = was.watched;
+    file->owner = was.owner;
+    file->owner_type = was.owner_type;
+    file->owner_signal = was.owner_signal;
+    release(was.path);
     release(opened);
 }
 
@@ -149,10 +177,10 @@ static int64_t open_named(const struct snapshot_file *saved)
 {
     struct file *file = saved->file, *opened;
     struct pal_attributes now;
-    int64_t error = file_open(file->path, file->flags & OPENED_ANEW, 0, 0, &opened);
+    int64_t error = file_open(file->path, saved->flags & OPENED_ANEW, 0, 0, &opened);
     if (error < 0) {
-        log_line("pal-run: %s, which the snapshot has open: errno %d: grant it with --ro, or make the snapshot anew", file->path,
-                 (int)-error);
+        log_line("pal-run: %s, which the snapshot has open: errno %d: grant it with --%s, or make the snapshot anew", file->path,
+                 (int)-error, file_writable(file) ? "rw" : "ro");
         return error;
     }
     error = file_attributes(opened, &now);
@@ -169,12 +197,15 @@ static int64_t open_named(const struct snapshot_file *saved)
 }
 
 /* One that the new sandbox lacks is closed. */
-static int64_t open_standard(const struct snapshot_file *saved)
+void snapshot_standard_open(const struct snapshot_files *files)
 {
-    struct file *opened = file_new_standard(saved->number);
-    if (opened)
-        become(saved->file, opened);
-    return 0;
+    for (uint32_t i = 0; i < files->count; i++) {
+        const struct snapshot_file *saved = &files->files[i];
+        struct file *opened = saved->kind == SNAPSHOT_STANDARD && saved->number < PAL_STANDARD_STREAMS
+                                  ? file_new_standard(saved->number) : NULL;
+        if (opened)
+            become(saved->file, opened);
+    }
 }
 
 int64_t snapshot_files_open(const struct snapshot_files *files)
@@ -184,10 +215,9 @@ int64_t snapshot_files_open(const struct snapshot_files *files)
             files->files[i].file->handle = PAL_NO_HANDLE; /* the number is another sandbox's */
     for (uint32_t i = 0; i < files->count; i++) {
         const struct snapshot_file *saved = &files->files[i];
-        int64_t error = saved->kind == SNAPSHOT_NAMED ? open_named(saved)
-                        : saved->kind == SNAPSHOT_STANDARD ? open_standard(saved) : 0;
+        int64_t error = saved->kind == SNAPSHOT_NAMED ? open_named(saved) : 0;
         if (error < 0)
             return error;
     }
-    return 0;
+    return snapshot_objects_make(files);
 }

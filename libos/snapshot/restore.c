@@ -82,13 +82,15 @@ static void restore_thread(struct thread *thread)
 void snapshot_resume(void)
 {
     struct thread *thread = snapshot.thread;
-    snapshot.pages.handle = boot->snapshot;
+    snapshot.pages.handle = snapshot.files.image = boot->snapshot;
     PAL->memory_protect((uint64_t)(uintptr_t)thread->stack, PAGE_SIZE, 0);
     process_begin_again(thread, snapshot.template);
     if (snapshot_files_open(&snapshot.files) < 0)
         PAL->process_exit(EXIT_UNUSABLE);
     must(fs_begin_again(thread->process->fs), "the current directory");
     must(mm_image_map(&snapshot.pages), "its memory can't be mapped");
+    snapshot_standard_open(&snapshot.files);
+    must(snapshot_objects_settle(&snapshot.files), "its pipes, sockets, events, poll sets");
     vdso_renew();
     PAL->handle_close(boot->snapshot);
     restore_thread(thread);

@@ -62,10 +62,12 @@ static int64_t save(guest_t child_tid)
 {
     struct snapshot_header header = {.magic = SNAPSHOT_MAGIC};
     memcpy(header.identity, boot->snapshot_identity, sizeof header.identity);
-    snapshot.pages = (struct mm_image){.handle = boot->snapshot, .end = PAGE_SIZE};
+    snapshot.pages = (struct mm_image){.handle = boot->snapshot};
+    snapshot.files = (struct snapshot_files){.image = boot->snapshot, .end = PAGE_SIZE};
     int64_t error = save_registers(child_tid);
     if (error == 0)
         error = snapshot_files_save(&snapshot.files);
+    snapshot.pages.end = snapshot.files.end;
     if (error == 0)
         error = mm_image_save(&snapshot.pages);
     if (error == 0)
@@ -85,7 +87,7 @@ static void at_fork(guest_t child_tid)
         return;
     handle_cache_empty();
     int64_t error = save(child_tid);
-    if (error < 0)
+    if (error < 0 && error != -ECANCELED) /* which has been said */
         log_line("pal-run: the snapshot can't be written (errno %d)", (int)-error);
     process_exit_group(error < 0 ? 1 << 8 : 0);
 }

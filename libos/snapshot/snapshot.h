@@ -35,20 +35,42 @@ enum snapshot_file_kind {
     SNAPSHOT_ARENA,    /* nothing of the host's: it is as it was */
     SNAPSHOT_STANDARD, /* `number`: a standard stream, the new sandbox's */
     SNAPSHOT_NAMED,    /* opened by its name again */
+    SNAPSHOT_TIMER,    /* timerfd: as SNAPSHOT_ARENA, but for the clock */
+    /* Made anew, and these filled from the image: */
+    SNAPSHOT_POLL_SET,
+    SNAPSHOT_PIPE,     /* an end of one, and so PAIR; `number`: the other */
+    SNAPSHOT_PAIR,
+    SNAPSHOT_EVENT,
+    SNAPSHOT_MEMORY,   /* memfd_create(2) */
 };
 struct snapshot_file {
     struct file *file;
     enum snapshot_file_kind kind;
-    uint32_t number;
-    uint64_t device, inode, size; /* of a file that is to be the same: what it was */
+    int32_t fd; /* -1: of a mapping, or the program */
+    uint32_t number, flags; /* flags: O_* as fcntl(2) told */
+    uint32_t room;          /* a pipe's size; memory's seals */
+    uint64_t device, inode, size; /* of a file that is to be the same: what it was.  Of an object: how much it holds */
+    uint64_t contents;            /* where, in the image */
     int64_t mtime, ctime, offset;
 };
 struct snapshot_files {
     struct snapshot_file *files; /* alloc'ed */
     uint32_t count, room;
+    pal_handle_t image;
+    uint64_t end;       /* of what the image holds so far */
+    uint64_t clocks[3]; /* when it was saved, by timerfd_clock */
 };
 int64_t snapshot_files_save(struct snapshot_files *files); /* has said what can't be saved */
 int64_t snapshot_files_open(const struct snapshot_files *files); /* the same */
+void snapshot_standard_open(const struct snapshot_files *files);
+
+/* ---- objects.c: those without a name ----------------------------------------------------------------------------- */
+
+enum snapshot_file_kind snapshot_object_kind(struct file *file); /* SNAPSHOT_NAMED: none */
+/* NULL, or why files[*at] can't be saved. */
+const char *snapshot_objects_save(struct snapshot_files *files, uint32_t *at);
+int64_t snapshot_objects_make(const struct snapshot_files *files);
+int64_t snapshot_objects_settle(const struct snapshot_files *files); /* all else is there */
 
 /* ---- The image: a header of one page, the guest's pages, the arena up to its heap's end -------------------------- */
 

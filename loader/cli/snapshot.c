@@ -181,7 +181,7 @@ static int run_make(int argc, char **argv)
     options.snapshot.image = image;
     int ended = palrun(&options);
     if (!is_complete(image)) {
-        warn("%s: the program ended (status %d) without a fork() after it had written to /proc/pal/ready: see docs/snapshots.md",
+        warn("%s: no snapshot: the program ended (status %d) without a fork() that could be written, after it had written to /proc/pal/ready: see docs/snapshots.md",
              name, ended);
         return ended ? ended : EXIT_OWN_FAILURE;
     }

@@ -163,13 +163,14 @@ expect 3 'snapshot failing: ' "$PAL" snapshot make failing -- "$work/warm" fail
 cat >"$work/pipes.py" <<'P'
 import os
 ends = os.pipe()
+os.close(ends[1])
 open('/proc/pal/ready', 'w').write('1')
 if os.fork() == 0:
     os._exit(0)
 os.wait()
 P
 "$PAL" snapshot make pipes --ro "$work" -- /usr/bin/python3 "$work/pipes.py" >"$work/out" 2>&1
-grep -q "can't hold descriptor 3 (pipe)" "$work/out" || say "a pipe: $(cat "$work/out")"
+grep -q "can't hold descriptor 3 (pipe: its other end" "$work/out" || say "a pipe's end: $(cat "$work/out")"
 images=$XDG_DATA_HOME/pal-run/snapshots
 damage() { # NAME: another image in its place
     chmod u+w "$images/$1.image"
