@@ -224,6 +224,7 @@ static void print_stats(const struct monitor *monitor)
         [MONITOR_TERMINAL] = "terminal",   [MONITOR_START] = "start",         [MONITOR_SET_OPENED] = "set-opened",
         [MONITOR_INVALIDATOR] = "invalidator",     [MONITOR_LOOK] = "look",
         [MONITOR_SETTLE] = "settle",       [MONITOR_VIEW] = "view",           [MONITOR_LIST] = "list",
+        [MONITOR_SPACE] = "space",
         [MONITOR_NOTIFY] = "notify",       [MONITOR_NOTIFY_END] = "notify-end",
         [MONITOR_EXTENDED] = "extended",   [MONITOR_TEE] = "tee",               [MONITOR_SHUTDOWN] = "shutdown",
         [MONITOR_SEND] = "send",           [MONITOR_OPTION] = "option",       [MONITOR_ALLOCATE] = "allocate",

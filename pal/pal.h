@@ -153,6 +153,7 @@ struct pal_mount {
     const char *at;      /* absolute guest path, no trailing slash but for "/" */
     uint32_t writable;
     uint32_t scratch;    /* private to the sandbox: nobody outside changes it */
+    uint64_t memory;     /* not 0: a tmpfs of so many bytes, whose room PAL_CTL_SPACE tells */
 };
 
 /* pal_boot.trace: classes of system calls. */
@@ -378,10 +379,13 @@ enum pal_control {
     /* Of PAL_INET_HOST sockets. */
     PAL_CTL_ACCEPT,          /* [blocks] struct pal_accept: accept(2) */
     PAL_CTL_OPTION,          /* struct pal_option: setsockopt(2); -ENOPROTOOPT for those that the host doesn't leave to guests */
+    /* With PAL_NO_HANDLE. */
+    PAL_CTL_SPACE,           /* struct pal_space: the room of one of pal_boot.mounts; -ENOENT: it is none in memory */
     PAL_CTL_COUNT,
 };
 struct pal_accept { struct pal_inet peer; pal_handle_t out; uint32_t nonblock; };
 struct pal_option { int32_t level, option; uint32_t size; uint8_t value[16]; };
+struct pal_space { uint64_t blocks, free, names, free_names; uint32_t mount, block_size; }; /* mount: its number */
 struct pal_tee { uint64_t size; pal_handle_t to; uint32_t reserved; }; /* size: at most; then how many bytes it was */
 struct pal_seek { int64_t offset; uint32_t whence, reserved; };
 struct pal_allocate { uint64_t offset, size; uint32_t mode, reserved; };
@@ -502,7 +506,7 @@ struct pal_mutex {
     uint32_t reserved;
 };
 
-/* ---- The calls: 45, with 91 operations in all; see the end ------------------------------------------------------- */
+/* ---- The calls: 45, with 92 operations in all; see the end ------------------------------------------------------- */
 
 struct pal_api {
     uint32_t abi_version, count;
@@ -632,6 +636,6 @@ _Static_assert(PAL_CALL_COUNT <= 45, "the PAL has at most 45 calls");
  * thread_set the operations count, not the call.  A host may refuse what its capability bits don't promise. */
 #define PAL_OPERATION_COUNT                                                                                           \
     (PAL_CALL_COUNT - 4 + PAL_CTL_COUNT + PAL_OBJECT_COUNT + PAL_CHANGE_COUNT + PAL_THREAD_COUNT)
-_Static_assert(PAL_OPERATION_COUNT == 91, "45 calls: 41, and 31 + 9 + 8 + 2 operations");
+_Static_assert(PAL_OPERATION_COUNT == 92, "45 calls: 41, and 32 + 9 + 8 + 2 operations");
 
 #endif

@@ -41,11 +41,14 @@ void mount_init(void)
         panic("pal-run: no memory for the mount table");
     for (uint32_t i = 0; i < boot->mount_count; i++) {
         const struct pal_mount *mount = &boot->mounts[i];
-        mount_add(mount->at, &hostfs, (mount->writable ? 0 : MOUNT_READ_ONLY) | (mount->scratch ? MOUNT_SCRATCH : 0));
+        mount_add(mount->at, &hostfs,
+                  (mount->writable ? 0 : MOUNT_READ_ONLY) | (mount->scratch ? MOUNT_SCRATCH : 0) | (mount->memory ? MOUNT_MEMORY : 0));
     }
 }
 
 const struct mount *mount_at(uint32_t n) { return n < count ? &table[n] : NULL; }
+
+uint32_t mount_number(const struct mount *mount) { return (uint32_t)(mount - table); }
 
 static bool is_beneath(const char *path, const struct mount *mount)
 {

@@ -214,6 +214,22 @@ int64_t sys_faccessat2(int32_t directory, guest_t path, uint32_t mode, uint32_t 
 
 #define FREE_BLOCKS (1u << 28)
 
+/* A tmpfs is the sandbox's own, so its size and room are told. */
+static int64_t tell_space(const struct mount *mount, struct linux_statfs *out)
+{
+    struct pal_space space = {.mount = mount_number(mount)};
+    int64_t error = PAL->stream_control(PAL_NO_HANDLE, PAL_CTL_SPACE, &space, sizeof space);
+    if (error < 0)
+        return error;
+    out->type = TMPFS_MAGIC;
+    out->bsize = out->frsize = space.block_size;
+    out->blocks = space.blocks;
+    out->bfree = out->bavail = space.free;
+    out->files = space.names;
+    out->ffree = space.free_names;
+    return 0;
+}
+
 /* What the sandbox tells of a file system: sizes are not the host's, which no guest needs to know. */
 static int64_t statfs_to_guest(const char *path, const struct pal_attributes *attributes, guest_t to)
 {
@@ -236,6 +252,11 @@ static int64_t statfs_to_guest(const char *path, const struct pal_attributes *at
         statfs.flags |= ST_RDONLY;
     if (statfs.type != EXT4_SUPER_MAGIC)
         statfs.blocks = statfs.bfree = statfs.bavail = statfs.files = statfs.ffree = 0;
+    if (mount && mount->flags & MOUNT_MEMORY) {
+        int64_t error = tell_space(mount, &statfs);
+        if (error < 0)
+            return error;
+    }
     return copy_out(to, &statfs, sizeof(statfs));
 }
 

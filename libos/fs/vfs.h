@@ -200,10 +200,10 @@ struct filesystem {
     bool sockets; /* its names can be given to PAL->socket_bind and socket_connect */
 };
 
-enum mount_flags { MOUNT_READ_ONLY = 1, MOUNT_SCRATCH = 2 };
+enum mount_flags { MOUNT_READ_ONLY = 1, MOUNT_SCRATCH = 2, MOUNT_MEMORY = 4 };
 struct mount {
     const char *at; /* absolute, without symlinks or a final slash */
-    uint32_t size, flags;
+    uint32_t size, flags; /* flags: MOUNT_MEMORY: a tmpfs */
     const struct filesystem *fs;
 };
 
@@ -212,7 +212,8 @@ extern const struct filesystem hostfs; /* hostfs_names.c: names of the host, by 
 void mount_init(void); /* the host's mounts */
 void mount_add(const char *at, const struct filesystem *fs, uint32_t flags);
 void mount_above(const struct filesystem *fs); /* for directories that are there only because mounts lie beneath them */
-const struct mount *mount_at(uint32_t n);      /* of all, in their order; NULL at the end */
+const struct mount *mount_at(uint32_t n);      /* of all, in their order, pal_boot's first; NULL at the end */
+uint32_t mount_number(const struct mount *mount); /* for mount_at */
 const struct mount *mount_of(const char *path); /* of an absolute path without symlinks; or NULL */
 
 #define NAME_HOPS 40 /* then -ELOOP */

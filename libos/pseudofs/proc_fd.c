@@ -128,15 +128,18 @@ void proc_mounts_text(struct seq_buffer *text, const struct pseudo_node *node)
     if (!mount_of("/")) /* it only holds the others */
         seq_printf(text, details ? "20 1 0:20 / / ro,noatime - tmpfs none ro\n" : "none / tmpfs ro,noatime 0 0\n");
     for (uint32_t i = 0; (mount = mount_at(i)); i++) {
+        char size[32] = "";
         bool scratch = mount->flags & MOUNT_SCRATCH;
         const char *type = scratch ? "tmpfs" : mount->fs->type, *source = scratch ? "tmpfs" : mount->fs->source;
         const char *access = mount->flags & MOUNT_READ_ONLY ? "ro" : "rw";
         const char *atime = mount->fs == &hostfs ? "noatime" : "relatime";
+        if (mount->flags & MOUNT_MEMORY)
+            format(size, sizeof size, ",size=%uk", (uint32_t)(boot->mounts[i].memory >> 10));
         if (details)
-            seq_printf(text, "%u %d 0:%u / %s %s,%s - %s %s %s\n", 21 + i, mount->size > 1 ? 20 : 1, 31 + i, mount->at,
-                       access, atime, type, source, access);
+            seq_printf(text, "%u %d 0:%u / %s %s,%s - %s %s %s%s\n", 21 + i, mount->size > 1 ? 20 : 1, 31 + i, mount->at,
+                       access, atime, type, source, access, size);
         else
-            seq_printf(text, "%s %s %s %s,%s 0 0\n", source, mount->at, type, access, atime);
+            seq_printf(text, "%s %s %s %s,%s%s 0 0\n", source, mount->at, type, access, atime, size);
     }
 }
 

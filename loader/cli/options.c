@@ -37,6 +37,22 @@ static void take_manifest(struct options *options, char *value) { options->manif
 static void take_ro(struct options *options, char *value) { add_mount(options, value, "ro"); }
 static void take_rw(struct options *options, char *value) { add_mount(options, value, "rw"); }
 static void take_cow(struct options *options, char *value) { add_mount(options, value, "cow"); }
+
+/* PATH[:SIZE]. */
+static void take_tmpfs(struct options *options, char *value)
+{
+    uint64_t size = 0;
+    char *colon = strrchr(value, ':');
+    if (colon && (!colon[1] || !size_read(colon + 1, &size)))
+        fail(EXIT_OWN_FAILURE, "--tmpfs %s: give PATH, or PATH:SIZE with bytes or a size such as 64M", value);
+    if (colon)
+        *colon = 0;
+    if (value[0] != '/' || strchr(value, '='))
+        fail(EXIT_OWN_FAILURE, "--tmpfs %s: give an absolute path", value);
+    add_mount(options, value, "tmpfs");
+    options->mounts[options->mount_count - 1].memory = size;
+}
+
 static void take_keep(struct options *options, char *value) { options->keep = value; }
 static void take_home(struct options *options, char *value) { options->home = value; }
 static void take_cwd(struct options *options, char *value) { options->cwd = value; }
@@ -161,6 +177,7 @@ const struct option_row option_rows[] = {
     {"rw", 0, "PATH", "the same, writable", take_rw},
     {"cow", 0, "PATH", "the same, writable for the sandbox alone: the host's files stay as they are", take_cow},
     {"keep", 0, "NAME", "keep what is written to copies, for diff, apply, drop and later runs", take_keep},
+    {"tmpfs", 0, "PATH[:SIZE]", "a private, empty folder, gone at the end; with SIZE, such as 64M: in memory, and no larger", take_tmpfs},
     {"hide", 0, "GLOB", "never show files and directories of such names, such as '**/.env'", take_hide},
     {"deny-write", 0, "GLOB", "let nothing of such names be written or made", take_deny_write},
     {"allow-repo-config", 0, NULL, "let hooks and settings of repositories, editors and shells be written", take_allow_repo_config},
@@ -206,7 +223,7 @@ static const struct { const char *theirs, *ours; } others[] = {
     {"--bind", "--rw PATH, or --rw AT=FROM"}, {"--ro-bind", "--ro PATH, or --ro AT=FROM"}, {"--volume", "--rw AT=FROM"},
     {"-v", "--rw AT=FROM"}, {"--mount", "--ro AT=FROM"}, {"--read", "--ro PATH"}, {"--write", "--rw PATH"},
     {"--allow-read", "--ro PATH"}, {"--allow-write", "--rw PATH"}, {"--allow-net", "--net NAME"}, {"--whitelist", "--rw PATH"},
-    {"--read-only", "--ro PATH"}, {"--tmpfs", "a manifest with type = \"tmpfs\""}, {"--unshare-net", "the default: no network"},
+    {"--read-only", "--ro PATH"}, {"--unshare-net", "the default: no network"},
     {"--unshare-all", "the default"}, {"--private", "the default: a private home"}, {"--setenv", "--env NAME=VALUE"},
     {"-e", "--env NAME=VALUE"}, {"--workdir", "--cwd DIR"}, {"-w", "--cwd DIR"}, {"--chdir", "--cwd DIR"},
     {"--port", "--publish HOST:PORT"}, {"-p", "--publish HOST:PORT"}, {"--ulimit", "--memory, --pids, --timeout"},

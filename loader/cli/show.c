@@ -39,6 +39,8 @@ static const char *access_of(const struct mount *mount)
 
 static const char *meaning(const struct mount *mount)
 {
+    if (mount->kind == MOUNT_SCRATCH && mount->memory)
+        return must_print("empty, writable, in memory, at most %llu bytes, gone at the end", (unsigned long long)mount->memory);
     if (mount->kind == MOUNT_SCRATCH)
         return "empty, writable, gone at the end";
     if (mount->kind == MOUNT_COPY)

@@ -77,7 +77,8 @@ static const struct pal_mount *put_mounts(struct builder *builder, const struct 
         const struct mount *mount = &table->mounts[i];
         const struct pal_mount told = {.at = put_string(builder, mount->at),
                                        .writable = mount->writable,
-                                       .scratch = mount->kind == MOUNT_SCRATCH};
+                                       .scratch = mount->kind == MOUNT_SCRATCH,
+                                       .memory = mount->memory};
         memcpy(builder->bytes + array + i * sizeof told, &told, sizeof told);
     }
     return (const struct pal_mount *)address(array);

@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -297,5 +298,23 @@ int serve_view(const struct mount_table *table, struct reply *reply)
         reply->descriptors[reply->packet.descriptors++] = fd;
     }
     reply->packet.value = view->device;
+    return 0;
+}
+
+/* The kernel's own directory and that in which the mount begins are one to the guest. */
+int serve_space(const struct mount_table *table, const struct request *request, struct reply *reply)
+{
+    const struct mount *mount = request->arguments[0] < table->count ? &table->mounts[request->arguments[0]] : NULL;
+    struct statfs system;
+    if (!mount || !mount->memory || mount->root < 0)
+        return -ENOENT;
+    if (fstatfs(mount->root, &system) < 0)
+        return -errno;
+    const struct pal_space space = {
+        .blocks = system.f_blocks, .free = system.f_bavail, .names = system.f_files - 1, .free_names = system.f_ffree,
+        .mount = (uint32_t)request->arguments[0], .block_size = (uint32_t)system.f_bsize,
+    };
+    memcpy(reply->text.bytes, &space, sizeof space);
+    reply->text.size = sizeof space;
     return 0;
 }

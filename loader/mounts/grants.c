@@ -294,4 +294,7 @@ void mounts_open(struct mount_table *table)
             fail(EXIT_OWN_FAILURE, "%s: a copy mount is of a folder: give one that holds the file", mount->from);
         cow_begin(table, mount);
     }
+    for (size_t i = 0; i < table->count; i++)
+        if (table->mounts[i].kind == MOUNT_SCRATCH && table->mounts[i].memory)
+            tmpfs_open(table, &table->mounts[i]);
 }

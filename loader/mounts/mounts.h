@@ -15,7 +15,7 @@ struct open_how;
 
 enum mount_kind {
     MOUNT_HOST,    /* a host directory, or one file */
-    MOUNT_SCRATCH, /* private, empty at the start, gone at the end */
+    MOUNT_SCRATCH, /* private, empty at the start, gone at the end; in memory where it has a limit: tmpfs.c */
     MOUNT_LINK,    /* a symlink, such as /bin -> usr/bin; `from` is its contents */
     MOUNT_COPY,    /* a host directory that is read, and a layer over it that is written: cow.c */
 };
@@ -35,6 +35,7 @@ struct mount {
     bool plain;       /* a tree of the system's: see object.c */
     bool no_devices;  /* writable, and the host's mount is nodev */
     bool directory;   /* known once opened */
+    uint64_t memory;  /* of MOUNT_SCRATCH: bytes, at most, in memory; 0: it lies on the host's disk */
     struct cow *cow;  /* of MOUNT_COPY, once it is open */
     int root;         /* O_PATH; -1: not open */
     int error;        /* why not */
@@ -176,6 +177,8 @@ struct view_made {
 };
 /* In a process of its own: makes it, and sends it. */
 void view_make(struct mount_table *table, int end);
+/* Gets the right to mount, for the rest of this process; -1: *what failed, by errno. */
+int mounting_enter(const char **what);
 
 /* ---- view.c ------------------------------------------------------------------------------------------------------ */
 
@@ -496,5 +499,13 @@ int scratch_layer(struct mount_table *table, size_t number, const char *suffix);
 void scratch_settle(struct mount_table *table);
 /* Removes it all. */
 void scratch_end(struct scratch *scratch);
+/* A new name of a private directory; what a scratch mount shows, made in `base` under a name: O_PATH, or a negative errno. */
+void scratch_name(char name[SCRATCH_NAME_SIZE + 1]);
+int scratch_furnish(const struct mount_table *table, const struct mount *mount, int base, const char *name);
+
+/* ---- tmpfs.c ----------------------------------------------------------------------------------------------------- */
+
+/* The root of a scratch mount in memory, or ends pal-run.  Before a guest runs. */
+void tmpfs_open(const struct mount_table *table, struct mount *mount);
 
 #endif

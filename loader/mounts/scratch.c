@@ -52,7 +52,7 @@ static void random_letters(char *text, size_t count)
     text[count] = 0;
 }
 
-static void random_name(char name[SCRATCH_NAME_SIZE + 1])
+void scratch_name(char name[SCRATCH_NAME_SIZE + 1])
 {
     size_t prefix = strlen(SCRATCH_PREFIX);
     memcpy(name, SCRATCH_PREFIX, prefix + 1);
@@ -67,7 +67,7 @@ static void random_name(char name[SCRATCH_NAME_SIZE + 1])
 static int make_in(struct scratch *scratch, int base)
 {
     struct stat status;
-    random_name(scratch->name);
+    scratch_name(scratch->name);
     if (mkdirat(base, scratch->name, 0300) < 0)
         return -errno;
     int fd = openat(base, scratch->name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -135,30 +135,37 @@ int scratch_layer(struct mount_table *table, size_t number, const char *suffix)
     return fd < 0 ? -errno : fd;
 }
 
-int scratch_root(struct mount_table *table, const struct mount *mount)
+/* As the host's own: /tmp is everyone's, a home is its owner's. */
+static mode_t mode_of(const char *at)
 {
-    struct scratch *scratch = &table->scratch;
-    if (scratch->fd < 0) {
-        int error = scratch_make(scratch);
-        if (error)
-            return error;
-    }
-    char name[SCRATCH_NAME_SIZE + 1];
-    random_letters(name, SCRATCH_NAME_SIZE);
-    /* As the host's own: /tmp is everyone's, a home is its owner's. */
-    mode_t mode = !strcmp(mount->at, "/tmp") ? 01777 : 0755;
-    if (mkdirat(scratch->fd, name, 0700) < 0)
+    return !strcmp(at, "/tmp") || !strcmp(at, "/var/tmp") || !strcmp(at, "/dev/shm") ? 01777 : 0755;
+}
+
+int scratch_furnish(const struct mount_table *table, const struct mount *mount, int base, const char *name)
+{
+    if (mkdirat(base, name, 0700) < 0)
         return -errno;
-    int root = openat(scratch->fd, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    int root = openat(base, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (root < 0)
         return -errno;
-    if (fchmodat(scratch->fd, name, mode, 0) < 0) {
+    if (fchmodat(base, name, mode_of(mount->at), 0) < 0) {
         int error = -errno;
         close(root);
         return error;
     }
     make_mount_points(table, mount, root);
     return root;
+}
+
+int scratch_root(struct mount_table *table, const struct mount *mount)
+{
+    struct scratch *scratch = &table->scratch;
+    int error = scratch->fd < 0 ? scratch_make(scratch) : 0;
+    if (error)
+        return error;
+    char name[SCRATCH_NAME_SIZE + 1];
+    random_letters(name, SCRATCH_NAME_SIZE);
+    return scratch_furnish(table, mount, scratch->fd, name);
 }
 
 void scratch_settle(struct mount_table *table)

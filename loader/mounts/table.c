@@ -72,7 +72,7 @@ void mount_table_drop_implied(struct mount_table *table)
     for (size_t i = 0; i < table->count;) {
         bool drop = false;
         for (size_t j = 0; j < table->count && !drop && table->mounts[i].implied; j++)
-            drop = table->mounts[j].granted && !strcmp(table->mounts[j].at, table->mounts[j].from) &&
+            drop = table->mounts[j].granted && table->mounts[j].from && !strcmp(table->mounts[j].at, table->mounts[j].from) &&
                    is_shown_by(table, &table->mounts[j], &table->mounts[i]);
         if (drop)
             memmove(&table->mounts[i], &table->mounts[i + 1], (--table->count - i) * sizeof *table->mounts);

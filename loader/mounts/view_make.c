@@ -54,8 +54,14 @@ static int write_file(const char *path, const char *text)
     return size < 0 ? -1 : 0;
 }
 
+static int failed(const char **what, const char *text)
+{
+    *what = text;
+    return -1;
+}
+
 /* The right to mount: root's own, else that of a user namespace. */
-static int enter_namespace(struct maker *maker)
+int mounting_enter(const char **what)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct sets[2];
@@ -68,10 +74,10 @@ static int enter_namespace(struct maker *maker)
             return 0;
     }
     if (unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0)
-        return refuse(maker, "no mount namespace");
+        return failed(what, "no mount namespace");
     if (write_file("/proc/self/setgroups", "deny") < 0 || write_file("/proc/self/uid_map", uid) < 0 ||
         write_file("/proc/self/gid_map", gid) < 0)
-        return refuse(maker, "no ids in a user namespace");
+        return failed(what, "no ids in a user namespace");
     return 0;
 }
 
@@ -351,8 +357,9 @@ static int detach(struct maker *maker, int *descriptors)
 
 static int make(struct maker *maker, int *descriptors)
 {
-    if (enter_namespace(maker) < 0)
-        return -1;
+    const char *what;
+    if (mounting_enter(&what) < 0)
+        return refuse(maker, what);
     if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
         return refuse(maker, "mounting is refused");
     if (make_top(maker) < 0)

@@ -247,8 +247,14 @@ static bool mount_type(struct reader *reader, const struct toml_value *value, st
            complain(reader, value->line, "type is \"host\" or \"tmpfs\", not \"%s\"", value->string);
 }
 
+static bool mount_size(struct reader *reader, const struct toml_value *value, struct mount *mount)
+{
+    return read_size(reader, value, &mount->memory);
+}
+
 static const struct key mount_keys[] = {
-    {"at", mount_at}, {"from", mount_from}, {"access", mount_access}, {"type", mount_type}, {NULL, NULL},
+    {"at", mount_at}, {"from", mount_from}, {"access", mount_access}, {"type", mount_type}, {"size", mount_size},
+    {NULL, NULL},
 };
 
 /* A directory shown inside of itself has no end; two that show each other neither. */
@@ -273,6 +279,8 @@ static bool check_mount(struct reader *reader, struct mount *mount, unsigned lin
             return complain(reader, line, "%s: a tmpfs has no 'from'", mount->at);
         mount->writable = true;
     } else {
+        if (mount->memory)
+            return complain(reader, line, "%s: only a tmpfs has a 'size'", mount->at);
         if (!mount->from)
             mount->from = mount->at;
         if (stat(mount->from, &status) < 0)

@@ -195,7 +195,9 @@ void policy_from_manifest(struct policy *policy, const struct options *options)
     manifest_load(options->manifest, &manifest);
     for (size_t i = 0; i < manifest.mount_count; i++) {
         const struct mount *mount = &manifest.mounts[i];
-        add(policy, mount->kind, mount->at, mount->from, mount->writable)->granted = true;
+        struct mount *added = add(policy, mount->kind, mount->at, mount->from, mount->writable);
+        added->granted = true;
+        added->memory = mount->memory;
     }
     for (size_t i = 0; i < manifest.guard_count; i++) {
         const char *wrong = policy_guard(policy, manifest.guards[i].pattern, manifest.guards[i].hides);
@@ -227,6 +229,12 @@ static void add_option_mount(struct policy *policy, const struct option_mount *o
     struct stat status;
     char *at = must_clean("mount", option->at), *from = option->from ? must_clean("mount", option->from) : at;
     bool copy = !strcmp(option->access, "cow"), writable = strcmp(option->access, "ro") != 0;
+    if (!strcmp(option->access, "tmpfs")) {
+        struct mount *mount = add(policy, MOUNT_SCRATCH, at, NULL, true);
+        mount->granted = true;
+        mount->memory = option->memory;
+        return;
+    }
     if (stat(from, &status) < 0)
         fail(EXIT_OWN_FAILURE, "--%s %s: %s: name a folder or file that exists", option->access, from, strerror(errno));
     if (!S_ISDIR(status.st_mode) && !S_ISREG(status.st_mode))
@@ -274,7 +282,7 @@ static void check_option_mount(const struct policy *policy, const struct options
     size_t size = strlen(option->at);
     while (size > 1 && option->at[size - 1] == '/')
         size--;
-    if (!option->from && mount_table_is_libos(&policy->mounts, option->at, size))
+    if (!option->from && strcmp(name, "tmpfs") != 0 && mount_table_is_libos(&policy->mounts, option->at, size))
         fail(EXIT_OWN_FAILURE, "--%s %s: the sandbox has its own; the host's is never shown", name, option->at);
 }
 

@@ -9,7 +9,8 @@
 /* What the command line asks for; cli/options.c fills it in. */
 struct option_mount {
     char *at, *from;
-    const char *access; /* "ro", "rw" or "cow" */
+    const char *access; /* "ro", "rw", "cow" or "tmpfs" */
+    uint64_t memory;    /* of a tmpfs: its limit; 0: on disk */
 };
 struct options {
     const char *learn; /* where the manifest of a run goes; NULL: none is written */

@@ -263,6 +263,7 @@ static const struct {
     [PAL_CTL_TEE] = {tee, sizeof(struct pal_tee)},
     [PAL_CTL_ACCEPT] = {socket_accept, sizeof(struct pal_accept)},
     [PAL_CTL_OPTION] = {socket_option, sizeof(struct pal_option)},
+    [PAL_CTL_SPACE] = {name_space, sizeof(struct pal_space)},
 };
 
 int64_t linux_stream_control(pal_handle_t handle, uint32_t op, void *argument, uint64_t size)

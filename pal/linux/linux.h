@@ -242,6 +242,7 @@ int64_t linux_attributes_set(pal_handle_t handle, const struct pal_name *name, c
 int64_t linux_name_change(uint32_t op, const struct pal_name *name, const struct pal_name *other, uint32_t mode,
                           struct pal_path_buffer *escape);
 int64_t name_extended(pal_handle_t handle, void *argument); /* PAL_CTL_EXTENDED */
+int64_t name_space(pal_handle_t handle, void *argument);    /* PAL_CTL_SPACE */
 int64_t linux_name_read(const struct pal_name *name, struct pal_path_buffer *out);
 
 /* ---- view.c: names that the kernel answers for ------------------------------------------------------------------ */

@@ -93,6 +93,7 @@ enum monitor_op {
     MONITOR_VIEW,      /* reply: descriptors of roots; text = struct monitor_shown[], of pal_boot.mounts in their order; value =
                           device of what the view itself consists of.  -ENOENT: there is none */
     MONITOR_LIST,      /* arguments[0] = descriptor of the sender, of a listing: filled (anew) */
+    MONITOR_SPACE,     /* arguments[0] = number of one of pal_boot.mounts.  reply: text = struct pal_space */
     MONITOR_OPS
 };
 

@@ -223,3 +223,19 @@ int64_t name_extended(pal_handle_t handle, void *argument)
         names_change();
     return monitor_call(&request, extended->name, other.size ? &other : NULL, &reply, extended->text, NULL);
 }
+
+int64_t name_space(pal_handle_t handle, void *argument)
+{
+    struct pal_space *space = argument;
+    struct monitor_request request = {.op = MONITOR_SPACE, .arguments = {space->mount, 0}};
+    struct monitor_reply reply;
+    struct pal_path_buffer text;
+    (void)handle;
+    int64_t error = monitor_call(&request, NULL, NULL, &reply, &text, NULL);
+    if (error < 0)
+        return error;
+    if (text.size != sizeof *space)
+        return -EIO;
+    memcpy(space, text.bytes, sizeof *space);
+    return 0;
+}

@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Private mounts in memory: the host kernel's own tmpfs, with a limit, one for each.  So pages are mapped, shared, sparse and
+ * counted as everywhere on Linux, and who is over the limit is told ENOSPC by the kernel.
+ *
+ * Mounting takes a right that pal-run gives up, or (as a user) has only in a user namespace.  So a process of its own mounts
+ * it, hands over the root, and ends.  No mount namespace holds the mount: it goes with the last descriptor, however pal-run ends.
+ *
+ * What is shown is a directory in it with a private name, so that the kernel's own path of what lies there begins as
+ * no other path of the host does: mount_table_locate goes by that.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "loader/mounts/mounts.h"
+
+#define NAME_COST 4096 /* bytes of the limit for each name: one with contents takes a page */
+#define NAMES_LEAST 64
+
+struct made {
+    const char *what; /* failed, by `error`; of pal-run's own text, at the same address in its child */
+    int error;
+};
+
+static int set(int system, const char *key, const char *format, unsigned long long value)
+{
+    char text[32];
+    snprintf(text, sizeof text, format, value);
+    return fsconfig(system, FSCONFIG_SET_STRING, key, text, 0);
+}
+
+/* The names cost memory, too, which the kernel does not count among the bytes: so their number is limited with them. */
+static int mount_tmpfs(uint64_t size, const char **what)
+{
+    uint64_t names = size / NAME_COST > NAMES_LEAST ? size / NAME_COST : NAMES_LEAST;
+    if (mounting_enter(what) < 0)
+        return -1;
+    *what = "no tmpfs";
+    int system = fsopen("tmpfs", FSOPEN_CLOEXEC);
+    if (system < 0 || set(system, "size", "%llu", size) < 0 || set(system, "nr_inodes", "%llu", names + 2) < 0 ||
+        set(system, "mode", "%llo", 0700) < 0 || fsconfig(system, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+        return -1;
+    return fsmount(system, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOATIME);
+}
+
+static void send_root(int end, uint64_t size)
+{
+    struct made made = {NULL, 0};
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control;
+    struct iovec part = {&made, sizeof made};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+    int root = mount_tmpfs(size, &made.what);
+    if (root >= 0) {
+        message.msg_control = &control;
+        message.msg_controllen = sizeof control;
+        control.header = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof root), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
+        memcpy(CMSG_DATA(&control.header), &root, sizeof root);
+    } else {
+        made.error = errno;
+    }
+    sendmsg(end, &message, MSG_NOSIGNAL);
+}
+
+static int take_root(int end, struct made *made)
+{
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control;
+    struct iovec part = {made, sizeof *made};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+    int root = -1;
+    if (recvmsg(end, &message, MSG_CMSG_CLOEXEC) != sizeof *made)
+        *made = (struct made){"its maker failed", EIO};
+    else if (CMSG_FIRSTHDR(&message))
+        memcpy(&root, CMSG_DATA(&control.header), sizeof root);
+    return root;
+}
+
+static int make(uint64_t size, struct made *made)
+{
+    int ends[2];
+    *made = (struct made){"no process", EAGAIN};
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+        return -1;
+    /* No exit signal: not one of the children that are waited for. */
+    long pid = syscall(SYS_clone, 0, 0, 0, 0, 0);
+    if (pid == 0) {
+        send_root(ends[1], size);
+        _exit(0);
+    }
+    close(ends[1]);
+    int root = pid < 0 ? -1 : take_root(ends[0], made);
+    close(ends[0]);
+    while (pid > 0 && waitpid((pid_t)pid, NULL, __WCLONE) < 0 && errno == EINTR)
+        ;
+    return root;
+}
+
+void tmpfs_open(const struct mount_table *table, struct mount *mount)
+{
+    struct made made;
+    struct stat status;
+    char name[SCRATCH_NAME_SIZE + 1];
+    int top = make(mount->memory, &made);
+    if (top < 0)
+        fail(EXIT_OWN_FAILURE, "%s: this host gives %s no tmpfs of a limited size (%s: %s): without a size it is a private folder on disk",
+             mount->at, geteuid() ? "you" : "root", made.what, strerror(made.error));
+    scratch_name(name);
+    mount->root = scratch_furnish(table, mount, top, name);
+    if (mount->root < 0 || fstat(mount->root, &status) < 0)
+        fail(EXIT_OWN_FAILURE, "%s: its tmpfs can't be written: %s", mount->at, strerror(mount->root < 0 ? -mount->root : errno));
+    close(top);
+    mount->device = status.st_dev;
+    mount->inode = status.st_ino;
+    mount->directory = mount->plain = true; /* as of other scratch mounts: see mount_root */
+}
