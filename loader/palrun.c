@@ -206,7 +206,7 @@ static void start(struct monitor *monitor, const struct options *options, mode_t
     if (geteuid() == 0) /* whose user id is its own: others' processes don't count */
         limit(RLIMIT_NPROC, policy->limits.processes);
     prctl(PR_SET_CHILD_SUBREAPER, 1);
-    monitor_block_signals();
+    monitor_block_signals(options->init);
     drop_capabilities();
     go(monitor, &prefetch, options);
     monitor->first = launched.pid;

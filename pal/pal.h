@@ -168,6 +168,8 @@ enum pal_network {
     PAL_NETWORK_6 = 4,         /* by IPv6, too */
 };
 #define PAL_LIMITS 16
+#define PAL_REAL_TIME_FIRST 34
+#define PAL_REAL_TIME 31 /* signals from that on */
 
 /* All strings and arrays live in the shared segment's boot area and stay valid. */
 struct pal_boot {
@@ -198,13 +200,20 @@ struct pal_boot {
     pal_handle_t log;                 /* for trace, statistics and the libOS's own errors */
     pal_handle_t snapshot;            /* the image of a snapshot; only where it has a use */
     uint32_t snapshot_use;            /* enum pal_snapshot_use */
+    uint32_t init, reserved;          /* init: the first process is number 1, with init's rules: pid_namespaces(7) */
     uint64_t snapshot_identity[4];    /* of build and processor: an image is good for the same ones only */
-    /* Address of a word of this picoprocess (0 = none), to be exchanged with 0 after an interrupt: bit n-1: the user's
-     * terminal sent signal n to the sandbox; bit n+31: somebody sent it to the first process; or PAL_HOST_KILLED. */
-    uint64_t host_signals;
+    uint64_t host_signals; /* address of this picoprocess's struct pal_host_signals; 0 = none */
+};
+/* What has come from outside; to be looked at after an interrupt, each word exchanged with 0. */
+struct pal_host_signals {
+    uint64_t set; /* bit n-1: the user's terminal sent signal n to the sandbox; bit n+31: somebody sent it to the first
+                     process; or PAL_HOST_* */
+    uint32_t real_time[PAL_REAL_TIME]; /* likewise to the first process, signals 34 to 64: how often */
+    uint32_t reserved;
 };
 /* A picoprocess whose host parent has gone was killed, not by us: process_interrupt of it gives -ESRCH. */
 #define PAL_HOST_KILLED (1ull << 31)
+#define PAL_HOST_COUNTED (1ull << 63) /* words behind `set` are not 0 */
 
 /* What pal_boot.snapshot is for. */
 enum pal_snapshot_use { PAL_SNAPSHOT_NONE, PAL_SNAPSHOT_MAKE, PAL_SNAPSHOT_RUN };

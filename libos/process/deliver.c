@@ -9,15 +9,26 @@
 #include "libos/signal/signal.h"
 #include "libos/tty/tty.h"
 
+static void host_real_time(struct pal_host_signals *came)
+{
+    for (int i = 0; i < PAL_REAL_TIME; i++) {
+        struct siginfo info = {.signo = PAL_REAL_TIME_FIRST + i, .code = SI_USER};
+        for (uint32_t count = atomic_swap(&came->real_time[i], 0u); count; count--)
+            tty_host_signal(&info);
+    }
+}
+
 /* What pal-run got. */
 static void host_signals(void)
 {
-    uint64_t *word = (uint64_t *)(uintptr_t)boot->host_signals;
-    for (uint64_t set = atomic_swap(word, 0ull); set; set &= set - 1) {
+    struct pal_host_signals *came = (struct pal_host_signals *)(uintptr_t)boot->host_signals;
+    for (uint64_t set = atomic_swap(&came->set, 0ull); set; set &= set - 1) {
         uint32_t bit = (uint32_t)__builtin_ctzll(set);
         struct siginfo info = {.signo = (int32_t)(bit % 32 + 1), .code = bit < 32 ? SI_KERNEL : SI_USER};
         if (set & -set & PAL_HOST_KILLED)
             process_find_killed();
+        else if (set & -set & PAL_HOST_COUNTED)
+            host_real_time(came);
         else
             tty_host_signal(&info);
     }
@@ -68,7 +79,7 @@ static void park(struct process *process)
 static void default_action(struct process *process, int signal)
 {
     sigset_t bit = BIT(signal);
-    if (bit & IGNORED_BY_DEFAULT)
+    if (bit & IGNORED_BY_DEFAULT || process->signals->init)
         return;
     if (!(bit & STOPPING))
         process_exit_group((uint32_t)signal); /* never a core file, so never wait's core flag */

@@ -66,6 +66,7 @@ void process_init(void)
     process->fs = fs_new_boot();
     if (!process->signals || !process->files || !process->fs)
         panic("pal-run: no memory for the first process");
+    process->signals->init = boot->init;
     signals_inherit(thread);
     file_sizes_limit();
 }

@@ -11,9 +11,12 @@
 #include "libos/signal/signal.h"
 #include "libos/tty/tty.h"
 
-/* Nearest living subreaper, or init.  Caller holds the lock. */
+/* Nearest living subreaper, or init; 0: that ends, and all with it.  Caller holds the lock. */
 static uint32_t foster_parent(const struct shared_process *slot)
 {
+    const struct shared_process *init = shared_find(SHARED_INIT_PID);
+    if (boot->init && (!init || init->state >= SHARED_EXITING || init == slot))
+        return 0;
     for (int i = 0; i < 64; i++) {
         slot = shared_find((int)slot->ppid);
         if (!slot)

@@ -153,7 +153,7 @@ static int64_t check(int pid, int signal)
     struct process_target target;
     if (pid == process->pid)
         return 0;
-    if (pid == SHARED_INIT_PID)
+    if (is_absent_init(pid))
         return process->euid ? -EPERM : 0;
     if (!process_target_lock(pid, &target))
         return -ESRCH;
@@ -187,7 +187,7 @@ static int64_t send(int id, const struct siginfo *info)
 {
     int pid = shared_id_process(id);
     int64_t error = check(pid, info->signo);
-    if (pid == SHARED_INIT_PID)
+    if (is_absent_init(pid))
         return error; /* init ignores all signals */
     return error < 0 || !info->signo ? error : send_patiently(pid, 0, info);
 }

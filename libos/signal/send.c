@@ -95,13 +95,22 @@ static bool is_stop_event(const struct siginfo *info)
     return info->code == CLD_STOPPED || info->code == CLD_CONTINUED;
 }
 
+/* Linux's sig_ignored; init of a pid namespace is spared what would end or stop it. */
+static bool has_no_effect(const struct signal_state *signals, int signal)
+{
+    const struct sigaction *action = &signals->actions[signal - 1];
+    return signal_is_ignored(action, signal) || (signals->init && action->handler == SIG_DFL);
+}
+
 int64_t signal_post_received(struct process *process, struct thread *thread, const struct siginfo *info)
 {
     struct signal_state *signals = process->signals;
     sigset_t bit = BIT(info->signo);
+    if (signals->init && bit & UNBLOCKABLE)
+        return SIGNAL_IGNORED;
     if (UNLIKELY(bit & (STOPPING | BIT(SIGCONT) | BIT(SIGKILL))))
         before_queueing(process, info->signo);
-    if (signal_is_ignored(&signals->actions[info->signo - 1], info->signo) && !is_kept(process, thread, bit))
+    if (has_no_effect(signals, info->signo) && !is_kept(process, thread, bit))
         return SIGNAL_IGNORED;
     if (info->signo == SIGCHLD && is_stop_event(info) && !signals_want_stops(process))
         return SIGNAL_IGNORED;
@@ -154,6 +163,8 @@ void signal_force(int signal, int code, guest_t address, uint64_t trap, uint64_t
         action->handler = SIG_DFL; /* the guest can't go on: it dies */
     if (blocked)
         atomic_and(&thread->blocked, ~BIT(signal));
+    if (action->handler == SIG_DFL)
+        process->signals->init = false; /* it can't go on either */
     queue_add(process->signals, thread, &info);
     mutex_unlock(&process->lock);
     signal_interrupt(thread);

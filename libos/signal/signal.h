@@ -32,6 +32,7 @@ struct signal_queue {
 struct signal_state {
     struct process *process;
     struct signal_state *next; /* of the picoprocess's: more than one only during vfork.  state.c's list */
+    bool init;                 /* of a pid namespace: what it has no handler for it does not get */
     sigset_t pending;          /* process-directed */
     uint32_t queued;           /* real-time signals in all its queues, against RLIMIT_SIGPENDING */
     uint32_t stopped;          /* 1: threads park on this word until SIGCONT or SIGKILL.  Atomic */
@@ -123,7 +124,8 @@ void signal_set_blocked(sigset_t blocked);
 /* Has pal-run got a signal that is the sandbox's? */
 static inline bool host_signals_came(void)
 {
-    return boot->host_signals && atomic_get((uint64_t *)(uintptr_t)boot->host_signals);
+    struct pal_host_signals *came = (struct pal_host_signals *)(uintptr_t)boot->host_signals;
+    return came && atomic_get(&came->set);
 }
 bool signal_waiting(void); /* is there something that this thread would act on now? */
 /* ppoll & co.: a temporary mask until the call ends (address 0: none).  The call returns signal_mask_done(its result),

@@ -49,11 +49,17 @@ static bool inbox_take(struct shared_signals *inbox, struct inbox_entry *out)
 #define SHARES 1u
 #define SHARES_ASKED_TO_END 2u
 
+/* SIGKILL has no effect on init of a pid namespace, nor on the picoprocess which a virtual child shares with its parent. */
+static bool is_spared(const struct process_target *target)
+{
+    return target->virtual_child || (boot->init && target->slot->pid == SHARED_INIT_PID);
+}
+
 /* SIGKILL ends a picoprocess outright, by the host: unless it may hold robust mutexes in shared memory, which only
  * itself can find and let go.  Then it is asked to end by itself, and the next SIGKILL is the host's. */
 static bool kills_outright(const struct process_target *target, int signal)
 {
-    if (signal != SIGKILL || target->virtual_child)
+    if (signal != SIGKILL || is_spared(target))
         return false;
     return !target->host || !atomic_replace32(&target->slot->shares, SHARES, SHARES_ASKED_TO_END);
 }
@@ -83,7 +89,7 @@ int64_t signal_send_remote(int pid, int tid, const struct siginfo *info)
         return -ESRCH;
     bool kill = kills_outright(&target, info->signo);
     int64_t result = kill ? 0 : leave(&target, tid, info);
-    if (result < 0 && info->signo == SIGKILL && !target.virtual_child) { /* no room */
+    if (result < 0 && info->signo == SIGKILL && !is_spared(&target)) { /* no room */
         kill = true;
         result = 0;
     }
@@ -263,6 +269,7 @@ void signals_fork_child(struct process *process)
     signals->next = NULL;
     signals->pending = thread->pending = 0;
     signals->queued = signals->stopped = signals->continued = signals->stop_told = 0;
+    signals->init = false;
     signals->queue.first = signals->queue.last = NULL;
     if (thread->signal_queue)
         thread->signal_queue->first = thread->signal_queue->last = NULL;

@@ -46,9 +46,9 @@ static const struct shared_process init = {.pid = SHARED_INIT_PID};
 /* The process of a number, a thread's too; 0 is the caller's.  NULL: there is none.  Caller holds the table's lock. */
 static struct shared_process *find(int32_t id)
 {
-    return id == SHARED_INIT_PID ? (struct shared_process *)&init
-           : id                  ? shared_find(shared_id_process(id))
-                                 : current_process()->shared;
+    return is_absent_init(id) ? (struct shared_process *)&init
+           : id               ? shared_find(shared_id_process(id))
+                              : current_process()->shared;
 }
 
 /* Linux's rule for what may change another's scheduling. */

@@ -7,9 +7,14 @@
 #include "libos/task/table.h"
 
 #define SLOTS_MAX 8192u
-#define FIRST_ID 2u /* 1 is init's */
 
 static struct shared_table *table;
+
+/* 1 is init's. */
+static uint32_t first_id(void)
+{
+    return boot->init ? SHARED_INIT_PID : SHARED_INIT_PID + 1;
+}
 
 /* Bit set: the number is a process's or a thread's. */
 static uint64_t *id_word(uint32_t id)
@@ -55,8 +60,8 @@ uint64_t shared_init(uint64_t at, uint64_t end)
     table->owners = table->ids + SHARED_PID_MAX / 8;
     table->inboxes = table->owners + SHARED_PID_MAX * sizeof(uint32_t);
     table->settings = table->inboxes + table->slot_count * sizeof(struct shared_signals);
-    table->next_id = FIRST_ID;
-    *id_word(0) = 3; /* 0 and init's */
+    table->next_id = first_id();
+    *id_word(0) = (1u << first_id()) - 1;
     return table->settings + table->slot_count * sizeof(struct shared_settings);
 }
 
@@ -190,7 +195,7 @@ int shared_id_new(int process)
 
 void shared_ids_skip(uint32_t last)
 {
-    atomic_set(&table->next_id, MIN(MAX(last + 1, (uint32_t)FIRST_ID), SHARED_PID_MAX / 2));
+    atomic_set(&table->next_id, MIN(MAX(last + 1, first_id()), SHARED_PID_MAX / 2));
 }
 
 void shared_id_free(int id)
@@ -364,7 +369,7 @@ static void slot_fill(struct shared_process *slot, const struct shared_process *
     memset(slot, 0, sizeof *slot);
     slot->state = SHARED_RUNNING;
     slot->flags = SHARED_UNBORN | (parent ? parent->flags & SHARED_NO_TTY : 0);
-    slot->ppid = parent ? (sibling ? parent->ppid : parent->pid) : SHARED_INIT_PID;
+    slot->ppid = parent ? (sibling ? parent->ppid : parent->pid) : boot->init ? 0 : SHARED_INIT_PID;
     slot->pgid = parent ? parent->pgid : (uint32_t)pid;
     slot->sid = parent ? parent->sid : SHARED_INIT_PID; /* as if an interactive shell had started the first process */
     slot->thread_count = 1;

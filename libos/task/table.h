@@ -15,7 +15,7 @@
 #include "libos/lib/lib.h"
 #include "libos/task/inbox.h"
 
-#define SHARED_INIT_PID 1 /* the parent of orphans: no process, only a number */
+#define SHARED_INIT_PID 1 /* the parent of orphans: the first process where that is init, else only a number */
 #define SHARED_PID_MAX 4194304u
 
 enum shared_state {
@@ -147,6 +147,8 @@ int shared_id_process(int id);  /* the process (its pid) of a thread; the number
 /* A slot for a child of `parent` (NULL: the first process), state RUNNING, with group, session, ids and name as the
  * parent's.  sibling: its parent is the parent's.  Takes the lock.  NULL: table full, or the parent is exiting. */
 struct shared_process *shared_new(struct shared_process *parent, uint32_t reaper, uint32_t exit_signal, bool sibling);
+
+static inline bool is_absent_init(int pid) { return pid == SHARED_INIT_PID && !boot->init; }
 
 /* Caller holds the lock for all below. */
 struct shared_process *shared_find(int pid);

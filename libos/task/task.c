@@ -183,7 +183,7 @@ int process_after(int pid)
     bool found = false;
     shared_lock();
     while (!found && (id = shared_id_after(id)) > 0)
-        found = id == SHARED_INIT_PID || shared_find(id);
+        found = is_absent_init(id) || shared_find(id);
     shared_unlock();
     return found ? id : -1;
 }
@@ -199,7 +199,7 @@ bool process_facts(int pid, struct process_facts *out)
         [SHARED_RUNNING] = 'R', [SHARED_STOPPED] = 'T', [SHARED_EXITING] = 'Z', [SHARED_ZOMBIE] = 'Z',
     };
     struct shared_settings copy;
-    if (pid == SHARED_INIT_PID) { /* only a number, but all look for it */
+    if (is_absent_init(pid)) { /* all look for it */
         *out = (struct process_facts){.pid = pid, .group = pid, .session = pid, .threads = 1, .state = 'R', .name = "init"};
         return true;
     }
@@ -248,7 +248,7 @@ int64_t sys_getpgid(int32_t pid)
 {
     if (!pid)
         return sys_getpgrp();
-    if (pid == SHARED_INIT_PID)
+    if (is_absent_init(pid))
         return pid;
     shared_lock();
     const struct shared_process *slot = shared_find(shared_id_process(pid));
@@ -259,7 +259,7 @@ int64_t sys_getpgid(int32_t pid)
 
 int64_t sys_getsid(int32_t pid)
 {
-    if (pid == SHARED_INIT_PID)
+    if (is_absent_init(pid))
         return pid;
     shared_lock();
     const struct shared_process *slot = pid ? shared_find(shared_id_process(pid)) : current_process()->shared;

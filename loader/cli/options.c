@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "loader/cli/cli.h"
 #include "loader/nearest.h"
@@ -156,6 +157,8 @@ static void take_host_port(struct options *options, char *value) { add_network(o
 
 static void take_listen_fds(struct options *options, char *value) { (void)value; options->listen_fds = true; }
 
+static void take_init(struct options *options, char *value) { (void)value; options->init = true; }
+
 static void take_trap(struct options *options, char *value)
 {
     options->trap_by_seccomp = !strcmp(value, "seccomp");
@@ -192,6 +195,8 @@ const struct option_row option_rows[] = {
     {"publish", 0, "HOST:PORT", "the host's port HOST leads to PORT of the sandbox", take_publish},
     {"host-port", 0, "PORT", "127.0.0.1:PORT of the sandbox is the host's", take_host_port},
     {"listen-fds", 0, NULL, "listeners that pal-run was started with are the program's: sd_listen_fds(3)", take_listen_fds},
+    {"init", 0, NULL, "the program is process 1 and gets all signals, as in a container; where pal-run is process 1 it is so anyway",
+     take_init},
     {"report", 0, "[=denied|all|json]", "on exit, list what policy denied, and which walls stood; all: and what was hidden",
      take_report},
     {"report-file", 0, "FILE", "the same, appended to a file", take_report_file},
@@ -279,4 +284,5 @@ void options_read(struct options *options, int argc, char **argv)
         take(options, argv, &at);
     }
     options->command = argv + at;
+    options->init |= getpid() == 1;
 }

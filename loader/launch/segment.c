@@ -181,6 +181,7 @@ static void fill_boot(struct builder *builder, const struct policy *policy, cons
     boot->no_rewrite = options->no_rewrite;
     boot->network = network_flags(&policy->network);
     boot->listeners = (uint32_t)policy->network.listener_count;
+    boot->init = options->init && !options->snapshot.use; /* whose processes have their numbers */
     boot->program = put_string(builder, policy->program);
     boot->cwd = put_string(builder, policy->cwd);
     boot->home = put_string(builder, policy->home);

@@ -418,10 +418,19 @@ static void on_request(uv_poll_t *poll, int status, int events)
 
 /* ---- Signals and the end ----------------------------------------------------------------------------------------- */
 
-/* SIGTERM has a handler instead: it must get through to the supervisor where the monitor hangs. */
+static bool passes_all; /* signals, one to one: a second SIGTERM means nothing more than the first */
+
+/*
+ * SIGTERM has a handler instead: it must get through to the supervisor where the monitor hangs.  But not where all are
+ * passed on: then those are left out that glibc keeps for itself, and what pal-run's own faults bring can't be blocked.
+ */
 static void handled_signals(sigset_t *set)
 {
     static const int signals[] = {SIGCHLD, SIGINT, SIGHUP, SIGQUIT, SIGTSTP, SIGWINCH, SIGCONT, SIGUSR1, SIGUSR2};
+    if (passes_all) {
+        sigfillset(set);
+        return;
+    }
     sigemptyset(set);
     for (size_t i = 0; i < sizeof signals / sizeof *signals; i++)
         sigaddset(set, signals[i]);
@@ -441,9 +450,10 @@ static void on_termination(int number)
     errno = error;
 }
 
-void monitor_block_signals(void)
+void monitor_block_signals(bool all)
 {
     sigset_t set;
+    passes_all = all;
     struct sigaction action = {.sa_handler = on_termination, .sa_flags = SA_RESTART};
     handled_signals(&set);
     signal(SIGCHLD, SIG_DFL); /* ignored, as pal-run's caller may have it, children would leave no status */
@@ -451,7 +461,8 @@ void monitor_block_signals(void)
     signal(SIGXFSZ, SIG_IGN); /* for a guest a file may become too large */
     signal(SIGIO, SIG_IGN);   /* somebody was about to write what a guest was about to run: check_executable */
     sigprocmask(SIG_BLOCK, &set, NULL);
-    sigaction(SIGTERM, &action, NULL);
+    if (!passes_all)
+        sigaction(SIGTERM, &action, NULL);
 }
 
 static void finish(struct loop *loop, int status)
@@ -533,6 +544,23 @@ static void heed_terminations(struct loop *loop)
     loop->terminations = count;
 }
 
+/* Of a child, or what a call of pal-run's own brought: see monitor_block_signals. */
+static bool is_own(const struct signalfd_siginfo *info)
+{
+    bool from_kernel = info->ssi_code > 0, by_call = info->ssi_signo == SIGPIPE || info->ssi_signo == SIGXFSZ;
+    return (info->ssi_signo == SIGCHLD && (from_kernel || !passes_all)) || (info->ssi_signo == SIGIO && from_kernel) ||
+           (by_call && info->ssi_pid == (uint32_t)getpid());
+}
+
+/* The terminal's are for its foreground group; what somebody sends is for the program alone. */
+static int number_of(const struct signalfd_siginfo *info)
+{
+    int number = (int)info->ssi_signo;
+    if (number >= PAL_REAL_TIME_FIRST)
+        return LINUX_NUMBER_REAL_TIME + number - PAL_REAL_TIME_FIRST;
+    return number + (info->ssi_code == SI_KERNEL ? 0 : ALONE);
+}
+
 static void on_signal(uv_poll_t *poll, int status, int events)
 {
     struct loop *loop = poll->data;
@@ -541,14 +569,13 @@ static void on_signal(uv_poll_t *poll, int status, int events)
     (void)status, (void)events;
     uv_fileno((const uv_handle_t *)poll, &fd);
     while (!loop->ended && read(fd, &info, sizeof info) == sizeof info) {
-        if (info.ssi_signo == SIGCHLD) {
-            heed_terminations(loop);
-            if (!loop->ended)
-                collect(loop);
-        } else {
-            /* The terminal's are for its foreground group; what somebody sends is for the program alone. */
-            pass_on(loop->monitor, (int)info.ssi_signo + (info.ssi_code == SI_KERNEL ? 0 : ALONE));
-        }
+        if (!is_own(&info))
+            pass_on(loop->monitor, number_of(&info));
+        if (info.ssi_signo != SIGCHLD)
+            continue;
+        heed_terminations(loop);
+        if (!loop->ended)
+            collect(loop);
     }
 }
 

@@ -361,8 +361,8 @@ struct monitor {
     bool view_at_once;    /* --walls=view */
     uint32_t names_asked; /* since the start, until the view is made */
 };
-/* Blocks the signals that monitor_run takes from a descriptor. */
-void monitor_block_signals(void);
+/* Blocks the signals that monitor_run takes from a descriptor: all that can be, where they are passed on one to one. */
+void monitor_block_signals(bool all);
 /* Sends bytes and descriptors as a packet, without waiting.  0 or a negative errno. */
 int send_with(int socket, const void *bytes, size_t size, const int *descriptors, size_t count);
 /* Serves until the first picoprocess has ended and nothing of the sandbox is left.  Returns pal-run's exit status. */

@@ -15,7 +15,7 @@ struct option_mount {
 struct options {
     const char *learn; /* where the manifest of a run goes; NULL: none is written */
     const char *manifest, *cwd, *home, *picoprocess;
-    bool trap_by_seccomp, stats, report, no_rewrite, no_profile, listen_fds, walls_monitor, walls_view;
+    bool trap_by_seccomp, stats, report, no_rewrite, no_profile, listen_fds, walls_monitor, walls_view, init;
     enum report_kind { REPORT_DENIED, REPORT_ALL, REPORT_JSON } report_kind;
     int events; /* a descriptor; 0: none */
     const char *report_file; /* NULL: standard error */

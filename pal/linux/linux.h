@@ -197,7 +197,7 @@ int64_t terminal_inner(uint64_t number, pal_handle_t *out);
 int64_t terminal_control(pal_handle_t handle, uint32_t what, uint64_t value, uint64_t *out_value);
 int64_t terminal_modes(pal_handle_t handle, const struct pal_terminal *modes);
 int64_t terminal_keys(struct pal_path_buffer *out); /* size: at most */
-extern uint64_t linux_host_signals; /* signal.c; pal_boot.host_signals points here */
+extern struct pal_host_signals linux_host_signals; /* signal.c; pal_boot.host_signals points here */
 
 /* ---- clock.c --------------------------------------------------------------------------------------------------- */
 

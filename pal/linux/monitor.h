@@ -39,9 +39,10 @@ enum linux_names {
 #define LINUX_NOBODY 65534u
 
 /* The host signal that interrupts a thread.  SIGRTMIN of the kernel (32): free in a process without a libc.  Queued by
- * pal-run with a value n of 1..64 (bit n-1 of pal_boot.host_signals) it brings a signal for the guest. */
+ * pal-run with a value it brings something from outside: bit n-1 of pal_host_signals.set for n up to 63, then: */
 #define LINUX_INTERRUPT_SIGNAL 32
 #define LINUX_NUMBER_KILLED 32 /* the value for PAL_HOST_KILLED: as a signal it is none of the terminal's */
+#define LINUX_NUMBER_REAL_TIME 64 /* of pal_host_signals.real_time, the first */
 
 /* Syscall numbers of the op field. */
 enum monitor_op {

@@ -46,7 +46,7 @@ int64_t linux_process_fork(uint32_t flags)
         linux_arm_dispatch();
     if (bare)
         thread->sequences.size = 0;
-    linux_host_signals = 0; /* the parent has them */
+    linux_host_signals = (struct pal_host_signals){0}; /* the parent has them */
     prefetch_exec_fork_child();
     view_fork_child();
     thread_after_fork();

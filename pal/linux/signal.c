@@ -40,7 +40,7 @@ struct host_sigaction {
 };
 struct host_timeval { int64_t seconds, microseconds; };
 
-uint64_t linux_host_signals;
+struct pal_host_signals linux_host_signals;
 
 /* A thread has no alternate stack for its first instructions. */
 static struct pal_tcb *block_of(const struct ucontext *frame)
@@ -188,8 +188,12 @@ static void on_interrupt(struct pal_tcb *tcb, struct sigcontext *m)
 static void on_host_signal(const siginfo_t *info)
 {
     uint64_t number = (uint64_t)(uint32_t)info->si_int;
-    if (info->si_code == SI_QUEUE && number >= 1 && number <= 64)
-        __atomic_fetch_or(&linux_host_signals, 1ull << (number - 1), __ATOMIC_RELAXED);
+    if (info->si_code != SI_QUEUE || !number || number >= LINUX_NUMBER_REAL_TIME + PAL_REAL_TIME)
+        return;
+    if (number >= LINUX_NUMBER_REAL_TIME)
+        __atomic_fetch_add(&linux_host_signals.real_time[number - LINUX_NUMBER_REAL_TIME], 1, __ATOMIC_RELAXED);
+    uint64_t bit = number < LINUX_NUMBER_REAL_TIME ? 1ull << (number - 1) : PAL_HOST_COUNTED;
+    __atomic_fetch_or(&linux_host_signals.set, bit, __ATOMIC_RELEASE);
 }
 
 /* It comes with the result of a write, which may be some bytes: then it is all that tells. */
