@@ -147,6 +147,10 @@ struct linux_dirent { uint64_t ino; int64_t off; uint16_t reclen; char name[]; /
 
 #define FALLOC_FL_KEEP_SIZE 1u
 #define FALLOC_FL_PUNCH_HOLE 2u
+#define FALLOC_FL_COLLAPSE_RANGE 8u
+#define FALLOC_FL_ZERO_RANGE 16u
+#define FALLOC_FL_INSERT_RANGE 32u
+#define FALLOC_FL_UNSHARE_RANGE 64u
 #define POSIX_FADV_WILLNEED 3u
 #define POSIX_FADV_NOREUSE 5u
 #define SYNC_FILE_RANGE_WAIT_BEFORE 1u
@@ -232,6 +236,7 @@ _Static_assert(sizeof(struct linux_flock) == 32, "struct flock");
 #define SIOCSPGRP 0x8902u
 #define FIOGETOWN 0x8903u
 #define SIOCGPGRP 0x8904u
+#define FIGETBSZ 2u
 #define FIOQSIZE 0x5460u
 
 struct linux_termios { uint32_t iflag, oflag, cflag, lflag; uint8_t line, cc[19]; };

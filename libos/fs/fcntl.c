@@ -38,6 +38,19 @@ int64_t file_set_status_flags(struct file *file, uint32_t flags, uint32_t mask)
     return PAL->stream_control(file->handle, PAL_CTL_FLAGS_SET, &pal_flags, sizeof(pal_flags));
 }
 
+/* What F_SETFL refuses: O_NOATIME of others' files, O_DIRECT of what has none. */
+static int64_t check_status_flags(struct file *file, uint32_t flags)
+{
+    const struct process *process = current_process();
+    struct pal_attributes attributes;
+    bool direct = file->handle != PAL_NO_HANDLE && (file->type == PAL_TYPE_FILE || file->type == PAL_TYPE_FIFO);
+    bool owned = file->type == PAL_TYPE_FILE || file->type == PAL_TYPE_DIRECTORY || file->type == PAL_TYPE_CHARACTER;
+    if (flags & O_NOATIME && !(file->flags & O_NOATIME) && owned && process->euid != 0 && file_attributes(file, &attributes) == 0 &&
+        attributes.uid != process->fsuid)
+        return -EPERM;
+    return flags & O_DIRECT && !direct ? -EINVAL : 0;
+}
+
 static int64_t control_u32(struct file *file, uint32_t op, uint32_t value, bool returns)
 {
     if (file->handle == PAL_NO_HANDLE)
@@ -63,15 +76,17 @@ static int64_t file_control(struct file *file, int command, uint64_t argument)
     switch (command) {
     case F_GETFL:
         return file_status_flags(file);
-    case F_SETFL:
-        return file_set_status_flags(file, (uint32_t)argument, CHANGEABLE);
+    case F_SETFL: {
+        int64_t error = check_status_flags(file, (uint32_t)argument);
+        return error ? error : file_set_status_flags(file, (uint32_t)argument, CHANGEABLE);
+    }
     case F_GETLK: case F_SETLK: case F_SETLKW: case F_OFD_GETLK: case F_OFD_SETLK: case F_OFD_SETLKW:
         return file_record_lock(file, command, argument);
     case F_SETOWN: case F_GETOWN: case F_SETOWN_EX: case F_GETOWN_EX: case F_SETSIG: case F_GETSIG: case F_SETLEASE:
     case F_GETLEASE:
         return file_owner_control(file, command, argument);
     case F_NOTIFY: /* no events: takes back what was asked for, and nothing can be (inotify(7) is there) */
-        return (uint32_t)argument & ~DN_MULTISHOT ? -EINVAL : 0;
+        return file->type != PAL_TYPE_DIRECTORY ? -ENOTDIR : (uint32_t)argument & ~DN_MULTISHOT ? -EINVAL : 0;
     case F_GETPIPE_SZ: case F_SETPIPE_SZ:
         return pipe_size(file, command, argument);
     case F_GET_SEALS:

@@ -16,7 +16,7 @@ int64_t plain_ioctl(struct file *file, uint32_t request, guest_t argument)
         int64_t result = PAL->stream_control(file->handle, PAL_CTL_AVAILABLE, &available, sizeof(available));
         return result < 0 ? result : copy_out(argument, &available, sizeof(available));
     }
-    if (request == FIOQSIZE && file->type == PAL_TYPE_FILE) {
+    if (request == FIOQSIZE && (file->type == PAL_TYPE_FILE || file->type == PAL_TYPE_DIRECTORY)) {
         struct pal_attributes attributes;
         int64_t result = file_attributes(file, &attributes);
         return result < 0 ? result : copy_out(argument, &attributes.size, sizeof(attributes.size));
@@ -43,7 +43,14 @@ static int64_t file_ioctl(struct file *file, int fd, uint32_t request, guest_t a
         return value < 0 ? value : file_owner_set(file, (int32_t)value);
     case FIOGETOWN: case SIOCGPGRP:
         return file->type == PAL_TYPE_SOCKET ? guest_store32(argument, (uint32_t)file_owner_get(file)) : -ENOTTY;
+    case FIGETBSZ: {
+        struct pal_attributes attributes;
+        value = file_attributes(file, &attributes);
+        return value < 0 ? value : guest_store32(argument, attributes.block_size ? attributes.block_size : PAGE_SIZE);
+    }
     default:
+        if (request == FIOQSIZE)
+            return plain_ioctl(file, request, argument);
         return file->ops->control ? file->ops->control(file, request, argument) : -ENOTTY;
     }
 }

@@ -61,7 +61,9 @@ int64_t open_at(int directory, guest_t path, uint32_t flags, uint32_t mode)
 {
     NAME(name);
     struct file *file;
-    int64_t result = name_from_guest(directory, path, 0, &name);
+    int64_t result = check_flags(&flags);
+    if (result == 0)
+        result = name_from_guest(directory, path, 0, &name);
     if (result < 0)
         return result;
     mode = flags & (O_CREAT | (O_TMPFILE & ~O_DIRECTORY)) ? mode & S_IALLUGO & ~fs_umask(current_process()->fs) : 0;

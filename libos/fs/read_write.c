@@ -23,6 +23,12 @@ static __attribute__((noinline)) int64_t interrupted(const struct file *file, bo
     return waits ? -ERESTARTSYS : -ERESTARTNOINTR;
 }
 
+/* Has it places to read and write at?  Objects without a name have none, though they can be told to seek. */
+static inline bool has_places(const struct file *file)
+{
+    return file->ops->seek ? file->ops->seek != anonymous_seek : file->type == PAL_TYPE_DIRECTORY;
+}
+
 /* May it be read, or written, at all? */
 static inline __attribute__((always_inline)) int64_t check(const struct file *file, bool reads)
 {
@@ -74,11 +80,11 @@ int64_t file_read_at(struct file *file, void *buffer, uint64_t size, uint64_t of
 static inline __attribute__((always_inline)) int64_t move_by(struct file *file, guest_t buffer, uint64_t size,
                                                             int64_t offset, bool reads)
 {
-    if (UNLIKELY(offset != -1 && !file->ops->seek && file->type != PAL_TYPE_DIRECTORY))
+    if (UNLIKELY(offset != -1 && !has_places(file)))
         return -ESPIPE;
     int64_t error = check(file, reads);
     if (UNLIKELY(error))
-        return error;
+        return error == -EISDIR && !guest_range_ok(buffer, size) ? -EFAULT : error;
     if (UNLIKELY(!guest_range_ok(buffer, size)))
         return -EFAULT;
     struct pal_vector *vector = &current()->buffer;
@@ -170,21 +176,21 @@ bad:
 
 typedef int64_t move_vectors(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset);
 
-static int64_t move_all(int fd, guest_t vectors, uint64_t count, int64_t offset, move_vectors *move)
+/* flags: RWF_*, of which few are known, looked at once there are bytes to move. */
+static int64_t move_all(int fd, guest_t vectors, uint64_t count, int64_t offset, uint32_t flags, move_vectors *move)
 {
     struct pal_vector few[FEW_VECTORS], *vector;
     struct file *file = file_get_io(fd);
     if (!file)
         return -EBADF;
-    int64_t result;
-    if (offset != -1 && !file->ops->seek && file->type != PAL_TYPE_DIRECTORY)
-        result = -ESPIPE;
-    else if (!(move == file_read ? file_readable(file) : file_writable(file)))
-        result = -EBADF;
-    else
+    int64_t result = offset != -1 && !has_places(file) ? -ESPIPE : check(file, move == file_read);
+    if (result == 0 || result == -EISDIR)
         result = vectors_from_guest(vectors, count, few, &vector);
     if (result == 0) {
-        result = count ? move(file, vector, (uint32_t)count, offset) : 0;
+        if (count && flags & ~(RWF_HIPRI | RWF_DSYNC | RWF_SYNC))
+            result = -EOPNOTSUPP;
+        else if (count)
+            result = move(file, vector, (uint32_t)count, offset);
         if (vector != few)
             release(vector);
     }
@@ -192,38 +198,41 @@ static int64_t move_all(int fd, guest_t vectors, uint64_t count, int64_t offset,
     return result;
 }
 
-int64_t sys_readv(int32_t fd, guest_t vectors, uint64_t count) { return move_all(fd, vectors, count, -1, file_read); }
-int64_t sys_writev(int32_t fd, guest_t vectors, uint64_t count) { return move_all(fd, vectors, count, -1, file_write); }
+int64_t sys_readv(int32_t fd, guest_t vectors, uint64_t count)
+{
+    return move_all(fd, vectors, count, -1, 0, file_read);
+}
+
+int64_t sys_writev(int32_t fd, guest_t vectors, uint64_t count)
+{
+    return move_all(fd, vectors, count, -1, 0, file_write);
+}
 
 /* The kernel's ABI splits the offset in two; on 64-bit machines the low half holds all of it. */
 int64_t sys_preadv(int32_t fd, guest_t vectors, uint64_t count, uint64_t low, uint64_t high)
 {
     (void)high;
-    return (int64_t)low < 0 ? -EINVAL : move_all(fd, vectors, count, (int64_t)low, file_read);
+    return (int64_t)low < 0 ? -EINVAL : move_all(fd, vectors, count, (int64_t)low, 0, file_read);
 }
 
 int64_t sys_pwritev(int32_t fd, guest_t vectors, uint64_t count, uint64_t low, uint64_t high)
 {
     (void)high;
-    return (int64_t)low < 0 ? -EINVAL : move_all(fd, vectors, count, (int64_t)low, file_write);
+    return (int64_t)low < 0 ? -EINVAL : move_all(fd, vectors, count, (int64_t)low, 0, file_write);
 }
 
 int64_t sys_preadv2(int32_t fd, guest_t vectors, uint64_t count, uint64_t low, uint64_t high, uint32_t flags)
 {
     (void)high;
-    if (flags & ~(RWF_HIPRI | RWF_DSYNC | RWF_SYNC))
-        return -EOPNOTSUPP;
-    return (int64_t)low < -1 ? -EINVAL : move_all(fd, vectors, count, (int64_t)low, file_read);
+    return (int64_t)low < -1 ? -EINVAL : move_all(fd, vectors, count, (int64_t)low, flags, file_read);
 }
 
 int64_t sys_pwritev2(int32_t fd, guest_t vectors, uint64_t count, uint64_t low, uint64_t high, uint32_t flags)
 {
     (void)high;
-    if (flags & ~(RWF_HIPRI | RWF_DSYNC | RWF_SYNC))
-        return -EOPNOTSUPP;
     if ((int64_t)low < -1)
         return -EINVAL;
-    int64_t result = move_all(fd, vectors, count, (int64_t)low, file_write);
+    int64_t result = move_all(fd, vectors, count, (int64_t)low, flags, file_write);
     if (result > 0 && flags & (RWF_DSYNC | RWF_SYNC)) {
         int64_t flushed = sys_fdatasync(fd);
         result = flushed < 0 ? flushed : result;

@@ -210,12 +210,14 @@ int64_t sys_truncate(guest_t path, int64_t size)
 int64_t sys_ftruncate(int32_t fd, int64_t size)
 {
     struct pal_attributes values = {.size = (uint64_t)size};
+    if (size < 0)
+        return -EINVAL;
     struct file *file = file_get_io(fd);
     if (!file)
         return -EBADF;
     struct pal_attributes before;
     int64_t result = -EINVAL;
-    if (size >= 0 && file->type == PAL_TYPE_FILE && file_writable(file) && file->handle != PAL_NO_HANDLE)
+    if (file->type == PAL_TYPE_FILE && file_writable(file) && file->handle != PAL_NO_HANDLE)
         result = 0;
     if (result == 0 && UNLIKELY(file_sizes_limited) && file_attributes(file, &before) == 0 && before.size < values.size)
         result = file_size_check(values.size);

@@ -213,6 +213,7 @@ int64_t sys_faccessat2(int32_t directory, guest_t path, uint32_t mode, uint32_t 
 /* ---- statfs ------------------------------------------------------------------------------------------------------ */
 
 #define FREE_BLOCKS (1u << 28)
+#define MEMFD_PREFIX "/memfd:" /* memfd_create(2) */
 
 /* A tmpfs is the sandbox's own, so its size and room are told. */
 static int64_t tell_space(const struct mount *mount, struct linux_statfs *out)
@@ -240,14 +241,15 @@ static int64_t statfs_to_guest(const char *path, const struct pal_attributes *at
         .fsid = {(int32_t)attributes->device, (int32_t)(attributes->device >> 32)},
     };
     const struct mount *mount = path ? mount_of(path) : NULL;
-    if (path)
+    bool of_memory = path && !strncmp(path, MEMFD_PREFIX, sizeof MEMFD_PREFIX - 1);
+    if (path && !of_memory)
         statfs.type = (int64_t)(mount ? mount->fs : &hostfs)->magic;
     else if (attributes->type == PAL_TYPE_FIFO)
         statfs.type = PIPEFS_MAGIC;
     else if (attributes->type == PAL_TYPE_SOCKET)
         statfs.type = SOCKFS_MAGIC;
-    else if (attributes->type == PAL_TYPE_FILE)
-        statfs.type = TMPFS_MAGIC; /* a memfd */
+    else if (attributes->type == PAL_TYPE_FILE || attributes->type == PAL_TYPE_DIRECTORY)
+        statfs.type = of_memory ? TMPFS_MAGIC : (int64_t)hostfs.magic; /* no name: of O_TMPFILE, or begun at an object */
     if (path && (!mount || mount->flags & MOUNT_READ_ONLY))
         statfs.flags |= ST_RDONLY;
     if (statfs.type != EXT4_SUPER_MAGIC)

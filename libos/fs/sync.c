@@ -50,22 +50,20 @@ int64_t sys_syncfs(int32_t fd)
 
 int64_t sys_sync_file_range(int32_t fd, int64_t offset, int64_t size, uint32_t flags)
 {
-    if (flags & ~(SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER))
-        return -EINVAL;
-    if (offset < 0 || size < 0 || offset > INT64_MAX - size)
-        return -EINVAL;
     struct file *file = file_get_io(fd);
     if (!file)
         return -EBADF;
     bool stored = file->type == PAL_TYPE_FILE || file->type == PAL_TYPE_DIRECTORY || file->type == PAL_TYPE_BLOCK;
     int64_t result = stored ? 0 : -ESPIPE;
+    if (flags & ~(SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER) || offset < 0 ||
+        size < 0 || offset > INT64_MAX - size)
+        result = -EINVAL;
     if (result == 0 && file->handle != PAL_NO_HANDLE && flags & (SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WAIT_AFTER))
         result = flush(file, 1); /* WRITE alone begins, and waits for nothing: the host begins by itself */
     file_put(file);
     return result;
 }
 
-#define FALLOC_FL_KEEP_SIZE 1u
 
 /* RLIMIT_FSIZE, for what makes the file longer. */
 static int64_t allocate(struct file *file, struct pal_allocate range)
@@ -88,19 +86,46 @@ static int64_t control_range(struct file *file, uint32_t op, uint64_t offset, ui
     return PAL->stream_control(file->handle, op, &range, sizeof(range));
 }
 
+/* Which modes go together: fallocate(2). */
+static int64_t check_mode(uint32_t mode)
+{
+    bool keeps = mode & FALLOC_FL_KEEP_SIZE;
+    switch (mode & ~FALLOC_FL_KEEP_SIZE) {
+    case 0: case FALLOC_FL_ZERO_RANGE: case FALLOC_FL_UNSHARE_RANGE:
+        return 0;
+    case FALLOC_FL_PUNCH_HOLE:
+        return keeps ? 0 : -EOPNOTSUPP;
+    case FALLOC_FL_COLLAPSE_RANGE: case FALLOC_FL_INSERT_RANGE:
+        return keeps ? -EOPNOTSUPP : 0;
+    default:
+        return -EOPNOTSUPP;
+    }
+}
+
+static int64_t check_kind(const struct file *file)
+{
+    switch (file->type) {
+    case PAL_TYPE_FIFO:
+        return -ESPIPE;
+    case PAL_TYPE_DIRECTORY:
+        return -EISDIR;
+    default:
+        return file->type == PAL_TYPE_FILE && file->handle != PAL_NO_HANDLE ? 0 : -ENODEV;
+    }
+}
+
 int64_t sys_fallocate(int32_t fd, int32_t mode, int64_t offset, int64_t size)
 {
-    if (offset < 0 || size <= 0)
-        return -EINVAL;
     struct file *file = file_get_io(fd);
     if (!file)
         return -EBADF;
-    int64_t result = !file_writable(file)               ? -EBADF
-                     : file->type == PAL_TYPE_FIFO      ? -ESPIPE
-                     : file->type == PAL_TYPE_DIRECTORY ? -EISDIR
-                     : file->type != PAL_TYPE_FILE || file->handle == PAL_NO_HANDLE
-                         ? -ENODEV
-                         : allocate(file, (struct pal_allocate){(uint64_t)offset, (uint64_t)size, (uint32_t)mode, 0});
+    int64_t result = offset < 0 || size <= 0 ? -EINVAL : check_mode((uint32_t)mode);
+    if (result == 0)
+        result = file_writable(file) ? check_kind(file) : -EBADF;
+    if (result == 0 && offset > INT64_MAX - size)
+        result = -EFBIG;
+    if (result == 0)
+        result = allocate(file, (struct pal_allocate){(uint64_t)offset, (uint64_t)size, (uint32_t)mode, 0});
     file_put(file);
     return result;
 }

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Extended attributes, xattr(7): of the host's files those in the namespace "user".  All others the sandbox's file
- * systems don't have, and say so as one without them does: EOPNOTSUPP.  That the file exists is still checked.
+ * Extended attributes, xattr(7): of the host's files those in the namespace "user".  "trusted" and "security" are refused as
+ * to a program without privileges, of files that have none; all others as by a file system without them: EOPNOTSUPP.  That
+ * the file exists is still checked.
  */
 #include "libos/syscalls.h"
 #include "libos/fs/vfs.h"
+#include "libos/task/task.h"
 
 #define PREFIX "user."
 #define XATTR_CREATE 1u
@@ -38,9 +40,35 @@ static int64_t target_file(int fd, struct target *out)
     return out->file ? 0 : -EBADF;
 }
 
+static bool is_of(const char *attribute, const char *prefix)
+{
+    return !strncmp(attribute, prefix, strlen(prefix));
+}
+
 static bool is_user(const char *attribute)
 {
-    return !strncmp(attribute, PREFIX, sizeof PREFIX - 1);
+    return is_of(attribute, PREFIX);
+}
+
+/* What is asked of an object that can't have it.  stored: it lies on a file system of the host. */
+static int64_t refused(const struct pal_extended *asked, bool stored)
+{
+    bool changes = asked->op == PAL_EXTENDED_SET || asked->op == PAL_EXTENDED_REMOVE;
+    bool root = current_process()->euid == 0;
+    if (is_user(asked->attribute))
+        return changes ? -EPERM : -ENODATA;
+    if (is_of(asked->attribute, "security."))
+        return !changes && stored ? -ENODATA : !changes || root ? -EOPNOTSUPP : -EPERM;
+    if (is_of(asked->attribute, "trusted."))
+        return root ? -EOPNOTSUPP : changes ? -EPERM : -ENODATA;
+    return -EOPNOTSUPP;
+}
+
+/* "user." alone is no name, of what could have one. */
+static bool is_nameless(const struct pal_extended *asked, uint32_t type)
+{
+    bool could = type == PAL_TYPE_FILE || type == PAL_TYPE_DIRECTORY;
+    return could && is_user(asked->attribute) && asked->attribute_size == sizeof PREFIX - 1;
 }
 
 /* ---- Asking ------------------------------------------------------------------------------------------------------ */
@@ -48,19 +76,31 @@ static bool is_user(const char *attribute)
 static int64_t ask_file(struct file *file, struct pal_extended *asked)
 {
     bool has = (file->type == PAL_TYPE_FILE || file->type == PAL_TYPE_DIRECTORY) && file->handle != PAL_NO_HANDLE;
+    if (asked->op != PAL_EXTENDED_LIST && is_nameless(asked, file->type))
+        return -EINVAL;
     if (has && (asked->op == PAL_EXTENDED_LIST || is_user(asked->attribute)))
         return PAL->stream_control(file->handle, PAL_CTL_EXTENDED, asked, sizeof *asked);
-    return asked->op == PAL_EXTENDED_LIST ? 0 : -EOPNOTSUPP;
+    return asked->op == PAL_EXTENDED_LIST ? 0 : refused(asked, has);
 }
 
 static int64_t ask_step(const struct filesystem *fs, struct name *name, void *argument, struct pal_path_buffer *follow)
 {
     struct pal_extended *asked = argument;
     struct pal_attributes found;
-    if (fs->xattr && (asked->op == PAL_EXTENDED_LIST || is_user(asked->attribute)))
-        return fs->xattr(name, asked);
+    bool nameless = is_nameless(asked, PAL_TYPE_FILE);
+    bool asks = fs->xattr && (asked->op == PAL_EXTENDED_LIST || (is_user(asked->attribute) && !nameless));
+    int64_t answer = asks ? fs->xattr(name, asked) : -EOPNOTSUPP;
+    if (answer != -EOPNOTSUPP)
+        return answer;
     int64_t result = fs->attributes(name, &found, follow);
-    return result || asked->op == PAL_EXTENDED_LIST ? result : -EOPNOTSUPP;
+    if (result || (asks && (found.type == PAL_TYPE_FILE || found.type == PAL_TYPE_DIRECTORY)))
+        return result ? result : answer;
+    follow->size = 0; /* it is what comes back of a list, too */
+    if (name->directory && found.type != PAL_TYPE_DIRECTORY)
+        return -ENOTDIR;
+    if (asked->op == PAL_EXTENDED_LIST)
+        return 0;
+    return is_nameless(asked, found.type) ? -EINVAL : refused(asked, fs == &hostfs);
 }
 
 static int64_t ask(struct target *target, struct pal_extended *asked)
@@ -95,11 +135,6 @@ static int64_t run(struct question *question, struct target *target, int64_t fou
     struct pal_extended *asked = &question->asked;
     if (found < 0)
         return found;
-    if (asked->op != PAL_EXTENDED_LIST && is_user(asked->attribute) && asked->attribute_size == sizeof PREFIX - 1) {
-        if (target->file)
-            file_put(target->file);
-        return -EINVAL;
-    }
     int64_t result = ask(target, asked);
     if (result < 0 || asked->op == PAL_EXTENDED_SET || asked->op == PAL_EXTENDED_REMOVE)
         return result;

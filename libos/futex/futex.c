@@ -264,7 +264,7 @@ static int64_t op_lock_pi(guest_t word, guest_t timeout, bool realtime, bool sha
 
 static bool may_use_realtime(int command)
 {
-    return command == FUTEX_WAIT || command == FUTEX_WAIT_BITSET || command == FUTEX_LOCK_PI2;
+    return command == FUTEX_WAIT_BITSET || command == FUTEX_LOCK_PI2;
 }
 
 int64_t sys_futex(guest_t word, int32_t operation, uint32_t value, guest_t timeout, guest_t word2, uint32_t value3)
@@ -272,7 +272,8 @@ int64_t sys_futex(guest_t word, int32_t operation, uint32_t value, guest_t timeo
     bool shared = !(operation & FUTEX_PRIVATE_FLAG), realtime = operation & FUTEX_CLOCK_REALTIME;
     int command = operation & ~(FUTEX_PRIVATE_FLAG | FUTEX_CLOCK_REALTIME);
     uint32_t value2 = (uint32_t)timeout; /* where there is no timeout */
-    if (realtime && !may_use_realtime(command))
+    bool known = command >= FUTEX_WAIT && command <= FUTEX_LOCK_PI2 && command != FUTEX_FD;
+    if (!known || (realtime && !may_use_realtime(command)))
         return -ENOSYS;
     if (word & 3)
         return -EINVAL;

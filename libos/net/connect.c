@@ -5,6 +5,7 @@
 #include "libos/syscalls.h"
 #include "libos/task/task.h"
 
+#define ADDRESS_MAX 128u /* sizeof(struct sockaddr_storage) */
 #define BACKLOG_MAX 4096       /* net.core.somaxconn */
 #define RETRY_FIRST_NS 50000ull /* a full backlog is looked at again after this, and ever more seldom */
 #define RETRY_MOST_NS 5000000ull
@@ -124,11 +125,13 @@ int64_t sys_accept4(int32_t fd, guest_t address, guest_t size, uint32_t flags)
     struct file *file;
     struct socket *socket;
     struct socket_end peer;
-    if (flags & ~(O_CLOEXEC | O_NONBLOCK))
-        return -EINVAL;
     int64_t result = socket_get(fd, &file, &socket);
     if (result)
-        return result;
+        return result != -EBADF && flags & ~(O_CLOEXEC | O_NONBLOCK) ? -EINVAL : result;
+    if (flags & ~(O_CLOEXEC | O_NONBLOCK)) {
+        file_put(file);
+        return -EINVAL;
+    }
     int64_t accepted = accept_connection(file, socket, flags, &peer);
     if (accepted >= 0 && address)
         result = address_out(socket, &peer, address, size);
@@ -191,13 +194,24 @@ int64_t socket_connected(struct file *file, struct socket *socket, pal_handle_t 
     return first ? 0 : -EISCONN;
 }
 
+/* An address that can't be one of any family; it is looked at before it matters whether there is a socket. */
+static int64_t check_address(guest_t address, uint32_t size)
+{
+    char bytes[ADDRESS_MAX];
+    return size > sizeof bytes ? -EINVAL : copy_in(bytes, address, size);
+}
+
 int64_t sys_connect(int32_t fd, guest_t address, uint32_t size)
 {
     struct file *file;
     struct socket *socket;
-    int64_t result = socket_get(fd, &file, &socket);
+    int64_t result = socket_get(fd, &file, &socket), error = result == -EBADF ? result : check_address(address, size);
     if (result)
-        return result;
+        return error ? error : result;
+    if (error) {
+        file_put(file);
+        return error;
+    }
     result = socket->family->connect(file, socket, address, size);
     file_put(file);
     return result;

@@ -170,6 +170,8 @@ int64_t socket_read(struct file *file, const struct pal_vector *vector, uint32_t
     const struct socket *socket = file->data;
     if (offset >= 0)
         return -ESPIPE;
+    if (UNLIKELY(!vectors_size(vector, count)))
+        return 0; /* as System V: nothing is looked at */
     if (socket && socket->ring && atomic_get(&socket->state) == SOCKET_CONNECTED)
         return ring_read(file, vector, count, 0);
     if (is_plain(file, SOCKET_RECEIVES))
@@ -256,9 +258,7 @@ const struct file_ops socket_new_ops = {
 static int64_t kind_of(int32_t type)
 {
     int kind = type & SOCK_TYPE_MASK;
-    if (type & ~(SOCK_TYPE_MASK | (int)(O_CLOEXEC | O_NONBLOCK)) || kind < SOCK_STREAM || kind > 10)
-        return -EINVAL;
-    return kind;
+    return type & ~(SOCK_TYPE_MASK | (int)(O_CLOEXEC | O_NONBLOCK)) ? -EINVAL : kind;
 }
 
 static int64_t check_local(int64_t kind, int32_t protocol)
@@ -284,22 +284,34 @@ static int64_t check_inet(int32_t domain, int64_t kind, int32_t protocol)
     return protocol && protocol != (kind == SOCK_STREAM ? IPPROTO_TCP : IPPROTO_UDP) ? -EPROTONOSUPPORT : kind;
 }
 
-int64_t sys_socket(int32_t domain, int32_t type, int32_t protocol)
+/* The kind of socket that such a one is, or -errno: in the order in which Linux looks. */
+static int64_t check_kind(int32_t domain, int32_t type, int32_t protocol)
 {
-    struct file *file;
     int64_t kind = kind_of(type);
     if (kind < 0)
         return kind;
     if (domain < 0 || domain >= AF_MAX)
         return -EAFNOSUPPORT;
-    if (domain == AF_UNIX)
-        kind = check_local(kind, protocol);
-    else if (domain == AF_INET || domain == AF_INET6)
-        kind = check_inet(domain, kind, protocol);
-    else if (domain == AF_NETLINK)
-        kind = netlink_check(kind, protocol);
-    else
-        kind = domain == AF_PACKET ? -EPERM : -EAFNOSUPPORT;
+    if (kind > SOCK_PACKET)
+        return -EINVAL;
+    switch (domain) {
+    case AF_UNIX:
+        return check_local(kind, protocol);
+    case AF_INET: case AF_INET6:
+        return check_inet(domain, kind, protocol);
+    case AF_NETLINK:
+        return netlink_check(kind, protocol);
+    case AF_PACKET:
+        return -EPERM;
+    default:
+        return -EAFNOSUPPORT;
+    }
+}
+
+int64_t sys_socket(int32_t domain, int32_t type, int32_t protocol)
+{
+    struct file *file;
+    int64_t kind = check_kind(domain, type, protocol);
     if (kind < 0)
         return kind;
     int64_t result = domain == AF_NETLINK
@@ -342,14 +354,11 @@ static int64_t pair_new(uint32_t kind, uint32_t flags, struct file *files[2])
 int64_t sys_socketpair(int32_t domain, int32_t type, int32_t protocol, guest_t fds)
 {
     struct file *files[2];
-    int64_t kind = kind_of(type);
+    int64_t kind = check_kind(domain, type, protocol);
     if (kind < 0)
         return kind;
     if (domain != AF_UNIX)
-        return domain == AF_INET || domain == AF_INET6 ? -EOPNOTSUPP : -EAFNOSUPPORT;
-    kind = check_local(kind, protocol);
-    if (kind < 0)
-        return kind;
+        return -EOPNOTSUPP;
     int64_t result = pair_new((uint32_t)kind, (uint32_t)type, files);
     return result ? result : fd_install_pair(files, (uint32_t)type & O_CLOEXEC, fds);
 }

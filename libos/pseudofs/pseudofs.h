@@ -133,6 +133,12 @@ int64_t pseudo_file_seek(struct file *file, int64_t offset, int whence);
 void pseudo_file_destroy(struct file *file);
 int64_t link_text(struct pal_path_buffer *out, const char *pattern, ...) __attribute__((format(printf, 2, 3)));
 
+/* What an open file keeps of the flags that it was opened with. */
+static inline uint32_t pseudo_flags(uint32_t flags)
+{
+    uint32_t kept = flags & ~(O_CREAT | O_EXCL | O_NOCTTY | O_TRUNC | O_CLOEXEC);
+    return kept | (flags & O_PATH ? 0 : O_LARGEFILE);
+}
 /* seqfile.c: opens the text file at place. */
 int64_t seq_open(const struct pseudo_place *place, uint32_t flags, struct file **out);
 #endif

@@ -176,7 +176,7 @@ static const struct file_ops seq_ops = {
 
 int64_t seq_open(const struct pseudo_place *place, uint32_t flags, struct file **out)
 {
-    struct file *file = file_new(&seq_ops, PAL_NO_HANDLE, flags);
+    struct file *file = file_new(&seq_ops, PAL_NO_HANDLE, pseudo_flags(flags));
     if (!file)
         return -ENOMEM;
     struct seq_file *data = alloc_zero(sizeof *data);

@@ -391,6 +391,8 @@ static int64_t tree_xattr(struct name *name, struct pal_extended *asked)
     int64_t result = walk(name, name->nofollow, &place, asked->text);
     if (!result)
         result = become_target(&place, name, asked->text);
+    if (!result)
+        asked->text->size = 0; /* was where a link led */
     return result || asked->op == PAL_EXTENDED_LIST ? result : -EOPNOTSUPP;
 }
 
@@ -580,7 +582,7 @@ static int64_t open_place(const struct pseudo_place *place, uint32_t flags, stru
     const struct pseudo_entry *entry = place->node[place->depth].entry;
     if (entry->text)
         return seq_open(place, flags, out);
-    struct file *file = file_new(entry->ops ? entry->ops : &directory_ops, PAL_NO_HANDLE, flags);
+    struct file *file = file_new(entry->ops ? entry->ops : &directory_ops, PAL_NO_HANDLE, pseudo_flags(flags));
     if (!file)
         return -ENOMEM;
     file->type = (entry->mode & S_IFMT) == S_IFDIR   ? PAL_TYPE_DIRECTORY

@@ -151,6 +151,8 @@ static int64_t check(int pid, int signal)
 {
     struct process *process = current_process();
     struct process_target target;
+    if ((pid == process->pid || pid == SHARED_INIT_PID) && (signal < 0 || signal > SIGNAL_COUNT))
+        return -EINVAL;
     if (pid == process->pid)
         return 0;
     if (is_absent_init(pid))
@@ -159,6 +161,8 @@ static int64_t check(int pid, int signal)
         return -ESRCH;
     bool same_session = target.session == (int)process->shared->sid;
     process_target_unlock();
+    if (signal < 0 || signal > SIGNAL_COUNT)
+        return -EINVAL;
     return may_signal(process, target.uid, target.suid) || (signal == SIGCONT && same_session) ? 0 : -EPERM;
 }
 
@@ -253,8 +257,6 @@ static struct siginfo info_from_here(int signal, int code)
 
 int64_t sys_kill(int32_t pid, int32_t signal)
 {
-    if (signal < 0 || signal > SIGNAL_COUNT)
-        return -EINVAL;
     struct siginfo info = info_from_here(signal, SI_USER);
     if (pid > 0)
         return send(pid, &info);
@@ -265,14 +267,20 @@ int64_t sys_kill(int32_t pid, int32_t signal)
 
 static int64_t send_to_thread(int pid, int tid, const struct siginfo *info)
 {
-    if (pid <= 0 || tid <= 0 || info->signo < 0 || info->signo > SIGNAL_COUNT)
+    if (pid <= 0 || tid <= 0)
         return -EINVAL;
-    int64_t result = check(pid, info->signo);
-    if (result < 0)
-        return result;
     struct process *process = local_process(pid);
-    if (!process && shared_id_process(tid) != pid)
-        return -ESRCH;
+    int64_t result = !process && shared_id_process(tid) != pid ? -ESRCH : 0;
+    if (process) {
+        mutex_lock(&process->lock);
+        result = thread_find(process, tid) ? 0 : -ESRCH;
+        mutex_unlock(&process->lock);
+    }
+    result = result ? result : check(pid, info->signo);
+    if (result < 0) {
+        process_put(process);
+        return result;
+    }
     if (!process)
         return info->signo ? send_patiently(pid, tid, info) : 0;
     mutex_lock(&process->lock);
@@ -295,12 +303,12 @@ int64_t sys_tkill(int32_t tid, int32_t signal)
     return send_to_thread(shared_id_process(tid), tid, &info);
 }
 
-/* siginfo from the guest: it may not pass for the kernel's or kill()'s unless it goes to itself. */
-static int64_t info_from_guest(guest_t from, int pid, int signal, struct siginfo *out)
+/* siginfo from the guest: it may not pass for the kernel's or kill()'s unless it goes to the caller's own number. */
+static int64_t info_from_guest(guest_t from, int to, int signal, struct siginfo *out)
 {
     if (copy_in(out, from, sizeof(*out)) < 0)
         return -EFAULT;
-    if ((out->code >= 0 || out->code == SI_TKILL) && pid != current_process()->pid)
+    if ((out->code >= 0 || out->code == SI_TKILL) && to != current()->tid)
         return -EPERM;
     out->signo = signal;
     if (out->code == SI_TIMER)
@@ -314,8 +322,6 @@ int64_t sys_rt_sigqueueinfo(int32_t pid, int32_t signal, guest_t from)
     int64_t error = info_from_guest(from, pid, signal, &info);
     if (error < 0)
         return error;
-    if (signal < 0 || signal > SIGNAL_COUNT)
-        return -EINVAL;
     return pid > 0 ? send(pid, &info) : -ESRCH;
 }
 
@@ -324,6 +330,6 @@ int64_t sys_rt_tgsigqueueinfo(int32_t pid, int32_t tid, int32_t signal, guest_t 
     struct siginfo info;
     if (pid <= 0 || tid <= 0)
         return -EINVAL;
-    int64_t error = info_from_guest(from, pid, signal, &info);
+    int64_t error = info_from_guest(from, tid, signal, &info);
     return error < 0 ? error : send_to_thread(pid, tid, &info);
 }

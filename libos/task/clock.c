@@ -271,9 +271,9 @@ int64_t sys_clock_nanosleep(int32_t clock, uint32_t flags, guest_t request, gues
     int64_t error = clock_from_guest(clock, &host_clock);
     if (error < 0)
         return error;
-    if (host_clock == PAL_CLOCK_THREAD_CPU)
+    if (clock < 0 && host_clock == PAL_CLOCK_THREAD_CPU)
         return -EINVAL;
-    if (clock == PAL_CLOCK_MONOTONIC_RAW || clock == PAL_CLOCK_REALTIME_COARSE ||
+    if (clock == PAL_CLOCK_THREAD_CPU || clock == PAL_CLOCK_MONOTONIC_RAW || clock == PAL_CLOCK_REALTIME_COARSE ||
         clock == PAL_CLOCK_MONOTONIC_COARSE || clock == CLOCK_REALTIME_ALARM || clock == CLOCK_BOOTTIME_ALARM)
         return -EOPNOTSUPP;
     error = time_from_guest(request, &ns);
