@@ -253,7 +253,8 @@ static void view_want(struct monitor *monitor, const struct request *request)
 {
     static uv_poll_t poll;
     struct mount_table *table = &monitor->policy->mounts;
-    bool looks = request->op == MONITOR_OPEN || request->op == MONITOR_STAT || request->op == MONITOR_READLINK;
+    bool looks = request->op == MONITOR_OPEN || request->op == MONITOR_STAT || request->op == MONITOR_READLINK ||
+                 request->op == MONITOR_START;
     if (!looks || !monitor->objects.walled || table->view.begun || !monitor->uv ||
         ++monitor->names_asked < (monitor->view_at_once ? 1 : VIEW_WORTH))
         return;

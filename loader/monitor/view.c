@@ -190,9 +190,10 @@ static const struct shown *shown_of(const struct mount_table *table, const struc
     return NULL;
 }
 
-static uint64_t flags_of(const struct mount *mount)
+static uint64_t flags_of(const struct shown *shown, const struct mount *mount)
 {
-    return MONITOR_SHOWN | (mount->plain ? MONITOR_SHOWN_PLAIN : 0) | (mount->writable ? MONITOR_SHOWN_WRITABLE : 0);
+    return MONITOR_SHOWN | (mount->plain ? MONITOR_SHOWN_PLAIN : 0) | (mount->writable ? MONITOR_SHOWN_WRITABLE : 0) |
+           (shown->programs ? MONITOR_SHOWN_PROGRAMS : 0);
 }
 
 /* The very directory in the view, in the place of the descriptor; false: it is not there. */
@@ -221,7 +222,7 @@ static bool find_shown(struct mount_table *table, int *fd, uint64_t *flags)
         *fd = found;
     }
     if (shown)
-        *flags = flags_of(mount);
+        *flags = flags_of(shown, mount);
     return shown != NULL;
 }
 
@@ -282,7 +283,7 @@ int serve_view(const struct mount_table *table, struct reply *reply)
         struct monitor_shown shown = {.root = found ? (uint8_t)(found - view->shown) : MONITOR_NOT_SHOWN};
         size_t used = reply->text.size;
         if (shown.root != MONITOR_NOT_SHOWN) {
-            shown.flags = (uint8_t)flags_of(target);
+            shown.flags = (uint8_t)flags_of(found, target);
             shown.rest_size = (uint16_t)strlen(rest);
         }
         if (used + sizeof shown + shown.rest_size > PAL_PATH_MAX - (table->count - i) * sizeof shown)

@@ -59,6 +59,7 @@ struct view {
     struct shown {
         int root; /* O_PATH */
         size_t mount;
+        bool programs; /* nothing in it is noexec */
     } shown[VIEW_MOUNTS_MAX];
     uint64_t ids[VIEW_IDS_MAX]; /* of all mounts in it */
 };
@@ -173,6 +174,7 @@ struct view_made {
     char why[96]; /* there is none; "" */
     uint32_t count, id_count;
     uint8_t mounts[VIEW_MOUNTS_MAX];
+    bool programs[VIEW_MOUNTS_MAX]; /* nothing in it is noexec */
     uint64_t ids[VIEW_IDS_MAX];
 };
 /* In a process of its own: makes it, and sends it. */
@@ -337,6 +339,10 @@ int resolve_open(struct mount_table *table, const struct anchor *from, const cha
 void resolved_close(struct resolved *place);
 /* -EACCES, and the report tells of it. */
 int resolved_refuse(struct mount_table *table, const struct resolved *place);
+/* Never shown, whatever their mode is: names at the top of a public-only mount, and the private keys of the host. */
+#define SECRET_NAMES 7
+extern const char *const secret_names[SECRET_NAMES];
+bool is_host_key(const char *rest, size_t size);
 /* Is it what a private directory of a sandbox is called? */
 bool name_is_private(const char *name, size_t size);
 bool path_is_private(const char *path); /* a name on the way */

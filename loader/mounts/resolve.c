@@ -426,20 +426,25 @@ static int expand(struct walk *walk, const char *target, size_t target_size)
     return enter(walk, 0);
 }
 
-/* Never shown, whatever their mode is: names at the top of a public-only mount. */
+const char *const secret_names[SECRET_NAMES] = {"shadow",  "gshadow",   "shadow-",         "gshadow-",
+                                                "sudoers", "sudoers.d", "security/opasswd"};
+
+bool is_host_key(const char *rest, size_t size)
+{
+    bool key = size > 13 && !memcmp(rest, "ssh/ssh_host_", 13);
+    return key && memcmp(rest + size - 4, ".pub", 4) != 0;
+}
+
 static bool is_secret(const struct mount *mount, const char *path, size_t size)
 {
-    static const char *const names[] = {"shadow",  "gshadow",   "shadow-",         "gshadow-",
-                                        "sudoers", "sudoers.d", "security/opasswd"};
     if (size <= mount->at_size)
         return false;
     const char *rest = path + mount->at_size + 1;
     size_t rest_size = size - mount->at_size - 1;
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (path_is_within(rest, rest_size, names[i], strlen(names[i])))
+    for (size_t i = 0; i < SECRET_NAMES; i++)
+        if (path_is_within(rest, rest_size, secret_names[i], strlen(secret_names[i])))
             return true;
-    bool key = rest_size > 13 && !memcmp(rest, "ssh/ssh_host_", 13);
-    return key && (rest_size < 4 || memcmp(rest + rest_size - 4, ".pub", 4) != 0);
+    return is_host_key(rest, rest_size);
 }
 
 static int check_public(struct walk *walk, const struct stat *status, bool last)

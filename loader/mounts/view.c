@@ -97,7 +97,7 @@ void view_take(struct mount_table *table, int end)
         view->id_count = made.id_count;
         memcpy(view->ids, made.ids, sizeof view->ids);
         for (uint32_t i = 0; i < made.count; i++) {
-            view->shown[i] = (struct shown){.root = descriptors[1 + i], .mount = made.mounts[i]};
+            view->shown[i] = (struct shown){.root = descriptors[1 + i], .mount = made.mounts[i], .programs = made.programs[i]};
             table->mounts[made.mounts[i]].view = identity_of(descriptors[1 + i], &is) == 0 ? is.mount : 0;
         }
         return;

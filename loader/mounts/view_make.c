@@ -3,6 +3,7 @@
  * The process that makes a view (see view.c), in a mount namespace of its own, and ends.  It looks up each mount's source by its
  * text once more; what it finds there is shown only where it is the very object that was granted (device and inode).
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -30,12 +31,14 @@ struct maker {
     struct view_made *made;
     int top;                  /* the tmpfs, attached over "/": names still begin beneath it */
     bool shown[MOUNTS_MAX];
+    bool programs[MOUNTS_MAX]; /* nothing in it is noexec, or written by guests */
+    bool strangers;            /* picoprocesses have an id that nobody has */
     char *mountinfo;
     size_t host_count;
     struct host_mount {
         uint64_t id, parent;
         char *path, *type; /* path: from the tmpfs on, where it is one of its */
-        bool ours;
+        bool ours, noexec;
     } host[HOST_MOUNTS_MAX];
 };
 
@@ -167,14 +170,15 @@ static int read_mounts(struct maker *maker)
             return refuse(maker, "the mounts can't be read");
         }
         struct host_mount *mount = &maker->host[maker->host_count++];
-        char *field[5], *type = strstr(line, " - ");
-        for (int i = 0; i < 5; i++)
+        char *field[6], *type = strstr(line, " - ");
+        for (int i = 0; i < 6; i++)
             field[i] = strsep(&line, " ");
-        if (!type || !field[4])
+        if (!type || !field[5])
             return refuse(maker, "the mounts can't be read");
         type += 3;
         *mount = (struct host_mount){.id = strtoull(field[0], NULL, 10), .parent = strtoull(field[1], NULL, 10),
-                                     .path = field[4], .type = strsep(&type, " ")};
+                                     .path = field[4], .type = strsep(&type, " "),
+                                     .noexec = strstr(field[5], "noexec") != NULL};
         unescape(mount->path);
     }
     for (bool more = true; more;) {
@@ -230,6 +234,21 @@ static bool put_inner(struct maker *maker, size_t outer, const char *rest, const
     return good;
 }
 
+/* Puts a cover over what is there, if it is. */
+static bool put_cover(struct maker *maker, size_t outer, const char *rest)
+{
+    char path[PAL_PATH_MAX + 16];
+    struct stat status;
+    snprintf(path, sizeof path, "%zu/%s", outer, rest);
+    int target = find(maker->top, path);
+    if (target < 0)
+        return errno == ENOENT || errno == ENOTDIR;
+    bool good = fstat(target, &status) == 0 && !S_ISLNK(status.st_mode) &&
+                put_over(maker, S_ISDIR(status.st_mode) ? COVER_DIRECTORY : COVER_FILE, target) == 0;
+    close(target);
+    return good;
+}
+
 /* The policy's own mounts inside, but for those inside of these, and the libOS's trees. */
 static bool put_policy(struct maker *maker, size_t outer)
 {
@@ -253,8 +272,40 @@ static bool put_policy(struct maker *maker, size_t outer)
             continue;
         if (!put_inner(maker, outer, inner->at + skip, inner))
             return false;
+        maker->programs[outer] &= !maker->shown[i] || maker->programs[i];
     }
     return true;
+}
+
+/*
+ * Of a public-only mount the kernel shows a stranger just what the monitor would, but for the names that are secret whatever
+ * their mode is.  A cover goes when the host puts another file in the place of the one beneath; then its mode is what counts.
+ */
+static bool cover_secrets(struct maker *maker, size_t outer)
+{
+    const struct mount *mount = &maker->table->mounts[outer];
+    char path[PAL_PATH_MAX + 16];
+    if (!mount->public_only)
+        return true;
+    for (size_t i = 0; i < SECRET_NAMES; i++)
+        if (!put_cover(maker, outer, secret_names[i]))
+            return false;
+    snprintf(path, sizeof path, "%zu/ssh", outer);
+    int place = find(maker->top, path), fd = place < 0 ? -1 : openat(place, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *keys = fd < 0 ? NULL : fdopendir(fd);
+    const struct dirent *entry;
+    bool good = true;
+    while (good && keys && (entry = readdir(keys))) {
+        snprintf(path, sizeof path, "ssh/%s", entry->d_name);
+        good = !is_host_key(path, strlen(path)) || put_cover(maker, outer, path);
+    }
+    if (keys)
+        closedir(keys);
+    else if (fd >= 0)
+        close(fd);
+    if (place >= 0)
+        close(place);
+    return good;
 }
 
 /* What of the host's own mounts inside is no plain file system. */
@@ -273,6 +324,7 @@ static bool cover_kernels(struct maker *maker, size_t outer)
         if (target < 0)
             return false;
         bool good = fstat(target, &status) == 0;
+        maker->programs[outer] &= !mount->noexec;
         if (good && (!is_plain_type(mount->type) || object_is_kernels(target, status.st_dev)))
             good = mount->path[size] && put_over(maker, S_ISDIR(status.st_mode) ? COVER_DIRECTORY : COVER_FILE, target) == 0;
         close(target);
@@ -289,7 +341,7 @@ static bool show(struct maker *maker, size_t number)
                                     .propagation = MS_PRIVATE};
     struct stat status;
     char name[16];
-    if (mount->kind != MOUNT_HOST || mount->root < 0 || !mount->directory || mount->public_only ||
+    if (mount->kind != MOUNT_HOST || mount->root < 0 || !mount->directory || (mount->public_only && !maker->strangers) ||
         mount_has_read_rules(maker->table, mount) || mount_table_is_libos(maker->table, mount->at, mount->at_size))
         return false;
     int copy = open_tree(AT_FDCWD, mount->from, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
@@ -300,7 +352,8 @@ static bool show(struct maker *maker, size_t number)
                 mount_setattr(copy, "", AT_EMPTY_PATH | AT_RECURSIVE, &attributes, sizeof attributes) == 0 &&
                 mkdirat(maker->top, name, 0) == 0 && move_mount(copy, "", maker->top, name, MOVE_MOUNT_F_EMPTY_PATH) == 0;
     close(copy);
-    return good && cover_kernels(maker, number) && put_policy(maker, number);
+    maker->programs[number] = !mount->writable;
+    return good && cover_kernels(maker, number) && put_policy(maker, number) && cover_secrets(maker, number);
 }
 
 /* Inner ones first, for the outer ones hold them. */
@@ -315,8 +368,10 @@ static void show_all(struct maker *maker)
     }
     for (size_t i = 0; i < count && maker->made->count < VIEW_MOUNTS_MAX; i++) {
         maker->shown[order[i]] = show(maker, order[i]);
-        if (maker->shown[order[i]])
-            maker->made->mounts[maker->made->count++] = (uint8_t)order[i];
+        if (!maker->shown[order[i]])
+            continue;
+        maker->made->programs[maker->made->count] = maker->programs[order[i]];
+        maker->made->mounts[maker->made->count++] = (uint8_t)order[i];
     }
 }
 
@@ -364,6 +419,7 @@ static int make(struct maker *maker, int *descriptors)
         return refuse(maker, "mounting is refused");
     if (make_top(maker) < 0)
         return -1;
+    maker->strangers = geteuid() == 0; /* launch/walls.c: then they have changed it */
     show_all(maker);
     if (!maker->made->count) {
         if (!maker->made->why[0])

@@ -254,16 +254,19 @@ _Bool view_attributes(const struct pal_name *name, struct pal_attributes *out, i
 _Bool view_readlink(const struct pal_name *name, struct pal_path_buffer *out, int64_t *result);
 /* What fstat tells, made whole: owners without an id here, what stands for a directory. */
 int64_t view_handle_attributes(pal_handle_t handle, struct pal_attributes *attributes);
+_Bool view_shows(const char *path, uint32_t size); /* does the kernel answer for it? */
 void view_note_owner(const struct pal_attributes *attributes); /* the monitor told them */
 int64_t view_list(pal_handle_t handle, uint64_t buffer, uint64_t size);
 void view_opened(pal_handle_t handle, uint64_t flags); /* by the monitor: what MONITOR_OPEN's reply told */
 void view_closed(pal_handle_t handle);
 void view_ask(void); /* there is one */
+void view_fork(void); /* before a fork */
 void view_fork_child(void);
 
 /* ---- revalidate.c ------------------------------------------------------------------------------------------------ */
 
 /* Around a request with MONITOR_VALIDITY: `begin` before it is sent, `end` with the parts that the reply told. */
+void revalidate_fork(void); /* before a fork */
 void validity_begin(struct pal_validity *out);
 void validity_end(struct pal_validity *out, uint64_t parts);
 int64_t linux_name_revalidate(const struct pal_validity *validity);

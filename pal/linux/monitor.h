@@ -101,9 +101,10 @@ enum monitor_op {
 /*
  * How to find what a mount shows in the view: `rest`, which follows, beneath the root `root`, or (MONITOR_NOT_SHOWN) not.
  * PLAIN: a tree of the system's own, without FIFOs, whose files are root's where they are nobody's that has an id here.
+ * PROGRAMS: what all may execute is started without asking: nothing in it is noexec, and nobody here has it open for writing.
  */
 #define MONITOR_NOT_SHOWN 255u
-enum monitor_shown_flags { MONITOR_SHOWN_PLAIN = 1, MONITOR_SHOWN_WRITABLE = 2, MONITOR_SHOWN = 0x80 };
+enum monitor_shown_flags { MONITOR_SHOWN_PLAIN = 1, MONITOR_SHOWN_WRITABLE = 2, MONITOR_SHOWN_PROGRAMS = 4, MONITOR_SHOWN = 0x80 };
 struct monitor_shown {
     uint8_t root, flags;
     uint16_t rest_size;
@@ -208,6 +209,7 @@ struct linux_prefetched {
 #define LINUX_REVALIDATE_MASK ((1ull << LINUX_REVALIDATE_PARTS) - 1)
 struct linux_revalidate {
     struct pal_mutex lock; /* guards reading, and the following but for looking at it */
+    uint64_t kept;         /* 1: there is an invalidator, and an answer that is kept */
     uint64_t epoch;
     uint64_t changed[LINUX_REVALIDATE_PARTS];
 };
@@ -237,7 +239,8 @@ struct linux_shared {
                                           moment more; written under channel */
     uint32_t terminals;                /* bit N: descriptor N is a terminal that is read by MONITOR_TERMINAL_READ */
     uint32_t generation;               /* moves when a name or attribute that the monitor told may have changed */
-    uint32_t names, reserved;          /* enum linux_names */
+    uint32_t names;                    /* enum linux_names */
+    uint32_t view;                     /* 1: some picoprocess has been told of the view */
     struct linux_filter {
         uint64_t program, count; /* address and length of the seccomp program (struct sock_filter) */
     } filter, view_filter;             /* without and with name calls: by `names` */

@@ -83,8 +83,12 @@ int64_t linux_stream_open(const struct pal_name *name, uint32_t flags, uint32_t 
             prefetch_exec_note(name, kind, result);
         return result;
     }
-    if (start && escape)
+    if (start && escape && !view_open(name, flags, out, out_attributes, escape, &result))
         return prefetch_exec_open(name, flags, out, out_attributes, escape);
+    if (start && escape) {
+        prefetch_exec_leave(0);
+        return result;
+    }
     if (kind && prefetch_exec_take(name, kind, out, out_attributes, &result))
         return result;
     if (view_open(name, flags, out, out_attributes, escape, &result))

@@ -58,7 +58,7 @@ static bool is_item(const char *item, uint32_t kind, const struct pal_name *name
 /* ---- What is known of a program ---------------------------------------------------------------------------------- */
 
 /* Copies its list: returns the size, 0 where nothing is known. */
-static uint32_t read_list(uint64_t program)
+static uint32_t copy_list(uint64_t program)
 {
     struct linux_start *start = start_of(program);
     uint32_t size = 0;
@@ -71,6 +71,20 @@ static uint32_t read_list(uint64_t program)
     }
     linux_unlock(&shared->channel);
     return size;
+}
+
+/* The same without what is in a view by now. */
+static uint32_t read_list(uint64_t program)
+{
+    uint32_t size = copy_list(program), used = 0;
+    for (uint32_t at = 0, item; at < size; at += item) {
+        item = text_size(prefetched.items + at) + 1;
+        if (item > 2 && view_shows(prefetched.items + at + 1, item - 2))
+            continue;
+        for (uint32_t i = 0; i < item; i++) /* forward: they overlap */
+            prefetched.items[used++] = prefetched.items[at + i];
+    }
+    return used;
 }
 
 /* True at a program's first start.  Another program's place is taken over. */

@@ -29,6 +29,8 @@ int64_t linux_process_fork(uint32_t flags)
     uint32_t starts = flags & PAL_FORK_BARE, bare = starts && advise_guest(MADV_DOFORK) == 0;
     if (!starts)
         prefetch_exec_leave(0);
+    revalidate_fork();
+    view_fork();
     if (bare)
         advise_guest(MADV_DONTFORK);
     if (bare)

@@ -13,6 +13,7 @@
 #define NO_INVALIDATOR (-1)
 
 static pal_handle_t invalidator; /* 0: not asked for yet */
+static uint32_t forks;
 
 static bool take_invalidator(void)
 {
@@ -21,6 +22,13 @@ static bool take_invalidator(void)
         invalidator = monitor_take(MONITOR_INVALIDATOR, 0, &taken) < 0 ? NO_INVALIDATOR : taken;
     }
     return invalidator > 0;
+}
+
+/* What forks often has it ready for its children, of which each would ask. */
+void revalidate_fork(void)
+{
+    if (!invalidator && ++forks > 1 && __atomic_load_n(&shared->revalidate.kept, __ATOMIC_RELAXED))
+        take_invalidator();
 }
 
 static void mark(struct linux_revalidate *revalidate, uint64_t part, uint64_t epoch)
@@ -81,8 +89,11 @@ void validity_begin(struct pal_validity *out)
 
 void validity_end(struct pal_validity *out, uint64_t parts)
 {
-    if (!(parts & LINUX_REVALIDATE_MASK) || take_invalidator())
-        out->parts = parts;
+    if (parts & LINUX_REVALIDATE_MASK && !take_invalidator())
+        return;
+    out->parts = parts;
+    if (parts & LINUX_REVALIDATE_MASK)
+        __atomic_store_n(&shared->revalidate.kept, 1, __ATOMIC_RELAXED);
 }
 
 int64_t linux_name_revalidate(const struct pal_validity *validity)

@@ -22,9 +22,10 @@
 #define HANDLES_MAX 1024u
 #define OWNERS_MAX 64u
 #define OPENED_HERE MONITOR_SHOWN /* of a handle: a directory of the view */
-#define OF_MOUNT (MONITOR_SHOWN_PLAIN | MONITOR_SHOWN_WRITABLE)
+#define OF_MOUNT (MONITOR_SHOWN_PLAIN | MONITOR_SHOWN_WRITABLE | MONITOR_SHOWN_PROGRAMS)
 #define MONITORS 0x40u            /* it is none */
 #define STANDS_FOR 0x20u          /* it is a listing, of what substitutes[] has open in the view */
+#define LINKS_FOLLOWED 4u /* of a name, here; by the monitor as many as on Linux */
 #define PRIVATE_NAME ".pal-run."
 
 enum { VIEW_NONE, VIEW_ASKED, VIEW_THERE };
@@ -95,6 +96,14 @@ void view_ask(void)
         return; /* never, then */
     own_device = reply.value;
     __atomic_store_n(&state, VIEW_THERE, __ATOMIC_RELEASE);
+    __atomic_store_n(&shared->view, 1, __ATOMIC_RELAXED);
+}
+
+/* Children then have it, who would each ask for it; a shell asks for few names itself. */
+void view_fork(void)
+{
+    if (__atomic_load_n(&shared->view, __ATOMIC_RELAXED) && shared->names)
+        view_ask();
 }
 
 void view_fork_child(void)
@@ -162,6 +171,13 @@ static bool way_from_root(const struct pal_name *name, struct way *way)
     return false;
 }
 
+bool view_shows(const char *path, uint32_t size)
+{
+    const struct pal_name name = {.path = path, .size = size};
+    struct way way;
+    return __atomic_load_n(&state, __ATOMIC_ACQUIRE) == VIEW_THERE && way_from_root(&name, &way);
+}
+
 /* What names lead to from a handle that came otherwise: opened before there was a view, or by another picoprocess. */
 static uint32_t flags_of(pal_handle_t handle)
 {
@@ -221,6 +237,23 @@ static bool is_final(const struct way *way, int64_t result)
            (result == -ENOTDIR && way->flags & OPENED_HERE);
 }
 
+/*
+ * What leads out of a mount's copy may be an absolute symlink at the end of the name, such as that of ld.so: then `to` is
+ * where it leads, by whole path, and `room` has its bytes.
+ */
+static bool follow_end(const struct way *way, int64_t result, struct pal_name *to, struct pal_path_buffer *room)
+{
+    if (result != -EACCES || to->nofollow)
+        return false;
+    int64_t size = host_call(readlinkat, way->from, way->path, room->bytes, PAL_PATH_MAX - 1);
+    if (size <= 0 || size >= PAL_PATH_MAX - 1 || room->bytes[0] != '/')
+        return false;
+    room->bytes[size] = 0;
+    room->size = (uint32_t)size;
+    *to = (struct pal_name){.path = room->bytes, .size = room->size};
+    return true;
+}
+
 /* ---- Owners ------------------------------------------------------------------------------------------------------ */
 
 void view_note_owner(const struct pal_attributes *attributes)
@@ -277,7 +310,8 @@ int64_t view_handle_attributes(pal_handle_t handle, struct pal_attributes *attri
 
 static bool host_flags(const struct pal_name *name, uint32_t flags, const struct way *way, uint64_t *out)
 {
-    const uint32_t known = PAL_OPEN_READ | PAL_OPEN_DIRECTORY | PAL_OPEN_NOFOLLOW | PAL_OPEN_NONBLOCK | PAL_OPEN_PATH;
+    const uint32_t known = PAL_OPEN_READ | PAL_OPEN_DIRECTORY | PAL_OPEN_NOFOLLOW | PAL_OPEN_NONBLOCK | PAL_OPEN_PATH |
+                           (way->flags & MONITOR_SHOWN_PROGRAMS ? PAL_OPEN_EXECUTE : 0);
     if (flags & ~known || !(flags & (PAL_OPEN_READ | PAL_OPEN_PATH)) ||
         (flags & PAL_OPEN_PATH && !(flags & PAL_OPEN_DIRECTORY)))
         return false;
@@ -305,9 +339,11 @@ static void tell_path(const struct pal_name *name, uint64_t flags, struct pal_pa
     out->size = name->size;
 }
 
-/* May the guest have it so?  A FIFO only where it may write. */
-static bool is_good(const struct pal_attributes *attributes, const struct way *way)
+/* May the guest have it so?  A FIFO only where it may write; a program where anybody may execute it. */
+static bool is_good(const struct pal_attributes *attributes, const struct way *way, uint32_t flags)
 {
+    if (flags & PAL_OPEN_EXECUTE && (attributes->type != PAL_TYPE_FILE || (attributes->mode & 0111) != 0111))
+        return false;
     return attributes->device != own_device &&
            (attributes->type == PAL_TYPE_FILE || attributes->type == PAL_TYPE_DIRECTORY ||
             (attributes->type == PAL_TYPE_FIFO && way->flags & MONITOR_SHOWN_WRITABLE));
@@ -318,14 +354,21 @@ bool view_open(const struct pal_name *name, uint32_t flags, pal_handle_t *out, s
 {
     struct way way;
     struct pal_attributes attributes;
+    struct pal_path_buffer target;
+    struct pal_name asked = *name;
     uint64_t how;
-    if (!find_way(name, &way) || !host_flags(name, flags, &way, &how))
-        return false;
-    int64_t fd = host_call(openat, way.from, way.path, how);
+    int64_t fd;
+    uint32_t links = 0;
+    asked.nofollow |= (flags & PAL_OPEN_NOFOLLOW) != 0;
+    do {
+        if (!find_way(&asked, &way) || !host_flags(&asked, flags, &way, &how))
+            return false;
+        fd = host_call(openat, way.from, way.path, how);
+    } while (links++ < LINKS_FOLLOWED && follow_end(&way, fd, &asked, &target));
     *result = fd;
     if (fd < 0)
         return is_final(&way, fd);
-    if (stream_status(fd, &attributes) < 0 || !is_good(&attributes, &way)) {
+    if (stream_status(fd, &attributes) < 0 || !is_good(&attributes, &way, flags)) {
         host_call(close, fd);
         return false;
     }
@@ -375,10 +418,15 @@ bool view_attributes(const struct pal_name *name, struct pal_attributes *out, in
 {
     struct way way;
     struct statx status;
-    if (!find_way(name, &way))
-        return false;
-    *result = host_call(statx, way.from, way.path, AT_NO_AUTOMOUNT | (name->nofollow ? AT_SYMLINK_NOFOLLOW : 0),
-                        STATX_BASIC_STATS | STATX_BTIME, &status);
+    struct pal_path_buffer target;
+    struct pal_name asked = *name;
+    uint32_t links = 0;
+    do {
+        if (!find_way(&asked, &way))
+            return false;
+        *result = host_call(statx, way.from, way.path, AT_NO_AUTOMOUNT | (asked.nofollow ? AT_SYMLINK_NOFOLLOW : 0),
+                            STATX_BASIC_STATS | STATX_BTIME, &status);
+    } while (links++ < LINKS_FOLLOWED && follow_end(&way, *result, &asked, &target));
     if (*result < 0)
         return is_final(&way, *result);
     struct pal_attributes attributes = {

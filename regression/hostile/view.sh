@@ -17,7 +17,7 @@ fi
 # Files, links, and what is hidden inside by another mount.
 fill() {
     h=$work/host
-    as mkdir -p "$h/sub" "$h/secret" "$h/later" "$h/proc"
+    as mkdir -p "$h/sub" "$h/secret" "$h/later" "$h/proc" "$h/noexec"
     as cp "$secret" "$h/secret/hidden"
     as ln -s "$secret" "$h/absolute"
     as ln -s ../../secret/s4711.secret "$h/relative"
@@ -59,6 +59,13 @@ mounts() {
         unshare -m --propagation shared bash -c "$export"'
             B=$1 trap_option=$2 as=$3 work=$4
             mount -t proc proc "$h/proc"
+            mount -t tmpfs -o noexec,mode=755 tmpfs "$h/noexec" && cp /bin/true "$h/noexec" && cp /bin/true "$h/sub" || exit 1
+            ln -sf ../noexec/true "$h/sub/link"
+            pal --ro /h="$h" /bin/sh -c "
+                for i in 1 2 3; do
+                    /h/sub/true && ! /h/noexec/true 2>/dev/null && ! /h/sub/link 2>/dev/null && ! /h/file 2>/dev/null || exit 1
+                    sleep 0.1
+                done" || { echo "a program of a noexec mount"; exit 1; }
             pal --ro /h="$h" "$guest" refused proc/self/environ proc/1/environ proc/version proc/mounts proc || exit 1
             pal --ro /h="$h" "$guest" wait /h/ready later/s4711.secret later/null &
             sleep 1
@@ -67,6 +74,28 @@ mounts() {
             wait $!' bash "$B" "$trap_option" "$as" "$work" || say "by mounts inside, or later"
     done
     rm -f "$h/ready"
+}
+
+# /etc, which a view shows where picoprocesses are strangers: what no guest may have, whatever its mode, and what no stranger may.
+secrets() {
+    [ "$(id -u)" = 0 ] && unshare -m true 2>/dev/null || return
+    local e=$work/etc
+    mkdir -m 755 "$e" "$e"/{ssh,security,sudoers.d} && mkdir -m 700 "$e/closed"
+    cp /etc/{passwd,group,nsswitch.conf,ld.so.cache} "$e"
+    for file in shadow gshadow- sudoers sudoers.d/x security/opasswd ssh/ssh_host_rsa_key closed/x private; do
+        cp "$secret" "$e/$file"
+    done
+    chmod 600 "$e/private"
+    echo shown >"$e/ssh/ssh_host_rsa_key.pub"
+    export guest e
+    for export in "$(declare -f pal as)"; do
+        unshare -m bash -c "$export"'
+            B=$1 trap_option=$2 as=$3 work=$4
+            mount --bind "$e" /etc || exit 1
+            pal /bin/cat /etc/ssh/ssh_host_rsa_key.pub | grep -q shown || exit 1
+            pal "$guest" refused shadow gshadow- sudoers sudoers.d sudoers.d/x security/opasswd ssh/ssh_host_rsa_key closed closed/x private
+            ' bash "$B" "$trap_option" "$as" "$work" || say "secrets of /etc"
+    done
 }
 
 # Another sandbox's private files, of the same user.
@@ -84,5 +113,6 @@ each flags
 each out
 each inner
 each mounts
+each secrets
 each private
 exit $bad
