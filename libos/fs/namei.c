@@ -239,17 +239,20 @@ static bool lie_apart(struct name *one, struct name *two)
  */
 static int64_t refuse_two(uint32_t op, struct name *from, struct name *to, uint32_t flags)
 {
-    struct pal_attributes attributes;
+    struct pal_attributes attributes, other;
     int64_t result = name_attributes(from, &attributes);
     if (op == PAL_LINK)
         return result < 0 ? result : refuse_new(to, -EXDEV);
-    bool exists = name_attributes(to, &attributes) == 0;
+    bool exists = name_attributes(to, &other) == 0;
     int64_t way = name_check_parent(from);
     if (way == 0)
         way = name_check_parent(to);
     if (way < 0 || lie_apart(from, to))
         return way < 0 ? way : -EXDEV;
-    return result < 0 ? result : exists && flags & RENAME_NOREPLACE ? -EEXIST : -EPERM;
+    if (result < 0 || !exists)
+        return result < 0 ? result : -EPERM;
+    bool itself = attributes.device == other.device && attributes.inode == other.inode; /* then nothing is to be done */
+    return flags & RENAME_NOREPLACE ? -EEXIST : itself ? 0 : -EPERM;
 }
 
 /* Both names go to their file system at once.  A symlink on the way that leads to another leads to another mount. */

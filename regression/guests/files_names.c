@@ -190,6 +190,10 @@ static void order(void)
     FAILS(rename("..", of_fd), EXDEV);
     FAILS(rename(of_fd, "ox"), EXDEV);
     FAILS(rename(of_fd, "gone/ox"), ENOENT);
+    CHECK(rename(of_fd, of_fd) == 0 && renameat2(AT_FDCWD, of_fd, AT_FDCWD, of_fd, RENAME_EXCHANGE) == 0);
+    FAILS(renameat2(AT_FDCWD, of_fd, AT_FDCWD, of_fd, RENAME_NOREPLACE), EEXIST);
+    FAILS(rename("/proc/self/stat", "/proc/self/status"), EPERM);
+    CHECK(rename("/proc/self/status", "/proc/self/status") == 0);
     FAILS(linkat(AT_FDCWD, "gone", AT_FDCWD, of_fd, 0), ENOENT);
     CHECK(lstat(of_fd, &st) == 0 && st.st_mode == (S_IFLNK | 0700));
     snprintf(of_fd, sizeof of_fd, "/proc/self/fd/%d", directory);
