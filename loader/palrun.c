@@ -145,13 +145,16 @@ static void limit(int resource, uint64_t most)
 /* The picoprocess waits for this packet; the descriptors take its first free numbers: LINUX_FD_PREFETCHED and on. */
 static void go(struct monitor *monitor, const struct prefetch *prefetch, const struct options *options)
 {
-    struct monitor_reply packet = {.descriptors = (uint32_t)prefetch->descriptor_count + (options->snapshot.use != 0)};
-    int descriptors[PREFETCH_MAX + 1] = {0}, count = 0;
+    struct monitor_reply packet = {.descriptors = (uint32_t)prefetch->descriptor_count + (options->snapshot.use != 0) +
+                                                  (options->snapshot.flags != 0)};
+    int descriptors[PREFETCH_MAX + 2] = {0}, count = 0;
     for (size_t i = 0; i < prefetch->count; i++)
         if (prefetch->entries[i].fd >= 0)
             descriptors[count++] = prefetch->entries[i].fd;
     if (options->snapshot.use)
         descriptors[count++] = fcntl(options->snapshot.image, F_DUPFD_CLOEXEC, 0);
+    if (options->snapshot.flags)
+        descriptors[count++] = monitor->waiting.inner;
     int error = view_admit(&monitor->policy->mounts, &monitor->objects, descriptors, (size_t)count, &packet.value);
     if (error)
         fail(EXIT_OWN_FAILURE, "can't stand for directories: %s", strerror(-error));
@@ -362,6 +365,7 @@ int palrun(const struct options *options)
     if (!options->learn)
         explain_arguments(&policy);
     outbound_open(&monitor.outbound, &policy.network, &policy.mounts.denials);
+    waiting_open(&monitor.waiting, options->snapshot.flags, options->snapshot.listener, options->snapshot.server);
     start(&monitor, options, umask_was);
     if (!fd_name(0).path[0])
         warn("the host has no /proc: attributes of files can't be set, nor pseudoterminals made");
@@ -372,6 +376,7 @@ int palrun(const struct options *options)
     monitor.view_at_once = options->walls_view || (walls && !strcmp(walls, "view"));
     monitor.objects.memory_limit = policy.limits.memory;
     int status = monitor_run(&monitor);
+    waiting_ended(&monitor.waiting, status);
     invalidate_close(&policy.mounts.invalidator);
     prefetch_profile_keep();
     terminal_restore(&monitor.terminals);
@@ -379,6 +384,10 @@ int palrun(const struct options *options)
         warn("the picoprocess could not be started: %s: %s", launched.failed, strerror(launched.error));
     if (options->stats)
         print_stats(&monitor);
+    if (waiting_told_stale(&monitor.waiting)) {
+        supervisor_collect();
+        return PALRUN_STALE;
+    }
     if (options->learn)
         learn_write(&policy, options->learn, status);
     else

@@ -199,8 +199,11 @@ struct pal_boot {
     pal_handle_t standard[PAL_STANDARD_STREAMS];
     pal_handle_t log;                 /* for trace, statistics and the libOS's own errors */
     pal_handle_t snapshot;            /* the image of a snapshot; only where it has a use */
-    uint32_t snapshot_use;            /* enum pal_snapshot_use */
-    uint32_t init, reserved;          /* init: the first process is number 1, with init's rules: pid_namespaces(7) */
+    pal_handle_t snapshot_channel;    /* packets, to and from whoever started the sandbox; only with a flag that says so */
+    uint32_t snapshot_use, snapshot_flags; /* enum pal_snapshot_use, pal_snapshot_flags */
+    uint32_t snapshot_point, init;    /* enum pal_snapshot_point; init: the first process is number 1, with init's rules:
+                                         pid_namespaces(7) */
+    uint64_t snapshot_after;          /* PAL_SNAPSHOT_AFTER: ns from the start */
     uint64_t snapshot_identity[4];    /* of build and processor: an image is good for the same ones only */
     uint64_t host_signals; /* address of this picoprocess's struct pal_host_signals; 0 = none */
 };
@@ -217,6 +220,15 @@ struct pal_host_signals {
 
 /* What pal_boot.snapshot is for. */
 enum pal_snapshot_use { PAL_SNAPSHOT_NONE, PAL_SNAPSHOT_MAKE, PAL_SNAPSHOT_RUN };
+/* Where one is made: at a fork after /proc/pal/ready was written; at the first fork; before standard input is read, or a call
+ * is made so long after the start. */
+enum pal_snapshot_point { PAL_SNAPSHOT_READY, PAL_SNAPSHOT_FORK, PAL_SNAPSHOT_STDIN, PAL_SNAPSHOT_AFTER };
+/* What the channel is for: to tell PAL_SNAPSHOT_STALE before the end; to tell PAL_SNAPSHOT_RESTORED, and wait for a packet
+ * with three standard streams, whose bytes are /proc/pal/start's. */
+enum pal_snapshot_flags { PAL_SNAPSHOT_TELLS = 1, PAL_SNAPSHOT_WAITS = 2 };
+#define PAL_SNAPSHOT_STALE 's'
+#define PAL_SNAPSHOT_RESTORED 'r'
+#define PAL_SNAPSHOT_START_MAX 131072u /* bytes */
 
 /* ---- Types of the calls ------------------------------------------------------------------------------------------ */
 

@@ -12,6 +12,7 @@
 #include "libos/mm/mm.h"
 #include "libos/entry/entry.h"
 #include "libos/process/process.h"
+#include "libos/snapshot/snapshot.h"
 
 /* entry.S hands reads and writes to the host by itself: see fastpath.h. */
 _Static_assert(offsetof(struct thread, process) == THREAD_PROCESS && offsetof(struct process, files) == PROCESS_FILES &&
@@ -102,6 +103,8 @@ int64_t libos_syscall(struct frame *frame)
         rewrite(frame);
     if (libos_dispatch_slowly)
         trace_before(frame);
+    if (UNLIKELY(snapshot_waits))
+        snapshot_point(frame);
     int64_t result = call(frame);
     if (libos_dispatch_slowly)
         trace_call(frame, result);

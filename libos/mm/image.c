@@ -16,6 +16,8 @@
 #define PIECE (1024 * 1024ull) /* written at once, and compared: a file written in large pieces is read with fewer faults */
 #define GAP_MAX (16 * PAGE_SIZE)   /* between two runs that become one */
 #define WHOLE_MAX (256ull << 20)   /* memory up to here is one mapping of the host again */
+#define TOUCHED_MAX (512ull << 20)
+#define STACK_TOUCHED (4 * PAGE_SIZE)
 #define SAVED_MAX (64ull << 30)    /* address space that is looked through */
 
 static bool is_anonymous(const struct vma *vma)
@@ -250,6 +252,35 @@ int64_t mm_image_map(const struct mm_image *image)
     int64_t error = vma_each(mm.root, visit, &mapper);
     mm_unlock();
     return error;
+}
+
+/* Reads a byte of each page of what it has, and writes those of the guest's stack that are next. */
+static int64_t touch(const struct vma *vma, void *argument)
+{
+    uint64_t *left = argument;
+    uint64_t size = vma->end - vma->start;
+    if (!(vma->protection & PROT_READ) || (!vma->file && !(vma->flags & VMA_IMAGE)) || size > *left)
+        return 0;
+    *left -= size;
+    for (guest_t at = vma->start; at < vma->end; at += PAGE_SIZE) {
+        uint8_t byte;
+        if (copy_in(&byte, at, 1) < 0)
+            break; /* behind its file's end */
+    }
+    return 0;
+}
+
+void mm_image_touch(guest_t stack)
+{
+    uint64_t left = TOUCHED_MAX;
+    mm_lock();
+    vma_each(mm.root, touch, &left);
+    mm_unlock();
+    for (guest_t at = stack - STACK_TOUCHED; at < stack + STACK_TOUCHED; at += PAGE_SIZE) {
+        uint8_t byte;
+        if (copy_in(&byte, at, 1) < 0 || copy_out(at, &byte, 1) < 0)
+            continue;
+    }
 }
 
 /* ---- Afterwards -------------------------------------------------------------------------------------------------- */

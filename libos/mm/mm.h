@@ -105,6 +105,8 @@ struct mm_image {
 int64_t mm_image_save(struct mm_image *image);
 /* The address space as it was: nothing is mapped yet, and files have their handles. */
 int64_t mm_image_map(const struct mm_image *image);
+/* What is going to be used soon, if it is; stack: where the guest's is. */
+void mm_image_touch(guest_t stack);
 
 /* ---- text.c: call sites are rewritten ---------------------------------------------------------------------------- */
 

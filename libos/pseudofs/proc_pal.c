@@ -4,6 +4,8 @@
 #include "libos/task/task.h"
 
 int proc_pal_ready;
+const char *proc_pal_start;
+uint64_t proc_pal_start_size;
 
 static int64_t ready_store(const struct pseudo_node *node, const char *bytes, size_t size)
 {
@@ -30,6 +32,10 @@ static void add_strings(struct seq_buffer *text, const char *const *strings, uin
 static void start_text(struct seq_buffer *text, const struct pseudo_node *node)
 {
     (void)node;
+    if (proc_pal_start) {
+        seq_write(text, proc_pal_start, proc_pal_start_size);
+        return;
+    }
     seq_printf(text, "%u", boot->argc);
     seq_write(text, "", 1);
     add_strings(text, boot->argv, boot->argc);

@@ -185,7 +185,10 @@ static int64_t open_named(const struct snapshot_file *saved)
     }
     error = file_attributes(opened, &now);
     if (error == 0 && !is_same(saved, &now)) {
-        log_line("pal-run: %s has changed since the snapshot was made: make it anew (snapshot make)", file->path);
+        if (boot->snapshot_flags & PAL_SNAPSHOT_TELLS)
+            PAL->stream_write(boot->snapshot_channel, (uint64_t)(uintptr_t)&(char){PAL_SNAPSHOT_STALE}, 1, -1);
+        else
+            log_line("pal-run: %s has changed since the snapshot was made: make it anew (snapshot make, or run --remake)", file->path);
         error = -ESTALE;
     }
     if (error == 0 && saved->offset > 0 && opened->ops->seek)

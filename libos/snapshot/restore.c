@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The first process goes on from an image instead of beginning a program. */
 #include "libos/fs/vfs.h"
+#include "libos/pseudofs/pseudofs.h"
 #include "libos/snapshot/snapshot.h"
 #include "shim/rewrite/rewrite.h"
 
@@ -79,6 +80,36 @@ static void restore_thread(struct thread *thread)
     must(shim_xrstor((uint64_t)(uintptr_t)snapshot.vector, snapshot.vector_mask), "vector registers");
 }
 
+/*
+ * A clone of a pool: what it will touch is touched, its standard streams make room for those of whoever takes it, and it waits.
+ * The host gives the lowest numbers that are free, in their order.
+ */
+static void wait_to_be_taken(void)
+{
+    const char restored = PAL_SNAPSHOT_RESTORED;
+    pal_handle_t handles[PAL_STANDARD_STREAMS] = {PAL_NO_HANDLE, PAL_NO_HANDLE, PAL_NO_HANDLE};
+    char *text = alloc_pages(PAL_SNAPSHOT_START_MAX);
+    const struct pal_vector room = {(uint64_t)(uintptr_t)text, PAL_SNAPSHOT_START_MAX};
+    struct pal_message message = {.vector = &room, .count = 1, .handle_count = PAL_STANDARD_STREAMS, .handles = handles};
+    uint32_t noted = 0;
+    int64_t got;
+    must(text ? 0 : -ENOMEM, "no memory for its arguments");
+    mm_image_touch(current_frame()->regs.rsp);
+    for (int i = 0; i < PAL_STANDARD_STREAMS; i++)
+        PAL->handle_close(boot->standard[i]);
+    must(PAL->stream_write(boot->snapshot_channel, (uint64_t)(uintptr_t)&restored, 1, -1), "nobody waits for it");
+    do
+        noted |= atomic_swap(&tcb()->interrupted, 0u);
+    while ((got = PAL->socket_receive(boot->snapshot_channel, &message, 0)) == -EINTR);
+    if (noted)
+        atomic_set(&tcb()->interrupted, 1u);
+    if (got <= 0 || message.handle_count != PAL_STANDARD_STREAMS ||
+        memcmp(handles, boot->standard, sizeof handles) != 0)
+        PAL->process_exit(EXIT_UNUSABLE); /* the pool is at its end */
+    proc_pal_start = text;
+    proc_pal_start_size = (uint64_t)got;
+}
+
 void snapshot_resume(void)
 {
     struct thread *thread = snapshot.thread;
@@ -89,11 +120,18 @@ void snapshot_resume(void)
         PAL->process_exit(EXIT_UNUSABLE);
     must(fs_begin_again(thread->process->fs), "the current directory");
     must(mm_image_map(&snapshot.pages), "its memory can't be mapped");
+    if (boot->snapshot_flags & PAL_SNAPSHOT_WAITS)
+        wait_to_be_taken();
     snapshot_standard_open(&snapshot.files);
     must(snapshot_objects_settle(&snapshot.files), "its pipes, sockets, events, poll sets");
     vdso_renew();
     PAL->handle_close(boot->snapshot);
+    if (boot->snapshot_flags)
+        PAL->handle_close(boot->snapshot_channel);
     restore_thread(thread);
-    current_frame()->regs.rax = 0;
+    struct frame *frame = current_frame();
+    frame->regs.rax = snapshot.between ? snapshot.call : 0;
+    if (snapshot.between)
+        frame_set_rip(frame, frame->regs.rip - 2); /* the syscall instruction, rewritten site or not */
     frame_enter_guest();
 }

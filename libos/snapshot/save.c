@@ -3,6 +3,7 @@
 #include "libos/fs/vfs.h"
 #include "libos/pseudofs/pseudofs.h"
 #include "libos/snapshot/snapshot.h"
+#include "libos/syscalls.h"
 
 #define PIECE (64 * 1024ull)
 #define VECTOR_SIZE 8192
@@ -83,7 +84,8 @@ static bool is_made(void)
 
 static void at_fork(guest_t child_tid)
 {
-    if (proc_pal_ready != (int)current_process()->shared->ppid || is_made())
+    bool any = boot->snapshot_point == PAL_SNAPSHOT_FORK || snapshot.between;
+    if ((!any && proc_pal_ready != (int)current_process()->shared->ppid) || is_made())
         return;
     handle_cache_empty();
     int64_t error = save(child_tid);
@@ -92,8 +94,60 @@ static void at_fork(guest_t child_tid)
     process_exit_group(error < 0 ? 1 << 8 : 0);
 }
 
+/* ---- A point between two calls ----------------------------------------------------------------------------------- */
+
+bool snapshot_waits;
+static uint64_t waits_until; /* PAL_SNAPSHOT_AFTER */
+
+static bool is_point(const struct frame *frame)
+{
+    if (boot->snapshot_point == PAL_SNAPSHOT_AFTER)
+        return time_now(PAL_CLOCK_MONOTONIC) >= waits_until;
+    struct file *file = frame->number == NR_read || frame->number == NR_readv ? file_get_io((int)frame->regs.rdi) : NULL;
+    bool is_standard = file && file->standard && file->handle == boot->standard[0];
+    if (file)
+        file_put(file);
+    return is_standard;
+}
+
+static void await(int32_t child)
+{
+    int64_t result;
+    do
+        atomic_swap(&tcb()->interrupted, 0u); /* the template ends: signals are no matter */
+    while ((result = sys_wait4(child, 0, 0, 0)) == -ERESTARTSYS || result == -EINTR);
+    if (result != child)
+        log_line("pal-run: the snapshot's end is not seen (errno %d)", (int)-result);
+    atomic_set(&tcb()->interrupted, 0u);
+}
+
+/* The program is forked for it.  The child, and each clone, makes the call; the template ends. */
+void snapshot_point(const struct frame *frame)
+{
+    if (!is_point(frame))
+        return;
+    snapshot_waits = false;
+    if (!alone()) {
+        log_line("pal-run: no snapshot: the program runs several threads at this point: a fork of its own stops them (--at ready)");
+        return;
+    }
+    snapshot.between = true;
+    snapshot.call = frame->number;
+    const struct clone_request request = {.exit_signal = SIGCHLD};
+    int64_t child = fork_now(&request);
+    if (child < 0)
+        log_line("pal-run: the snapshot can't be written (errno %d)", (int)-child);
+    else
+        await((int32_t)child);
+    process_exit_group(is_made() ? 0 : 1 << 8);
+}
+
 void snapshot_init(void)
 {
-    if (boot->snapshot_use == PAL_SNAPSHOT_MAKE)
-        fork_child_hook = at_fork;
+    if (boot->snapshot_use != PAL_SNAPSHOT_MAKE)
+        return;
+    fork_child_hook = at_fork;
+    snapshot_waits = boot->snapshot_point >= PAL_SNAPSHOT_STDIN;
+    if (boot->snapshot_point == PAL_SNAPSHOT_AFTER)
+        waits_until = time_now(PAL_CLOCK_MONOTONIC) + boot->snapshot_after;
 }

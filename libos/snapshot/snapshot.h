@@ -19,6 +19,8 @@
 /* ---- save.c ------------------------------------------------------------------------------------------------------ */
 
 void snapshot_init(void); /* where one is to be made */
+extern bool snapshot_waits; /* for a point between two calls; then each call comes here first: */
+void snapshot_point(const struct frame *frame);
 
 /* ---- restore.c: the first process's start, from an image --------------------------------------------------------- */
 
@@ -89,6 +91,8 @@ struct snapshot_state {
     guest_t child_tid;      /* where the fork's caller wants the number, or 0 */
     uint64_t fs, gs;
     uint32_t has_gs, template; /* the number of the process that forked */
+    bool between;           /* the point was no fork of the program's: the call is made again */
+    uint64_t call;          /* its number */
     uint64_t vector_mask;
     uint8_t *vector;        /* XSAVE area */
 };

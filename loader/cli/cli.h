@@ -50,6 +50,14 @@ int doctor_main(int argc, char **argv);
 /* ---- snapshot.c ------------------------------------------------------------------------------------------------- */
 
 int snapshot_main(int argc, char **argv);
+void snapshot_must_hold(const char *name); /* ends pal-run where it is none, or another pal-run's */
+
+/* ---- serve.c, pool_client.c -------------------------------------------------------------------------------------- */
+
+int serve_main(int argc, char **argv);
+int pool_connect(const char *path); /* a descriptor; -1 and errno */
+/* Takes a clone of the pool at `path`; argv: options and its arguments.  Its exit status. */
+int pool_run(const char *path, int argc, char **argv);
 
 /* ---- profile.c --------------------------------------------------------------------------------------------------- */
 

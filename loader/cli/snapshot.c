@@ -10,9 +10,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -24,6 +27,8 @@
 
 #define NAME_SIZE_MAX 64
 #define JSON_MAX (1u << 20)
+#define VARIANTS_MAX 64u
+#define NS 1000000000.0
 
 /* ---- Where they lie ---------------------------------------------------------------------------------------------- */
 
@@ -109,6 +114,19 @@ static const char *text_of(const json_t *facts, const char *key)
     return text ? text : "";
 }
 
+/* Another pal-run, in this directory (NULL: the current one).  Its wait status. */
+static int run_again(char **words, const char *directory)
+{
+    int status = 0;
+    pid_t child = fork();
+    if (child == 0) {
+        if (!directory || chdir(directory) == 0)
+            execv("/proc/self/exe", words);
+        _exit(EXIT_OWN_FAILURE);
+    }
+    return child < 0 || waitpid(child, &status, 0) != child ? -1 : status;
+}
+
 /* ---- make -------------------------------------------------------------------------------------------------------- */
 
 static bool is_complete(int image)
@@ -140,8 +158,23 @@ static int open_unnamed(int store)
     return fd;
 }
 
-static void keep(int store, int image, const char *name, char *const *options, size_t option_count, char *const *command)
+struct making {
+    const char *name;
+    char **words;      /* what makes it again: from --at and --variants on */
+    unsigned variants; /* images: each with a layout and seeds of its own */
+    unsigned variant;  /* this run makes that one alone; 0: the first, and the facts */
+    struct options options;
+};
+
+/* The image's suffix. */
+static char *suffix_of(unsigned variant)
 {
+    return variant ? must_print(".image.%u", variant) : must_copy(".image");
+}
+
+static void keep(int store, const struct making *making, char *const *options, size_t option_count, char *const *command)
+{
+    const char *name = making->name;
     size_t argc = 0;
     char cwd[PAL_PATH_MAX] = "/";
     while (command[argc])
@@ -152,42 +185,148 @@ static void keep(int store, int image, const char *name, char *const *options, s
     json_object_set_new(facts, "identity", json_string(identity_text()));
     json_object_set_new(facts, "made", json_integer((json_int_t)time(NULL)));
     json_object_set_new(facts, "directory", json_string(cwd));
+    json_object_set_new(facts, "variants", json_integer(making->variants));
+    json_object_set_new(facts, "making", strings(making->words, (size_t)(options - making->words)));
     json_object_set_new(facts, "options", strings(options, option_count));
     json_object_set_new(facts, "command", strings(command, argc));
     int fd = open_unnamed(store);
     if (json_dumpfd(facts, fd, JSON_INDENT(4)) < 0)
         fail(EXIT_OWN_FAILURE, "the snapshot %s can't be kept: %s", name, strerror(errno));
-    fchmod(image, 0400);
-    give_name(store, image, name, ".image");
     give_name(store, fd, name, ".json");
+}
+
+/* `--NAME VALUE` or `--NAME=VALUE` in front: its value. */
+static const char *take_value(char ***words, const char *name)
+{
+    size_t size = strlen(name);
+    if (!**words || strncmp(**words, name, size) != 0 || ((**words)[size] && (**words)[size] != '='))
+        return NULL;
+    const char *value = (**words)[size] ? **words + size + 1 : (*words)[1];
+    if (!value)
+        fail(EXIT_OWN_FAILURE, "%s: needs a value", name);
+    *words += (**words)[size] ? 1 : 2;
+    return value;
+}
+
+static void read_point(struct options *options, const char *text)
+{
+    char *end = NULL;
+    double seconds = !strncmp(text, "after=", 6) ? strtod(text + 6, &end) : 0;
+    if (!strcmp(text, "ready"))
+        options->snapshot.point = PAL_SNAPSHOT_READY;
+    else if (!strcmp(text, "fork"))
+        options->snapshot.point = PAL_SNAPSHOT_FORK;
+    else if (!strcmp(text, "stdin"))
+        options->snapshot.point = PAL_SNAPSHOT_STDIN;
+    else if (end && end != text + 6 && !*end && seconds > 0 && seconds < 1e9)
+        options->snapshot.point = PAL_SNAPSHOT_AFTER;
+    else
+        fail(EXIT_OWN_FAILURE, "--at %s: ready, fork, stdin or after=SECONDS is needed", text);
+    options->snapshot.after = (uint64_t)(seconds * NS);
+}
+
+static unsigned read_count(const char *name, const char *text, unsigned least)
+{
+    char *end;
+    unsigned long value = strtoul(text, &end, 10);
+    if (end == text || *end || value < least || value > VARIANTS_MAX)
+        fail(EXIT_OWN_FAILURE, "%s %s: a number from %u to %u is needed", name, text, least, VARIANTS_MAX);
+    return (unsigned)value;
+}
+
+/* NAME [--at POINT] [--variants N] [options] [--] PROGRAM [ARG...] */
+static void read_making(struct making *making, int argc, char **argv)
+{
+    static const char usage[] = "usage: pal-run snapshot make NAME [--at POINT] [--variants N] [options] [--] PROGRAM [ARG...]";
+    const char *value;
+    if (argc < 2)
+        fail(EXIT_OWN_FAILURE, "%s", usage);
+    char **words = argv + 2, **end = argv + argc;
+    making->name = argv[1];
+    making->variants = 1;
+    check_name(making->name);
+    if ((value = take_value(&words, "--variant")))
+        making->variant = read_count("--variant", value, 1);
+    making->words = words;
+    for (bool any = true; any;) {
+        any = false;
+        if ((value = take_value(&words, "--at"))) {
+            read_point(&making->options, value);
+            any = true;
+        }
+        if ((value = take_value(&words, "--variants"))) {
+            making->variants = read_count("--variants", value, 1);
+            any = true;
+        }
+    }
+    words[-1] = argv[0];
+    options_read(&making->options, (int)(end - words) + 1, words - 1);
+    if (!making->options.command[0])
+        fail(EXIT_OWN_FAILURE, "%s", usage);
+}
+
+/* In other pal-runs: the same again. */
+static void make_variants(const struct making *making, char **argv)
+{
+    size_t count = 0;
+    while (argv[count])
+        count++;
+    char **words = must_allocate((count + 4) * sizeof *words);
+    words[0] = (char *)"pal-run";
+    words[1] = (char *)"snapshot";
+    words[2] = argv[0];
+    words[3] = argv[1];
+    for (unsigned variant = 1; variant < making->variants; variant++) {
+        words[4] = must_print("--variant=%u", variant);
+        memcpy(words + 5, argv + 2, (count - 1) * sizeof *words);
+        if (run_again(words, NULL))
+            fail(EXIT_OWN_FAILURE, "%s: variant %u can't be made", making->name, variant);
+    }
+}
+
+/* Of the time when there were more. */
+static void remove_variants(int store, const char *name, unsigned from)
+{
+    for (unsigned variant = from; variant < VARIANTS_MAX; variant++)
+        unlinkat(store, must_print("%s.image.%u", name, variant), 0);
 }
 
 static int run_make(int argc, char **argv)
 {
-    static struct options options;
+    static struct making making;
+    struct options *options = &making.options;
     struct stat status;
-    if (argc < 2)
-        fail(EXIT_OWN_FAILURE, "usage: pal-run snapshot make NAME [options] [--] PROGRAM [ARG...]");
-    const char *name = argv[1];
-    check_name(name);
-    options_read(&options, argc - 1, argv + 1);
-    if (!options.command[0])
-        fail(EXIT_OWN_FAILURE, "usage: pal-run snapshot make NAME [options] [--] PROGRAM [ARG...]");
-    size_t option_count = (size_t)(options.command - (argv + 2));
-    if (option_count && !strcmp(options.command[-1], "--"))
+    char **words = must_allocate(((size_t)argc + 1) * sizeof *words); /* as they were given */
+    memcpy(words, argv, (size_t)argc * sizeof *words);
+    read_making(&making, argc, argv);
+    char **first = words + (options->command - argv), **begin = words + (making.words - argv), **own = begin;
+    making.words = begin;
+    while (take_value(&own, "--at") || take_value(&own, "--variants"))
+        ;
+    size_t option_count = (size_t)(first - own);
+    if (option_count && !strcmp(first[-1], "--"))
         option_count--;
     int store = open_store(true), image = open_unnamed(store);
-    options.snapshot.use = PAL_SNAPSHOT_MAKE;
-    options.snapshot.image = image;
-    int ended = palrun(&options);
+    options->snapshot.use = PAL_SNAPSHOT_MAKE;
+    options->snapshot.image = image;
+    if (options->snapshot.point >= PAL_SNAPSHOT_STDIN && !making.variant)
+        warn("%s: its point is no fork() of the program's own: random numbers that it has drawn ahead are the same in all clones", making.name);
+    int ended = palrun(options);
     if (!is_complete(image)) {
         warn("%s: no snapshot: the program ended (status %d) without a fork() that could be written, after it had written to /proc/pal/ready: see docs/snapshots.md",
-             name, ended);
+             making.name, ended);
         return ended ? ended : EXIT_OWN_FAILURE;
     }
-    keep(store, image, name, argv + 2, option_count, options.command);
+    fchmod(image, 0400);
+    give_name(store, image, making.name, suffix_of(making.variant));
+    if (making.variant)
+        return ended;
+    make_variants(&making, words);
+    keep(store, &making, own, option_count, first);
+    remove_variants(store, making.name, making.variants);
     if (fstat(image, &status) == 0)
-        fprintf(stderr, "pal-run: snapshot %s: %.1f MiB\n", name, (double)status.st_blocks * 512 / (1 << 20));
+        fprintf(stderr, "pal-run: snapshot %s: %.1f MiB%s\n", making.name, (double)status.st_blocks * 512 / (1 << 20),
+                making.variants > 1 ? must_print(", and %u more", making.variants - 1) : "");
     return ended;
 }
 
@@ -219,30 +358,27 @@ static char **clone_command(const json_t *facts, char **arguments)
     return words;
 }
 
-/* Another pal-run, in the directory that the snapshot was made in. */
+/* In the directory that the snapshot was made in. */
 static void make_again(const char *name, const json_t *facts)
 {
-    size_t option_count, count;
-    char **options = words_of(json_object_get(facts, "options"), &option_count);
-    char **command = words_of(json_object_get(facts, "command"), &count);
-    char **words = must_allocate((option_count + count + 6) * sizeof *words), **at = words;
-    *at++ = (char *)"pal-run";
-    *at++ = (char *)"snapshot";
-    *at++ = (char *)"make";
-    *at++ = (char *)name;
-    for (size_t i = 0; i < option_count; i++)
-        *at++ = options[i];
-    *at++ = (char *)"--";
-    for (size_t i = 0; i < count; i++)
-        *at++ = command[i];
-    pid_t child = fork();
-    if (child == 0) {
-        if (chdir(text_of(facts, "directory")) == 0)
-            execv("/proc/self/exe", words);
-        _exit(EXIT_OWN_FAILURE);
+    static const char *const parts[] = {"making", "options", "command"};
+    size_t total = 0, used = 4;
+    for (size_t i = 0; i < 3; i++)
+        total += json_array_size(json_object_get(facts, parts[i]));
+    char **words = must_allocate((total + 6) * sizeof *words);
+    words[0] = (char *)"pal-run";
+    words[1] = (char *)"snapshot";
+    words[2] = (char *)"make";
+    words[3] = (char *)name;
+    for (size_t i = 0; i < 3; i++) {
+        size_t count;
+        char **more = words_of(json_object_get(facts, parts[i]), &count);
+        if (i == 2)
+            words[used++] = (char *)"--";
+        memcpy(words + used, more, count * sizeof *words);
+        used += count;
     }
-    int status = 0;
-    if (child < 0 || waitpid(child, &status, 0) != child || status)
+    if (run_again(words, text_of(facts, "directory")))
         fail(EXIT_OWN_FAILURE, "%s: the snapshot can't be made again", name);
 }
 
@@ -263,33 +399,89 @@ static void clone_options(struct options *options, int argc, char **argv, const 
     options->command = clone_command(facts, arguments);
 }
 
+static bool is_of_this(const json_t *facts)
+{
+    return !strcmp(text_of(facts, "identity"), identity_text());
+}
+
+void snapshot_must_hold(const char *name)
+{
+    int store = open_store(false);
+    if (!is_of_this(must_read(store, name)))
+        fail(EXIT_OWN_FAILURE, "%s: was made by another pal-run, or on another processor: snapshot run --remake makes it anew", name);
+    close(store);
+}
+
+/* One of its images: which one, nobody is to know. */
+static int open_image(int store, const char *name, const json_t *facts)
+{
+    uint32_t bits = 0;
+    json_int_t variants = json_integer_value(json_object_get(facts, "variants"));
+    if (variants > 1 && getrandom(&bits, sizeof bits, 0) == sizeof bits)
+        bits %= (uint32_t)variants;
+    int image = open_file(store, name, suffix_of(variants > 1 ? bits : 0));
+    if (image < 0)
+        fail(EXIT_OWN_FAILURE, "%s: its image can't be opened: %s", name, strerror(errno));
+    return image;
+}
+
+/* Of a pool, serve.c's: `--member=LISTENER,NEWS,SERVER`. */
+static bool read_member(struct options *options, const char *word)
+{
+    int listener, news, parent;
+    if (!word || sscanf(word, "--member=%d,%d,%d", &listener, &news, &parent) != 3)
+        return false;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
+        fail(EXIT_OWN_FAILURE, "the pool's server has gone");
+    fcntl(listener, F_SETFD, FD_CLOEXEC);
+    fcntl(news, F_SETFD, FD_CLOEXEC);
+    options->snapshot.listener = listener;
+    options->snapshot.server = news;
+    options->snapshot.flags = PAL_SNAPSHOT_WAITS;
+    return true;
+}
+
+/* [--remake] [options] NAME [ARG...] */
 static int run_clone(int argc, char **argv)
 {
-    static struct options options;
-    bool remakes = argc > 1 && !strcmp(argv[1], "--remake");
-    if (remakes) {
-        argc--;
-        argv++;
-    }
+    static struct options options, pool;
+    char **whole = argv;
+    const char *path;
+    char **words = argv + 1;
+    if ((path = take_value(&words, "--pool")))
+        return pool_run(path, (int)(argv + argc - words), words);
+    bool member = read_member(&pool, argv[1]), remakes = argc > 1 && !strcmp(argv[1], "--remake");
+    argc -= member || remakes;
+    argv += member || remakes;
     options_read(&options, argc, argv);
     const char *name = options.command[0];
     if (!name)
         fail(EXIT_OWN_FAILURE, "usage: pal-run snapshot run [--remake] [options] NAME [ARG...]");
     int store = open_store(false);
     json_t *facts = must_read(store, name);
-    if (strcmp(text_of(facts, "identity"), identity_text()) != 0) {
-        if (!remakes)
-            fail(EXIT_OWN_FAILURE, "%s: was made by another pal-run, or on another processor: snapshot run --remake makes it anew", name);
+    bool old = !is_of_this(facts);
+    if (old && !remakes)
+        fail(EXIT_OWN_FAILURE, "%s: was made by another pal-run, or on another processor: snapshot run --remake makes it anew", name);
+    if (old)
         make_again(name, facts);
-    }
     clone_options(&options, argc, argv, facts);
+    options.snapshot = pool.snapshot;
     options.snapshot.use = PAL_SNAPSHOT_RUN;
     options.snapshot.name = name;
-    options.snapshot.image = open_file(store, name, ".image");
-    if (options.snapshot.image < 0)
-        fail(EXIT_OWN_FAILURE, "%s: its image can't be opened: %s", name, strerror(errno));
+    options.snapshot.image = open_image(store, name, facts);
+    if (remakes && !old)
+        options.snapshot.flags = PAL_SNAPSHOT_TELLS;
     close(store);
-    return palrun(&options);
+    int status = palrun(&options);
+    if (status != PALRUN_STALE)
+        return status;
+    make_again(name, facts);
+    whole[1] = whole[0]; /* without --remake, and once */
+    whole[0] = (char *)"snapshot";
+    whole[-1] = (char *)"pal-run";
+    execv("/proc/self/exe", whole - 1);
+    fail(EXIT_OWN_FAILURE, "%s: pal-run can't be started again: %s", name, strerror(errno));
 }
 
 /* ---- list, info, rm ---------------------------------------------------------------------------------------------- */
@@ -346,7 +538,7 @@ static json_t *told(int store, const char *name)
     json_object_set_new(facts, "name", json_string(name));
     if (image >= 0 && fstat(image, &status) == 0)
         json_object_set_new(facts, "bytes", json_integer((json_int_t)status.st_blocks * 512));
-    json_object_set_new(facts, "usable", json_boolean(image >= 0 && !strcmp(text_of(facts, "identity"), identity_text())));
+    json_object_set_new(facts, "usable", json_boolean(image >= 0 && is_of_this(facts)));
     if (image >= 0)
         close(image);
     return facts;
@@ -398,6 +590,7 @@ static int run_rm(int argc, char **argv)
         json_decref(must_read(store, argv[i]));
         unlinkat(store, must_print("%s.json", argv[i]), 0);
         unlinkat(store, must_print("%s.image", argv[i]), 0);
+        remove_variants(store, argv[i], 1);
     }
     return 0;
 }

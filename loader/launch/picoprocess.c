@@ -360,6 +360,15 @@ static bool is_same_text(const char *a, const char *b)
     return *a == *b;
 }
 
+/* Commands that take or keep clones run none of their own. */
+static bool runs_none(const uint64_t *stack)
+{
+    const char *const *words = (const char *const *)(stack + 1);
+    if (stack[0] > 1 && is_same_text(words[1], "serve"))
+        return true;
+    return stack[0] > 3 && is_same_text(words[1], "snapshot") && is_same_text(words[2], "run") && is_same_text(words[3], "--pool");
+}
+
 /* Called by entry.S.  stack: argc, argv, environment, auxiliary vector. */
 void launch_first(const uint64_t *stack)
 {
@@ -375,5 +384,8 @@ void launch_first(const uint64_t *stack)
         if (at[0] == AT_RANDOM)
             launched.random = *(const uint64_t *)at[1];
     }
-    launch(NULL, false, 2, NULL);
+    if (runs_none(stack))
+        open_standard_streams();
+    else
+        launch(NULL, false, 2, NULL);
 }

@@ -196,7 +196,11 @@ static void fill_boot(struct builder *builder, const struct policy *policy, cons
         boot->standard[i] = i;
     if (options->snapshot.use) {
         boot->snapshot = LINUX_FD_PREFETCHED + (pal_handle_t)prefetch->descriptor_count; /* comes behind them */
+        boot->snapshot_channel = boot->snapshot + 1;
         boot->snapshot_use = options->snapshot.use;
+        boot->snapshot_flags = options->snapshot.flags;
+        boot->snapshot_point = options->snapshot.point;
+        boot->snapshot_after = options->snapshot.after;
         snapshot_identity(boot->snapshot_identity);
     }
     boot->log = LINUX_FD_LOG;

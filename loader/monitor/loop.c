@@ -587,9 +587,40 @@ static void watch(struct loop *loop, uv_poll_t *poll, int fd, uv_poll_cb callbac
         fail(EXIT_OWN_FAILURE, "can't watch a descriptor: %s", strerror(errno));
 }
 
+static struct loop loop;
+
+static void begin_limit(void)
+{
+    uint64_t seconds = loop.monitor->policy->limits.wall_seconds;
+    if (seconds >= INT64_MAX / 2000000000)
+        return;
+    loop.wall.data = &loop;
+    uv_timer_init(&loop.uv, &loop.wall);
+    uv_timer_start(&loop.wall, on_wall_limit, seconds * 1000, 0);
+    loop.wall_ns = now_ns() + (int64_t)seconds * 1000000000;
+    supervisor_limit(seconds);
+}
+
+void monitor_taken(struct monitor *monitor)
+{
+    uv_update_time(monitor->uv); /* it has waited beside the loop */
+    begin_limit();
+}
+
+void monitor_signal(struct monitor *monitor, int number)
+{
+    static const int passed[] = {SIGINT, SIGHUP, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH, SIGCONT};
+    if (number == SIGKILL) {
+        end_all(monitor);
+        finish(&loop, SIGNAL_STATUS + SIGKILL);
+    }
+    for (size_t i = 0; i < sizeof passed / sizeof *passed; i++)
+        if (number == passed[i])
+            pass_on(monitor, number + ALONE);
+}
+
 int monitor_run(struct monitor *monitor)
 {
-    static struct loop loop;
     sigset_t set;
     loop.monitor = monitor;
     handled_signals(&set);
@@ -597,20 +628,17 @@ int monitor_run(struct monitor *monitor)
         fail(EXIT_OWN_FAILURE, "can't make an event loop: raise the limit of open files");
     monitor->uv = &loop.uv;
     watch(&loop, &loop.channel, monitor->channel, on_request, &loop);
-    watch(&loop, &loop.signals, signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC), on_signal, &loop);
+    int signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    watch(&loop, &loop.signals, signals, on_signal, &loop);
     loop.settle.data = &loop;
     uv_timer_init(&loop.uv, &loop.settle);
     uv_timer_start(&loop.settle, on_settled, SETTLED_MS, 0);
     uv_timer_init(&loop.uv, &loop.start);
     uv_timer_start(&loop.start, idle_drop_text, STARTED_MS, 0);
-    uint64_t seconds = monitor->policy->limits.wall_seconds;
-    if (seconds < INT64_MAX / 2000000000) {
-        loop.wall.data = &loop;
-        uv_timer_init(&loop.uv, &loop.wall);
-        uv_timer_start(&loop.wall, on_wall_limit, seconds * 1000, 0);
-        loop.wall_ns = now_ns() + (int64_t)seconds * 1000000000;
-        supervisor_limit(seconds);
-    }
+    if (monitor->waiting.waits)
+        waiting_begin(monitor, signals);
+    else
+        begin_limit();
     collect(&loop); /* it may have ended before its signal was waited for */
     while (!loop.ended)
         uv_run(&loop.uv, UV_RUN_DEFAULT);

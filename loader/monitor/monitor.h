@@ -345,8 +345,31 @@ int serve_start(struct mount_table *table, const struct request *request, struct
 
 /* ---- loop.c ------------------------------------------------------------------------------------------------------ */
 
+/* ---- waiting.c: a clone, and who started it ---------------------------------------------------------------------- */
+
+struct uv_timer_s;
+struct waiting {
+    bool waits;           /* for a client, in a pool */
+    int channel, inner;   /* to the clone; -1: it tells nothing.  inner: its end, until it has it */
+    int listener, server; /* the pool's: where clients come, where its server reads news */
+    int client;           /* who took it; -1: nobody */
+    int set, signals;
+    struct uv_timer_s *again;
+    void (*on_again)(struct uv_timer_s *timer);
+};
+/* flags: enum pal_snapshot_flags. */
+void waiting_open(struct waiting *waiting, uint32_t flags, int listener, int server);
+bool waiting_told_stale(const struct waiting *waiting); /* once it has ended */
+/* In monitor_run, for one that waits.  signals: the descriptor that the loop reads them from. */
+struct monitor;
+void waiting_begin(struct monitor *monitor, int signals);
+void waiting_ended(struct waiting *waiting, int status);
+
+/* ---- loop.c ------------------------------------------------------------------------------------------------------ */
+
 struct monitor {
     struct policy *policy;
+    struct waiting waiting;
     struct objects objects;
     struct anchors anchors;
     struct terminals terminals;
@@ -367,6 +390,9 @@ void monitor_block_signals(bool all);
 int send_with(int socket, const void *bytes, size_t size, const int *descriptors, size_t count);
 /* Serves until the first picoprocess has ended and nothing of the sandbox is left.  Returns pal-run's exit status. */
 int monitor_run(struct monitor *monitor);
+/* A client's signal for the program; SIGKILL ends the sandbox. */
+void monitor_signal(struct monitor *monitor, int number);
+void monitor_taken(struct monitor *monitor); /* a client has it: time limits begin */
 /* One packet; answers it. */
 void monitor_serve(struct monitor *monitor, const void *packet, size_t size, pid_t sender);
 

@@ -38,6 +38,9 @@ struct options {
         uint32_t use; /* enum pal_snapshot_use */
         int image;    /* descriptor */
         const char *name;
+        uint32_t point, flags; /* enum pal_snapshot_point, pal_snapshot_flags */
+        uint64_t after;        /* ns */
+        int listener, server;  /* with PAL_SNAPSHOT_WAITS: of the pool */
     } snapshot;
 };
 

@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: MIT
+# A pool of clones: each is used once, by the same user, with streams, arguments and environment of the client's; what dies is
+# replaced, what is refused is told, and nothing is left.
+. "$(dirname "$0")/lib.sh.inc"
+export XDG_DATA_HOME=$work/data
+mkdir "$XDG_DATA_HOME"
+chmod 755 "$work"
+cat >"$work/tool.py" <<'P'
+import os, random, signal, sys, time, uuid
+def snapshot_point():
+    open('/proc/pal/ready', 'w').write('1')
+    if child := os.fork():
+        os.waitpid(child, 0)
+        os._exit(0)
+    words = open('/proc/pal/start', 'rb').read().split(b'\0')
+    count = int(words[0])
+    sys.argv = [os.fsdecode(word) for word in words[1:1 + count]]
+    os.environb.clear()
+    for word in words[1 + count:-1]:
+        name, _, value = word.partition(b'=')
+        os.environb[name] = value
+snapshot_point()
+what = sys.argv[1] if len(sys.argv) > 1 else ''
+if what == 'show':
+    print(sys.argv[2:], os.environ.get('OF_CLIENT'), os.environ.get('OF_SERVER'), sys.stdin.read().strip(), flush=True)
+    print('to standard error', file=sys.stderr)
+elif what == 'random':
+    print(os.getpid(), random.random(), uuid.uuid4(), flush=True)
+elif what == 'policy':
+    for path in sys.argv[2:]:
+        try:
+            print(open(path, 'a').name, 'was opened')
+        except OSError as error:
+            print(type(error).__name__)
+elif what == 'status':
+    sys.exit(int(sys.argv[2]))
+elif what == 'sleep':
+    signal.signal(signal.SIGUSR1, lambda *_: os._exit(33))
+    print('sleeps', flush=True)
+    time.sleep(60)
+P
+"$PAL" snapshot make tool --ro "$work" -- /usr/bin/python3 "$work/tool.py" 2>"$work/err" || say "make: $(cat "$work/err")"
+serve() { # OPTIONS...: in the background; its process is $server
+    OF_SERVER=yes "$PAL" serve tool --socket "$work/socket" "$@" 2>"$work/served" &
+    server=$!
+    for _ in $(seq 100); do
+        [ -S "$work/socket" ] && return
+        sleep 0.05
+    done
+    say "no socket: $(cat "$work/served")"
+}
+client=("$PAL" snapshot run --pool "$work/socket")
+client() { "${client[@]}" "$@"; }
+stop() {
+    kill "$server"
+    wait "$server" || say "the server ended with status $?: $(cat "$work/served")"
+    [ -e "$work/socket" ] && say "the socket's name is left"
+}
+waiting() { pgrep -P "$server" -c; }
+
+serve --pool 3 --env OF_SERVER
+[ "$(stat -c %a "$work/socket")" = 600 ] || say "others may connect"
+got=$(echo input | OF_CLIENT=yes client --env OF_CLIENT show a 'b c' 2>"$work/err")
+[ "$got" = "['a', 'b c'] yes yes input" ] || say "a clone printed: $got"
+[ "$(cat "$work/err")" = "to standard error" ] || say "a clone's errors: $(cat "$work/err")"
+[ "$(client --env OF_SERVER=no show </dev/null 2>/dev/null)" = "[] None no " ] || say "the environment can't be changed"
+client status 7 </dev/null
+[ $? = 7 ] || say "a status is lost"
+# Each client has a clone of its own, at once or as they become free.
+for _ in $(seq 30); do client random </dev/null & done >"$work/out" 2>"$work/err"
+wait $(jobs -p | grep -vx "$server")
+[ "$(wc -l <"$work/out")" = 30 ] && [ ! -s "$work/err" ] || say "30 clients: $(cat "$work/err")"
+for field in 1 2 3; do
+    [ "$(cut -d' ' -f$field "$work/out" | sort -u | wc -l)" = 30 ] || say "two clones share field $field: $(cat "$work/out")"
+done
+# No wider than the server's policy.
+client policy "$work/tool.py" /etc/shadow "$work/new" </dev/null >"$work/out"
+[ "$(grep -c Error "$work/out")" = 3 ] || say "policy: $(cat "$work/out")"
+expect 125 "a pool's policy is its server's" "${client[@]}" --rw / status 0
+expect 125 'the pool refuses: a stream is a directory' bash -c "exec '$PAL' snapshot run --pool '$work/socket' status 0 <'$work'"
+"${client[@]}" "$(head -c 70000 /dev/zero | tr '\0' a)" 2>"$work/err" && say "too many arguments are taken"
+grep -q 'at most 65536 bytes' "$work/err" || say "too many arguments: $(head -c 300 "$work/err")"
+python3 - "$work/socket" <<'P' || say "what no client says"
+import array, os, socket, struct, sys
+MAGIC = 0x314c4f4f50
+def ask(bytes, fds):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as s:
+        s.connect(sys.argv[1])
+        s.sendmsg([bytes], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', fds))] if fds else [])
+        return s.recv(512)
+null = os.open('/dev/null', os.O_RDWR)
+place = os.open('/', os.O_PATH)
+listener = socket.socket(); listener.bind(('127.0.0.1', 0)); listener.listen()
+local, other = socket.socketpair()
+head = struct.pack('<QII', MAGIC, 1, 0)
+status0 = struct.pack('<QII', MAGIC, 2, 0) + b'status\0' + b'5\0'
+assert ask(status0, [null] * 3) == struct.pack('<i', 5), 'an honest one'
+for bytes, fds, why in [
+    (b'x', [null] * 3, b'something else'),
+    (head[::-1] + b'a\0', [null] * 3, b'something else'),
+    (head + b'a\0', [null] * 2, b'no three standard streams'),
+    (head + b'a\0', [null] * 4, b'three standard streams'),
+    (head + b'a\0', [null] * 9, b'too large'),
+    (head + b'a\0', [], b'no three standard streams'),
+    (struct.pack('<QII', MAGIC, 4000000000, 0) + b'a\0', [null] * 3, b'not as many'),
+    (struct.pack('<QII', MAGIC, 0, 9) + b'a\0', [null] * 3, b'not as much'),
+    (head + b'a' * 65537, [null] * 3, b'too large'),
+    (head + b'a\0', [null, place, null], b"can't be looked at"),
+    (head + b'a\0', [null, null, listener.fileno()], b'no connected one'),
+    (head + b'a\0', [null, local.fileno(), null], b''),  # a local socket: by the walls
+]:
+    reply = ask(bytes, fds)
+    assert len(reply) >= 4 and why in reply, (bytes[:40], fds, why, reply)
+assert ask(status0, [null] * 3) == struct.pack('<i', 5), 'an honest one afterwards'
+# A client that says nothing, or goes: nobody is kept waiting for long.
+silent = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+silent.connect(sys.argv[1])
+assert ask(status0, [null] * 3) == struct.pack('<i', 5), 'beside a silent one'
+P
+# Another user.
+if [ "$(id -u)" = 0 ]; then
+    chmod 666 "$work/socket"
+    chmod 755 "$work"
+    setpriv --reuid 65534 --regid 65534 --clear-groups "$PAL" snapshot run --pool "$work/socket" status 0 </dev/null 2>"$work/err"
+    [ $? = 125 ] && grep -q 'another user' "$work/err" || say "another user: $(cat "$work/err")"
+fi
+# Signals, and a client that goes.
+"${client[@]}" sleep </dev/null >"$work/out" & sleeper=$!
+for _ in $(seq 100); do grep -q sleeps "$work/out" && break; sleep 0.05; done
+kill -USR1 $sleeper
+wait $sleeper
+[ $? = 33 ] || say "a signal does not come through"
+"${client[@]}" sleep </dev/null >"$work/out" & sleeper=$!
+for _ in $(seq 100); do grep -q sleeps "$work/out" && break; sleep 0.05; done
+before=$(waiting)
+kill -KILL $sleeper
+for _ in $(seq 100); do [ "$(waiting)" -lt "$before" ] && break; sleep 0.05; done
+[ "$(waiting)" -lt "$before" ] || say "a clone goes on without its client"
+# What dies while it waits is replaced.
+kill -KILL $(pgrep -P "$server")
+[ "$(echo again | client show 2>/dev/null)" = "[] None yes again" ] || say "after all members were killed: $(cat "$work/served")"
+expect 125 'somebody serves there already' "$PAL" serve tool --socket "$work/socket"
+stop
+
+# Limits: while as many run as may, clients wait.
+serve --pool 1 --most 1 --timeout 1
+begin=$(date +%s%N)
+client sleep </dev/null >/dev/null 2>&1 &
+sleep 0.3
+client status 5 </dev/null
+[ $? = 5 ] || say "a client that waited"
+wait $!
+[ $? = 124 ] || say "the time limit begins when a clone is taken: status $?"
+[ $((($(date +%s%N) - begin) / 1000000)) -ge 900 ] || say "--most 1 let two run"
+sleep 1.2 # longer than the limit: those that wait have none
+client status 6 </dev/null
+status=$?
+[ $status = 6 ] || say "a clone does not wait for longer than its limit: $status, $(cat "$work/served")"
+stop
+
+# It ends when nobody comes; it says why it can't go on; the last server's name is no matter.
+python3 -c 'import socket, sys; socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET).bind(sys.argv[1])' "$work/socket"
+chmod 700 "$work/socket"
+timeout 20 "$PAL" serve tool --pool 1 --socket "$work/socket" --idle 1s 2>"$work/err" || say "--idle: status $?: $(cat "$work/err")"
+[ -e "$work/socket" ] && say "--idle leaves its socket"
+cp "$(command -v dash)" "$work/dash"
+"$PAL" snapshot make old --at fork -- "$work/dash" -c '(echo one)' 2>/dev/null
+touch "$work/dash"
+timeout 20 "$PAL" serve old --pool 1 --socket "$work/socket" 2>"$work/err"
+[ $? = 125 ] && grep -q '3 clones in a row ended before they waited' "$work/err" || say "a pool without clones: $(cat "$work/err")"
+expect 125 'nobody serves there' "${client[@]}" status 0
+expect 125 'no such snapshot' "$PAL" serve none --socket "$work/socket"
+expect 125 'usage: pal-run serve' "$PAL" serve tool
+expect 125 'is more than --most' "$PAL" serve tool --socket "$work/socket" --pool 3 --most 2
+exit $bad
