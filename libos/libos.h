@@ -3,7 +3,7 @@
  * What every file of the libOS may use.  Each room has one header, grouped by the file that defines a function; a room
  * knows those below it only:
  *
- *      entry > snapshot > process > pseudofs, net, ipc > tty, mm, poll > fs > signal, futex > task > lib > abi
+ *      entry > snapshot > process > pseudofs, net, ipc > trace > tty, mm, poll > fs > signal, futex > task > lib > abi
  *
  * Callers' rules
  *  - All mutable state lies in the arena (.data, .bss, alloc): no pointers into host memory, no state in host objects

@@ -13,6 +13,7 @@
 #include "libos/entry/entry.h"
 #include "libos/process/process.h"
 #include "libos/snapshot/snapshot.h"
+#include "libos/trace/trace.h"
 
 /* entry.S hands reads and writes to the host by itself: see fastpath.h. */
 _Static_assert(offsetof(struct thread, process) == THREAD_PROCESS && offsetof(struct process, files) == PROCESS_FILES &&
@@ -52,9 +53,8 @@ const call_function libos_calls[LIBOS_CALLS] = {
 #include "libos/syscalls.def"
 };
 
-#define TRAP_DEBUG 1 /* the CPU's vector */
-
-bool libos_dispatch_slowly; /* --trace or --stats */
+#define TRAP_DEBUG 1 /* the CPU's vectors */
+#define TRAP_BREAKPOINT 3
 
 static int64_t call(const struct frame *frame)
 {
@@ -63,6 +63,16 @@ static int64_t call(const struct frame *frame)
         return -ENOSYS;
     const struct pal_context *regs = &frame->regs;
     return libos_calls[number](regs->rdi, regs->rsi, regs->rdx, regs->r10, regs->r8, regs->r9);
+}
+
+static int64_t call_traced(struct frame *frame)
+{
+    int64_t result;
+    if (trace_call_begins(frame))
+        result = rw_settle((uint32_t)frame->number, (int32_t)frame->regs.rdi, call(frame)); /* the tracer sees that */
+    else
+        result = (int64_t)frame->regs.rax;
+    return trace_call_ends(frame, result);
 }
 
 /* Results from -520 to -512 are no errno: the call was interrupted, or has replaced the registers. */
@@ -83,7 +93,7 @@ void libos_failed(struct frame *frame, int64_t result)
         if (result == FRAME_REPLACED || !signal_work(frame, result))
             break;
         thread->deadline_valid = 1; /* the time that has passed counts */
-        result = call(frame);
+        result = UNLIKELY(thread->trace != NULL) ? call_traced(frame) : call(frame);
     }
     thread->deadline_valid = 0;
     signal_mask_done(result); /* of a call that failed before it got to its mask a second time */
@@ -101,12 +111,13 @@ int64_t libos_syscall(struct frame *frame)
 {
     if (frame->how == FRAME_TRAPPED && rewriting)
         rewrite(frame);
-    if (libos_dispatch_slowly)
+    bool logged = libos_dispatch_slowly & SLOW_LOGGED;
+    if (logged)
         trace_before(frame);
     if (UNLIKELY(snapshot_waits))
         snapshot_point(frame);
-    int64_t result = call(frame);
-    if (libos_dispatch_slowly)
+    int64_t result = UNLIKELY(current()->trace != NULL) ? call_traced(frame) : call(frame);
+    if (logged)
         trace_call(frame, result);
     return result;
 }
@@ -142,7 +153,7 @@ void libos_exception(struct frame *frame)
     uint64_t rip = tcb()->saved.rip;
     bool stepped = exception.trap == TRAP_DEBUG;
     /* The guest met a site that is being, or has been, rewritten; or it steps, but not yet past an instruction. */
-    uint64_t retry = !stepped ? site_fault(rip) : site_between(rip) ? rip : 0;
+    uint64_t retry = exception.trap == TRAP_BREAKPOINT ? 0 : !stepped ? site_fault(rip) : site_between(rip) ? rip : 0;
     frame_from_saved(frame);
     if (retry)
         frame->resume = retry;

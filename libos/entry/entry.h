@@ -13,7 +13,6 @@ void libos_work(struct frame *frame);
 void libos_exception(struct frame *frame);
 void libos_interrupt(struct frame *frame);
 uint32_t libos_classify(struct pal_context *context, struct pal_tcb *tcb, uint32_t is_exception);
-extern bool libos_dispatch_slowly; /* --trace or --stats */
 
 /* ---- segment.c -------------------------------------------------------------------------------------------------- */
 

@@ -65,7 +65,7 @@ static void begin(const struct pal_api *api, const struct pal_boot *from)
     boot = from;
     PAL = stats_wrap(api);
     bool between = boot->snapshot_use == PAL_SNAPSHOT_MAKE && boot->snapshot_point >= PAL_SNAPSHOT_STDIN;
-    libos_dispatch_slowly = boot->trace || boot->stats || between;
+    libos_dispatch_slowly = boot->trace || boot->stats || between ? SLOW_LOGGED : 0;
     libos_direct = !libos_dispatch_slowly && boot->capabilities & PAL_KEEPS_FLAGS;
 }
 

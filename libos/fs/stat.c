@@ -171,7 +171,7 @@ static int64_t attributes_by_real_ids(int directory, guest_t path, uint32_t flag
 {
     struct process *self = current_process();
     const uint32_t uid = self->fsuid, gid = self->fsgid;
-    bool other = UNLIKELY(uid != self->uid || gid != self->gid) && self->runners == 1;
+    bool other = UNLIKELY(uid != self->uid || gid != self->gid) && self->thread_count == 1 && !(self->vforks & ~VFORKS_TRACED);
     if (other) {
         self->fsuid = self->uid;
         self->fsgid = self->gid;

@@ -4,3 +4,4 @@
 
 const struct pal_api *PAL;
 const struct pal_boot *boot;
+uint8_t libos_dispatch_slowly;

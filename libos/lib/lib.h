@@ -9,6 +9,10 @@
 
 extern const struct pal_api *PAL;
 extern const struct pal_boot *boot;
+/* Calls go through libos_syscall: some of SLOW_*.  Atomic. */
+extern uint8_t libos_dispatch_slowly;
+#define SLOW_LOGGED 1u /* --trace or --stats */
+#define SLOW_TRACED 2u /* some thread of this picoprocess is traced */
 
 /* ---- string.c: C's own, and no more ------------------------------------------------------------------------------ */
 

@@ -108,6 +108,13 @@ int64_t mm_image_map(const struct mm_image *image);
 /* What is going to be used soon, if it is; stack: where the guest's is. */
 void mm_image_touch(guest_t stack);
 
+/* ---- peek.c: a debugger's ---------------------------------------------------------------------------------------- */
+
+/* How much could be reached.  Caller holds no lock. */
+size_t mm_peek(void *to, guest_t from, size_t size);
+size_t mm_poke(guest_t to, const void *from, size_t size);
+extern bool text_poked; /* text is not what its file has: no site of this program is rewritten any more */
+
 /* ---- text.c: call sites are rewritten ---------------------------------------------------------------------------- */
 
 void rewrite_init(void);

@@ -366,6 +366,7 @@ void mm_reset(void)
         panic("the host does not take the guest's memory back");
     vma_clear();
     site_forget_all();
+    text_poked = false;
     mm.facts = (struct mm_facts){0};
     mm.fork_flags = mm.images = 0;
     mm.lock_future = false;

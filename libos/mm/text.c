@@ -12,7 +12,7 @@ static int text_pin(uint64_t address, uint64_t *start, uint64_t *end)
 {
     mm_lock();
     const struct vma_node *node = vma_at(address);
-    if (!node || node->vma.start > address || !node->vma.file || !(node->vma.flags & MAP_PRIVATE) ||
+    if (text_poked || !node || node->vma.start > address || !node->vma.file || !(node->vma.flags & MAP_PRIVATE) ||
         node->vma.protection != (PROT_READ | PROT_EXEC)) {
         mm_unlock();
         return 0;

@@ -2,6 +2,7 @@
 /* fork, vfork, clone, clone3: the flags, checked, and whose work it then is. */
 #include "libos/syscalls.h"
 #include "libos/process/process.h"
+#include "libos/trace/trace.h"
 
 #define SIGNAL_BITS 0xffull
 #define CLONE_KNOWN (UINT32_MAX | CLONE_CLEAR_SIGHAND | CLONE_INTO_CGROUP)
@@ -33,7 +34,7 @@ static int64_t unsupported(uint64_t flags)
     return -EINVAL;
 }
 
-static int64_t clone_run(const struct clone_request *request)
+static int64_t clone_of_kind(const struct clone_request *request)
 {
     uint64_t flags = request->flags;
     int64_t error = clone_check(request);
@@ -50,13 +51,36 @@ static int64_t clone_run(const struct clone_request *request)
     }
     if (flags & CLONE_SIGHAND)
         return unsupported(flags);
-    if ((flags & (CLONE_VM | CLONE_VFORK)) == (CLONE_VM | CLONE_VFORK))
+    bool spawns = (flags & (CLONE_VM | CLONE_VFORK)) == (CLONE_VM | CLONE_VFORK);
+    if (spawns && LIKELY(!current()->trace || current_process()->vfork_parent))
         return vfork_now(request);
     if (flags & CLONE_VM)
         return clone_vm_now(request);
     if (flags & (CLONE_VFORK | CLONE_FILES | CLONE_FS))
         return unsupported(flags);
     return fork_now(request);
+}
+
+/* A tracer may want to have parent and child stopped at once: the child has a thread of its own. */
+static int64_t clone_traced(const struct clone_request *request)
+{
+    int event = trace_birth_event(request->flags, request->exit_signal);
+    const struct thread *self = current();
+    int64_t id = clone_of_kind(request);
+    if (id <= 0 || current() != self)
+        return id;
+    trace_event(event, (uint64_t)id);
+    if (!(request->flags & CLONE_VFORK))
+        return id;
+    clone_vm_await((int)id);
+    if (self->trace && self->trace->options & PTRACE_O_EVENT(PTRACE_EVENT_VFORK_DONE))
+        trace_event(PTRACE_EVENT_VFORK_DONE, (uint64_t)id);
+    return id;
+}
+
+static int64_t clone_run(const struct clone_request *request)
+{
+    return UNLIKELY(current()->trace != NULL) ? clone_traced(request) : clone_of_kind(request);
 }
 
 int64_t sys_fork(void)

@@ -9,7 +9,9 @@
 #include "libos/syscalls.h"
 #include "libos/fs/vfs.h"
 #include "libos/process/process.h"
+#include "libos/signal/remote.h"
 #include "libos/signal/signal.h"
+#include "libos/trace/trace.h"
 
 static struct shared_process *slot_new(const struct clone_request *request)
 {
@@ -60,6 +62,7 @@ int64_t clone_vm_now(const struct clone_request *request)
     int pid = (int)slot->pid;
     struct thread *thread = thread_new();
     struct process *child = thread ? process_copy(parent, slot, request->flags) : NULL;
+    struct trace *traced = NULL;
     int pidfd;
     int64_t error = child ? clone_pidfd(request, pid, &pidfd) : -ENOMEM;
     if (error == 0) {
@@ -75,16 +78,43 @@ int64_t clone_vm_now(const struct clone_request *request)
         if (request->flags & CLONE_CHILD_SETTID)
             guest_store32(request->child_tid, (uint32_t)pid);
         self->has_children = 1;
+        traced = trace_birth(request->flags, request->exit_signal, pid, pid);
+        trace_begin(thread, traced);
         error = launch(child, thread);
     }
     if (error == 0)
         return pid;
+    trace_unborn(traced);
     if (child)
         process_free(child);
     if (thread)
         thread_drop(thread);
     slot_drop(slot);
     return error;
+}
+
+/* As vfork's parent it deals with what concerns others only, and leaves signals for later. */
+void clone_vm_await(int pid)
+{
+    struct process *parent = current_process(), *child;
+    uint32_t noted = 0;
+    for (;;) {
+        uint32_t count = atomic_get(&parent->vforks);
+        child = process_local_get(pid);
+        bool gone = !child || child->vfork_parent != parent;
+        process_put(child);
+        if (gone)
+            break;
+        if (PAL->wait((uint64_t)(uintptr_t)&parent->vforks, count, PAL_FOREVER, 0) == -EINTR) {
+            noted |= atomic_swap(&tcb()->interrupted, 0u);
+            thread_leave_if_exiting();
+            process_reap_host();
+            signal_receive();
+            process_answer();
+        }
+    }
+    if (noted)
+        atomic_set(&tcb()->interrupted, noted);
 }
 
 /* The slot is taken care of by the caller.  The parent's lists are left before its count goes down: it may exit

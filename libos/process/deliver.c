@@ -7,6 +7,7 @@
 #include "libos/signal/remote.h"
 #include "libos/process/process.h"
 #include "libos/signal/signal.h"
+#include "libos/trace/trace.h"
 #include "libos/tty/tty.h"
 
 static void host_real_time(struct pal_host_signals *came)
@@ -43,6 +44,7 @@ void signal_settle(void)
     process_reap_host();
     if (UNLIKELY(host_signals_came()))
         host_signals();
+    trace_settle();
     signal_receive();
     wait_kicked();
     process_answer();
@@ -53,8 +55,11 @@ static void stop(struct process *process, int signal)
     struct signal_state *signals = process->signals;
     mutex_lock(&process->lock);
     bool first = !signal_stop_is_over(process, signal) && !atomic_swap(&signals->stopped, 1u);
-    if (first)
+    if (first) {
         atomic_set(&signals->continued, 0u); /* that was of an earlier stop */
+        signals->stop_signal = (uint32_t)signal;
+        atomic_add(&signals->stops, 1u);
+    }
     for (struct thread *thread = process->threads; first && thread; thread = thread->next)
         if (thread->tcb != tcb())
             signal_interrupt(thread);
@@ -68,11 +73,15 @@ static void stop(struct process *process, int signal)
 static void park(struct process *process)
 {
     struct signal_state *signals = process->signals;
-    while (atomic_get(&signals->stopped)) {
+    while (signal_holds(current())) {
+        if (UNLIKELY(current()->trace != NULL)) {
+            trace_group_stop();
+            continue;
+        }
         PAL->wait((uint64_t)(uintptr_t)&signals->stopped, 1, PAL_FOREVER, 0);
         signal_settle();
     }
-    if (UNLIKELY(atomic_get(&signals->continued)) && atomic_swap(&signals->continued, 0u))
+    if (UNLIKELY(atomic_get(&signals->continued)) && !atomic_get(&signals->stopped) && atomic_swap(&signals->continued, 0u))
         process_report_continue(process);
 }
 
@@ -102,6 +111,7 @@ static void deliver(struct frame *frame, const struct sigaction *action, const s
 {
     struct thread *thread = current();
     sigset_t saved = thread->restore_mask ? thread->saved_mask : thread->blocked;
+    trace_way_in(frame);
     if (!frame_push(frame, action, info, saved)) {
         if (info->signo == SIGSEGV)
             process_exit_group(SIGSEGV);
@@ -110,36 +120,77 @@ static void deliver(struct frame *frame, const struct sigaction *action, const s
     }
     thread->restore_mask = 0;
     signal_set_blocked(thread->blocked | action->mask | (action->flags & SA_NODEFER ? 0 : BIT(info->signo)));
+    if (UNLIKELY(thread->trace != NULL))
+        trace_handler_begins();
 }
 
-bool signal_work(struct frame *frame, int64_t restart)
+/* The next signal and what is to be done with it: its tracer is asked before.  0: none; -1: look again. */
+static int next(struct thread *thread, struct siginfo *info, struct sigaction *action)
+{
+    if (UNLIKELY(atomic_get(&thread->trace_interrupt))) {
+        trace_interrupted();
+        return -1;
+    }
+    if (LIKELY(!thread->trace))
+        return signal_next(~thread->blocked, info, action);
+    int signal = signal_next(~thread->blocked, info, NULL);
+    if (!signal)
+        return 0;
+    signal = trace_signal(signal, info);
+    if (signal)
+        signal_action(signal, action);
+    return signal ? signal : -1;
+}
+
+/* A tracer may have changed what the registers say of the call that was interrupted: then it is made again by the guest
+ * itself. */
+static bool restarts_here(struct frame *frame, int64_t given, int64_t restart)
+{
+    if (!restart || (given == restart && !current()->trace_moved))
+        return restart;
+    frame->regs.rax = frame->number;
+    frame_set_rip(frame, frame->regs.rip - 2);
+    return false;
+}
+
+bool signal_work(struct frame *frame, int64_t given)
 {
     struct thread *thread = current();
     struct process *process = thread->process;
     struct siginfo info;
     struct sigaction action;
+    int64_t restart = given;
     bool handled = false;
+    if (given)
+        frame->regs.rax = (uint64_t)given; /* what a tracer sees */
+    thread->trace_moved = 0;
     signal_settle();
     for (;;) {
         park(process);
-        int signal = signal_next(~thread->blocked, &info, &action);
+        int signal = next(thread, &info, &action);
         if (!signal)
             break;
-        if (action.handler == SIG_IGN)
+        if (signal < 0 || action.handler == SIG_IGN)
             continue;
         if (action.handler == SIG_DFL) {
             default_action(process, signal);
             continue;
         }
+        if (UNLIKELY(thread->trace_moved) && !handled)
+            restart = trace_restart(frame);
         if (restart && !handled)
             end_call(frame, restart, &action);
         handled = true;
         deliver(frame, &action, &info);
     }
+    if (UNLIKELY(thread->trace_moved) && !handled)
+        restart = trace_restart(frame);
     /* A call that is made again keeps its mask: what that blocks would end it at once, again and again. */
-    bool again = restart && !handled;
+    bool again = !handled && restarts_here(frame, given, restart);
     if (!again)
         signal_restore_mask(thread);
+    if (UNLIKELY(thread->trace != NULL || thread->stepped))
+        trace_way_out(frame);
     return again;
 }
 

@@ -12,12 +12,14 @@
 #include "libos/process/process.h"
 #include "libos/lib/lib.h"
 #include "libos/signal/signal.h"
+#include "libos/trace/trace.h"
 
 /* No way back: this thread, the only one, becomes the new program's first. */
 static int64_t become(struct exec_image *image)
 {
     struct thread *self = current();
     struct process *process = self->process;
+    const int former = self->tid;
     stats_report(current_process()->pid, current()->name);
     thread_robust(self);
     self->clear_tid = 0;
@@ -41,6 +43,8 @@ static int64_t become(struct exec_image *image)
         timers_limit_cpu();
         file_sizes_limit();
     }
+    if (UNLIKELY(self->trace != NULL || libos_dispatch_slowly & SLOW_TRACED))
+        trace_exec(former);
     return FRAME_REPLACED;
 }
 

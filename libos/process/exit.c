@@ -6,6 +6,7 @@
 #include "libos/ipc/ipc.h"
 #include "libos/process/process.h"
 #include "libos/signal/signal.h"
+#include "libos/trace/trace.h"
 #include "libos/tty/tty.h"
 
 #define IDS_SKIPPED 16384u
@@ -76,7 +77,7 @@ void process_init(void)
 void process_await_virtual(struct process *process)
 {
     uint32_t count;
-    while ((count = atomic_get(&process->vforks)) != 0)
+    while ((count = atomic_get(&process->vforks)) & ~VFORKS_TRACED)
         if (PAL->wait((uint64_t)(uintptr_t)&process->vforks, count, PAL_FOREVER, 0) == -EINTR) {
             atomic_set(&tcb()->interrupted, 0u);
             process_reap_host();
@@ -137,6 +138,7 @@ void process_exit_group(uint32_t status)
 {
     struct thread *thread = current();
     struct process *process = thread->process;
+    trace_exit(status);
     mutex_lock(&process->lock);
     bool first = !process->exiting;
     if (first)

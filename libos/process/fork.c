@@ -14,6 +14,7 @@
 #include "libos/poll/readiness.h"
 #include "shim/rewrite/rewrite.h"
 #include "libos/signal/signal.h"
+#include "libos/trace/trace.h"
 
 /* ---- The gate: see lib/mutex.c ---------------------------------------------------------------------------------------- */
 
@@ -248,10 +249,12 @@ int64_t fork_now(const struct clone_request *request)
         return error;
     }
     rewrite_before_fork(process->shared);
+    struct trace *traced = trace_birth(request->flags, request->exit_signal, pid, pid);
     int64_t host = fork_host(slot, 0);
     if (host <= 0 && pidfd >= 0)
         sys_close(pidfd); /* the child's copy, or of no child */
     if (host < 0) {
+        trace_unborn(traced);
         slot_drop(slot);
         return host == -ENOMEM ? host : -EAGAIN;
     }
@@ -265,6 +268,7 @@ int64_t fork_now(const struct clone_request *request)
             file_sizes_limit();
         }
         thread_renew(self, request, pid);
+        trace_fork_child(traced);
         if (UNLIKELY(fork_child_hook))
             fork_child_hook(request->flags & CLONE_CHILD_SETTID ? request->child_tid : 0);
         return 0;

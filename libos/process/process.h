@@ -127,6 +127,7 @@ void vfork_return(struct process *child);
 /* ---- clone_vm.c -------------------------------------------------------------------------------------------------- */
 
 int64_t clone_vm_now(const struct clone_request *request); /* the child's pid, in the parent only */
+void clone_vm_await(int pid); /* a child of this process, till it execs or ends: vfork, of a traced thread */
 void clone_vm_end(struct process *child) __attribute__((noreturn));
 
 /* ---- reap.c; wait4.c is built on it ------------------------------------------------------------------------------ */
@@ -146,6 +147,7 @@ struct child_event { /* of a process's end or change, to be told when the table'
 void wait_tell(const struct child_event *told);
 /* Caller holds the table's lock.  The process has ended: a zombie, or nothing, where nobody wants to know. */
 void wait_ended(struct shared_process *slot, struct child_event *told);
+void wait_ended_again(struct shared_process *slot, struct child_event *told); /* its tracer knows: now its parent */
 int64_t host_child_room(void);   /* -ENOMEM; to be called before a fork */
 void host_child_add(struct shared_process *slot, uint64_t host);
 void host_child_reset(void);     /* in a fork's child */

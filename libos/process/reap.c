@@ -13,6 +13,7 @@
 #include "libos/ring/ring.h"
 #include "libos/process/process.h"
 #include "libos/signal/signal.h"
+#include "libos/trace/trace.h"
 #include "libos/poll/readiness.h"
 
 #define NS_PER_TICK 10000000u /* USER_HZ */
@@ -159,20 +160,38 @@ static bool discards(const struct shared_process *parent, const struct shared_pr
     return result;
 }
 
-void wait_ended(struct shared_process *slot, struct child_event *told)
+/* slot's end is told to `to`: its parent, or its tracer. */
+static void tell_end(struct shared_process *slot, struct shared_process *to, struct child_event *told)
+{
+    int code = wait_code(slot->status);
+    child_event_fill(told, slot, to, code, code == CLD_EXITED ? slot->status >> 8 & 0xff : slot->status & 0x7f);
+}
+
+void wait_ended_again(struct shared_process *slot, struct child_event *told)
 {
     struct shared_process *parent = shared_find((int)slot->ppid);
+    if (parent && parent->state < SHARED_EXITING) {
+        tell_end(slot, parent, told);
+        if (slot->tracer || !discards(parent, slot))
+            return;
+    }
+    struct trace *trace = UNLIKELY(slot->tracer) ? trace_find((int)slot->pid) : NULL;
+    if (trace)
+        trace_free(trace);
+    shared_free(slot);
+}
+
+void wait_ended(struct shared_process *slot, struct child_event *told)
+{
+    struct shared_process *tracer;
     slot->state = SHARED_ZOMBIE;
     atomic_add(shared_ends(), 1u);
     ipc_process_ends((int)slot->pid, WAIT_SIGNALED(slot->status));
     ring_process_ends((int)slot->pid);
-    if (parent && parent->state < SHARED_EXITING) {
-        int code = wait_code(slot->status);
-        child_event_fill(told, slot, parent, code, code == CLD_EXITED ? slot->status >> 8 & 0xff : slot->status & 0x7f);
-        if (!discards(parent, slot))
-            return;
-    }
-    shared_free(slot);
+    if (UNLIKELY(slot->traces) && trace_ended(slot, &tracer))
+        tell_end(slot, tracer, told);
+    else
+        wait_ended_again(slot, told);
 }
 
 /* The slot of a parent that is gone by now is another's, or nobody's: a wake-up too many does no harm. */

@@ -9,6 +9,7 @@
 #include "libos/abi/signal.h"
 #include "libos/process/process.h"
 #include "libos/signal/signal.h"
+#include "libos/trace/trace.h"
 #include "libos/tty/tty.h"
 
 /* Nearest living subreaper, or init; 0: that ends, and all with it.  Caller holds the lock. */
@@ -75,9 +76,25 @@ static void tell_death(const struct shared_process *slot, int child, int signal)
     signal_send_process(child, &info);
 }
 
+/* A tracee that has ended was its tracer's to wait for first. */
+static void let_tracees_go(struct shared_process *slot)
+{
+    int ended;
+    while ((ended = trace_tracer_ends(slot)) != 0) {
+        struct child_event told = {0};
+        shared_lock();
+        struct shared_process *tracee = shared_find(ended);
+        if (tracee && tracee->state == SHARED_ZOMBIE)
+            wait_ended_again(tracee, &told);
+        shared_unlock();
+        wait_tell(&told);
+    }
+}
+
 void wait_orphans(struct shared_process *slot, bool has_host_children)
 {
     bool more = true;
+    let_tracees_go(slot);
     tty_process_ends(slot);
     while (more) {
         struct child_event told = {0};

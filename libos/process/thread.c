@@ -10,6 +10,7 @@
 #include "libos/futex/futex.h"
 #include "libos/process/process.h"
 #include "libos/signal/signal.h"
+#include "libos/trace/trace.h"
 
 #define BLOCK_SIZE (64 * 1024ull)
 #define ROBUST_MAX 2048 /* entries: ROBUST_LIST_LIMIT */
@@ -172,8 +173,11 @@ int64_t thread_clone(const struct clone_request *request)
         guest_store32(request->parent_tid, (uint32_t)tid);
     if (request->flags & CLONE_CHILD_SETTID)
         guest_store32(request->child_tid, (uint32_t)tid);
+    struct trace *traced = trace_birth(request->flags, request->exit_signal, tid, self->process->pid);
+    trace_begin(thread, traced);
     int64_t error = thread_launch(thread);
     if (error < 0) {
+        trace_unborn(traced);
         thread_drop(thread);
         shared_id_free(tid);
         return error;
@@ -292,6 +296,12 @@ static void __attribute__((noreturn)) thread_end(uint32_t status)
     mutex_lock(&process->lock);
     guest_t wake = 0;
     bool last = process->thread_count == 1;
+    if (UNLIKELY(thread->trace != NULL)) {
+        mutex_unlock(&process->lock);
+        trace_exit(status);
+        mutex_lock(&process->lock);
+        last = process->thread_count == 1;
+    }
     if (!last) {
         mutex_unlock(&process->lock);
         wake = thread_leave_guest(thread);
@@ -309,7 +319,8 @@ static void __attribute__((noreturn)) thread_end(uint32_t status)
     bool awaited = process->exiting == PROCESS_EXECS;
     mutex_unlock(&process->lock);
     signals_thread_exit(thread);
-    if (thread->tid != process->pid)
+    bool kept = UNLIKELY(thread->trace != NULL) && trace_thread_ended(thread, status);
+    if (thread->tid != process->pid && !kept)
         shared_id_free(thread->tid);
     if (awaited)
         PAL->wake((uint64_t)(uintptr_t)&process->thread_count, 1, 0);

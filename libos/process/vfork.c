@@ -35,7 +35,7 @@ struct process *process_copy(const struct process *parent, struct shared_process
     child->thread_count = 1;
     child->exiting = PROCESS_STAYS;
     child->exec_thread = NULL;
-    child->vforks = child->own_thread = 0;
+    child->vforks = child->own_thread = child->traces_seen = 0;
     child->files = flags & CLONE_FILES ? files_ref(parent->files) : files_copy(parent->files);
     child->fs = flags & CLONE_FS ? fs_ref(parent->fs) : fs_copy(parent->fs);
     child->signals = signals_copy(parent->signals, child);
@@ -68,6 +68,7 @@ static void vfork_enter(struct thread *self, struct process *child, struct vfork
     parent->vforks++;
     self->pending = 0; /* those are the parent's; from here on they gather in state->thread */
     self->signal_queue = NULL;
+    self->trace = NULL;
     self->process = child;
     mutex_unlock(&parent->lock);
     self->vfork_thread = &state->thread;

@@ -9,6 +9,7 @@
 #include "libos/syscalls.h"
 #include "libos/process/process.h"
 #include "libos/signal/signal.h"
+#include "libos/trace/trace.h"
 
 #define WNOHANG 1u
 #define WUNTRACED 2u
@@ -31,6 +32,8 @@ struct query {
     uint32_t uid;
     struct pal_usage used;
     bool any, foreign; /* children that match; one that is no host child of ours */
+    bool traced;             /* it is a tracee's stop */
+    struct child_event told; /* a tracee that has ended: its parent may wait for it now */
 };
 
 static bool eligible(const struct query *query, const struct shared_process *child)
@@ -41,23 +44,35 @@ static bool eligible(const struct query *query, const struct shared_process *chi
         return false;
     if (query->options & WNOTHREAD && child->parent_thread != (uint32_t)current()->tid)
         return false;
-    return query->options & WALL || (child->exit_signal != SIGCHLD) == !!(query->options & WCLONE);
+    return query->options & WALL || child->tracer == (uint32_t)current_process()->pid || (child->exit_signal != SIGCHLD) == !!(query->options & WCLONE);
 }
 
 static void take_zombie(struct shared_process *self, struct shared_process *child)
 {
     usage_add(&self->children, &child->used);
     usage_add(&self->children, &child->children);
+    if (UNLIKELY(child->tracer))
+        trace_waited(trace_find((int)child->pid));
     shared_free(child);
+}
+
+/* Its tracer has waited for a process that has ended: its parent may now. */
+static void take_tracee(struct shared_process *child, struct child_event *told)
+{
+    struct trace *trace = trace_find((int)child->pid);
+    if (trace)
+        trace_waited(trace);
+    wait_ended_again(child, told);
 }
 
 /* Is there news of this child?  Fills in the answer, and takes the news unless WNOWAIT. */
 static bool ready(struct query *query, struct shared_process *self, struct shared_process *child)
 {
     uint32_t told = 0;
-    if (child->state == SHARED_ZOMBIE && query->options & WEXITED)
-        told = UINT32_MAX;
-    else if (child->state == SHARED_STOPPED && query->options & WUNTRACED)
+    bool traced = child->tracer == self->pid;
+    if (child->state == SHARED_ZOMBIE && query->options & WEXITED && (traced || !child->tracer))
+        told = traced && trace_threads_left(child) ? 0 : UINT32_MAX;
+    else if (child->state == SHARED_STOPPED && !traced && query->options & WUNTRACED)
         told = child->flags & SHARED_STOP_NEWS;
     else if (child->state == SHARED_RUNNING && query->options & WCONTINUED)
         told = child->flags & SHARED_CONTINUE_NEWS;
@@ -70,7 +85,9 @@ static bool ready(struct query *query, struct shared_process *self, struct share
     usage_add(&query->used, &child->children);
     if (query->options & WNOWAIT)
         return true;
-    if (child->state == SHARED_ZOMBIE)
+    if (child->state == SHARED_ZOMBIE && traced && child->ppid != self->pid)
+        take_tracee(child, &query->told);
+    else if (child->state == SHARED_ZOMBIE)
         take_zombie(self, child);
     else
         child->flags &= ~told;
@@ -85,6 +102,43 @@ static struct shared_process *next_child(const struct query *query, struct share
         return shared_next_child(self, after);
     struct shared_process *child = after ? NULL : shared_find(query->id);
     return child && child->ppid == self->pid ? child : NULL;
+}
+
+/* Is there news of this tracee? */
+static bool tracee_ready(struct query *query, struct shared_process *self, struct trace *trace)
+{
+    struct shared_process *slot = shared_find((int)trace->pid);
+    if (slot && slot->state == SHARED_ZOMBIE && trace->tid == trace->pid)
+        return slot->ppid != self->pid && ready(query, self, slot); /* a child has been looked at */
+    if (!trace->news || (trace->state == TRACE_ENDED && !(query->options & WEXITED)))
+        return false;
+    query->pid = (int)trace->tid;
+    query->uid = slot ? slot->uid : 0;
+    query->status = trace->status;
+    query->traced = true;
+    query->used = (struct pal_usage){0};
+    if (query->options & WNOWAIT)
+        return true;
+    trace->news = 0;
+    if (trace->state == TRACE_ENDED)
+        trace_waited(trace);
+    return true;
+}
+
+/* ptrace(2): a tracer waits for its tracees as if they were its children, whatever they are to it. */
+static bool look_at_tracees(struct query *query, struct shared_process *self)
+{
+    for (struct trace *trace = NULL; (trace = trace_next(trace));) {
+        const struct shared_process *slot = shared_find((int)trace->pid);
+        if (trace->tracer != self->pid || (query->which == P_PID && trace->tid != (uint32_t)query->id) ||
+            (query->which == P_PGID && (!slot || slot->pgid != (uint32_t)query->id)) ||
+            (query->options & WNOTHREAD && trace->tracer_thread != (uint32_t)current()->tid))
+            continue;
+        query->any = query->foreign = true;
+        if (tracee_ready(query, self, trace))
+            return true;
+    }
+    return false;
 }
 
 /* 1 found, 0 not yet, -ECHILD. */
@@ -102,7 +156,11 @@ static int64_t look(struct query *query, struct shared_process *self, uint32_t r
         if (found)
             break;
     }
+    if (!found && UNLIKELY(self->tracees))
+        found = look_at_tracees(query, self);
     shared_unlock();
+    wait_tell(&query->told);
+    query->told = (struct child_event){0};
     return found ? 1 : query->any ? 0 : -ECHILD;
 }
 
@@ -128,7 +186,7 @@ static int64_t await(struct query *query)
     int64_t result;
     for (;;) {
         uint32_t event = atomic_get(&self->event);
-        bool direct = is_only_process(process) && host_child_any() && !(query->options & WNOHANG);
+        bool direct = is_only_process(process) && host_child_any() && !atomic_get(&self->tracees) && !(query->options & WNOHANG);
         __atomic_store_n(&self->waits_directly, direct, __ATOMIC_SEQ_CST);
         if (!direct && query->which == P_PID)
             process_reap_host_child(query->id); /* the host, too, knows it by its name */
@@ -138,6 +196,8 @@ static int64_t await(struct query *query)
         if (result || query->options & WNOHANG)
             break;
         result = direct && !query->foreign ? host_child_wait() : wait_event(self, event);
+        if (UNLIKELY(atomic_get(&self->tracees)))
+            signal_receive(); /* a tracee's SIGCHLD interrupts nobody while we wait */
         if (result != -EINTR)
             continue;
         signal_settle(); /* not only children: what is in the inbox has no other interrupt to come */
@@ -193,8 +253,8 @@ static int64_t info_out(guest_t at, const struct query *query, bool found)
             info.code = CLD_CONTINUED;
             info.status = SIGCONT;
         } else if ((status & 0xff) == 0x7f) {
-            info.code = CLD_STOPPED;
-            info.status = status >> 8 & 0xff;
+            info.code = query->traced ? CLD_TRAPPED : CLD_STOPPED;
+            info.status = status >> 8;
         } else {
             info.code = wait_code(status);
             info.status = info.code == CLD_EXITED ? status >> 8 & 0xff : status & 0x7f;

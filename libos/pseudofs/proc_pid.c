@@ -9,6 +9,7 @@
 #include "libos/task/task.h"
 #include "libos/tty/tty.h"
 #include "libos/signal/signal.h"
+#include "libos/trace/trace.h"
 
 #define TICK_NS 10000000ul /* USER_HZ = 100 */
 #define PAGES(bytes) ((bytes) >> 12)
@@ -112,6 +113,9 @@ static char state_of(const struct pseudo_node *node, const struct process_facts 
 {
     struct thread_facts thread;
     struct pal_child other;
+    bool stopped;
+    if (facts->state != 'Z' && trace_tracer(node->tid ? node->tid : node->pid, &stopped) && stopped)
+        return 't';
     if (facts->state != 'R')
         return facts->state;
     if (!proc_is_self(node))
@@ -214,10 +218,11 @@ static void status_processors(struct seq_buffer *text)
 
 static void status_text(struct seq_buffer *text, const struct pseudo_node *node)
 {
-    static const char states[][16] = {"R (running)", "S (sleeping)", "D (disk sleep)", "T (stopped)", "Z (zombie)"};
+    static const char states[][20] = {"R (running)", "S (sleeping)", "D (disk sleep)", "T (stopped)", "t (tracing stop)", "Z (zombie)"};
     struct process_facts facts = {0};
     struct thread_facts thread = {0};
-    char name[16], state[16] = "S (sleeping)";
+    char name[16], state[20] = "S (sleeping)";
+    bool stopped;
     if (!process_facts(node->pid, &facts))
         return;
     proc_name_of(node, name);
@@ -230,9 +235,9 @@ static void status_text(struct seq_buffer *text, const struct pseudo_node *node)
     for (size_t i = 0; i < COUNT_OF(states); i++)
         if (states[i][0] == facts.state)
             memcpy(state, states[i], sizeof state);
-    seq_printf(text, "Name:\t%s\nUmask:\t%04o\nState:\t%s\nTgid:\t%d\nNgid:\t0\nPid:\t%d\nPPid:\t%d\nTracerPid:\t0\n",
+    seq_printf(text, "Name:\t%s\nUmask:\t%04o\nState:\t%s\nTgid:\t%d\nNgid:\t0\nPid:\t%d\nPPid:\t%d\nTracerPid:\t%d\n",
                name, fs_umask(current_process()->fs), state, facts.pid, node->tid ? node->tid : facts.pid,
-               facts.parent);
+               facts.parent, trace_tracer(node->tid ? node->tid : facts.pid, &stopped));
     status_ids(text, node, &facts);
     if (proc_is_self(node))
         proc_status_memory(text, &look);

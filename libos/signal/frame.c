@@ -55,6 +55,14 @@ static const uint8_t initial_state[FP_LEGACY_SIZE + FP_HEADER_SIZE] __attribute_
     [MXCSR_OFFSET] = MXCSR_DEFAULT & 0xff, [MXCSR_OFFSET + 1] = MXCSR_DEFAULT >> 8
 };
 
+uint32_t vector_state_size(uint64_t *out_features)
+{
+    if (UNLIKELY(!atomic_get(&xstate_size)))
+        find_xstate();
+    *out_features = xfeatures;
+    return xstate_size;
+}
+
 /* Keys stay as they are: their initial state would open what Linux keeps shut. */
 void vector_state_reset(void)
 {

@@ -106,6 +106,22 @@ int queue_take(struct signal_state *signals, struct thread *thread, sigset_t wan
     return signal;
 }
 
+uint32_t queue_copy(const struct signal_state *signals, const struct thread *thread, uint64_t offset,
+                    struct siginfo *out, uint32_t room)
+{
+    const struct signal_queue *queue = thread ? thread->signal_queue : &signals->queue;
+    sigset_t set = (thread ? thread->pending : signals->pending) & (BIT(SIGRTMIN) - 1);
+    uint32_t count = 0;
+    uint64_t at = 0;
+    for (; queue && set && count < room; set &= set - 1)
+        if (at++ >= offset)
+            out[count++] = queue->standard[__builtin_ctzll(set)];
+    for (const struct queued_signal *each = queue ? queue->first : NULL; each && count < room; each = each->next)
+        if (at++ >= offset)
+            out[count++] = each->info;
+    return count;
+}
+
 void queue_flush(struct signal_state *signals, struct thread *thread, sigset_t which)
 {
     sigset_t *pending = pending_of(signals, thread);

@@ -58,10 +58,16 @@ void signal_flush(struct process *process, sigset_t which)
         queue_flush(process->signals, thread, which);
 }
 
-static void unpark(struct signal_state *signals)
+/* Those that wait for their tracer look whether they listen: trace/stop.c. */
+static void unpark(struct process *process)
 {
-    if (atomic_swap(&signals->stopped, 0u))
-        PAL->wake((uint64_t)(uintptr_t)&signals->stopped, UINT32_MAX, 0);
+    struct signal_state *signals = process->signals;
+    if (!atomic_swap(&signals->stopped, 0u))
+        return;
+    PAL->wake((uint64_t)(uintptr_t)&signals->stopped, UINT32_MAX, 0);
+    for (struct thread *thread = process->threads; thread; thread = thread->next)
+        if (thread->trace)
+            signal_interrupt(thread);
 }
 
 /* Stop signals and SIGCONT cancel each other when sent, even if blocked or ignored. */
@@ -74,9 +80,9 @@ static void before_queueing(struct process *process, int signal)
         signal_flush(process, STOPPING);
         if (atomic_get(&signals->stopped))
             atomic_set(&signals->continued, 1u);
-        unpark(signals);
+        unpark(process);
     } else {
-        unpark(signals); /* SIGKILL */
+        unpark(process); /* SIGKILL */
     }
 }
 
@@ -89,10 +95,16 @@ static bool is_kept(struct process *process, struct thread *thread, sigset_t bit
     return false;
 }
 
+/* A tracer wants to know of all but SIGKILL. */
+static bool is_traced(const struct process *process)
+{
+    return atomic_get(&process->vforks) & VFORKS_TRACED;
+}
+
 /* A child's stop or continuation; the sender, in another picoprocess perhaps, can't know of SA_NOCLDSTOP. */
 static bool is_stop_event(const struct siginfo *info)
 {
-    return info->code == CLD_STOPPED || info->code == CLD_CONTINUED;
+    return info->code == CLD_STOPPED || info->code == CLD_CONTINUED || info->code == CLD_TRAPPED;
 }
 
 /* Linux's sig_ignored; init of a pid namespace is spared what would end or stop it. */
@@ -110,7 +122,7 @@ int64_t signal_post_received(struct process *process, struct thread *thread, con
         return SIGNAL_IGNORED;
     if (UNLIKELY(bit & (STOPPING | BIT(SIGCONT) | BIT(SIGKILL))))
         before_queueing(process, info->signo);
-    if (has_no_effect(signals, info->signo) && !is_kept(process, thread, bit))
+    if (has_no_effect(signals, info->signo) && !is_traced(process) && !is_kept(process, thread, bit))
         return SIGNAL_IGNORED;
     if (info->signo == SIGCHLD && is_stop_event(info) && !signals_want_stops(process))
         return SIGNAL_IGNORED;

@@ -37,6 +37,8 @@ struct signal_state {
     uint32_t queued;           /* real-time signals in all its queues, against RLIMIT_SIGPENDING */
     uint32_t stopped;          /* 1: threads park on this word until SIGCONT or SIGKILL.  Atomic */
     uint32_t continued;        /* a SIGCONT that the parent has not been told of.  Atomic */
+    uint32_t stops;            /* how often it has stopped.  Atomic */
+    uint32_t stop_signal;      /* by which signal, the last time */
     uint32_t stop_told;        /* the parent has been told of a stop, and not of its end.  Atomic */
     uint32_t stop_continues[STOP_SIGNALS]; /* the slot's `continues` when the signal was sent: signal_stop_is_over */
     struct sigaction actions[SIGNAL_COUNT];
@@ -56,6 +58,8 @@ static inline struct process *local_process(int pid)
 int64_t queue_add(struct signal_state *signals, struct thread *thread, const struct siginfo *info);
 /* Takes the next signal of `wanted`; returns its number or 0. */
 int queue_take(struct signal_state *signals, struct thread *thread, sigset_t wanted, struct siginfo *out);
+/* The pending signals of a process or a thread, from the `offset`-th on, up to `room`; how many. */
+uint32_t queue_copy(const struct signal_state *signals, const struct thread *thread, uint64_t offset, struct siginfo *out, uint32_t room);
 void queue_flush(struct signal_state *signals, struct thread *thread, sigset_t which);
 
 /* ---- send.c ------------------------------------------------------------------------------------------------------ */
@@ -127,6 +131,13 @@ static inline bool host_signals_came(void)
     struct pal_host_signals *came = (struct pal_host_signals *)(uintptr_t)boot->host_signals;
     return came && atomic_get(&came->set);
 }
+/* A thread whose tracer has let it go on is not held by its process's stop. */
+static inline bool signal_holds(const struct thread *thread)
+{
+    const struct signal_state *signals = thread->process->signals;
+    return atomic_get(&signals->stopped) && !(thread->trace && thread->stop_seen == atomic_get(&signals->stops));
+}
+void signal_action(int signal, struct sigaction *action); /* what signal_next gives of it */
 bool signal_waiting(void); /* is there something that this thread would act on now? */
 /* ppoll & co.: a temporary mask until the call ends (address 0: none).  The call returns signal_mask_done(its result),
  * which puts the old mask back unless the call was interrupted: then signal_work does, after the handlers' frames are
@@ -145,6 +156,7 @@ bool signal_stop_is_over(const struct process *process, int signal);
 /* ---- frame.c ----------------------------------------------------------------------------------------------------- */
 
 /* Makes the frame go on in the handler.  `saved_mask` is what sigreturn brings back.  False: no stack. */
+uint32_t vector_state_size(uint64_t *out_features); /* of an XSAVE area with all of them */
 void vector_state_reset(void); /* x87, SSE and what has come since, as Linux starts a program or a handler */
 bool frame_push(struct frame *frame, const struct sigaction *action, const struct siginfo *info, sigset_t saved_mask);
 

@@ -3,6 +3,23 @@
 #include "libos/signal/signal.h"
 #include "libos/task/table.h"
 
+/* Caller holds process->lock. */
+static void take_action(struct signal_state *signals, int signal, struct sigaction *action)
+{
+    struct sigaction *installed = &signals->actions[signal - 1];
+    *action = *installed;
+    if (installed->handler > SIG_IGN && installed->flags & SA_RESETHAND)
+        installed->handler = SIG_DFL;
+}
+
+void signal_action(int signal, struct sigaction *action)
+{
+    struct process *process = current_process();
+    mutex_lock(&process->lock);
+    take_action(process->signals, signal, action);
+    mutex_unlock(&process->lock);
+}
+
 int signal_next(sigset_t wanted, struct siginfo *out, struct sigaction *action)
 {
     struct thread *thread = current();
@@ -17,12 +34,8 @@ int signal_next(sigset_t wanted, struct siginfo *out, struct sigaction *action)
         if (!signal)
             signal = queue_take(signals, NULL, wanted, out);
     } while (signal && (signal == SIGALRM || out->code == SI_TIMER) && !timer_delivered(process, out));
-    if (signal && action) {
-        struct sigaction *installed = &signals->actions[signal - 1];
-        *action = *installed;
-        if (installed->handler > SIG_IGN && installed->flags & SA_RESETHAND)
-            installed->handler = SIG_DFL;
-    }
+    if (signal && action)
+        take_action(signals, signal, action);
     mutex_unlock(&process->lock);
     return signal;
 }
@@ -49,7 +62,7 @@ bool signal_waiting(void)
     struct thread *thread = current();
     struct signal_state *signals = thread->process->signals;
     return (atomic_get(&thread->pending) | atomic_get(&signals->pending)) & ~thread->blocked ||
-           atomic_get(&signals->stopped) || atomic_get(&thread->process->exiting) || !signal_inbox_is_empty(signals) ||
+           signal_holds(thread) || atomic_get(&thread->trace_interrupt) || atomic_get(&thread->process->exiting) || !signal_inbox_is_empty(signals) ||
            host_signals_came();
 }
 

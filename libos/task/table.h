@@ -70,6 +70,10 @@ struct shared_process {
     struct pal_usage children; /* by the children that it has waited for, and theirs */
     struct pal_usage reaped; /* by its host children that have ended: the host adds these to its own */
     uint64_t exe_device, exe_inode; /* its program, where the sandbox might write that; else 0 */
+    uint32_t tracer;       /* process that traces its first thread, or 0: trace/trace.h has the rest */
+    uint32_t tracees;      /* threads that it traces */
+    uint32_t traces;       /* moves when there is something new to know about its traced threads.  Atomic */
+    uint32_t reserved;
     uint64_t told_site;    /* a call site that children trapped at: mm/text.c.  Atomic */
     char name[16];
 };

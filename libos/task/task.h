@@ -9,6 +9,7 @@
 
 struct files;
 struct fs;
+struct trace;
 struct shared_process; /* a slot of the sandbox's process table, in the shared segment: task/table.h */
 struct signal_state;   /* dispositions and what is pending: signal/signal.h */
 typedef uint64_t sigset_t; /* bit n-1 = signal n */
@@ -63,7 +64,11 @@ struct process {
     uint32_t timer_count, next_timer; /* of timer_create: timers.h */
     uint32_t clocks_told;         /* counts what threads told of their clocks */
     struct settings settings;
+    uint32_t traces_seen;         /* its slot's `traces` */
 };
+
+/* In `vforks`: some thread is traced, so no call may take the entry's short ways. */
+#define VFORKS_TRACED 0x80000000u
 
 /* First fields: hot. */
 struct thread {
@@ -98,6 +103,12 @@ struct thread {
         uint32_t size, signature; /* size 0 = none */
     } sequences;              /* rseq(2)'s area */
     struct thread *vfork_thread; /* see process/fork.c */
+    struct trace *trace;      /* it is traced: trace/trace.h.  Guarded by process->lock for others */
+    uint32_t trace_mode;      /* PTRACE_CONT, PTRACE_SYSCALL, ...: how it goes on */
+    uint32_t trace_interrupt; /* it is to stop soon.  Atomic */
+    uint32_t stop_seen;       /* the last of its process's stops that its tracer has ended for it: signals->stops */
+    uint32_t trace_moved;     /* the tracer has changed registers since the call was interrupted */
+    uint32_t stepped;         /* the tracer has set its trap flag */
     uint32_t clock_asked;     /* somebody waits for clock_ns: thread_clock.c */
     uint64_t clock_ns;
 };

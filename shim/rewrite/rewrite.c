@@ -199,6 +199,27 @@ uint64_t site_fault(uint64_t rip)
     return 0;
 }
 
+static void show_own(const struct site *site, uint64_t address, uint8_t *bytes, uint64_t size)
+{
+    for (uint32_t p = site->patch_count; p-- > 0;)
+        for (uint32_t i = 0; i < site->patches[p].size; i++)
+            if (site->patches[p].at + i - address < size)
+                bytes[site->patches[p].at + i - address] = site->patches[p].old[i];
+}
+
+void site_peek(uint64_t address, uint8_t *bytes, uint64_t size)
+{
+    if (!any_tried)
+        return;
+    site_lock();
+    for (uint32_t i = 1; i < site_table_limit(); i++) {
+        const struct site *site = site_table_at(i);
+        if (site && !site->retired)
+            show_own(site, address, bytes, size);
+    }
+    site_unlock();
+}
+
 /* ---- Forgetting -------------------------------------------------------------------------------------------------- */
 
 static void note_restored(const struct site *site)

@@ -64,6 +64,9 @@ bool site_between(uint64_t address);
 /* Where to go on after a fault at `rip` that rewriting caused, or 0: the fault is the guest's. */
 uint64_t site_fault(uint64_t rip);
 
+/* `bytes` were read at `address`: where sites changed them, the program's own take their place. */
+void site_peek(uint64_t address, uint8_t *bytes, uint64_t size);
+
 /* [start, end) loses its sites.  restore: the text stays, so the program's own bytes are put back first (the caller has
  * the text pinned); else it is about to go. */
 void site_forget(uint64_t start, uint64_t end, bool restore);
