@@ -75,7 +75,7 @@ static void launch_anew(const struct options *options, const char *strict)
     if (log < 0)
         fail(EXIT_OWN_FAILURE, "--output %s: %s", options->log, strerror(errno));
     launch_abandon();
-    launch(options->picoprocess, options->trap_by_seccomp, log, strict);
+    launch(options->picoprocess, options->trap, log, strict);
     if (log != STDERR_FILENO)
         close(log);
 }
@@ -90,7 +90,7 @@ static void must_be_launched(void)
 static void check_launched(const struct options *options)
 {
     const char *strict = options->walls_monitor ? "--walls=monitor" : options->learn ? "learn is told of each name" : NULL;
-    if (options->picoprocess || options->trap_by_seccomp || options->log || strict)
+    if (options->picoprocess || options->trap || options->log || strict)
         launch_anew(options, strict);
     must_be_launched();
 }
@@ -253,6 +253,8 @@ static void report_names(const struct mount_table *table)
 /* Which walls stood.  The picoprocess does not start without the filter, and not where Landlock is there and refuses. */
 static void report_walls(const struct options *options)
 {
+    static const char *const traps[] = {
+        [LINUX_TRAP_DISPATCH] = "dispatch", [LINUX_TRAP_SECCOMP] = "seccomp", [LINUX_TRAP_NONE] = "rewritten sites alone"};
     long version = syscall(SYS_landlock_create_ruleset, NULL, 0, 1 /* its version */);
     char landlock[32] = "no";
     if (version > 0)
@@ -260,7 +262,7 @@ static void report_walls(const struct options *options)
     report("walls: filter of %u host calls; Landlock: %s; user id: %s; namespaces: %s; calls are taken by %s",
            filter_calls(launched.names != LINUX_NAMES_MONITOR), landlock, launched.id ? "of its own" : "pal-run's",
            launched.names == LINUX_NAMES_MAPPED ? "a user namespace" : "pal-run's",
-           options->trap_by_seccomp ? "seccomp" : "dispatch");
+           traps[options->trap]);
 }
 
 static void report_line(const char *text)

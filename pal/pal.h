@@ -162,6 +162,13 @@ enum pal_trace {
     PAL_TRACE_MEMORY = 32, PAL_TRACE_NETWORK = 64, PAL_TRACE_IPC = 128,
 };
 
+/* When the guest's syscall instructions are made jumps.  Without PAL_CAN_TRAP it is ahead. */
+enum pal_rewrite {
+    PAL_REWRITE_TRAPPED, /* those that have trapped often */
+    PAL_REWRITE_AHEAD,   /* all, when text becomes executable */
+    PAL_REWRITE_NEVER,
+};
+
 enum pal_network {
     PAL_NETWORK_DATAGRAMS = 1, /* datagrams can leave the sandbox's loopback */
     PAL_NETWORK_OUTSIDE = 2,   /* there are rules that let connections leave it, or all may */
@@ -188,7 +195,7 @@ struct pal_boot {
     struct { uint64_t soft, hard; } limits[PAL_LIMITS]; /* of pal-run's caller, by Linux's numbers */
     uint32_t uid, gid, umask, trace;  /* the guest's ids; trace: which calls are logged to `log` */
     uint32_t stats, fault_nth;        /* --stats; test builds: the n-th PAL call fails (0 = none) */
-    uint32_t no_rewrite, mount_count; /* no_rewrite: leave every site on the trap */
+    uint32_t rewrite, mount_count;    /* enum pal_rewrite */
     uint32_t network, listeners;      /* pal_network; sockets for the program's descriptors from 3 on: PAL_INET_LISTENER */
     uint64_t signals_ignored, signals_blocked; /* as pal-run's caller left them, bit n-1: signal n */
     uint32_t argc, envc;

@@ -3,6 +3,7 @@
 #include "libos/entry/entry.h"
 #include "libos/fs/vfs.h"
 #include "libos/ipc/ipc.h"
+#include "libos/mm/mm.h"
 #include "libos/ring/ring.h"
 #include "libos/signal/remote.h"
 #include "libos/task/table.h"
@@ -15,6 +16,7 @@ static uint64_t (*const parts[])(uint64_t at, uint64_t end) = {
     ask_init,    /* a question to another process: a fixed size */
     trace_init,  /* traced threads: a fixed size */
     ring_init,   /* connections: a fixed size */
+    ahead_init,  /* where texts have their call sites: a fixed size, of which pages are taken as they fill */
     ipc_init,    /* objects of IPC, messages, System V shared memory: the rest */
 };
 

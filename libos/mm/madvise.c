@@ -60,10 +60,14 @@ static bool change_flags(struct vma *vma, void *argument)
 static int64_t act(guest_t start, guest_t end, int32_t advice)
 {
     struct flag_change change = {0};
+    int64_t error;
     switch (advice) {
     case MADV_DONTNEED:
         site_forget(start, end, false); /* private text comes back from its file */
-        return image_drop(start, end);
+        error = image_drop(start, end);
+        if (UNLIKELY(rewriting_ahead))
+            rewrite_ahead(start, end);
+        return error;
     case MADV_FREE:
         return mm.images ? image_drop(start, end) : PAL->memory_decommit(start, end - start, PAL_DECOMMIT_LAZY);
     case MADV_REMOVE:
@@ -87,7 +91,7 @@ static int64_t act(guest_t start, guest_t end, int32_t advice)
         change = (struct flag_change){.clear = VMA_HUGE, .set = VMA_SMALL};
         break;
     }
-    int64_t error = vma_prepare();
+    error = vma_prepare();
     if (error == 0 && change.set & (VMA_HUGE | VMA_SMALL))
         error = PAL->memory_decommit(start, end - start, change.set & VMA_HUGE ? PAL_PREFER_HUGE : PAL_PREFER_SMALL);
     if (error == 0) {

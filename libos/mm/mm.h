@@ -119,8 +119,15 @@ extern bool text_poked; /* text is not what its file has: no site of this progra
 
 void rewrite_init(void);
 extern bool rewriting; /* sites that trap are rewritten */
+extern bool rewriting_ahead; /* text is rewritten before it runs */
 void rewrite_trapped(uint64_t after); /* a site trapped: RIP behind it */
 void rewrite_before_fork(struct shared_process *self); /* caller holds nothing */
 void rewrite_fork_child(struct shared_process *parent_slot);
+
+/* ---- ahead.c: before text runs ----------------------------------------------------------------------------------- */
+
+uint64_t ahead_init(uint64_t at, uint64_t end); /* a part of the segment */
+/* [start, end) may hold text that has just become executable.  Caller holds mm.lock. */
+void rewrite_ahead(guest_t start, guest_t end);
 
 #endif

@@ -187,6 +187,8 @@ static int64_t map_at(guest_t at, uint64_t size, uint32_t protection, uint32_t f
                           .offset = offset,
                           .file = file ? file_ref(file) : NULL,
                           .name = name});
+    if (UNLIKELY(rewriting_ahead) && protection == (PROT_READ | PROT_EXEC))
+        rewrite_ahead(at, at + size);
     return (int64_t)at;
 }
 

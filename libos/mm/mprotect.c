@@ -65,6 +65,16 @@ static guest_t reach(guest_t start, guest_t end, uint32_t protection, int64_t *e
     return MIN(at, end);
 }
 
+/* Where [start, end) is text already: the program may be running it, and its sites are rewritten. */
+static guest_t text_until(guest_t start, guest_t end)
+{
+    const struct vma_node *node;
+    while (start < end && (node = vma_at(start)) && node->vma.start <= start &&
+           node->vma.protection == (PROT_READ | PROT_EXEC))
+        start = node->vma.end;
+    return MIN(start, end);
+}
+
 /* Caller holds mm.lock. */
 static int64_t protect(guest_t start, guest_t end, uint32_t protection)
 {
@@ -72,6 +82,7 @@ static int64_t protect(guest_t start, guest_t end, uint32_t protection)
     guest_t stop = reach(start, end, protection, &refused);
     if (stop > start) {
         int64_t error = mm.count < MAP_COUNT_MAX ? vma_prepare() : -ENOMEM;
+        guest_t fresh = UNLIKELY(rewriting_ahead) ? text_until(start, stop) : stop;
         if (protection != (PROT_READ | PROT_EXEC))
             site_forget(start, stop, true);
         if (error == 0)
@@ -79,6 +90,8 @@ static int64_t protect(guest_t start, guest_t end, uint32_t protection)
         if (error < 0)
             return error;
         vma_take(start, stop, set_protection, &protection);
+        if (UNLIKELY(fresh < stop) && protection == (PROT_READ | PROT_EXEC))
+            rewrite_ahead(fresh, stop);
     }
     return refused;
 }

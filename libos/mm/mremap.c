@@ -49,6 +49,8 @@ static int64_t move(guest_t address, uint64_t old, guest_t target, uint64_t new)
     if (old)
         vma_take(address, address + old, NULL, NULL);
     vma_add(&vma);
+    if (UNLIKELY(rewriting_ahead))
+        rewrite_ahead(target, target + new);
     return (int64_t)target;
 }
 

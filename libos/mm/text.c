@@ -53,14 +53,16 @@ static struct site_host host = {
     .yield = yield,
     .patience = 16, /* a rewrite costs as much as a dozen traps: a site must show that it is used */
 };
-bool rewriting;
+bool rewriting, rewriting_ahead;
 
 void rewrite_init(void)
 {
     host.entry = (uint64_t)(uintptr_t)shim_syscall_call;
     host.entry_tail = (uint64_t)(uintptr_t)shim_syscall_tail;
     site_init(&host);
-    rewriting = !boot->no_rewrite && (boot->capabilities & PAL_CAN_SYNC_CODE);
+    host.no_trap = !(boot->capabilities & PAL_CAN_TRAP);
+    rewriting = boot->rewrite != PAL_REWRITE_NEVER && (boot->capabilities & PAL_CAN_SYNC_CODE);
+    rewriting_ahead = host.no_trap || (rewriting && boot->rewrite == PAL_REWRITE_AHEAD);
 }
 
 /* ---- Sites that children run ------------------------------------------------------------------------------------- */

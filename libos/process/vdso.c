@@ -12,12 +12,13 @@ extern const char vdso_image[], vdso_image_end[], vdso_slots[];
 
 #define VDSO_NAME "[vdso]"
 
-struct slots { uint64_t clock_gettime, gettimeofday, time, getcpu; };
+struct slots { uint64_t clock_gettime, gettimeofday, time, getcpu, entry; };
+#define SLOTS {boot->clock_gettime, boot->gettimeofday, boot->time, boot->getcpu, (uint64_t)(uintptr_t)shim_syscall_call}
 
 /* Another host, or another start of it: its functions lie elsewhere. */
 void vdso_renew(void)
 {
-    const struct slots slots = {boot->clock_gettime, boot->gettimeofday, boot->time, boot->getcpu};
+    const struct slots slots = SLOTS;
     struct slots had;
     struct vma vma;
     for (guest_t at = 0; mm_next(at, &vma); at = vma.end) {
@@ -36,7 +37,7 @@ void vdso_renew(void)
 guest_t vdso_map(void)
 {
     const uint64_t size = (uint64_t)(vdso_image_end - vdso_image);
-    const struct slots slots = {boot->clock_gettime, boot->gettimeofday, boot->time, boot->getcpu};
+    const struct slots slots = SLOTS;
     int64_t at = mm_map(0, PAGE_UP(size), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, NULL, 0, VDSO_NAME);
     if (at < 0)
         return 0;

@@ -7,6 +7,10 @@
 #define AT(label) (label - vdso_image)
 #define ELF_HASH_LINUX_2_6 0x3ae75f6
 #define ELF_HASH_SONAME 0xdeebfa1
+/* The clocks that a host's function can read without a system call of its own: PAL_CLOCK_REALTIME, MONOTONIC,
+ * MONOTONIC_RAW, REALTIME_COARSE, MONOTONIC_COARSE, BOOT, TAI.  Their numbers are below CLOCKS. */
+#define CLOCKS 12
+#define CLOCKS_OF_HOST 0x8f3
 
     .section .rodata.vdso, "a"
     .balign 64
@@ -110,18 +114,29 @@ slot_clock_gettime: .quad 0
 slot_gettimeofday: .quad 0
 slot_time: .quad 0
 slot_getcpu: .quad 0
+slot_entry: .quad 0                             /* the libOS's, as trampolines jump to it: rewrite.h */
 
-/* In: as C calls it.  The host's function takes the same, and returns to the caller. */
+/* In: as C calls it.  The host's function takes the same, and returns to the caller.  Where it can't serve, the call goes
+ * to the libOS as from a trampoline: a syscall instruction would trap, and stands there for those who look. */
     .macro function name, number
     .balign 16
 \name:
+    .ifc \name, clock_gettime
+    cmp $CLOCKS, %edi
+    jae 1f
+    mov $CLOCKS_OF_HOST, %eax
+    bt %edi, %eax
+    jnc 1f
+    .endif
     mov slot_\name(%rip), %rax
     test %rax, %rax
     jz 1f
     jmp *%rax
 1:  mov $\number, %eax
+    lea 2f(%rip), %r11
+    jmp *slot_entry(%rip)
     syscall
-    ret
+2:  ret
 \name\()_end:
     .endm
     .balign 16

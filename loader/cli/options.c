@@ -59,7 +59,7 @@ static void take_home(struct options *options, char *value) { options->home = va
 static void take_cwd(struct options *options, char *value) { options->cwd = value; }
 static void take_log(struct options *options, char *value) { options->log = value; }
 static void take_stats(struct options *options, char *value) { (void)value; options->stats = true; }
-static void take_no_rewrite(struct options *options, char *value) { (void)value; options->no_rewrite = true; }
+static void take_no_rewrite(struct options *options, char *value) { (void)value; options->rewrite = PAL_REWRITE_NEVER + 1; }
 static void take_no_profile(struct options *options, char *value) { (void)value; options->no_profile = true; }
 static void take_picoprocess(struct options *options, char *value) { options->picoprocess = value; }
 static void take_fault(struct options *options, char *value) { options->fault = read_count("fault", value); }
@@ -161,9 +161,20 @@ static void take_init(struct options *options, char *value) { (void)value; optio
 
 static void take_trap(struct options *options, char *value)
 {
-    options->trap_by_seccomp = !strcmp(value, "seccomp");
-    if (!options->trap_by_seccomp && strcmp(value, "sud") != 0)
-        fail(EXIT_OWN_FAILURE, "--trap=%s: give sud or seccomp", value);
+    /* "none" is the tests': the program ends at a call that was not rewritten. */
+    static const char *const words[] = {
+        [LINUX_TRAP_DISPATCH] = "sud", [LINUX_TRAP_SECCOMP] = "seccomp", [LINUX_TRAP_NONE] = "none"};
+    for (options->trap = 0; options->trap < sizeof words / sizeof *words; options->trap++)
+        if (!strcmp(value, words[options->trap]))
+            return;
+    fail(EXIT_OWN_FAILURE, "--trap=%s: give sud or seccomp", value);
+}
+
+static void take_rewrite(struct options *options, char *value)
+{
+    options->rewrite = rewrite_read(value);
+    if (!options->rewrite)
+        fail(EXIT_OWN_FAILURE, "--rewrite=%s: give trapped, ahead or never", value);
 }
 
 static void take_walls(struct options *options, char *value)
@@ -206,6 +217,7 @@ const struct option_row option_rows[] = {
     {"output", 'o', "FILE", "write the log of --trace and --stats to a file", take_log},
     {"trap", 0, "sud|seccomp", "how system calls are intercepted; seccomp: for hosts without Syscall User Dispatch", take_trap},
     {"walls", 0, "view|monitor", "who looks up names: the program, in a view made at once (else once it pays), or the monitor alone", take_walls},
+    {"rewrite", 0, "trapped|ahead|never", "which call sites become jumps: those that trap often, or all before they run", take_rewrite},
     {"no-rewrite", 0, NULL, "don't rewrite call sites: every system call traps", take_no_rewrite},
     {"no-profile", 0, NULL, "neither use nor keep the list of names that the program looks up at its start", take_no_profile},
     {"help", 'h', NULL, "print this text", take_help},

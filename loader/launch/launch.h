@@ -84,7 +84,7 @@ extern struct launched {
 } launched;
 /* log: the descriptor that its trace and errors go to.  strict: why it gets no name calls; NULL: it does where the host
  * lets it. */
-void launch(const char *picoprocess, bool trap, int log, const char *strict);
+void launch(const char *picoprocess, uint32_t trap, int log, const char *strict);
 /* Waits until it is known whether it has name calls.  False: another one is to be launched. */
 bool launch_decided(void);
 /* Kills it: another one is to be launched, or none. */

@@ -252,15 +252,15 @@ static void find_terminals(void)
 }
 
 /* What it needs to confine itself.  The rest of the segment follows, by segment_fill. */
-static int64_t begin_segment(bool trap)
+static int64_t begin_segment(uint32_t trap)
 {
     static struct linux_shared shared;
     size_t count, view_count;
-    const struct sock_filter *filter = filter_program(trap, false, &count);
-    const struct sock_filter *view_filter = filter_program(trap, true, &view_count);
+    const struct sock_filter *filter = filter_program(trap == LINUX_TRAP_SECCOMP, false, &count);
+    const struct sock_filter *view_filter = filter_program(trap == LINUX_TRAP_SECCOMP, true, &view_count);
     shared.magic = PAL_IMAGE_MAGIC;
     shared.version = MONITOR_VERSION;
-    shared.trap_by_seccomp = trap;
+    shared.trap = trap;
     shared.names = launched.names;
     shared.filter = (struct linux_filter){PAL_SHARED_BASE + sizeof shared, count};
     shared.view_filter = (struct linux_filter){shared.filter.program + count * sizeof *filter, view_count};
@@ -288,7 +288,7 @@ static int64_t make_channel(void)
     return host_call(setsockopt, ends[0], SOL_SOCKET, SO_PASSCRED, &one, sizeof one);
 }
 
-void launch(const char *picoprocess, bool trap, int log, const char *strict)
+void launch(const char *picoprocess, uint32_t trap, int log, const char *strict)
 {
     int64_t result = open_standard_streams();
     launched.failed = NULL;
@@ -387,5 +387,5 @@ void launch_first(const uint64_t *stack)
     if (runs_none(stack))
         open_standard_streams();
     else
-        launch(NULL, false, 2, NULL);
+        launch(NULL, LINUX_TRAP_DISPATCH, 2, NULL);
 }

@@ -178,7 +178,7 @@ static void fill_boot(struct builder *builder, const struct policy *policy, cons
     boot->trace = options->trace;
     boot->stats = options->stats;
     boot->fault_nth = options->fault;
-    boot->no_rewrite = options->no_rewrite;
+    boot->rewrite = policy->rewrite;
     boot->network = network_flags(&policy->network);
     boot->listeners = (uint32_t)policy->network.listener_count;
     boot->init = options->init && !options->snapshot.use; /* whose processes have their numbers */
@@ -209,7 +209,7 @@ static void fill_boot(struct builder *builder, const struct policy *policy, cons
 static struct linux_filter put_filter(struct builder *builder, const struct options *options, bool view)
 {
     size_t count;
-    const struct sock_filter *filter = filter_program(options->trap_by_seccomp, view, &count);
+    const struct sock_filter *filter = filter_program(options->trap == LINUX_TRAP_SECCOMP, view, &count);
     return (struct linux_filter){put_bytes(builder, filter, count * sizeof *filter, sizeof(uint64_t)), count};
 }
 
@@ -219,7 +219,7 @@ void segment_fill(int fd, const struct policy *policy, const struct options *opt
     struct builder builder = {.bytes = NULL};
     struct linux_shared shared = {.magic = PAL_IMAGE_MAGIC,
                                   .version = MONITOR_VERSION,
-                                  .trap_by_seccomp = options->trap_by_seccomp,
+                                  .trap = options->trap,
                                   .terminals = launched.terminals,
                                   .names = launched.names,
                                   .prefetched_count = prefetch->count};

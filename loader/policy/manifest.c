@@ -431,6 +431,16 @@ static bool read_allow_repo_config(struct reader *reader, const struct toml_valu
     return true;
 }
 
+static bool read_rewrite(struct reader *reader, const struct toml_value *value, struct mount *unused)
+{
+    (void)unused;
+    if (!is_kind(reader, value, TOML_STRING))
+        return false;
+    reader->out->rewrite = rewrite_read(value->string);
+    return reader->out->rewrite ||
+           complain(reader, value->line, "rewrite is \"trapped\", \"ahead\" or \"never\", not \"%s\"", value->string);
+}
+
 /* [network] */
 static bool each_string(struct reader *reader, const struct toml_value *value,
                         const char *(*add)(struct network *network, const char *text))
@@ -513,7 +523,7 @@ static const struct key top_keys[] = {
     {"program", read_program}, {"args", read_args}, {"env", read_environment}, {"pass_env", read_pass},
     {"cwd", read_cwd}, {"uid", read_uid}, {"gid", read_uid}, {"mounts", read_mounts},
     {"limits", read_limits}, {"network", read_network}, {"hide", read_guards}, {"deny_write", read_guards},
-    {"allow_repo_config", read_allow_repo_config}, {NULL, NULL},
+    {"allow_repo_config", read_allow_repo_config}, {"rewrite", read_rewrite}, {NULL, NULL},
 };
 
 /* ---- The file ---------------------------------------------------------------------------------------------------- */
@@ -591,6 +601,7 @@ static void override(struct manifest *base, const struct manifest *own, const ch
         base->guards[base->guard_count++] = own->guards[i];
     }
     base->allow_repo_config |= own->allow_repo_config;
+    base->rewrite = own->rewrite ? own->rewrite : base->rewrite;
     for (size_t i = 0; i < own->mount_count; i++) {
         size_t at = 0;
         while (at < base->mount_count && strcmp(base->mounts[at].at, own->mounts[i].at) != 0)

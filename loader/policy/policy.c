@@ -205,6 +205,7 @@ void policy_from_manifest(struct policy *policy, const struct options *options)
             fail(EXIT_OWN_FAILURE, "%s: \"%s\": %s", options->manifest, manifest.guards[i].pattern, wrong);
     }
     policy->allow_repo_config = manifest.allow_repo_config;
+    policy->rewrite = manifest.rewrite ? manifest.rewrite - 1 : policy->rewrite;
     policy->limits = manifest.limits;
     policy->network = manifest.network;
     policy->uid = manifest.uid < 0 ? policy->uid : (uint32_t)manifest.uid;
@@ -303,6 +304,7 @@ void policy_options(struct policy *policy, const struct options *options)
                  wrong);
     }
     policy->allow_repo_config |= options->allow_repo_config;
+    policy->rewrite = options->rewrite ? options->rewrite - 1 : policy->rewrite;
     policy_guard_default(policy); /* after the others, whose word counts first */
     for (size_t i = 0; i < options->environment_count; i++)
         environment_set(policy, options->environment[i]);

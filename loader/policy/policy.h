@@ -15,7 +15,9 @@ struct option_mount {
 struct options {
     const char *learn; /* where the manifest of a run goes; NULL: none is written */
     const char *manifest, *cwd, *home, *picoprocess;
-    bool trap_by_seccomp, stats, report, no_rewrite, no_profile, listen_fds, walls_monitor, walls_view, init;
+    uint32_t trap;          /* enum linux_trap */
+    uint32_t rewrite;       /* enum pal_rewrite + 1; 0: as the manifest has it */
+    bool stats, report, no_profile, listen_fds, walls_monitor, walls_view, init;
     enum report_kind { REPORT_DENIED, REPORT_ALL, REPORT_JSON } report_kind;
     int events; /* a descriptor; 0: none */
     const char *report_file; /* NULL: standard error */
@@ -62,6 +64,7 @@ struct policy {
     struct limits limits;
     struct network network;
     bool allow_repo_config;
+    uint32_t rewrite; /* enum pal_rewrite */
     const char *work_tree; /* of a repository that came along; NULL: none */
 };
 /* What applies without a manifest. */
@@ -116,6 +119,8 @@ const char *environment_get(const struct policy *policy, const char *name);
 bool size_read(const char *text, uint64_t *out);
 /* Seconds: "90", "10s", "5m", "2h", "1d".  At least 1. */
 bool duration_read(const char *text, uint64_t *seconds);
+/* "trapped", "ahead" or "never": enum pal_rewrite + 1.  0: another word. */
+uint32_t rewrite_read(const char *text);
 /* A path with "~" and ${NAME} replaced; a relative one begins at `directory` (NULL: it is an error).  Allocated; or NULL
  * and what is wrong with it. */
 char *place_expand(const char *text, const char *directory, const char **wrong);
@@ -137,6 +142,7 @@ struct manifest {
     struct { const char *pattern; bool hides; } guards[64];
     size_t guard_count;
     bool allow_repo_config;
+    uint32_t rewrite; /* enum pal_rewrite + 1; 0: not given */
 };
 /* Reads text.  NULL, or "FILE:LINE: what is wrong" (allocated). */
 char *manifest_parse(const char *file, const char *text, size_t size, struct manifest *out);

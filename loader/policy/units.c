@@ -31,6 +31,16 @@ bool size_read(const char *text, uint64_t *out)
     return true;
 }
 
+uint32_t rewrite_read(const char *text)
+{
+    static const char *const words[] = {
+        [PAL_REWRITE_TRAPPED] = "trapped", [PAL_REWRITE_AHEAD] = "ahead", [PAL_REWRITE_NEVER] = "never"};
+    for (uint32_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (!strcmp(text, words[i]))
+            return i + 1;
+    return 0;
+}
+
 bool duration_read(const char *text, uint64_t *seconds)
 {
     static const struct { char letter; uint64_t seconds; } units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};

@@ -226,13 +226,17 @@ struct linux_start {
 };
 _Static_assert(LINUX_STARTS * sizeof(struct linux_start) % PAL_PAGE_SIZE == 0, "whole pages of the segment");
 
+/* How a guest's own syscall instruction reaches the libOS.  NONE is for tests: there is no way, as on a host that has
+ * none; the picoprocess ends at the first. */
+enum linux_trap { LINUX_TRAP_DISPATCH, LINUX_TRAP_SECCOMP, LINUX_TRAP_NONE };
+
 /*
  * Offset 0 of the shared segment, mapped at PAL_SHARED_BASE.  The loader fills it before the first picoprocess starts:
  * boot's pointers are addresses in the segment; the PAL fills in boot's host facts (clocks, cpu_count, hwcap, ...).
  */
 struct linux_shared {
     uint64_t magic; /* PAL_IMAGE_MAGIC */
-    uint32_t version, trap_by_seccomp; /* 1: Syscall User Dispatch is not to be used */
+    uint32_t version, trap;            /* enum linux_trap */
     struct pal_mutex channel;          /* guards the channel: send + receive */
     uint32_t sequence;                 /* of the next request; guarded by channel */
     uint32_t unsettled;                /* 1: the last reply brought descriptors, which the monitor may have, too, for a

@@ -138,6 +138,9 @@ static void on_trap(const struct pal_tcb *tcb, const siginfo_t *info, struct sig
         m->rax = (uint64_t)vdso_fallback(m);
         return;
     }
+    if (shared->trap == LINUX_TRAP_NONE)
+        die(LINUX_EXIT_BROKEN, "a syscall instruction that was not rewritten: number, address behind it",
+            (uint64_t)info->si_syscall, m->rip);
     if (info->si_arch != AUDIT_ARCH_X86_64)
         m->rax = UINT64_MAX; /* int $0x80: no number of ours, so that it gives ENOSYS */
     m->rcx = m->rip;

@@ -109,7 +109,9 @@ static uint64_t find_returns_lost(void)
 
 static void find_facts(struct pal_boot *boot, const struct facts *facts, uint64_t shared_size, uint64_t process)
 {
-    boot->capabilities = PAL_CAN_FORK | PAL_CAN_MOVE | PAL_CAN_TRAP | PAL_CAN_EXPORT | PAL_KEEPS_FLAGS;
+    boot->capabilities = PAL_CAN_FORK | PAL_CAN_MOVE | PAL_CAN_EXPORT | PAL_KEEPS_FLAGS;
+    if (shared->trap != LINUX_TRAP_NONE)
+        boot->capabilities |= PAL_CAN_TRAP;
     /* Registered while there is one thread: later it would wait for every processor, milliseconds. */
     if (host_call(membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE, 0, 0) == 0)
         boot->capabilities |= PAL_CAN_SYNC_CODE;
@@ -219,7 +221,7 @@ static void confine(void)
     if (error < 0)
         die(LINUX_EXIT_BROKEN, "the host refuses no_new_privs", -error, 0);
     restrict_by_landlock();
-    linux_dispatch = !shared->trap_by_seccomp;
+    linux_dispatch = shared->trap != LINUX_TRAP_SECCOMP;
     if (linux_dispatch && linux_arm_dispatch() < 0)
         die(LINUX_EXIT_BROKEN, "this kernel has no Syscall User Dispatch: use --trap=seccomp", 0, 0);
     if (!linux_dispatch)

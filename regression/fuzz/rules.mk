@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # The rewriter against a disassembler (libcapstone-dev), and at work without a libOS.
-REWRITER := $(addprefix $(B)/fuzz/,decode.o trampoline.o plan.o trampoline_pool.o patch.o site_table.o install.o rewrite.o)
+REWRITER := $(addprefix $(B)/fuzz/,decode.o trampoline.o plan.o trampoline_pool.o scan.o ahead.o patch.o site_table.o install.o rewrite.o)
 FUZZ := $(B)/fuzz-decode $(B)/site-survey $(B)/site-test
 
 $(B)/fuzz/%.o: shim/rewrite/%.c ; @mkdir -p $(@D); $(CC) $(HOSTED) -c $< -o $@

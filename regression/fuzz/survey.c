@@ -6,6 +6,7 @@
  */
 #include "regression/fuzz/text.h"
 #include "shim/rewrite/decode.h"
+#include "shim/rewrite/scan.h"
 #include "shim/rewrite/plan.h"
 #include "shim/rewrite/trampoline.h"
 #include "shim/rewrite/rewrite.h"
@@ -17,7 +18,7 @@ static bool verbose;
 static unsigned long wrong;
 
 struct survey {
-    unsigned long sites, by_kind[SITE_KINDS], by_refusal[SITE_REFUSALS], hard;
+    unsigned long sites, by_kind[SITE_KINDS], by_refusal[SITE_REFUSALS], hard, missed, no_sites;
 };
 
 static void print_around(csh handle, const struct text_window *text)
@@ -87,6 +88,24 @@ static void survey_site(csh handle, const struct elf_file *file, const struct co
         print_around(handle, &text);
 }
 
+/* The scan that finds sites ahead of time, against the disassembler. */
+static void survey_belief(const struct elf_file *file, uint64_t address, bool is_site, struct survey *survey)
+{
+    struct code segment = elf_segment(file, address);
+    struct text_window text = {.syscall = address, .all = segment.bytes, .start = segment.address,
+                               .end = segment.address + segment.size};
+    window_read(&text);
+    bool believed = scan_believes(&text);
+    survey->missed += is_site && !believed;
+    survey->no_sites += !is_site;
+    if (is_site && !believed && verbose)
+        printf("  %#lx not found by the scan\n", address);
+    if (is_site || !believed)
+        return;
+    printf("  FALSE: %#lx is no syscall instruction\n", address);
+    wrong++;
+}
+
 static void survey_section(csh handle, const struct elf_file *file, struct code code, struct survey *survey)
 {
     cs_insn *insn = cs_malloc(handle);
@@ -103,9 +122,14 @@ static void survey_section(csh handle, const struct elf_file *file, struct code 
             address++;
         }
     }
-    for (uint64_t i = 0; i + 2 <= code.size; i++)
-        if (starts_at(starts, &code, code.address + i) && code.bytes[i] == 0x0f && code.bytes[i + 1] == 0x05)
+    for (uint64_t i = 0; i + 2 <= code.size; i++) {
+        if (code.bytes[i] != 0x0f || code.bytes[i + 1] != 0x05)
+            continue;
+        bool is_site = starts_at(starts, &code, code.address + i);
+        survey_belief(file, code.address + i, is_site, survey);
+        if (is_site)
             survey_site(handle, file, &code, code.address + i, starts, survey);
+    }
     cs_free(insn, 1);
     free(starts);
 }
@@ -134,7 +158,7 @@ int main(int argc, char **argv)
         for (int r = 1; r < SITE_REFUSALS; r++)
             if (survey.by_refusal[r])
                 printf(" %s %lu", site_refusal_names[r], survey.by_refusal[r]);
-        printf("\n");
+        printf("; scan: %lu not found, %lu others not believed\n", survey.missed, survey.no_sites);
         munmap((void *)file.bytes, file.size);
     }
     cs_close(&handle);

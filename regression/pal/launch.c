@@ -34,7 +34,7 @@ static void fail(const char *what)
     exit(125);
 }
 
-static int make_shared(int trap_by_seccomp)
+static int make_shared(uint32_t trap)
 {
     int fd = memfd_create("shared", 0);
     if (fd < 0 || ftruncate(fd, SHARED_SIZE) < 0)
@@ -44,7 +44,7 @@ static int make_shared(int trap_by_seccomp)
         fail("mmap");
     segment->magic = PAL_IMAGE_MAGIC;
     segment->version = MONITOR_VERSION;
-    segment->trap_by_seccomp = trap_by_seccomp;
+    segment->trap = trap;
     segment->boot.abi_version = PAL_ABI_VERSION;
     segment->boot.shared_used = BOOT_AREA;
     for (int i = 0; i < PAL_STANDARD_STREAMS; i++)
@@ -61,7 +61,7 @@ static void start(const char *path, int channel, int shared)
     for (int i = 0; i < 3; i++)
         if (dup2(fds[i], LINUX_FD_CHANNEL + i) < 0)
             fail("dup2");
-    syscall(SYS_close_range, LINUX_FD_AHEAD, ~0u, 0);
+    syscall(SYS_close_range, LINUX_FD_PREFETCHED, ~0u, 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     execve(path, (char *[]){"picoprocess", NULL}, (char *[]){NULL});
     fail(path);
@@ -276,7 +276,7 @@ int main(int argc, char **argv)
     if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, channel) < 0)
         fail("socketpair");
     setsockopt(channel[0], SOL_SOCKET, SO_PASSCRED, &one, sizeof one);
-    int shared = make_shared(argc > 2 && !strcmp(argv[2], "seccomp"));
+    int shared = make_shared(argc > 2 && !strcmp(argv[2], "seccomp") ? LINUX_TRAP_SECCOMP : LINUX_TRAP_DISPATCH);
     pid_t child = fork();
     if (child == 0)
         start(argv[1], channel[1], shared);

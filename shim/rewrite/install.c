@@ -8,14 +8,42 @@
 #define SYSCALL_SIZE 2
 #define SHORT_JUMP 0xeb
 #define PAGE 4096ul
+#define NOP 0x90
+#define NEAR 64    /* sites that may lie within a window of one: none is shorter than seven bytes */
+
+/* ---- The sites nearby -------------------------------------------------------------------------------------------- */
+
+/* In text that had no sites before they come in order, and the last few are all that can be near. */
+static struct site *fresh[NEAR];
+static uint32_t fresh_count;
+static bool in_fresh;
+
+void install_fresh(bool begins)
+{
+    in_fresh = begins;
+    fresh_count = 0;
+}
+
+/* The next site that may be near, or NULL.  *i starts at 0. */
+static struct site *next_near(uint32_t *i)
+{
+    if (in_fresh)
+        return *i < fresh_count && *i < NEAR ? fresh[(fresh_count - ++*i) % NEAR] : NULL;
+    while (++*i < site_table_limit())
+        if (site_table_at(*i))
+            return site_table_at(*i);
+    return NULL;
+}
+
+/* ---- Bytes ------------------------------------------------------------------------------------------------------- */
 
 /* Puts the program's own bytes back into the window. */
 static void window_restore(struct text_window *text)
 {
     uint64_t base = text->syscall - text->at;
-    for (uint32_t i = 1; i < site_table_limit(); i++) {
-        struct site *site = site_table_at(i);
-        if (!site || site->end + WINDOW_BEFORE < base || site->start > base + text->size + WINDOW_BEFORE)
+    const struct site *site;
+    for (uint32_t i = 0; (site = next_near(&i));) {
+        if (site->end + WINDOW_BEFORE < base || site->start > base + text->size + WINDOW_BEFORE)
             continue;
         for (uint32_t p = 0; p < site->patch_count; p++)
             for (uint32_t k = 0; k < site->patches[p].size; k++) {
@@ -29,9 +57,9 @@ static void window_restore(struct text_window *text)
 /* Whether another site has a claim on [start, end). */
 static bool is_claimed(uint64_t start, uint64_t end, const struct site *except)
 {
-    for (uint32_t i = 1; i < site_table_limit(); i++) {
-        struct site *site = site_table_at(i);
-        if (!site || site == except || site->retired)
+    const struct site *site;
+    for (uint32_t i = 0; (site = next_near(&i));) {
+        if (site == except || site->retired)
             continue;
         if ((start < site->end && site->start < end) ||
             (site->hole && start < site->hole + JUMP_SIZE && site->hole < end))
@@ -115,11 +143,31 @@ static bool publish_jump(const struct site_host *host, struct site *site, const 
     return true;
 }
 
+/* The syscall instruction becomes one that faults there: site_fault sends who arrives to the trampoline. */
+static bool publish_fault(const struct site_host *host, struct site *site, const struct text_window *text)
+{
+    static const uint8_t bytes[SYSCALL_SIZE] = {PATCH_FAULT, NOP};
+    uint32_t first = site->patch_count;
+    add_patch(site, text, site->syscall, SYSCALL_SIZE);
+    if (!pages_writable(host, site, first, 1))
+        return false;
+    patch_publish(host, site->syscall, bytes, SYSCALL_SIZE);
+    pages_writable(host, site, first, 0);
+    return true;
+}
+
+static bool publish(const struct site_host *host, struct site *site, const struct text_window *text, uint64_t from)
+{
+    if (site->kind == SITE_FAULT)
+        return publish_fault(host, site, text);
+    return site->hole ? publish_hole(host, site, text, 0, site->trampoline) : publish_jump(host, site, text, from);
+}
+
 static void fill(struct site *site, const struct plan *plan, const struct text_window *text,
                  const struct trampoline *trampoline)
 {
     int end = SYSCALL_SIZE;
-    if (plan->kind != SITE_HOLE && plan->patch + JUMP_SIZE > end)
+    if (plan->kind != SITE_HOLE && plan->kind != SITE_FAULT && plan->patch + JUMP_SIZE > end)
         end = plan->patch + JUMP_SIZE;
     site_table_write_begin(site);
     site->kind = plan->kind;
@@ -162,8 +210,10 @@ static enum site_refusal install(const struct site_host *host, const struct plan
     if (!pool_write(host, site->trampoline, trampoline.bytes, trampoline.size) || !add_keys(host, site))
         goto no_keys;
     host->sync_cores();
-    if (!(site->hole ? publish_hole(host, site, text, 0, site->trampoline) : publish_jump(host, site, text, from)))
+    if (!publish(host, site, text, from))
         goto no_keys;
+    if (in_fresh)
+        fresh[fresh_count++ % NEAR] = site;
     return SITE_REFUSED_NOT;
 no_keys:
     install_unmap(host, site);
@@ -203,6 +253,62 @@ static bool install_second(const struct site_host *host, struct site *site, cons
     return false;
 }
 
+/* Without a trap nothing may arrive at the syscall instruction: it goes where the jump left it. */
+static bool close_syscall(const struct site_host *host, const struct text_window *text)
+{
+    struct site found, *site;
+    const uint8_t *now = text->all + (text->syscall - text->start);
+    if (now[0] != 0x0f || now[1] != 0x05)
+        return true;
+    if (!site_table_find(text->syscall, &found))
+        return false;
+    site = site_table_at(found.index);
+    return install_second(host, site, text) || publish_fault(host, site, text);
+}
+
+static enum site_refusal installed(const struct site_host *host, const struct plan *plan, struct text_window *text,
+                                   struct site_statistics *statistics)
+{
+    enum site_refusal refusal = install(host, plan, text);
+    if (refusal == SITE_REFUSED_NOT)
+        statistics->by_kind[plan->kind]++;
+    if (refusal == SITE_REFUSED_NOT && host->no_trap && !close_syscall(host, text))
+        return SITE_REFUSED_HOST;
+    return refusal;
+}
+
+static uint64_t window_hash(const struct text_window *text)
+{
+    typedef uint64_t unaligned64 __attribute__((aligned(1), may_alias));
+    uint64_t hash = (uint64_t)text->at << 32 | text->size;
+    uint32_t i = 0;
+    for (; i + 8 <= text->size; i += 8) {
+        hash = (hash ^ *(const unaligned64 *)(text->bytes + i)) * 0x9e3779b97f4a7c15ull;
+        hash ^= hash >> 29;
+    }
+    for (; i < text->size; i++)
+        hash = (hash ^ text->bytes[i]) * 0x9e3779b97f4a7c15ull;
+    return hash;
+}
+
+bool install_record(const struct text_window *text, struct site_record *out)
+{
+    struct planner planner;
+    plan_begin(&planner, text);
+    *out = (struct site_record){.at = (uint32_t)(text->syscall - text->start), .hash = window_hash(text)};
+    return plan_next(&planner, &out->plan);
+}
+
+bool install_known(const struct site_host *host, const struct site_record *record, struct text_window *text,
+                   struct site_statistics *statistics)
+{
+    const uint8_t *now = text->all + (text->syscall - text->start);
+    window_read(text);
+    window_restore(text);
+    return now[0] == 0x0f && now[1] == 0x05 && record->plan.kind != SITE_TRAP && window_hash(text) == record->hash &&
+           installed(host, &record->plan, text, statistics) == SITE_REFUSED_NOT;
+}
+
 enum site_refusal install_site(const struct site_host *host, struct text_window *text,
                                struct site_statistics *statistics)
 {
@@ -226,14 +332,16 @@ enum site_refusal install_site(const struct site_host *host, struct text_window 
     enum site_refusal refusal = SITE_REFUSED_NOT;
     plan_begin(&planner, text);
     while (plan_next(&planner, &plan)) {
-        refusal = install(host, &plan, text);
-        if (refusal == SITE_REFUSED_NOT) {
-            statistics->by_kind[plan.kind]++;
+        refusal = installed(host, &plan, text, statistics);
+        if (refusal == SITE_REFUSED_NOT)
             return refusal;
-        }
     }
     if (refusal == SITE_REFUSED_NOT)
         refusal = planner.refusal;
+    plan_fault(&plan);
+    if (host->no_trap && refusal != SITE_REFUSED_TEXT &&
+        installed(host, &plan, text, statistics) == SITE_REFUSED_NOT)
+        return SITE_REFUSED_NOT;
     statistics->by_kind[SITE_TRAP]++;
     statistics->by_refusal[refusal]++;
     return refusal;

@@ -10,6 +10,14 @@
 enum site_refusal install_site(const struct site_host *host, struct text_window *text,
                                struct site_statistics *statistics);
 
+/* What install_site would choose first for the site at text->syscall.  The window is filled.  False: nothing. */
+bool install_record(const struct text_window *text, struct site_record *out);
+/* Does what the record says, if the text is what it was made from.  False: do install_site. */
+bool install_known(const struct site_host *host, const struct site_record *record, struct text_window *text,
+                   struct site_statistics *statistics);
+/* From begins to its end: sites are installed in the order of their addresses, in text that had none. */
+void install_fresh(bool begins);
+
 /* Puts the program's own bytes back.  False: there are none, or the host doesn't let it. */
 bool install_undo(const struct site_host *host, struct site *site);
 

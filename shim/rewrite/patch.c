@@ -6,8 +6,6 @@
  */
 #include "shim/rewrite/patch.h"
 
-#define HLT 0xf4 /* the cheapest trap, and RIP stays at it */
-
 typedef uint64_t word __attribute__((may_alias));
 
 /* One store for bytes that lie within an aligned word. */
@@ -37,7 +35,7 @@ void patch_publish(const struct site_host *host, uint64_t at, const uint8_t *byt
     }
     for (uint32_t i = 0; i < first; i++)
         head[i] = bytes[i];
-    head[0] = HLT;
+    head[0] = PATCH_FAULT;
     store(at, head, first);
     host->sync_cores();
     store(at + first, bytes + first, size - first);
@@ -47,7 +45,7 @@ void patch_publish(const struct site_host *host, uint64_t at, const uint8_t *byt
 
 void patch_withdraw(const struct site_host *host, uint64_t at, const uint8_t *bytes, uint32_t size)
 {
-    static const uint8_t hlt = HLT;
+    static const uint8_t hlt = PATCH_FAULT;
     uint32_t first = in_first_word(at, size);
     if (first == size) {
         store(at, bytes, size);

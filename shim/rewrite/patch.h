@@ -6,6 +6,7 @@
 #include "shim/rewrite/rewrite.h"
 
 #define PATCH_SIZE_MAX 5
+#define PATCH_FAULT 0xf4 /* hlt: the cheapest instruction that faults, and RIP stays at it */
 
 /* Replaces `size` bytes at `at` by ones that begin with a jump.  A thread that arrives meanwhile runs what was
  * there, or the new bytes, or faults at `at` (site_fault sends it to the trampoline). */

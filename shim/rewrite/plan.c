@@ -21,6 +21,8 @@
 /* A trampoline's address is free to choose in its low 16 bits; above, pools must be where it takes them. */
 #define HARD_BYTES 0x0c
 
+typedef uint64_t unaligned64 __attribute__((aligned(1), may_alias));
+
 /* The order of preference: nothing that could be jumped into; then what faults there; then what is hard to place. */
 enum { STEP_SINGLE, STEP_HOLE, STEP_ABSORB, STEP_HARD = STEP_ABSORB + 6, STEPS = STEP_HARD + 6 };
 
@@ -30,8 +32,24 @@ void window_read(struct text_window *text)
     uint64_t to = text->end - text->syscall > WINDOW_AFTER ? text->syscall + WINDOW_AFTER : text->end;
     text->at = (uint32_t)(text->syscall - from);
     text->size = (uint32_t)(to - from);
-    for (uint32_t i = 0; i < text->size; i++)
-        text->bytes[i] = text->all[from - text->start + i];
+    const uint8_t *bytes = text->all + (from - text->start);
+    uint32_t i = 0;
+    for (; i + 8 <= text->size; i += 8)
+        *(unaligned64 *)(text->bytes + i) = *(const unaligned64 *)(bytes + i);
+    for (; i < text->size; i++)
+        text->bytes[i] = bytes[i];
+}
+
+bool plan_is_sigreturn(const struct text_window *text)
+{
+    static const uint8_t bytes[] = {0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05};
+    if (text->syscall - text->start < 7)
+        return false;
+    const uint8_t *at = text->all + (text->syscall - text->start) - 7;
+    for (uint32_t i = 0; i < sizeof(bytes); i++)
+        if (at[i] != bytes[i])
+            return false;
+    return true;
 }
 
 static void find_before(struct planner *planner)
@@ -219,6 +237,11 @@ static bool plan_absorb(const struct planner *planner, uint32_t count, struct pl
                   (byte_at(text, from) == 0x48 && byte_at(text, from + 1) == 0xc7 && byte_at(text, from + 2) == 0xc0);
     plan->kind = count == 0 ? SITE_FORWARD : plan->trap_bytes ? SITE_BACKWARD : number ? SITE_MOV : SITE_SINGLE;
     return true;
+}
+
+void plan_fault(struct plan *out)
+{
+    *out = (struct plan){.kind = SITE_FAULT, .resume = SYSCALL_SIZE};
 }
 
 void plan_begin(struct planner *planner, const struct text_window *text)

@@ -23,6 +23,7 @@ enum site_kind {
     SITE_HOLE,     /* the syscall instruction becomes a short jump to a jump in padding nearby */
     SITE_FORWARD,  /* the jump lies over the syscall instruction and instructions after */
     SITE_BACKWARD, /* ... over several instructions before, and perhaps the syscall instruction and some after */
+    SITE_FAULT,    /* the syscall instruction becomes one that faults: where no jump has room, and the host has no trap */
     SITE_KINDS
 };
 
@@ -63,6 +64,13 @@ struct text_window {
 /* Fills the window from `all`, start, end and syscall. */
 void window_read(struct text_window *text);
 
+/*
+ * `mov $15, %rax; syscall` at a signal frame's return address: unwinders know the frame by these bytes where the C
+ * library has no unwind information for it (glibc has, musl has not).  So it stays until a program has shown that it takes
+ * signals all the time.
+ */
+bool plan_is_sigreturn(const struct text_window *text);
+
 /* What plan_next goes on from.  6 KiB: for the stack, once. */
 struct planner {
     const struct text_window *text;
@@ -75,6 +83,8 @@ struct planner {
 void plan_begin(struct planner *planner, const struct text_window *text);
 /* The next best plan, or false. */
 bool plan_next(struct planner *planner, struct plan *out);
+/* For a host without a trap: none is refused. */
+void plan_fault(struct plan *out);
 /* Only those that leave the bytes after the syscall instruction, and those before it, alone. */
 bool plan_hole(const struct planner *planner, struct plan *out);
 

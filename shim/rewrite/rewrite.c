@@ -3,6 +3,7 @@
 #include "shim/rewrite/rewrite.h"
 #include "shim/rewrite/trampoline_pool.h"
 #include "shim/rewrite/install.h"
+#include "shim/rewrite/ahead.h"
 
 #include <stddef.h>
 
@@ -14,7 +15,7 @@
 #define RESTORED 32u
 #define RESTORED_RETRIES 64 /* as many threads may be on their way through a fault at once */
 
-const char *const site_kind_names[SITE_KINDS] = {"trap", "mov", "single", "hole", "forward", "backward"};
+const char *const site_kind_names[SITE_KINDS] = {"trap", "mov", "single", "hole", "forward", "backward", "fault"};
 const char *const site_refusal_names[SITE_REFUSALS] = {
     "-", "text not rewritable", "unknown instructions", "entered by a branch", "no room", "host refused"};
 
@@ -32,6 +33,11 @@ static struct { uint64_t address; uint32_t retries; } restored[RESTORED];
 static uint32_t restored_next;
 
 static uint32_t epoch; /* atomic */
+
+/* Text that has, or had, sites: so that what happens elsewhere costs no walk through all of them. */
+#define REGIONS 32
+static struct { uint64_t start, end; } regions[REGIONS];
+static uint32_t region_count;
 
 void site_init(const struct site_host *given)
 {
@@ -52,6 +58,42 @@ void site_lock(void)
 void site_unlock(void)
 {
     __atomic_store_n(&locked, 0, __ATOMIC_RELEASE);
+}
+
+/* ---- Where sites may be ------------------------------------------------------------------------------------------ */
+
+static bool region_met(uint64_t start, uint64_t end)
+{
+    for (uint32_t i = 0; i < region_count; i++)
+        if (regions[i].start < end && start < regions[i].end)
+            return true;
+    return false;
+}
+
+/* Caller holds the sites' lock.  The last one grows where there is no room. */
+static void region_add(uint64_t start, uint64_t end)
+{
+    uint32_t i = 0;
+    while (i < region_count && !(regions[i].start <= start && end <= regions[i].end))
+        i++;
+    if (i < region_count)
+        return;
+    if (region_count < REGIONS) {
+        regions[region_count].start = start;
+        regions[region_count].end = end;
+        __atomic_store_n(&region_count, region_count + 1, __ATOMIC_RELEASE);
+        return;
+    }
+    regions[REGIONS - 1].start = start < regions[REGIONS - 1].start ? start : regions[REGIONS - 1].start;
+    regions[REGIONS - 1].end = end > regions[REGIONS - 1].end ? end : regions[REGIONS - 1].end;
+}
+
+/* Those that have gone as a whole. */
+static void region_drop(uint64_t start, uint64_t end)
+{
+    for (uint32_t i = region_count; i-- > 0;)
+        if (regions[i].start >= start && regions[i].end <= end)
+            regions[i] = regions[--region_count];
 }
 
 /* ---- What has been tried ----------------------------------------------------------------------------------------- */
@@ -100,23 +142,6 @@ static void tried_forget(uint64_t start, uint64_t end)
 
 /* ---- Rewriting --------------------------------------------------------------------------------------------------- */
 
-/*
- * `mov $15, %rax; syscall` at a signal frame's return address: unwinders know the frame by these bytes where the C
- * library has no unwind information for it (glibc has, musl has not).  So a program must show that it takes signals all
- * the time.
- */
-static bool is_rare_sigreturn(const struct text_window *text, uint64_t traps)
-{
-    static const uint8_t bytes[] = {0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05};
-    if (traps >= SIGRETURN_PATIENCE * (uint64_t)host->patience || text->syscall - text->start < 7)
-        return false;
-    const uint8_t *at = (const uint8_t *)text->syscall - 7;
-    for (uint32_t i = 0; i < sizeof(bytes); i++)
-        if (at[i] != bytes[i])
-            return false;
-    return true;
-}
-
 void site_rewrite(uint64_t after)
 {
     struct text_window text = {.syscall = after - SYSCALL_SIZE};
@@ -133,14 +158,34 @@ void site_rewrite(uint64_t after)
         tried_set(text.syscall, TRIED_NEVER);
         return;
     }
-    if (!is_rare_sigreturn(&text, traps) && try_lock()) {
-        text.all = (const uint8_t *)text.start;
+    text.all = (const uint8_t *)text.start;
+    if ((traps >= SIGRETURN_PATIENCE * (uint64_t)host->patience || !plan_is_sigreturn(&text)) && try_lock()) {
+        region_add(text.start, text.end);
         bool final = install_site(host, &text, &statistics) != SITE_REFUSED_NOT ||
                      (site_table_find(text.syscall, &site) && site.second);
         tried_set(text.syscall, final ? TRIED_NEVER : 0);
         site_unlock();
     }
     host->text_unpin();
+}
+
+/* ---- Ahead of time ----------------------------------------------------------------------------------------------- */
+
+uint32_t site_find_all(uint64_t start, uint64_t end, struct site_record *out, uint32_t room)
+{
+    return ahead_find(host, start, end, out, room);
+}
+
+void site_rewrite_known(uint64_t start, uint64_t end, const struct site_record *records, uint32_t count)
+{
+    if (count == 0)
+        return;
+    site_lock();
+    install_fresh(!region_met(start, end));
+    if (ahead_rewrite(host, start, end, records, count, &statistics))
+        region_add(start, end);
+    install_fresh(false);
+    site_unlock();
 }
 
 /* ---- Lookups ----------------------------------------------------------------------------------------------------- */
@@ -260,17 +305,18 @@ uint32_t site_epoch(void)
 void site_forget(uint64_t start, uint64_t end, bool text_stays)
 {
     __atomic_fetch_add(&epoch, 1, __ATOMIC_RELAXED);
-    if (!any_tried)
+    if (!any_tried && region_count == 0)
         return;
     site_lock();
     tried_forget(start, end);
-    for (uint32_t i = 1; i < site_table_limit(); i++) {
+    for (uint32_t i = 1; region_met(start, end) && i < site_table_limit(); i++) {
         struct site *site = site_table_at(i);
         bool touched = site && ((site->start < end && start < site->end) ||
                                   (site->hole && site->hole < end && start < site->hole + JUMP_SIZE));
         if (touched)
             forget(site, text_stays);
     }
+    region_drop(start, end);
     site_unlock();
 }
 
@@ -280,6 +326,7 @@ void site_forget_all(void)
     locked = 0;
     site_table_forget_all();
     pool_forget_all();
+    region_count = 0;
     tried_forget(0, UINT64_MAX);
 }
 

@@ -41,6 +41,7 @@ struct site_host {
     void *(*alloc)(uint64_t size); /* zeroed; never freed; NULL: none left */
     void (*yield)(void);
     uint64_t entry, entry_tail;
+    bool no_trap; /* the host does not bring syscall instructions to the libOS: none may stay that is known of */
     uint32_t patience; /* rewrite at this trap of a site; 0 and 1: at the first */
 };
 
@@ -48,6 +49,21 @@ void site_init(const struct site_host *host); /* keeps the pointer */
 
 /* `after`: RIP after a syscall instruction that trapped.  Cheap where the site is known not to be rewritable. */
 void site_rewrite(uint64_t after);
+
+/*
+ * Text that is about to become executable: private, readable, not writable, and nobody executes it yet.  It is the
+ * caller's until the call returns.  Where its sites are, and what can become of them, is found once for each file and
+ * kept: a record is checked against the text before it is used.
+ */
+struct site_record {
+    uint64_t hash;    /* of the window that the plan was made from */
+    uint32_t at;      /* the syscall instruction, from the text's start */
+    struct plan plan; /* SITE_TRAP: none was found */
+};
+/* All sites of [start, end): how many there are, of which `room` are written. */
+uint32_t site_find_all(uint64_t start, uint64_t end, struct site_record *out, uint32_t room);
+/* Rewrites those sites of [start, end).  Records are in the order of `at`. */
+void site_rewrite_known(uint64_t start, uint64_t end, const struct site_record *records, uint32_t count);
 
 /* Where to go on when the guest is to go on at `guest`: mostly there; the trampoline, where the site's bytes were
  * replaced. */

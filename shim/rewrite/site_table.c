@@ -18,7 +18,7 @@ struct table {
 
 static struct site *chunks[CHUNKS];
 static uint32_t limit = 1; /* read without lock */
-static uint32_t free_count;
+static uint32_t free_count, free_from = 1; /* none is free below */
 static struct table *table; /* read without lock */
 
 struct site *site_table_at(uint32_t index)
@@ -45,11 +45,12 @@ void site_table_write_end(struct site *site)
 
 struct site *site_table_new(const struct site_host *host)
 {
-    for (uint32_t i = 1; free_count && i < limit; i++) {
+    for (uint32_t i = free_from; free_count && i < limit; i++) {
         struct site *site = &chunks[i / CHUNK][i % CHUNK];
         if (site->index == 0) {
             site->index = (uint16_t)i;
             free_count--;
+            free_from = i + 1;
             return site;
         }
     }
@@ -65,6 +66,7 @@ struct site *site_table_new(const struct site_host *host)
 
 void site_table_free(struct site *site)
 {
+    free_from = site->index < free_from ? site->index : free_from;
     site_table_write_begin(site);
     site->index = 0;
     site->point_count = site->patch_count = 0;

@@ -7,10 +7,8 @@
 
 #include <stddef.h>
 
-#define POOL_SIZE 0x10000u
 #define GRANULE 32u
 #define GRANULES (POOL_SIZE / GRANULE)
-#define POOLS_MAX 128
 #define QUERIES_MAX 256 /* places asked for, for one trampoline */
 #define REACH 0x70000000l
 #define REACH_TOP (REACH >> 24)
@@ -19,6 +17,7 @@
 struct pool {
     uint64_t base;
     bool ready; /* the slots are written */
+    uint32_t full; /* granules below this are taken */
     uint16_t owner[GRANULES]; /* [0] is the slots' */
 };
 
@@ -59,7 +58,9 @@ static bool is_free(const struct pool *pool, uint32_t first, uint32_t granules)
 
 static uint64_t place_in(struct pool *pool, uint64_t from, uint8_t trap_bytes, uint32_t granules, uint16_t owner)
 {
-    for (uint32_t first = 1; first + granules <= GRANULES; first++) {
+    while (pool->full < GRANULES && (pool->full == 0 || pool->owner[pool->full]))
+        pool->full++;
+    for (uint32_t first = pool->full; first + granules <= GRANULES; first++) {
         uint64_t trampoline = pool->base + first * GRANULE;
         if (pool->owner[first] || !suits(from, trampoline, trap_bytes) || !is_free(pool, first, granules))
             continue;
@@ -79,6 +80,7 @@ static struct pool *pool_new(const struct site_host *host, uint64_t low, uint64_
     struct pool *pool = pools[count];
     pool->base = host->trampoline_pool(low, high, POOL_SIZE);
     pool->ready = false;
+    pool->full = 0;
     if (pool->base == 0)
         return NULL;
     __atomic_store_n(&count, count + 1, __ATOMIC_RELEASE);
@@ -146,6 +148,7 @@ void pool_release(uint64_t trampoline, uint32_t size)
 {
     struct pool *pool = pool_of(trampoline);
     uint32_t first = (uint32_t)(trampoline - pool->base) / GRANULE;
+    pool->full = first < pool->full ? first : pool->full;
     for (uint32_t i = 0; i < (size + GRANULE - 1) / GRANULE; i++)
         __atomic_store_n(&pool->owner[first + i], 0, __ATOMIC_RELEASE);
 }

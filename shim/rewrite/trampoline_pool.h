@@ -8,6 +8,8 @@
 
 #include "shim/rewrite/rewrite.h"
 
+#define POOL_SIZE 0x10000u /* and aligned to it */
+#define POOLS_MAX 128
 #define SLOT_TAIL 8 /* from the first slot to that of trampolines with a tail */
 
 /* Whether executing this byte always faults, whatever follows it. */

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: MIT
+# --rewrite: all sites before they run, none at all, and what a site that could not be known of does without a trap.
+. "$(dirname "$0")/lib.sh.inc"
+
+# The shares of calls of each process that did not trap.
+shares() { sed -n 's/.*calls, \([0-9.]*\) % through rewritten.*/\1/p' "$work/err" | sort -u | tr '\n' ' '; }
+counts() { # WANTED OPTION... -- COMMAND
+    local wanted=$1
+    shift
+    timeout 60 "$PAL" --stats "$@" >"$work/out" 2>"$work/err" </dev/null || say "$*: status $?"
+    [ "$(shares)" = "$wanted" ] || say "$*: $(shares)% rewritten, not $wanted"
+}
+counts "100.0 " --rewrite=ahead -- /bin/true
+# All: with --rewrite=ahead a signal handler's return waits, as unwinders may know it by its bytes.
+counts "100.0 " --trap=none -- /bin/bash -c 'for i in 1 2 3; do /bin/echo $i | cat; done; (exit 0)'
+counts "100.0 " --rewrite ahead -- /usr/bin/python3 -c 'import threading, subprocess; subprocess.run(["/bin/true"]); threading.Thread().start()'
+counts "0.0 " --rewrite=never -- /bin/true
+counts "0.0 " --no-rewrite -- /bin/true
+printf 'rewrite = "ahead"\nprogram = "/bin/true"\nmounts = [{at = "/usr", from = "/usr"}, {at = "/lib", from = "/lib"}, {at = "/lib64", from = "/lib64"}, {at = "/bin", from = "/bin"}]\n' >"$work/ahead.toml"
+counts "100.0 " -m "$work/ahead.toml"
+counts "0.0 " -m "$work/ahead.toml" --rewrite=never
+expect 125 "give trapped, ahead or never" "$PAL" --rewrite=soon true
+printf 'rewrite = "soon"\n' >"$work/soon.toml"
+expect 125 'soon.toml:1: rewrite is "trapped", "ahead" or "never", not "soon"' "$PAL" -m "$work/soon.toml" true
+
+# Text that nobody can know of before it runs: written while it is executable.  It traps, or ends the program.
+cat >"$work/late.c" <<'END'
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+static const unsigned char code[] = {0xb8, 39, 0, 0, 0, 0x0f, 0x05, 0xc3}; /* getpid */
+int main(int argc, char **argv)
+{
+    (void)argv;
+    int both = PROT_READ | PROT_WRITE | PROT_EXEC;
+    unsigned char *at = mmap(NULL, 4096, argc > 1 ? PROT_READ | PROT_WRITE : both, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    memset(at, 0x90, 4096);
+    memcpy(at + 1024, code, sizeof code);
+    if (argc > 1)
+        mprotect(at, 4096, PROT_READ | PROT_EXEC);
+    int pid = ((int (*)(void))(at + 1024))();
+    return pid == getpid() ? 0 : 1;
+}
+END
+gcc -O1 -o "$work/late" "$work/late.c" || say "no compiler"
+expect 0 "" "$PAL" --ro "$work" --rewrite=ahead "$work/late"
+expect 0 "" "$PAL" --ro "$work" --trap=none "$work/late" protected
+expect 125 "a syscall instruction that was not rewritten: number, address behind it 0x27" "$PAL" --ro "$work" --trap=none "$work/late"
+
+# What is kept of a file is of that file: a program is written over in place by one of the same size.
+cat >"$work/over.c" <<'END'
+#include <stdio.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+int main(void)
+{
+    long id;
+#ifdef SECOND
+    __asm__ volatile("nop; nop; nop; xor %%eax, %%eax; mov $110, %%al; syscall" : "=a"(id) : : "rcx", "r11", "memory");
+#else
+    __asm__ volatile("mov $39, %%eax; syscall; nop; nop; nop; nop; nop" : "=a"(id) : : "rcx", "r11", "memory");
+#endif
+    puts(id == (long)
+#ifdef SECOND
+        getppid() ? "second" : "wrong");
+#else
+        getpid() ? "first" : "wrong");
+#endif
+    return 0;
+}
+END
+gcc -O1 -static -o "$work/first" "$work/over.c" && gcc -O1 -static -DSECOND -o "$work/second" "$work/over.c" || say "no compiler"
+mkdir "$work/rw"
+for mode in --rewrite=ahead --trap=none; do
+    timeout 60 "$PAL" $mode --ro "$work" --rw "$work/rw" -- /bin/bash -c "cd $work/rw
+        for i in 1 2 3; do cp --no-preserve=all ../first p; chmod +x p; ./p; ./p; cat ../second >p; ./p; ./p; done" >"$work/out" 2>&1
+    [ "$(tr '\n' ' ' <"$work/out")" = "first first second second first first second second first first second second " ] ||
+        say "$mode: a program written over: $(cat "$work/out")"
+done
+exit $bad

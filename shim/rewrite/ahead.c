@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * All sites of a text at once, while nobody executes it: pages are made writable once, and no core needs to be told of
+ * what it has never run.
+ */
+#include "shim/rewrite/ahead.h"
+#include "shim/rewrite/install.h"
+#include "shim/rewrite/scan.h"
+#include "shim/rewrite/trampoline_pool.h"
+
+#define SYSCALL_SIZE 2
+
+/* The host as install.c sees it meanwhile.  Under the sites' lock. */
+static struct {
+    const struct site_host *real;
+    struct site_host host;
+    uint64_t start, end; /* the text */
+    uint64_t pools[POOLS_MAX];
+    uint32_t pool_count;
+} batch;
+
+/* Pools may be others' as well: one is made writable when it is needed, once, and protected at the end. */
+static int64_t pool_writable(uint64_t pool)
+{
+    for (uint32_t i = 0; i < batch.pool_count; i++)
+        if (batch.pools[i] == pool)
+            return 0;
+    if (batch.pool_count == POOLS_MAX)
+        return -1;
+    int64_t error = batch.real->code_writable(pool, POOL_SIZE, 1);
+    if (error >= 0)
+        batch.pools[batch.pool_count++] = pool;
+    return error;
+}
+
+static int64_t writable(uint64_t page, uint64_t size, int on)
+{
+    bool is_text = page >= batch.start && page + size <= batch.end;
+    return is_text || !on ? 0 : pool_writable(page & -(uint64_t)POOL_SIZE);
+}
+
+static void no_sync(void)
+{
+}
+
+static bool begin(const struct site_host *host, uint64_t start, uint64_t end)
+{
+    batch.real = host;
+    batch.host = *host;
+    batch.host.code_writable = writable;
+    batch.host.sync_cores = no_sync;
+    batch.start = start;
+    batch.end = end;
+    batch.pool_count = 0;
+    return host->code_writable(start, end - start, 1) >= 0;
+}
+
+static void end_batch(void)
+{
+    batch.real->code_writable(batch.start, batch.end - batch.start, 0);
+    for (uint32_t i = 0; i < batch.pool_count; i++)
+        batch.real->code_writable(batch.pools[i], POOL_SIZE, 0);
+}
+
+static struct text_window window_of(uint64_t start, uint64_t end)
+{
+    return (struct text_window){.all = (const uint8_t *)start, .start = start, .end = end};
+}
+
+uint32_t ahead_find(const struct site_host *host, uint64_t start, uint64_t end, struct site_record *out, uint32_t room)
+{
+    struct text_window text = window_of(start, end);
+    uint32_t count = 0;
+    for (uint64_t at = start; (at = scan_next(at, end)) < end; at++) {
+        struct site_record record;
+        text.syscall = at;
+        window_read(&text);
+        if (!scan_believes(&text) || (!host->no_trap && plan_is_sigreturn(&text)))
+            continue;
+        if (!install_record(&text, &record))
+            record.plan.kind = SITE_TRAP;
+        if (count < room)
+            out[count] = record;
+        count++;
+    }
+    return count;
+}
+
+static void rewrite(const struct site_record *record, struct site_statistics *statistics)
+{
+    struct text_window text = window_of(batch.start, batch.end);
+    text.syscall = batch.start + record->at;
+    if (record->at + SYSCALL_SIZE > batch.end - batch.start || install_known(&batch.host, record, &text, statistics))
+        return;
+    if (record->plan.kind != SITE_TRAP || batch.host.no_trap)
+        install_site(&batch.host, &text, statistics);
+}
+
+bool ahead_rewrite(const struct site_host *host, uint64_t start, uint64_t end, const struct site_record *records,
+                   uint32_t count, struct site_statistics *statistics)
+{
+    if (!begin(host, start, end))
+        return false;
+    for (uint32_t i = 0; i < count; i++)
+        rewrite(&records[i], statistics);
+    end_batch();
+    return true;
+}

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Code synchronises: paths of decoding that start at any byte come together within a few instructions.  Data does not
+ * keep a path alive: in random bytes each fifth instruction is none, or one that no program has.  So a syscall instruction
+ * is believed where nearly all living paths meet it, one of those lives since the window's beginning, and the call's number is
+ * put into EAX on the way.
+ */
+#include "shim/rewrite/scan.h"
+
+#define PATHS 48        /* alive at a time */
+#define PATHS_ENOUGH 12
+#define SETTLING 24     /* no path starts closer than this */
+#define STRAIGHT 64     /* bytes from a section's beginning that must all be code */
+#define START_WEIGHT 12 /* of the path from the mapping's first byte, where code begins */
+
+typedef uint64_t unaligned64 __attribute__((aligned(1), may_alias));
+
+static bool has_byte(uint64_t word, uint8_t byte)
+{
+    const uint64_t ones = 0x0101010101010101ull;
+    uint64_t zeros = word ^ ones * byte;
+    return (zeros - ones) & ~zeros & ones << 7;
+}
+
+uint64_t scan_next(uint64_t from, uint64_t end)
+{
+    for (; from + 1 < end; from++) {
+        while (from + 9 <= end && !has_byte(*(const unaligned64 *)(from + 1), 0x05))
+            from += 8;
+        const uint8_t *at = (const uint8_t *)from;
+        if (from + 1 < end && at[0] == 0x0f && at[1] == 0x05)
+            return from;
+    }
+    return end;
+}
+
+/* What data decodes to and programs don't have: input and output, segment registers, far returns, zeros. */
+static bool is_usual(const uint8_t *opcode)
+{
+    switch (opcode[0]) {
+    case 0x00: return opcode[1] != 0;
+    case 0x6c: case 0x6d: case 0x6e: case 0x6f: case 0x8c: case 0x8e: case 0xc8: case 0xca: case 0xcb: case 0xcf:
+    case 0xd7: case 0xe0: case 0xe1: case 0xe4: case 0xe5: case 0xe6: case 0xe7: case 0xec: case 0xed: case 0xee:
+    case 0xef: case 0xf1: case 0xfa: case 0xfb:
+        return false;
+    default: return true;
+    }
+}
+
+/* mov, lea, pop or xor into EAX or RAX (or R8, R8D: a REX is not looked at). */
+static bool sets_number(const uint8_t *opcode)
+{
+    uint8_t modrm = opcode[1];
+    switch (opcode[0]) {
+    case 0x58: case 0xb8: return true;
+    case 0x31: case 0x33: return modrm == 0xc0;
+    case 0x8b: case 0x8d: return (modrm & 0x38) == 0;
+    case 0x89: case 0xc7: return (modrm & 0xc7) == 0xc0;
+    default: return false;
+    }
+}
+
+static bool is_elf_header(const uint8_t *bytes)
+{
+    return bytes[0] == 0x7f && bytes[1] == 'E' && bytes[2] == 'L' && bytes[3] == 'F';
+}
+
+/* A section begins: what was before tells nothing of it. */
+static bool is_behind_filling(const struct text_window *text, uint32_t i)
+{
+    uint64_t address = text->syscall - text->at + i;
+    return address % 16 == 0 && i >= 8 && *(const unaligned64 *)(text->bytes + i - 8) == 0 && text->at - i >= STRAIGHT;
+}
+
+bool scan_believes(const struct text_window *text)
+{
+    uint8_t paths[WINDOW_BEFORE + INSN_SIZE_MAX + 1] = {0};
+    bool old[WINDOW_BEFORE + INSN_SIZE_MAX + 1] = {false}, set[WINDOW_BEFORE + INSN_SIZE_MAX + 1] = {false};
+    uint32_t alive = 0;
+    struct insn insn;
+    if (text->syscall - text->at == text->start && text->at >= 4 && !is_elf_header(text->bytes)) {
+        paths[0] = START_WEIGHT;
+        alive = START_WEIGHT;
+        old[0] = true;
+    }
+    for (uint32_t i = 0; i < text->at; i++) {
+        if (alive < PATHS && i + SETTLING < text->at) {
+            paths[i]++;
+            alive++;
+            old[i] |= i < PATHS || is_behind_filling(text, i);
+        }
+        if (paths[i] == 0)
+            continue;
+        const uint8_t *bytes = text->bytes + i;
+        if (insn_decode(bytes, text->size - i, &insn) && is_usual(bytes + insn.opcode_at)) {
+            paths[i + insn.size] += paths[i];
+            old[i + insn.size] |= old[i];
+            set[i + insn.size] |= set[i] || sets_number(bytes + insn.opcode_at);
+        } else {
+            alive -= paths[i];
+        }
+    }
+    return old[text->at] && set[text->at] && alive >= PATHS_ENOUGH && paths[text->at] * 8u >= alive * 7u;
+}
