@@ -15,6 +15,8 @@ HOSTED := $(COMMON) -D_GNU_SOURCE -fstack-protector-strong -D_FORTIFY_SOURCE=2
 # The objects of every room below a folder, sorted: images are the same bytes on every machine.  Files in gen/ make sources.
 objects = $(patsubst %,$(B)/%.o,$(basename $(sort $(shell find $1 -name gen -prune -o -name '*.[cS]' -print))))
 IMAGE := $(call objects,libos shim)
+# What reads disk images; by their archives, whatever they are linked into.
+DISKS := -l:libsquashfuse.a -l:libext2fs.a -l:libcom_err.a -l:libblkid.a -llzma -lzstd -llz4
 PAL := $(filter-out %/image.o,$(call objects,pal/linux))
 LOADER := $(filter-out $(B)/loader/library/%,$(call objects,loader)) $(B)/loader/policy/toml.o
 
@@ -47,7 +49,7 @@ $(B)/picoprocess: $(PAL) pal/linux/image.S pal/linux/host.ld $(B)/libos.text $(B
 $(B)/embed.S: $(B)/picoprocess loader/launch/gen/embed ; loader/launch/gen/embed $< $(B)/embed
 $(B)/embed.o: $(B)/embed.S ; $(CC) -c $< -o $@
 $(B)/pal-run: $(LOADER) $(B)/embed.o
-	$(CXX) -static -o $@ $^ -Wl,-T,$(B)/embed.ld,--gc-sections,-z,noseparate-code,-e,launch_entry -luv_a -lcares -lseccomp -lelf -ljansson -lz -lpthread -ldl
+	$(CXX) -static -o $@ $^ -Wl,-T,$(B)/embed.ld,--gc-sections,-z,noseparate-code,-e,launch_entry -luv_a -lcares -lseccomp -lelf -ljansson $(DISKS) -lz -lpthread -ldl
 	objcopy -N _dl_debug_state $@ # gdb would set a breakpoint there, in picoprocesses too
 	cp $@ $@.new && mv $@.new $@ # written in one go, it lies in the page cache in larger pieces: fewer page faults at each start
 

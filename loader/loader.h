@@ -33,7 +33,8 @@
 void fail(int status, const char *pattern, ...) __attribute__((noreturn, format(printf, 2, 3)));
 /* What fail undoes before it ends pal-run; NULL: nothing. */
 extern void (*fail_undo)(void);
-void warn(const char *pattern, ...) __attribute__((format(printf, 1, 2)));
+/* libc has one of that name, which libraries use. */
+void warn(const char *pattern, ...) __asm__("loader_warn") __attribute__((format(printf, 1, 2)));
 /* A further line of the same. */
 void warn_more(const char *pattern, ...) __attribute__((format(printf, 1, 2)));
 

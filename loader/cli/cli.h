@@ -59,6 +59,10 @@ int pool_connect(const char *path); /* a descriptor; -1 and errno */
 /* Takes a clone of the pool at `path`; argv: options and its arguments.  Its exit status. */
 int pool_run(const char *path, int argc, char **argv);
 
+/* ---- image.c ----------------------------------------------------------------------------------------------------- */
+
+int image_main(int argc, char **argv);
+
 /* ---- profile.c --------------------------------------------------------------------------------------------------- */
 
 int profile_main(int argc, char **argv);

@@ -68,6 +68,8 @@ const struct command_row command_rows[] = {
     {"apply", "[--force] [NAME [PATH...]]", "carry its changes over to the host's files, each at once or not at all", apply_main},
     {"drop", "NAME...", "throw kept runs away", drop_main},
     {"runs", "[--json]", "the runs that were kept", runs_main},
+    {"image", "info|ls|cat|cp IMAGE[:PART] [PATH [TO]]", "look into a disk image (ext4, squashfs), or copy from it, without mounting it",
+     image_main},
     {"learn", "-o FILE [options] PROGRAM", "run with nearly all shown and nothing changed; write the manifest that was needed",
      run_learn},
     {"ps", "[--json]", "your running sandboxes", ps_main},

@@ -11,7 +11,7 @@ $(B)/site-survey: regression/fuzz/survey.c $(REWRITER)
 $(B)/site-test: regression/fuzz/site.c regression/fuzz/snippets.S $(REWRITER)
 	$(CC) $(HOSTED) $(filter %.c %.S %.o,$^) -lpthread -o $@
 # What parses hostile bytes in pal-run, by libFuzzer under sanitizers: FUZZ_SECONDS each.
-FUZZERS := $(addprefix $(B)/fuzz-,request serve elf manifest dns)
+FUZZERS := $(addprefix $(B)/fuzz-,request serve elf manifest dns image)
 FUZZ_SECONDS ?= 300
 SANITIZERS := -g -I. -I$(B)/include -D_GNU_SOURCE -fno-sanitize-recover=all -fsanitize=address,undefined
 SANITIZED := $(patsubst $(B)/%,$(B)/sanitized/%,$(filter-out %/main.o,$(LOADER)))
@@ -19,7 +19,7 @@ $(B)/sanitized/%.o: %.c | $(B)/include/loader/filter.inc $(B)/include/loader/ver
 $(B)/sanitized/%.o: %.S ; @mkdir -p $(@D); clang -c -I. $< -o $@
 $(B)/sanitized/%.o: %.cc ; @mkdir -p $(@D); clang++ -std=c++17 -O1 -MMD -MP $(SANITIZERS) -fsanitize=fuzzer-no-link -c $< -o $@
 $(FUZZERS): $(B)/fuzz-%: $(B)/sanitized/regression/fuzz/%.o $(SANITIZED)
-	clang++ $(SANITIZERS) -fsanitize=fuzzer $^ -lcares -lseccomp -luv -lelf -lz -ljansson -o $@
+	clang++ $(SANITIZERS) -fsanitize=fuzzer $^ -lcares -lseccomp -luv -lelf -ljansson $(DISKS) -lz -o $@
 fuzz: setup-check $(FUZZERS) ; regression/fuzz/together $(B) $(FUZZ_SECONDS)
 FUZZ += $(FUZZERS)
 .PHONY: fuzz
