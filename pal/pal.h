@@ -16,6 +16,7 @@
  *    [blocks] call returns -EINTR at once.  Only the libOS clears it.
  *  - A handle is a small non-negative number of this picoprocess.  fork duplicates all handles under the same numbers,
  *    and both sides then share the object (a file's offset and flags, a pipe's bytes, a poll set's members).
+ *  - Vector state (x87, MXCSR, XMM to ZMM, masks) is the guest's and stays live in the registers: no call changes any of it.
  *  - The PAL holds no mutable state that matters after a call except its handles and the per-thread block: a process is
  *    its arena, its guest pages and its handle table.
  *
@@ -50,7 +51,7 @@ typedef int32_t pal_handle_t;
 
 /* ---- Guest registers, and the block that GS points to ----------------------------------------------------------- */
 
-/* Every integer register of a guest thread.  FS base belongs to the guest and is not saved; vector state stays live. */
+/* Every integer register of a guest thread.  FS base is in the block; vector state stays live. */
 struct pal_context {
     uint64_t r15, r14, r13, r12, rbp, rbx, r11, r10, r9, r8, rax, rcx, rdx, rsi, rdi;
     uint64_t rip, rflags, rsp;
@@ -86,7 +87,8 @@ struct pal_tcb {
     uint32_t interrupted;           /* 8: enum pal_interrupted, set by an interrupt; see the contract above */
     uint32_t has_guest_gs;          /* 12: the guest goes on with guest_gs; else with GS as it is */
     uint64_t libos_stack;           /* 16: top of the thread's libOS stack, 16-byte aligned, used from upcalls */
-    uint64_t host[3];               /* 24: the PAL's own: thread id, interrupt timer, ... */
+    uint64_t host[2];               /* 24: the PAL's own: thread id, interrupt timer, ... */
+    uint64_t fs_base;               /* 40: the last that thread_set was given, 0 at first: see PAL_KEEPS_POINTER */
     uint64_t guest_gs;              /* 48 */
     uint32_t in_host;               /* 56: the PAL is inside host code (the host's vDSO): not guest code */
     uint32_t reserved;
@@ -136,14 +138,15 @@ struct pal_image_header {
 /* ---- What the libOS is told at start ----------------------------------------------------------------------------- */
 
 enum pal_capability {
-    PAL_CAN_FORK = 1u << 0,          /* process_fork is copy-on-write */
-    PAL_CAN_MOVE = 1u << 1,          /* memory_move */
-    PAL_CAN_TRAP = 1u << 2,          /* a guest's own syscall instruction reaches syscall_trap */
-    PAL_CAN_EXPORT = 1u << 3,        /* handle_export / handle_import */
-    PAL_CAN_SYNC_CODE = 1u << 4,     /* code_sync */
+    PAL_CAN_TRAP = 1u << 0,          /* a guest's own syscall instruction reaches syscall_trap.  Without: sites are rewritten
+                                        before they run */
+    PAL_CAN_SYNC_CODE = 1u << 1,     /* code_sync.  Without: text that may be running is not rewritten */
+    /* The FS base stays what thread_set, or an instruction of the guest, made it: RDFSBASE tells.  Without: the host may lose
+     * it, and puts fs_base of the block back; hwcap2 does not tell guests that they may set it themselves. */
+    PAL_KEEPS_POINTER = 1u << 2,
     /* stream_read and stream_write can be called with any flags, and return with the caller's in R11, all but those that
      * arithmetic sets: what Linux's `syscall` does.  -EINTR may leave R11 undefined. */
-    PAL_KEEPS_FLAGS = 1u << 5,
+    PAL_KEEPS_FLAGS = 1u << 3,
 };
 
 enum pal_standard_stream { PAL_STDIN, PAL_STDOUT, PAL_STDERR, PAL_STANDARD_STREAMS };
@@ -155,6 +158,11 @@ struct pal_mount {
     uint32_t scratch;    /* private to the sandbox: nobody outside changes it */
     uint64_t memory;     /* not 0: a tmpfs of so many bytes, whose room PAL_CTL_SPACE tells */
 };
+
+/* Parts of the guest's range that the host has taken before it begins.  memory_release leaves them as they are, so that all of
+ * the guest's range can be given back at once; no other call is made there. */
+#define PAL_TAKEN 8
+struct pal_range { uint64_t start, end; };
 
 /* pal_boot.trace: classes of system calls. */
 enum pal_trace {
@@ -203,6 +211,7 @@ struct pal_boot {
     const char *cwd, *home, *hostname;
     const char *const *argv, *const *envp; /* NULL-terminated */
     const struct pal_mount *mounts;
+    struct pal_range taken[PAL_TAKEN]; /* ascending; those not used are zero */
     pal_handle_t standard[PAL_STANDARD_STREAMS];
     pal_handle_t log;                 /* for trace, statistics and the libOS's own errors */
     pal_handle_t snapshot;            /* the image of a snapshot; only where it has a use */

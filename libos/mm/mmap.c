@@ -32,9 +32,23 @@ void mm_unlock(void)
     }
 }
 
+/* What the host has taken can't be mapped, and is shown as such to programs that look for a free place. */
+static void take_ranges(void)
+{
+    for (uint32_t i = 0; i < PAL_TAKEN && boot->taken[i].end; i++) {
+        if (vma_prepare() < 0)
+            panic("no memory for what the host has taken of the guest's range");
+        vma_add(&(struct vma){.start = boot->taken[i].start,
+                              .end = boot->taken[i].end,
+                              .flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | VMA_HIDDEN,
+                              .name = "[host]"});
+    }
+}
+
 void mm_init(void)
 {
     mm.mmap_base = PAL_GUEST_END;
+    take_ranges();
 }
 
 /* ---- Where mappings go ---- */
@@ -367,6 +381,7 @@ void mm_reset(void)
     if (mm.root && PAL->memory_release(PAL_GUEST_BASE, PAL_GUEST_END - PAL_GUEST_BASE) < 0)
         panic("the host does not take the guest's memory back");
     vma_clear();
+    take_ranges();
     site_forget_all();
     text_poked = false;
     mm.facts = (struct mm_facts){0};

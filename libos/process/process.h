@@ -51,6 +51,8 @@ struct clone_request {
 static inline uint64_t fs_base(void)
 {
     uint64_t base;
+    if (UNLIKELY(!(boot->capabilities & PAL_KEEPS_POINTER)))
+        return tcb()->fs_base;
     __asm__ volatile("rdfsbase %0" : "=r"(base));
     return base;
 }

@@ -2,6 +2,7 @@
 /* The options.  They end at PROGRAM: its own arguments are left alone.  None can be abbreviated. */
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -63,6 +64,17 @@ static void take_no_rewrite(struct options *options, char *value) { (void)value;
 static void take_no_profile(struct options *options, char *value) { (void)value; options->no_profile = true; }
 static void take_picoprocess(struct options *options, char *value) { options->picoprocess = value; }
 static void take_fault(struct options *options, char *value) { options->fault = read_count("fault", value); }
+static void take_taken(struct options *options, char *value)
+{
+    unsigned long start, end;
+    uint32_t i = 0;
+    while (i < PAL_TAKEN && options->taken[i].end)
+        i++;
+    if (i == PAL_TAKEN || sscanf(value, "%lx-%lx", &start, &end) != 2 || (start | end) % PAL_PAGE_SIZE || start >= end)
+        fail(EXIT_OWN_FAILURE, "--taken %s: give START-END, as in /proc/PID/maps, in ascending order", value);
+    options->taken[i] = (struct pal_range){start, end};
+}
+
 static void take_help(struct options *options, char *value) { (void)options; (void)value; help_print(); }
 static void take_version(struct options *options, char *value) { (void)options; (void)value; version_print(); }
 
@@ -223,6 +235,7 @@ const struct option_row option_rows[] = {
     {"help", 'h', NULL, "print this text", take_help},
     {"version", 'V', NULL, "print the version", take_version},
     {"picoprocess", 0, "FILE", NULL, take_picoprocess}, /* another first program */
+    {"taken", 0, "START-END", NULL, take_taken},        /* a part of the guest's range is the host's */
     {"fault", 0, "N", NULL, take_fault},                /* the n-th PAL call fails */
     {0},
 };

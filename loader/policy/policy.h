@@ -25,6 +25,7 @@ struct options {
     const char *keep; /* the run that copy mounts' changes are kept in; NULL: none */
     const char *log; /* where trace and statistics go; NULL: standard error */
     uint32_t fault;
+    struct pal_range taken[PAL_TAKEN]; /* of the guest's range, as if another host had them: for tests */
     char **command; /* PROGRAM [ARG...] NULL; command[0] may be NULL with a manifest */
     struct option_mount mounts[32];
     size_t mount_count;

@@ -55,9 +55,26 @@ int64_t linux_memory_reserve(uint64_t address, uint64_t size)
     return range_ok(address, size) ? 0 : -EINVAL;
 }
 
+/* What is taken stays: tests alone have such. */
+static int64_t release_around(uint64_t address, uint64_t end)
+{
+    int64_t result = 0;
+    for (uint32_t i = 0; i < PAL_TAKEN && result == 0 && shared->boot.taken[i].end; i++) {
+        const struct pal_range *taken = &shared->boot.taken[i];
+        if (taken->end <= address || taken->start >= end)
+            continue;
+        if (taken->start > address)
+            result = host_call(munmap, address, taken->start - address);
+        address = taken->end;
+    }
+    return result == 0 && address < end ? host_call(munmap, address, end - address) : result;
+}
+
 int64_t linux_memory_release(uint64_t address, uint64_t size)
 {
-    return range_ok(address, size) ? host_call(munmap, address, size) : -EINVAL;
+    if (!range_ok(address, size))
+        return -EINVAL;
+    return shared->boot.taken[0].end ? release_around(address, address + size) : host_call(munmap, address, size);
 }
 
 int64_t linux_memory_commit(uint64_t address, uint64_t size, uint32_t protection, uint32_t flags)

@@ -109,7 +109,7 @@ static uint64_t find_returns_lost(void)
 
 static void find_facts(struct pal_boot *boot, const struct facts *facts, uint64_t shared_size, uint64_t process)
 {
-    boot->capabilities = PAL_CAN_FORK | PAL_CAN_MOVE | PAL_CAN_EXPORT | PAL_KEEPS_FLAGS;
+    boot->capabilities = PAL_KEEPS_POINTER | PAL_KEEPS_FLAGS;
     if (shared->trap != LINUX_TRAP_NONE)
         boot->capabilities |= PAL_CAN_TRAP;
     /* Registered while there is one thread: later it would wait for every processor, milliseconds. */
@@ -129,6 +129,17 @@ static void find_facts(struct pal_boot *boot, const struct facts *facts, uint64_
     boot->minimum_signal_stack = facts->value[AT_MINSIGSTKSZ];
     boot->host_signals = (uint64_t)&linux_host_signals;
     boot->signals_ignored = signal_find_ignored();
+}
+
+/* Tests have ranges taken, as another host's own mappings would. */
+static void take_ranges(void)
+{
+    for (uint32_t i = 0; i < PAL_TAKEN && shared->boot.taken[i].end; i++) {
+        uint64_t start = shared->boot.taken[i].start, size = shared->boot.taken[i].end - start;
+        if (host_call(mmap, start, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) !=
+            (int64_t)start)
+            die(LINUX_EXIT_BROKEN, "can't take a range", start, size);
+    }
 }
 
 /* Each field is set by one side, and left zero (or set to the same) by the other. */
@@ -305,6 +316,7 @@ void linux_start(const uint64_t *stack)
         wait_until_told();
     host_call(close, LINUX_FD_SHARED);
     tell_facts(&found);
+    take_ranges();
     const struct pal_api *api = &linux_api;
     if (shared->boot.fault_nth)
         api = fault_wrap(api, shared->boot.fault_nth);

@@ -120,6 +120,7 @@ int64_t linux_thread_create(struct pal_tcb *tcb, void (*entry)(void *), void *ar
     if (!thread)
         return -ENOMEM;
     tcb->self = (uint64_t)tcb;
+    tcb->fs_base = 0;
     tcb->host[HOST_THREAD] = (uint64_t)thread;
     thread->tcb = tcb;
     tcb->host[HOST_RETURNS_LOST] = current_tcb()->host[HOST_RETURNS_LOST];
@@ -217,6 +218,7 @@ static int64_t pointer_set(uint64_t fs_base)
     if (fs_base >= USER_ADDRESS_END)
         return -EPERM;
     __asm__ volatile("wrfsbase %0" : : "r"(fs_base));
+    current_tcb()->fs_base = fs_base;
     return 0;
 }
 

@@ -50,7 +50,7 @@ static int64_t memory_map(uint64_t address, uint64_t size, uint32_t protection, 
     (void)address, (void)size, (void)protection, (void)flags, (void)handle, (void)offset;
     return REFUSED;
 }
-/* PAL_CAN_MOVE.  Without it the libOS copies. */
+/* A host that can't move pages copies them. */
 static int64_t memory_move(uint64_t source, uint64_t source_size, uint64_t target, uint64_t target_size)
 {
     (void)source, (void)source_size, (void)target, (void)target_size;
@@ -240,7 +240,7 @@ static int64_t poll_set_wait(pal_handle_t set, struct pal_poll_event *events, ui
 
 /* ---- Processes ------------------------------------------------------------------------------------------------- */
 
-/* PAL_CAN_FORK.  Without it the libOS sends its arena, guest pages and handle table to a new picoprocess. */
+/* A host without copy-on-write copies the arena, the first libOS stack, the block, guest pages and the handle table. */
 static int64_t process_fork(uint32_t flags)
 {
     (void)flags;
@@ -262,7 +262,6 @@ static int64_t process_interrupt(uint64_t process, uint32_t kill)
     (void)process, (void)kill;
     return REFUSED;
 }
-/* PAL_CAN_EXPORT. */
 static int64_t handle_export(pal_handle_t handle, uint64_t *out_token)
 {
     (void)handle, (void)out_token;

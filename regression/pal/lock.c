@@ -42,8 +42,6 @@ static int threads(void)
 
 static int processes(void)
 {
-    if (!(boot->capabilities & PAL_CAN_FORK))
-        return SKIP;
     int64_t child = PAL->process_fork(0);
     CHECK(child >= 0);
     add_many();
@@ -71,8 +69,6 @@ static int several(void)
 /* The holder ends with three locks taken and one let go, while another waits for one of them. */
 static int holder_dies(void)
 {
-    if (!(boot->capabilities & PAL_CAN_FORK))
-        return SKIP;
     struct guarded *g = guarded();
     int64_t child = PAL->process_fork(0);
     CHECK(child >= 0);
@@ -117,8 +113,6 @@ static int thread_dies(void)
 
 static int holder_killed(void)
 {
-    if (!(boot->capabilities & PAL_CAN_FORK))
-        return SKIP;
     struct guarded *g = guarded();
     for (int i = 0; i < 20; i++) {
         __atomic_store_n(&g->ready, 0, __ATOMIC_RELEASE);

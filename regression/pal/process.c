@@ -16,8 +16,6 @@ static int exit_status(void)
 {
     static const uint32_t status[] = {0, 1, 77, 255};
     struct pal_child ended;
-    if (!(boot->capabilities & PAL_CAN_FORK))
-        return SKIP;
     CHECK(PAL->process_wait(0, 0, &ended) == -ECHILD && PAL->process_wait(0, 1, &ended) == -ECHILD);
     for (size_t i = 0; i < COUNT_OF(status); i++) {
         int64_t child = PAL->process_fork(0);
@@ -36,8 +34,6 @@ static int exit_status(void)
 static int looked_at(void)
 {
     struct pal_child other;
-    if (!(boot->capabilities & PAL_CAN_FORK))
-        return SKIP;
     CHECK(PAL->process_wait(boot->host_process, PAL_WAIT_LOOK, &other) == 1);
     CHECK(other.status == 'R' || other.status == 'S');
     CHECK(other.memory.anonymous > 0 && other.used.max_rss > 0);
@@ -60,8 +56,6 @@ static int looked_at(void)
 static int killed(void)
 {
     struct pal_child ended;
-    if (!(boot->capabilities & PAL_CAN_FORK))
-        return SKIP;
     int64_t child = PAL->process_fork(0);
     CHECK(child >= 0);
     if (child == 0)
@@ -80,8 +74,6 @@ static int handles_are_shared(void)
 {
     pal_handle_t section, ends[2];
     char byte;
-    if (!(boot->capabilities & PAL_CAN_FORK))
-        return SKIP;
     CHECK(PAL->object_create(PAL_OBJECT_SECTION, 0, 100, &section) == 0);
     CHECK(PAL->object_create(PAL_OBJECT_PIPE, 0, 0, ends) == 0);
     CHECK(put(section, "abc", 3) == 3);
@@ -124,8 +116,6 @@ static uint32_t whole_child(void)
 
 static int child_is_whole(void)
 {
-    if (!(boot->capabilities & PAL_CAN_FORK))
-        return SKIP;
     int64_t child = PAL->process_fork(0);
     CHECK(child >= 0);
     if (child == 0)
@@ -157,8 +147,6 @@ static void idle(void *argument)
 static int fork_by_thread(void)
 {
     uint32_t stop = 0;
-    if (!(boot->capabilities & PAL_CAN_FORK))
-        return SKIP;
     CHECK(worker_start(1, idle, &stop) == 0 && worker_start(2, fork_in_thread, NULL) == 0);
     CHECK(worker_join(2) == 0 && forked_result == 0);
     __atomic_store_n(&stop, 1, __ATOMIC_RELEASE);
@@ -172,8 +160,6 @@ static int handle_passing(void)
     pal_handle_t ends[2], copy;
     uint64_t *token = (uint64_t *)SHARED_SCRATCH, dropped;
     char byte;
-    if (!(boot->capabilities & PAL_CAN_EXPORT) || !(boot->capabilities & PAL_CAN_FORK))
-        return SKIP;
     int64_t child = PAL->process_fork(0);
     CHECK(child >= 0);
     if (child == 0) {
@@ -201,8 +187,6 @@ static int handle_passing(void)
 static int exit_with_threads(void)
 {
     uint32_t never = 0;
-    if (!(boot->capabilities & PAL_CAN_FORK))
-        return SKIP;
     int64_t child = PAL->process_fork(0);
     CHECK(child >= 0);
     if (child == 0) {

@@ -203,8 +203,6 @@ static int controls(void)
 /* Record locks between two picoprocesses. */
 static int record_locks(void)
 {
-    if (!(boot->capabilities & PAL_CAN_FORK))
-        return SKIP;
     pal_handle_t section;
     struct pal_lock lock = {.command = 1, .type = F_WRLCK, .whence = SEEK_SET, .start = 10, .size = 5};
     CHECK(PAL->object_create(PAL_OBJECT_SECTION, 0, 100, &section) == 0);

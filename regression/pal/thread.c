@@ -45,7 +45,7 @@ void worker_leave(void)
     PAL->thread_exit((uint32_t *)tcb()->libos[5], tcb()->libos[5]);
 }
 
-static uint64_t seen_tcb, seen_fs, seen_stack;
+static uint64_t seen_tcb, seen_fs, seen_field, seen_stack;
 
 static void look_around(void *argument)
 {
@@ -53,6 +53,7 @@ static void look_around(void *argument)
     seen_tcb = (uint64_t)tcb();
     seen_stack = here;
     __asm__ volatile("rdfsbase %0" : "=r"(seen_fs));
+    seen_field = tcb()->fs_base;
     *(uint64_t *)argument = 77;
     worker_leave();
 }
@@ -63,7 +64,7 @@ static int beginning(void)
     CHECK(PAL->thread_set(PAL_THREAD_POINTER, 0x1000, 0, 0) == 0);
     CHECK(worker_start(0, look_around, &argument) == 0);
     CHECK(worker_join(0) == 0);
-    CHECK(argument == 77 && seen_fs == 0 && seen_tcb == (uint64_t)&workers[0].tcb);
+    CHECK(argument == 77 && seen_fs == 0 && seen_field == 0 && seen_tcb == (uint64_t)&workers[0].tcb);
     CHECK(seen_stack < workers[0].tcb.libos_stack && seen_stack > workers[0].tcb.libos_stack - 512);
     CHECK(PAL->thread_set(PAL_THREAD_POINTER, 0, 0, 0) == 0);
     return 0;
@@ -170,8 +171,6 @@ static int wait_errors(void)
 /* Between picoprocesses, in the shared segment. */
 static int wait_shared(void)
 {
-    if (!(boot->capabilities & PAL_CAN_FORK))
-        return SKIP;
     uint32_t *word = (uint32_t *)SHARED_SCRATCH;
     int64_t child = PAL->process_fork(0);
     CHECK(child >= 0);

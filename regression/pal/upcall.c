@@ -91,6 +91,104 @@ static int thread_pointer(void)
     return 0;
 }
 
+/* What thread_set was given is in the block, wherever the host's own register has got to meanwhile. */
+static int thread_pointer_kept(void)
+{
+    uint64_t word = 0x5a5a, seen;
+    CHECK(PAL->thread_set(PAL_THREAD_POINTER, (uint64_t)&word, 0, 0) == 0 && tcb()->fs_base == (uint64_t)&word);
+    for (int i = 0; i < 100; i++) {
+        PAL->thread_yield();
+        sleep_until(now() + MS / 10);
+        __asm__ volatile("mov %%fs:0, %0" : "=r"(seen));
+        CHECK(seen == word && tcb()->fs_base == (uint64_t)&word);
+    }
+    int64_t child = PAL->process_fork(0);
+    CHECK(child >= 0);
+    if (child == 0)
+        PAL->process_exit(tcb()->fs_base == (uint64_t)&word ? 0 : 1);
+    CHECK(reap(child) == 0);
+    CHECK(PAL->thread_set(PAL_THREAD_POINTER, 1ull << 63, 0, 0) == -EPERM && tcb()->fs_base == (uint64_t)&word);
+    if (boot->capabilities & PAL_KEEPS_POINTER) {
+        __asm__ volatile("rdfsbase %0" : "=r"(seen));
+        CHECK(seen == (uint64_t)&word);
+        __asm__ volatile("wrfsbase %0" : : "r"((uint64_t)&seen));
+        PAL->thread_yield();
+        __asm__ volatile("rdfsbase %0" : "=r"(word));
+        CHECK(word == (uint64_t)&seen);
+    }
+    CHECK(PAL->thread_set(PAL_THREAD_POINTER, 0, 0, 0) == 0 && tcb()->fs_base == 0);
+    return 0;
+}
+
+/* ---- Vector state ---- */
+
+struct vectors {
+    uint64_t xmm[16][2];
+    uint32_t mxcsr;
+    uint16_t control, reserved;
+};
+
+/* The test's own functions use general registers only. */
+#define EACH_XMM(do)                                                                                                   \
+    do(0) do(1) do(2) do(3) do(4) do(5) do(6) do(7) do(8) do(9) do(10) do(11) do(12) do(13) do(14) do(15)
+static void vectors_load(const struct vectors *from)
+{
+#define LOAD(n) __asm__ volatile("movdqu %0, %%xmm" #n : : "m"(from->xmm[n]));
+    EACH_XMM(LOAD)
+    __asm__ volatile("ldmxcsr %0; fldcw %1" : : "m"(from->mxcsr), "m"(from->control));
+}
+
+static void vectors_store(struct vectors *to)
+{
+#define STORE(n) __asm__ volatile("movdqu %%xmm" #n ", %0" : "=m"(to->xmm[n]));
+    EACH_XMM(STORE)
+    __asm__ volatile("stmxcsr %0; fnstcw %1" : "=m"(to->mxcsr), "=m"(to->control));
+}
+
+/* Calls of each sort: of memory, that wait, that move bytes, that make objects, that take time from the host. */
+static void calls_of_all_sorts(void)
+{
+    pal_handle_t ends[2], child;
+    uint64_t time;
+    char bytes[64];
+    struct pal_attributes attributes;
+    PAL->memory_commit(SCRATCH, PAL_PAGE_SIZE, PAL_READ | PAL_WRITE, 0);
+    PAL->memory_protect(SCRATCH, PAL_PAGE_SIZE, PAL_READ);
+    PAL->memory_release(SCRATCH, PAL_PAGE_SIZE);
+    if (PAL->object_create(PAL_OBJECT_PIPE, 0, 0, ends) == 0) {
+        put(ends[1], "abc", 3);
+        get(ends[0], bytes, 3);
+        PAL->attributes_get(ends[0], NULL, &attributes, NULL);
+        PAL->handle_close(ends[0]);
+        PAL->handle_close(ends[1]);
+    }
+    PAL->clock_get(PAL_CLOCK_REALTIME, &time);
+    PAL->clock_get(PAL_CLOCK_THREAD_CPU, &time);
+    PAL->random((uint64_t)bytes, sizeof bytes);
+    sleep_until(now() + MS);
+    PAL->thread_yield();
+    child = (pal_handle_t)PAL->process_fork(0);
+    if (child == 0)
+        PAL->process_exit(0);
+    reap(child);
+}
+
+static int vectors_kept(void)
+{
+    static struct vectors before, after;
+    for (size_t i = 0; i < COUNT_OF(before.xmm); i++)
+        before.xmm[i][0] = before.xmm[i][1] = MARK * (i + 1);
+    before.mxcsr = 0x7f80; /* rounds towards zero */
+    before.control = 0x0f7f;
+    vectors_load(&before);
+    calls_of_all_sorts();
+    vectors_store(&after);
+    CHECK(memcmp(&before, &after, sizeof before) == 0);
+    const struct vectors clean = {.mxcsr = 0x1f80, .control = 0x37f};
+    vectors_load(&clean);
+    return 0;
+}
+
 static int clocks(void)
 {
     static const uint32_t ids[] = {PAL_CLOCK_REALTIME,        PAL_CLOCK_MONOTONIC,       PAL_CLOCK_PROCESS_CPU,
@@ -126,6 +224,8 @@ const struct test upcall_tests[] = {
     {"divide, illegal and breakpoint become upcalls", exception_kinds},
     {"a fault in a copy is mended by classify", exception_fixed},
     {"the thread pointer is the guest's", thread_pointer},
+    {"the thread pointer lasts, and the block tells it", thread_pointer_kept},
+    {"calls leave vector state as it is", vectors_kept},
     {"clocks", clocks},
     {"random bytes", random_bytes},
     {NULL, NULL},
