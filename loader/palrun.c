@@ -367,7 +367,7 @@ int palrun(const struct options *options)
     if (!options->learn)
         explain_arguments(&policy);
     outbound_open(&monitor.outbound, &policy.network, &policy.mounts.denials);
-    waiting_open(&monitor.waiting, options->snapshot.flags, options->snapshot.listener, options->snapshot.server);
+    waiting_open(&monitor.waiting, options->snapshot.flags, &options->snapshot.member);
     start(&monitor, options, umask_was);
     if (!fd_name(0).path[0])
         warn("the host has no /proc: attributes of files can't be set, nor pseudoterminals made");

@@ -24,6 +24,8 @@ struct pool_reply { int32_t status; };
 /* What a member tells its server. */
 #define POOL_WAITS 'w'
 #define POOL_TAKEN 't'
+#define POOL_LEARNED 'l'
+#define POOL_RANGES_MAX 4096u
 struct pool_member_news { int32_t pid; char what; };
 
 #endif

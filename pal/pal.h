@@ -240,10 +240,14 @@ enum pal_snapshot_use { PAL_SNAPSHOT_NONE, PAL_SNAPSHOT_MAKE, PAL_SNAPSHOT_RUN }
  * is made so long after the start. */
 enum pal_snapshot_point { PAL_SNAPSHOT_READY, PAL_SNAPSHOT_FORK, PAL_SNAPSHOT_STDIN, PAL_SNAPSHOT_AFTER };
 /* What the channel is for: to tell PAL_SNAPSHOT_STALE before the end; to tell PAL_SNAPSHOT_RESTORED, and wait for a packet
- * with three standard streams, whose bytes are /proc/pal/start's. */
-enum pal_snapshot_flags { PAL_SNAPSHOT_TELLS = 1, PAL_SNAPSHOT_WAITS = 2 };
+ * with three standard streams, whose bytes are /proc/pal/start's; to tell PAL_SNAPSHOT_ENDS and wait for any packet before its
+ * memory goes. */
+enum pal_snapshot_flags { PAL_SNAPSHOT_TELLS = 1, PAL_SNAPSHOT_WAITS = 2, PAL_SNAPSHOT_LEARNS = 4 };
+/* Before, with PAL_SNAPSHOT_WAITS, there is a packet of pal_snapshot_range: what clones mostly write. */
+struct pal_snapshot_range { uint64_t start, size; };
 #define PAL_SNAPSHOT_STALE 's'
 #define PAL_SNAPSHOT_RESTORED 'r'
+#define PAL_SNAPSHOT_ENDS 'e'
 #define PAL_SNAPSHOT_START_MAX 131072u /* bytes */
 
 /* ---- Types of the calls ------------------------------------------------------------------------------------------ */

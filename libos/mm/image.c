@@ -276,10 +276,22 @@ void mm_image_touch(guest_t stack)
     mm_lock();
     vma_each(mm.root, touch, &left);
     mm_unlock();
-    for (guest_t at = stack - STACK_TOUCHED; at < stack + STACK_TOUCHED; at += PAGE_SIZE) {
+    mm_image_touch_written((struct pal_snapshot_range){stack - STACK_TOUCHED, 2 * STACK_TOUCHED});
+}
+
+/* Only private pages of the image's, whose writing nobody sees. */
+void mm_image_touch_written(struct pal_snapshot_range range)
+{
+    if (range.size > TOUCHED_MAX || !guest_range_ok(range.start, range.size))
+        return;
+    for (guest_t at = PAGE_DOWN(range.start); at < range.start + range.size; at += PAGE_SIZE) {
         uint8_t byte;
-        if (copy_in(&byte, at, 1) < 0 || copy_out(at, &byte, 1) < 0)
-            continue;
+        mm_lock();
+        const struct vma_node *node = vma_at(at);
+        bool is_image = node && node->vma.start <= at && node->vma.flags & VMA_IMAGE && node->vma.protection & PROT_WRITE;
+        mm_unlock();
+        if (is_image && copy_in(&byte, at, 1) == 0)
+            copy_out(at, &byte, 1);
     }
 }
 

@@ -107,6 +107,7 @@ int64_t mm_image_save(struct mm_image *image);
 int64_t mm_image_map(const struct mm_image *image);
 /* What is going to be used soon, if it is; stack: where the guest's is. */
 void mm_image_touch(guest_t stack);
+void mm_image_touch_written(struct pal_snapshot_range range); /* and what is going to be written */
 
 /* ---- peek.c: a debugger's ---------------------------------------------------------------------------------------- */
 

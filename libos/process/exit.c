@@ -98,6 +98,8 @@ static void end_in_table(struct shared_process *slot, uint32_t status)
     wait_tell(&told);
 }
 
+void (*process_end_hook)(void);
+
 /* `exiting` has been set by the caller, who is the only one to come here.  Descriptors are closed by the host, before
  * its parent learns of the end; the other threads go on until then. */
 void process_end(struct thread *thread, uint32_t status)
@@ -112,6 +114,8 @@ void process_end(struct thread *thread, uint32_t status)
     wait_orphans(process->shared, host_child_any());
     ipc_process_undo(process->pid);
     struct process *parent = process->vfork_parent;
+    if (UNLIKELY(process_end_hook) && !parent)
+        process_end_hook();
     if (!parent) {
         stats_report(current_process()->pid, current()->name);
         end_in_table(process->shared, status);

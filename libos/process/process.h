@@ -71,6 +71,7 @@ void process_init(void); /* the first process and thread; current() works from h
 /* The same of a process that was saved elsewhere: it has a number that its template's sandbox has not used, and may be
  * another each time. */
 void process_begin_again(struct thread *thread, uint32_t template);
+extern void (*process_end_hook)(void); /* a picoprocess's end, with its memory still there */
 /* Ends the process.  status in wait(2)'s encoding. */
 void process_exit_group(uint32_t status) __attribute__((noreturn));
 void process_end(struct thread *thread, uint32_t status) __attribute__((noreturn));

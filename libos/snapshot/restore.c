@@ -80,6 +80,19 @@ static void restore_thread(struct thread *thread)
     must(shim_xrstor((uint64_t)(uintptr_t)snapshot.vector, snapshot.vector_mask), "vector registers");
 }
 
+/* What it has written, the host is about to look at: others of the pool write that ahead. */
+static int learns; /* the process that does */
+static void tell_end(void)
+{
+    const char ends = PAL_SNAPSHOT_ENDS;
+    char answer;
+    if (current_process()->pid != learns)
+        return;
+    atomic_set(&tcb()->interrupted, 0u);
+    if (PAL->stream_write(boot->snapshot_channel, (uint64_t)(uintptr_t)&ends, 1, -1) == 1)
+        PAL->stream_read(boot->snapshot_channel, (uint64_t)(uintptr_t)&answer, 1, -1);
+}
+
 /*
  * A clone of a pool: what it will touch is touched, its standard streams make room for those of whoever takes it, and it waits.
  * The host gives the lowest numbers that are free, in their order.
@@ -93,8 +106,13 @@ static void wait_to_be_taken(void)
     struct pal_message message = {.vector = &room, .count = 1, .handle_count = PAL_STANDARD_STREAMS, .handles = handles};
     uint32_t noted = 0;
     int64_t got;
-    must(text ? 0 : -ENOMEM, "no memory for its arguments");
+    if (!text)
+        PAL->process_exit(EXIT_UNUSABLE);
     mm_image_touch(current_frame()->regs.rsp);
+    got = PAL->socket_receive(boot->snapshot_channel, &message, 0); /* pages that clones before it have written */
+    for (int64_t at = 0; at + (int64_t)sizeof(struct pal_snapshot_range) <= got; at += sizeof(struct pal_snapshot_range))
+        mm_image_touch_written(*(const struct pal_snapshot_range *)(text + at));
+    message.handle_count = PAL_STANDARD_STREAMS;
     for (int i = 0; i < PAL_STANDARD_STREAMS; i++)
         PAL->handle_close(boot->standard[i]);
     must(PAL->stream_write(boot->snapshot_channel, (uint64_t)(uintptr_t)&restored, 1, -1), "nobody waits for it");
@@ -126,8 +144,12 @@ void snapshot_resume(void)
     must(snapshot_objects_settle(&snapshot.files), "its pipes, sockets, events, poll sets");
     vdso_renew();
     PAL->handle_close(boot->snapshot);
-    if (boot->snapshot_flags)
+    if (boot->snapshot_flags & PAL_SNAPSHOT_LEARNS) {
+        learns = current_process()->pid;
+        process_end_hook = tell_end;
+    } else if (boot->snapshot_flags) {
         PAL->handle_close(boot->snapshot_channel);
+    }
     restore_thread(thread);
     struct frame *frame = current_frame();
     frame->regs.rax = snapshot.between ? snapshot.call : 0;

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -28,6 +29,7 @@
 #define MOST_DEFAULT 256u
 #define FAILURES_MAX 3     /* in a row, of members that never waited */
 #define PAUSE_MS 200       /* after one */
+#define REST_MS 5
 #define GRACE_MS 2000      /* for programs that are told to end */
 
 enum member_state { MEMBER_NONE, MEMBER_STARTS, MEMBER_WAITS, MEMBER_SERVES };
@@ -38,6 +40,8 @@ static struct server {
     char **options;           /* of the members' runs, NULL at the end */
     uint64_t pool, most, idle; /* idle: seconds, 0: never */
     int listener, signals, news[2];
+    int touched;              /* a file of what clones write, once one has told */
+    bool learned;
     ino_t inode;
     struct member *members;   /* `most` */
     unsigned failures;
@@ -138,7 +142,7 @@ static void become_member(void)
     words[used++] = (char *)"pal-run";
     words[used++] = (char *)"snapshot";
     words[used++] = (char *)"run";
-    words[used++] = must_print("--member=%d,%d,%d", server.listener, server.news[1], (int)getppid());
+    words[used++] = must_print("--member=%d,%d,%d,%d,%d", server.listener, server.news[1], server.touched, !server.learned, (int)getppid());
     for (size_t i = 0; i < count; i++)
         words[used++] = server.options[i];
     words[used++] = (char *)server.name;
@@ -147,6 +151,7 @@ static void become_member(void)
     sigprocmask(SIG_SETMASK, &none, NULL);
     fcntl(server.listener, F_SETFD, 0);
     fcntl(server.news[1], F_SETFD, 0);
+    fcntl(server.touched, F_SETFD, 0);
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (null >= 0 && dup2(null, STDIN_FILENO) == STDIN_FILENO && dup2(null, STDOUT_FILENO) == STDOUT_FILENO)
         execv("/proc/self/exe", words);
@@ -168,8 +173,17 @@ static void start_member(void)
     *member = (struct member){child, MEMBER_STARTS};
 }
 
+/* A clone that was taken just now wants the processors; one that comes up can wait, unless others are few. */
+static int64_t rest_left(void)
+{
+    int64_t left = server.busy + REST_MS - now_ms();
+    return server.failures || count_of(MEMBER_STARTS) + count_of(MEMBER_WAITS) <= server.pool / 2 || left < 0 ? 0 : left;
+}
+
 static void fill(void)
 {
+    if (rest_left())
+        return;
     while (!server.ending && now_ms() >= server.pause && count_of(MEMBER_STARTS) + count_of(MEMBER_WAITS) < server.pool &&
            member_of(0, MEMBER_NONE)) {
         size_t before = count_of(MEMBER_STARTS);
@@ -184,7 +198,9 @@ static void read_news(void)
     struct pool_member_news news;
     while (read(server.news[0], &news, sizeof news) == sizeof news) {
         struct member *member = member_of(news.pid, MEMBER_STARTS);
-        if (!member)
+        if (news.what == POOL_LEARNED)
+            server.learned = true;
+        if (!member || news.what == POOL_LEARNED)
             continue;
         member->state = news.what == POOL_WAITS ? MEMBER_WAITS : MEMBER_SERVES;
         server.busy = now_ms();
@@ -256,6 +272,9 @@ static bool told_to_end(void)
 static int next_timeout(int64_t now)
 {
     int64_t until = server.pause > now ? server.pause - now : -1;
+    int64_t rest = count_of(MEMBER_STARTS) + count_of(MEMBER_WAITS) < server.pool ? rest_left() : 0;
+    if (rest && (until < 0 || rest < until))
+        until = rest;
     if (server.idle) {
         int64_t left = server.busy + (int64_t)server.idle * 1000 - now;
         left = left > 0 ? left : 1000; /* busy */
@@ -304,7 +323,8 @@ static void watch_signals(void)
     signal(SIGCHLD, SIG_DFL);
     signal(SIGPIPE, SIG_IGN);
     server.signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-    if (server.signals < 0 || pipe2(server.news, O_NONBLOCK | O_CLOEXEC) < 0)
+    server.touched = memfd_create("touched", MFD_CLOEXEC);
+    if (server.signals < 0 || server.touched < 0 || pipe2(server.news, O_NONBLOCK | O_CLOEXEC) < 0)
         fail(EXIT_OWN_FAILURE, "can't watch the pool: %s", strerror(errno));
 }
 

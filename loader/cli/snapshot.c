@@ -425,20 +425,21 @@ static int open_image(int store, const char *name, const json_t *facts)
     return image;
 }
 
-/* Of a pool, serve.c's: `--member=LISTENER,NEWS,SERVER`. */
+/* Of a pool, serve.c's: `--member=LISTENER,NEWS,TOUCHED,LEARNS,SERVER`. */
 static bool read_member(struct options *options, const char *word)
 {
-    int listener, news, parent;
-    if (!word || sscanf(word, "--member=%d,%d,%d", &listener, &news, &parent) != 3)
+    struct pool_member *member = &options->snapshot.member;
+    int parent, learns;
+    if (!word || sscanf(word, "--member=%d,%d,%d,%d,%d", &member->listener, &member->server, &member->touched, &learns, &parent) != 5)
         return false;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
         fail(EXIT_OWN_FAILURE, "the pool's server has gone");
-    fcntl(listener, F_SETFD, FD_CLOEXEC);
-    fcntl(news, F_SETFD, FD_CLOEXEC);
-    options->snapshot.listener = listener;
-    options->snapshot.server = news;
-    options->snapshot.flags = PAL_SNAPSHOT_WAITS;
+    fcntl(member->listener, F_SETFD, FD_CLOEXEC);
+    fcntl(member->server, F_SETFD, FD_CLOEXEC);
+    fcntl(member->touched, F_SETFD, FD_CLOEXEC);
+    member->learns = learns;
+    options->snapshot.flags = PAL_SNAPSHOT_WAITS | (learns ? PAL_SNAPSHOT_LEARNS : 0);
     return true;
 }
 

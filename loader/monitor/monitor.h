@@ -348,17 +348,20 @@ int serve_start(struct mount_table *table, const struct request *request, struct
 /* ---- waiting.c: a clone, and who started it ---------------------------------------------------------------------- */
 
 struct uv_timer_s;
+struct pool_member;
 struct waiting {
     bool waits;           /* for a client, in a pool */
     int channel, inner;   /* to the clone; -1: it tells nothing.  inner: its end, until it has it */
     int listener, server; /* the pool's: where clients come, where its server reads news */
     int client;           /* who took it; -1: nobody */
+    int touched;          /* a file of struct pal_snapshot_range: what clones write; -1 */
+    bool learns;          /* this one is to tell */
     int set, signals;
     struct uv_timer_s *again;
     void (*on_again)(struct uv_timer_s *timer);
 };
 /* flags: enum pal_snapshot_flags. */
-void waiting_open(struct waiting *waiting, uint32_t flags, int listener, int server);
+void waiting_open(struct waiting *waiting, uint32_t flags, const struct pool_member *member);
 bool waiting_told_stale(const struct waiting *waiting); /* once it has ended */
 /* In monitor_run, for one that waits.  signals: the descriptor that the loop reads them from. */
 struct monitor;

@@ -23,12 +23,23 @@
 #include "loader/monitor/monitor.h"
 #include "loader/pool.h"
 
+#define PAGE_PRESENT (1ull << 63) /* of pagemap(5) */
+#define PAGE_OF_FILE (1ull << 61)
 #define PATIENCE_S 5 /* of a client that has connected and sends nothing */
 
-void waiting_open(struct waiting *waiting, uint32_t flags, int listener, int server)
+/* What clones before it have written: it writes that before it waits. */
+static void send_ranges(const struct waiting *waiting)
+{
+    static struct pal_snapshot_range ranges[POOL_RANGES_MAX];
+    ssize_t size = waiting->touched < 0 ? -1 : pread(waiting->touched, ranges, sizeof ranges, 0);
+    if (send_with(waiting->channel, ranges, size < (ssize_t)sizeof *ranges ? sizeof *ranges : (size_t)size, NULL, 0) < 0)
+        fail(EXIT_OWN_FAILURE, "no channel to the clone: %s", strerror(errno));
+}
+
+void waiting_open(struct waiting *waiting, uint32_t flags, const struct pool_member *member)
 {
     int ends[2];
-    *waiting = (struct waiting){.listener = listener, .server = server, .channel = -1, .inner = -1, .client = -1};
+    *waiting = (struct waiting){.channel = -1, .inner = -1, .client = -1, .touched = -1};
     if (!flags)
         return;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
@@ -36,6 +47,13 @@ void waiting_open(struct waiting *waiting, uint32_t flags, int listener, int ser
     waiting->channel = ends[0];
     waiting->inner = ends[1];
     waiting->waits = flags & PAL_SNAPSHOT_WAITS;
+    if (!waiting->waits)
+        return;
+    waiting->listener = member->listener;
+    waiting->server = member->server;
+    waiting->touched = member->touched;
+    waiting->learns = member->learns;
+    send_ranges(waiting);
 }
 
 bool waiting_told_stale(const struct waiting *waiting)
@@ -217,6 +235,77 @@ static const char *take(struct monitor *monitor, struct taken *taken)
 
 /* ---- Waiting ----------------------------------------------------------------------------------------------------- */
 
+/*
+ * Which pages of the image's a clone has written, at its end: they are anonymous now.  The kernel tells,
+ * not the guest.
+ */
+static size_t add_written(int pages, uint64_t start, uint64_t end, struct pal_snapshot_range *ranges, size_t count)
+{
+    uint64_t entries[512];
+    for (uint64_t at = start; at < end;) {
+        size_t wanted = (end - at) / PAL_PAGE_SIZE;
+        ssize_t got = pread(pages, entries, (wanted < 512 ? wanted : 512) * sizeof *entries,
+                            (off_t)(at / PAL_PAGE_SIZE * sizeof *entries));
+        if (got < (ssize_t)sizeof *entries)
+            break;
+        for (size_t i = 0; i < (size_t)got / sizeof *entries; i++, at += PAL_PAGE_SIZE) {
+            if (!(entries[i] & PAGE_PRESENT) || entries[i] & PAGE_OF_FILE)
+                continue;
+            if (count && ranges[count - 1].start + ranges[count - 1].size == at)
+                ranges[count - 1].size += PAL_PAGE_SIZE;
+            else if (count < POOL_RANGES_MAX)
+                ranges[count++] = (struct pal_snapshot_range){at, PAL_PAGE_SIZE};
+        }
+    }
+    return count;
+}
+
+static void learn_written(const struct monitor *monitor)
+{
+    static struct pal_snapshot_range ranges[POOL_RANGES_MAX];
+    char path[64], line[4352];
+    size_t count = 0;
+    snprintf(path, sizeof path, "/proc/%d/maps", (int)monitor->first);
+    FILE *maps = fopen(path, "re");
+    snprintf(path, sizeof path, "/proc/%d/pagemap", (int)monitor->first);
+    int pages = open(path, O_RDONLY | O_CLOEXEC);
+    while (maps && pages >= 0 && fgets(line, sizeof line, maps)) {
+        unsigned long long start, end, inode = 0;
+        char access[8] = "";
+        if (sscanf(line, "%llx-%llx %7s %*x %*s %llu", &start, &end, access, &inode) == 4 && inode && access[1] == 'w' &&
+            access[3] == 'p' && start >= PAL_GUEST_BASE && end <= PAL_GUEST_END)
+            count = add_written(pages, start, end, ranges, count);
+    }
+    if (maps)
+        fclose(maps);
+    if (pages >= 0)
+        close(pages);
+    if (count && pwrite(monitor->waiting.touched, ranges, count * sizeof *ranges, 0) > 0)
+        tell_server(&monitor->waiting, POOL_LEARNED);
+}
+
+/* The clone is at its end, or gone. */
+static void on_end(uv_poll_t *poll, int status, int events)
+{
+    struct monitor *monitor = poll->data;
+    struct waiting *waiting = &monitor->waiting;
+    char told = 0;
+    (void)status, (void)events;
+    uv_poll_stop(poll);
+    if (recv(waiting->channel, &told, 1, MSG_DONTWAIT) == 1 && told == PAL_SNAPSHOT_ENDS)
+        learn_written(monitor);
+    close(waiting->channel); /* which is its answer */
+    waiting->channel = -1;
+}
+
+static void learn_at_end(struct monitor *monitor)
+{
+    static uv_poll_t poll;
+    poll.data = monitor;
+    if (uv_poll_init(monitor->uv, &poll, monitor->waiting.channel) < 0 || uv_poll_start(&poll, UV_READABLE, on_end) < 0)
+        fail(EXIT_OWN_FAILURE, "can't watch a descriptor: %s", strerror(errno));
+}
+
 static bool is_same_user(int client)
 {
     struct ucred peer;
@@ -259,8 +348,11 @@ static bool serve_client(struct monitor *monitor)
     }
     tell_server(waiting, POOL_TAKEN);
     close(waiting->listener);
-    close(waiting->channel);
-    waiting->listener = waiting->channel = -1;
+    waiting->listener = -1;
+    if (waiting->learns)
+        learn_at_end(monitor);
+    else
+        close(waiting->channel);
     poll.data = monitor;
     if (uv_poll_init(monitor->uv, &poll, waiting->client) < 0 || uv_poll_start(&poll, UV_READABLE, on_client) < 0)
         fail(EXIT_OWN_FAILURE, "can't watch a descriptor: %s", strerror(errno));

@@ -43,7 +43,7 @@ struct options {
         const char *name;
         uint32_t point, flags; /* enum pal_snapshot_point, pal_snapshot_flags */
         uint64_t after;        /* ns */
-        int listener, server;  /* with PAL_SNAPSHOT_WAITS: of the pool */
+        struct pool_member { int listener, server, touched; bool learns; } member; /* PAL_SNAPSHOT_WAITS: see struct waiting */
     } snapshot;
 };
 
