@@ -63,6 +63,8 @@ int64_t trace_call_ends(struct frame *frame, int64_t result)
         signal_force(SIGTRAP, TRAP_BRKPT, frame->regs.rip, 0, 0);
     else if (thread->trace_mode == PTRACE_SYSCALL)
         stop_at_call(PTRACE_EVENTMSG_SYSCALL_EXIT);
+    if (thread->trace_mode == PTRACE_SINGLESTEP)
+        atomic_set(&tcb()->interrupted, 1u); /* trace_way_out */
     return result == FRAME_REPLACED ? result : (int64_t)frame->regs.rax;
 }
 

@@ -204,8 +204,9 @@ int trace_stop(uint32_t code, struct siginfo *info, uint64_t message, int given)
     int signal = dies() ? given : trace->resume_signal;
     bool again = end_stop(trace, info);
     frame_set_rip(current_frame(), current_frame()->regs.rip); /* text may have been changed */
-    atomic_set(&tcb()->interrupted, 1u); /* what came meanwhile; flags for stepping */
     if (again)
         atomic_set(&thread->trace_interrupt, 1u);
+    if (signal_waiting()) /* what came meanwhile: else a call would be interrupted by nothing */
+        atomic_set(&tcb()->interrupted, 1u);
     return signal;
 }
