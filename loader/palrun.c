@@ -366,6 +366,8 @@ int palrun(const struct options *options)
         events_to(options->events);
     if (!options->learn)
         explain_arguments(&policy);
+    if (options->name)
+        join_name(options->name);
     outbound_open(&monitor.outbound, &policy.network, &policy.mounts.denials);
     waiting_open(&monitor.waiting, options->snapshot.flags, &options->snapshot.member);
     start(&monitor, options, umask_was);

@@ -228,11 +228,31 @@ struct pal_host_signals {
     uint64_t set; /* bit n-1: the user's terminal sent signal n to the sandbox; bit n+31: somebody sent it to the first
                      process; or PAL_HOST_* */
     uint32_t real_time[PAL_REAL_TIME]; /* likewise to the first process, signals 34 to 64: how often */
-    uint32_t reserved;
+    uint32_t joins; /* how many ask to join the sandbox: struct pal_join */
 };
 /* A picoprocess whose host parent has gone was killed, not by us: process_interrupt of it gives -ESRCH. */
 #define PAL_HOST_KILLED (1ull << 31)
-#define PAL_HOST_COUNTED (1ull << 63) /* words behind `set` are not 0 */
+#define PAL_HOST_COUNTED (1ull << 63) /* some of real_time is not 0 */
+
+/*
+ * Somebody outside wants a process of its own in the running sandbox.  The first process makes a child for each that
+ * pal_host_signals.joins counts, whose own child, which the host has for its own then, imports PAL_JOIN_RECORD, and the
+ * streams that the record names.  The first process's own import of it (out NULL) tells that there is no room.
+ * Strings follow, with a NUL behind each: the directory, or nothing; argv; envp.
+ */
+enum pal_join_token { PAL_JOIN_RECORD = 1, PAL_JOIN_STREAM /* to PAL_JOIN_STREAM + 2 */ };
+enum pal_join_flags {
+    PAL_JOIN_INHERITS = 1, /* of the first process's variables those that have no namesake here */
+    PAL_JOIN_IDS = 2,      /* else as the first process */
+};
+#define PAL_JOIN_GROUPS 64
+struct pal_join {
+    uint32_t flags, umask, argc, envc;
+    uint32_t streams;            /* bit n: standard stream n is to be imported */
+    uint32_t terminals;          /* bit n: it is the inner side of pseudoterminal number `terminal`; else it is closed */
+    uint32_t terminal;
+    uint32_t uid, gid, group_count, groups[PAL_JOIN_GROUPS];
+};
 
 /* What pal_boot.snapshot is for. */
 enum pal_snapshot_use { PAL_SNAPSHOT_NONE, PAL_SNAPSHOT_MAKE, PAL_SNAPSHOT_RUN };

@@ -53,7 +53,7 @@ static int64_t prepare_program(struct exec_image **image)
     int64_t error;
     do {
         noted |= atomic_swap(&tcb()->interrupted, 0u);
-        error = exec_prepare_boot(image);
+        error = exec_prepare_strings(boot->program, boot->argv, boot->envp, image);
     } while (error == -EINTR || error == -ERESTARTNOINTR || error == -ERESTARTSYS);
     if (noted)
         atomic_set(&tcb()->interrupted, 1u);

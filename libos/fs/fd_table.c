@@ -15,10 +15,9 @@ static struct files *files_new(void)
     return files;
 }
 
-/* A standard stream, or NULL.  What it is, and how it was opened, only the host can say. */
-struct file *file_new_standard(uint32_t number)
+/* What it is, and how it was opened, only the host can say. */
+struct file *file_new_stream(pal_handle_t handle)
 {
-    pal_handle_t handle = boot->standard[number];
     struct pal_attributes attributes;
     uint32_t pal_flags = 0, flags = O_RDWR;
     struct file *file;
@@ -27,23 +26,35 @@ struct file *file_new_standard(uint32_t number)
     if (PAL->stream_control(handle, PAL_CTL_FLAGS_GET, &pal_flags, sizeof(pal_flags)) >= 0 &&
         (pal_flags & (PAL_OPEN_READ | PAL_OPEN_WRITE)) != (PAL_OPEN_READ | PAL_OPEN_WRITE))
         flags = pal_flags & PAL_OPEN_WRITE ? O_WRONLY : O_RDONLY;
-    if (host_file_new(handle, flags, attributes.type, NULL, &file) < 0)
-        return NULL;
-    file->standard = true;
+    return host_file_new(handle, flags, attributes.type, NULL, &file) < 0 ? NULL : file;
+}
+
+struct file *file_new_standard(uint32_t number)
+{
+    struct file *file = file_new_stream(boot->standard[number]);
+    if (file)
+        file->standard = true;
     return file;
 }
 
 struct files *files_new_boot(void)
 {
+    struct file *streams[PAL_STANDARD_STREAMS];
+    for (uint32_t i = 0; i < PAL_STANDARD_STREAMS; i++)
+        streams[i] = file_new_standard(i);
+    return files_new_streams(streams);
+}
+
+struct files *files_new_streams(struct file *const streams[PAL_STANDARD_STREAMS])
+{
     struct files *files = files_new();
     if (!files)
         return NULL;
     for (uint32_t i = 0; i < PAL_STANDARD_STREAMS; i++) {
-        struct file *file = file_new_standard(i);
-        if (!file)
+        if (!streams[i])
             continue;
         bit_set(files->used, i);
-        slot_fill(files, i, file, 0);
+        slot_fill(files, i, streams[i], 0);
     }
     while (files->lowest < PAL_STANDARD_STREAMS && files->slots[files->lowest])
         files->lowest++;

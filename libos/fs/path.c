@@ -46,6 +46,14 @@ static struct file *open_boot_cwd(void)
     return cwd;
 }
 
+struct fs *fs_new_at(const char *path, uint32_t mask)
+{
+    struct file *cwd;
+    if (path[0] != '/' || file_open(path, O_RDONLY | O_DIRECTORY, 0, 0, &cwd) < 0)
+        return NULL;
+    return fs_new(cwd, mask);
+}
+
 struct fs *fs_new_boot(void)
 {
     struct file *cwd = open_boot_cwd();

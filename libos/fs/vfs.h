@@ -80,7 +80,9 @@ int64_t fd_flags(int fd, bool change, uint32_t flags); /* FD_CLOEXEC: get, or ch
 
 /* fd_table.c */
 struct files *files_new_boot(void); /* 0, 1, 2 from boot->standard */
+struct files *files_new_streams(struct file *const streams[PAL_STANDARD_STREAMS]); /* takes them; NULL: closed */
 struct file *file_new_standard(uint32_t number);
+struct file *file_new_stream(pal_handle_t handle); /* NULL: it is no good */
 struct files *files_copy(struct files *from);
 struct files *files_ref(struct files *files);
 void files_put(struct files *files); /* the last reference closes all */
@@ -113,6 +115,7 @@ int64_t file_identify(struct file *file);
 /* path.c: cwd, root and umask of a process; resolving names */
 struct fs;
 struct fs *fs_new_boot(void);
+struct fs *fs_new_at(const char *cwd, uint32_t mask); /* NULL: there is no such directory */
 int64_t fs_begin_again(struct fs *fs); /* a snapshot's: the current directory is the new sandbox's */
 struct fs *fs_copy(struct fs *from);
 struct fs *fs_ref(struct fs *fs);

@@ -45,6 +45,8 @@ void signal_settle(void)
     if (UNLIKELY(host_signals_came()))
         host_signals();
     trace_settle();
+    if (UNLIKELY(host_joins_came()))
+        process_join();
     signal_receive();
     wait_kicked();
     process_answer();

@@ -354,20 +354,21 @@ int64_t exec_prepare(struct name *name, const char *given, guest_t argv, guest_t
     return error;
 }
 
-int64_t exec_prepare_boot(struct exec_image **out)
+int64_t exec_prepare_strings(const char *program, const char *const *argv, const char *const *envp,
+                             struct exec_image **out)
 {
-    struct exec_image *image = image_new(boot->program);
+    struct exec_image *image = image_new(program);
     if (!image)
         return -ENOMEM;
-    int64_t error = open_named(boot->program, PAL_OPEN_START, &image->opened);
+    int64_t error = open_named(program, PAL_OPEN_START, &image->opened);
     if (error == 0)
-        error = add_strings(image, boot->argv, &image->arg_count);
+        error = add_strings(image, argv, &image->arg_count);
     if (error == 0 && image->arg_count == 0) {
-        error = add_string(image, boot->program);
+        error = add_string(image, program);
         image->arg_count = 1;
     }
     if (error == 0)
-        error = add_strings(image, boot->envp, &image->env_count);
+        error = add_strings(image, envp, &image->env_count);
     if (error == 0)
         error = finish(image);
     if (error < 0)

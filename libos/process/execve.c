@@ -14,8 +14,7 @@
 #include "libos/signal/signal.h"
 #include "libos/trace/trace.h"
 
-/* No way back: this thread, the only one, becomes the new program's first. */
-static int64_t become(struct exec_image *image)
+int64_t exec_become(struct exec_image *image)
 {
     struct thread *self = current();
     struct process *process = self->process;
@@ -54,14 +53,14 @@ static int64_t exec_run(struct exec_image *image)
     if (!process->vfork_parent) {
         if (process_make_single() == 0) {
             process_await_virtual(process); /* they need the memory that is about to go */
-            return become(image);
+            return exec_become(image);
         }
         exec_drop(image);
         return -ERESTARTNOINTR; /* another thread was first with exec or exit: this one is about to leave */
     }
     int64_t host = fork_host(process->shared, PAL_FORK_BARE);
     if (host == 0)
-        return become(image);
+        return exec_become(image);
     exec_drop(image);
     if (host < 0)
         return host == -ENOMEM ? host : -EAGAIN;

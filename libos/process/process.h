@@ -152,7 +152,8 @@ void wait_tell(const struct child_event *told);
 void wait_ended(struct shared_process *slot, struct child_event *told);
 void wait_ended_again(struct shared_process *slot, struct child_event *told); /* its tracer knows: now its parent */
 int64_t host_child_room(void);   /* -ENOMEM; to be called before a fork */
-void host_child_add(struct shared_process *slot, uint64_t host);
+void host_child_add(struct shared_process *slot, uint64_t host); /* of a slot without a reaper: nobody minds its end */
+void process_named(struct shared_process *slot, uint64_t host); /* its picoprocess is known now */
 void host_child_reset(void);     /* in a fork's child */
 bool host_child_any(void);
 int64_t host_child_wait(void);   /* [blocks] till one ends, of a process that is alone here: 0 look again, or -EINTR */
@@ -184,16 +185,27 @@ void signal_exception(const struct pal_exception *exception);
 int64_t pidfd_new(int pid, uint32_t flags);          /* a descriptor, or -errno */
 int64_t pidfd_target(int fd, uint32_t *flags);       /* pid, or -EBADF, -ESRCH; the file's O_* flags */
 
+struct exec_image;
+
+/* ---- join.c ------------------------------------------------------------------------------------------------------ */
+
+void process_join(void); /* those that host_joins_came tells of */
+
+/* ---- execve.c ---------------------------------------------------------------------------------------------------- */
+
+/* No way back: the calling thread, its process's only one, becomes the new program's first.  FRAME_REPLACED. */
+int64_t exec_become(struct exec_image *image);
+
 /* ---- exec_prepare.c, exec_commit.c ------------------------------------------------------------------------------- */
 
 /* `path` is absolute; `given` is the name as the guest gave it (AT_EXECFN, a script's $0, comm;
  * execveat: /dev/fd/N or /dev/fd/N/NAME).  Strings are copied by exec_prepare.  Prepare may fail and leaves everything
  * as it was; commit can't (it kills the process if the host refuses).  It sets current()->name and fills the frame for
  * the new program. */
-struct exec_image;
 struct name;
 int64_t exec_prepare(struct name *name, const char *given, guest_t argv, guest_t envp, struct exec_image **out);
-int64_t exec_prepare_boot(struct exec_image **out); /* the first program, from boot */
+int64_t exec_prepare_strings(const char *program, const char *const *argv, const char *const *envp,
+                             struct exec_image **out); /* for a process that has no program yet */
 void exec_drop(struct exec_image *image);
 /* Caller has made the process single-threaded (execve.c does). */
 void exec_commit(struct exec_image *image, struct frame *frame);

@@ -72,16 +72,23 @@ int64_t host_child_room(void)
 }
 
 /* Who put a signal into the slot's inbox before `host` was there could interrupt nobody: that is made up for. */
+void process_named(struct shared_process *slot, uint64_t host)
+{
+    __atomic_store_n(&slot->host, host, __ATOMIC_SEQ_CST);
+    if (UNLIKELY(__atomic_load_n(&slot->inbox_used, __ATOMIC_SEQ_CST)))
+        PAL->process_interrupt(host, 0);
+}
+
 void host_child_add(struct shared_process *slot, uint64_t host)
 {
-    struct host_child child = {host, slot, slot->pid};
+    bool minded = slot->reaper;
+    struct host_child child = {host, minded ? slot : NULL, slot->pid};
     mutex_lock(&host_children_lock);
     place(&child);
     atomic_set(&host_child_count, host_child_count + 1);
     mutex_unlock(&host_children_lock);
-    __atomic_store_n(&slot->host, host, __ATOMIC_SEQ_CST);
-    if (UNLIKELY(__atomic_load_n(&slot->inbox_used, __ATOMIC_SEQ_CST)))
-        PAL->process_interrupt(host, 0);
+    if (minded)
+        process_named(slot, host);
 }
 
 void host_child_reset(void)

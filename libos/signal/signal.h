@@ -138,6 +138,11 @@ static inline bool signal_holds(const struct thread *thread)
     return atomic_get(&signals->stopped) && !(thread->trace && thread->stop_seen == atomic_get(&signals->stops));
 }
 void signal_action(int signal, struct sigaction *action); /* what signal_next gives of it */
+static inline bool host_joins_came(void)
+{
+    struct pal_host_signals *came = (struct pal_host_signals *)(uintptr_t)boot->host_signals;
+    return came && atomic_get(&came->joins);
+}
 bool signal_waiting(void); /* is there something that this thread would act on now? */
 /* ppoll & co.: a temporary mask until the call ends (address 0: none).  The call returns signal_mask_done(its result),
  * which puts the old mask back unless the call was interrupted: then signal_work does, after the handlers' frames are

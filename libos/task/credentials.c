@@ -261,6 +261,19 @@ static void sort(uint32_t *ids, uint32_t count)
     }
 }
 
+void groups_set(struct process *process, const uint32_t *ids, uint32_t count)
+{
+    groups_free(process);
+    struct groups *new = count ? alloc(sizeof *new + count * sizeof *ids) : NULL;
+    if (!new)
+        return;
+    new->older = NULL;
+    new->count = count;
+    memcpy(new->ids, ids, count * sizeof *ids);
+    sort(new->ids, count);
+    process->groups = new;
+}
+
 int64_t sys_setgroups(int32_t count, guest_t list)
 {
     struct process *process = current_process();

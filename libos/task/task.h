@@ -232,6 +232,8 @@ uint64_t fd_limit(void); /* RLIMIT_NOFILE, soft; at most boot->file_limit */
 bool process_in_group(const struct process *process, uint32_t gid); /* supplementary ones only */
 bool groups_copy(struct process *to, const struct process *from); /* false: no memory */
 void groups_free(struct process *process);
+/* In place of what it has; none where there is no memory. */
+void groups_set(struct process *process, const uint32_t *ids, uint32_t count);
 
 /* ---- uts.c ------------------------------------------------------------------------------------------------------- */
 

@@ -10,7 +10,8 @@
 
 #define MOST_ORPHANED 16 /* groups that one process's end makes orphans of: more are not told */
 
-static int first_pid;
+static int first_pid; /* or who has joined */
+static bool joined;
 
 /* ---- The table --------------------------------------------------------------------------------------------------- */
 
@@ -371,9 +372,17 @@ void tty_init(struct shared_process *first)
     }
 }
 
+void tty_join(const struct shared_process *slot)
+{
+    first_pid = (int)slot->pid;
+    joined = true;
+}
+
 static struct shared_terminal *host_terminal(void)
 {
     struct shared_terminal *terminal = NULL;
+    if (joined)
+        return tty_of_session((uint32_t)first_pid);
     while ((terminal = tty_next(terminal)) && !terminal->from_host)
         ;
     return terminal;

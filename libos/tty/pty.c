@@ -325,6 +325,13 @@ int64_t tty_outer_new(uint32_t flags, struct file **out)
     return result;
 }
 
+struct shared_terminal *tty_join_terminal(uint32_t number)
+{
+    struct shared_terminal *terminal = tty_pts(number);
+    bool mine = terminal && tty_is_controlling(terminal); /* as another of the process's streams */
+    return mine ? terminal : tty_new(pts_device(number), false);
+}
+
 /* The user's terminal can't be opened again (the monitor gives out no names of the host's /dev): the description
  * is shared. */
 static int64_t host_open(struct file **out)

@@ -25,6 +25,8 @@ struct shared_terminal *tty_of_session(uint32_t session); /* NULL: it has none *
 bool tty_is_controlling(const struct shared_terminal *terminal);
 struct shared_terminal *tty_next(struct shared_terminal *after); /* all in use; NULL starts */
 void tty_init(struct shared_process *first); /* the first process */
+/* What comes from outside to this picoprocess from now on is the joined process's, which leads a session of its own. */
+void tty_join(const struct shared_process *joined);
 struct shared_terminal *tty_new(uint32_t device, bool locked); /* NULL: there are too many */
 /* Opened by its name without O_NOCTTY: a session's leader without a terminal takes it. */
 void tty_opened(struct shared_terminal *terminal);
@@ -65,6 +67,7 @@ bool tty_is_pts(const struct shared_terminal *terminal);
 struct shared_terminal *tty_pts(uint32_t number); /* /dev/pts/N's, or NULL */
 void tty_pts_attributes(const struct shared_terminal *terminal, struct pal_attributes *out);
 int64_t tty_outer_new(uint32_t flags, struct file **out); /* a new terminal's outer side */
+struct shared_terminal *tty_join_terminal(uint32_t number); /* one whose outer side is outside; NULL: too many */
 
 /* ---- termios.c --------------------------------------------------------------------------------------------------- */
 

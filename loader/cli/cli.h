@@ -3,7 +3,7 @@
 #ifndef LOADER_CLI_CLI_H
 #define LOADER_CLI_CLI_H
 
-#include "loader/policy/policy.h"
+#include "loader/monitor/monitor.h"
 
 /* ---- options.c --------------------------------------------------------------------------------------------------- */
 
@@ -42,6 +42,10 @@ void command_print_json(struct json_t *value);
 
 int ps_main(int argc, char **argv);
 int kill_main(int argc, char **argv);
+
+/* ---- exec.c ------------------------------------------------------------------------------------------------------ */
+
+int exec_main(int argc, char **argv);
 
 /* ---- doctor.c ---------------------------------------------------------------------------------------------------- */
 

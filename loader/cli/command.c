@@ -72,6 +72,8 @@ const struct command_row command_rows[] = {
      image_main},
     {"learn", "-o FILE [options] PROGRAM", "run with nearly all shown and nothing changed; write the manifest that was needed",
      run_learn},
+    {"exec", "[options] NAME|PID PROGRAM", "another program in a running sandbox: its policy, processes and loopback; streams of its own",
+     exec_main},
     {"ps", "[--json]", "your running sandboxes", ps_main},
     {"kill", "[-SIGNAL] PID...", "end sandboxes; PID as `pal-run ps` shows it", kill_main},
     {"doctor", "[--json]", "what this host offers, what each part adds, what to do where one is missing", doctor_main},

@@ -10,6 +10,8 @@
 #include "loader/cli/cli.h"
 #include "loader/nearest.h"
 
+#define NAME_LETTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
+
 static void add_mount(struct options *options, char *argument, const char *access)
 {
     if (options->mount_count == sizeof options->mounts / sizeof *options->mounts)
@@ -169,6 +171,13 @@ static void take_host_port(struct options *options, char *value) { add_network(o
 
 static void take_listen_fds(struct options *options, char *value) { (void)value; options->listen_fds = true; }
 
+static void take_name(struct options *options, char *value)
+{
+    if (!*value || strlen(value) > JOIN_NAME_MAX || value[strspn(value, NAME_LETTERS)])
+        fail(EXIT_OWN_FAILURE, "--name %s: at most %d letters, digits, '.', '_' and '-'", value, JOIN_NAME_MAX);
+    options->name = value;
+}
+
 static void take_init(struct options *options, char *value) { (void)value; options->init = true; }
 
 static void take_trap(struct options *options, char *value)
@@ -218,6 +227,7 @@ const struct option_row option_rows[] = {
     {"publish", 0, "HOST:PORT", "the host's port HOST leads to PORT of the sandbox", take_publish},
     {"host-port", 0, "PORT", "127.0.0.1:PORT of the sandbox is the host's", take_host_port},
     {"listen-fds", 0, NULL, "listeners that pal-run was started with are the program's: sd_listen_fds(3)", take_listen_fds},
+    {"name", 0, "NAME", "what `pal-run exec NAME` finds the running sandbox by", take_name},
     {"init", 0, NULL, "the program is process 1 and gets all signals, as in a container; where pal-run is process 1 it is so anyway",
      take_init},
     {"report", 0, "[=denied|all|json]", "on exit, list what policy denied, and which walls stood; all: and what was hidden",

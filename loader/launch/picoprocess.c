@@ -360,11 +360,22 @@ static bool is_same_text(const char *a, const char *b)
     return *a == *b;
 }
 
-/* Commands that take or keep clones run none of their own. */
+static bool is_called(const char *name, const char *wanted)
+{
+    const char *last = name;
+    for (const char *at = name; *at; at++)
+        if (*at == '/')
+            last = at + 1;
+    return is_same_text(last, wanted);
+}
+
+/* pal-oci's calls, and commands that take or keep clones, or are for a sandbox that runs. */
 static bool runs_none(const uint64_t *stack)
 {
     const char *const *words = (const char *const *)(stack + 1);
-    if (stack[0] > 1 && is_same_text(words[1], "serve"))
+    if (stack[0] && is_called(words[0], "pal-oci"))
+        return true;
+    if (stack[0] > 1 && (is_same_text(words[1], "serve") || is_same_text(words[1], "exec")))
         return true;
     return stack[0] > 3 && is_same_text(words[1], "snapshot") && is_same_text(words[2], "run") && is_same_text(words[3], "--pool");
 }

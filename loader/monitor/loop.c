@@ -32,7 +32,7 @@
 #define ALONE 32 /* see LINUX_INTERRUPT_SIGNAL */
 
 /* The guest is told as if it had got the signal itself: the PAL and the libOS pass it on. */
-static void pass_on(const struct monitor *monitor, int number)
+void monitor_tell(pid_t member, int number)
 {
     siginfo_t info;
     memset(&info, 0, sizeof info);
@@ -42,7 +42,12 @@ static void pass_on(const struct monitor *monitor, int number)
     info.si_uid = getuid();
     info.si_value.sival_int = number;
     /* A child that was not waited for yet: the pid is its own. */
-    syscall(SYS_rt_sigqueueinfo, monitor->first, LINUX_INTERRUPT_SIGNAL, &info);
+    syscall(SYS_rt_sigqueueinfo, member, LINUX_INTERRUPT_SIGNAL, &info);
+}
+
+static void pass_on(const struct monitor *monitor, int number)
+{
+    monitor_tell(monitor->first, number);
 }
 
 /* pal-run is a job that stops.  So does all of the sandbox: what its user believes to be stopped must not run on. */
@@ -74,7 +79,9 @@ static int dispatch(struct monitor *monitor, const struct request *request, stru
     case MONITOR_INTERRUPT: return serve_interrupt(&monitor->objects, request);
     case MONITOR_LOOK: return serve_look(&monitor->objects, request, reply);
     case MONITOR_EXPORT: return serve_export(&monitor->objects, request, reply);
-    case MONITOR_IMPORT: return serve_import(&monitor->objects, request, reply);
+    case MONITOR_IMPORT:
+        return request->arguments[0] - PAL_JOIN_RECORD < JOIN_DESCRIPTORS ? serve_join(request, reply)
+                                                                          : serve_import(&monitor->objects, request, reply);
     case MONITOR_CREATE: return serve_create(&monitor->objects, request, reply);
     case MONITOR_TEE: return serve_tee(&monitor->objects, request, reply);
     case MONITOR_SHUTDOWN: return serve_shutdown(&monitor->objects, request);
@@ -509,7 +516,9 @@ static void collect(struct loop *loop)
             finish(loop, EXIT_OWN_FAILURE);
             return;
         }
-        waitpid(info.si_pid, NULL, WNOHANG);
+        int status = 0;
+        if (waitpid(info.si_pid, &status, WNOHANG) == info.si_pid)
+            join_ended(info.si_pid, status);
         if (info.si_code != CLD_EXITED) /* so it can't have told anybody */
             pass_on(loop->monitor, LINUX_NUMBER_KILLED);
     }
@@ -526,6 +535,7 @@ static void on_settled(uv_timer_t *timer)
 {
     struct loop *loop = timer->data;
     int64_t error = supervisor_settle();
+    join_watch_pid();
     if (error >= 0 || has_ended(loop->monitor->first))
         return;
     warn("no supervisor can watch over the program, which was killed: %s", strerror((int)-error));
@@ -554,12 +564,11 @@ static bool is_own(const struct signalfd_siginfo *info)
 }
 
 /* The terminal's are for its foreground group; what somebody sends is for the program alone. */
-static int number_of(const struct signalfd_siginfo *info)
+int signal_number(int number, bool from_keys)
 {
-    int number = (int)info->ssi_signo;
     if (number >= PAL_REAL_TIME_FIRST)
         return LINUX_NUMBER_REAL_TIME + number - PAL_REAL_TIME_FIRST;
-    return number + (info->ssi_code == SI_KERNEL ? 0 : ALONE);
+    return number + (from_keys ? 0 : ALONE);
 }
 
 static void on_signal(uv_poll_t *poll, int status, int events)
@@ -571,7 +580,7 @@ static void on_signal(uv_poll_t *poll, int status, int events)
     uv_fileno((const uv_handle_t *)poll, &fd);
     while (!loop->ended && read(fd, &info, sizeof info) == sizeof info) {
         if (!is_own(&info))
-            pass_on(loop->monitor, number_of(&info));
+            pass_on(loop->monitor, signal_number((int)info.ssi_signo, info.ssi_code == SI_KERNEL));
         if (info.ssi_signo != SIGCHLD)
             continue;
         heed_terminations(loop);
@@ -627,6 +636,7 @@ int monitor_run(struct monitor *monitor)
     if (uv_loop_init(&loop.uv) < 0)
         fail(EXIT_OWN_FAILURE, "can't make an event loop: raise the limit of open files");
     monitor->uv = &loop.uv;
+    join_watch(monitor);
     watch(&loop, &loop.channel, monitor->channel, on_request, &loop);
     int signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
     watch(&loop, &loop.signals, signals, on_signal, &loop);

@@ -343,6 +343,35 @@ void store_write(const char *name, const char *text, size_t size, bool is_new);
 
 int serve_start(struct mount_table *table, const struct request *request, struct reply *reply);
 
+/* ---- join.c: programs that are put into the running sandbox ------------------------------------------------------ */
+
+/* Between it and `pal-run exec`: packets, with descriptors where it says so. */
+#define JOIN_DESCRIPTORS 4
+enum join_requests {
+    JOIN_TERMINAL, /* rows, columns: a pseudoterminal.  Answer: JOIN_IS_TERMINAL */
+    JOIN_BEGIN,    /* struct pal_join in a sealed file, then streams: value's bit n: stream n.  Answer: JOIN_ENDED, JOIN_FAILED */
+    JOIN_SIGNAL,   /* value, from_keys: to the joined process */
+    JOIN_ABOUT,    /* Answer: JOIN_NAMED */
+};
+struct join_request { int32_t what, value; uint16_t rows, columns; uint32_t from_keys; };
+enum join_answers {
+    JOIN_IS_TERMINAL, /* value: its number; its outer side */
+    JOIN_ENDED,       /* value: wait(2)'s status */
+    JOIN_FAILED,      /* value: an errno; text: why */
+    JOIN_NAMED,       /* text: the sandbox's name, or nothing */
+};
+struct join_answer { int32_t what, value; char text[120]; };
+#define JOIN_NAME_MAX 80
+/* The address of a sandbox of this user's, by its name, or by pal-run's pid.  0: the name is too long. */
+struct sockaddr_un;
+unsigned join_address(struct sockaddr_un *address, const char *name, pid_t pid);
+/* Takes the name, or ends pal-run. */
+void join_name(const char *name);
+void join_watch(struct monitor *monitor);
+void join_watch_pid(void);
+int serve_join(const struct request *request, struct reply *reply);
+void join_ended(pid_t pid, int status); /* a child of pal-run's, which was waited for */
+
 /* ---- loop.c ------------------------------------------------------------------------------------------------------ */
 
 /* ---- waiting.c: a clone, and who started it ---------------------------------------------------------------------- */
@@ -389,6 +418,9 @@ struct monitor {
 };
 /* Blocks the signals that monitor_run takes from a descriptor: all that can be, where they are passed on one to one. */
 void monitor_block_signals(bool all);
+/* A picoprocess, which was not waited for yet, is told what LINUX_INTERRUPT_SIGNAL brings. */
+void monitor_tell(pid_t member, int number);
+int signal_number(int number, bool from_keys); /* as it is told */
 /* Sends bytes and descriptors as a packet, without waiting.  0 or a negative errno. */
 int send_with(int socket, const void *bytes, size_t size, const int *descriptors, size_t count);
 /* Serves until the first picoprocess has ended and nothing of the sandbox is left.  Returns pal-run's exit status. */

@@ -132,7 +132,7 @@ int serve_export(struct objects *objects, const struct request *request, struct 
     if (error)
         return error;
     uint64_t value = 0;
-    while (!value)
+    while (value < PAL_JOIN_STREAM + PAL_STANDARD_STREAMS)
         if (getrandom(&value, sizeof value, 0) != sizeof value) {
             close(fd);
             return -EAGAIN;

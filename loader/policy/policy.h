@@ -15,6 +15,7 @@ struct option_mount {
 struct options {
     const char *learn; /* where the manifest of a run goes; NULL: none is written */
     const char *manifest, *cwd, *home, *picoprocess;
+    const char *name; /* by which other commands find the sandbox; NULL: none */
     uint32_t trap;          /* enum linux_trap */
     uint32_t rewrite;       /* enum pal_rewrite + 1; 0: as the manifest has it */
     bool stats, report, no_profile, listen_fds, walls_monitor, walls_view, init;

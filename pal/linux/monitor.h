@@ -43,6 +43,7 @@ enum linux_names {
 #define LINUX_INTERRUPT_SIGNAL 32
 #define LINUX_NUMBER_KILLED 32 /* the value for PAL_HOST_KILLED: as a signal it is none of the terminal's */
 #define LINUX_NUMBER_REAL_TIME 64 /* of pal_host_signals.real_time, the first */
+#define LINUX_NUMBER_JOIN (LINUX_NUMBER_REAL_TIME + PAL_REAL_TIME) /* of pal_host_signals.joins */
 
 /* Syscall numbers of the op field. */
 enum monitor_op {

@@ -191,8 +191,12 @@ static void on_interrupt(struct pal_tcb *tcb, struct sigcontext *m)
 static void on_host_signal(const siginfo_t *info)
 {
     uint64_t number = (uint64_t)(uint32_t)info->si_int;
-    if (info->si_code != SI_QUEUE || !number || number >= LINUX_NUMBER_REAL_TIME + PAL_REAL_TIME)
+    if (info->si_code != SI_QUEUE || !number || number > LINUX_NUMBER_JOIN)
         return;
+    if (number == LINUX_NUMBER_JOIN) {
+        __atomic_fetch_add(&linux_host_signals.joins, 1, __ATOMIC_RELAXED);
+        return;
+    }
     if (number >= LINUX_NUMBER_REAL_TIME)
         __atomic_fetch_add(&linux_host_signals.real_time[number - LINUX_NUMBER_REAL_TIME], 1, __ATOMIC_RELAXED);
     uint64_t bit = number < LINUX_NUMBER_REAL_TIME ? 1ull << (number - 1) : PAL_HOST_COUNTED;
