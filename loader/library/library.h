@@ -13,7 +13,8 @@
 #define LINE_ROOM 8192 /* a line of pal-run's has at most 4096 bytes */
 
 struct palrun {
-    int pidfd;  /* pal-run's: no other process can come into its place */
+    int pidfd;  /* pal-run's: no other process can come into its place; -1: a pool's clone */
+    int client; /* the connection to the pool; -1: none */
     int events; /* -1: none are read */
     pthread_mutex_t lock;
     /* Under the lock: */
@@ -32,5 +33,10 @@ struct palrun {
 
 /* Frees what a sandbox that does not run has. */
 void library_close(struct palrun *run);
+
+/* ---- pool.c ------------------------------------------------------------------------------------------------------ */
+
+int library_take_reply(struct palrun *run); /* sets its status; 0 or a negative errno */
+int library_send_signal(struct palrun *run, int number);
 
 #endif

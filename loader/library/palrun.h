@@ -45,6 +45,12 @@ struct palrun_options {
 /* -ENOENT: no pal-run was found.  What it refuses itself (a manifest with an error) is told on `error`, by status 125. */
 PALRUN_API int palrun_start(struct palrun **out, const struct palrun_options *options);
 
+/* A clone of the pool that `pal-run serve` keeps at `socket`.  Of the options count `command` (here the clone's arguments, without a
+ * program), `environ` (NAME=VALUE, what is changed in the server's; NULL: nothing) and the streams; others are -EINVAL, as policy is
+ * the server's.  Waits while none is free.  -ECONNREFUSED, -ENOENT: nobody serves there.  A clone that is refused ends with 125;
+ * palrun_wait gives -EPIPE where the pool has ended.  There are no events. */
+PALRUN_API int palrun_take(struct palrun **out, const char *socket, const struct palrun_options *options);
+
 /* Waits for its end, `timeout` milliseconds at most (-1: for ever).  0 and the exit status, as pal-run(1) has it, also when
  * asked again; -ETIMEDOUT; -ECHILD where somebody else has waited for all children, or SIGCHLD is ignored, and no "ended" event
  * was read before. */

@@ -16,7 +16,7 @@ import signal as signals
 import subprocess
 import threading
 
-__all__ = ["DEVNULL", "Result", "Sandbox", "run"]
+__all__ = ["DEVNULL", "Pool", "Result", "Sandbox", "run"]
 DEVNULL = subprocess.DEVNULL
 _EVENTS = 1
 _BYTES = ctypes.c_char_p
@@ -39,6 +39,7 @@ def _load():
     library = ctypes.CDLL(os.environ.get("PALRUN_LIBRARY") or (beside if os.path.exists(beside) else "libpalrun.so.0"))
     handle = ctypes.c_void_p
     library.palrun_start.argtypes = [ctypes.POINTER(handle), ctypes.POINTER(_Options)]
+    library.palrun_take.argtypes = [ctypes.POINTER(handle), _BYTES, ctypes.POINTER(_Options)]
     library.palrun_wait.argtypes = [handle, ctypes.POINTER(ctypes.c_int), ctypes.c_int]
     library.palrun_kill.argtypes = [handle, ctypes.c_int]
     library.palrun_event.argtypes = [handle, ctypes.POINTER(_Event), ctypes.c_int]
@@ -136,6 +137,30 @@ class Sandbox:
         self.close()
 
 
+class _Clone(Sandbox):
+    def __init__(self, socket, arguments, *, env=None, stdin=None, stdout=None, stderr=None):
+        environ = None if env is None else [_text(name) + b"=" + _text(value) for name, value in env.items()]
+        wanted = _Options(ctypes.sizeof(_Options), command=_list(arguments), environ=_list(environ), input=_descriptor(stdin, 0),
+                          output=_descriptor(stdout, 1), error=_descriptor(stderr, 2))
+        self._run = ctypes.c_void_p()
+        _check(_library.palrun_take(ctypes.byref(self._run), _text(socket), ctypes.byref(wanted)))
+
+
+class Pool:
+    """The clones that `pal-run serve` keeps at a socket.  Each is used once; policy is the server's."""
+
+    def __init__(self, socket):
+        self._socket = socket
+
+    def take(self, arguments=(), **streams):
+        """A clone that runs: a Sandbox without events.  env: what is changed of the server's; stdin, stdout, stderr."""
+        return _Clone(self._socket, arguments, **streams)
+
+    def run(self, arguments=(), *, capture_output=False, timeout=None, **streams):
+        """Runs one to its end.  After `timeout` seconds it is killed, and TimeoutError raised."""
+        return _finish(lambda: self.take(arguments, **streams), streams, capture_output, timeout, False)
+
+
 class Result:
     def __init__(self, status, stdout, stderr, events):
         self.status, self.stdout, self.stderr, self.events = status, stdout, stderr, events
@@ -149,21 +174,25 @@ def _reader(descriptor, parts):
 
 def run(command=None, *, capture_output=False, timeout=None, **policy):
     """Runs it to its end.  After `timeout` seconds it is killed, and TimeoutError raised."""
+    return _finish(lambda: Sandbox(command, **policy), policy, capture_output, timeout, policy.get("events", True))
+
+
+def _finish(start, streams, capture_output, timeout, has_events):
     parts, threads, writers, names = {"stdout": [], "stderr": []}, [], [], ("stdout", "stderr") if capture_output else ()
     try:
         for name in names:
             reader, writer = os.pipe()
             writers.append(writer)
-            policy[name] = writer
+            streams[name] = writer
             threads.append(threading.Thread(target=_reader, args=(reader, parts[name])))
             threads[-1].start()
-        sandbox = Sandbox(command, **policy)
+        sandbox = start()
     finally:
         for writer in writers:
             os.close(writer)
     with sandbox:
         events = []
-        if policy.get("events", True):
+        if has_events:
             threads.append(threading.Thread(target=lambda: events.extend(sandbox.events())))
             threads[-1].start()
         try:

@@ -61,12 +61,12 @@ static int collect(struct palrun *run)
 
 int palrun_wait(struct palrun *run, int *status, int timeout)
 {
-    int error = wait_readable(run->pidfd, timeout, now());
+    int error = wait_readable(palrun_end_descriptor(run), timeout, now());
     if (error)
         return error;
     pthread_mutex_lock(&run->lock);
     if (!run->ended)
-        error = collect(run);
+        error = run->client < 0 ? collect(run) : library_take_reply(run);
     if (!error && status)
         *status = run->status;
     pthread_mutex_unlock(&run->lock);
@@ -75,6 +75,8 @@ int palrun_wait(struct palrun *run, int *status, int timeout)
 
 int palrun_kill(struct palrun *run, int signal)
 {
+    if (run->client >= 0)
+        return library_send_signal(run, signal);
     return syscall(SYS_pidfd_send_signal, run->pidfd, signal, NULL, 0) < 0 ? -errno : 0;
 }
 
@@ -84,6 +86,8 @@ void library_close(struct palrun *run)
         close(run->pidfd);
     if (run->events >= 0)
         close(run->events);
+    if (run->client >= 0)
+        close(run->client);
     json_decref(run->last);
     pthread_mutex_destroy(&run->lock);
     free(run);
@@ -102,7 +106,7 @@ void palrun_free(struct palrun *run)
 
 int palrun_end_descriptor(const struct palrun *run)
 {
-    return run->pidfd;
+    return run->client < 0 ? run->pidfd : run->client;
 }
 
 int palrun_event_descriptor(const struct palrun *run)

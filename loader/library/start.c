@@ -189,6 +189,7 @@ static int spawn(struct child *child, struct palrun *run)
 static int start(struct palrun *run, const struct palrun_options *options, int manifest)
 {
     char path[PATH_MAX];
+    run->client = -1;
     if (!options->pal_run && !find_beside(path) && !find_in_path(path))
         return -ENOENT;
     const char **argv = arguments_of(options, manifest >= 0 ? MANIFEST_FILE : options->manifest);

@@ -117,6 +117,40 @@ silent = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 silent.connect(sys.argv[1])
 assert ask(status0, [null] * 3) == struct.pack('<i', 5), 'beside a silent one'
 P
+# From within programs.
+cat >"$work/embeds.py" <<'P'
+import os, signal, subprocess, sys
+sys.path.insert(0, 'loader/library')
+import palrun
+pool = palrun.Pool(sys.argv[1])
+result = pool.run(['show', 'a b'], env={'OF_CLIENT': 'python'}, stdin=palrun.DEVNULL, capture_output=True)
+assert (result.status, result.stdout) == (0, b"['a b'] python yes \n"), (result.status, result.stdout)
+assert result.stderr == b'to standard error\n', result.stderr
+assert pool.run(['status', '9'], stdin=palrun.DEVNULL).status == 9
+reader, writer = os.pipe()
+with pool.take(['sleep'], stdin=palrun.DEVNULL, stdout=writer) as clone:
+    os.close(writer)
+    assert os.read(reader, 100) == b'sleeps\n'
+    try:
+        clone.wait(0.05)
+        raise SystemExit('a clone that sleeps has ended')
+    except TimeoutError:
+        pass
+    clone.kill(signal.SIGUSR1)
+    assert clone.wait(10) == 33
+    assert clone.wait() == 33
+with pool.take(['sleep'], stdin=palrun.DEVNULL, stdout=palrun.DEVNULL) as clone:
+    clone.kill()
+    assert clone.wait(10) == 137
+place = os.open('/', os.O_RDONLY)
+assert pool.run(['status', '0'], stdin=place).status == 125
+try:
+    palrun.Pool(sys.argv[1] + 'x').run(['status', '0'])
+    raise SystemExit('a pool where nobody serves')
+except FileNotFoundError:
+    pass
+P
+PALRUN_LIBRARY=$(realpath "$B/libpalrun.so.0") python3 "$work/embeds.py" "$work/socket" || say "libpalrun"
 # Another user.
 if [ "$(id -u)" = 0 ]; then
     chmod 666 "$work/socket"
