@@ -60,6 +60,7 @@ struct open_how { uint64_t flags, mode, resolve; };
 #define S_ISUID 04000u
 #define S_ISGID 02000u
 #define S_ISVTX 01000u
+#define S_IXGRP 010u
 #define S_IALLUGO 07777u
 
 struct linux_timespec { int64_t seconds, nanoseconds; };

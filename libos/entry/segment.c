@@ -7,12 +7,14 @@
 #include "libos/ring/ring.h"
 #include "libos/signal/remote.h"
 #include "libos/task/table.h"
+#include "libos/task/task.h"
 #include "libos/trace/trace.h"
 
 /* Each takes what it needs of [at, end), and returns where that ends. */
 static uint64_t (*const parts[])(uint64_t at, uint64_t end) = {
     shared_init, /* the process table: at most half */
     dcache_init,   /* names: a fixed size */
+    set_ids_init, /* bits of files: a fixed size */
     ask_init,    /* a question to another process: a fixed size */
     trace_init,  /* traced threads: a fixed size */
     ring_init,   /* connections: a fixed size */

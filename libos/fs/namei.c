@@ -21,13 +21,25 @@ static int64_t change_step(const struct filesystem *fs, struct name *name, void 
     return fs->change(change->op, name, change->other, change->mode, follow);
 }
 
+/* `gone`: as it was before its name was removed.  Another object may get its number now. */
+static void forget_removed(const struct pal_attributes *gone)
+{
+    if (gone->links == 1 || (gone->links && gone->type == PAL_TYPE_DIRECTORY))
+        set_id_put(gone->device, gone->inode, 0);
+}
+
 static int64_t change(uint32_t op, struct name *name, const struct pal_name *other, uint32_t mode)
 {
     struct pal_path_buffer follow;
     struct change change = {op, mode, other};
+    struct pal_attributes gone = {.links = 0};
     int64_t result = name_may_change(op, name);
+    if (UNLIKELY(set_ids_any()) && (op == PAL_UNLINK || op == PAL_RMDIR))
+        name_attributes(name, &gone);
     if (result == 0)
         result = name_walk(name, change_step, &change, &follow);
+    if (result == 0)
+        forget_removed(&gone);
     if (result == 0 && op != PAL_UNLINK && op != PAL_RMDIR)
         name_made(name);
     return result;
@@ -269,7 +281,12 @@ static int64_t change_two(uint32_t op, struct name *from, struct name *to, uint3
     if (result < 0)
         return result;
     struct pal_name other = name_asked(to);
+    struct pal_attributes gone = {.links = 0};
+    if (UNLIKELY(set_ids_any()) && op == PAL_RENAME && !(mode & RENAME_EXCHANGE))
+        name_attributes(to, &gone);
     result = source.fs->change(op, from, &other, mode, &follow);
+    if (result == 0)
+        forget_removed(&gone);
     return result == -EREMOTE ? -EXDEV : result == -ENOTUNIQ ? -EBUSY : result;
 }
 

@@ -38,16 +38,29 @@ static int64_t open_step(const struct filesystem *fs, struct name *name, void *a
     return fs->open(name, &asked->how, asked->out, follow);
 }
 
-int64_t name_open(struct name *name, uint32_t flags, uint32_t mode, uint32_t purpose, struct file **out)
+/* One that may be made, with bits that the host is not to have: they are kept here if it was. */
+static __attribute__((noinline)) int64_t open_with_bits(struct name *name, struct open_asked *asked, uint32_t bits)
 {
     struct pal_path_buffer follow;
-    struct open_asked asked = {{flags, mode, purpose}, out};
+    struct pal_attributes attributes;
+    bool makes = (asked->how.flags & O_TMPFILE) == O_TMPFILE || name_attributes(name, &attributes) == -ENOENT;
+    int64_t result = name_walk(name, open_step, asked, &follow);
+    if (result == 0 && makes && file_attributes(*asked->out, &attributes) == 0)
+        file_give_set_id(&attributes, bits);
+    return result;
+}
+
+int64_t name_open(struct name *name, uint32_t flags, uint32_t mode, uint32_t purpose, struct file **out)
+{
+    const uint32_t bits = mode & (S_ISUID | S_ISGID);
+    struct pal_path_buffer follow;
+    struct open_asked asked = {{flags, mode & ~bits, purpose}, out};
     int64_t result = check_flags(&asked.how.flags);
     if (result < 0)
         return result;
     if (flags & O_NOFOLLOW || (flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
         name->nofollow = !name->directory;
-    return name_walk(name, open_step, &asked, &follow);
+    return UNLIKELY(bits) ? open_with_bits(name, &asked, bits) : name_walk(name, open_step, &asked, &follow);
 }
 
 int64_t file_open(const char *path, uint32_t flags, uint32_t mode, uint32_t purpose, struct file **out)

@@ -20,15 +20,26 @@ static int64_t set_step(const struct filesystem *fs, struct name *name, void *ar
     return fs->set(name, change->values, change->mask, follow);
 }
 
-static int64_t name_set(struct name *name, const struct pal_attributes *values, uint32_t mask)
+/* By name, or by descriptor. */
+struct target {
+    struct name *name; /* NULL: by descriptor */
+    struct file *file;
+};
+
+static int64_t target_attributes(const struct target *target, struct pal_attributes *out)
+{
+    return target->name ? name_attributes(target->name, out) : file_attributes(target->file, out);
+}
+
+static int64_t set_by_name(struct name *name, const struct pal_attributes *values, uint32_t mask)
 {
     struct pal_path_buffer follow;
     struct change change = {values, mask};
     return name_walk(name, set_step, &change, &follow);
 }
 
-/* By descriptor: what the file is called by now, if it still has a name, is no matter. */
-int64_t file_set(struct file *file, const struct pal_attributes *values, uint32_t mask)
+/* What the file is called by now, if it still has a name, is no matter. */
+static int64_t set_by_file(struct file *file, const struct pal_attributes *values, uint32_t mask)
 {
     struct name name;
     struct pal_attributes own;
@@ -40,7 +51,73 @@ int64_t file_set(struct file *file, const struct pal_attributes *values, uint32_
     if (!file->path)
         return -EPERM;
     int64_t result = name_from_path(file->path, true, &name);
-    return result < 0 ? result : name_set(&name, values, mask);
+    return result < 0 ? result : set_by_name(&name, values, mask);
+}
+
+static int64_t set_plain(const struct target *target, const struct pal_attributes *values, uint32_t mask)
+{
+    return target->name ? set_by_name(target->name, values, mask) : set_by_file(target->file, values, mask);
+}
+
+/* ---- Set-id bits: task/set_id.c ---------------------------------------------------------------------------------- */
+
+/* Of a file, or of a directory, those that the host is never given. */
+static uint32_t kept_bits(const struct pal_attributes *attributes)
+{
+    return attributes->type == PAL_TYPE_DIRECTORY ? S_ISUID : S_ISUID | S_ISGID;
+}
+
+int64_t file_give_set_id(const struct pal_attributes *attributes, uint32_t mode)
+{
+    const struct process *self = current_process();
+    uint32_t bits = mode & kept_bits(attributes);
+    bool member = attributes->gid == self->fsgid || process_in_group(self, attributes->gid);
+    if (!member && self->euid != 0)
+        bits &= ~S_ISGID; /* chmod(2): dropped silently */
+    return set_id_put(attributes->device, attributes->inode, bits) ? 0 : -EPERM;
+}
+
+/* What the host refuses as a bit that it is not to have is set without, and kept here. */
+static int64_t set_with_bits(const struct target *target, const struct pal_attributes *values, uint32_t mask)
+{
+    struct pal_attributes own, rest = *values;
+    int64_t result = set_plain(target, values, mask);
+    if (result != -EPERM || target_attributes(target, &own) < 0)
+        return result;
+    rest.mode &= ~kept_bits(&own);
+    result = set_plain(target, &rest, mask);
+    return result < 0 ? result : file_give_set_id(&own, values->mode);
+}
+
+/* After a change of mode or owner that the host made: of bits that are kept here a new mode leaves none, and a new owner
+ * those that mean nothing (S_ISGID of what no group executes). */
+static void forget_bits(const struct target *target, uint32_t mask)
+{
+    struct pal_attributes own;
+    if (target_attributes(target, &own) < 0 || (own.type == PAL_TYPE_DIRECTORY && !(mask & PAL_SET_MODE)))
+        return;
+    uint32_t left = mask & PAL_SET_MODE || own.mode & S_IXGRP ? 0 : S_ISGID;
+    set_id_put(own.device, own.inode, set_id_get(own.device, own.inode) & left);
+}
+
+static int64_t target_set(const struct target *target, const struct pal_attributes *values, uint32_t mask)
+{
+    if (mask & PAL_SET_MODE && values->mode & (S_ISUID | S_ISGID))
+        return set_with_bits(target, values, mask);
+    int64_t result = set_plain(target, values, mask);
+    if (UNLIKELY(set_ids_any()) && result == 0 && mask & (PAL_SET_MODE | PAL_SET_OWNER | PAL_SET_GROUP))
+        forget_bits(target, mask);
+    return result;
+}
+
+int64_t file_set(struct file *file, const struct pal_attributes *values, uint32_t mask)
+{
+    return target_set(&(struct target){.file = file}, values, mask);
+}
+
+static int64_t name_set(struct name *name, const struct pal_attributes *values, uint32_t mask)
+{
+    return target_set(&(struct target){.name = name}, values, mask);
 }
 
 static int64_t fd_set(int fd, bool path_ok, const struct pal_attributes *values, uint32_t mask)

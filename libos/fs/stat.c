@@ -15,18 +15,29 @@ static int64_t attributes_step(const struct filesystem *fs, struct name *name, v
     return fs->attributes(name, out, follow);
 }
 
+/* The bits that guests gave the file: the host has none. */
+static void show_set_id(struct pal_attributes *attributes)
+{
+    attributes->mode |= set_id_get(attributes->device, attributes->inode);
+}
+
 int64_t name_attributes(struct name *name, struct pal_attributes *out)
 {
     struct pal_path_buffer follow;
     int64_t result = name_walk(name, attributes_step, out, &follow);
+    if (UNLIKELY(set_ids_any()) && result == 0)
+        show_set_id(out);
     return LIKELY(result == 0) && name->directory && out->type != PAL_TYPE_DIRECTORY ? -ENOTDIR : result;
 }
 
 int64_t file_attributes(struct file *file, struct pal_attributes *out)
 {
-    if (file->ops->attributes)
-        return file->ops->attributes(file, out);
-    return file->handle == PAL_NO_HANDLE ? -EBADF : PAL->attributes_get(file->handle, NULL, out, NULL);
+    int64_t result = file->ops->attributes            ? file->ops->attributes(file, out)
+                     : file->handle == PAL_NO_HANDLE ? -EBADF
+                                                     : PAL->attributes_get(file->handle, NULL, out, NULL);
+    if (UNLIKELY(set_ids_any()) && result == 0)
+        show_set_id(out);
+    return result;
 }
 
 /* As the *at calls with AT_EMPTY_PATH have it: of a name, or of the descriptor itself. */

@@ -269,6 +269,7 @@ int64_t name_make_socket(struct name *name, uint32_t mode);
 
 /* setattr.c */
 int64_t file_set(struct file *file, const struct pal_attributes *values, uint32_t mask);
+int64_t file_give_set_id(const struct pal_attributes *attributes, uint32_t mode); /* the guest's bits of this file: 0, -EPERM */
 
 /* stat.c: the only way to ask for the attributes of a name. */
 int64_t name_attributes(struct name *name, struct pal_attributes *out);

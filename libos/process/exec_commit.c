@@ -35,8 +35,19 @@ static void set_program(struct file *file)
     shared_program_set(current_process()->shared, writable ? file->device : 0, writable ? file->inode : 0);
 }
 
+/* Set-id bits count where a guest gave them: those of the host's files are the host's. */
+static bool set_ids(struct file *file)
+{
+    struct pal_attributes own = {.mode = 0};
+    uint32_t bits = 0;
+    if (UNLIKELY(set_ids_any()) && file_attributes(file, &own) == 0)
+        bits = set_id_get(own.device, own.inode);
+    return credentials_exec(own.mode & S_IXGRP ? bits : bits & ~S_ISGID, own.uid, own.gid);
+}
+
 static void set_names(struct exec_image *image)
 {
+    image->secure = set_ids(image->program.file);
     exec_file_set(image->program.file);
     set_program(image->program.file);
     const char *slash = strrchr(image->given, '/');
@@ -141,7 +152,7 @@ static void auxiliary_vector(struct stack *stack, const struct exec_image *image
     auxiliary(stack, AT_EUID, process->euid);
     auxiliary(stack, AT_GID, process->gid);
     auxiliary(stack, AT_EGID, process->egid);
-    auxiliary(stack, AT_SECURE, 0);
+    auxiliary(stack, AT_SECURE, image->secure);
     auxiliary(stack, AT_RANDOM, placed->random);
     auxiliary(stack, AT_HWCAP2, boot->hwcap2);
     auxiliary(stack, AT_EXECFN, placed->name);

@@ -22,6 +22,7 @@ struct exec_image {
     uint64_t front_count, arg_count, env_count;
     uint64_t *table; /* argc, argv, envp, auxv: alloc'd for the largest that it can be */
     uint64_t stack_size;
+    bool secure;                   /* AT_SECURE: it runs with another's ids */
     uint64_t random[6];
 };
 #define FRONT_SIZE (PAL_PATH_MAX + 6 * 256u) /* $0, and a line for each script */

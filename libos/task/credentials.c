@@ -3,6 +3,7 @@
  * Users, groups and capabilities: a view that the libOS keeps consistent by Linux's rules (credentials(7),
  * capabilities(7)).  It protects nothing: root in the sandbox is nobody outside.
  */
+#include "libos/abi/file.h"
 #include "libos/syscalls.h"
 #include "libos/task/task.h"
 #include "libos/task/table.h"
@@ -144,6 +145,22 @@ static int64_t set_fs(struct process *process, struct ids *ids, uint32_t id)
         ids->fs = id;
     publish(process, &old, ids);
     return old.fs;
+}
+
+bool credentials_exec(uint32_t bits, uint32_t uid, uint32_t gid)
+{
+    struct process *process = current_process();
+    struct ids *user = users(process), *group = groups(process);
+    const struct ids old_user = *user, old_group = *group;
+    if (settings()->no_new_privileges)
+        bits = 0;
+    user->effective = user->saved = user->fs = bits & S_ISUID ? uid : user->effective;
+    group->effective = group->saved = group->fs = bits & S_ISGID ? gid : group->effective;
+    if (UNLIKELY(memcmp(&old_user, user, sizeof old_user)))
+        publish(process, &old_user, user);
+    if (UNLIKELY(memcmp(&old_group, group, sizeof old_group)))
+        publish(process, &old_group, group);
+    return user->effective != user->real || group->effective != group->real;
 }
 
 int64_t sys_setuid(uint32_t uid)

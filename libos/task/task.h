@@ -234,6 +234,15 @@ bool groups_copy(struct process *to, const struct process *from); /* false: no m
 void groups_free(struct process *process);
 /* In place of what it has; none where there is no memory. */
 void groups_set(struct process *process, const uint32_t *ids, uint32_t count);
+/* The ids of a program that begins, by its set-id bits (as a guest gave them) and owner.  True: it runs with another's. */
+bool credentials_exec(uint32_t bits, uint32_t uid, uint32_t gid);
+
+/* ---- set_id.c ---------------------------------------------------------------------------------------------------- */
+
+uint64_t set_ids_init(uint64_t at, uint64_t end); /* the first process makes room at `at`; returns where it ends */
+bool set_ids_any(void); /* has any file such bits?  Cheap */
+uint32_t set_id_get(uint64_t device, uint64_t inode); /* S_ISUID and S_ISGID, as a guest gave them */
+bool set_id_put(uint64_t device, uint64_t inode, uint32_t bits); /* false: no room */
 
 /* ---- uts.c ------------------------------------------------------------------------------------------------------- */
 
