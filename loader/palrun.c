@@ -161,7 +161,7 @@ static void go(struct monitor *monitor, const struct prefetch *prefetch, const s
     /* If it has died already, that is seen later. */
     send_with(launched.channel, &packet, sizeof packet, descriptors, (size_t)count);
     close(launched.inner);
-    close(launched.segment);
+    monitor->policy->mounts.segment = launched.segment; /* stays open: see cow_tell */
     for (int i = 0; i < count; i++)
         close(descriptors[i]);
 }
@@ -227,7 +227,7 @@ static void print_stats(const struct monitor *monitor)
         [MONITOR_TERMINAL] = "terminal",   [MONITOR_START] = "start",         [MONITOR_SET_OPENED] = "set-opened",
         [MONITOR_INVALIDATOR] = "invalidator",     [MONITOR_LOOK] = "look",
         [MONITOR_SETTLE] = "settle",       [MONITOR_VIEW] = "view",           [MONITOR_LIST] = "list",
-        [MONITOR_SPACE] = "space",
+        [MONITOR_SPACE] = "space",         [MONITOR_UNCHANGED] = "unchanged",
         [MONITOR_NOTIFY] = "notify",       [MONITOR_NOTIFY_END] = "notify-end",
         [MONITOR_EXTENDED] = "extended",   [MONITOR_TEE] = "tee",               [MONITOR_SHUTDOWN] = "shutdown",
         [MONITOR_SEND] = "send",           [MONITOR_OPTION] = "option",       [MONITOR_ALLOCATE] = "allocate",

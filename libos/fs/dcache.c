@@ -90,6 +90,9 @@ static struct question question_of(const struct name *name, bool reads)
     return question;
 }
 
+/* An object that is known neither by a name nor by its inode. */
+static bool is_anybodys(const struct question *question) { return !question->size && !question->inode; }
+
 static struct dentry *set_of(const struct question *question)
 {
     return &entries[question->hash % DCACHE_SETS * WAYS];
@@ -148,7 +151,7 @@ static void lose(struct dentry *entry, uint32_t sequence)
 static int64_t look_up(const struct question *question, struct pal_attributes *attributes, struct pal_path_buffer *text)
 {
     struct dentry *set = set_of(question);
-    if (!(atomic_get(used_word(question)) & used_bit(question)))
+    if (is_anybodys(question) || !(atomic_get(used_word(question)) & used_bit(question)))
         return DCACHE_MISS;
     for (uint32_t way = 0; way < WAYS; way++) {
         struct dentry *entry = &set[way];
@@ -208,7 +211,7 @@ static void refuse(const struct question *question)
 static struct dentry *room_for(const struct question *question)
 {
     struct dentry *set = set_of(question), *free = NULL;
-    if (LIKELY(count_request(question) < WORTH) || question->size > sizeof set->bytes)
+    if (LIKELY(count_request(question) < WORTH) || question->size > sizeof set->bytes || is_anybodys(question))
         return NULL;
     for (uint32_t way = 0; way < WAYS; way++) {
         struct dentry *entry = &set[way];

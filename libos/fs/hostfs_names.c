@@ -375,7 +375,7 @@ static int64_t open_now(struct name *name, const struct opening *how, struct fil
         return result;
     result = host_file_new(handle, (flags & ~FORGOTTEN) | (flags & O_PATH ? 0 : O_LARGEFILE), attributes.type,
                            path_of(name, flags, attributes.type, escape), out);
-    if (result == 0 && (attributes.type == PAL_TYPE_DIRECTORY || attributes.shown)) {
+    if (result == 0 && (attributes.type == PAL_TYPE_DIRECTORY || attributes.type == PAL_TYPE_SYMLINK || attributes.shown)) {
         (*out)->shown = attributes.shown;
         (*out)->device = attributes.device;
         (*out)->inode = attributes.inode;

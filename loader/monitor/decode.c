@@ -41,6 +41,7 @@ static const struct rule {
     [MONITOR_CANONICAL] = {.path = PATH_NAME, .flags = MONITOR_VALIDITY},
     [MONITOR_INTERRUPT] = {.largest = {INT_MAX, 1}},
     [MONITOR_VIEW] = {.path = PATH_NONE},
+    [MONITOR_UNCHANGED] = {.path = PATH_NAME},
     [MONITOR_LIST] = {.largest = {INT_MAX, 0}},
     [MONITOR_SPACE] = {.largest = {MOUNTS_MAX - 1, 0}},
     [MONITOR_LOOK] = {.largest = {INT_MAX, 0}},

@@ -89,6 +89,7 @@ static int dispatch(struct monitor *monitor, const struct request *request, stru
     case MONITOR_OPTION: return serve_option(&monitor->objects, request);
     case MONITOR_SEND: return serve_send(table, &monitor->objects, request, reply);
     case MONITOR_VIEW: return serve_view(table, reply);
+    case MONITOR_UNCHANGED: return serve_unchanged(table, request, reply);
     case MONITOR_SPACE: return serve_space(table, request, reply);
     case MONITOR_LIST: return serve_list(&monitor->objects, request);
     case MONITOR_BIND:

@@ -105,6 +105,7 @@ int serve_create(struct objects *objects, const struct request *request, struct 
 /* ---- view.c: directories, and picoprocesses with name calls ------------------------------------------------------ */
 
 int serve_view(const struct mount_table *table, struct reply *reply);
+int serve_unchanged(struct mount_table *table, const struct request *request, struct reply *reply);
 int serve_list(struct objects *objects, const struct request *request);
 int serve_space(const struct mount_table *table, const struct request *request, struct reply *reply);
 /*

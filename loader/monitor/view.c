@@ -192,6 +192,10 @@ static const struct shown *shown_of(const struct mount_table *table, const struc
 
 static uint64_t flags_of(const struct shown *shown, const struct mount *mount)
 {
+    if (mount->kind == MOUNT_COPY)
+        return MONITOR_SHOWN | MONITOR_SHOWN_COPY;
+    if (mount->kind == MOUNT_SCRATCH)
+        return MONITOR_SHOWN | MONITOR_SHOWN_SCRATCH | MONITOR_SHOWN_WRITABLE;
     return MONITOR_SHOWN | (mount->plain ? MONITOR_SHOWN_PLAIN : 0) | (mount->writable ? MONITOR_SHOWN_WRITABLE : 0) |
            (shown->programs ? MONITOR_SHOWN_PROGRAMS : 0);
 }
@@ -205,7 +209,7 @@ static bool find_shown(struct mount_table *table, int *fd, uint64_t *flags)
     if (table->view.top < 0 || identity_of(*fd, &is) < 0)
         return false;
     ssize_t size = mount_table_locate(table, *fd, &mount, path);
-    const struct shown *shown = size < 0 ? NULL : shown_of(table, mount);
+    const struct shown *shown = size < 0 || mount->kind == MOUNT_COPY ? NULL : shown_of(table, mount);
     if (shown && !view_has(table, is.mount)) {
         const char *rest = path + (mount->at_size == 1 ? 1 : mount->at_size + ((size_t)size > mount->at_size));
         struct open_how how = {.flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
@@ -234,6 +238,8 @@ int view_admit(struct mount_table *table, struct objects *objects, int *descript
         int error = listing_make(objects, &descriptors[i]);
         if (error)
             return error;
+        if (table->view.top >= 0) /* before, it may be in one that comes */
+            *flags = MONITOR_LISTING;
     }
     return 0;
 }
@@ -244,6 +250,25 @@ bool view_may_pass(const struct mount_table *table, struct objects *objects, con
         if (is_directory(descriptors[i]) && !is_shown(table, descriptors[i]))
             return false;
     return true;
+}
+
+/* ---- Copy mounts ------------------------------------------------------------------------------------------------- */
+
+int serve_unchanged(struct mount_table *table, const struct request *request, struct reply *reply)
+{
+    struct resolved place;
+    struct stat status;
+    int error = resolve(table, request->from, request->path, request->path_size, 0, &place, NULL);
+    if (error)
+        return error == -EREMOTE ? -ENOTDIR : error;
+    bool directory = place.object >= 0 && fstat(place.object, &status) == 0 && S_ISDIR(status.st_mode) && !place.nameless;
+    if (directory) {
+        reply->text.size = (uint32_t)place.guest_size;
+        memcpy(reply->text.bytes, place.guest, place.guest_size);
+        reply->packet.value = place.mount->cow && cow_is_unchanged(place.mount->cow, cow_path(place.mount, place.guest));
+    }
+    resolved_close(&place);
+    return directory ? 0 : -ENOTDIR;
 }
 
 /* ---- What it shows ----------------------------------------------------------------------------------------------- */

@@ -102,6 +102,7 @@ static void moved_drop(struct cow *cow, struct cow_node *node)
 
 void cow_node_drop(struct cow *cow, struct cow_node *node)
 {
+    cow_tell(cow->table, false);
     bucket_take(cow, node);
     moved_drop(cow, node);
     cow->node_count--;
@@ -150,6 +151,7 @@ bool cow_node_move(struct cow *cow, struct cow_node *node, const char *path)
     node->parent = parent;
     bucket_add(cow, node);
     moved_drop(cow, node);
+    cow_tell(cow->table, false);
     node->moved = node->lower && !(cow_node_path(node, own) && !strcmp(own, node->lower));
     if (node->moved) {
         node->moved_next = cow->moved;
@@ -238,6 +240,8 @@ void cow_copy_note(struct cow *cow, uint64_t upper, const struct stat *lower)
     *bucket = copy;
     cow->copy_count++;
     cow->linked += several;
+    if (several)
+        cow_tell(cow->table, true);
 }
 
 /* One of its names has gone. */
@@ -338,6 +342,24 @@ int cow_find(const struct mount *mount, const char *path)
         return fd;
     close(fd);
     return find_lower(mount, &spot, path);
+}
+
+bool cow_is_unchanged(const struct cow *cow, const char *path)
+{
+    const struct cow_spot spot = cow_walk(cow, path);
+    char lower[PAL_PATH_MAX];
+    return !spot.node->listed && cow_join(lower, spot.node->lower, spot.rest) && !strcmp(lower, path);
+}
+
+void cow_tell(struct mount_table *table, bool linked)
+{
+    if (!table->copies)
+        return; /* nobody knows anything, or for ever */
+    table->copies = ((table->copies | LINUX_COPIES_LINKED) + 1) | (linked ? LINUX_COPIES_LINKED : table->copies & LINUX_COPIES_LINKED);
+    if (table->copies > LINUX_COPIES_MAX)
+        table->copies = 0;
+    if (pwrite(table->segment, &table->copies, sizeof table->copies, offsetof(struct linux_shared, copies)) < 0)
+        table->copies = 0; /* by the guest's own doing: the segment is its file */
 }
 
 static int open_in(const struct mount *layer, const char *path, const struct open_how *how, struct object_status *before)

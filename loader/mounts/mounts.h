@@ -120,6 +120,8 @@ struct mount_table {
     struct mount mounts[MOUNTS_MAX];
     size_t count;
     struct scratch scratch;
+    int segment;      /* the shared segment, to tell of copies; -1: nobody is told */
+    uint32_t copies;  /* as linux_shared's */
     int kept; /* where upper layers lie that stay; -1: they go at the end */
     struct guards guards;
     struct denials denials;
@@ -401,6 +403,11 @@ const struct mount *mount_layer(struct mount *mount, int fd);
 bool cow_locate(const struct cow *cow, const char *lower, char path[PAL_PATH_MAX]);
 /* Device and inode number as guests are told: those that it had before it was copied. */
 void cow_show(const struct mount *mount, struct pal_attributes *attributes);
+
+/* Of directories: is this one, with all beneath it, as the lower layer has it at the same path? */
+bool cow_is_unchanged(const struct cow *cow, const char *path);
+/* Before a change shows: what picoprocesses know of unchanged directories ends.  linked: a file with several names was copied. */
+void cow_tell(struct mount_table *table, bool linked);
 
 struct cow_spot { /* the deepest node on a path, and what is left of the path */
     struct cow_node *node;

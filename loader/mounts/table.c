@@ -13,7 +13,7 @@
 void mount_table_init(struct mount_table *table)
 {
     table->count = 0;
-    table->kept = -1;
+    table->kept = table->segment = -1;
     table->scratch = (struct scratch){.bases = {-1, -1, -1}, .base = -1, .fd = -1};
     struct denials *denials = &table->denials;
     denials->count = denials->kept = denials->absent_count = denials->absent_next = 0;
@@ -126,8 +126,10 @@ int mount_root(struct mount_table *table, struct mount *mount)
         return fd;
     }
     struct stat status;
-    if (fstat(fd, &status) == 0)
+    if (fstat(fd, &status) == 0) {
         mount->device = status.st_dev;
+        mount->inode = status.st_ino;
+    }
     mount->directory = mount->plain = true; /* only the guest makes names there, and it can make no device */
     return mount->root = fd;
 }
@@ -288,7 +290,8 @@ struct mount *mount_table_locate_above(struct mount_table *table, int fd)
     for (int i = 0; i < PARENTS_MAX && at >= 0 && !found && identity_of(at, &here) == 0 && here.mount; i++) {
         for (size_t j = 0; j < table->count && !(found && found->writable); j++) {
             const struct identity *root = mount_identity(&table->mounts[j]);
-            if (root->mount == here.mount && root->inode == here.inode && root->device == here.device)
+            bool same = root->mount == here.mount || table->mounts[j].view == here.mount;
+            if (same && root->inode == here.inode && root->device == here.device)
                 found = &table->mounts[j];
         }
         int up = openat(at, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);

@@ -40,6 +40,9 @@ int view_begin(struct mount_table *table)
     struct view *view = &table->view;
     int ends[2] = {-1, -1};
     view->begun = true;
+    for (size_t i = 0; i < table->count; i++) /* as long as it has a name of its own alone */
+        if (table->mounts[i].kind == MOUNT_SCRATCH)
+            mount_root(table, &table->mounts[i]);
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
         return -errno;
     /* No exit signal: not one of the children that are waited for. */
@@ -98,8 +101,14 @@ void view_take(struct mount_table *table, int end)
         memcpy(view->ids, made.ids, sizeof view->ids);
         for (uint32_t i = 0; i < made.count; i++) {
             view->shown[i] = (struct shown){.root = descriptors[1 + i], .mount = made.mounts[i], .programs = made.programs[i]};
+            if (table->mounts[made.mounts[i]].kind == MOUNT_COPY && !table->copies)
+                table->copies = LINUX_COPIES_LINKED + 1;
             table->mounts[made.mounts[i]].view = identity_of(descriptors[1 + i], &is) == 0 ? is.mount : 0;
         }
+        for (size_t i = 0; i < table->count; i++)
+            if (table->mounts[i].cow && table->mounts[i].cow->linked)
+                table->copies |= table->copies ? LINUX_COPIES_LINKED : 0;
+        cow_tell(table, false);
         return;
     }
     for (size_t i = 0; i < count; i++)

@@ -225,7 +225,7 @@ static bool put_inner(struct maker *maker, size_t outer, const char *rest, const
         good = size == (ssize_t)strlen(inner->from) && !memcmp(text, inner->from, (size_t)size);
     } else if (S_ISLNK(status.st_mode)) {
         good = false;
-    } else if (inner && maker->shown[number] && directory) {
+    } else if (inner && maker->shown[number] && directory && inner->kind != MOUNT_COPY) {
         good = put_over(maker, name, target) == 0;
     } else {
         good = put_over(maker, directory ? COVER_DIRECTORY : COVER_FILE, target) == 0;
@@ -334,17 +334,38 @@ static bool cover_kernels(struct maker *maker, size_t outer)
     return true;
 }
 
+/* May the kernel show of it what the monitor would? */
+static bool may_show(const struct maker *maker, const struct mount *mount)
+{
+    bool kind = mount->kind == MOUNT_HOST || mount->kind == MOUNT_COPY || (mount->kind == MOUNT_SCRATCH && !mount->memory);
+    return kind && mount->root >= 0 && mount->directory && (!mount->public_only || maker->strangers) &&
+           !mount_has_read_rules(maker->table, mount) &&
+           !mount_table_is_libos(maker->table, mount->at, mount->at_size);
+}
+
+/* Private ones have no name that was given. */
+static const char *source_of(const struct mount *mount, char path[PAL_PATH_MAX])
+{
+    ssize_t size = mount->kind != MOUNT_SCRATCH ? -1 : readlink(fd_name(mount->root).path, path, PAL_PATH_MAX - 1);
+    if (mount->kind != MOUNT_SCRATCH)
+        return mount->from;
+    path[size < 0 ? 0 : size] = 0;
+    return path;
+}
+
 static bool show(struct maker *maker, size_t number)
 {
     const struct mount *mount = &maker->table->mounts[number];
+    char source[PAL_PATH_MAX];
     struct mount_attr attributes = {.attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV,
                                     .propagation = MS_PRIVATE};
     struct stat status;
     char name[16];
-    if (mount->kind != MOUNT_HOST || mount->root < 0 || !mount->directory || (mount->public_only && !maker->strangers) ||
-        mount_has_read_rules(maker->table, mount) || mount_table_is_libos(maker->table, mount->at, mount->at_size))
+    if (!may_show(maker, mount))
         return false;
-    int copy = open_tree(AT_FDCWD, mount->from, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+    if (mount->kind == MOUNT_SCRATCH) /* nothing there is the host's, and what has lost its name is changed by what was opened */
+        attributes.attr_set &= ~(uint64_t)MOUNT_ATTR_RDONLY;
+    int copy = open_tree(AT_FDCWD, source_of(mount, source), OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
     if (copy < 0)
         return false;
     snprintf(name, sizeof name, "%zu", number);
@@ -352,7 +373,7 @@ static bool show(struct maker *maker, size_t number)
                 mount_setattr(copy, "", AT_EMPTY_PATH | AT_RECURSIVE, &attributes, sizeof attributes) == 0 &&
                 mkdirat(maker->top, name, 0) == 0 && move_mount(copy, "", maker->top, name, MOVE_MOUNT_F_EMPTY_PATH) == 0;
     close(copy);
-    maker->programs[number] = !mount->writable;
+    maker->programs[number] = !mount->writable && mount->kind == MOUNT_HOST;
     return good && cover_kernels(maker, number) && put_policy(maker, number) && cover_secrets(maker, number);
 }
 

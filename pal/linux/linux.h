@@ -189,7 +189,7 @@ int64_t linux_socket_bind(const struct pal_socket_name *local, pal_handle_t *out
 int64_t linux_socket_connect(const struct pal_socket_name *local, pal_handle_t *out, struct pal_path_buffer *text);
 int64_t socket_listen(pal_handle_t handle, void *argument); /* PAL_CTL_LISTEN */
 
-/* ---- terminal.c ------------------------------------------------------------------------------------------------- */
+/* ---- stream.c: terminals ----------------------------------------------------------------------------------------- */
 
 int64_t terminal_create(pal_handle_t *out);
 int64_t terminal_inner(uint64_t number, pal_handle_t *out);
@@ -244,6 +244,14 @@ int64_t linux_name_change(uint32_t op, const struct pal_name *name, const struct
 int64_t name_extended(pal_handle_t handle, void *argument); /* PAL_CTL_EXTENDED */
 int64_t name_space(pal_handle_t handle, void *argument);    /* PAL_CTL_SPACE */
 int64_t linux_name_read(const struct pal_name *name, struct pal_path_buffer *out);
+
+/* ---- copies.c: what of a copy mount the view shows ---------------------------------------------------------------- */
+
+/* Is the name, in a copy mount at a path of that size, what the lower layer has?  0: only the monitor knows.  Else what
+ * copies_hold is to be asked with once it was looked up.  attributes: of what was found; NULL: it is not there. */
+uint32_t copies_find(const struct pal_name *name, uint32_t mount_size);
+_Bool copies_hold(uint32_t copies, const struct pal_attributes *attributes);
+void copies_closed(pal_handle_t handle);
 
 /* ---- view.c: names that the kernel answers for ------------------------------------------------------------------ */
 

@@ -95,6 +95,8 @@ enum monitor_op {
     MONITOR_VIEW,      /* reply: descriptors of roots; text = struct monitor_shown[], of pal_boot.mounts in their order; value =
                           device of what the view itself consists of.  -ENOENT: there is none */
     MONITOR_LIST,      /* arguments[0] = descriptor of the sender, of a listing: filled (anew) */
+    MONITOR_UNCHANGED, /* path, of a directory.  reply: text = its path without symlinks; value = 1: it lies in a copy mount,
+                          and it and all beneath it is as the lower layer has it, at the same path */
     MONITOR_SPACE,     /* arguments[0] = number of one of pal_boot.mounts.  reply: text = struct pal_space */
     MONITOR_OPS
 };
@@ -102,10 +104,13 @@ enum monitor_op {
 /*
  * How to find what a mount shows in the view: `rest`, which follows, beneath the root `root`, or (MONITOR_NOT_SHOWN) not.
  * PLAIN: a tree of the system's own, without FIFOs, whose files are root's where they are nobody's that has an id here.
+ * COPY: the lower layer of a copy mount, which shows what there is only beneath directories that are unchanged.
+ * LISTING: the directory is not in the view, and was given as a listing.
  * PROGRAMS: what all may execute is started without asking: nothing in it is noexec, and nobody here has it open for writing.
  */
 #define MONITOR_NOT_SHOWN 255u
-enum monitor_shown_flags { MONITOR_SHOWN_PLAIN = 1, MONITOR_SHOWN_WRITABLE = 2, MONITOR_SHOWN_PROGRAMS = 4, MONITOR_SHOWN = 0x80 };
+enum monitor_shown_flags { MONITOR_SHOWN_PLAIN = 1, MONITOR_SHOWN_WRITABLE = 2, MONITOR_SHOWN_PROGRAMS = 4,
+                           MONITOR_SHOWN_COPY = 8, MONITOR_SHOWN_SCRATCH = 0x10, MONITOR_LISTING = 0x40, MONITOR_SHOWN = 0x80 };
 struct monitor_shown {
     uint8_t root, flags;
     uint16_t rest_size;
@@ -219,6 +224,14 @@ struct linux_revalidate {
  * What a program asked when it was first started in this sandbox: what its later starts are told with it.  Guarded by
  * `channel`, which is nobody's but the guest's: a forged list asks the monitor for what could be asked anyway.
  */
+/*
+ * What is known of directories in copy mounts, by path: a hash, a state, and what `copies` was then.  That the monitor
+ * moves before anything shows that could end it; its lowest bit tells that files with several names may have copies.
+ */
+#define LINUX_COPIES_LINKED 1u
+#define LINUX_COPIES_MAX 0x1ffffffu
+#define LINUX_COPY_SLOTS 1024
+
 #define LINUX_STARTS 32
 struct linux_start {
     uint64_t program;      /* a hash of its path; 0: nothing is known */
@@ -253,6 +266,8 @@ struct linux_shared {
     uint64_t starts;                   /* address of struct linux_start[LINUX_STARTS], at first zero */
     struct pal_boot boot;
     struct linux_revalidate revalidate;
+    uint32_t copies, reserved; /* 0: nothing of copy mounts is in a view.  Written by the monitor */
+    uint64_t copy_slots[LINUX_COPY_SLOTS];
 };
 
 #endif

@@ -22,8 +22,8 @@
 #define HANDLES_MAX 1024u
 #define OWNERS_MAX 64u
 #define OPENED_HERE MONITOR_SHOWN /* of a handle: a directory of the view */
-#define OF_MOUNT (MONITOR_SHOWN_PLAIN | MONITOR_SHOWN_WRITABLE | MONITOR_SHOWN_PROGRAMS)
-#define MONITORS 0x40u            /* it is none */
+#define OF_MOUNT (MONITOR_SHOWN_PLAIN | MONITOR_SHOWN_WRITABLE | MONITOR_SHOWN_PROGRAMS | MONITOR_SHOWN_SCRATCH)
+#define MONITORS MONITOR_LISTING  /* it is none */
 #define STANDS_FOR 0x20u          /* it is a listing, of what substitutes[] has open in the view */
 #define LINKS_FOLLOWED 4u /* of a name, here; by the monitor as many as on Linux */
 #define PRIVATE_NAME ".pal-run."
@@ -120,6 +120,7 @@ struct way {
     int64_t from;
     const char *path; /* relative, with a NUL */
     uint32_t flags;   /* monitor_shown_flags, OPENED_HERE */
+    uint32_t copies;  /* of a copy mount: what copies_find said */
     char joined[PAL_PATH_MAX];
 };
 
@@ -155,6 +156,9 @@ static bool way_from_root(const struct pal_name *name, struct way *way)
         way->from = entry->root;
         way->flags = entry->flags | OPENED_HERE;
         way->path = *rest ? rest : ".";
+        way->copies = 0;
+        if (entry->flags & MONITOR_SHOWN_COPY && (entry->rest_size || !(way->copies = copies_find(name, size))))
+            return false;
         if (!entry->rest_size)
             return true;
         uint32_t left = (uint32_t)(name->path + name->size - rest);
@@ -175,7 +179,7 @@ bool view_shows(const char *path, uint32_t size)
 {
     const struct pal_name name = {.path = path, .size = size};
     struct way way;
-    return __atomic_load_n(&state, __ATOMIC_ACQUIRE) == VIEW_THERE && way_from_root(&name, &way);
+    return __atomic_load_n(&state, __ATOMIC_ACQUIRE) == VIEW_THERE && way_from_root(&name, &way) && !way.copies;
 }
 
 /* What names lead to from a handle that came otherwise: opened before there was a view, or by another picoprocess. */
@@ -203,8 +207,15 @@ static uint32_t flags_of(pal_handle_t handle)
 
 void view_opened(pal_handle_t handle, uint64_t flags)
 {
-    if (flags & MONITOR_SHOWN && handle >= 0 && handle < (pal_handle_t)HANDLES_MAX)
+    if (flags & (MONITOR_SHOWN | MONITOR_LISTING) && handle >= 0 && handle < (pal_handle_t)HANDLES_MAX)
         handle_flags[handle] = (uint8_t)flags;
+}
+
+/* From a directory that the view has not, but of which it may show what lies in it. */
+static bool way_in_copy(const struct pal_name *name, struct way *way)
+{
+    return __atomic_load_n(&shared->copies, __ATOMIC_RELAXED) && name->size && name->path[0] == '/' && way_from_root(name, way) &&
+           way->copies;
 }
 
 static bool find_way(const struct pal_name *name, struct way *way)
@@ -222,7 +233,8 @@ static bool find_way(const struct pal_name *name, struct way *way)
             return false;
         way->from = name->from->handle;
         way->flags = way->from < HANDLES_MAX ? flags_of((pal_handle_t)way->from) : MONITORS;
-        if (way->flags & MONITORS)
+        way->copies = 0;
+        if (way->flags & MONITORS && !way_in_copy(name, way))
             return false;
         if (way->flags & STANDS_FOR)
             way->from = substitutes[way->from];
@@ -230,10 +242,12 @@ static bool find_way(const struct pal_name *name, struct way *way)
     return !is_private(way->path);
 }
 
-/* Is it the kernel's to say? */
+/* Is it the kernel's to say?  What a private mount has not the monitor takes down, should the program fail for it. */
 static bool is_final(const struct way *way, int64_t result)
 {
-    return result >= 0 || result == -ENOENT || result == -ENAMETOOLONG ||
+    if (way->copies && (result == -ENOTDIR || !copies_hold(way->copies, NULL)))
+        return false;
+    return result >= 0 || (result == -ENOENT && !(way->flags & MONITOR_SHOWN_SCRATCH)) || result == -ENAMETOOLONG ||
            (result == -ENOTDIR && way->flags & OPENED_HERE);
 }
 
@@ -315,7 +329,9 @@ static bool host_flags(const struct pal_name *name, uint32_t flags, const struct
     if (flags & ~known || !(flags & (PAL_OPEN_READ | PAL_OPEN_PATH)) ||
         (flags & PAL_OPEN_PATH && !(flags & PAL_OPEN_DIRECTORY)))
         return false;
-    *out = (flags & PAL_OPEN_DIRECTORY ? O_DIRECTORY : 0) | (flags & PAL_OPEN_NOFOLLOW || name->nofollow ? O_NOFOLLOW : 0);
+    if (way->copies && flags & PAL_OPEN_DIRECTORY)
+        return false;
+    *out = (flags & PAL_OPEN_DIRECTORY ? O_DIRECTORY : 0) | (way->copies || flags & PAL_OPEN_NOFOLLOW || name->nofollow ? O_NOFOLLOW : 0);
     /* A FIFO without a writer would hold us up. */
     if (flags & PAL_OPEN_NONBLOCK || !(flags & PAL_OPEN_DIRECTORY || way->flags & MONITOR_SHOWN_PLAIN))
         *out |= O_NONBLOCK;
@@ -343,6 +359,8 @@ static void tell_path(const struct pal_name *name, uint64_t flags, struct pal_pa
 static bool is_good(const struct pal_attributes *attributes, const struct way *way, uint32_t flags)
 {
     if (flags & PAL_OPEN_EXECUTE && (attributes->type != PAL_TYPE_FILE || (attributes->mode & 0111) != 0111))
+        return false;
+    if (way->copies && (attributes->type != PAL_TYPE_FILE || !copies_hold(way->copies, attributes)))
         return false;
     return attributes->device != own_device &&
            (attributes->type == PAL_TYPE_FILE || attributes->type == PAL_TYPE_DIRECTORY ||
@@ -394,6 +412,7 @@ bool view_open(const struct pal_name *name, uint32_t flags, pal_handle_t *out, s
 
 void view_closed(pal_handle_t handle)
 {
+    copies_closed(handle);
     if (handle < 0 || handle >= (pal_handle_t)HANDLES_MAX || !handle_flags[handle])
         return;
     if (handle_flags[handle] & STANDS_FOR)
@@ -424,7 +443,7 @@ bool view_attributes(const struct pal_name *name, struct pal_attributes *out, in
     do {
         if (!find_way(&asked, &way))
             return false;
-        *result = host_call(statx, way.from, way.path, AT_NO_AUTOMOUNT | (asked.nofollow ? AT_SYMLINK_NOFOLLOW : 0),
+        *result = host_call(statx, way.from, way.path, AT_NO_AUTOMOUNT | (asked.nofollow || way.copies ? AT_SYMLINK_NOFOLLOW : 0),
                             STATX_BASIC_STATS | STATX_BTIME, &status);
     } while (links++ < LINKS_FOLLOWED && follow_end(&way, *result, &asked, &target));
     if (*result < 0)
@@ -448,6 +467,8 @@ bool view_attributes(const struct pal_name *name, struct pal_attributes *out, in
     };
     if (attributes.device == own_device || !find_owner(&attributes, way.flags))
         return false;
+    if (way.copies && ((attributes.type == PAL_TYPE_SYMLINK && !name->nofollow) || !copies_hold(way.copies, &attributes)))
+        return false;
     *out = attributes;
     return true;
 }
@@ -459,7 +480,9 @@ bool view_readlink(const struct pal_name *name, struct pal_path_buffer *out, int
         return false;
     *result = host_call(readlinkat, way.from, way.path, out->bytes, PAL_PATH_MAX - 1);
     if (*result < 0)
-        return *result == -EINVAL || is_final(&way, *result);
+        return (*result == -EINVAL && !way.copies) || is_final(&way, *result);
+    if (way.copies && !copies_hold(way.copies, NULL))
+        return false;
     out->size = (uint32_t)*result;
     out->bytes[out->size] = 0;
     return true;

@@ -45,6 +45,34 @@ same() { # WHAT OPTIONS... -- COMMAND
     cmp -s "$top/monitor" "$top/view" || say "$what differs: $(diff "$top/monitor" "$top/view" | head -5)"
 }
 
+# What the view shows of a copy mount's lower layer is what there is, before and after each change.
+copies() {
+    local h=$1 look
+    for d in p q r/s r/t; do
+        mkdir -p "$h/c/$d"
+        for f in 1 2 3; do echo "$d $f" >"$h/c/$d/$f"; done
+    done
+    mkdir -p "$top/apart" && echo apart >"$top/apart/1" && echo apart >"$top/apart/2"
+    ln "$h/c/p/1" "$h/c/q/linked"
+    ln -s ../p/1 "$h/c/q/link"
+    ln -s p "$h/c/l"
+    [ -z "$as" ] || chown -Rh 65534:65534 "$h/c"
+    look='for i in 1 2 3; do for f in p/1 p/2 q/linked q/link l/1 l/../p/2 r/s/1 r/t/3 r/u/1 new/1; do
+        read -r line <$f && echo $line; stat -c "%n %F %a %u %g %h %s" $f /h/c/$f; (cd ${f%/*} && read -r line <${f##*/} && echo $line); done; done; find . | sort'
+    local run="cd /h/c; exec 2>&1; look() { echo \"\$*\"; $look; }; look first"
+    local change
+    for change in "echo more >>p/1; rm p/2" "mv r/s r/u" "mkdir r/s; echo fresh >r/s/1; rm r/t/*; rmdir r/t; ln -s ../p r/t" \
+        "mv r r2; mkdir -p r/s; echo again >r/s/1; echo both >>q/linked" "rm -r p; mkdir p; echo new >p/1; mv q new; rm l; ln -s new l"; do
+        run+="; $change; look '$change'"
+    done
+    same "a copy mount" --cow /h="$h" -- /bin/sh -c "$run"
+    same "a copy mount with a mount inside" --cow /h="$h" --ro /h/c/p="$top/apart" -- /bin/sh -c "$run"
+    same "a copy mount inside" --ro /h="$h" --cow /h/c="$h/c" -- /bin/sh -c "$run"
+    same "private files" -- /bin/sh -c "mkdir -p /tmp/h/c/p /tmp/h/c/q /tmp/h/c/r/s /tmp/h/c/r/t; for d in p q r/s r/t; do echo \$d >/tmp/h/c/\$d/1; done
+        ${run//\/h\/c/\/tmp\/h\/c}"
+    rm -rf "$h/c"
+}
+
 policies() {
     local h=$top/tree.$who look
     look='cd /h 2>&1; ls -lanR --time-style=+ . 2>&1; for f in a/file link up single a/b/../file gone missing/x a/file/x a/b/none absolute inner/x inner/none outer/../a/file; do
@@ -70,6 +98,7 @@ policies() {
     same "a symlinked source" --ro /h="$h/symlinked" -- /bin/sh -c "$look"
     same "a mount over a symlink" --ro /h="$h" --ro /h/symlinked="$h/a" -- /bin/sh -c "$look; cat symlinked/file"
     same "the system" -- /bin/sh -c "ls -lan --time-style=+ /usr /usr/bin /etc / /bin/ 2>/dev/null | head -3000; ls -ld --time-style=+ /etc/shadow /usr/nothing /lib64/../etc/passwd; cat /bin/../../etc/hostname; readlink -f /bin/awk /lib"
+    copies "$h"
     [ "$(id -u)" != 0 ] || [ -n "$as" ] || same "the root" --ro /host=/ -- /bin/sh -c "ls /host /host/proc /host/dev /host/sys /host/usr/bin 2>&1; cat /host/etc/hostname /host/proc/version"
     rm -rf "$h"
 }

@@ -34,6 +34,7 @@ out() {
     pal --ro /h="$h" "$guest" out "$secret" "the secret is 4711" || say "out of a read-only mount"
     pal --rw /h="$h" "$guest" out "$secret" "the secret is 4711" || say "out of a writable mount"
     pal --ro /h="$h/sub" --ro /g="$h/file" "$guest" out "$secret" "the secret is 4711" || say "out of several"
+    pal --cow /h="$h" "$guest" out "$secret" "the secret is 4711" || say "out of a copy mount"
     (cd "$h" && pal "$guest" out "$secret" "the secret is 4711") || say "out of the current directory"
     pal --ro /h="$h" "$guest" refused absolute relative sub/relative root/etc/passwd root/etc proc_root socket null zero \
         / /.. /etc /etc/passwd /proc/self/fd/0 /dev/null || say "by what lies in a mount"
@@ -45,6 +46,7 @@ flags() { pal "$guest" flags 2>/dev/null || say "flags"; }
 inner() {
     fill
     pal --ro /h="$h" --ro /h/secret="$h/sub" "$guest" refused secret/hidden ../0/secret/hidden || say "beneath another mount"
+    pal --ro /h="$h" --cow /h/secret="$h/sub" "$guest" refused secret/hidden ../0/secret/hidden || say "beneath a copy mount"
     as sh -c 'echo other >"$0"' "$h/sub/file2"
     as cp "$secret" "$h/single4711"
     pal --rw /h="$h" --ro /h/single4711="$h/sub/file2" "$guest" refused single4711 || say "beneath a mount of one file"
