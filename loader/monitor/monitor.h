@@ -96,7 +96,7 @@ int serve_shutdown(struct objects *objects, const struct request *request);
 int serve_allocate(struct objects *objects, const struct request *request);
 struct mount_table;
 int serve_send(const struct mount_table *table, struct objects *objects, const struct request *request,
-               struct reply *reply); /* send.c */
+               struct reply *reply);
 int serve_tee(struct objects *objects, const struct request *request, struct reply *reply);
 int serve_export(struct objects *objects, const struct request *request, struct reply *reply);
 int serve_import(struct objects *objects, const struct request *request, struct reply *reply);

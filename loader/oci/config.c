@@ -14,6 +14,7 @@
 #include "loader/oci/oci.h"
 
 #define PROGRAM_INSIDE OCI_INSIDE "/pal-run"
+#define POLICY "policy.toml"
 #define NATIVE "pal.native" /* annotation: programs that run as they are, separated by blanks */
 #define CONTAINER_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -111,20 +112,62 @@ static void allow_monitor(json_t *process)
         add_capability(capabilities, sets[i]);
 }
 
-bool oci_edit_process(json_t *process, const json_t *config, int folder, const char *name)
+/* What the sandbox is called: its id, as far as that can be a name. */
+static char *sandbox_name(const char *id)
+{
+    char *name = must_print("oci-%.*s", JOIN_NAME_MAX - 4, id);
+    for (char *at = name; *at; at++)
+        if (!strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-", *at))
+            *at = '_';
+    return name;
+}
+
+/* UID:GID[,GID...] */
+static char *ids_of(const json_t *user)
+{
+    size_t at;
+    json_t *each;
+    char *text = must_print("%lld:%lld", (long long)json_integer_value(json_object_get(user, "uid")),
+                            (long long)json_integer_value(json_object_get(user, "gid")));
+    json_array_foreach(json_object_get(user, "additionalGids"), at, each) {
+        char *more = must_print("%s,%lld", text, (long long)json_integer_value(each));
+        free(text);
+        text = more;
+    }
+    return text;
+}
+
+void oci_edit_exec(json_t *process, const json_t *user, const char *id)
+{
+    char *name = sandbox_name(id), *ids = ids_of(json_object_get(process, "user"));
+    const char *cwd = json_string_value(json_object_get(process, "cwd"));
+    json_t *words = json_pack("[s, s, s, s, s, s, s, s, s, s]", PROGRAM_INSIDE, "exec", "--own-env", "--wait", "--user", ids, "--cwd",
+                              cwd && cwd[0] ? cwd : "/", name, "--");
+    json_t *as = json_deep_copy(user), *mask = json_object_get(json_object_get(process, "user"), "umask");
+    json_array_extend(words, json_object_get(process, "args"));
+    json_object_set_new(process, "args", words);
+    json_object_set_new(process, "cwd", json_string("/"));
+    if (mask)
+        json_object_set(as, "umask", mask);
+    json_object_set_new(process, "user", as);
+    free(name);
+    free(ids);
+}
+
+bool oci_edit_process(json_t *process, const json_t *config, int folder, const char *id)
 {
     json_t *arguments = json_object_get(process, "args");
     const char *program = json_string_value(json_array_get(arguments, 0));
     if (!program || !strcmp(program, PROGRAM_INSIDE) || is_native(config, program))
         return false;
-    write_policy(folder, name, process);
-    char *policy = must_print(OCI_INSIDE "/%s", name);
-    json_t *words = json_pack("[s, s, s, s, s]", PROGRAM_INSIDE, "--no-profile", "-m", policy, "--");
+    write_policy(folder, POLICY, process);
+    char *name = sandbox_name(id);
+    json_t *words = json_pack("[s, s, s, s, s, s, s]", PROGRAM_INSIDE, "--no-profile", "--name", name, "-m", OCI_INSIDE "/" POLICY, "--");
     json_array_extend(words, arguments);
     json_object_set_new(process, "args", words);
     json_object_set_new(process, "cwd", json_string("/"));
     allow_monitor(process);
-    free(policy);
+    free(name);
     return true;
 }
 

@@ -203,7 +203,7 @@ static void write_json(const json_t *value, const char *path)
     free(kept);
 }
 
-/* For exec: where programs are looked for. */
+/* For exec: where programs are looked for, and whose the sandbox is. */
 static void keep_place(const json_t *config, int folder)
 {
     const char *root = json_string_value(json_object_get(json_object_get(config, "root"), "path"));
@@ -212,7 +212,9 @@ static void keep_place(const json_t *config, int folder)
         return;
     char *path = root[0] == '/' ? must_copy(root) : must_print("%s/%s", bundle, root);
     json_t *mounts = json_object_get(config, "mounts");
-    json_t *place = json_pack("{s:{s:s}, s:O}", "root", "path", path, "mounts", mounts ? mounts : json_array());
+    json_t *user = json_object_get(json_object_get(config, "process"), "user");
+    json_t *place = json_pack("{s:{s:s}, s:O, s:O}", "root", "path", path, "mounts", mounts ? mounts : json_array(), "user",
+                              user ? user : json_object());
     int fd = openat(folder, "place.json", O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd >= 0 && json_dumpfd(place, fd, JSON_COMPACT) < 0)
         unlinkat(folder, "place.json", 0);
@@ -223,18 +225,15 @@ static void keep_place(const json_t *config, int folder)
     free(bundle);
 }
 
-static void find_as_created(json_t *process, int folder)
+/* NULL: the container has no sandbox. */
+static json_t *place_kept(int folder)
 {
     int fd = openat(folder, "place.json", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     FILE *file = fd < 0 ? NULL : fdopen(fd, "r");
     json_t *place = file ? json_loadf(file, 0, NULL) : NULL;
     if (file)
         fclose(file);
-    if (!place)
-        return;
-    json_object_set(place, "process", process);
-    oci_find_program(place, "/");
-    json_decref(place);
+    return place;
 }
 
 /* ---- Commands ---------------------------------------------------------------------------------------------------- */
@@ -249,7 +248,7 @@ static void edit_create(void)
     if (folder < 0)
         oci_fail("pal-oci: %s: %s", folder_path, strerror(errno));
     oci_find_program(config, call.bundle);
-    if (!oci_edit_process(process, config, folder, "policy.toml"))
+    if (!oci_edit_process(process, config, folder, call.id))
         return;
     keep_place(config, folder);
     oci_add_mounts(config, folder_path);
@@ -260,14 +259,16 @@ static void edit_create(void)
  * for people who debug. */
 static void edit_exec(void)
 {
-    char *folder_path, *name = must_print("exec-%d.toml", (int)getpid());
+    char *folder_path;
     int folder = call.process ? open_folder(false, &folder_path) : -1;
-    if (folder < 0)
+    json_t *place = folder < 0 ? NULL : place_kept(folder);
+    if (!place)
         return;
     json_t *process = read_json(call.process);
-    find_as_created(process, folder);
-    if (oci_edit_process(process, NULL, folder, name))
-        write_json(process, call.process);
+    json_object_set(place, "process", process);
+    oci_find_program(place, "/");
+    oci_edit_exec(process, json_object_get(place, "user"), call.id);
+    write_json(process, call.process);
 }
 
 static int run_delete(char **argv)

@@ -19,9 +19,11 @@ void oci_fail(const char *pattern, ...) __attribute__((noreturn, format(printf, 
 
 #define OCI_INSIDE "/dev/.pal" /* in the container: /dev is a tmpfs of its own, so the image's diff has nothing of it */
 
-/* Puts pal-run in front of what the container runs.  folder: on the host, what becomes OCI_INSIDE; `name`: of the policy in
- * it.  False: the process stays as it is (it is pal-run already, or the annotation "pal.native" names it). */
-bool oci_edit_process(struct json_t *process, const struct json_t *config, int folder, const char *name);
+/* Puts pal-run in front of what the container runs.  folder: on the host, what becomes OCI_INSIDE; `id`: the container's.
+ * False: the process stays as it is (it is pal-run already, or the annotation "pal.native" names it). */
+bool oci_edit_process(struct json_t *process, const struct json_t *config, int folder, const char *id);
+/* Of exec: it joins the container's sandbox, as the container's `user`: the sandbox's monitor hears nobody else. */
+void oci_edit_exec(struct json_t *process, const struct json_t *user, const char *id);
 void oci_add_mounts(struct json_t *config, const char *folder);
 /* Fails as the node's runtime does where there is no such program: at create, not at start. */
 void oci_find_program(const struct json_t *config, const char *bundle);

@@ -12,7 +12,7 @@ mount -t tmpfs -o mode=755 none /run || exit 1
 cp --sparse=always "$PAL" "$work/pal-oci" && chmod 755 "$work" "$work/pal-oci"
 mkdir -p "$work/bundle/rootfs"/{bin,etc,tmp,proc,dev,sys,home}
 cp /bin/busybox "$work/bundle/rootfs/bin/"
-for name in sh ls cat echo id sleep env touch kill; do ln -s busybox "$work/bundle/rootfs/bin/$name"; done
+for name in sh ls cat echo id sleep env touch kill grep; do ln -s busybox "$work/bundle/rootfs/bin/$name"; done
 chmod 1777 "$work/bundle/rootfs/tmp"
 echo text >"$work/bundle/rootfs/bin/plain"
 cd "$work/bundle" || exit 1
@@ -83,11 +83,14 @@ for ((i = 0; i < 100; i++)); do [ -e rootfs/tmp/up ] && break; sleep 0.1; done
 python3 - "$work/process.json" <<'P'
 import json, sys
 p = json.load(open('spec.json'))['process']
-p.update(terminal=False, rlimits=[], args=['sh', '-c', 'echo $WHERE; pwd; exit 4'], env=['PATH=/bin', 'WHERE=inside'], cwd='/tmp')
+p.update(terminal=False, rlimits=[], args=['sh', '-c', 'echo $WHERE; pwd; id -u; grep -ac up /proc/1/cmdline; exit 4'],
+         env=['PATH=/bin', 'WHERE=inside'], cwd='/tmp', user={'uid': 7, 'gid': 8})
 json.dump(p, open(sys.argv[1], 'w'))
 P
 [ "$("$work/pal-oci" exec --process "$work/process.json" long 2>/dev/null; echo $?)" = "inside
 /tmp
+7
+1
 4" ] || say "exec: $("$work/pal-oci" exec --process "$work/process.json" long 2>&1)"
 python3 -c 'import json, sys; p = json.load(open(sys.argv[1])); p["args"] = ["nowhere"]; json.dump(p, open(sys.argv[1], "w"))' "$work/process.json"
 "$work/pal-oci" exec --process "$work/process.json" long 2>&1 | grep -q 'executable file .nowhere. not found' || say "exec of a missing program"
