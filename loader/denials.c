@@ -9,6 +9,8 @@
 #include "loader/loader.h"
 #include "pal/hash.h"
 
+#define ABSENT_REASON "hidden by a private directory"
+
 static bool is_among(const uint64_t *hashes, size_t count, uint64_t hash)
 {
     for (size_t i = 0; i < count; i++)
@@ -22,8 +24,39 @@ static uint64_t hash_of(enum denial_kind kind, const char *path, size_t size, co
     return hash_bytes(path, size) + hash_bytes(reason, strlen(reason)) + kind;
 }
 
+static struct refusal *hold(struct denials *denials, enum denial_kind kind, const char *path, size_t size, const char *reason)
+{
+    struct refusal *refusal = &denials->refusal;
+    *refusal = (struct refusal){.reason = size < sizeof refusal->path ? reason : NULL, .kind = kind};
+    if (!refusal->reason)
+        return refusal;
+    refusal->size = size;
+    memcpy(refusal->path, path, size);
+    refusal->path[size] = 0;
+    return refusal;
+}
+
+void denials_settle(struct denials *denials)
+{
+    struct refusal *refusal = &denials->refusal;
+    bool asking = denials->asking;
+    denials->asking = false;
+    if (refusal->reason && refusal->absent)
+        denials_add_absent(denials, refusal->kind, refusal->path, refusal->size);
+    else if (refusal->reason && refusal->amends[0])
+        denials_amend(denials, refusal->amends, refusal->path, refusal->reason);
+    else if (refusal->reason)
+        denials_add(denials, refusal->kind, refusal->path, refusal->size, refusal->reason);
+    refusal->reason = NULL;
+    denials->asking = asking;
+}
+
 void denials_add(struct denials *denials, enum denial_kind kind, const char *path, size_t size, const char *reason)
 {
+    if (denials->asking && !denials->ahead) {
+        hold(denials, kind, path, size, reason);
+        return;
+    }
     denials->count++;
     if (denials->ahead || denials->kept == DENIALS_KEPT)
         return;
@@ -41,6 +74,11 @@ void denials_add(struct denials *denials, enum denial_kind kind, const char *pat
 void denials_add_absent(struct denials *denials, enum denial_kind kind, const char *path, size_t size)
 {
     uint64_t hash = hash_bytes(path, size) + kind;
+    if (denials->asking && !denials->ahead) {
+        hold(denials, kind, path, size, ABSENT_REASON)->absent = true;
+        return;
+    }
+    denials->count += denials->ahead; /* so that the answer is not sent ahead: it is told of when it is asked for */
     if (denials->ahead || is_among(denials->hashes[1], denials->absent_count, hash))
         return;
     char *copy = strndup(path, size);
@@ -50,12 +88,17 @@ void denials_add_absent(struct denials *denials, enum denial_kind kind, const ch
     if (denials->absent_count == DENIALS_KEPT)
         free(denials->absent[at].path);
     denials->hashes[1][at] = hash;
-    denials->absent[at] = (struct denial){copy, "hidden by a private directory", kind};
+    denials->absent[at] = (struct denial){copy, ABSENT_REASON, kind};
     denials->absent_count += denials->absent_count < DENIALS_KEPT;
 }
 
 void denials_amend(struct denials *denials, const char *name, const char *better, const char *reason)
 {
+    if (denials->asking) {
+        struct refusal *refusal = hold(denials, DENIED_NETWORK, better, strlen(better), reason);
+        strncat(refusal->amends, name, sizeof refusal->amends - 1);
+        return;
+    }
     for (size_t i = 0; i < denials->kept; i++) {
         struct denial *denial = &denials->first[i];
         char *copy = denial->reason == reason && !strcmp(denial->path, name) ? strdup(better) : NULL;

@@ -3,7 +3,7 @@
  * pal-run, as its files see each other.  Each room has one header, grouped by the file that defines a function; a room
  * knows those below it only:
  *
- *      main.c > cli, oci > palrun.c > launch > monitor > resolver, explain > policy > mounts > report.c
+ *      main.c > cli, oci > palrun.c > launch > monitor > ask > resolver, explain > policy > mounts > report.c
  *
  * Reading order: main.c, cli/options.c, palrun.c, policy/ (what the sandbox may see), launch/program.c and elf.c (is
  * this a program?), mounts/table.c and resolve.c (guest paths to host objects), launch/ (the first picoprocess), then
@@ -60,10 +60,21 @@ struct denials { /* starts zeroed */
     size_t absent_count, absent_next;
     struct denial absent[DENIALS_KEPT];
     bool ahead; /* nobody has asked yet: refusals are only counted */
+    bool asking; /* somebody may be asked first: the last refusal waits here */
+    struct refusal {
+        const char *reason; /* NULL: there is none */
+        enum denial_kind kind;
+        bool absent;
+        size_t size;
+        char path[4096];
+        char amends[256]; /* see denials_amend; "" */
+    } refusal;
     uint64_t hashes[2][DENIALS_KEPT];
 };
 void denials_add(struct denials *denials, enum denial_kind kind, const char *path, size_t size, const char *reason);
 void denials_add_absent(struct denials *denials, enum denial_kind kind, const char *path, size_t size);
+/* The refusal that waits is final. */
+void denials_settle(struct denials *denials);
 /* More is known of what the network refused as `name`: it is told as `better`. */
 void denials_amend(struct denials *denials, const char *name, const char *better, const char *reason);
 

@@ -22,6 +22,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "loader/ask/ask.h"
 #include "loader/explain/explain.h"
 #include "loader/launch/launch.h"
 #include "loader/palrun.h"
@@ -65,6 +66,8 @@ void palrun_policy(struct policy *policy, const struct options *options)
     if (options->learn)
         learn_policy(policy);
     policy_options(policy, options);
+    if (options->ask_keep)
+        keep_load(policy, options->ask_keep);
     mounts_open(&policy->mounts);
     program_place(policy, options);
 }
@@ -379,7 +382,7 @@ int palrun(const struct options *options)
     const char *walls = getenv("PAL_RUN_WALLS");
     monitor.view_at_once = options->walls_view || (walls && !strcmp(walls, "view"));
     monitor.objects.memory_limit = policy.limits.memory;
-    int status = monitor_run(&monitor);
+    int status = monitor_run(&monitor, options);
     waiting_ended(&monitor.waiting, status);
     invalidate_close(&policy.mounts.invalidator);
     prefetch_profile_keep();

@@ -616,7 +616,8 @@ struct pal_api {
     int64_t (*lock)(struct pal_mutex *mutex);
     void (*unlock)(struct pal_mutex *mutex);
 
-    /* Streams.  open: out_attributes may be NULL; escape see pal_name; where a directory was opened it holds that one's
+    /* Streams.  Whatever takes a name may give -EINTR, where the host asks somebody whether it may be.  open: out_attributes
+     * may be NULL; escape see pal_name; where a directory was opened it holds that one's
      * path without symlinks and "..", or size 0: the name was that. */
     int64_t (*stream_open)(const struct pal_name *name, uint32_t flags, uint32_t mode, pal_handle_t *out,
                            struct pal_attributes *out_attributes, struct pal_path_buffer *escape);

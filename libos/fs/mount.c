@@ -83,7 +83,7 @@ int64_t name_walk(struct name *name, name_step *step, void *argument, struct pal
         if (UNLIKELY(result == -ENOTUNIQ))
             result = step(above, name, argument, follow);
         if (LIKELY(result != -EREMOTE))
-            return result;
+            return UNLIKELY(result == -EINTR) ? -ERESTARTSYS : result; /* somebody was being asked, and a signal came */
         result = name_follow(name, follow);
         if (result < 0)
             return result;

@@ -253,6 +253,8 @@ static int64_t tcp_ask(struct file *file, struct socket *socket, const struct so
         ring_release(ring, 0, false);
         own->ip.ring = ring = 0;
     }
+    if (result == -EINTR && socket_deadline(socket, SOCKET_SENDS) == PAL_FOREVER)
+        return -ERESTARTSYS;
     if (result == -ERESTARTSYS || result == -EINTR)
         return result;
     if (told.flags & PAL_INET_HOST) {

@@ -137,6 +137,22 @@ static void take_json(struct options *options, char *value)
     options->events = (int)fd;
 }
 
+static void take_ask(struct options *options, char *value)
+{
+    options->ask = true;
+    if (value && (!duration_read(value, &options->ask_seconds) || options->ask_seconds > UINT32_MAX / 1000))
+        fail(EXIT_OWN_FAILURE, "--ask=%s: expected seconds, or a time such as 5m", value);
+}
+
+static void take_ask_fd(struct options *options, char *value)
+{
+    uint32_t fd = read_count("ask-fd", value);
+    if (fd <= 2 || fd > INT_MAX)
+        fail(EXIT_OWN_FAILURE, "--ask-fd %s: give the number of a socket above 2", value);
+    options->ask_fd = (int)fd;
+}
+
+static void take_ask_keep(struct options *options, char *value) { options->ask_keep = value; }
 static void take_report_file(struct options *options, char *value) { options->report = true; options->report_file = value; }
 static void take_trace(struct options *options, char *value)
 {
@@ -230,6 +246,9 @@ const struct option_row option_rows[] = {
     {"name", 0, "NAME", "what `pal-run exec NAME` finds the running sandbox by", take_name},
     {"init", 0, NULL, "the program is process 1 and gets all signals, as in a container; where pal-run is process 1 it is so anyway",
      take_init},
+    {"ask", 0, "[=TIME]", "ask at the terminal about what policy refuses; no answer in that time (a minute) is no", take_ask},
+    {"ask-fd", 0, "FD", "ask on this socket instead: a line of JSON each way", take_ask_fd},
+    {"ask-keep", 0, "FILE", "where answers for always are kept, and read at the start; else in the manifest", take_ask_keep},
     {"report", 0, "[=denied|all|json]", "on exit, list what policy denied, and which walls stood; all: and what was hidden",
      take_report},
     {"report-file", 0, "FILE", "the same, appended to a file", take_report_file},

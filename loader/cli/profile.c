@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "loader/cli/cli.h"
+#include "loader/explain/explain.h"
 #include "loader/launch/launch.h"
 
 #define HEADER "pal-run profile 2\n"

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "loader/cli/cli.h"
+#include "loader/explain/explain.h"
 #include "loader/launch/launch.h"
 #include "loader/palrun.h"
 

@@ -3,6 +3,8 @@
 #ifndef LOADER_EXPLAIN_H
 #define LOADER_EXPLAIN_H
 
+#include <time.h>
+
 #include "loader/policy/policy.h"
 
 /* ---- findings.c: from the record to what is worth telling -------------------------------------------------------- */
@@ -44,6 +46,8 @@ bool advice_is_noise(const char *path);
 void learn_policy(struct policy *policy);
 /* The manifest that would have been enough.  To be called once nothing of the sandbox is left. */
 void learn_write(const struct policy *policy, const char *to, int status);
+/* A TOML basic string. */
+void toml_put_string(FILE *file, const char *text);
 
 /* ---- words.c: what is said --------------------------------------------------------------------------------------- */
 
@@ -55,5 +59,16 @@ void explain_each(const struct findings *findings, void (*line)(const char *text
 char *explain_json(const struct policy *policy, const struct findings *findings, int status);
 /* A file among the program's arguments that the sandbox does not show: one line. */
 void explain_arguments(const struct policy *policy);
+
+/* ---- profile_store.c --------------------------------------------------------------------------------------------- */
+
+/* Before a guest runs. */
+void store_open(void);
+/* Bytes read; 0: there is none. */
+size_t store_read(const char *name, char *text, size_t room);
+/* Calls `each` with each file's name, and when it was used. */
+void store_list(void (*each)(const char *name, time_t used));
+void store_write(const char *name, const char *text, size_t size, bool is_new);
+#define LAST_NAME "last" /* what there was to tell of the last run that failed */
 
 #endif

@@ -220,8 +220,7 @@ static void grant_cwd(const struct policy *policy)
         grant(policy->cwd, false);
 }
 
-/* A TOML basic string. */
-static void put_string(FILE *file, const char *text)
+void toml_put_string(FILE *file, const char *text)
 {
     fputc('"', file);
     for (; *text; text++)
@@ -237,7 +236,7 @@ static void put_string(FILE *file, const char *text)
 static void put_mount(FILE *file, const char *at, const char *more)
 {
     fprintf(file, "\n[[mounts]]\nat = ");
-    put_string(file, at);
+    toml_put_string(file, at);
     fprintf(file, "\n%s", more);
 }
 
@@ -296,18 +295,18 @@ static void put_head(FILE *file, const struct policy *policy)
         names[i] = must_print("%.*s", (int)strcspn(policy->environment[i], "="), policy->environment[i]);
     qsort(names, policy->environment_count, sizeof *names, by_text);
     fprintf(file, "# What one run needed, by pal-run learn.  Look it through: what another run needs is not in it.\nprogram = ");
-    put_string(file, policy->program);
+    toml_put_string(file, policy->program);
     fprintf(file, "\nargs = [");
     for (size_t i = 1; policy->argv[0] && policy->argv[i]; i++) {
         fprintf(file, i > 1 ? ", " : "");
-        put_string(file, policy->argv[i]);
+        toml_put_string(file, policy->argv[i]);
     }
     fprintf(file, "]\ncwd = ");
-    put_string(file, policy->cwd);
+    toml_put_string(file, policy->cwd);
     fprintf(file, "\npass_env = [");
     for (size_t i = 0; i < policy->environment_count; i++) {
         fprintf(file, i ? ", " : "");
-        put_string(file, names[i]);
+        toml_put_string(file, names[i]);
     }
     fprintf(file, "]\n");
 }

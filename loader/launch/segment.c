@@ -70,13 +70,15 @@ static const char *const *put_strings(struct builder *builder, char *const *stri
     return (const char *const *)address(array);
 }
 
-static const struct pal_mount *put_mounts(struct builder *builder, const struct mount_table *table)
+/* Where more may be granted later, a program that asks whether it may write is not told no before it tries. */
+static const struct pal_mount *put_mounts(struct builder *builder, const struct policy *policy)
 {
+    const struct mount_table *table = &policy->mounts;
     size_t array = reserve(builder, table->count * sizeof(struct pal_mount), sizeof(void *));
     for (size_t i = 0; i < table->count; i++) {
         const struct mount *mount = &table->mounts[i];
         const struct pal_mount told = {.at = put_string(builder, mount->at),
-                                       .writable = mount->writable,
+                                       .writable = mount->writable || policy->asks,
                                        .scratch = mount->kind == MOUNT_SCRATCH,
                                        .memory = mount->memory};
         memcpy(builder->bytes + array + i * sizeof told, &told, sizeof told);
@@ -192,7 +194,7 @@ static void fill_boot(struct builder *builder, const struct policy *policy, cons
     boot->envc = (uint32_t)policy->environment_count;
     boot->envp = put_strings(builder, policy->environment, boot->envc);
     boot->mount_count = (uint32_t)policy->mounts.count;
-    boot->mounts = put_mounts(builder, &policy->mounts);
+    boot->mounts = put_mounts(builder, policy);
     for (int i = 0; i < PAL_STANDARD_STREAMS; i++)
         boot->standard[i] = i;
     if (options->snapshot.use) {

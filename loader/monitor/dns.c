@@ -16,6 +16,7 @@
 
 #define SLOTS 256
 #define STREAMS_MAX 32
+#define OWN_QUESTION 0x40000000u /* of a slot: the monitor's own */
 
 /* A connection: questions and answers with their sizes in front, RFC 1035 4.2.2. */
 struct stream {
@@ -34,6 +35,7 @@ static struct {
     struct slot { struct pal_inet from; uint64_t stream; } slots[SLOTS]; /* who asked; stream: its number, or 0 */
     struct stream *streams[STREAMS_MAX];
     uint64_t stream_count;
+    names_callback *own;
 } names = {.reader = -1, .link = -1};
 
 static void stream_free(uv_handle_t *poll)
@@ -82,6 +84,10 @@ static void on_answer(uv_poll_t *poll, int status, int events)
     reply.head.refused[DNS_NAME - 1] = 0;
     if (reply.head.refused[0])
         outbound_refused(outbound, reply.head.refused);
+    if (reply.head.slot & OWN_QUESTION) {
+        names.own(names.monitor, reply.head.slot & ~OWN_QUESTION, reply.head.addresses, reply.head.address_count);
+        return;
+    }
     const struct slot *slot = &names.slots[reply.head.slot % SLOTS];
     if (slot->stream) {
         answer_stream(slot->stream, reply.bytes, (size_t)size - sizeof reply.head);
@@ -113,6 +119,46 @@ static void ask(struct slot from, const uint8_t *bytes, size_t size)
     struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
     if (!start() || sendmsg(names.link, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
         return; /* as a datagram that was lost */
+}
+
+static void end_resolver(void)
+{
+    if (names.link < 0)
+        return;
+    uv_poll_stop(&names.answers);
+    close(names.link);
+    names.link = -1;
+}
+
+/* A question in DNS's own form: RFC 1035 4.1. */
+static size_t make_question(const char *name, uint16_t type, uint8_t *out)
+{
+    static const uint8_t header[12] = {[2] = 1 /* recursion */, [5] = 1 /* one question */};
+    size_t used = sizeof header;
+    memcpy(out, header, sizeof header);
+    while (*name) {
+        size_t size = strcspn(name, ".");
+        out[used++] = (uint8_t)size;
+        memcpy(out + used, name, size);
+        used += size;
+        name += size + (name[size] == '.');
+    }
+    const uint8_t end[5] = {0, (uint8_t)(type >> 8), (uint8_t)type, 0, 1 /* IN */};
+    memcpy(out + used, end, sizeof end);
+    return used + sizeof end;
+}
+
+bool names_ask(struct monitor *monitor, const char *name, bool is_6, uint32_t number, names_callback *callback)
+{
+    uint8_t question[NET_NAME_MAX + 32];
+    uint32_t slot = number | OWN_QUESTION;
+    names.monitor = monitor;
+    names.own = callback;
+    if (!is_6)
+        end_resolver(); /* it knows the rules as they were when it began */
+    struct iovec parts[2] = {{&slot, sizeof slot}, {question, make_question(name, is_6 ? DNS_AAAA : DNS_A, question)}};
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+    return start() && sendmsg(names.link, &message, MSG_NOSIGNAL | MSG_DONTWAIT) > 0;
 }
 
 static void on_question(uv_poll_t *poll, int status, int events)

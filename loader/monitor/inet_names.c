@@ -339,16 +339,21 @@ static int connect_datagrams(struct monitor *monitor, const struct request *requ
     return error;
 }
 
-static int connect_outside(struct monitor *monitor, const struct request *request, const struct pal_inet *to,
-                           uint32_t kind, struct reply *reply)
+static int connect_outside(struct monitor *monitor, const struct request *request, struct pal_inet *to, uint32_t kind,
+                           struct reply *reply)
 {
     struct outbound *outbound = &monitor->outbound;
+    bool udp = kind == PAL_SOCKET_DATAGRAM;
+    outbound_redirect(outbound, to->address);
     outbound->quiet = to->flags & PAL_INET_LOOK;
-    int error = outbound_check(outbound, to->address, kind == PAL_SOCKET_DATAGRAM, to->port);
+    int error = outbound_check(outbound, to->address, udp, to->port);
     outbound->quiet = false;
     if (error)
         return error;
-    return kind == PAL_SOCKET_STREAM ? outbound_connect(to, reply) : connect_datagrams(monitor, request, to, reply);
+    error = udp ? connect_datagrams(monitor, request, to, reply) : outbound_connect(to, reply);
+    if (!error)
+        decision_spend(monitor, to, udp);
+    return error;
 }
 
 const uint8_t names_address[16] = {[10] = 0xff, [11] = 0xff, [12] = 127, [15] = 53};

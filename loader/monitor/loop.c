@@ -61,7 +61,7 @@ static void stop_together(struct monitor *monitor)
 
 /* ---- One request ------------------------------------------------------------------------------------------------- */
 
-static int dispatch(struct monitor *monitor, const struct request *request, struct reply *reply)
+int monitor_dispatch(struct monitor *monitor, const struct request *request, struct reply *reply)
 {
     struct mount_table *table = &monitor->policy->mounts;
     switch ((enum monitor_op)request->op) {
@@ -287,7 +287,7 @@ void monitor_serve(struct monitor *monitor, const void *packet, size_t size, pid
     last.text.size = 0;
     if (!error) {
         monitor->served[request.op]++;
-        error = dispatch(monitor, &request, &last);
+        error = decision_serve(monitor, &request, &last);
         prefetch_profile_note(&monitor->policy->mounts, &request, error);
         uint64_t shown = 0;
         int refused = view_admit(&monitor->policy->mounts, &monitor->objects, last.descriptors, last.packet.descriptors,
@@ -305,7 +305,7 @@ void monitor_serve(struct monitor *monitor, const void *packet, size_t size, pid
     last.packet.sequence = request.sequence;
     last.packet.view = monitor->policy->mounts.view.top >= 0;
     last.packet.text_size = error && error != -EREMOTE ? 0 : last.text.size;
-    if (last.packet.descriptors && is_end(monitor, &request, &last))
+    if (last.packet.descriptors && error != MONITOR_ASKED && is_end(monitor, &request, &last))
         send_descriptors_first(monitor->channel);
     send_last(monitor->channel);
     if (!last_waits) /* the view's maker has a copy of all that is open here */
@@ -547,6 +547,8 @@ static void on_settled(uv_timer_t *timer)
 static void heed_terminations(struct loop *loop)
 {
     int count = terminations;
+    if (count > loop->terminations)
+        decision_on_signal(loop->monitor, SIGTERM);
     if (count >= 2) {
         end_all(loop->monitor);
         finish(loop, SIGNAL_STATUS + SIGTERM);
@@ -580,8 +582,10 @@ static void on_signal(uv_poll_t *poll, int status, int events)
     (void)status, (void)events;
     uv_fileno((const uv_handle_t *)poll, &fd);
     while (!loop->ended && read(fd, &info, sizeof info) == sizeof info) {
-        if (!is_own(&info))
+        if (!is_own(&info)) {
+            decision_on_signal(loop->monitor, (int)info.ssi_signo);
             pass_on(loop->monitor, signal_number((int)info.ssi_signo, info.ssi_code == SI_KERNEL));
+        }
         if (info.ssi_signo != SIGCHLD)
             continue;
         heed_terminations(loop);
@@ -629,7 +633,7 @@ void monitor_signal(struct monitor *monitor, int number)
             pass_on(monitor, number + ALONE);
 }
 
-int monitor_run(struct monitor *monitor)
+int monitor_run(struct monitor *monitor, const struct options *options)
 {
     sigset_t set;
     loop.monitor = monitor;
@@ -638,6 +642,7 @@ int monitor_run(struct monitor *monitor)
         fail(EXIT_OWN_FAILURE, "can't make an event loop: raise the limit of open files");
     monitor->uv = &loop.uv;
     join_watch(monitor);
+    decision_begin(monitor, options);
     watch(&loop, &loop.channel, monitor->channel, on_request, &loop);
     int signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
     watch(&loop, &loop.signals, signals, on_signal, &loop);
@@ -653,6 +658,7 @@ int monitor_run(struct monitor *monitor)
     collect(&loop); /* it may have ended before its signal was waited for */
     while (!loop.ended)
         uv_run(&loop.uv, UV_RUN_DEFAULT);
+    decision_end(monitor);
     struct view *view = &monitor->policy->mounts.view;
     if (view->maker)
         kill(view->maker, SIGKILL);

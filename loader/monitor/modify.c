@@ -226,6 +226,14 @@ static bool spot_is_writable(const struct spot *spot)
     return spot->directory.object >= 0 && spot->directory.mount && spot->directory.mount->writable;
 }
 
+/* It is the name that was to be made or taken away. */
+static int spot_read_only(struct mount_table *table, const struct spot *spot)
+{
+    if (spot->directory.mount)
+        denials_add(&table->denials, DENIED_WRITE, spot->guest, spot->guest_size, "read-only");
+    return -EROFS;
+}
+
 static enum guard_match spot_guard(const struct mount_table *table, const struct spot *spot, enum guard_kind *kind)
 {
     return guards_match(table, spot->directory.mount, spot->guest, spot->guest_size, false, kind);
@@ -244,7 +252,7 @@ static int check_new(struct mount_table *table, const struct spot *spot, bool fo
     if (spot_is_dots(spot) || spot_exists(table, spot))
         return -EEXIST;
     if (!spot_is_writable(spot))
-        return read_only(table, &spot->directory);
+        return spot_read_only(table, spot);
     enum guard_match match = spot_guard(table, spot, &kind);
     return match == GUARD_WHOLE || (match == GUARD_PART && follows) ? guarded(table, spot->guest, spot->guest_size) : 0;
 }
@@ -280,7 +288,7 @@ static int remove_name(struct mount_table *table, const struct spot *spot, uint3
     if (spot_is_busy(table, spot))
         return op == PAL_UNLINK ? -EISDIR : -EBUSY;
     if (!spot_is_writable(spot))
-        return read_only(table, &spot->directory);
+        return spot_read_only(table, spot);
     enum guard_kind kind;
     if (spot_guard(table, spot, &kind) == GUARD_WHOLE)
         return guarded(table, spot->guest, spot->guest_size);
@@ -311,7 +319,7 @@ static int rename_name(struct mount_table *table, const struct spot *from, const
     if (spot_is_dots(from) || spot_is_dots(to) || spot_is_busy(table, from) || spot_is_busy(table, to))
         return -EBUSY;
     if (!spot_is_writable(from))
-        return read_only(table, &from->directory);
+        return spot_read_only(table, from);
     int source = from->directory.object, target = to->directory.object;
     int guard = check_rename(table, from, to, flags);
     if (guard == GUARD_INSTALL && !git_config_install(source, from->name, target, to->name))

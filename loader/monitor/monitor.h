@@ -234,6 +234,10 @@ void names_serve(struct monitor *monitor, int reader);
 /* A connection to there. */
 int names_connect(struct monitor *monitor, struct reply *reply);
 
+/* One of the monitor's own, by the rules as they are now.  False: it can't be asked. */
+typedef void names_callback(struct monitor *monitor, uint32_t number, uint8_t (*addresses)[16], uint32_t count);
+bool names_ask(struct monitor *monitor, const char *name, bool is_6, uint32_t number, names_callback *callback);
+
 /* ---- outbound.c: the host's network ------------------------------------------------------------------------------ */
 
 #define BINDINGS_MAX 4096
@@ -246,6 +250,8 @@ struct outbound {
     size_t binding_count, next; /* next: to be given up for another */
     char *refused[REFUSED_MAX];  /* names without a rule, the last ones: where their markers lead */
     size_t refused_next;
+    struct granted_name { const char *name; uint8_t address[16]; } granted[NET_RULES_MAX]; /* later, while it ran */
+    size_t granted_count;
     int changes;                /* netlink: the host's own addresses have changed */
     uint8_t (*own)[16];
     size_t own_count;
@@ -258,6 +264,12 @@ int outbound_check(struct outbound *outbound, const uint8_t address[16], bool ud
 void outbound_learn(struct outbound *outbound, const uint8_t address[16], uint64_t rules);
 /* A name that no rule has was asked for, and given network_marker's address. */
 void outbound_refused(struct outbound *outbound, const char *name);
+/* A name got a rule after it had been refused: its marker leads there.  `name` is kept. */
+void outbound_grant(struct outbound *outbound, const char *name, const uint8_t address[16]);
+/* Where a marker leads by now, if anywhere. */
+void outbound_redirect(const struct outbound *outbound, uint8_t address[16]);
+/* Is it this rule that allows it? */
+bool outbound_is_by(struct outbound *outbound, size_t rule, const uint8_t address[16], bool udp, uint16_t port);
 /* A TCP socket on its way there: the answer. */
 int outbound_connect(const struct pal_inet *to, struct reply *reply);
 /* A UDP socket that is connected there.  like: one of the sender's, whose port it gets as well; -1: none. */
@@ -288,6 +300,10 @@ struct terminals {
 void terminal_save(void); /* modes and flags of the standard streams; then: */
 void terminals_init(struct terminals *terminals);
 void terminal_restore(const struct terminals *terminals);
+/* Is one of the standard streams a terminal, on which the guest can draw? */
+bool terminal_is_shared(void);
+/* Is no other job in the terminal's foreground? */
+bool terminals_in_front(const struct terminals *terminals);
 /* What a request asked for, once it is answered.  True: it stopped, or could not; the guest is to go on. */
 bool terminals_stop(struct terminals *terminals);
 int serve_terminal(struct terminals *terminals, struct objects *objects, const struct request *request,
@@ -329,17 +345,6 @@ void prefetch_profile_use(const char *program, struct prefetch *prefetch, struct
 void prefetch_profile_note(const struct mount_table *table, const struct request *request, int result);
 void prefetch_profile_keep(void);
 
-/* ---- profile_store.c --------------------------------------------------------------------------------------------- */
-
-/* Before a guest runs. */
-void store_open(void);
-/* Bytes read; 0: there is none. */
-size_t store_read(const char *name, char *text, size_t room);
-/* Calls `each` with each file's name, and when it was used. */
-void store_list(void (*each)(const char *name, time_t used));
-void store_write(const char *name, const char *text, size_t size, bool is_new);
-#define LAST_NAME "last" /* what there was to tell of the last run that failed */
-
 /* ---- prefetch_exec.c --------------------------------------------------------------------------------------------- */
 
 int serve_start(struct mount_table *table, const struct request *request, struct reply *reply);
@@ -372,6 +377,19 @@ void join_watch(struct monitor *monitor);
 void join_watch_pid(void);
 int serve_join(const struct request *request, struct reply *reply);
 void join_ended(pid_t pid, int status); /* a child of pal-run's, which was waited for */
+
+/* ---- decision.c: --ask ------------------------------------------------------------------------------------------- */
+
+struct options;
+/* Once there is a loop, and before a guest is served. */
+void decision_begin(struct monitor *monitor, const struct options *options);
+/* The reply's result, as monitor_dispatch has it, or MONITOR_ASKED. */
+int decision_serve(struct monitor *monitor, const struct request *request, struct reply *reply);
+/* A connection was made. */
+void decision_spend(struct monitor *monitor, const struct pal_inet *to, bool udp);
+/* The user's terminal has sent a signal, or somebody else: the program is to get it. */
+void decision_on_signal(const struct monitor *monitor, int number);
+void decision_end(const struct monitor *monitor);
 
 /* ---- loop.c ------------------------------------------------------------------------------------------------------ */
 
@@ -425,10 +443,12 @@ int signal_number(int number, bool from_keys); /* as it is told */
 /* Sends bytes and descriptors as a packet, without waiting.  0 or a negative errno. */
 int send_with(int socket, const void *bytes, size_t size, const int *descriptors, size_t count);
 /* Serves until the first picoprocess has ended and nothing of the sandbox is left.  Returns pal-run's exit status. */
-int monitor_run(struct monitor *monitor);
+int monitor_run(struct monitor *monitor, const struct options *options);
 /* A client's signal for the program; SIGKILL ends the sandbox. */
 void monitor_signal(struct monitor *monitor, int number);
 void monitor_taken(struct monitor *monitor); /* a client has it: time limits begin */
+/* One request, by policy. */
+int monitor_dispatch(struct monitor *monitor, const struct request *request, struct reply *reply);
 /* One packet; answers it. */
 void monitor_serve(struct monitor *monitor, const void *packet, size_t size, pid_t sender);
 

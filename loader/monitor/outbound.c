@@ -149,26 +149,65 @@ void outbound_refused(struct outbound *outbound, const char *name)
     char *copy = strdup(name), **slot = &outbound->refused[outbound->refused_next++ % REFUSED_MAX];
     free(*slot);
     *slot = copy;
-    denials_add(outbound->denials, DENIED_NETWORK, name, strlen(name), no_rule);
+    if (!outbound->denials->asking) /* else its connection is asked about */
+        denials_add(outbound->denials, DENIED_NETWORK, name, strlen(name), no_rule);
+}
+
+/* The last refused name that has this marker; or NULL. */
+static const char *name_of_marker(const struct outbound *outbound, const uint8_t address[16])
+{
+    for (size_t i = 1; i <= REFUSED_MAX && i <= outbound->refused_next; i++) {
+        const char *name = outbound->refused[(outbound->refused_next - i) % REFUSED_MAX];
+        uint8_t its[16];
+        if (!name)
+            continue;
+        network_marker(name, its);
+        if (!memcmp(its, address, sizeof its))
+            return name;
+    }
+    return NULL;
 }
 
 /* The name was noted when it was asked for; now its port is known. */
 static int refuse_marker(struct outbound *outbound, const uint8_t address[16], bool udp, uint16_t port)
 {
     char line[300];
-    for (size_t i = 1; !outbound->quiet && i <= REFUSED_MAX && i <= outbound->refused_next; i++) {
-        const char *name = outbound->refused[(outbound->refused_next - i) % REFUSED_MAX];
-        uint8_t its[16];
-        if (!name)
-            continue;
-        network_marker(name, its);
-        if (memcmp(its, address, sizeof its) != 0)
-            continue;
+    const char *name = outbound->quiet ? NULL : name_of_marker(outbound, address);
+    if (name) {
         snprintf(line, sizeof line, "%s%s:%u", udp ? "udp://" : "", name, port);
         denials_amend(outbound->denials, name, line, no_rule);
-        break;
     }
     return -EACCES;
+}
+
+void outbound_grant(struct outbound *outbound, const char *name, const uint8_t address[16])
+{
+    struct granted_name *slot = &outbound->granted[0];
+    while (slot < &outbound->granted[outbound->granted_count] && strcmp(slot->name, name) != 0)
+        slot++;
+    if (slot == &outbound->granted[NET_RULES_MAX])
+        return;
+    outbound->granted_count += slot == &outbound->granted[outbound->granted_count];
+    slot->name = name;
+    memcpy(slot->address, address, sizeof slot->address);
+}
+
+void outbound_redirect(const struct outbound *outbound, uint8_t address[16])
+{
+    const char *name = outbound->granted_count && address_is_marker(address) ? name_of_marker(outbound, address) : NULL;
+    for (size_t i = 0; name && i < outbound->granted_count; i++)
+        if (!strcmp(outbound->granted[i].name, name))
+            memcpy(address, outbound->granted[i].address, 16);
+}
+
+bool outbound_is_by(struct outbound *outbound, size_t rule, const uint8_t address[16], bool udp, uint16_t port)
+{
+    const struct net_rule *is = &outbound->network->rules[rule];
+    struct network alone = {.rule_count = 1, .rules = {*is}};
+    const struct binding *binding = find(outbound, address);
+    if (is->name)
+        return binding && binding->rules >> rule & 1 && net_rule_port(is, udp, port);
+    return network_match_address(&alone, address, udp, port);
 }
 
 int outbound_check(struct outbound *outbound, const uint8_t address[16], bool udp, uint16_t port)

@@ -18,6 +18,7 @@
 #include <time.h>
 
 #include "pal/hash.h"
+#include "loader/explain/explain.h"
 #include "loader/monitor/monitor.h"
 
 #define HEADER "pal-run profile 2\n"

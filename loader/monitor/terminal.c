@@ -77,9 +77,17 @@ void terminal_restore(const struct terminals *terminals)
     }
 }
 
+bool terminal_is_shared(void)
+{
+    for (int fd = 0; fd < SUPERVISOR_STREAMS; fd++)
+        if (saved[fd].has_modes)
+            return true;
+    return false;
+}
+
 /* ---- Job control ------------------------------------------------------------------------------------------------- */
 
-static bool in_front(const struct terminals *terminals)
+bool terminals_in_front(const struct terminals *terminals)
 {
     pid_t front = terminals->own < 0 ? -1 : tcgetpgrp(terminals->own);
     return front < 0 || front == getpgrp();
@@ -156,7 +164,7 @@ static int change_modes(struct terminals *terminals, int fd, const struct reques
         return set_modes(fd, &wanted);
     if (!is_users(fd))
         return -EPERM;
-    if (!in_front(terminals))
+    if (!terminals_in_front(terminals))
         return -EIO;
     note_change(terminals, true);
     return set_modes(fd, &wanted);
@@ -169,7 +177,7 @@ int serve_terminal(struct terminals *terminals, struct objects *objects, const s
     enum monitor_terminal what = (enum monitor_terminal)(request->arguments[0] >> 32);
     switch (what) {
     case MONITOR_TERMINAL_FRONT:
-        reply->packet.value = in_front(terminals);
+        reply->packet.value = terminals_in_front(terminals);
         return 0;
     case MONITOR_TERMINAL_STOP:
         if (!is_stop(value))

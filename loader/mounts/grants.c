@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <linux/fs.h>
 #include <linux/magic.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -30,6 +31,7 @@ struct source {
     char rest[2 * PAL_PATH_MAX]; /* names still to go, at `at` */
     size_t at, size;
     int links;
+    bool asked; /* by a guest: what others wait for is not touched */
     size_t depth; /* of the directory reached so far, in steps[] */
     struct step {
         int fd;
@@ -85,6 +87,13 @@ static int expand(struct source *source, const char *target, size_t size)
     return 0;
 }
 
+/* To look into one is to have something mounted, and to wait for that. */
+static bool is_automounted(int fd)
+{
+    struct statfs system;
+    return fstatfs(fd, &system) == 0 && (uint32_t)system.f_type == AUTOFS_SUPER_MAGIC;
+}
+
 static int step(struct source *source, const char *name)
 {
     const struct step *directory = &source->steps[source->depth - 1];
@@ -93,6 +102,10 @@ static int step(struct source *source, const char *name)
     int fd = openat(directory->fd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return -errno;
+    if (source->asked && is_automounted(fd)) {
+        close(fd);
+        return -ENOENT;
+    }
     if (fstat(fd, &status) < 0 || !S_ISLNK(status.st_mode))
         return push(source, fd, &status);
     char target[PAL_PATH_MAX];
@@ -201,6 +214,7 @@ static void reopen(struct mount_table *table, struct mount *mount)
 {
     static struct source source;
     source.table = table;
+    source.asked = false;
     int fd = open_source(&source, mount->from);
     if (fd == -EXDEV && source.within)
         fail(EXIT_OWN_FAILURE, "%s: its source %s passes a symlink in %s, which the guest may write: name what it leads to",
@@ -235,7 +249,7 @@ static bool is_caseless(int directory)
 }
 
 /* The directories of the outer mount in which the inner one's name and those above it are looked up. */
-static void check_names(const struct mount *outer, const struct mount *inner)
+static bool names_are_exact(const struct mount *outer, const struct mount *inner)
 {
     const char *rest = inner->at + (outer->at_size == 1 ? 1 : outer->at_size + 1);
     bool caseless = is_caseless(outer->root);
@@ -249,22 +263,27 @@ static void check_names(const struct mount *outer, const struct mount *inner)
         caseless = is_caseless(fd);
         close(fd);
     }
-    if (caseless)
-        fail(EXIT_OWN_FAILURE, "%s: can't be mounted inside %s, whose names have no case: it could be gone round", inner->at,
-             outer->at);
+    return !caseless;
+}
+
+/* The mount around it, on which its name is looked up; or NULL. */
+static const struct mount *outer_of(const struct mount_table *table, const struct mount *inner)
+{
+    size_t size = inner->at_size;
+    while (size > 1 && inner->at[size - 1] != '/')
+        size--;
+    const struct mount *outer = size > 1 ? mount_table_find(table, inner->at, size - 1) : mount_table_exact(table, "/", 1);
+    return outer && outer != inner && outer->root >= 0 && outer->directory ? outer : NULL;
 }
 
 static void check_nested(const struct mount_table *table)
 {
     for (size_t i = 0; i < table->count; i++) {
         const struct mount *inner = &table->mounts[i];
-        size_t size = inner->at_size;
-        while (size > 1 && inner->at[size - 1] != '/')
-            size--;
-        const struct mount *outer =
-            size > 1 ? mount_table_find(table, inner->at, size - 1) : mount_table_exact(table, "/", 1);
-        if (outer && outer != inner && outer->root >= 0 && outer->directory)
-            check_names(outer, inner);
+        const struct mount *outer = outer_of(table, inner);
+        if (outer && !names_are_exact(outer, inner))
+            fail(EXIT_OWN_FAILURE, "%s: can't be mounted inside %s, whose names have no case: it could be gone round", inner->at,
+                 outer->at);
     }
 }
 
@@ -297,4 +316,92 @@ void mounts_open(struct mount_table *table)
     for (size_t i = 0; i < table->count; i++)
         if (table->mounts[i].kind == MOUNT_SCRATCH && table->mounts[i].memory)
             tmpfs_open(table, &table->mounts[i]);
+}
+
+/* ---- While guests run -------------------------------------------------------------------------------------------- */
+
+int mount_source(const struct mount_table *table, const char *path, char real[PAL_PATH_MAX])
+{
+    static struct source source;
+    struct stat status;
+    source.table = table;
+    source.asked = true;
+    int fd = open_source(&source, path);
+    if (fd < 0)
+        return fd;
+    ssize_t size = readlink(fd_name(fd).path, real, PAL_PATH_MAX - 1);
+    bool good = size > 0 && size < PAL_PATH_MAX - 1 && real[0] == '/' && fstat(fd, &status) == 0 &&
+                (S_ISREG(status.st_mode) || S_ISDIR(status.st_mode)) && !object_is_kernels(fd, status.st_dev);
+    real[good ? size : 0] = 0;
+    if (good && !path_is_private(real))
+        return fd;
+    close(fd);
+    return -EACCES;
+}
+
+/* One that shows the object already, read-only. */
+static int let_write(struct mount *mount, const struct stat *status, const struct statvfs *system)
+{
+    if (mount->kind != MOUNT_HOST || mount->writable || mount->public_only || mount->root < 0 ||
+        mount->device != status->st_dev || mount->inode != status->st_ino)
+        return -EEXIST;
+    mount->writable = true;
+    mount->plain = false;
+    mount->no_devices = system->f_flag & ST_NODEV;
+    return 0;
+}
+
+static bool may_nest(const struct mount_table *table, const struct mount *new)
+{
+    const struct mount *outer = outer_of(table, new);
+    if (outer && !names_are_exact(outer, new))
+        return false;
+    for (size_t i = 0; i < table->count && new->directory; i++)
+        if (table->mounts[i].at_size > new->at_size &&
+            path_is_within(table->mounts[i].at, table->mounts[i].at_size, new->at, new->at_size) &&
+            !names_are_exact(new, &table->mounts[i]))
+            return false;
+    return true;
+}
+
+int mount_grant(struct mount_table *table, const char *at, const char *from, bool writable, int fd)
+{
+    struct mount new = {.at = at, .from = from, .at_size = strlen(at), .kind = MOUNT_HOST, .writable = writable, .granted = true, .root = fd};
+    struct stat status;
+    struct statvfs system;
+    struct mount *known = mount_table_exact(table, at, new.at_size);
+    int error = fstat(fd, &status) < 0 || fstatvfs(fd, &system) < 0 ? -errno : 0;
+    new.device = status.st_dev;
+    new.inode = status.st_ino;
+    new.directory = S_ISDIR(status.st_mode);
+    new.no_devices = writable && system.f_flag & ST_NODEV;
+    if (!error && (mount_table_is_libos(table, at, new.at_size) || path_is_private(at)))
+        error = -EACCES;
+    else if (!error && known)
+        error = writable ? let_write(known, &status, &system) : -EEXIST;
+    else if (!error && table->count == MOUNTS_MAX)
+        error = -ENOSPC;
+    else if (!error && !may_nest(table, &new))
+        error = -EACCES;
+    if (error || known)
+        close(fd);
+    else
+        table->mounts[table->count++] = new;
+    if (error)
+        return error;
+    invalidate_all(&table->invalidator);
+    return known ? MOUNT_WAS_SHOWN : 0;
+}
+
+void mount_revoke(struct mount_table *table, const char *at, int granted)
+{
+    struct mount *mount = mount_table_exact(table, at, strlen(at));
+    if (granted == MOUNT_WAS_SHOWN) {
+        mount->writable = false;
+    } else {
+        close(mount->root);
+        free(mount->host);
+        *mount = table->mounts[--table->count]; /* itself: it was the last */
+    }
+    invalidate_all(&table->invalidator);
 }

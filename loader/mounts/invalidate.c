@@ -81,6 +81,12 @@ static void forget(struct invalidator *invalidator)
         inotify_rm_watch(invalidator->fd, invalidator->watches[--invalidator->count].number);
 }
 
+void invalidate_all(struct invalidator *invalidator)
+{
+    if (invalidator->fd >= 0)
+        forget(invalidator);
+}
+
 static void on_mounts(uv_poll_t *poll, int status, int events)
 {
     (void)status, (void)events;
@@ -191,6 +197,8 @@ uint64_t invalidate_end(struct mount_table *table, const struct mount *mount, in
     struct invalidator *invalidator = &table->invalidator;
     if (!invalidator->parts || (result && result != -ENOENT && result != -ENOTDIR && result != -EINVAL))
         return 0;
+    if (table->denials.asking && (!mount || mount->kind != MOUNT_HOST))
+        return 0; /* it may be granted later, and nothing might be watched that could tell */
     return invalidator->parts | (mount && mount->writable ? PAL_VALID_WRITABLE : 0);
 }
 

@@ -201,6 +201,17 @@ int view_host_side(struct mount_table *table, const char *guest, size_t size, co
 
 /* Opens the roots of all mounts of the host, before a guest runs; ends pal-run where one is not safe to grant. */
 void mounts_open(struct mount_table *table);
+/*
+ * While guests run, by the same rules.  What lies at a path of the host, O_PATH, and its path without symlinks in `real`;
+ * or a negative errno: -EXDEV where a symlink in what guests may write is on the way, -EACCES of what guests never have.
+ */
+int mount_source(const struct mount_table *table, const char *path, char real[PAL_PATH_MAX]);
+/* Takes `fd`, which is of that.  `at` and `from` are kept.  0, a negative errno, or MOUNT_WAS_SHOWN: a mount of the same
+ * object has become writable. */
+#define MOUNT_WAS_SHOWN 1
+int mount_grant(struct mount_table *table, const char *at, const char *from, bool writable, int fd);
+/* Takes back what mount_grant did last: `granted` is what it said. */
+void mount_revoke(struct mount_table *table, const char *at, int granted);
 
 /* ---- guards.c ---------------------------------------------------------------------------------------------------- */
 
@@ -232,6 +243,8 @@ bool mount_has_read_rules(const struct mount_table *table, const struct mount *m
 bool invalidate_begin(struct mount_table *table, const char *path, size_t size);
 /* A directory in which a name is about to be looked up, or an object whose attributes are about to be read. */
 void invalidate_add(struct mount_table *table, const struct mount *mount, int fd);
+/* No answer that was told holds any more. */
+void invalidate_all(struct invalidator *invalidator);
 /* A file is about to be written: no event for each write. */
 void invalidate_drop(struct invalidator *invalidator, const struct pal_attributes *file);
 /* What the reply tells: the parts, where this result can be kept. */

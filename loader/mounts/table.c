@@ -17,7 +17,8 @@ void mount_table_init(struct mount_table *table)
     table->scratch = (struct scratch){.bases = {-1, -1, -1}, .base = -1, .fd = -1};
     struct denials *denials = &table->denials;
     denials->count = denials->kept = denials->absent_count = denials->absent_next = 0;
-    denials->ahead = false;
+    denials->ahead = denials->asking = false;
+    denials->refusal.reason = NULL;
     table->seen = NULL;
     table->guards.count = 0;
     table->guards.hides = table->guards.plain = false;

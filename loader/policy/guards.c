@@ -78,7 +78,7 @@ void policy_guard_default(struct policy *policy)
     bool writable = false;
     for (size_t i = 0; i < policy->mounts.count; i++)
         writable |= policy->mounts.mounts[i].kind == MOUNT_HOST && policy->mounts.mounts[i].writable;
-    if (!writable || policy->allow_repo_config)
+    if ((!writable && !policy->asks) || policy->allow_repo_config)
         return;
     for (size_t i = 0; i < sizeof own / sizeof *own; i++)
         if (!guard_parse(own[i].pattern, own[i].kind, &guard) || !guards_add(&policy->mounts.guards, &guard))

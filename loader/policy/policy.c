@@ -289,6 +289,7 @@ static void check_option_mount(const struct policy *policy, const struct options
 
 void policy_options(struct policy *policy, const struct options *options)
 {
+    policy->asks = options->ask || options->ask_fd;
     if (options->home)
         add_home(policy, options->home);
     for (size_t i = 0; i < options->mount_count; i++)
@@ -322,6 +323,8 @@ void policy_options(struct policy *policy, const struct options *options)
         if (error)
             fail(EXIT_OWN_FAILURE, "--%s %s: %s", option, value, error);
     }
+    if (policy->asks && policy->network.mode == NETWORK_LOOPBACK && !policy->network.mode_given)
+        policy->network.mode = NETWORK_RULES; /* of which there may be some later */
     if (options->listen_fds)
         take_listeners(policy);
     if (options->cwd)

@@ -21,6 +21,10 @@ struct options {
     bool stats, report, no_profile, listen_fds, walls_monitor, walls_view, init;
     enum report_kind { REPORT_DENIED, REPORT_ALL, REPORT_JSON } report_kind;
     int events; /* a descriptor; 0: none */
+    bool ask;   /* at the terminal */
+    int ask_fd; /* a socket, instead of it; 0: none */
+    uint64_t ask_seconds; /* to answer; 0: the default */
+    const char *ask_keep; /* where answers are kept; NULL: in the manifest, if there is one */
     const char *report_file; /* NULL: standard error */
     uint32_t trace; /* enum pal_trace */
     const char *keep; /* the run that copy mounts' changes are kept in; NULL: none */
@@ -67,6 +71,7 @@ struct policy {
     struct network network;
     bool allow_repo_config;
     uint32_t rewrite; /* enum pal_rewrite */
+    bool asks; /* more may be granted while the program runs */
     const char *work_tree; /* of a repository that came along; NULL: none */
 };
 /* What applies without a manifest. */

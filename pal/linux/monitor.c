@@ -6,6 +6,7 @@
  * descriptors that came with them closed.  When the channel ends, so does the sandbox.
  */
 #include <linux/socket.h>
+#include <stdbool.h>
 
 #include "pal/linux/linux.h"
 
@@ -82,8 +83,9 @@ static void close_all(const pal_handle_t *descriptors, uint64_t count)
         host_call(close, descriptors[i]);
 }
 
+/* takes: descriptors may come; else `descriptors` has room for that of a question. */
 static int64_t receive_reply(uint32_t sequence, uint32_t polls, struct monitor_reply *reply, struct pal_path_buffer *text,
-                             pal_handle_t *descriptors)
+                             pal_handle_t *descriptors, bool takes)
 {
     uint64_t early = 0; /* descriptors of a MONITOR_MORE packet */
     for (;;) {
@@ -102,11 +104,12 @@ static int64_t receive_reply(uint32_t sequence, uint32_t polls, struct monitor_r
             close_all(rights.descriptors, count);
             continue;
         }
-        if (count < reply->descriptors || (count && !descriptors)) {
+        bool wanted = takes || (reply->result == MONITOR_ASKED && count == 1);
+        if (count < reply->descriptors || (count && !wanted)) {
             close_all(rights.descriptors, count);
             return -EMFILE; /* the kernel installs as many as there is room for */
         }
-        for (uint64_t i = early; i < MONITOR_DESCRIPTORS && descriptors; i++)
+        for (uint64_t i = early; i < (takes ? MONITOR_DESCRIPTORS : 1); i++)
             descriptors[i] = i < count ? rights.descriptors[i] : PAL_NO_HANDLE;
         __atomic_store_n(&shared->unsettled, early < count, __ATOMIC_RELAXED);
         if (reply->result == MONITOR_MORE) {
@@ -131,20 +134,45 @@ static int64_t name_check(const struct pal_name *name, uint32_t most)
     return name->size > most ? -ENAMETOOLONG : name->size ? 0 : -ENOENT;
 }
 
+static int64_t call_once(struct monitor_request *request, const struct pal_name *name, const struct pal_name *other,
+                         struct monitor_reply *reply, struct pal_path_buffer *text, pal_handle_t *descriptors, bool takes)
+{
+    linux_lock(&shared->channel); /* a dead holder left nothing behind but a late reply */
+    int64_t error = send_request(request, name, other);
+    if (!error)
+        error = receive_reply(request->sequence, request->op != MONITOR_CONNECT, reply, text, descriptors, takes);
+    linux_unlock(&shared->channel);
+    return error;
+}
+
+/* Until somebody has answered, without the channel: others go on.  -EINTR: a signal came first. */
+static int64_t wait_for_answer(pal_handle_t question)
+{
+    struct pal_poll hangup = {question, 0, 0};
+    int64_t result = host_blocking(ppoll, &hangup, 1, NULL, NULL, 0);
+    host_call(close, question);
+    return result < 0 ? result : 0;
+}
+
 int64_t monitor_call(struct monitor_request *request, const struct pal_name *name, const struct pal_name *other,
                      struct monitor_reply *reply, struct pal_path_buffer *text, pal_handle_t *descriptors)
 {
+    pal_handle_t question = PAL_NO_HANDLE, *came = descriptors ? descriptors : &question;
     int64_t error = name_check(name, PAL_PATH_MAX - 1);
     if (!error)
         error = name_check(other, request->op == MONITOR_SEND ? MONITOR_SEND_MAX : PAL_PATH_MAX - 1);
     if (error)
         return error;
     reply->view = 0;
-    linux_lock(&shared->channel); /* a dead holder left nothing behind but a late reply */
-    error = send_request(request, name, other);
-    if (!error)
-        error = receive_reply(request->sequence, request->op != MONITOR_CONNECT, reply, text, descriptors);
-    linux_unlock(&shared->channel);
+    for (;;) {
+        error = call_once(request, name, other, reply, text, came, descriptors != NULL);
+        if (error != MONITOR_ASKED)
+            break;
+        error = came[0] == PAL_NO_HANDLE ? -EMFILE : wait_for_answer(came[0]);
+        came[0] = PAL_NO_HANDLE;
+        if (error)
+            break;
+    }
     if (reply->view && shared->names)
         view_ask();
     return error;

@@ -187,6 +187,9 @@ struct monitor_reply {
 /* A reply with this result has descriptors only; the answer is the next packet, sent when the monitor has closed its
  * own: so whoever closes the last descriptor of a socket does so alone. */
 #define MONITOR_MORE 1
+/* Somebody is asked whether this may be.  A descriptor comes with it: once that hangs up, the request is made again.  The
+ * monitor holds nothing of it meanwhile, and serves others. */
+#define MONITOR_ASKED 2
 #define MONITOR_SEND_MAX PAL_MESSAGE_WITH_HANDLES
 #define MONITOR_REQUEST_MAX (sizeof(struct monitor_request) + PAL_PATH_MAX + MONITOR_SEND_MAX)
 #define MONITOR_REPLY_MAX (sizeof(struct monitor_reply) + PAL_PATH_MAX)

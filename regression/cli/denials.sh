@@ -53,6 +53,11 @@ grep -q '/no/such .*--' "$work/err" && say "a path that the host has not is advi
 [ -s "$work/err" ] && say "told of what the program made itself: $(cat "$work/err")"
 "$PAL" /bin/false 2>"$work/err"
 [ -s "$work/err" ] && say "a failure without a denial has lines: $(cat "$work/err")"
+# Nor does a profile of an earlier run, which answers ahead, keep it from being told.
+for turn in 1 2 3; do
+    "$PAL" /bin/sh -c '[ -r ../shared/lib.sh ] || exit 1' 2>"$work/err"
+    says '~/proj/shared/lib.sh  --ro ~/proj/shared'
+done
 # A program that looks for keys has nobody talked into showing them.
 "$PAL" /bin/sh -c 'cat ~/.ssh/id_ed25519 /etc/shadow' 2>"$work/err"
 says '~/.ssh/id_ed25519  (holds secrets: no option is advised)'

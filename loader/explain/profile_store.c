@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "loader/monitor/monitor.h"
+#include "loader/explain/explain.h"
 
 #define FILES_MAX 256
 #define FILES_LEFT 192 /* so that not every start clears away */
