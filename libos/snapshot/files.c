@@ -118,10 +118,28 @@ static int64_t add_descriptors(struct snapshot_files *files)
     return 0;
 }
 
+/* The name without symlinks: each of these is one more thing to look up in each clone. */
+static void shorten(struct file *file)
+{
+    struct name name;
+    if (!file->path || !file_is_host(file) || name_from_path(file->path, file->flags & O_NOFOLLOW, &name) < 0 ||
+        name_canonical(&name) < 0 || name.path.size >= PAL_PATH_MAX)
+        return;
+    char *path = alloc(name.path.size + 1);
+    if (!path)
+        return;
+    memcpy(path, name.path.bytes, name.path.size);
+    path[name.path.size] = 0;
+    release(file->path);
+    file->path = path;
+}
+
 static int64_t add_mappings(struct snapshot_files *files)
 {
     struct vma vma;
     for (guest_t at = 0; mm_next(at, &vma); at = vma.end) {
+        if (vma.file)
+            shorten(vma.file);
         int64_t error = vma.file ? add(files, vma.file) : 0;
         if (error < 0) {
             log_line("pal-run: the snapshot can't hold the mapping at %lx (%s): its file has no name, or is of no kind that has",
@@ -191,7 +209,7 @@ static int64_t open_named(const struct snapshot_file *saved)
             log_line("pal-run: %s has changed since the snapshot was made: make it anew (snapshot make, or run --remake)", file->path);
         error = -ESTALE;
     }
-    if (error == 0 && saved->offset > 0 && opened->ops->seek)
+    if (error == 0 && saved->fd >= 0 && saved->offset > 0 && opened->ops->seek)
         error = MIN(opened->ops->seek(opened, saved->offset, SEEK_SET), 0);
     if (error < 0)
         return error;

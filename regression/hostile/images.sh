@@ -6,18 +6,37 @@ rounds=${ROUNDS:-60}
 export XDG_DATA_HOME=$work/data
 mkdir "$XDG_DATA_HOME"
 cat >"$work/warm.c" <<'C'
+#define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 int main(void)
 {
-    int ready = open("/proc/pal/ready", O_WRONLY), secret;
-    char text[64] = "";
+    int ready = open("/proc/pal/ready", O_WRONLY), secret, ends[4], set = epoll_create1(0), memory = memfd_create("words", 0);
+    char text[64] = "", *large = malloc(1 << 20);
+    pipe(ends), socketpair(AF_UNIX, SOCK_STREAM, 0, ends + 2);
+    write(ends[1], "piped", 5), write(ends[2], "paired", 6), write(memory, "memory", 6);
+    epoll_ctl(set, EPOLL_CTL_ADD, ends[0], &(struct epoll_event){EPOLLIN});
+    epoll_ctl(set, EPOLL_CTL_ADD, timerfd_create(CLOCK_MONOTONIC, 0), &(struct epoll_event){EPOLLIN});
+    epoll_ctl(set, EPOLL_CTL_ADD, eventfd(1, 0), &(struct epoll_event){EPOLLIN});
+    memset(large, 'l', 1 << 20);
     if (write(ready, "1", 1) != 1)
         return 2;
     if (fork())
         return wait(NULL) < 0;
+    if (read(0, text, 5) == 5 && !strncmp(text, "sleep", 5))
+        sleep(1);
+    for (int i = 0; i < 1 << 20; i += 4096)
+        if (large[i] != 'l')
+            return 9;
     secret = open("/etc/shadow", O_RDONLY);
     printf("%d %s\n", secret, secret >= 0 && read(secret, text, sizeof text - 1) > 0 ? text : "nothing");
     return 0;
@@ -26,14 +45,14 @@ C
 gcc -O1 -w "$work/warm.c" -o "$work/warm" || exit 1
 "$PAL" snapshot make warm -- "$work/warm" 2>"$work/err" || { cat "$work/err"; exit 1; }
 image=$XDG_DATA_HOME/pal-run/snapshots/warm.image
-[ "$("$PAL" snapshot run warm)" = "-1 nothing" ] || say "a clone, as it was made: $("$PAL" snapshot run warm)"
+[ "$("$PAL" snapshot run warm </dev/null)" = "-1 nothing" ] || say "a clone, as it was made: $("$PAL" snapshot run warm)"
 cat >"$work/change.py" <<'P'
 import random, struct, sys
 image, seed = sys.argv[1], int(sys.argv[2])
 random.seed(seed)
 data = bytearray(open(image, 'rb').read())
 arena = struct.unpack_from('<Q', data, 40)[0]
-kind = seed % 5
+kind = seed % 6
 if kind == 0:                                   # anything
     for _ in range(200):
         data[random.randrange(len(data))] ^= 1 << random.randrange(8)
@@ -43,6 +62,12 @@ elif kind == 2:                                 # the libOS's state, words of it
     for _ in range(20):
         at = arena + 8 * random.randrange((len(data) - arena) // 8)
         struct.pack_into('<Q', data, at, random.choice([0, 1, 2**64 - 1, 0x7ff000000000, 0x10000, random.getrandbits(64)]))
+elif kind == 5:                                 # what its pages and objects are: where pointers into the arena lie close together
+    spots = [at for at in range(arena, len(data) - 8, 8) if 0x7ff000000000 <= struct.unpack_from('<Q', data, at)[0] < 0x7ff040000000]
+    for _ in range(30):
+        at = random.choice(spots) + 8 * random.randrange(-4, 5)
+        if arena <= at <= len(data) - 8:
+            struct.pack_into('<Q', data, at, random.choice([0, 1, 7, 2**31, 2**63, random.getrandbits(20), random.getrandbits(47)]))
 elif kind == 3:                                 # its first pages: variables
     for _ in range(60):
         data[arena + random.randrange(64 * 1024)] = random.randrange(256)
@@ -62,6 +87,33 @@ for ((seed = 0; seed < rounds; seed++)); do
     [ $status = 0 ] && ran=$((ran + 1)) || failed=$((failed + 1))
     grep -q ':' "$work/out" && say "seed $seed: a secret: $(head -c 200 "$work/out")"
 done
+# An image that is swapped, grows or is cut off under a clone is that clone's own affair.
+put() { cat "$work/good" >"$image"; }
+clone() { # STATUS WHAT: one that sleeps while $change is done
+    put
+    (sleep 0.3; eval "$change") &
+    echo sleep | timeout -s KILL 20 "$PAL" snapshot run --timeout 5 warm >"$work/out" 2>"$work/err"
+    local status=$?
+    wait
+    [[ " $1 " == *" $status "* ]] || say "$2: status $status: $(cat "$work/out" "$work/err")"
+}
+change='cp "$work/good" "$image.new"; chmod 600 "$image.new"; mv -f "$image.new" "$image"' clone 0 'swapped for another'
+change='head -c 100000 /dev/urandom >>"$image"' clone 0 'it grows'
+change='truncate -s 4096 "$image"' clone '135 139' 'cut off while it is mapped'
+put
+head -c 1000000 /dev/urandom >>"$image"
+[ "$("$PAL" snapshot run warm </dev/null)" = "-1 nothing" ] || say "with bytes behind its end: $("$PAL" snapshot run warm </dev/null)"
+# Of other users, or no file.
+refused() { "$PAL" snapshot run warm </dev/null >"$work/out" 2>"$work/err"; [ $? = 125 ] && grep -q "can't be opened" "$work/err" || say "$1: $(cat "$work/err")"; }
+if [ "$(id -u)" = 0 ]; then
+    chown 65534 "$image" && refused "another user's"
+    chown 0 "$image"
+fi
+mv "$image" "$work/elsewhere"
+ln -s "$work/elsewhere" "$image" && refused 'a symlink'
+rm "$image"
+mkfifo "$image" && refused 'a FIFO'
+rm "$image"
 echo "$rounds images: $ran ran, $failed failed, ${late:-0} of these by the time limit"
 [ $failed -gt 0 ] && [ "${late:-0}" -le $((rounds / 10)) ] || say "changed images are as good as others"
 exit $bad
