@@ -7,7 +7,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <linux/capability.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -28,7 +27,7 @@
 #include "loader/palrun.h"
 
 #define LAST_MAX 32768
-#define LIMIT_TRIES 2000 /* a millisecond apart: until the picoprocess has its ids */
+#define PROCESSES_MAX 16384u /* of one sandbox under root, where its user id is its own */
 #include "loader/supervise/supervise.h"
 
 /*
@@ -40,8 +39,8 @@ static void check_standard_streams(void)
     for (int fd = 0; fd <= STDERR_FILENO; fd++) {
         int domain, type = 0, protocol = 0;
         socklen_t size = sizeof domain;
-        if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) < 0)
-            continue; /* no socket */
+        if (!S_ISSOCK(launched.streams[fd]) || getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) < 0)
+            continue;
         struct sockaddr_storage peer;
         socklen_t peer_size = sizeof peer;
         getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size);
@@ -107,42 +106,32 @@ static void settle_walls(struct monitor *monitor, const struct options *options)
     monitor->objects.walled = launched.names != LINUX_NAMES_MONITOR;
 }
 
-/*
- * Root of a container may lack CAP_SYS_RESOURCE, and then sets the limits only of processes with its own ids, which the
- * picoprocess gives up while it starts.  A child that takes the same ids may; it may try too early.  False: it could not.
- */
-static bool limit_by_child(int resource, const struct rlimit *value)
-{
-    uint32_t id = launched.id;
-    pid_t child = fork();
-    if (child == 0) {
-        if (setgroups(0, NULL) < 0 || setresgid(id, id, id) < 0 || setresuid(id, id, id) < 0)
-            _exit(1);
-        for (int i = 0; i < LIMIT_TRIES; i++) {
-            if (prlimit(launched.pid, resource, value, NULL) == 0)
-                _exit(0);
-            if (errno != EPERM)
-                break;
-            usleep(1000);
-        }
-        _exit(1);
-    }
-    int status;
-    return child > 0 && waitpid(child, &status, 0) == child && status == 0;
-}
-
 /* Of the first picoprocess, and so of all that come from it.  pal-run's own, which it has inherited, is never raised. */
 static void limit(int resource, uint64_t most)
 {
-    struct rlimit own, value;
+    struct rlimit own;
     if (most == UINT64_MAX || (getrlimit(resource, &own) == 0 && own.rlim_max <= most))
         return;
-    value.rlim_cur = value.rlim_max = most;
-    if (prlimit(launched.pid, resource, &value, NULL) == 0)
+    const struct rlimit64 value = {most, most};
+    int64_t error = supervise_limit(launched.pid, launched.id, resource, &value);
+    if (error < 0)
+        fail(EXIT_OWN_FAILURE, "can't set resource limits: %s", strerror((int)-error));
+}
+
+/*
+ * One process for now, where the host can hold it to that: a supervisor is made when it wants more.  Under root, whose user
+ * id is its own, others' processes don't count, and so the number of its processes can be limited.
+ */
+static void limit_processes(const struct policy *policy)
+{
+    bool root = geteuid() == 0;
+    uint64_t most = !root ? UINT64_MAX : policy->limits.processes < PROCESSES_MAX ? policy->limits.processes : PROCESSES_MAX;
+    if ((!root || launched.id) && alone_begin(launched.pid, launched.id, most) == 0)
         return;
-    int error = errno;
-    if (error != EPERM || geteuid() != 0 || !limit_by_child(resource, &value))
-        fail(EXIT_OWN_FAILURE, "can't set resource limits: %s", strerror(error));
+    int64_t error = supervisor_begin();
+    if (error < 0)
+        fail(EXIT_OWN_FAILURE, "the picoprocess can't be started: no supervisor can watch over it: %s", strerror((int)-error));
+    limit(RLIMIT_NPROC, most);
 }
 
 /* The picoprocess waits for this packet; the descriptors take its first free numbers: LINUX_FD_PREFETCHED and on. */
@@ -173,7 +162,7 @@ static void go(struct monitor *monitor, const struct prefetch *prefetch, const s
  * Of root's capabilities, what serving a guest takes: its files, signals to and descriptors of processes of another user
  * id, more descriptors on their way than an ordinary user may have.  Without CAP_FSETID the kernel takes set-user-id bits
  * off whatever pal-run truncates; what else is dropped no request is meant to use.  CAP_SYS_ADMIN stays, not in force,
- * until the view has been made (mounts/view.c).
+ * until the view has been made (mounts/view.c); what it takes to end the sandbox's being of one process likewise.
  */
 static void drop_capabilities(void)
 {
@@ -183,7 +172,7 @@ static void drop_capabilities(void)
     struct __user_cap_data_struct sets[2];
     if (syscall(SYS_capget, &header, sets) < 0 || !(sets[0].permitted | sets[1].permitted))
         return;
-    sets[0].permitted &= kept | (launched.names == LINUX_NAMES_MONITOR ? 0 : 1u << CAP_SYS_ADMIN);
+    sets[0].permitted &= kept | alone_capabilities() | (launched.names == LINUX_NAMES_MONITOR ? 0 : 1u << CAP_SYS_ADMIN);
     sets[0].effective = sets[0].permitted & kept;
     sets[0].inheritable = sets[1].permitted = sets[1].effective = sets[1].inheritable = 0;
     if (syscall(SYS_capset, &header, sets) < 0)
@@ -209,8 +198,7 @@ static void start(struct monitor *monitor, const struct options *options, mode_t
     segment_fill(launched.segment, policy, options, &prefetch, umask_was);
     limit(RLIMIT_DATA, policy->limits.memory);
     limit(RLIMIT_CPU, policy->limits.cpu_seconds);
-    if (geteuid() == 0) /* whose user id is its own: others' processes don't count */
-        limit(RLIMIT_NPROC, policy->limits.processes);
+    limit_processes(policy);
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     monitor_block_signals(options->init);
     drop_capabilities();
@@ -234,6 +222,7 @@ static void print_stats(const struct monitor *monitor)
         [MONITOR_NOTIFY] = "notify",       [MONITOR_NOTIFY_END] = "notify-end",
         [MONITOR_EXTENDED] = "extended",   [MONITOR_TEE] = "tee",               [MONITOR_SHUTDOWN] = "shutdown",
         [MONITOR_SEND] = "send",           [MONITOR_OPTION] = "option",       [MONITOR_ALLOCATE] = "allocate",
+        [MONITOR_MULTIPLY] = "multiply",
     };
     for (int op = 1; op < MONITOR_OPS; op++)
         if (monitor->served[op])

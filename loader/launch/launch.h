@@ -73,6 +73,7 @@ extern struct launched {
     int channel, inner, segment;
     uint64_t segment_size;
     uint64_t random;    /* of the kernel */
+    uint32_t streams[3]; /* st_mode of the standard streams */
     uint32_t terminals; /* bit N: standard stream N is one that could be read: see reopen_streams */
     int error;
     volatile uint32_t names;   /* enum linux_names */

@@ -39,7 +39,6 @@
 #define UNUSED_IDS 0x40000000u
 #define PID_BITS 22
 #define RANDOM_IDS 128u
-#define PROCESSES_MAX 16384u  /* of one sandbox under root, where its user id is its own */
 #define DECISION_PAUSE_NS 20000
 #define FD_ASIDE 40            /* descriptors wait here until their place is free; the kernel's first table has 64 */
 #define MASK_SIZE 8            /* the kernel's sigset_t */
@@ -70,22 +69,30 @@ void launch_must(int64_t result, const char *failed)
         launch_leave(failed, result);
 }
 
-static void limit(int resource, uint64_t most)
+static uint64_t hard_limit(int resource)
 {
     struct rlimit64 value = {0, 0};
     launch_must(host_call(prlimit64, 0, resource, NULL, &value), "can't read resource limits");
-    if (most < value.rlim_max)
-        value.rlim_max = most;
-    value.rlim_cur = value.rlim_max;
+    return value.rlim_max;
+}
+
+static void limit(int resource, uint64_t most)
+{
+    const struct rlimit64 value = {most, most};
     launch_must(host_call(prlimit64, 0, resource, &value, NULL), "can't set resource limits");
+}
+
+/* No file has room in one byte, and a program that takes cores is not even run: see core(5). */
+static void limit_cores(void)
+{
+    limit(RLIMIT_CORE, hard_limit(RLIMIT_CORE) ? 1 : 0);
 }
 
 /* Timers and queued signals count for the user, whose other programs need some, too. */
 static void limit_pending(void)
 {
-    struct rlimit64 value = {0, 0};
-    launch_must(host_call(prlimit64, 0, RLIMIT_SIGPENDING, NULL, &value), "can't read resource limits");
-    limit(RLIMIT_SIGPENDING, value.rlim_max - value.rlim_max / 4 * 3);
+    uint64_t most = hard_limit(RLIMIT_SIGPENDING);
+    limit(RLIMIT_SIGPENDING, most - most / 4 * 3);
 }
 
 /*
@@ -104,7 +111,6 @@ static void drop_privileges(void)
             launched.id = 0;
             monitor_names("root can't change its user id here");
         }
-        limit(RLIMIT_NPROC, PROCESSES_MAX);
     }
     host_call(prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
     launch_must(host_call(capset, &header, none), "can't drop capabilities");
@@ -135,7 +141,7 @@ static void reopen_streams(void)
         int same = 0;
         bool terminal = launched.terminals & 1u << fd;
         anew[fd] = false;
-        if (host_call(fstat, fd, &status[fd]) < 0 || (!terminal && !S_ISFIFO(status[fd].st_mode)))
+        if ((!terminal && !S_ISFIFO(launched.streams[fd])) || host_call(fstat, fd, &status[fd]) < 0)
             continue;
         int64_t flags = host_call(fcntl, fd, F_GETFL), access = terminal ? O_WRONLY : flags & O_ACCMODE;
         while (same < fd && !(anew[same] && status[same].st_ino == status[fd].st_ino &&
@@ -214,8 +220,7 @@ static void child(void)
      * filter): then the PAL moves it. */
     host_call(personality, ADDR_NO_RANDOMIZE);
     launch_must(host_call(setsid), "can't make a session");
-    limit(RLIMIT_CORE, 1); /* no file has room in one byte, and a program that takes cores is not even run: see core(5) */
-    limit(RLIMIT_NOFILE, UINT64_MAX);
+    limit_cores();
     limit_pending();
     reopen_streams();
     open_all(&opened);
@@ -235,9 +240,13 @@ static void child(void)
 /* 0, 1 and 2 must be something, or what is opened next would become the guest's standard streams. */
 static int64_t open_standard_streams(void)
 {
-    for (int fd = 0; fd <= 2; fd++)
-        if (host_call(fcntl, fd, F_GETFD) < 0 && host_call(open, "/dev/null", fd ? O_WRONLY : O_RDONLY) != fd)
+    struct stat status;
+    for (int fd = 0; fd <= 2; fd++) {
+        if (host_call(fstat, fd, &status) == -EBADF &&
+            (host_call(open, "/dev/null", fd ? O_WRONLY : O_RDONLY) != fd || host_call(fstat, fd, &status) < 0))
             return -EBADF;
+        launched.streams[fd] = status.st_mode;
+    }
     return 0;
 }
 
@@ -247,7 +256,8 @@ static void find_terminals(void)
     struct termios modes;
     launched.terminals = 0;
     for (int fd = 0; fd <= 2; fd++)
-        if (host_call(ioctl, fd, TCGETS, &modes) == 0 && (host_call(fcntl, fd, F_GETFL) & O_ACCMODE) == O_RDWR)
+        if (S_ISCHR(launched.streams[fd]) && host_call(ioctl, fd, TCGETS, &modes) == 0 &&
+            (host_call(fcntl, fd, F_GETFL) & O_ACCMODE) == O_RDWR)
             launched.terminals |= 1u << fd;
 }
 
@@ -318,12 +328,7 @@ void launch(const char *picoprocess, uint32_t trap, int log, const char *strict)
         return;
     }
     launched.pid = (int)result;
-    result = supervisor_start(launched.pid, arguments);
-    if (result < 0) {
-        launch_abandon();
-        launched.error = (int)-result;
-        launched.failed = "no supervisor can watch over it";
-    }
+    supervisor_for(launched.pid, arguments);
 }
 
 void launch_abandon(void)

@@ -21,12 +21,11 @@
  */
 const char *streams_against_names(void)
 {
-    struct stat status;
     for (int fd = 0; fd <= 2; fd++) {
         int domain = 0, size = sizeof domain;
-        if (host_call(fstat, fd, &status) == 0 && S_ISDIR(status.st_mode))
+        if (S_ISDIR(launched.streams[fd]))
             return "a standard stream is a directory";
-        if (host_call(getsockopt, fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 && domain == AF_UNIX)
+        if (S_ISSOCK(launched.streams[fd]) && host_call(getsockopt, fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 && domain == AF_UNIX)
             return "a standard stream is a local socket, which could bring a directory";
     }
     return NULL;

@@ -42,6 +42,7 @@ static const struct rule {
     [MONITOR_INTERRUPT] = {.largest = {INT_MAX, 1}},
     [MONITOR_VIEW] = {.path = PATH_NONE},
     [MONITOR_UNCHANGED] = {.path = PATH_NAME},
+    [MONITOR_MULTIPLY] = {.path = PATH_NONE},
     [MONITOR_LIST] = {.largest = {INT_MAX, 0}},
     [MONITOR_SPACE] = {.largest = {MOUNTS_MAX - 1, 0}},
     [MONITOR_LOOK] = {.largest = {INT_MAX, 0}},

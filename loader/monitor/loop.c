@@ -106,6 +106,7 @@ int monitor_dispatch(struct monitor *monitor, const struct request *request, str
     case MONITOR_TERMINAL: return serve_terminal(&monitor->terminals, &monitor->objects, request, reply);
     case MONITOR_START: return serve_start(table, request, reply);
     case MONITOR_SETTLE: return 0;
+    case MONITOR_MULTIPLY: return alone_end() < 0 ? -EAGAIN : 0;
     case MONITOR_OPS: break;
     }
     return -ENOSYS;
@@ -535,7 +536,9 @@ static void collect(struct loop *loop)
 static void on_settled(uv_timer_t *timer)
 {
     struct loop *loop = timer->data;
-    int64_t error = supervisor_settle();
+    int64_t error = alone_end();
+    if (error >= 0)
+        error = supervisor_settle();
     join_watch_pid();
     if (error >= 0 || has_ended(loop->monitor->first))
         return;
@@ -612,7 +615,8 @@ static void begin_limit(void)
     uv_timer_init(&loop.uv, &loop.wall);
     uv_timer_start(&loop.wall, on_wall_limit, seconds * 1000, 0);
     loop.wall_ns = now_ns() + (int64_t)seconds * 1000000000;
-    supervisor_limit(seconds);
+    if (!supervisor_limit(seconds))
+        fail(EXIT_OWN_FAILURE, "no supervisor can see to the time limit: %s", strerror(EAGAIN));
 }
 
 void monitor_taken(struct monitor *monitor)

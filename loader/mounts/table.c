@@ -24,7 +24,12 @@ void mount_table_init(struct mount_table *table)
     table->guards.hides = table->guards.plain = false;
     table->invalidator.fd = table->invalidator.mounts = -1;
     table->invalidator.failed = false;
-    table->view = (struct view){.top = -1};
+    struct view *view = &table->view; /* its arrays are large, and `count` and `id_count` say what of them is in use */
+    view->begun = false;
+    view->maker = 0;
+    view->top = -1;
+    view->why = NULL;
+    view->count = view->id_count = 0;
 }
 
 bool path_is_within(const char *path, size_t size, const char *prefix, size_t prefix_size)

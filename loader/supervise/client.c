@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * pal-run's side of its supervisor: begins it, tells it, waits for it.  All but supervisor_settle may run before libc's
- * start.
+ * pal-run's side of its supervisor: begins it, tells it, waits for it.  supervisor_for and supervisor_collect may run before
+ * libc's start.
  *
- * There are two.  The first shares pal-run's memory, which costs little.  The second is forked where a sandbox lives longer
- * than the shortest programs: what ends pal-run by its memory, the OOM killer above all, does not end that one.  It is
- * told anew what the first knows.  Both do the same; so pal-run and either of them may die at the same moment.
+ * There are two.  The first shares pal-run's memory, which costs little.  It begins when there is something that it must
+ * know, or before there is a second picoprocess (alone.c).  The second is forked where a sandbox lives longer than the
+ * shortest programs: what ends pal-run by its memory, the OOM killer above all, does not end that one.  It is told anew
+ * what the first knows.  Both do the same; so pal-run and either of them may die at the same moment.
  */
+#include <errno.h>
 #include <signal.h>
 #include <stddef.h>
 #include <sys/uio.h>
@@ -60,13 +62,25 @@ static int64_t begin(struct supervisor *supervisor)
     return 0;
 }
 
-int64_t supervisor_start(pid_t first, char *const *argv)
+void supervisor_for(pid_t first, char *const *argv)
 {
     supervisors[0].supervision =
         (struct supervision){.pal_run = (int)host_call(getpid), .first = first, .argv = argv};
     for (int word = 0; word < WORDS; word++)
         told[word].times = 0;
-    return begin(&supervisors[0]);
+}
+
+/* No signal of pal-run's is handled in the child's copy of this moment; and a SIGTERM's handler begins one, too. */
+int64_t supervisor_begin(void)
+{
+    static const uint64_t all = ~0ull;
+    uint64_t before;
+    int64_t result = 0;
+    host_call(rt_sigprocmask, SIG_SETMASK, &all, &before, MASK_SIZE);
+    if (!supervisors[0].pid)
+        result = supervisors[0].supervision.first ? begin(&supervisors[0]) : -ESRCH;
+    host_call(rt_sigprocmask, SIG_SETMASK, &before, NULL, MASK_SIZE);
+    return result;
 }
 
 /* None is ever busy, so there is room.  False: it has ended. */
@@ -92,12 +106,13 @@ int64_t supervisor_settle(void)
 {
     static const uint64_t all = ~0ull;
     uint64_t before;
-    if (!supervisors[0].pid || supervisors[1].pid)
-        return 0;
+    int64_t result = supervisor_begin();
+    if (result < 0 || supervisors[1].pid)
+        return result;
     host_call(rt_sigprocmask, SIG_SETMASK, &all, &before, MASK_SIZE); /* a SIGTERM's handler tells, too */
     supervisors[1].supervision = supervisors[0].supervision;
     supervisors[1].supervision.own_memory = true;
-    int64_t result = begin(&supervisors[1]);
+    result = begin(&supervisors[1]);
     for (int word = 0; word < WORDS; word++)
         for (int i = 0; i < told[word].times; i++)
             pass(&supervisors[1], &told[word]);
@@ -113,6 +128,8 @@ bool supervisor_is(pid_t child)
 static bool tell(enum word word, int64_t value, const char *name, int descriptor)
 {
     struct told *what = &told[word];
+    if (supervisor_begin() < 0)
+        return false;
     what->words.word = word;
     what->words.value = value;
     what->descriptor = descriptor;
@@ -124,12 +141,12 @@ static bool tell(enum word word, int64_t value, const char *name, int descriptor
     return first || second;
 }
 
-void supervisor_limit(uint64_t seconds)
+bool supervisor_limit(uint64_t seconds)
 {
     struct timespec now;
     host_call(clock_gettime, CLOCK_MONOTONIC, &now);
-    if (seconds < INT64_MAX / 2000)
-        tell(WORD_LIMIT, (now.tv_sec + (int64_t)seconds) * 1000 + now.tv_nsec / 1000000 + 1, NULL, -1); /* never early */
+    return seconds >= INT64_MAX / 2000 ||
+           tell(WORD_LIMIT, (now.tv_sec + (int64_t)seconds) * 1000 + now.tv_nsec / 1000000 + 1, NULL, -1); /* never early */
 }
 
 bool supervisor_scratch(int base, const char *name)
@@ -165,4 +182,5 @@ void supervisor_collect(void)
             ;
         supervisors[i].pid = 0;
     }
+    supervisors[0].supervision.first = 0;
 }

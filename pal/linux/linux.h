@@ -228,9 +228,11 @@ static inline int name_is_path(const struct pal_name *name)
 }
 int64_t monitor_call(struct monitor_request *request, const struct pal_name *name, const struct pal_name *other,
                      struct monitor_reply *reply, struct pal_path_buffer *text, pal_handle_t *descriptors);
-/* One descriptor for an argument; out NULL tells the monitor that none is wanted. */
 /* Before what was opened is locked: the monitor has no copy of it any more, so the last close here is the last. */
 int64_t monitor_settle(void);
+/* Before a thread or process is made: see MONITOR_MULTIPLY. */
+int64_t monitor_multiply(void);
+/* One descriptor for an argument; out NULL tells the monitor that none is wanted. */
 int64_t monitor_take(uint32_t op, uint64_t argument, pal_handle_t *out);
 
 int64_t linux_stream_open(const struct pal_name *name, uint32_t flags, uint32_t mode, pal_handle_t *out,

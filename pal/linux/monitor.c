@@ -187,6 +187,18 @@ int64_t monitor_settle(void)
     return monitor_call(&request, NULL, NULL, &reply, NULL, NULL);
 }
 
+int64_t monitor_multiply(void)
+{
+    static uint32_t may; /* it was asked; a fork's child has this, too */
+    struct monitor_request request = {.op = MONITOR_MULTIPLY};
+    struct monitor_reply reply;
+    if (may)
+        return 0;
+    int64_t error = monitor_call(&request, NULL, NULL, &reply, NULL, NULL);
+    may = error == 0;
+    return error;
+}
+
 int64_t monitor_take(uint32_t op, uint64_t argument, pal_handle_t *out)
 {
     struct monitor_request request = {.op = op, .arguments = {argument, out == NULL}};

@@ -94,6 +94,7 @@ enum monitor_op {
     MONITOR_SETTLE,    /* nothing: the reply means that the monitor has closed its copies of what it gave before */
     MONITOR_VIEW,      /* reply: descriptors of roots; text = struct monitor_shown[], of pal_boot.mounts in their order; value =
                           device of what the view itself consists of.  -ENOENT: there is none */
+    MONITOR_MULTIPLY,  /* nothing: after the reply there may be more processes and threads than the first.  -EAGAIN: not */
     MONITOR_LIST,      /* arguments[0] = descriptor of the sender, of a listing: filled (anew) */
     MONITOR_UNCHANGED, /* path, of a directory.  reply: text = its path without symlinks; value = 1: it lies in a copy mount,
                           and it and all beneath it is as the lower layer has it, at the same path */

@@ -26,7 +26,11 @@ static int64_t advise_guest(uint32_t advice)
 int64_t linux_process_fork(uint32_t flags)
 {
     struct linux_thread *thread = thread_of(current_tcb());
-    uint32_t starts = flags & PAL_FORK_BARE, bare = starts && advise_guest(MADV_DOFORK) == 0;
+    uint32_t starts = flags & PAL_FORK_BARE;
+    int64_t error = monitor_multiply();
+    if (error < 0)
+        return error;
+    uint32_t bare = starts && advise_guest(MADV_DOFORK) == 0;
     if (!starts)
         prefetch_exec_leave(0);
     revalidate_fork();

@@ -116,6 +116,9 @@ void thread_begin(void)
 
 int64_t linux_thread_create(struct pal_tcb *tcb, void (*entry)(void *), void *argument, pal_handle_t *out_id)
 {
+    int64_t error = monitor_multiply();
+    if (error < 0)
+        return error;
     struct linux_thread *thread = block_take();
     if (!thread)
         return -ENOMEM;

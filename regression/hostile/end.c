@@ -4,7 +4,7 @@
  * the monitor busy, make it sleep on a terminal, or stop pal-run.  It ends by being killed only.  /out/ready appears when
  * everything is under way.
  *
- *   end quiet | flood | slow | flow | forged-flow | stop | eat | orphans
+ *   end quiet | flood | slow | flow | forged-flow | stop | eat | orphans | fork
  */
 #include <fcntl.h>
 #include <pthread.h>
@@ -14,6 +14,12 @@
 #include <termios.h>
 #include <time.h>
 
+#define HOSTCALL(...)
+#define HOSTCALL_VIEW(...)
+#define HOSTCALL_IF(...)
+#define HOSTCALL_VIEW_IF(...)
+#define HOSTCALL_IF2(...)
+#include "pal/linux/hostcalls.def"
 #include "pal/linux/monitor.h"
 #include "regression/hostile/raw.h"
 
@@ -180,10 +186,28 @@ static void orphans(void)
     }
 }
 
+/* A second process before anybody was asked for it: told is what came of that. */
+static void alone(void)
+{
+    static const char refused[] = "refused\n", made[] = "made\n";
+    static uint32_t number;
+    instruction = instructions[PAL_INSTRUCTION] = find_pal_instruction();
+    dispatch_off();
+    long result = raw_call(SYS_clone, LINUX_CLONE_FORK, 0, 0, (long)&number, 0, 0);
+    if (result == -EAGAIN)
+        raw_call(SYS_write, 1, (long)refused, sizeof refused - 1, 0, 0, 0);
+    else if (result > 0)
+        raw_call(SYS_write, 1, (long)made, sizeof made - 1, 0, 0, 0);
+    for (;;)
+        raw_call(SYS_sched_yield, 0, 0, 0, 0, 0, 0);
+}
+
 int main(int argc, char **argv)
 {
     const char *way = argc > 1 ? argv[1] : "";
-    if (ways_begin() < 0)
+    if (!strcmp(way, "fork"))
+        alone();
+    if (ways_begin() < 0) /* forks */
         return 1;
     instruction = instructions[PAL_INSTRUCTION];
     if (!strcmp(way, "orphans")) {

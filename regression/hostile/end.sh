@@ -178,7 +178,34 @@ early_orphans() {
     done
 }
 
+# A second process that nobody was asked for: there is none, unless a supervisor is there that would end it.
+alone() {
+    local tries said refused=0
+    for tries in $(seq 20); do
+        rm -f "$work/out"
+        (exec $as env HOME="$work/home" XDG_RUNTIME_DIR="$work/run" XDG_CACHE_HOME="$work/cache" \
+            "$B/pal-run" $trap_option --ro "$top" "$top/guest" fork >"$work/out" 2>&1 </dev/null) &
+        pal=$!
+        for _ in $(seq 400); do [ -s "$work/out" ] && break; sleep 0.025; done
+        said=$(cat "$work/out")
+        first='' supervisors=()
+        for child in $(cat "/proc/$pal/task/$pal/children" 2>/dev/null); do
+            if grep -qsx pal-supervisor "/proc/$child/comm"; then supervisors+=("$child"); else first=${first:-$child}; fi
+        done
+        case $said in
+            refused) refused=1 ;;
+            made) [ ${#supervisors[@]} -gt 0 ] || say "a second process, and no supervisor" ;;
+            *) say "a second process: said '$said'" ;;
+        esac
+        kill -KILL "$pal"
+        gone "alone, pal-run killed"
+        [ $((tries >= 3 && refused)) = 0 ] || break
+    done
+    [ $refused = 1 ] || say "a process that nobody was asked for could be made, 20 times"
+}
+
 for _ in $(seq "$rounds"); do
+    each alone
     each deaths
     each limits
     each stops

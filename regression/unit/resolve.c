@@ -45,7 +45,8 @@ static void supervise_a_child(void)
     if (!supervised)
         for (;;)
             pause();
-    cr_assert_eq(supervisor_start(supervised, NULL), 0);
+    supervisor_for(supervised, NULL);
+    cr_assert_eq(supervisor_begin(), 0);
 }
 
 /* ro/ is /data, rw/ is /work, inner/ is /data/inner; secret lies beside them. */
