@@ -54,6 +54,8 @@ static int receive_reply(int fd)
     char bytes[512];
     struct pool_reply reply;
     ssize_t size = recv(fd, bytes, sizeof bytes - 1, 0);
+    if (size < 0 && errno == ECONNRESET) /* it was refused unread; why, comes next */
+        size = recv(fd, bytes, sizeof bytes - 1, 0);
     if (size < (ssize_t)sizeof reply)
         fail(EXIT_OWN_FAILURE, "the pool has ended, and the clone with it");
     memcpy(&reply, bytes, sizeof reply);

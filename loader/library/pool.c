@@ -111,7 +111,7 @@ int library_take_reply(struct palrun *run)
     ssize_t size;
     do
         size = recv(run->client, &reply, sizeof reply, 0);
-    while (size < 0 && errno == EINTR);
+    while (size < 0 && (errno == EINTR || errno == ECONNRESET)); /* told once, where it was refused unread: why, comes next */
     if (size < (ssize_t)sizeof reply)
         return size < 0 ? -errno : -EPIPE; /* the pool has ended */
     run->status = reply.status;

@@ -25,7 +25,7 @@ if what == 'show':
     print(sys.argv[2:], os.environ.get('OF_CLIENT'), os.environ.get('OF_SERVER'), sys.stdin.read().strip(), flush=True)
     print('to standard error', file=sys.stderr)
 elif what == 'random':
-    print(os.getpid(), random.random(), uuid.uuid4(), flush=True)
+    os.write(1, ('%d %r %s\n' % (os.getpid(), random.random(), uuid.uuid4())).encode())
 elif what == 'policy':
     for path in sys.argv[2:]:
         try:
