@@ -137,6 +137,9 @@ static const char *find_in_sandbox(struct policy *policy, const char *program)
 static void check_cwd(struct policy *policy, const char *cwd)
 {
     struct reply reply;
+    const struct mount *mount = mount_table_exact(&policy->mounts, cwd, strlen(cwd));
+    if (mount && mount->kind == MOUNT_SCRATCH)
+        return; /* it is made when it is needed */
     const struct request request = {.op = MONITOR_STAT, .path = cwd, .path_size = strlen(cwd)};
     int error = serve_stat(&policy->mounts, &request, &reply);
     if (error == -EREMOTE)

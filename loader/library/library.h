@@ -16,6 +16,7 @@ struct palrun {
     int pidfd;  /* pal-run's: no other process can come into its place; -1: a pool's clone */
     int client; /* the connection to the pool; -1: none */
     int events; /* -1: none are read */
+    int asks;   /* -1: nobody is asked */
     pthread_mutex_t lock;
     /* Under the lock: */
     bool ended;

@@ -3,7 +3,8 @@
  * libpalrun: programs are run in sandboxes from within a program.
  *
  * It starts pal-run by an argument vector, never by a shell, and reads its events.  Policy is pal-run's: options, or a
- * manifest.  What a sandbox may do is fixed when it starts: callbacks that decide while it runs are not possible.
+ * manifest.  What a sandbox may do is fixed when it starts: but for what palrun_ask's callback allows
+ * while it runs.
  *
  * Threads: there is no global state; sandboxes may be used by any threads.  One of them may be waited for and killed by several
  * threads at a time, but its events are read by one, and palrun_free comes last.  No signal handler is set or changed, and no
@@ -24,7 +25,7 @@ extern "C" {
 
 struct palrun; /* a sandbox, from its start to palrun_free */
 
-enum { PALRUN_EVENTS = 1 }; /* flags: its events will be read */
+enum { PALRUN_EVENTS = 1, PALRUN_ASKS = 2 }; /* flags: its events will be read; what policy refuses is asked about: palrun_ask */
 
 struct palrun_options {
     size_t size;                 /* of this struct, by which later versions know what is there */
@@ -75,6 +76,21 @@ struct palrun_event {
 /* 1: an event; 0: there are no more; -ETIMEDOUT after `timeout` milliseconds (-1: never); -EINVAL: flags had no
  * PALRUN_EVENTS.  Who asks for events should read them: pal-run waits up to a second to tell of its end. */
 PALRUN_API int palrun_event(struct palrun *run, struct palrun_event *event, int timeout);
+
+/* What policy would refuse, while the call waits; docs/ask.md.  Strings hold during the callback. */
+struct palrun_question {
+    const char *access; /* read, write, connect */
+    const char *name;   /* the path, or the host and port */
+    const char *grants; /* what PALRUN_RUN gives: it may be a directory that holds the path */
+    const char *reason; /* why it would be refused */
+    const char *json;   /* all of it, as one line */
+};
+enum palrun_answer { PALRUN_NEVER, PALRUN_ONCE, PALRUN_RUN, PALRUN_ALWAYS /* only with pal-run's option --ask-keep */ };
+typedef enum palrun_answer palrun_decide(void *context, const struct palrun_question *question);
+
+/* Calls it for one question after the other until nothing more is asked, as at the sandbox's end: in a thread of its own, which
+ * has returned before palrun_free.  0; -EINVAL: flags had no PALRUN_ASKS.  Nobody who answers in a minute means no. */
+PALRUN_API int palrun_ask(struct palrun *run, palrun_decide *decide, void *context);
 
 /* For poll(2): readable when the sandbox has ended, and when there are events (-1 without PALRUN_EVENTS). */
 PALRUN_API int palrun_end_descriptor(const struct palrun *run);

@@ -5,7 +5,8 @@
     for event in result.denied:
         print(event["access"], event["name"], event["reason"])
 
-Policy is pal-run's options, a manifest's file or its text.  It is fixed when a sandbox starts; no callback decides later.
+Policy is pal-run's options, a manifest's file or its text.  It is fixed when a sandbox starts, but for what
+a callback (ask=) allows later.
 """
 import contextlib
 import ctypes
@@ -15,10 +16,12 @@ import os
 import signal as signals
 import subprocess
 import threading
+import traceback
 
 __all__ = ["DEVNULL", "Pool", "Result", "Sandbox", "run"]
 DEVNULL = subprocess.DEVNULL
-_EVENTS = 1
+_EVENTS, _ASKS = 1, 2
+_ANSWERS = {"never": 0, "once": 1, "run": 2, "always": 3, False: 0, True: 2}
 _BYTES = ctypes.c_char_p
 _LIST = ctypes.POINTER(_BYTES)
 
@@ -34,6 +37,13 @@ class _Event(ctypes.Structure):
                 ("value", ctypes.c_longlong), ("status", ctypes.c_int), ("lost", ctypes.c_size_t), ("json", _BYTES)]
 
 
+class _Question(ctypes.Structure):
+    _fields_ = [("access", _BYTES), ("name", _BYTES), ("grants", _BYTES), ("reason", _BYTES), ("json", _BYTES)]
+
+
+_DECIDE = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.POINTER(_Question))
+
+
 def _load():
     beside = os.path.join(os.path.dirname(os.path.realpath(__file__)), "../../libpalrun.so.0")
     library = ctypes.CDLL(os.environ.get("PALRUN_LIBRARY") or (beside if os.path.exists(beside) else "libpalrun.so.0"))
@@ -43,6 +53,7 @@ def _load():
     library.palrun_wait.argtypes = [handle, ctypes.POINTER(ctypes.c_int), ctypes.c_int]
     library.palrun_kill.argtypes = [handle, ctypes.c_int]
     library.palrun_event.argtypes = [handle, ctypes.POINTER(_Event), ctypes.c_int]
+    library.palrun_ask.argtypes = [handle, _DECIDE, ctypes.c_void_p]
     library.palrun_free.argtypes = [handle]
     library.palrun_free.restype = None
     return library
@@ -87,18 +98,34 @@ def _milliseconds(timeout):
     return -1 if timeout is None else max(0, min(int(timeout * 1000), 2**31 - 1))
 
 
+def _decided(ask, line):
+    try:
+        return _ANSWERS[ask(json.loads(line))]
+    except Exception:  # whatever goes wrong is no yes
+        traceback.print_exc()
+        return 0
+
+
 class Sandbox:
     """A sandbox that runs.  As a context manager it is ended with its block."""
 
     def __init__(self, command=None, *, options=(), manifest=None, manifest_text=None, env=None, cwd=None, stdin=None,
-                 stdout=None, stderr=None, events=True, pal_run=None):
-        """Streams: None (one's own), DEVNULL, a file or a descriptor.  command=None: the manifest's."""
+                 stdout=None, stderr=None, events=True, pal_run=None, ask=None):
+        """Streams: None (one's own), DEVNULL, a file or a descriptor.  command=None: the manifest's.
+
+        ask(question) is called in a thread of its own for what policy would refuse: a dict as docs/ask.md has it; it
+        returns "once", "run" (or True), "always" or "never" (or False)."""
         environ = None if env is None else [_text(name) + b"=" + _text(value) for name, value in env.items()]
         wanted = _Options(ctypes.sizeof(_Options), _text(pal_run), _list(options), _text(manifest), _text(manifest_text),
                           _list(command), _list(environ), _text(cwd), _descriptor(stdin, 0), _descriptor(stdout, 1),
-                          _descriptor(stderr, 2), _EVENTS if events else 0)
+                          _descriptor(stderr, 2), (_EVENTS if events else 0) | (_ASKS if ask else 0))
         self._run = ctypes.c_void_p()
         _check(_library.palrun_start(ctypes.byref(self._run), ctypes.byref(wanted)))
+        self._asker = None
+        if ask:
+            self._decide = _DECIDE(lambda _, question: _decided(ask, question.contents.json))
+            self._asker = threading.Thread(target=_library.palrun_ask, args=(self._run, self._decide, None), daemon=True)
+            self._asker.start()
 
     def wait(self, timeout=None):
         """The exit status as pal-run(1) has it.  TimeoutError after `timeout` seconds."""
@@ -121,7 +148,13 @@ class Sandbox:
         """Each event, until the sandbox has ended."""
         return iter(self.event, None)
 
+    _asker = None
+
     def close(self):
+        if self._asker and self._run:  # it returns when nothing more is asked
+            with contextlib.suppress(ProcessLookupError):
+                self.kill()
+            self._asker.join()
         run, self._run = self._run, None
         _library.palrun_free(run)
 

@@ -82,7 +82,7 @@ int palrun_take(struct palrun **out, const char *path, const struct palrun_optio
     int error = run && words ? 0 : -ENOMEM, arguments = 0, changes = 0;
     if (!error) {
         words->size = 0;
-        run->pidfd = run->events = run->client = -1;
+        run->pidfd = run->events = run->asks = run->client = -1;
         pthread_mutex_init(&run->lock, NULL);
         arguments = add(words, options->command);
         changes = arguments < 0 ? arguments : add(words, options->environ);

@@ -86,6 +86,8 @@ void library_close(struct palrun *run)
         close(run->pidfd);
     if (run->events >= 0)
         close(run->events);
+    if (run->asks >= 0)
+        close(run->asks);
     if (run->client >= 0)
         close(run->client);
     json_decref(run->last);

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -23,8 +24,9 @@
 #include "loader/library/library.h"
 
 #define STACK_SIZE (64u << 10)
-#define STREAMS 5   /* standard input, output, error; then these two, by their numbers as text */
+#define STREAMS 6   /* standard input, output, error; then these, by their numbers as text */
 #define EVENTS_FD "3"
+#define ASKS_FD "5"
 #define MANIFEST_FILE "/proc/self/fd/4"
 #define CLEAR_FD 10 /* above all of them */
 #define ALL_SIGNALS_SIZE 8
@@ -80,7 +82,7 @@ static size_t count(const char *const *list)
 static const char **arguments_of(const struct palrun_options *options, const char *manifest)
 {
     size_t own = count(options->options), command = count(options->command), used = 0;
-    const char **argv = malloc((own + command + 8) * sizeof *argv);
+    const char **argv = malloc((own + command + 10) * sizeof *argv);
     if (!argv)
         return NULL;
     argv[used++] = "pal-run";
@@ -89,6 +91,10 @@ static const char **arguments_of(const struct palrun_options *options, const cha
     if (options->flags & PALRUN_EVENTS) {
         argv[used++] = "--json";
         argv[used++] = EVENTS_FD;
+    }
+    if (options->flags & PALRUN_ASKS) {
+        argv[used++] = "--ask-fd";
+        argv[used++] = ASKS_FD;
     }
     if (manifest) {
         argv[used++] = "-m";
@@ -195,20 +201,25 @@ static int start(struct palrun *run, const struct palrun_options *options, int m
     const char **argv = arguments_of(options, manifest >= 0 ? MANIFEST_FILE : options->manifest);
     if (!argv)
         return -ENOMEM;
-    int pipe_fds[2] = {-1, -1}, result = 0;
+    int pipe_fds[2] = {-1, -1}, ends[2] = {-1, -1}, result = 0;
     if (options->flags & PALRUN_EVENTS)
         result = pipe2(pipe_fds, O_CLOEXEC) < 0 ? -errno : 0;
+    if (!result && options->flags & PALRUN_ASKS)
+        result = socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0 ? -errno : 0;
     if (!result) {
         struct child child = {.program = options->pal_run ? options->pal_run : path,
                               .directory = options->directory,
                               .argv = (char *const *)argv,
                               .environ = options->environ ? (char *const *)options->environ : environ,
-                              .streams = {options->input, options->output, options->error, pipe_fds[1], manifest}};
+                              .streams = {options->input, options->output, options->error, pipe_fds[1], manifest, ends[1]}};
         result = spawn(&child, run);
     }
     run->events = pipe_fds[0];
+    run->asks = ends[0];
     if (pipe_fds[1] >= 0)
         close(pipe_fds[1]);
+    if (ends[1] >= 0)
+        close(ends[1]);
     free(argv);
     return result;
 }
@@ -216,7 +227,7 @@ static int start(struct palrun *run, const struct palrun_options *options, int m
 int palrun_start(struct palrun **out, const struct palrun_options *options)
 {
     *out = NULL;
-    if (options->size != sizeof *options || options->flags & ~(unsigned)PALRUN_EVENTS || (options->manifest && options->manifest_text))
+    if (options->size != sizeof *options || options->flags & ~(unsigned)(PALRUN_EVENTS | PALRUN_ASKS) || (options->manifest && options->manifest_text))
         return -EINVAL;
     int manifest = options->manifest_text ? file_of(options->manifest_text) : -1;
     if (options->manifest_text && manifest < 0)
@@ -224,7 +235,7 @@ int palrun_start(struct palrun **out, const struct palrun_options *options)
     struct palrun *run = calloc(1, sizeof *run);
     int error = -ENOMEM;
     if (run) {
-        run->events = run->pidfd = -1;
+        run->events = run->asks = run->pidfd = -1;
         pthread_mutex_init(&run->lock, NULL);
         error = start(run, options, manifest);
     }

@@ -44,4 +44,11 @@ has '^ +PID +PROCS' "$PAL" ps
 ln -s /bin/echo "$work/granted/doctor"
 [ "$(PATH=$work/granted:$PATH "$PAL" -- doctor ran)" = ran ] || say "a program named doctor does not run"
 [ "$(echo 'echo in-shell' | SHELL=/bin/sh "$PAL" shell)" = in-shell ] || say "shell"
+# A private directory to start in is not made only to be shown.
+cat >"$work/private.toml" <<TOML
+program = "/bin/true"
+cwd = "/work"
+mounts = [{at = "/usr"}, {at = "/bin"}, {at = "/lib"}, {at = "/lib64"}, {at = "/work", type = "tmpfs"}]
+TOML
+"$PAL" show -m "$work/private.toml" >"$work/out" 2>&1 && grep -q 'started in /work$' "$work/out" || say "show: a tmpfs cwd: $(cat "$work/out")"
 exit $bad

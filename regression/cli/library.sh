@@ -54,6 +54,21 @@ assert result.status == 125 and b":1: unknown key 'nothing'" in result.stderr, r
 result = palrun.run(["/bin/sh", "-c", "echo x >yes; echo x >../no"], options=["--rw=" + os.getcwd()], capture_output=True)
 assert os.path.exists("yes") and not os.path.exists("../no")
 assert any(event["event"] == "wrote" and event["name"].endswith("/yes") for event in result.events), result.events
+# A callback decides about what policy refuses: by what it is told; what goes wrong in it is no yes.
+asked = []
+def decide(question):
+    asked.append((question["access"], question["name"], question["grants"]))
+    return "run" if question["access"] == "write" else {}["wrong"] if question["name"].endswith("/key") else "never"
+os.makedirs(work + "/asked/in")
+open(work + "/asked/in/a", "w").close()
+result = palrun.run(["/bin/sh", "-c", "cat %s/asked/in/a; echo 1 >%s/asked/new && echo 2 >%s/asked/new; cat %s/key" % (work, work, work, work)],
+                    ask=decide, capture_output=True)
+assert asked == [("read", work + "/asked/in/a", work + "/asked/in"), ("write", work + "/asked/new", work + "/asked"),
+                 ("read", work + "/key", work + "/key")] and open(work + "/asked/new").read() == "2\n", (asked, vars(result))
+with palrun.Sandbox(["/bin/cat", work + "/asked/in/a"], ask=lambda question: time.sleep(0.2) or True) as sandbox:
+    assert sandbox.wait(20) == 0
+with palrun.Sandbox(["/bin/cat", work + "/asked/in/a"], ask=lambda question: time.sleep(1) or True):
+    pass  # closed while it waits
 # Limits, time, ends.
 result = palrun.run(["/bin/sleep", "60"], manifest_text=text % "1s", capture_output=True)
 assert result.status == 124 and any(event["event"] == "limit" for event in result.events), result.events
