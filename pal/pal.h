@@ -219,6 +219,8 @@ struct pal_boot {
     uint32_t snapshot_use, snapshot_flags; /* enum pal_snapshot_use, pal_snapshot_flags */
     uint32_t snapshot_point, init;    /* enum pal_snapshot_point; init: the first process is number 1, with init's rules:
                                          pid_namespaces(7) */
+    uint32_t group_count, reserved;
+    const uint32_t *groups;           /* supplementary ones; group_count 0: none */
     uint64_t snapshot_after;          /* PAL_SNAPSHOT_AFTER: ns from the start */
     uint64_t snapshot_identity[4];    /* of build and processor: an image is good for the same ones only */
     uint64_t host_signals; /* address of this picoprocess's struct pal_host_signals; 0 = none */

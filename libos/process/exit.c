@@ -68,6 +68,7 @@ void process_init(void)
     if (!process->signals || !process->files || !process->fs)
         panic("pal-run: no memory for the first process");
     process->signals->init = boot->init;
+    groups_set(process, boot->groups, boot->group_count);
     signals_inherit(thread);
     file_sizes_limit();
 }

@@ -102,7 +102,10 @@ static void reset_ids(struct process *process, const struct pal_join *record)
     uint32_t gid = record->flags & PAL_JOIN_IDS ? record->gid : boot->gid;
     process->uid = process->euid = process->suid = process->fsuid = uid;
     process->gid = process->egid = process->sgid = process->fsgid = gid;
-    groups_set(process, record->groups, record->flags & PAL_JOIN_IDS ? MIN(record->group_count, (uint32_t)PAL_JOIN_GROUPS) : 0);
+    if (record->flags & PAL_JOIN_IDS)
+        groups_set(process, record->groups, MIN(record->group_count, (uint32_t)PAL_JOIN_GROUPS));
+    else
+        groups_set(process, boot->groups, boot->group_count);
     shared_lock();
     process->shared->uid = process->shared->euid = process->shared->suid = uid;
     process->shared->gid = gid;

@@ -19,6 +19,7 @@
 #include "loader/launch/launch.h"
 
 #define BOOT_MAX (16u << 20)
+#define GROUPS_SHOWN 1024 /* who has more shows none */
 
 struct builder {
     char *bytes;
@@ -162,6 +163,17 @@ static uint32_t network_flags(const struct network *network)
            (outside && routes_6() ? PAL_NETWORK_6 : 0);
 }
 
+/* A container's are what the engine was asked for; a user's say what else that user may, which is no program's business. */
+static void put_groups(struct builder *builder, struct pal_boot *boot)
+{
+    gid_t groups[GROUPS_SHOWN];
+    int count = getgroups(GROUPS_SHOWN, groups);
+    if (count <= 0)
+        return;
+    boot->group_count = (uint32_t)count;
+    boot->groups = (const uint32_t *)put_bytes(builder, groups, (size_t)count * sizeof *groups, sizeof *groups);
+}
+
 static void fill_boot(struct builder *builder, const struct policy *policy, const struct options *options,
                       const struct prefetch *prefetch, mode_t umask_was, struct pal_boot *boot)
 {
@@ -185,6 +197,8 @@ static void fill_boot(struct builder *builder, const struct policy *policy, cons
     boot->network = network_flags(&policy->network);
     boot->listeners = (uint32_t)policy->network.listener_count;
     boot->init = options->init && !options->snapshot.use; /* whose processes have their numbers */
+    if (boot->init)
+        put_groups(builder, boot);
     boot->program = put_string(builder, policy->program);
     boot->cwd = put_string(builder, policy->cwd);
     boot->home = put_string(builder, policy->home);

@@ -397,11 +397,12 @@ int serve_join(const struct request *request, struct reply *reply)
     return runs && !request->arguments[1] ? give(runs, request->arguments[0] - PAL_JOIN_RECORD, reply) : -ENOENT;
 }
 
-void join_ended(pid_t pid, int status)
+bool join_ended(pid_t pid, int status)
 {
     struct joined *joined = find(JOINED_RUNS, pid);
     if (!joined)
-        return;
+        return false;
     answer(joined, JOIN_ENDED, status, "", -1);
     leave(joined);
+    return true;
 }

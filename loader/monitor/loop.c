@@ -519,8 +519,8 @@ static void collect(struct loop *loop)
             return;
         }
         int status = 0;
-        if (waitpid(info.si_pid, &status, WNOHANG) == info.si_pid)
-            join_ended(info.si_pid, status);
+        if (waitpid(info.si_pid, &status, WNOHANG) == info.si_pid && join_ended(info.si_pid, status))
+            uv_timer_start(&loop->start, idle_drop_text, STARTED_MS, 0);
         if (info.si_code != CLD_EXITED) /* so it can't have told anybody */
             pass_on(loop->monitor, LINUX_NUMBER_KILLED);
     }

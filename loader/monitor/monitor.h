@@ -376,7 +376,7 @@ void join_name(const char *name);
 void join_watch(struct monitor *monitor);
 void join_watch_pid(void);
 int serve_join(const struct request *request, struct reply *reply);
-void join_ended(pid_t pid, int status); /* a child of pal-run's, which was waited for */
+bool join_ended(pid_t pid, int status); /* a child of pal-run's, which was waited for: had it joined? */
 
 /* ---- decision.c: --ask ------------------------------------------------------------------------------------------- */
 

@@ -278,5 +278,5 @@ void oci_find_program(const json_t *config, const char *bundle)
     if (error == ENOENT || error == ENOTDIR)
         oci_fail("executable file `%s` not found%s: No such file or directory", program, strchr(program, '/') ? "" : " in $PATH");
     if (error == EACCES)
-        oci_fail("open executable: Permission denied: OCI permission denied");
+        oci_fail("open executable: Permission denied");
 }

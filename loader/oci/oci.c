@@ -187,13 +187,23 @@ static json_t *read_json(const char *path)
     return value;
 }
 
+/* In one call: json_dumpfd makes one of each token. */
+static bool put_json(const json_t *value, int fd)
+{
+    char *text = fd < 0 ? NULL : json_dumps(value, JSON_COMPACT);
+    size_t size = text ? strlen(text) : 0;
+    bool good = size && write(fd, text, size) == (ssize_t)size;
+    free(text);
+    return good;
+}
+
 /* Whole or not at all; what was there is kept for who reads the engine's own. */
 static void write_json(const json_t *value, const char *path)
 {
     char *aside = must_print("%s.pal", path), *kept = must_print("%s.orig", path);
     int fd = open(aside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     struct stat status;
-    bool good = fd >= 0 && json_dumpfd(value, fd, JSON_COMPACT) == 0 && stat(path, &status) == 0 &&
+    bool good = put_json(value, fd) && stat(path, &status) == 0 &&
                 fchmod(fd, status.st_mode & 07777) == 0;
     unlink(kept);
     if (!good || (link(path, kept) < 0 && errno != EPERM) || rename(aside, path) < 0)
@@ -216,7 +226,7 @@ static void keep_place(const json_t *config, int folder)
     json_t *place = json_pack("{s:{s:s}, s:O, s:O}", "root", "path", path, "mounts", mounts ? mounts : json_array(), "user",
                               user ? user : json_object());
     int fd = openat(folder, "place.json", O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (fd >= 0 && json_dumpfd(place, fd, JSON_COMPACT) < 0)
+    if (fd >= 0 && !put_json(place, fd))
         unlinkat(folder, "place.json", 0);
     if (fd >= 0)
         close(fd);
