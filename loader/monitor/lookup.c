@@ -515,6 +515,7 @@ int serve_open(struct mount_table *table, const struct request *request, struct 
         attributes_from(&place.before.status, &reply->packet.attributes);
     else
         error = attributes_read(fd, &reply->packet.attributes);
+    const struct pal_attributes own = reply->packet.attributes; /* not as they are shown */
     cow_show(place.mount, &reply->packet.attributes);
     if (!error)
         error = check_opened(table, &place, &how, fd, request->flags, &reply->packet.attributes);
@@ -523,7 +524,7 @@ int serve_open(struct mount_table *table, const struct request *request, struct 
         return error;
     }
     if (request->flags & PAL_OPEN_WRITE) {
-        invalidate_drop(&table->invalidator, &reply->packet.attributes);
+        invalidate_drop(&table->invalidator, &own);
         if (place.mount->kind == MOUNT_HOST)
             event_wrote(place.guest, place.guest_size);
     }

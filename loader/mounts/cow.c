@@ -353,6 +353,7 @@ bool cow_is_unchanged(const struct cow *cow, const char *path)
 
 void cow_tell(struct mount_table *table, bool linked)
 {
+    invalidate_copies(&table->invalidator);
     if (!table->copies)
         return; /* nobody knows anything, or for ever */
     table->copies = ((table->copies | LINUX_COPIES_LINKED) + 1) | (linked ? LINUX_COPIES_LINKED : table->copies & LINUX_COPIES_LINKED);

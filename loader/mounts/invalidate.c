@@ -154,10 +154,6 @@ void invalidate_add(struct mount_table *table, const struct mount *mount, int fd
     struct statfs system;
     if (!invalidator->parts)
         return;
-    if (mount->cow) { /* what is changed there is not always told by the kernel */
-        invalidator->parts = 0;
-        return;
-    }
     bool known = invalidator->count < invalidator->most && fstat(fd, &status) == 0 && fstatfs(fd, &system) == 0 &&
                  is_local(&system) && (!mount->public_only || status.st_mode & S_IROTH);
     uint32_t events = 0;
@@ -177,7 +173,25 @@ void invalidate_add(struct mount_table *table, const struct mount *mount, int fd
         invalidator->watches[invalidator->count++] = (struct watch){
             .number = watch, .device = status.st_dev, .inode = S_ISREG(status.st_mode) ? status.st_ino : 0};
     }
+    for (size_t i = invalidator->count; i && mount->cow; i--)
+        if (invalidator->watches[i - 1].number == watch) {
+            invalidator->watches[i - 1].copy = true;
+            break;
+        }
     invalidator->parts |= 1ull << ((unsigned)watch % LINUX_REVALIDATE_PARTS);
+}
+
+void invalidate_copies(struct invalidator *invalidator)
+{
+    for (size_t i = 0; i < invalidator->count;) {
+        struct watch *watch = &invalidator->watches[i];
+        if (!watch->copy) {
+            i++;
+            continue;
+        }
+        inotify_rm_watch(invalidator->fd, watch->number);
+        *watch = invalidator->watches[--invalidator->count];
+    }
 }
 
 void invalidate_drop(struct invalidator *invalidator, const struct pal_attributes *file)

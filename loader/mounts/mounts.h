@@ -88,6 +88,7 @@ struct invalidator {
     struct watch { /* some may have ended by themselves */
         int number;
         uint64_t device, inode; /* of a file; 0: of a directory or symlink */
+        bool copy;              /* of a copy mount, in either layer */
     } watches[WATCHES_MAX];
     uint64_t parts; /* what the answer that is being made depends on; 0: it can't be kept */
 };
@@ -245,6 +246,8 @@ bool invalidate_begin(struct mount_table *table, const char *path, size_t size);
 void invalidate_add(struct mount_table *table, const struct mount *mount, int fd);
 /* No answer that was told holds any more. */
 void invalidate_all(struct invalidator *invalidator);
+/* In a copy mount a name is about to lead elsewhere without the kernel telling: what was kept of such mounts ends. */
+void invalidate_copies(struct invalidator *invalidator);
 /* A file is about to be written: no event for each write. */
 void invalidate_drop(struct invalidator *invalidator, const struct pal_attributes *file);
 /* What the reply tells: the parts, where this result can be kept. */
@@ -419,7 +422,7 @@ void cow_show(const struct mount *mount, struct pal_attributes *attributes);
 
 /* Of directories: is this one, with all beneath it, as the lower layer has it at the same path? */
 bool cow_is_unchanged(const struct cow *cow, const char *path);
-/* Before a change shows: what picoprocesses know of unchanged directories ends.  linked: a file with several names was copied. */
+/* Before a change shows: what picoprocesses know of unchanged directories ends, and what they keep of names.  linked: a file with several names was copied. */
 void cow_tell(struct mount_table *table, bool linked);
 
 struct cow_spot { /* the deepest node on a path, and what is left of the path */

@@ -181,13 +181,15 @@ static bool root_has_moved(struct mount *mount)
     return true;
 }
 
+static bool layer_has_moved(struct mount *mount, bool upper)
+{
+    return root_has_moved(!mount->cow ? mount : upper ? &mount->cow->upper : &mount->cow->lower);
+}
+
 static bool mount_has_moved(struct mount *mount)
 {
-    struct cow *cow = mount->cow;
-    if (!cow)
-        return root_has_moved(mount);
-    bool upper = cow->upper.root >= 0 && root_has_moved(&cow->upper);
-    return root_has_moved(&cow->lower) || upper;
+    bool upper = mount->cow && mount->cow->upper.root >= 0 && layer_has_moved(mount, true);
+    return layer_has_moved(mount, false) || upper;
 }
 
 const char *mount_host_path(struct mount *mount)
@@ -243,7 +245,7 @@ static size_t guest_path(const struct mount_table *table, const struct mount *mo
 
 /* As by name: what one of its names allows is allowed. */
 static ssize_t best_path(struct mount_table *table, const char *path, size_t size, struct mount **mount,
-                         char guest[PAL_PATH_MAX])
+                         char guest[PAL_PATH_MAX], bool *of_upper)
 {
     char found[PAL_PATH_MAX];
     size_t best = 0;
@@ -258,6 +260,7 @@ static ssize_t best_path(struct mount_table *table, const char *path, size_t siz
         *mount = candidate;
         memcpy(guest, found, found_size + 1);
         best = found_size;
+        *of_upper = upper;
         if (upper)
             break; /* nothing else shows that */
     }
@@ -277,13 +280,14 @@ ssize_t mount_table_locate(struct mount_table *table, int fd, struct mount **mou
         *mount = size ? mount_table_find(table, guest, size) : NULL;
         return size ? (ssize_t)size : -ENAMETOOLONG;
     }
-    ssize_t result = best_path(table, path, size, mount, guest);
-    if (result >= 0 && !mount_has_moved(*mount))
+    bool upper = false;
+    ssize_t result = best_path(table, path, size, mount, guest, &upper);
+    if (result >= 0 && !layer_has_moved(*mount, upper))
         return result;
     for (size_t i = 0; i < table->count; i++)
         if (table->mounts[i].root >= 0)
             mount_has_moved(&table->mounts[i]);
-    return best_path(table, path, size, mount, guest);
+    return best_path(table, path, size, mount, guest, &upper);
 }
 
 #define PARENTS_MAX 65536

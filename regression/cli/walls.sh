@@ -58,7 +58,8 @@ copies() {
     ln -s p "$h/c/l"
     [ -z "$as" ] || chown -Rh 65534:65534 "$h/c"
     look='for i in 1 2 3; do for f in p/1 p/2 q/linked q/link l/1 l/../p/2 r/s/1 r/t/3 r/u/1 new/1; do
-        read -r line <$f && echo $line; stat -c "%n %F %a %u %g %h %s" $f /h/c/$f; (cd ${f%/*} && read -r line <${f##*/} && echo $line); done; done; find . | sort'
+        read -r line <$f && echo $line; stat -c "%n %F %a %u %g %h %s" $f /h/c/$f; (cd ${f%/*} && read -r line <${f##*/} && echo $line)
+        n=; for k in 1 2 3 4 5; do [ -s $f ] && read -r line <$f && n="$n $line"; done; echo "$f$n"; done; done; find . | sort'
     local run="cd /h/c; exec 2>&1; look() { echo \"\$*\"; $look; }; look first"
     local change
     for change in "echo more >>p/1; rm p/2" "mv r/s r/u" "mkdir r/s; echo fresh >r/s/1; rm r/t/*; rmdir r/t; ln -s ../p r/t" \
