@@ -433,6 +433,7 @@ static bool read_member(struct options *options, const char *word)
     if (!word || sscanf(word, "--member=%d,%d,%d,%d,%d", &member->listener, &member->server, &member->touched, &learns, &parent) != 5)
         return false;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    prctl(PR_SET_NAME, "pal-run"); /* not "exe" */
     if (getppid() != parent)
         fail(EXIT_OWN_FAILURE, "the pool's server has gone");
     fcntl(member->listener, F_SETFD, FD_CLOEXEC);

@@ -23,6 +23,7 @@
 #include "loader/monitor/monitor.h"
 #include "loader/pool.h"
 
+#define LOOKED_AT_MAX (1ull << 30)
 #define PAGE_PRESENT (1ull << 63) /* of pagemap(5) */
 #define PAGE_OF_FILE (1ull << 61)
 #define PATIENCE_S 5 /* of a client that has connected and sends nothing */
@@ -265,6 +266,7 @@ static void learn_written(const struct monitor *monitor)
     static struct pal_snapshot_range ranges[POOL_RANGES_MAX];
     char path[64], line[4352];
     size_t count = 0;
+    uint64_t left = LOOKED_AT_MAX;
     snprintf(path, sizeof path, "/proc/%d/maps", (int)monitor->first);
     FILE *maps = fopen(path, "re");
     snprintf(path, sizeof path, "/proc/%d/pagemap", (int)monitor->first);
@@ -272,9 +274,11 @@ static void learn_written(const struct monitor *monitor)
     while (maps && pages >= 0 && fgets(line, sizeof line, maps)) {
         unsigned long long start, end, inode = 0;
         char access[8] = "";
-        if (sscanf(line, "%llx-%llx %7s %*x %*s %llu", &start, &end, access, &inode) == 4 && inode && access[1] == 'w' &&
-            access[3] == 'p' && start >= PAL_GUEST_BASE && end <= PAL_GUEST_END)
-            count = add_written(pages, start, end, ranges, count);
+        if (sscanf(line, "%llx-%llx %7s %*x %*s %llu", &start, &end, access, &inode) != 4 || !inode || access[1] != 'w' ||
+            access[3] != 'p' || start < PAL_GUEST_BASE || end > PAL_GUEST_END || end - start > left)
+            continue;
+        left -= end - start; /* a guest can map more than there is time for */
+        count = add_written(pages, start, end, ranges, count);
     }
     if (maps)
         fclose(maps);
