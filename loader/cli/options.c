@@ -57,6 +57,13 @@ static void take_tmpfs(struct options *options, char *value)
     options->mounts[options->mount_count - 1].memory = size;
 }
 
+static void take_image(struct options *options, char *value)
+{
+    add_mount(options, value, "image");
+    if (!options->mounts[options->mount_count - 1].from)
+        fail(EXIT_OWN_FAILURE, "--image: give AT=FILE, or AT=FILE:PARTITION");
+}
+
 static void take_keep(struct options *options, char *value) { options->keep = value; }
 static void take_home(struct options *options, char *value) { options->home = value; }
 static void take_cwd(struct options *options, char *value) { options->cwd = value; }
@@ -229,6 +236,7 @@ const struct option_row option_rows[] = {
     {"cow", 0, "PATH", "the same, writable for the sandbox alone: the host's files stay as they are", take_cow},
     {"keep", 0, "NAME", "keep what is written to copies, for diff, apply, drop and later runs", take_keep},
     {"tmpfs", 0, "PATH[:SIZE]", "a private, empty folder, gone at the end; with SIZE, such as 64M: in memory, and no larger", take_tmpfs},
+    {"image", 0, "AT=FILE[:PART]", "show what a disk image (ext4, squashfs) holds, read-only, without mounting it", take_image},
     {"hide", 0, "GLOB", "never show files and directories of such names, such as '**/.env'", take_hide},
     {"deny-write", 0, "GLOB", "let nothing of such names be written or made", take_deny_write},
     {"allow-repo-config", 0, NULL, "let hooks and settings of repositories, editors and shells be written", take_allow_repo_config},

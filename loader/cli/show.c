@@ -35,7 +35,7 @@ static const char *access_of(const struct mount *mount)
         return "link";
     if (mount->kind == MOUNT_SCRATCH)
         return "private";
-    return mount->kind == MOUNT_COPY ? "copy" : mount->writable ? "read-write" : "read-only";
+    return mount->kind == MOUNT_IMAGE ? "image" : mount->kind == MOUNT_COPY ? "copy" : mount->writable ? "read-write" : "read-only";
 }
 
 static const char *meaning(const struct mount *mount)
@@ -44,6 +44,8 @@ static const char *meaning(const struct mount *mount)
         return must_print("empty, writable, in memory, at most %llu bytes, gone at the end", (unsigned long long)mount->memory);
     if (mount->kind == MOUNT_SCRATCH)
         return "empty, writable, gone at the end";
+    if (mount->kind == MOUNT_IMAGE)
+        return "what that disk image holds, read-only";
     if (mount->kind == MOUNT_COPY)
         return "writes go to a copy that is gone at the end";
     if (mount->why)
@@ -242,6 +244,8 @@ static void explain(const struct policy *policy, const char *path)
     } else if (mount->kind == MOUNT_SCRATCH) {
         printf("in %s, which is private: empty at the start, gone at the end (here: %s)\n  to show the host's: --ro %s\n",
                mount->at, kind_on_host(path), path);
+    } else if (mount->kind == MOUNT_IMAGE) {
+        printf("may be read, where the disk image %s holds it (mounted at %s)\n", mount->from, mount->at);
     } else {
         explain_host(policy, mount, path);
     }

@@ -34,6 +34,7 @@ void image_keep(int *end, int *file)
     int kept_end = fcntl(*end, F_DUPFD_CLOEXEC, FIRST_FREE), kept_file = fcntl(*file, F_DUPFD_CLOEXEC, FIRST_FREE);
     must(kept_end >= 0 && kept_file >= 0 && dup2(kept_end, FIRST_FREE - 2) >= 0 && dup2(kept_file, FIRST_FREE - 1) >= 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    prctl(PR_SET_NAME, "pal-image");
     *end = FIRST_FREE - 2;
     *file = FIRST_FREE - 1;
     must(close_range(0, FIRST_FREE - 3, 0) == 0 && close_range(FIRST_FREE, ~0u, 0) == 0);

@@ -81,7 +81,7 @@ static const struct pal_mount *put_mounts(struct builder *builder, const struct 
         const struct pal_mount told = {.at = put_string(builder, mount->at),
                                        .writable = mount->writable || policy->asks,
                                        .scratch = mount->kind == MOUNT_SCRATCH,
-                                       .memory = mount->memory};
+                                       .memory = mount->kind == MOUNT_SCRATCH ? mount->memory : 0};
         memcpy(builder->bytes + array + i * sizeof told, &told, sizeof told);
     }
     return (const struct pal_mount *)address(array);

@@ -332,7 +332,7 @@ int serve_space(const struct mount_table *table, const struct request *request, 
 {
     const struct mount *mount = request->arguments[0] < table->count ? &table->mounts[request->arguments[0]] : NULL;
     struct statfs system;
-    if (!mount || !mount->memory || mount->root < 0)
+    if (!mount || mount->kind != MOUNT_SCRATCH || !mount->memory || mount->root < 0)
         return -ENOENT;
     if (fstatfs(mount->root, &system) < 0)
         return -errno;

@@ -294,7 +294,7 @@ void mounts_open(struct mount_table *table)
     size_t host = 0, writable = 0;
     for (size_t i = 0; i < table->count; i++) {
         struct mount *mount = &table->mounts[i];
-        if (mount->kind != MOUNT_HOST && mount->kind != MOUNT_COPY)
+        if (mount->kind != MOUNT_HOST && mount->kind != MOUNT_COPY && mount->kind != MOUNT_IMAGE)
             continue;
         int fd = open(mount->from, O_PATH | O_CLOEXEC);
         mount->error = note(mount, fd < 0 ? -errno : fd); /* not every host has an /etc: then it stays missing */
@@ -316,6 +316,8 @@ void mounts_open(struct mount_table *table)
     for (size_t i = 0; i < table->count; i++)
         if (table->mounts[i].kind == MOUNT_SCRATCH && table->mounts[i].memory)
             tmpfs_open(table, &table->mounts[i]);
+        else if (table->mounts[i].kind == MOUNT_IMAGE)
+            image_mount_open(table, &table->mounts[i]);
 }
 
 /* ---- While guests run -------------------------------------------------------------------------------------------- */

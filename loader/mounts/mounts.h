@@ -17,6 +17,7 @@ enum mount_kind {
     MOUNT_HOST,    /* a host directory, or one file */
     MOUNT_SCRATCH, /* private, empty at the start, gone at the end; in memory where it has a limit: tmpfs.c */
     MOUNT_LINK,    /* a symlink, such as /bin -> usr/bin; `from` is its contents */
+    MOUNT_IMAGE,   /* what a disk image holds, read-only; `from` is its file: image.c */
     MOUNT_COPY,    /* a host directory that is read, and a layer over it that is written: cow.c */
 };
 
@@ -35,7 +36,11 @@ struct mount {
     bool plain;       /* a tree of the system's: see object.c */
     bool no_devices;  /* writable, and the host's mount is nodev */
     bool directory;   /* known once opened */
-    uint64_t memory;  /* of MOUNT_SCRATCH: bytes, at most, in memory; 0: it lies on the host's disk */
+    uint64_t memory;  /* of MOUNT_SCRATCH: bytes, at most, in memory; 0: it lies on the host's disk.  Of MOUNT_IMAGE: of what is held */
+    uint64_t offset;  /* of MOUNT_IMAGE: where its file system begins in the file, as image_open has it */
+    uint32_t part;    /* or the number of a partition */
+    int root_file;    /* the image, while it is opened */
+    struct image_mount *image; /* of MOUNT_IMAGE, once it is open */
     struct cow *cow;  /* of MOUNT_COPY, once it is open */
     int root;         /* O_PATH; -1: not open */
     int error;        /* why not */
@@ -536,5 +541,14 @@ int scratch_furnish(const struct mount_table *table, const struct mount *mount, 
 
 /* The root of a scratch mount in memory, or ends pal-run.  Before a guest runs. */
 void tmpfs_open(const struct mount_table *table, struct mount *mount);
+/* An empty one for the contents of a mount: O_PATH; -1: the host gives none. */
+int tmpfs_root(const struct mount_table *table, const struct mount *mount, uint64_t size, uint64_t names);
+
+/* ---- image.c ----------------------------------------------------------------------------------------------------- */
+
+/* Makes its names, or ends pal-run.  mount->root: the image's file; then the directory.  Before a guest runs. */
+void image_mount_open(struct mount_table *table, struct mount *mount);
+/* Before a plain file of such a mount is opened: its bytes are there, or a negative errno. */
+int image_fill(const struct mount *mount, int object, const struct statx *status);
 
 #endif

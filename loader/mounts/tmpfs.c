@@ -38,10 +38,8 @@ static int set(int system, const char *key, const char *format, unsigned long lo
     return fsconfig(system, FSCONFIG_SET_STRING, key, text, 0);
 }
 
-/* The names cost memory, too, which the kernel does not count among the bytes: so their number is limited with them. */
-static int mount_tmpfs(uint64_t size, const char **what)
+static int mount_tmpfs(uint64_t size, uint64_t names, const char **what)
 {
-    uint64_t names = size / NAME_COST > NAMES_LEAST ? size / NAME_COST : NAMES_LEAST;
     if (mounting_enter(what) < 0)
         return -1;
     *what = "no tmpfs";
@@ -52,7 +50,7 @@ static int mount_tmpfs(uint64_t size, const char **what)
     return fsmount(system, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOATIME);
 }
 
-static void send_root(int end, uint64_t size)
+static void send_root(int end, uint64_t size, uint64_t names)
 {
     struct made made = {NULL, 0};
     union {
@@ -61,7 +59,7 @@ static void send_root(int end, uint64_t size)
     } control;
     struct iovec part = {&made, sizeof made};
     struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
-    int root = mount_tmpfs(size, &made.what);
+    int root = mount_tmpfs(size, names, &made.what);
     if (root >= 0) {
         message.msg_control = &control;
         message.msg_controllen = sizeof control;
@@ -89,7 +87,7 @@ static int take_root(int end, struct made *made)
     return root;
 }
 
-static int make(uint64_t size, struct made *made)
+static int make(uint64_t size, uint64_t names, struct made *made)
 {
     int ends[2];
     *made = (struct made){"no process", EAGAIN};
@@ -98,7 +96,7 @@ static int make(uint64_t size, struct made *made)
     /* No exit signal: not one of the children that are waited for. */
     long pid = syscall(SYS_clone, 0, 0, 0, 0, 0);
     if (pid == 0) {
-        send_root(ends[1], size);
+        send_root(ends[1], size, names);
         _exit(0);
     }
     close(ends[1]);
@@ -109,12 +107,27 @@ static int make(uint64_t size, struct made *made)
     return root;
 }
 
+int tmpfs_root(const struct mount_table *table, const struct mount *mount, uint64_t size, uint64_t names)
+{
+    struct made made;
+    char name[SCRATCH_NAME_SIZE + 1];
+    int top = make(size, names, &made);
+    if (top < 0)
+        return -1;
+    scratch_name(name);
+    int root = scratch_furnish(table, mount, top, name);
+    close(top);
+    return root < 0 ? -1 : root;
+}
+
+/* The names cost memory, too, which the kernel does not count among the bytes: so their number is limited with them. */
 void tmpfs_open(const struct mount_table *table, struct mount *mount)
 {
+    uint64_t names = mount->memory / NAME_COST > NAMES_LEAST ? mount->memory / NAME_COST : NAMES_LEAST;
     struct made made;
     struct stat status;
     char name[SCRATCH_NAME_SIZE + 1];
-    int top = make(mount->memory, &made);
+    int top = make(mount->memory, names, &made);
     if (top < 0)
         fail(EXIT_OWN_FAILURE, "%s: this host gives %s no tmpfs of a limited size (%s: %s): without a size it is a private folder on disk",
              mount->at, geteuid() ? "you" : "root", made.what, strerror(made.error));

@@ -243,8 +243,10 @@ static bool mount_type(struct reader *reader, const struct toml_value *value, st
         return false;
     if (!strcmp(value->string, "tmpfs"))
         mount->kind = MOUNT_SCRATCH;
-    return mount->kind == MOUNT_SCRATCH || !strcmp(value->string, "host") ||
-           complain(reader, value->line, "type is \"host\" or \"tmpfs\", not \"%s\"", value->string);
+    else if (!strcmp(value->string, "image"))
+        mount->kind = MOUNT_IMAGE;
+    return mount->kind == MOUNT_SCRATCH || mount->kind == MOUNT_IMAGE || !strcmp(value->string, "host") ||
+           complain(reader, value->line, "type is \"host\", \"tmpfs\" or \"image\", not \"%s\"", value->string);
 }
 
 static bool mount_size(struct reader *reader, const struct toml_value *value, struct mount *mount)
@@ -252,8 +254,27 @@ static bool mount_size(struct reader *reader, const struct toml_value *value, st
     return read_size(reader, value, &mount->memory);
 }
 
+/* Where in its file an image begins. */
+static bool mount_offset(struct reader *reader, const struct toml_value *value, struct mount *mount)
+{
+    int64_t number;
+    if (!read_number(reader, value, INT64_MAX, &number))
+        return false;
+    mount->offset = (uint64_t)number;
+    return true;
+}
+
+static bool mount_part(struct reader *reader, const struct toml_value *value, struct mount *mount)
+{
+    int64_t number;
+    if (!read_number(reader, value, UINT32_MAX, &number))
+        return false;
+    mount->part = (uint32_t)number;
+    return number > 0 || complain(reader, value->line, "%s is counted from 1", value->key);
+}
+
 static const struct key mount_keys[] = {
-    {"at", mount_at}, {"from", mount_from}, {"access", mount_access}, {"type", mount_type}, {"size", mount_size},
+    {"at", mount_at}, {"from", mount_from}, {"file", mount_from}, {"offset", mount_offset}, {"part", mount_part}, {"access", mount_access}, {"type", mount_type}, {"size", mount_size},
     {NULL, NULL},
 };
 
@@ -279,8 +300,15 @@ static bool check_mount(struct reader *reader, struct mount *mount, unsigned lin
             return complain(reader, line, "%s: a tmpfs has no 'from'", mount->at);
         mount->writable = true;
     } else {
-        if (mount->memory)
-            return complain(reader, line, "%s: only a tmpfs has a 'size'", mount->at);
+        bool image = mount->kind == MOUNT_IMAGE;
+        if (mount->memory && !image)
+            return complain(reader, line, "%s: only a tmpfs or an image has a 'size'", mount->at);
+        if (!image && (mount->part || mount->offset != UINT64_MAX))
+            return complain(reader, line, "%s: only an image has an 'offset' or a 'part'", mount->at);
+        if (image && (!mount->from || mount->writable))
+            return complain(reader, line, mount->from ? "%s: an image is read-only" : "%s: an image needs its 'file'", mount->at);
+        if (image && mount->part && mount->offset != UINT64_MAX)
+            return complain(reader, line, "%s: give 'offset' or 'part'", mount->at);
         if (!mount->from)
             mount->from = mount->at;
         if (stat(mount->from, &status) < 0)
@@ -289,6 +317,8 @@ static bool check_mount(struct reader *reader, struct mount *mount, unsigned lin
                             mount->from);
         if (!S_ISDIR(status.st_mode) && !S_ISREG(status.st_mode))
             return complain(reader, line, "%s is neither a directory nor a plain file", mount->from);
+        if (image && !S_ISREG(status.st_mode))
+            return complain(reader, line, "%s is no plain file: an image is one", mount->from);
     }
     for (size_t i = 0; i < reader->out->mount_count; i++) {
         const struct mount *other = &reader->out->mounts[i];
@@ -316,7 +346,7 @@ static bool read_mounts(struct reader *reader, const struct toml_value *value, s
         if (out->mount_count == MOUNTS_MAX / 2)
             return complain(reader, item->line, "too many %s", "mounts");
         struct mount *mount = &out->mounts[out->mount_count];
-        *mount = (struct mount){.root = -1};
+        *mount = (struct mount){.root = -1, .offset = UINT64_MAX};
         if (!read_table(reader, item, " in [[mounts]]", mount_keys, mount) || !check_mount(reader, mount, item->line))
             return false;
         out->mount_count++;

@@ -152,6 +152,36 @@ static const char *find_home(const struct policy *policy)
     return must_copy(clean);
 }
 
+/* ---- AppImages --------------------------------------------------------------------------------------------------- */
+
+#define APPDIR "/appimage"
+
+/* A program that mounts what follows it, by FUSE, and runs AppRun of that: here it is mounted as other images are. */
+static bool is_appimage(const char *path)
+{
+    uint8_t head[11];
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    bool is = fd >= 0 && read(fd, head, sizeof head) == sizeof head && !memcmp(head, "\177ELF", 4) && head[8] == 'A' && head[9] == 'I';
+    if (fd >= 0)
+        close(fd);
+    if (is && head[10] != 2)
+        fail(EXIT_NOT_EXECUTABLE, "%s: an AppImage of type %u: only type 2 is supported", path, head[10]);
+    return is;
+}
+
+/* With the variables that its own start would set. */
+static void add_appimage(struct policy *policy)
+{
+    struct mount *mount = add(policy, MOUNT_IMAGE, APPDIR, policy->program, false);
+    mount->offset = UINT64_MAX;
+    mount->why = "the program is an AppImage";
+    environment_set(policy, "APPDIR=" APPDIR);
+    environment_set(policy, must_print("APPIMAGE=%s", policy->program));
+    environment_set(policy, must_print("ARGV0=%s", policy->shown));
+    environment_set(policy, must_print("OWD=%s", policy->cwd));
+    policy->program = APPDIR "/AppRun";
+}
+
 void policy_default(struct policy *policy, const struct options *options)
 {
     char cwd[PAL_PATH_MAX];
@@ -176,6 +206,8 @@ void policy_default(struct policy *policy, const struct options *options)
     }
     companions_bring(policy);
     environment_default(policy);
+    if (is_appimage(policy->program))
+        add_appimage(policy);
 }
 
 /* ---- With one ---------------------------------------------------------------------------------------------------- */
@@ -198,6 +230,8 @@ void policy_from_manifest(struct policy *policy, const struct options *options)
         struct mount *added = add(policy, mount->kind, mount->at, mount->from, mount->writable);
         added->granted = true;
         added->memory = mount->memory;
+        added->offset = mount->offset;
+        added->part = mount->part;
     }
     for (size_t i = 0; i < manifest.guard_count; i++) {
         const char *wrong = policy_guard(policy, manifest.guards[i].pattern, manifest.guards[i].hides);
@@ -225,6 +259,21 @@ void policy_from_manifest(struct policy *policy, const struct options *options)
 
 /* ---- Options, on top of either ----------------------------------------------------------------------------------- */
 
+/* FILE or FILE:PART. */
+static void add_image(struct policy *policy, const char *at, char *from)
+{
+    char *colon = strrchr(from, ':'), *end = NULL;
+    unsigned long part = colon && access(from, F_OK) < 0 ? strtoul(colon + 1, &end, 10) : 0;
+    if (part && part <= UINT32_MAX && !*end)
+        *colon = 0;
+    else
+        part = 0;
+    struct mount *mount = add(policy, MOUNT_IMAGE, at, from, false);
+    mount->granted = true;
+    mount->part = (uint32_t)part;
+    mount->offset = UINT64_MAX;
+}
+
 static void add_option_mount(struct policy *policy, const struct option_mount *option)
 {
     struct stat status;
@@ -234,6 +283,10 @@ static void add_option_mount(struct policy *policy, const struct option_mount *o
         struct mount *mount = add(policy, MOUNT_SCRATCH, at, NULL, true);
         mount->granted = true;
         mount->memory = option->memory;
+        return;
+    }
+    if (!strcmp(option->access, "image")) {
+        add_image(policy, at, from);
         return;
     }
     if (stat(from, &status) < 0)

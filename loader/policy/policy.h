@@ -9,7 +9,7 @@
 /* What the command line asks for; cli/options.c fills it in. */
 struct option_mount {
     char *at, *from;
-    const char *access; /* "ro", "rw", "cow" or "tmpfs" */
+    const char *access; /* "ro", "rw", "cow", "tmpfs" or "image" */
     uint64_t memory;    /* of a tmpfs: its limit; 0: on disk */
 };
 struct options {

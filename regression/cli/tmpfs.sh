@@ -10,7 +10,7 @@ manifest() { printf '%s\n' 'program = "/bin/sh"' '[[mounts]]' 'at = "/usr"' '[[m
 manifest 'type = "tmpfs"' 'size = "64X"'
 expect 125 'm.toml:13: size must be bytes, or a size' "$PAL" -m "$work/m.toml"
 manifest 'from = "/etc"' 'size = "64M"'
-expect 125 "only a tmpfs has a 'size'" "$PAL" -m "$work/m.toml"
+expect 125 "only a tmpfs or an image has a 'size'" "$PAL" -m "$work/m.toml"
 manifest 'type = "tmpfs"' 'size = "64K"'
 space='stat -f -c "%T %s %b %d" /m; df --output=size,avail /m | tail -1'
 got=$("$PAL" -m "$work/m.toml" -- /bin/sh -c "$space" | paste -sd' ')
