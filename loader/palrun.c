@@ -138,8 +138,8 @@ static void limit_processes(const struct policy *policy)
 static void go(struct monitor *monitor, const struct prefetch *prefetch, const struct options *options)
 {
     struct monitor_reply packet = {.descriptors = (uint32_t)prefetch->descriptor_count + (options->snapshot.use != 0) +
-                                                  (options->snapshot.flags != 0)};
-    int descriptors[PREFETCH_MAX + 2] = {0}, count = 0;
+                                                  (options->snapshot.flags != 0) + (uint32_t)monitor->policy->passed_count};
+    int descriptors[PREFETCH_MAX + 2 + PASSED_MAX] = {0}, count = 0;
     for (size_t i = 0; i < prefetch->count; i++)
         if (prefetch->entries[i].fd >= 0)
             descriptors[count++] = prefetch->entries[i].fd;
@@ -147,6 +147,8 @@ static void go(struct monitor *monitor, const struct prefetch *prefetch, const s
         descriptors[count++] = fcntl(options->snapshot.image, F_DUPFD_CLOEXEC, 0);
     if (options->snapshot.flags)
         descriptors[count++] = monitor->waiting.inner;
+    for (size_t i = 0; i < monitor->policy->passed_count; i++) /* not with a snapshot */
+        descriptors[count++] = monitor->policy->passed[i].fd;
     int error = view_admit(&monitor->policy->mounts, &monitor->objects, descriptors, (size_t)count, &packet.value);
     if (error)
         fail(EXIT_OWN_FAILURE, "can't stand for directories: %s", strerror(-error));
@@ -352,6 +354,7 @@ int palrun(const struct options *options)
         report_to(options->report_file);
     mode_t umask_was = umask(0); /* the guest's own is applied by its libOS */
     palrun_policy(&policy, options);
+    passed_find(&policy, options);
     if (options->keep)
         kept_open(&policy.mounts, options->keep);
     if (options->events)

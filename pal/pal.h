@@ -187,6 +187,7 @@ enum pal_network {
 #define PAL_REAL_TIME 31 /* signals from that on */
 
 /* All strings and arrays live in the shared segment's boot area and stay valid. */
+#define PAL_PASSED 16
 struct pal_boot {
     uint32_t abi_version;
     uint32_t capabilities;
@@ -213,6 +214,8 @@ struct pal_boot {
     const struct pal_mount *mounts;
     struct pal_range taken[PAL_TAKEN]; /* ascending; those not used are zero */
     pal_handle_t standard[PAL_STANDARD_STREAMS];
+    struct { uint32_t number; pal_handle_t handle; } passed[PAL_PASSED]; /* more of the first program's descriptors */
+    uint64_t passed_count;
     pal_handle_t log;                 /* for trace, statistics and the libOS's own errors */
     pal_handle_t snapshot;            /* the image of a snapshot; only where it has a use */
     pal_handle_t snapshot_channel;    /* packets, to and from whoever started the sandbox; only with a flag that says so */

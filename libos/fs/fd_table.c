@@ -42,7 +42,18 @@ struct files *files_new_boot(void)
     struct file *streams[PAL_STANDARD_STREAMS];
     for (uint32_t i = 0; i < PAL_STANDARD_STREAMS; i++)
         streams[i] = file_new_standard(i);
-    return files_new_streams(streams);
+    struct files *files = files_new_streams(streams);
+    for (uint64_t i = 0; files && i < boot->passed_count; i++) {
+        uint32_t at = boot->passed[i].number;
+        struct file *file = table_grow(files, at + 1) < 0 ? NULL : file_new_stream(boot->passed[i].handle);
+        if (!file)
+            continue;
+        bit_set(files->used, at);
+        slot_fill(files, at, file, 0);
+    }
+    while (files && files->lowest < files->capacity && files->slots[files->lowest])
+        files->lowest++;
+    return files;
 }
 
 struct files *files_new_streams(struct file *const streams[PAL_STANDARD_STREAMS])

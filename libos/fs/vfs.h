@@ -79,7 +79,7 @@ struct file *files_at(struct files *files, int fd); /* a reference, or NULL */
 int64_t fd_flags(int fd, bool change, uint32_t flags); /* FD_CLOEXEC: get, or change; -EBADF */
 
 /* fd_table.c */
-struct files *files_new_boot(void); /* 0, 1, 2 from boot->standard */
+struct files *files_new_boot(void); /* 0, 1, 2 from boot->standard; boot->passed */
 struct files *files_new_streams(struct file *const streams[PAL_STANDARD_STREAMS]); /* takes them; NULL: closed */
 struct file *file_new_standard(uint32_t number);
 struct file *file_new_stream(pal_handle_t handle); /* NULL: it is no good */

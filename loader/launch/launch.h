@@ -49,6 +49,11 @@ unsigned filter_calls(bool view); /* how many host calls it admits */
 /* Of the picoprocess in this file, and of the processor's features: what a snapshot's image holds for. */
 void snapshot_identity(uint64_t identity[4]);
 
+/* ---- passed.c ---------------------------------------------------------------------------------------------------- */
+
+/* Before pal-run has opened what is not closed on exec. */
+void passed_find(struct policy *policy, const struct options *options);
+
 /* ---- segment.c --------------------------------------------------------------------------------------------------- */
 
 /* The shared segment's size, and all that the first picoprocess is told: written where it waits. */

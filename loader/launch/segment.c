@@ -211,6 +211,11 @@ static void fill_boot(struct builder *builder, const struct policy *policy, cons
     boot->mounts = put_mounts(builder, policy);
     for (int i = 0; i < PAL_STANDARD_STREAMS; i++)
         boot->standard[i] = i;
+    boot->passed_count = policy->passed_count;
+    for (size_t i = 0; i < policy->passed_count; i++) { /* they come last */
+        boot->passed[i].number = (uint32_t)policy->passed[i].number;
+        boot->passed[i].handle = LINUX_FD_PREFETCHED + (pal_handle_t)(prefetch->descriptor_count + i);
+    }
     if (options->snapshot.use) {
         boot->snapshot = LINUX_FD_PREFETCHED + (pal_handle_t)prefetch->descriptor_count; /* comes behind them */
         boot->snapshot_channel = boot->snapshot + 1;

@@ -58,6 +58,7 @@ struct limits {
     uint64_t memory, processes, files, cpu_seconds, wall_seconds; /* UINT64_MAX = none */
 };
 
+#define PASSED_MAX PAL_PASSED
 struct policy {
     struct mount_table mounts;
     const char *program; /* guest path */
@@ -71,6 +72,8 @@ struct policy {
     struct network network;
     bool allow_repo_config;
     uint32_t rewrite; /* enum pal_rewrite */
+    struct { int number, fd; } passed[PASSED_MAX]; /* descriptors that arguments name: see launch/passed.c */
+    size_t passed_count;
     bool asks; /* more may be granted while the program runs */
     const char *work_tree; /* of a repository that came along; NULL: none */
 };
