@@ -76,12 +76,20 @@ static void ending_free(uv_handle_t *end)
 }
 
 /* The last one that listened at a published port has gone: the host refuses from now on, as it did before. */
-static void stop_listening(struct inets *inets, int published)
+static void leave_published(struct inets *inets, const struct inet *left)
 {
-    for (size_t i = 0; i < INETS_MAX; i++)
-        if (inets->names[i].queue.end >= 0 && inets->names[i].listening && inets->names[i].published == published)
-            return;
-    shutdown(inets->network->publish[published].socket, SHUT_RD);
+    struct net_publish *publish = &inets->network->publish[left->published];
+    bool used = false, listened = left->listening && left->kind == PAL_SOCKET_STREAM;
+    for (size_t i = 0; i < INETS_MAX; i++) {
+        const struct inet *name = &inets->names[i];
+        bool same = name->queue.end >= 0 && name->published == left->published;
+        used |= same;
+        listened &= !(same && name->listening);
+    }
+    if (publish->dynamic && !used)
+        outbound_unpublish(publish);
+    else if (listened)
+        shutdown(publish->socket, SHUT_RD);
 }
 
 static bool is_alive(struct inets *inets, struct inet *name)
@@ -95,8 +103,8 @@ static bool is_alive(struct inets *inets, struct inet *name)
     name->end = NULL;
     close(name->queue.end);
     name->queue.end = -1;
-    if (name->published >= 0 && name->listening && name->kind == PAL_SOCKET_STREAM)
-        stop_listening(inets, name->published);
+    if (name->published >= 0)
+        leave_published(inets, name);
     return false;
 }
 
@@ -171,7 +179,7 @@ static bool pick_port(struct inets *inets, struct pal_inet *at, uint32_t kind)
 }
 
 /* At the first use: most programs bind nothing. */
-static int init(struct inets *inets, const struct network *network)
+static int init(struct inets *inets, struct network *network)
 {
     if (inets->names)
         return 0;
@@ -225,21 +233,28 @@ int inet_bind(struct monitor *monitor, const struct request *request, struct rep
         return kind == PAL_SOCKET_STREAM ? outbound_listener(outbound, at.port, reply) : -EINVAL;
     if (outbound->network->mode == NETWORK_NONE)
         return -EACCES;
-    if (!is_any(&at) && !is_loopback(&at))
+    if (!is_any(&at) && !is_loopback(&at) && !outbound->network->shared)
         return -EADDRNOTAVAIL;
     struct inet *name = find_free(inets);
     if (!name)
         return -ENOBUFS;
-    if (at.port ? conflicts(inets, NULL, &at, kind) : !pick_port(inets, &at, kind))
+    bool picked = !at.port;
+    if (picked ? !pick_port(inets, &at, kind) : conflicts(inets, NULL, &at, kind))
         return -EADDRINUSE;
+    int published = outbound_published(outbound, kind == PAL_SOCKET_DATAGRAM, &at);
+    if (published < 0 && outbound->network->shared && !(picked && kind == PAL_SOCKET_DATAGRAM) &&
+        (published = outbound_publish(outbound->network, kind == PAL_SOCKET_DATAGRAM, &at)) < 0 && !picked)
+        return published;
     error = queue_new(&queue, reply);
-    int published = outbound_published(outbound, kind == PAL_SOCKET_DATAGRAM, at.port);
     if (published >= 0 && kind == PAL_SOCKET_DATAGRAM && is_watched(inets, published))
         published = -1; /* the first has it */
     if (!error && published >= 0 && kind == PAL_SOCKET_STREAM && (error = add_listener(outbound, published, reply)))
         close(queue.end); /* the answer's are closed with it */
-    if (error)
+    if (error) {
+        if (published >= 0 && outbound->network->publish[published].dynamic && !is_watched(inets, published))
+            outbound_unpublish(&outbound->network->publish[published]);
         return error;
+    }
     *name = (struct inet){.queue = queue, .at = at, .kind = kind, .number = ++inets->last_number | INET_NUMBER,
                           .published = published};
     name->listening = kind == PAL_SOCKET_DATAGRAM;

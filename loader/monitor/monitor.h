@@ -207,7 +207,7 @@ struct inets { /* starts zeroed */
     uint64_t last_number;
     uint32_t turn; /* among sockets that share a port */
     uint16_t picked;
-    const struct network *network;
+    struct network *network;
 };
 #define INET_NUMBER (1ull << 63) /* of a name's number: it is one of these */
 struct outbound;
@@ -277,7 +277,10 @@ int outbound_datagrams(const struct pal_inet *to, int like, struct reply *reply)
 /* The n-th listener that pal-run was started with, and its name. */
 int outbound_listener(const struct outbound *outbound, uint16_t number, struct reply *reply);
 /* The entry of a port of the sandbox that is published: its index; -1: none. */
-int outbound_published(const struct outbound *outbound, bool udp, uint16_t port);
+int outbound_published(const struct outbound *outbound, bool udp, const struct pal_inet *at);
+/* In a container's network: one more, for a name that is being bound.  Its index, or a negative errno. */
+int outbound_publish(struct network *network, bool udp, const struct pal_inet *at);
+void outbound_unpublish(struct net_publish *publish);
 bool outbound_host_port(const struct outbound *outbound, bool udp, uint16_t port);
 /* Datagrams that came to a published port: each goes to `queue`, with a socket that is connected to its sender. */
 void outbound_arrived(const struct net_publish *publish, int queue);

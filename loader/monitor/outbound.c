@@ -321,16 +321,60 @@ int outbound_datagrams(const struct pal_inet *to, int like, struct reply *reply)
     return 0;
 }
 
-int outbound_published(const struct outbound *outbound, bool udp, uint16_t port)
+int outbound_published(const struct outbound *outbound, bool udp, const struct pal_inet *at)
 {
-    for (size_t i = 0; i < outbound->network->publish_count; i++)
-        if (outbound->network->publish[i].port == port && outbound->network->publish[i].udp == udp)
+    for (size_t i = 0; i < outbound->network->publish_count; i++) {
+        const struct net_publish *publish = &outbound->network->publish[i];
+        if (publish->port == at->port && publish->udp == udp &&
+            (!publish->dynamic || !memcmp(publish->address, at->address, sizeof at->address)))
             return (int)i;
+    }
     return -1;
+}
+
+/* Bound as the sandbox has it.  0 or a negative errno. */
+static int publish_bind(struct net_publish *publish, bool only_6)
+{
+    union address name = {0};
+    int one = 1, only = only_6;
+    socklen_t size = to_host(publish->address, publish->host_port, &name);
+    publish->socket = socket(name.any.sa_family, (publish->udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0);
+    if (publish->socket < 0)
+        return -errno;
+    setsockopt(publish->socket, SOL_SOCKET, publish->udp ? SO_REUSEPORT : SO_REUSEADDR, &one, sizeof one);
+    if (name.any.sa_family == AF_INET6)
+        setsockopt(publish->socket, IPPROTO_IPV6, IPV6_V6ONLY, &only, sizeof only);
+    return bind(publish->socket, &name.any, size) < 0 ? -errno : 0;
+}
+
+int outbound_publish(struct network *network, bool udp, const struct pal_inet *at)
+{
+    size_t i = 0;
+    while (i < network->publish_count && network->publish[i].port)
+        i++;
+    if (i == NET_PORTS_MAX)
+        return -ENOBUFS;
+    struct net_publish *publish = &network->publish[i];
+    *publish = (struct net_publish){.host_port = at->port, .port = at->port, .udp = udp, .dynamic = true};
+    memcpy(publish->address, at->address, sizeof publish->address);
+    network->publish_count += i == network->publish_count;
+    int error = publish_bind(publish, at->flags & PAL_INET_ONLY_6);
+    if (error)
+        outbound_unpublish(publish);
+    return error ? error : (int)i;
+}
+
+void outbound_unpublish(struct net_publish *publish)
+{
+    if (publish->socket >= 0)
+        close(publish->socket);
+    *publish = (struct net_publish){.socket = -1};
 }
 
 bool outbound_host_port(const struct outbound *outbound, bool udp, uint16_t port)
 {
+    if (outbound->network->shared)
+        return true;
     for (size_t i = 0; i < outbound->network->host_port_count; i++)
         if (outbound->network->host_ports[i].port == port && outbound->network->host_ports[i].udp == udp)
             return true;
@@ -375,17 +419,11 @@ void outbound_open(struct outbound *outbound, struct network *network, struct de
     *outbound = (struct outbound){.network = network, .denials = denials, .changes = -1};
     for (size_t i = 0; i < network->publish_count; i++) {
         struct net_publish *publish = &network->publish[i];
-        union address name = {0};
         char text[80];
-        int one = 1;
-        socklen_t size = to_host(publish->address, publish->host_port, &name);
-        publish->socket = socket(name.any.sa_family, (publish->udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0);
-        setsockopt(publish->socket, SOL_SOCKET, publish->udp ? SO_REUSEPORT : SO_REUSEADDR, &one, sizeof one);
-        if (name.any.sa_family == AF_INET6)
-            setsockopt(publish->socket, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one);
-        if (publish->socket < 0 || bind(publish->socket, &name.any, size) < 0)
+        int error = publish_bind(publish, true);
+        if (error)
             fail(EXIT_OWN_FAILURE, "can't publish at %s%s of the host: %s", publish->udp ? "udp://" : "",
-                 shown(publish->address, publish->host_port, text), strerror(errno));
+                 shown(publish->address, publish->host_port, text), strerror(-error));
     }
 }
 

@@ -66,7 +66,7 @@ static void write_policy(int folder, const char *name, const json_t *process)
     write_string(file, cwd && cwd[0] ? cwd : "/");
     fputc('\n', file);
     write_environment(file, process);
-    fprintf(file, "[[mounts]]\nat = \"/\"\nfrom = \"/\"\naccess = \"rw\"\n[network]\nmode = \"host\"\n");
+    fprintf(file, "[[mounts]]\nat = \"/\"\nfrom = \"/\"\naccess = \"rw\"\n[network]\nmode = \"container\"\n");
     if (fflush(file) != 0 || fchmod(fd, 0644) < 0)
         oci_fail("pal-oci: the policy can't be written: %s", strerror(errno));
     fclose(file);

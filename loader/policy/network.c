@@ -284,9 +284,15 @@ const char *network_set_mode(struct network *network, const char *text)
         if (!strcmp(text, names[i])) {
             network->mode = (enum network_mode)i;
             network->mode_given = true;
+            network->shared = false;
             return NULL;
         }
-    return "a mode is none, loopback, rules or host";
+    if (!strcmp(text, "container")) {
+        network->mode = NETWORK_HOST;
+        network->mode_given = network->shared = true;
+        return NULL;
+    }
+    return "a mode is none, loopback, rules, host or container";
 }
 
 const char *network_option(struct network *network, const char *text)

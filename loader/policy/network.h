@@ -30,11 +30,13 @@ struct net_publish { /* [udp://][ADDRESS:]HOST_PORT:PORT */
     uint16_t host_port, port;
     bool udp;
     int socket; /* bound at pal-run's start; -1 before */
+    bool dynamic; /* bound when somebody in the sandbox did: struct network, shared */
 };
 
 struct network {
     enum network_mode mode;
     bool mode_given;
+    bool shared; /* it is a container's: 127.0.0.1 is the kernel's, and each port that is bound is the container's */
     const char *dns; /* name servers, "ADDRESS[:PORT],..."; NULL: the host's */
     struct net_rule rules[NET_RULES_MAX];
     struct net_publish publish[NET_PORTS_MAX];
