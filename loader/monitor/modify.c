@@ -147,6 +147,7 @@ struct spot {
     char name[NAME_ROOM];
     char guest[PAL_PATH_MAX]; /* directory + name */
     size_t guest_size;
+    bool dead; /* the directory was removed: there is nothing, and nothing can be made */
 };
 
 static bool spot_is_dots(const struct spot *spot)
@@ -158,6 +159,7 @@ static bool spot_is_dots(const struct spot *spot)
 static int spot_find(struct mount_table *table, const struct anchor *from, const char *path, size_t size,
                      struct spot *spot, struct pal_path_buffer *escape)
 {
+    spot->dead = false;
     int error = resolve_parent(table, from, path, size, &spot->directory, spot->name, escape);
     if (error)
         return error;
@@ -166,7 +168,9 @@ static int spot_find(struct mount_table *table, const struct anchor *from, const
     if (directory->object >= 0 && (fstat(directory->object, &status) < 0 || !S_ISDIR(status.st_mode)))
         error = -ENOTDIR;
     /* Removed, it holds nothing; of the view it would be read-only. */
-    else if (directory->object >= 0 && !status.st_nlink && directory->mount && directory->mount->writable && !spot_is_dots(spot))
+    else if (directory->object >= 0 && !status.st_nlink && directory->mount && directory->mount->writable)
+        spot->dead = !spot_is_dots(spot);
+    if (!error && spot->dead)
         error = -ENOENT;
     size_t base = directory->guest_size == 1 ? 0 : directory->guest_size;
     size_t name_size = strcspn(spot->name, "/");
@@ -363,6 +367,18 @@ static int told(const struct mount_table *table, const struct spot *spot, int er
     return error;
 }
 
+/* Both ways are gone before a name is looked for in a directory that was removed. */
+static int rename_in_dead(struct mount_table *table, const struct request *request, const struct spot *from)
+{
+    struct spot to;
+    int error = spot_find(table, request->other_from, request->other, request->other_size, &to, NULL);
+    if (error)
+        return error == -EREMOTE ? -EXDEV : error;
+    error = to.directory.mount != from->directory.mount ? -EXDEV : spot_is_dots(&to) ? -EBUSY : -ENOENT;
+    resolved_close(&to.directory);
+    return error;
+}
+
 /* The first name is looked for first, as Linux has it. */
 static int serve_two(struct mount_table *table, const struct request *request, struct reply *reply, uint32_t op)
 {
@@ -373,7 +389,7 @@ static int serve_two(struct mount_table *table, const struct request *request, s
     int error = links ? resolve(table, request->from, request->path, request->path_size, flags, &object, &reply->text)
                       : spot_find(table, request->from, request->path, request->path_size, &from, &reply->text);
     if (error)
-        return error;
+        return !links && from.dead ? rename_in_dead(table, request, &from) : error;
     error = spot_find(table, request->other_from, request->other, request->other_size, &to, &reply->text);
     if (!error) {
         error = links ? link_name(table, &object, &to) : told(table, &from, rename_name(table, &from, &to, request->mode));

@@ -196,6 +196,16 @@ static void order(void)
     CHECK(rename("/proc/self/status", "/proc/self/status") == 0);
     FAILS(linkat(AT_FDCWD, "gone", AT_FDCWD, of_fd, 0), ENOENT);
     CHECK(lstat(of_fd, &st) == 0 && st.st_mode == (S_IFLNK | 0700));
+    int dead = mkdir("dead", 0700) == 0 ? open("dead", O_RDONLY | O_DIRECTORY) : -1;
+    CHECK(dead >= 0 && rmdir("dead") == 0);
+    snprintf(of_fd, sizeof of_fd, "/proc/self/fd/%d/x", dead);
+    FAILS(rename(of_fd, "of/x"), ENOTDIR);
+    FAILS(renameat(dead, "x", AT_FDCWD, "of/x"), ENOTDIR);
+    FAILS(renameat(dead, "x", AT_FDCWD, "gone/x"), ENOENT);
+    FAILS(renameat(dead, "x", AT_FDCWD, ".."), EBUSY);
+    FAILS(renameat(dead, "x", AT_FDCWD, "ox"), ENOENT);
+    FAILS(renameat(AT_FDCWD, "of", dead, "x"), ENOENT);
+    CHECK(close(dead) == 0);
     snprintf(of_fd, sizeof of_fd, "/proc/self/fd/%d", directory);
     CHECK(lstat(of_fd, &st) == 0 && st.st_mode == (S_IFLNK | 0500));
     FAILS(open(of_fd, O_RDONLY | O_CREAT, 0600), EISDIR);
