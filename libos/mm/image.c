@@ -75,7 +75,7 @@ static int64_t find_in_piece(struct saver *saver, const struct vma *vma, guest_t
 {
     uint64_t have = PAGE_DOWN(copy_in_some(saver->bytes, at, size));
     if (vma->file) {
-        int64_t got = file_read_at(vma->file, saver->file, size, vma->offset + (at - vma->start));
+        int64_t got = UNDISTURBED(file_read_at(vma->file, saver->file, size, vma->offset + (at - vma->start)));
         if (got < 0)
             return got;
         memset(saver->file + got, 0, size - (uint64_t)got);
@@ -141,8 +141,8 @@ static int64_t write_piece(const struct saver *saver, uint64_t size, uint64_t of
             ;
         if (from == to)
             break;
-        int64_t written = PAL->stream_write(saver->image->handle, (uint64_t)(uintptr_t)saver->bytes + from, to - from,
-                                            (int64_t)(offset + from));
+        int64_t written = UNDISTURBED(PAL->stream_write(saver->image->handle, (uint64_t)(uintptr_t)saver->bytes + from,
+                                                        to - from, (int64_t)(offset + from)));
         if (written != (int64_t)(to - from))
             return written < 0 ? written : -ENOSPC;
     }

@@ -93,6 +93,16 @@ void exec_file_set(struct file *file);
 
 /* ---- image.c: the guest's pages in a snapshot -------------------------------------------------------------------- */
 
+/* While a process is written, and then ends: signals that somebody sends it are no clone's. */
+#define UNDISTURBED(call)                                                                                            \
+    ({                                                                                                               \
+        int64_t undisturbed;                                                                                         \
+        do                                                                                                           \
+            atomic_set(&tcb()->interrupted, 0u);                                                                     \
+        while ((undisturbed = (call)) == -EINTR || undisturbed == -ERESTARTNOINTR || undisturbed == -ERESTARTSYS);   \
+        undisturbed;                                                                                                 \
+    })
+
 /* Pages that are not what mapping anew would give.  At `offset` of the image. */
 struct mm_run { guest_t start; uint64_t size, offset; };
 struct mm_image {

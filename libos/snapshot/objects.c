@@ -81,7 +81,7 @@ static const char *find_other(struct snapshot_files *files, uint32_t at)
 
 static int64_t put(struct snapshot_files *files, const void *bytes, uint64_t size, uint64_t offset)
 {
-    int64_t written = PAL->stream_write(files->image, (uint64_t)(uintptr_t)bytes, size, (int64_t)offset);
+    int64_t written = UNDISTURBED(PAL->stream_write(files->image, (uint64_t)(uintptr_t)bytes, size, (int64_t)offset));
     return written == (int64_t)size ? 0 : written < 0 ? written : -ENOSPC;
 }
 
@@ -112,7 +112,7 @@ static const char *save_pipe(struct snapshot_files *files, struct snapshot_file 
     bool good = bytes && PAL->stream_control(copy[1], PAL_CTL_PIPE_SIZE_SET, &saved->room, sizeof saved->room) >= 0 &&
                 PAL->stream_control(file->handle, PAL_CTL_TEE, &tee, sizeof tee) >= 0 && tee.size == size;
     for (uint64_t done = 0; good && done < size;) {
-        int64_t got = PAL->stream_read(copy[0], (uint64_t)(uintptr_t)bytes, MIN(PIECE, size - done), -1);
+        int64_t got = UNDISTURBED(PAL->stream_read(copy[0], (uint64_t)(uintptr_t)bytes, MIN(PIECE, size - done), -1));
         good = got > 0 && put(files, bytes, (uint64_t)got, saved->contents + done) == 0;
         done += good ? (uint64_t)got : 0;
     }
@@ -129,7 +129,7 @@ static const char *save_pair(struct snapshot_files *files, struct snapshot_file 
     const struct socket *socket = saved->file->data;
     struct pal_message message = {.count = 0};
     if (socket->kind != SOCK_STREAM)
-        return PAL->socket_receive(saved->file->handle, &message, MSG_PEEK | MSG_DONTWAIT) == -EAGAIN
+        return UNDISTURBED(PAL->socket_receive(saved->file->handle, &message, MSG_PEEK | MSG_DONTWAIT)) == -EAGAIN
                    ? NULL : "a message waits in it, or one end is shut";
     if (PAL->stream_control(saved->file->handle, PAL_CTL_AVAILABLE, &size, sizeof size) < 0 || !size)
         return NULL;
@@ -139,7 +139,7 @@ static const char *save_pair(struct snapshot_files *files, struct snapshot_file 
     uint8_t *bytes = alloc(size);
     struct pal_vector vector = {(uint64_t)(uintptr_t)bytes, size};
     message = (struct pal_message){.vector = &vector, .count = 1};
-    bool good = bytes && PAL->socket_receive(saved->file->handle, &message, MSG_PEEK | MSG_DONTWAIT) == size &&
+    bool good = bytes && UNDISTURBED(PAL->socket_receive(saved->file->handle, &message, MSG_PEEK | MSG_DONTWAIT)) == size &&
                 !(message.flags & MSG_CTRUNC) && put(files, bytes, size, saved->contents) == 0;
     release(bytes);
     return good ? NULL : "descriptors wait in it";
@@ -156,12 +156,12 @@ static const char *save_event(struct snapshot_file *saved)
     uint64_t count = 0, one;
     pal_handle_t handle = saved->file->handle;
     for (int i = 0; i < COUNTS_MAX && is_readable(handle); i++) {
-        if (PAL->stream_read(handle, (uint64_t)(uintptr_t)&one, sizeof one, -1) != sizeof one)
+        if (UNDISTURBED(PAL->stream_read(handle, (uint64_t)(uintptr_t)&one, sizeof one, -1)) != sizeof one)
             return "its count can't be read";
         count += one;
     }
     bool more = is_readable(handle);
-    if (count && PAL->stream_write(handle, (uint64_t)(uintptr_t)&count, sizeof count, -1) != sizeof count)
+    if (count && UNDISTURBED(PAL->stream_write(handle, (uint64_t)(uintptr_t)&count, sizeof count, -1)) != sizeof count)
         return "its count can't be read";
     saved->size = count;
     return more ? "its count is too large" : NULL;
@@ -182,8 +182,8 @@ static const char *save_memory(struct snapshot_files *files, struct snapshot_fil
     uint8_t *bytes = take_room(files, saved, attributes.size);
     bool good = bytes != NULL;
     for (uint64_t done = 0; good && done < attributes.size;) {
-        int64_t got = PAL->stream_read(saved->file->handle, (uint64_t)(uintptr_t)bytes, MIN(PIECE, attributes.size - done),
-                                       (int64_t)done);
+        int64_t got = UNDISTURBED(PAL->stream_read(saved->file->handle, (uint64_t)(uintptr_t)bytes,
+                                                   MIN(PIECE, attributes.size - done), (int64_t)done));
         good = got > 0 && (is_zero(bytes, (uint64_t)got) || put(files, bytes, (uint64_t)got, saved->contents + done) == 0);
         done += good ? (uint64_t)got : 0;
     }

@@ -30,7 +30,7 @@ static int64_t save_registers(guest_t child_tid)
 
 static int64_t write(uint64_t from, uint64_t size, uint64_t offset)
 {
-    int64_t written = PAL->stream_write(boot->snapshot, from, size, (int64_t)offset);
+    int64_t written = UNDISTURBED(PAL->stream_write(boot->snapshot, from, size, (int64_t)offset));
     return written == (int64_t)size ? 0 : written < 0 ? written : -EFAULT; /* up to a page that can't be read */
 }
 

@@ -55,7 +55,7 @@ static void make(void)
     timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK);
     timerfd_settime(timer, 0, &(struct itimerspec){.it_value = {1000, 0}}, NULL);
     passed = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK);
-    timerfd_settime(passed, 0, &(struct itimerspec){.it_value = {0, 50000000}}, NULL);
+    timerfd_settime(passed, 0, &(struct itimerspec){.it_value = {0, 400000000}}, NULL);
     sigset_t mask;
     sigemptyset(&mask), sigaddset(&mask, SIGUSR2);
     sigprocmask(SIG_BLOCK, &mask, NULL);

@@ -46,6 +46,26 @@ wait
 "$PAL" snapshot make late --at fork -- "$work/dash" -c '(echo one)' 2>/dev/null
 [ "$(ls "$images" | grep -c '^late.image')" = 1 ] || say "old variants are left: $(ls "$images")"
 
+# Signals that the child gets while it is written disturb nothing.
+cat >"$work/signals.py" <<'P'
+import os, signal, sys, time
+signal.signal(signal.SIGUSR1, lambda *_: print('a signal of the template', flush=True))
+large = bytearray(os.urandom(1 << 20)) * 24
+child = os.fork()
+if child:
+    for _ in range(300):
+        try:
+            os.kill(child, signal.SIGUSR1)
+        except ProcessLookupError:
+            break
+        time.sleep(0.0005)
+    sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+print('a clone', len(large), flush=True)
+os._exit(0)
+P
+"$PAL" snapshot make signals --at fork --ro "$work" -- /usr/bin/python3 "$work/signals.py" >"$work/out" 2>&1 || say "signals: $(cat "$work/out")"
+[ "$("$PAL" snapshot run signals)" = "a clone $((24 << 20))" ] || say "signals: a clone printed $("$PAL" snapshot run signals 2>&1)"
+
 # Threads of the program's stop no snapshot but one that would lose them.
 cat >"$work/threads.py" <<'P'
 import sys, threading, time
@@ -68,6 +88,6 @@ expect 125 'has changed since the snapshot was made' "$PAL" snapshot run first
 sed -i 's/"identity": "..../"identity": "0000/' "$images/reads.json"
 echo three | "$PAL" snapshot run --remake reads >"$work/out" 2>"$work/err"
 grep -q 'read three' "$work/out" || say "--remake keeps no --at: $(cat "$work/out" "$work/err")"
-"$PAL" snapshot rm first reads late
+"$PAL" snapshot rm first reads late signals
 [ -z "$(ls "$images")" ] || say "rm left $(ls "$images")"
 exit $bad
