@@ -38,6 +38,13 @@ bool command_wants_json(int *argc, char ***argv);
 struct json_t;
 void command_print_json(struct json_t *value);
 
+/* ---- fold.c ------------------------------------------------------------------------------------------------------ */
+
+/* Of the terminal on standard output; of a file what is given. */
+int output_width(int otherwise);
+/* Words from `column` on; lines that follow begin at `indent`, where the column may stand, too.  Returns where it ends. */
+int print_folded(int column, int indent, int width, const char *text);
+
 /* ---- ps.c -------------------------------------------------------------------------------------------------------- */
 
 int ps_main(int argc, char **argv);

@@ -12,6 +12,7 @@
 #include "loader/launch/launch.h"
 
 #define HELP_COLUMN 28
+#define FILE_WIDTH 80
 
 static void leave(void) __attribute__((noreturn));
 static void leave(void)
@@ -26,14 +27,21 @@ static bool takes_optional(const struct option_row *row)
     return row->value && row->value[0] == '[';
 }
 
+static void print_help(int width, const char *text)
+{
+    if (width >= HELP_COLUMN)
+        width = printf("\n") - 1;
+    printf("%*s", HELP_COLUMN - width, "");
+    print_folded(HELP_COLUMN, HELP_COLUMN, output_width(FILE_WIDTH), text);
+    printf("\n");
+}
+
 static void print_row(const struct option_row *row)
 {
     int width = row->letter ? printf("  -%c, --%s", row->letter, row->name) : printf("      --%s", row->name);
     if (row->value)
         width += printf("%s%s", takes_optional(row) ? "" : " ", row->value);
-    if (width >= HELP_COLUMN)
-        width = printf("\n") - 1;
-    printf("%*s%s\n", HELP_COLUMN - width, "", row->help);
+    print_help(width, row->help);
 }
 
 void help_print(void)
@@ -46,15 +54,16 @@ void help_print(void)
             print_row(row);
     printf("\nCommands (a program of such a name: pal-run -- NAME):\n");
     for (const struct command_row *row = command_rows; row->name; row++) {
-        int width = printf("  %s %s", row->name, row->usage);
-        if (width >= HELP_COLUMN)
-            width = printf("\n") - 1;
-        printf("%*s%s\n", HELP_COLUMN - width, "", row->help);
+        print_help(printf("  %s %s", row->name, row->usage), row->help);
     }
-    printf("\nWithout a manifest the program sees /usr, /lib*, /bin, /sbin, the public parts of /etc, its own directory and\n"
-           "the current one, all read-only; a private, empty, writable /tmp and home; a reduced environment.\n\n"
-           "Exit status: the program's; 128+N if signal N killed it; 124 time limit exceeded; 125 pal-run failed,\n"
-           "126 not executable, 127 not found.  Manual: pal-run(1), pal-manifest(5).\n");
+    printf("\n");
+    print_folded(0, 0, output_width(FILE_WIDTH), "Without a manifest the program sees /usr, /lib*, /bin, /sbin, the public parts of "
+                 "/etc, its own directory and the current one, all read-only; a private, empty, writable /tmp and home; a reduced "
+                 "environment.");
+    printf("\n\n");
+    print_folded(0, 0, output_width(FILE_WIDTH), "Exit status: the program's; 128+N if signal N killed it; 124 time limit exceeded; "
+                 "125 pal-run failed, 126 not executable, 127 not found. Manual: pal-run(1), pal-manifest(5).");
+    printf("\n");
     leave();
 }
 

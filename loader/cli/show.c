@@ -2,6 +2,7 @@
 /* `pal-run show` and `pal-run why`: the policy in words, before anything runs. */
 #include <errno.h>
 #include <jansson.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -11,6 +12,8 @@
 #include "loader/explain/explain.h"
 #include "loader/launch/launch.h"
 #include "loader/palrun.h"
+
+#define FOLD_INDENT 4
 
 bool command_wants_json(int *argc, char ***argv)
 {
@@ -85,15 +88,19 @@ static void print_guards(const struct policy *policy)
         writable |= policy->mounts.mounts[i].kind == MOUNT_HOST && policy->mounts.mounts[i].writable;
     if (!writable)
         return;
-    const char *before = "never written:";
+    int column = 0, width = output_width(INT_MAX);
     for (size_t i = 0; i < guards->count; i++) {
         if (guards->list[i].kind == GUARD_HIDE)
             continue;
-        printf("%s %s%s", before, guards->list[i].pattern, guards->list[i].kind == GUARD_CONFIG ? " (but remotes, branches)" : "");
-        before = ",";
+        column = column ? column + printf(",") : printf("never written:");
+        char *text = must_print("%s%s", guards->list[i].pattern, guards->list[i].kind == GUARD_CONFIG ? " (but remotes, branches)" : "");
+        column = print_folded(column, FOLD_INDENT, width, text);
+        free(text);
     }
-    if (before[0] == ',')
-        printf("%s\n", policy->allow_repo_config ? "" : "  (--allow-repo-config lifts the built-in ones)");
+    if (column && !policy->allow_repo_config)
+        print_folded(column, FOLD_INDENT, width, " (--allow-repo-config lifts the built-in ones)");
+    if (column)
+        printf("\n");
 }
 
 static void print_limit(const char *what, uint64_t value, const char *unit)
@@ -107,9 +114,14 @@ static void print_policy(const struct policy *policy)
     printf("program: %s, started in %s\nfiles:\n", policy->program ? policy->program : policy->shown, policy->cwd);
     print_mounts(policy);
     print_guards(policy);
-    printf("variables:");
-    for (size_t i = 0; i < policy->environment_count; i++)
-        printf(" %.*s", (int)strcspn(policy->environment[i], "="), policy->environment[i]);
+    int column = printf("variables:"), width = output_width(INT_MAX);
+    for (size_t i = 0; i < policy->environment_count; i++) {
+        char *name = must_print("%.*s", (int)strcspn(policy->environment[i], "="), policy->environment[i]);
+        column = print_folded(column, FOLD_INDENT, width, name);
+        free(name);
+    }
+    if (policy->asks)
+        printf("\nasked about: what else it wants, if it runs at a terminal");
     printf("\nids: uid %u, gid %u as the program sees it\nlimits:\n", policy->uid, policy->gid);
     print_limit("memory of each process", policy->limits.memory, " bytes");
     print_limit("processes", policy->limits.processes, "");

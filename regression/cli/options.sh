@@ -18,6 +18,31 @@ for shell in bash zsh fish; do
 done
 bash -n "$work/completion.bash" || say "the bash completion does not parse"
 expect 125 "give bash, zsh or fish" "$PAL" completion tcsh
+# As wide as the terminal, and 80 columns in a file; each word stands once.
+wide() { python3 - "$1" "$PAL" "${@:2}" <<'PY'
+import fcntl, os, pty, struct, sys, termios
+pid, fd = pty.fork()
+if not pid:
+    fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", 24, int(sys.argv[1]), 0, 0))
+    os.execv(sys.argv[2], sys.argv[2:])
+text = b""
+try:
+    while part := os.read(fd, 65536):
+        text += part
+except OSError:
+    pass
+print(text.decode().replace("\r\n", "\n"), end="")
+PY
+}
+"$PAL" --help >"$work/file"
+for width in 80 100 200; do
+    wide $width --help >"$work/help"
+    [ "$(wc -L <"$work/help")" -le $width ] || say "--help at $width columns: $(awk -v w=$width 'length > w' "$work/help" | head -3)"
+    cmp -s <(tr -s ' \n' '\n' <"$work/file") <(tr -s ' \n' '\n' <"$work/help") || say "--help at $width columns has other words"
+    (cd "$work" && wide $width show --rw . /bin/true) | grep -v '^ids\|^  ' >"$work/show"
+    [ "$(wc -L <"$work/show")" -le $width ] || say "show at $width columns: $(awk -v w=$width 'length > w' "$work/show" | head -3)"
+done
+[ "$(wc -L <"$work/file")" -le 80 ] || say "--help in a file: $(awk 'length > 80' "$work/file" | head -3)"
 # Each option of --help is in each completion and has one line of help.
 for option in $("$PAL" --help | sed -n 's/^ *\(-., \)\?--\([a-z-]*\).*/\2/p'); do
     for shell in bash zsh fish; do
