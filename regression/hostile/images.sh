@@ -87,6 +87,23 @@ for ((seed = 0; seed < rounds; seed++)); do
     [ $status = 0 ] && ran=$((ran + 1)) || failed=$((failed + 1))
     grep -q ':' "$work/out" && say "seed $seed: a secret: $(head -c 200 "$work/out")"
 done
+# In a pool: clients are answered or refused, the server ends when it is told to, and its members with it.
+for ((seed = 0; seed < (rounds < 60 ? 8 : rounds / 8); seed++)); do
+    python3 "$work/change.py" "$work/good" "$seed" >"$image"
+    "$PAL" serve warm --socket "$work/socket" --pool 2 --timeout 2 >"$work/served" 2>&1 &
+    server=$!
+    for _ in $(seq 100); do [ -S "$work/socket" ] && break; sleep 0.02; done
+    timeout -s KILL 20 "$PAL" snapshot run --pool "$work/socket" >"$work/out" 2>"$work/err" </dev/null
+    status=$?
+    grep -q ':' "$work/out" && say "seed $seed in a pool: a secret: $(head -c 200 "$work/out")"
+    [ $status = 137 ] && say "seed $seed in a pool: its client hangs: $(head -3 "$work/served")"
+    members=$(pgrep -P $server)
+    kill $server 2>/dev/null
+    wait $server
+    status=$?
+    [ $status = 0 ] || [ $status = 125 ] || say "seed $seed in a pool: the server ended with status $status: $(head -3 "$work/served")"
+    for member in $members; do [ -d "/proc/$member" ] && [ "$(cut -d' ' -f3 "/proc/$member/stat" 2>/dev/null)" != Z ] && say "seed $seed in a pool: a member is left"; done
+done
 # An image that is swapped, grows or is cut off under a clone is that clone's own affair.
 put() { cat "$work/good" >"$image"; }
 clone() { # STATUS WHAT: one that sleeps while $change is done
