@@ -48,7 +48,7 @@ static const char *meaning(const struct mount *mount)
     if (mount->kind == MOUNT_SCRATCH)
         return "empty, writable, gone at the end";
     if (mount->kind == MOUNT_IMAGE)
-        return "what that disk image holds, read-only";
+        return mount->copied ? "what that disk image holds; writes go to a copy that is gone at the end" : "what that disk image holds, read-only";
     if (mount->kind == MOUNT_COPY)
         return "writes go to a copy that is gone at the end";
     if (mount->why)

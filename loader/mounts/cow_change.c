@@ -345,8 +345,9 @@ static int make_copy(struct cow *cow, int object, const struct stat *status, boo
         to = openat(cow->control, TEMPORARY, O_PATH | O_NOFOLLOW | O_CLOEXEC);
         error = to < 0 ? -errno : cow_copy_status(object, status, to);
     } else {
-        from = open(fd_name(object).path, O_RDONLY | O_CLOEXEC);
-        error = from < 0 ? -errno : 0;
+        error = cow->lower.image && with_bytes ? image_fill(&cow->lower, object, status->st_ino) : 0;
+        from = error ? -1 : open(fd_name(object).path, O_RDONLY | O_CLOEXEC);
+        error = error ? error : from < 0 ? -errno : 0;
         if (!error && (to = openat(cow->control, TEMPORARY, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600)) < 0)
             error = -errno;
         if (!error && with_bytes)

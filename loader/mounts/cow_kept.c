@@ -316,8 +316,11 @@ void kept_open(struct mount_table *table, const char *name)
     if (!run_name_is_good(name))
         fail(EXIT_OWN_FAILURE, "--keep %s: a name of letters, digits, '.', '-' and '_'", name);
     bool copies = false;
-    for (size_t i = 0; i < table->count; i++)
+    for (size_t i = 0; i < table->count; i++) {
         copies |= table->mounts[i].cow != NULL;
+        if (table->mounts[i].copied)
+            fail(EXIT_OWN_FAILURE, "--keep %s: %s is a copy of a disk image, which can't be kept yet", name, table->mounts[i].at);
+    }
     if (!copies)
         fail(EXIT_OWN_FAILURE, "--keep %s: there is no copy mount to keep: add --cow PATH", name);
     int runs = runs_open(true);

@@ -318,6 +318,12 @@ void mounts_open(struct mount_table *table)
             tmpfs_open(table, &table->mounts[i]);
         else if (table->mounts[i].kind == MOUNT_IMAGE)
             image_mount_open(table, &table->mounts[i]);
+    for (size_t i = 0; i < table->count; i++)
+        if (table->mounts[i].copied) {
+            table->mounts[i].kind = MOUNT_COPY;
+            cow_begin(table, &table->mounts[i]);
+            table->mounts[i].image = NULL; /* the lower layer's */
+        }
 }
 
 /* ---- While guests run -------------------------------------------------------------------------------------------- */

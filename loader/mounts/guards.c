@@ -133,10 +133,10 @@ static bool may_match(const struct guards *guards, const struct mount *mount, co
     return guards->plain || memmem(path, size, "/.", 2) || (mount->from && strstr(mount->from, "/."));
 }
 
-/* What is written to a copy stays in the sandbox: there only what is hidden counts. */
+/* What is written to a copy stays in the sandbox: there only what is hidden counts.  An image is as good as the host's. */
 static bool is_of_host(const struct mount *mount)
 {
-    return mount->kind == MOUNT_HOST || mount->kind == MOUNT_COPY;
+    return mount->kind == MOUNT_HOST || mount->kind == MOUNT_COPY || mount->kind == MOUNT_IMAGE;
 }
 
 enum guard_match guards_match(const struct mount_table *table, const struct mount *mount, const char *path, size_t size,

@@ -290,21 +290,21 @@ static int pour(struct image_mount *image, const struct image_file *file, int to
     return !error || error == -ENOSPC ? error : -EIO;
 }
 
-int image_fill(const struct mount *mount, int object, const struct statx *status)
+int image_fill(const struct mount *mount, int object, uint64_t inode)
 {
     struct image_mount *image = mount->image;
-    const struct image_file wanted = {.inode = status->stx_ino};
+    const struct image_file wanted = {.inode = inode};
+    struct stat status;
     struct image_file *file = bsearch(&wanted, image->files, image->count, sizeof wanted, compare);
     const struct fd_name name = fd_name(object);
-    const struct timespec time = {status->stx_mtime.tv_sec, status->stx_mtime.tv_nsec}, times[] = {time, time};
     if (!file || file->filled)
         return 0;
-    if (chmod(name.path, 0600) < 0)
+    if (fstat(object, &status) < 0 || chmod(name.path, 0600) < 0)
         return -EIO;
     int to = open(name.path, O_WRONLY | O_CLOEXEC), error = to < 0 ? -EIO : pour(image, file, to);
     if (to >= 0)
-        futimens(to, times);
-    if (chmod(name.path, status->stx_mode & 07777) < 0)
+        futimens(to, (struct timespec[]){status.st_mtim, status.st_mtim});
+    if (chmod(name.path, status.st_mode & 07777) < 0)
         error = -EIO;
     if (to >= 0)
         close(to);

@@ -39,6 +39,7 @@ struct mount {
     uint64_t memory;  /* of MOUNT_SCRATCH: bytes, at most, in memory; 0: it lies on the host's disk.  Of MOUNT_IMAGE: of what is held */
     uint64_t offset;  /* of MOUNT_IMAGE: where its file system begins in the file, as image_open has it */
     uint32_t part;    /* or the number of a partition */
+    bool copied;      /* of MOUNT_IMAGE: it becomes the lower layer of a copy mount */
     int root_file;    /* the image, while it is opened */
     struct image_mount *image; /* of MOUNT_IMAGE, once it is open */
     struct cow *cow;  /* of MOUNT_COPY, once it is open */
@@ -549,6 +550,6 @@ int tmpfs_root(const struct mount_table *table, const struct mount *mount, uint6
 /* Makes its names, or ends pal-run.  mount->root: the image's file; then the directory.  Before a guest runs. */
 void image_mount_open(struct mount_table *table, struct mount *mount);
 /* Before a plain file of such a mount is opened: its bytes are there, or a negative errno. */
-int image_fill(const struct mount *mount, int object, const struct statx *status);
+int image_fill(const struct mount *mount, int object, uint64_t inode);
 
 #endif

@@ -172,7 +172,7 @@ int object_open(const struct mount *mount, int object, const struct open_how *ho
     if (!regular && !(S_ISFIFO(status->stx_mode) && mount->writable))
         return OBJECT_REFUSED;
     int error = writes && regular ? object_take_rights(object, status->stx_mode)
-                : mount->image && regular ? image_fill(mount, object, status) : 0;
+                : mount->image && regular ? image_fill(mount, object, status->stx_ino) : 0;
     if (error)
         return error;
     before->valid = regular && !writes;

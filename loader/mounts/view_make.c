@@ -338,7 +338,7 @@ static bool cover_kernels(struct maker *maker, size_t outer)
 static bool may_show(const struct maker *maker, const struct mount *mount)
 {
     bool kind = mount->kind == MOUNT_HOST || mount->kind == MOUNT_COPY || (mount->kind == MOUNT_SCRATCH && !mount->memory);
-    return kind && mount->root >= 0 && mount->directory && (!mount->public_only || maker->strangers) &&
+    return kind && !mount->copied && mount->root >= 0 && mount->directory && (!mount->public_only || maker->strangers) &&
            !mount_has_read_rules(maker->table, mount) &&
            !mount_table_is_libos(maker->table, mount->at, mount->at_size);
 }

@@ -231,6 +231,7 @@ static bool mount_access(struct reader *reader, const struct toml_value *value, 
         return false;
     bool copy = !strcmp(value->string, "cow");
     mount->writable = copy || !strcmp(value->string, "rw");
+    mount->copied = copy;
     if (copy && mount->kind == MOUNT_HOST)
         mount->kind = MOUNT_COPY;
     return mount->writable || !strcmp(value->string, "ro") ||
@@ -305,8 +306,9 @@ static bool check_mount(struct reader *reader, struct mount *mount, unsigned lin
             return complain(reader, line, "%s: only a tmpfs or an image has a 'size'", mount->at);
         if (!image && (mount->part || mount->offset != UINT64_MAX))
             return complain(reader, line, "%s: only an image has an 'offset' or a 'part'", mount->at);
-        if (image && (!mount->from || mount->writable))
-            return complain(reader, line, mount->from ? "%s: an image is read-only" : "%s: an image needs its 'file'", mount->at);
+        mount->copied &= image;
+        if (image && (!mount->from || (mount->writable && !mount->copied)))
+            return complain(reader, line, mount->from ? "%s: an image is read-only, or copied: access = \"cow\"" : "%s: an image needs its 'file'", mount->at);
         if (image && mount->part && mount->offset != UINT64_MAX)
             return complain(reader, line, "%s: give 'offset' or 'part'", mount->at);
         if (!mount->from)

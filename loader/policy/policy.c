@@ -232,6 +232,7 @@ void policy_from_manifest(struct policy *policy, const struct options *options)
         added->memory = mount->memory;
         added->offset = mount->offset;
         added->part = mount->part;
+        added->copied = mount->copied;
     }
     for (size_t i = 0; i < manifest.guard_count; i++) {
         const char *wrong = policy_guard(policy, manifest.guards[i].pattern, manifest.guards[i].hides);

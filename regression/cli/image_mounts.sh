@@ -45,6 +45,25 @@ manifest 'file = "disk"' 'part = 2'
 [ "$("$PAL" -m "$work/m.toml" /bin/cat /m/sub/up)" = hello ] || say "a partition"
 manifest 'file = "disk"' 'part = 2' 'access = "rw"'
 expect 125 'an image is read-only' "$PAL" -m "$work/m.toml" /bin/true
+# A copy of it: what a program changes, and what it leaves, is as in a plain directory; the image stays as it is.
+change='cd "$0" && echo more >>sub/random && echo new >new && rm sub/hard && mv sub/deep sub/moved && echo x >sub/moved/file-7 && : >sparse &&
+    mv link renamed && ln hello second && rm -r mounted && chmod 600 hello && mkdir -p a/b && cp sub/moved/file-9 a/b && rm sub/moved/file-9'
+cp -a "$t" "$work/plain" && sh -c "$change" "$work/plain" || say "the plain directory"
+for image in squashfs ext4; do
+    before=$(cksum <"$work/$image")
+    manifest "file = \"$image\"" 'access = "cow"' '[[mounts]]' "at = \"$work/plain\"" '[[mounts]]' 'at = "/tmp"' 'type = "tmpfs"'
+    "$PAL" -m "$work/m.toml" /bin/sh -c "$change"' && diff -r --no-dereference -x lost+found "$0" "$1" && cd "$0" && find . -mindepth 1 ! -type d -printf "%P %y %m %l\n" | sort >/tmp/a &&
+        cd "$1" && find . -mindepth 1 ! -type d -printf "%P %y %m %l\n" | sort >/tmp/b && diff /tmp/a /tmp/b' /m "$work/plain" >"$work/out" 2>&1 || say "a copy of $image: $(head -3 "$work/out")"
+    [ "$(cksum <"$work/$image")" = "$before" ] || say "$image was changed"
+    expect 125 "can't be kept yet" "$PAL" -m "$work/m.toml" --keep x /bin/true
+    for guest in files_basic files_rw files_names files_dirs files_renamed files_copy files_objects shared_mappings; do
+        [ -e "$B/guests/$guest" ] || continue
+        "$PAL" -m "$work/m.toml" --ro "$(realpath "$B/guests")" --env TMPDIR=/m/sub --env PATH=/usr/bin:/bin "$(realpath "$B/guests/$guest")" >"$work/out" 2>&1 || say "$guest on a copy of $image: $(head -2 "$work/out")"
+    done
+done
+# What is hidden is hidden there, too.
+got=$("$PAL" --hide '**/hello' --image "/m=$work/ext4" sh -c 'cat /m/hello /m/link /m/sub/hard' 2>/dev/null)
+[ "$got" = hello ] || say "hidden in an image: $got"
 manifest 'part = 2'
 expect 125 "an image needs its 'file'" "$PAL" -m "$work/m.toml" /bin/true
 manifest 'file = "tree"'
