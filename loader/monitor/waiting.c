@@ -110,15 +110,18 @@ static const char *check_stream(int fd, bool names)
                ? NULL : "a stream is a socket, but no connected one";
 }
 
-/* Pipes and terminals are opened anew: O_NONBLOCK is the guest's own affair then, and a terminal only written.  What can't
- * be, stays as it is. */
+/* Pipes, terminals and files to append to are opened anew: flags are the guest's own affair then, and a terminal only written.
+ * What can't be, stays as it is. */
 static void open_anew(int *fd)
 {
     struct stat status;
     char name[32];
     int flags = fcntl(*fd, F_GETFL);
     bool terminal = isatty(*fd);
-    if (fstat(*fd, &status) < 0 || (!terminal && !S_ISFIFO(status.st_mode)))
+    if (fstat(*fd, &status) < 0)
+        return;
+    bool appends = S_ISREG(status.st_mode) && flags & O_APPEND && (flags & O_ACCMODE) == O_WRONLY;
+    if (!terminal && !S_ISFIFO(status.st_mode) && !appends)
         return;
     snprintf(name, sizeof name, "/proc/self/fd/%d", *fd);
     int opened = open(name, (terminal ? O_WRONLY : flags & O_ACCMODE) | O_NOCTTY | O_NONBLOCK | O_CLOEXEC);

@@ -34,6 +34,11 @@ elif what == 'policy':
             print(type(error).__name__)
 elif what == 'status':
     sys.exit(int(sys.argv[2]))
+elif what == 'flags':
+    import fcntl
+    os.write(1, b'clone\n')
+    fcntl.fcntl(1, fcntl.F_SETFL, fcntl.fcntl(1, fcntl.F_GETFL) & ~os.O_APPEND | os.O_NONBLOCK)
+    os.lseek(1, 0, 0)
 elif what == 'sleep':
     signal.signal(signal.SIGUSR1, lambda *_: os._exit(33))
     os.write(1, b'sleeps\n')
@@ -117,6 +122,13 @@ silent = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 silent.connect(sys.argv[1])
 assert ask(status0, [null] * 3) == struct.pack('<i', 5), 'beside a silent one'
 P
+# Flags of a file that the client appends to stay its own.
+echo first >"$work/log"
+exec 7>>"$work/log"
+"${client[@]}" flags </dev/null >&7
+echo last >&7
+exec 7>&-
+[ "$(cat "$work/log")" = "$(printf 'first\nclone\nlast')" ] || say "a log: $(cat "$work/log")"
 # From within programs.
 cat >"$work/embeds.py" <<'P'
 import os, signal, subprocess, sys
