@@ -15,6 +15,9 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "pal/linux/monitor.h"
+#include "regression/hostile/instruction.h"
+
 static int bad;
 #define TRY(condition)                                                                                                 \
     do {                                                                                                               \
@@ -60,21 +63,55 @@ static void by_descriptor(void)
     TRY(fchmod(directory, 0700) == 0);
 }
 
-/* What would be taken for a stand-in. */
-static void forge(void)
+/* A request that the libOS would not make.  It is served before the libOS's next one; the answer that nobody waits for is
+ * dropped with that one's. */
+static void ask(uint32_t op, uint32_t flags, uint32_t mode, uint32_t new_mode, const char *name)
+{
+    static struct {
+        struct monitor_request request;
+        char path[4096];
+    } packet;
+    packet.request = (struct monitor_request){.op = op, .flags = flags, .mode = mode, .values.mode = new_mode};
+    if (!getcwd(packet.path, sizeof packet.path - 64))
+        exit(2);
+    strcat(strcat(packet.path, "/"), name);
+    packet.request.path_size = (uint32_t)strlen(packet.path);
+    through(find_pal_instruction(), SYS_write, LINUX_FD_CHANNEL, (long)&packet,
+            (long)(sizeof packet.request + packet.request.path_size), 0, 0, 0);
+    TRY(chmod("second", 0640) == 0);
+}
+
+static int has_bits(const char *name)
 {
     struct stat status;
-    int fd = open("forged", O_RDWR | O_CREAT, 04600);
-    TRY(fd < 0 || (fstat(fd, &status) == 0 && !(status.st_mode & S_ISUID)));
-    fd = open("forged", O_RDWR | O_CREAT, 0600);
-    TRY(fd >= 0);
-    TRY(fchmod(fd, 04000) < 0 && errno == EPERM);
-    TRY(chmod("forged", 06600) < 0 && errno == EPERM);
-    mkdir("forged.d", 04755);
-    TRY(stat("forged.d", &status) == 0 && !(status.st_mode & S_ISUID));
-    TRY(chmod("forged.d", 04755) < 0 && errno == EPERM);
-    TRY(mkfifo("forged.f", 04600) < 0 || (stat("forged.f", &status) == 0 && !(status.st_mode & S_ISUID)));
-    TRY(mknod("forged.n", S_IFREG | 04000, 0) < 0);
+    return lstat(name, &status) == 0 && status.st_mode & (S_ISUID | S_ISGID);
+}
+
+/* What would be taken for a stand-in: a set-id bit, which guests have in their own view alone. */
+static void forge(void)
+{
+    int fd = open("forged", O_RDWR | O_CREAT, 0600);
+    struct stat status;
+    TRY(fd >= 0 && mkdir("forged.d", 0755) == 0);
+    ask(MONITOR_SET, 0, PAL_SET_MODE, 0604, "forged"); /* such requests are served */
+    TRY(stat("forged", &status) == 0 && (status.st_mode & 0777) == 0604);
+    ask(MONITOR_OPEN, PAL_OPEN_WRITE | PAL_OPEN_CREATE, 0600, 0, "made.o");
+    ask(MONITOR_CHANGE, PAL_MKDIR, 0755, 0, "made.m");
+    ask(MONITOR_CHANGE, PAL_MKFIFO, 0600, 0, "made.f");
+    TRY(access("made.o", F_OK) == 0 && access("made.m", F_OK) == 0 && access("made.f", F_OK) == 0);
+    ask(MONITOR_SET, 0, PAL_SET_MODE, 04600, "forged");
+    TRY(!has_bits("forged"));
+    ask(MONITOR_SET, 0, PAL_SET_MODE, 06755, "forged.d");
+    TRY(!has_bits("forged.d"));
+    ask(MONITOR_OPEN, PAL_OPEN_WRITE | PAL_OPEN_CREATE, 04600, 0, "forged.o");
+    TRY(!has_bits("forged.o"));
+    ask(MONITOR_CHANGE, PAL_MKDIR, 04755, 0, "forged.m");
+    TRY(!has_bits("forged.m"));
+    ask(MONITOR_CHANGE, PAL_MKFIFO, 04600, 0, "forged.f");
+    TRY(!has_bits("forged.f"));
+    TRY(fchmod(fd, 04600) == 0 && has_bits("forged"));
+    ask(MONITOR_SET, 0, PAL_SET_MODE, 0640, "forged"); /* only the view's bit is left */
+    TRY(has_bits("forged") && chmod("forged", 0600) == 0 && !has_bits("forged"));
 }
 
 /* Hard links and renames that would carry files out or in. */
