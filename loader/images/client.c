@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -225,11 +226,22 @@ int image_info(struct image *image, char *text, size_t room)
     return exchange(image, &request, -1, PATIENCE, take_text, &out);
 }
 
+/* A file that is filled gets no larger, whatever the helper is by now: it can't raise that itself. */
+static int bound(const struct image *image, uint64_t size, bool holes)
+{
+    struct rlimit limit;
+    if (image->end < 0 || prlimit(image->helper, RLIMIT_FSIZE, NULL, &limit) < 0)
+        return -EPIPE;
+    limit.rlim_cur = holes && size < limit.rlim_max ? size : limit.rlim_max;
+    return prlimit(image->helper, RLIMIT_FSIZE, &limit, NULL) < 0 ? -errno : 0;
+}
+
 int image_pour(struct image *image, uint64_t node, uint64_t size, int to, bool holes)
 {
     const struct image_request request = {.op = IMAGE_POUR, .node = node, .holes = holes};
     uint64_t longer = size / BYTES_PER_MS;
-    return exchange(image, &request, to, PATIENCE + (int64_t)(longer < PATIENCE_MOST ? longer : PATIENCE_MOST), NULL, NULL);
+    int error = bound(image, size, holes);
+    return error ? error : exchange(image, &request, to, PATIENCE + (int64_t)(longer < PATIENCE_MOST ? longer : PATIENCE_MOST), NULL, NULL);
 }
 
 const char *image_error(int error)

@@ -61,6 +61,17 @@ for image in squashfs ext4; do
         "$PAL" -m "$work/m.toml" --ro "$(realpath "$B/guests")" --env TMPDIR=/m/sub --env PATH=/usr/bin:/bin "$(realpath "$B/guests/$guest")" >"$work/out" 2>&1 || say "$guest on a copy of $image: $(head -2 "$work/out")"
     done
 done
+# Where the host gives no tmpfs it lies on disk.
+mkdir -m 700 "$work/run"
+user=
+[ "$(id -u)" = 0 ] && { user="setpriv --reuid 65534 --regid 65534 --clear-groups"; chown 65534:65534 "$work/run"; chmod 755 "$work"; }
+none="echo 0 >/proc/sys/user/max_mnt_namespaces && exec \"\$@\"" # of that user namespace alone
+# shellcheck disable=SC2086
+if $user unshare -Ur sh -c "$none" sh true 2>/dev/null; then
+    got=$($user env XDG_RUNTIME_DIR="$work/run" unshare -Ur sh -c "$none" sh "$PAL" --image "/m=$work/ext4" sh -c 'cat /m/hello; md5sum </m/sub/random' | paste -sd' ')
+    [ "$got" = "hello $(md5sum <"$t/sub/random")" ] || say "on disk: $got"
+    [ -z "$(ls -A "$work/run")" ] || say "on disk: something is left"
+fi
 # What is hidden is hidden there, too.
 got=$("$PAL" --hide '**/hello' --image "/m=$work/ext4" sh -c 'cat /m/hello /m/link /m/sub/hard' 2>/dev/null)
 [ "$got" = hello ] || say "hidden in an image: $got"
