@@ -298,7 +298,7 @@ static void add_option_mount(struct policy *policy, const struct option_mount *o
 }
 
 /* As sd_listen_fds(3) has it; the first program of a sandbox has a number of its own. */
-static void take_listeners(struct policy *policy)
+static void take_listeners(struct policy *policy, const struct options *options)
 {
     const char *count = getenv("LISTEN_FDS"), *pid = getenv("LISTEN_PID");
     long number = count ? strtol(count, NULL, 10) : 0;
@@ -306,7 +306,7 @@ static void take_listeners(struct policy *policy)
         fail(EXIT_OWN_FAILURE, "--listen-fds: no listeners were passed: LISTEN_FDS is from 1 to %d, LISTEN_PID pal-run's", NET_LISTENERS_MAX);
     policy->network.listener_count = (size_t)number;
     environment_set(policy, must_print("LISTEN_FDS=%ld", number));
-    environment_set(policy, must_print("LISTEN_PID=%d", FIRST_PROGRAM));
+    environment_set(policy, must_print("LISTEN_PID=%d", options->init ? 1 : FIRST_PROGRAM));
     if (getenv("LISTEN_FDNAMES"))
         environment_set(policy, "LISTEN_FDNAMES");
 }
@@ -380,7 +380,7 @@ void policy_options(struct policy *policy, const struct options *options)
     if (policy->asks && policy->network.mode == NETWORK_LOOPBACK && !policy->network.mode_given)
         policy->network.mode = NETWORK_RULES; /* of which there may be some later */
     if (options->listen_fds)
-        take_listeners(policy);
+        take_listeners(policy, options);
     if (options->cwd)
         policy->cwd = must_clean("--cwd", options->cwd);
     if (!policy->program && strchr(policy->shown, '/')) /* of a manifest */

@@ -48,7 +48,7 @@ read, _ = os.pipe()
 assert os.waitstatus_to_exitcode(os.waitpid(start([read], LISTEN_FDS="1"), 0)[1]) == 125
 assert os.waitstatus_to_exitcode(os.waitpid(start([], LISTEN_FDS="0"), 0)[1]) == 125
 PY
-for option in --trap=sud --trap=seccomp; do
+for option in --trap=sud --trap=seccomp --init; do
     /usr/bin/python3 "$folder/start.py" "$B/pal-run" "$option" --listen-fds --ro "$folder" -- /usr/bin/python3 "$folder/serve.py" 2>"$folder/log" ||
         { cat "$folder/log"; exit 1; }
 done
