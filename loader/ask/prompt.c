@@ -81,6 +81,7 @@ bool prompt_show(struct ask *ask, const struct question *question)
     char *asked = said(question, question->name), *given = said(question, question->grants);
     bool whole = name_shown(asked, name) && name_shown(given, grants) && (!question->real || name_shown(question->real, real)) &&
                  (!ask->keep || name_shown(ask->keep, keep)) && name_shown(ask->policy->shown, who);
+    const char *kind = getenv("TERM");
     bool elsewhere = question->real && strcmp(question->real, question->grants) != 0;
     int size = snprintf(text, sizeof text,
                         "%s\npal-run: %s wants to %s %s\n"
@@ -90,7 +91,7 @@ bool prompt_show(struct ask *ask, const struct question *question)
                         "    never   not in this run; so it is after %u seconds, too\n"
                         "    quiet   never, and nothing more is asked\n"
                         "pal-run: answer: ",
-                        getenv("TERM") && strcmp(getenv("TERM"), "dumb") != 0 ? SANE : "\x18", who, verb_of(question), name, grants,
+                        kind && strcmp(kind, "dumb") != 0 ? SANE : "\x18", who, verb_of(question), name, grants,
                         elsewhere ? " (is " : "", elsewhere ? real : "", elsewhere ? ")" : "",
                         question->kind == DENIED_READ ? ", read-only" : question->kind == DENIED_WRITE ? ", writable" : "",
                         ask->keep ? "    always  the same, and kept in " : "", keep, ask->keep ? "\n" : "", ask->seconds);

@@ -375,8 +375,8 @@ static bool may_nest(const struct mount_table *table, const struct mount *new)
 int mount_grant(struct mount_table *table, const char *at, const char *from, bool writable, int fd)
 {
     struct mount new = {.at = at, .from = from, .at_size = strlen(at), .kind = MOUNT_HOST, .writable = writable, .granted = true, .root = fd};
-    struct stat status;
-    struct statvfs system;
+    struct stat status = {0};
+    struct statvfs system = {0};
     struct mount *known = mount_table_exact(table, at, new.at_size);
     int error = fstat(fd, &status) < 0 || fstatvfs(fd, &system) < 0 ? -errno : 0;
     new.device = status.st_dev;
