@@ -253,7 +253,9 @@ void segment_fill(int fd, const struct policy *policy, const struct options *opt
     shared.boot.shared_size = launched.segment_size;
     size_t starts = (builder.used + PAL_PAGE_SIZE - 1) & ~(size_t)(PAL_PAGE_SIZE - 1); /* behind what is written */
     shared.starts = address(starts);
-    shared.boot.shared_used = starts + LINUX_STARTS * sizeof(struct linux_start);
+    size_t slots = starts + LINUX_STARTS * sizeof(struct linux_start);
+    shared.copy_slots = address(slots);
+    shared.boot.shared_used = slots + LINUX_COPY_SLOTS * sizeof(uint64_t);
     if (shared.boot.shared_used > BOOT_MAX)
         fail(EXIT_OWN_FAILURE, "arguments and environment are too large: %zu bytes", builder.used);
     memcpy(builder.bytes, &shared, sizeof shared);

@@ -40,7 +40,7 @@ static void note(uint64_t *slot, uint64_t hash, enum state state, uint32_t copie
 
 static uint64_t *slot_of(uint64_t hash)
 {
-    return &shared->copy_slots[hash % LINUX_COPY_SLOTS];
+    return (uint64_t *)shared->copy_slots + hash % LINUX_COPY_SLOTS;
 }
 
 /* What the monitor says of a directory: its path, and whether it is unchanged. */

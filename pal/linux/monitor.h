@@ -234,7 +234,7 @@ struct linux_revalidate {
  */
 #define LINUX_COPIES_LINKED 1u
 #define LINUX_COPIES_MAX 0x1ffffffu
-#define LINUX_COPY_SLOTS 1024
+#define LINUX_COPY_SLOTS 1024 /* whole pages */
 
 #define LINUX_STARTS 32
 struct linux_start {
@@ -271,7 +271,7 @@ struct linux_shared {
     struct pal_boot boot;
     struct linux_revalidate revalidate;
     uint32_t copies, reserved; /* 0: nothing of copy mounts is in a view.  Written by the monitor */
-    uint64_t copy_slots[LINUX_COPY_SLOTS];
+    uint64_t copy_slots; /* address of uint64_t[LINUX_COPY_SLOTS], at first zero */
 };
 
 #endif
