@@ -381,7 +381,8 @@ static int open_by_walk(struct mount_table *table, const struct request *request
 {
     uint32_t exclusive = PAL_OPEN_CREATE | PAL_OPEN_EXCLUSIVE;
     bool nofollow = request->flags & PAL_OPEN_NOFOLLOW || (request->flags & exclusive) == exclusive;
-    unsigned flags = (nofollow ? RESOLVE_NOFOLLOW : 0u) | (request->flags & CHANGING ? RESOLVE_CHANGES : 0u);
+    unsigned flags = (nofollow ? RESOLVE_NOFOLLOW : 0u) | (request->flags & CHANGING ? RESOLVE_CHANGES : 0u) |
+                     (request->flags & PAL_OPEN_CREATE ? RESOLVE_CREATES : 0u);
     int fd = -EAGAIN;
     for (int i = 0; i < RESTARTS && (fd == -ELOOP || fd == -EAGAIN); i++) {
         uint32_t asked = request->flags;

@@ -569,7 +569,7 @@ static int step_into(struct walk *walk, const char *name, bool last, bool slash)
         return error ? error : expand(walk, target, (size_t)size);
     }
     if (!error && (!last || slash) && !S_ISDIR(status.st_mode))
-        error = -ENOTDIR;
+        error = last && walk->flags & RESOLVE_CREATES ? -EISDIR : -ENOTDIR;
     if (error) {
         close(fd);
         return error;
@@ -603,7 +603,7 @@ static int step_mount(struct walk *walk, struct mount *mount, bool last, bool sl
     if (place->object < 0)
         return place->object;
     if ((!last || slash) && !mount->directory)
-        return -ENOTDIR;
+        return last && walk->flags & RESOLVE_CREATES ? -EISDIR : -ENOTDIR;
     return last ? STEP_END : STEP_ON;
 }
 

@@ -196,6 +196,11 @@ static void order(void)
     CHECK(rename("/proc/self/status", "/proc/self/status") == 0);
     FAILS(linkat(AT_FDCWD, "gone", AT_FDCWD, of_fd, 0), ENOENT);
     CHECK(lstat(of_fd, &st) == 0 && st.st_mode == (S_IFLNK | 0700));
+    CHECK(symlink("of/", "slashed") == 0 && symlink("slashed", "twice") == 0 && symlink("ox/", "nowhere") == 0);
+    FAILS(open("slashed", O_RDWR | O_CREAT, 0600), EISDIR);
+    FAILS(open("twice", O_RDONLY | O_CREAT, 0600), EISDIR);
+    FAILS(open("nowhere", O_RDWR | O_CREAT, 0600), EISDIR);
+    FAILS(open("slashed", O_RDWR), ENOTDIR);
     int dead = mkdir("dead", 0700) == 0 ? open("dead", O_RDONLY | O_DIRECTORY) : -1;
     CHECK(dead >= 0 && rmdir("dead") == 0);
     snprintf(of_fd, sizeof of_fd, "/proc/self/fd/%d/x", dead);
