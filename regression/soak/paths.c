@@ -8,6 +8,9 @@
  * renames, links and removes in between, when it is told to: so the order is the seed's.  A third one swaps two
  * directories all the time, of which what is open must stay what it was.
  *
+ * A file without a name is only read, by /proc/self/fd/N: one that was opened in a view can't be changed any more
+ * (docs/names-and-caching.md).
+ *
  * ROOT lies so deep that no path leads above its mount: each has at most 3 "..", each symlink 2, and Linux follows 40.
  */
 #include <dirent.h>
@@ -206,6 +209,14 @@ static void keep_open(int fd)
         tell_contents(fd);
 }
 
+/* Does it lead to a file that has lost its name? */
+static bool is_lost(const char *path)
+{
+    struct stat status;
+    return !strncmp(path, "/proc/self/fd/", 14) && !strchr(path + 14, '/') && stat(path, &status) == 0 &&
+           S_ISREG(status.st_mode) && !status.st_nlink;
+}
+
 static void op_open(void)
 {
     static const int extras[] = {0, 0, 0, O_CREAT, O_CREAT, O_CREAT | O_EXCL, O_CREAT | O_TRUNC, O_TRUNC, O_APPEND, O_NOFOLLOW,
@@ -214,6 +225,10 @@ static void op_open(void)
     char path[PATH_MAX], text[32];
     int at = some_name(path), flags = extras[below(sizeof extras / sizeof *extras)];
     int mode = flags & O_DIRECTORY && (flags & O_TMPFILE) != O_TMPFILE ? O_RDONLY : (int)below(3);
+    if (is_lost(path)) {
+        mode = O_RDONLY;
+        flags &= ~O_TRUNC;
+    }
     int fd = openat(at, path, flags | mode | O_CLOEXEC, 0600 | below(0100));
     tell("open %s %o: %s", path, flags | mode, fd < 0 ? result_of(fd) : "ok");
     if (fd < 0)
@@ -262,8 +277,13 @@ static void change(void)
         relative(target, 2);
         tell("symlink %s %s: %s", target, path, result_of(symlinkat(target, at, path)));
         break;
-    case 10: tell("chmod %s: %s", path, result_of(fchmodat(at, path, 0700 | below(0100), 0))); break;
-    default: tell("truncate %s: %s", path, result_of(truncate(path, below(40))));
+    case 10:
+        if (!is_lost(path))
+            tell("chmod %s: %s", path, result_of(fchmodat(at, path, 0700 | below(0100), 0)));
+        break;
+    default:
+        if (!is_lost(path))
+            tell("truncate %s: %s", path, result_of(truncate(path, below(40))));
     }
 }
 
