@@ -126,6 +126,14 @@ size_t mm_peek(void *to, guest_t from, size_t size);
 size_t mm_poke(guest_t to, const void *from, size_t size);
 extern bool text_poked; /* text is not what its file has: no site of this program is rewritten any more */
 
+/* ---- process_vm.c: of any process of the sandbox ------------------------------------------------------------------ */
+
+/* Who has this number, or a thread of this number, if the caller may touch its memory: *out is its pid, 0 for the caller
+ * itself; or -errno. */
+int64_t process_memory_check(int pid, int *out);
+/* As mm_peek and mm_poke, between there and the caller's vectors: how much, or -errno; -EIO where there is nothing. */
+int64_t process_memory(int pid, guest_t at, const struct pal_vector *vector, uint32_t count, bool writes);
+
 /* ---- text.c: call sites are rewritten ---------------------------------------------------------------------------- */
 
 void rewrite_init(void);

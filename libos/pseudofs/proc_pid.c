@@ -355,6 +355,7 @@ static void fixed_text(struct seq_buffer *text, const struct pseudo_node *node)
     {.name = "limits", .asked = true, .mode = PSEUDO_TEXT, .text = limits_text},                                                         \
     {.name = "loginuid", .mode = PSEUDO_TEXT, .text = fixed_text},                                                        \
     {.name = "maps", .asked = true, .mode = PSEUDO_TEXT, .text = proc_maps_text},                                                        \
+    {.name = "mem", .mode = S_IFREG | 0600, .ops = &proc_mem_ops},                                                        \
     {.name = "mountinfo", .mode = PSEUDO_TEXT, .text = proc_mounts_text},                                                 \
     {.name = "mounts", .mode = PSEUDO_TEXT, .text = proc_mounts_text},                                                    \
     PSEUDO_SUBTREE("net", procnet_entries),                                                                                \

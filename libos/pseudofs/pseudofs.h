@@ -109,6 +109,10 @@ void proc_cmdline_text(struct seq_buffer *text, const struct pseudo_node *node);
 void proc_environ_text(struct seq_buffer *text, const struct pseudo_node *node);
 void proc_auxv_text(struct seq_buffer *text, const struct pseudo_node *node);
 
+/* proc_mem.c: may the caller open it? */
+int64_t proc_mem_check(const struct pseudo_node *node);
+extern const struct file_ops proc_mem_ops;
+
 /* proc_fd.c: a process's descriptors, links and mounts. */
 bool proc_fd_number(struct pseudo_node *node, int n);
 bool proc_fdinfo_number(struct pseudo_node *node, int n);

@@ -572,7 +572,7 @@ static int64_t may_open(const struct pseudo_entry *entry, uint32_t flags)
         return 0;
     if (kind == S_IFDIR && (access != O_RDONLY || flags & O_CREAT))
         return -EISDIR;
-    if (kind == S_IFREG && access != O_RDONLY && !entry->store)
+    if (kind == S_IFREG && access != O_RDONLY && !entry->store && !entry->ops)
         return -EACCES;
     return 0;
 }
@@ -587,6 +587,7 @@ static int64_t open_place(const struct pseudo_place *place, uint32_t flags, stru
         return -ENOMEM;
     file->type = (entry->mode & S_IFMT) == S_IFDIR   ? PAL_TYPE_DIRECTORY
                  : (entry->mode & S_IFMT) == S_IFCHR ? PAL_TYPE_CHARACTER
+                 : (entry->mode & S_IFMT) == S_IFREG ? PAL_TYPE_FILE
                                                      : PAL_TYPE_SYMLINK;
     file->data = alloc_copy(place, sizeof *place);
     if (!file->data) {
@@ -609,6 +610,8 @@ static int64_t tree_open(struct name *name, const struct opening *how, struct fi
         return open_target(node, name, how, out);
     if (!result)
         result = may_open(node->entry, flags);
+    if (!result && node->entry->ops == &proc_mem_ops && !(flags & O_PATH))
+        result = proc_mem_check(node);
     if (result)
         return result == -ENOENT && flags & O_CREAT && place.path[1] == 'd' ? -EACCES : result;
     if (node->entry->open && !(flags & O_PATH))

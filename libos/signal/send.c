@@ -58,16 +58,21 @@ void signal_flush(struct process *process, sigset_t which)
         queue_flush(process->signals, thread, which);
 }
 
-/* Those that wait for their tracer look whether they listen: trace/stop.c. */
-static void unpark(struct process *process)
+static void unpark(struct signal_state *signals)
 {
-    struct signal_state *signals = process->signals;
-    if (!atomic_swap(&signals->stopped, 0u))
-        return;
-    PAL->wake((uint64_t)(uintptr_t)&signals->stopped, UINT32_MAX, 0);
-    for (struct thread *thread = process->threads; thread; thread = thread->next)
-        if (thread->trace)
-            signal_interrupt(thread);
+    if (atomic_swap(&signals->stopped, 0u))
+        PAL->wake((uint64_t)(uintptr_t)&signals->stopped, UINT32_MAX, 0);
+}
+
+/* SIGCONT: those that were seized stop for their tracers. */
+static void tell_tracers(const struct process *process)
+{
+    for (struct thread *thread = process->threads; thread; thread = thread->next) {
+        if (LIKELY(!thread->trace_seized))
+            continue;
+        atomic_set(&thread->trace_interrupt, 1u);
+        signal_interrupt(thread);
+    }
 }
 
 /* Stop signals and SIGCONT cancel each other when sent, even if blocked or ignored. */
@@ -80,9 +85,10 @@ static void before_queueing(struct process *process, int signal)
         signal_flush(process, STOPPING);
         if (atomic_get(&signals->stopped))
             atomic_set(&signals->continued, 1u);
-        unpark(process);
+        unpark(signals);
+        tell_tracers(process);
     } else {
-        unpark(process); /* SIGKILL */
+        unpark(signals); /* SIGKILL */
     }
 }
 

@@ -106,6 +106,7 @@ struct thread {
     struct trace *trace;      /* it is traced: trace/trace.h.  Guarded by process->lock for others */
     uint32_t trace_mode;      /* PTRACE_CONT, PTRACE_SYSCALL, ...: how it goes on */
     uint32_t trace_interrupt; /* it is to stop soon.  Atomic */
+    uint32_t trace_seized;    /* by PTRACE_SEIZE: SIGCONT makes it stop for its tracer */
     uint32_t stop_seen;       /* the last of its process's stops that its tracer has ended for it: signals->stops */
     uint32_t trace_moved;     /* the tracer has changed registers since the call was interrupted */
     uint32_t stepped;         /* the tracer has set its trap flag */

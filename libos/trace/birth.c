@@ -54,7 +54,7 @@ void trace_begin(struct thread *thread, struct trace *trace)
     mutex_lock(&process->lock);
     thread->trace = trace;
     thread->trace_mode = PTRACE_CONT;
-    thread->trace_interrupt = trace->seized;
+    thread->trace_interrupt = thread->trace_seized = trace->seized;
     if (!trace->seized)
         signal_post(process, thread, &stop);
     atomic_or(&process->vforks, VFORKS_TRACED);

@@ -35,6 +35,7 @@ void trace_set(struct thread *thread, struct trace *trace)
     thread->trace = trace;
     thread->trace_mode = PTRACE_CONT;
     thread->trace_interrupt = 0;
+    thread->trace_seized = trace && trace->seized;
     slow_down(thread->process);
 }
 
@@ -43,12 +44,12 @@ static void adopt(struct process *process, struct trace *trace)
 {
     mutex_lock(&process->lock);
     struct thread *thread = thread_find(process, (int)trace->tid);
-    if (thread && thread->trace != trace && trace->tracer)
+    if (thread && !thread->trace && trace->tracer) /* what it has now, it lets go first */
         trace_set(thread, trace);
     if (!thread || (!trace->tracer && thread->trace != trace)) {
         if (trace->state != TRACE_ENDED && !trace->tracer)
             trace_free(trace);
-    } else if (atomic_get(&trace->interrupt)) {
+    } else if (thread->trace == trace && atomic_get(&trace->interrupt)) {
         atomic_set(&thread->trace_interrupt, 1u);
         signal_interrupt(thread);
     }
@@ -81,15 +82,14 @@ void trace_settle(void)
     shared_unlock();
 }
 
-/* Caller holds the table's lock. */
-static void part(struct thread *thread)
+/* Caller holds the table's lock, and then looks whether another tracer has come by now: trace_settle. */
+static void part(struct thread *thread, struct trace *trace)
 {
-    struct trace *trace = thread->trace;
     mutex_lock(&thread->process->lock);
     trace_set(thread, NULL);
     mutex_unlock(&thread->process->lock);
-    if (!trace->tracer)
-        trace_free(trace);
+    thread->process->traces_seen--;
+    trace_free(trace);
 }
 
 bool trace_is_over(void)
@@ -98,13 +98,9 @@ bool trace_is_over(void)
     if (LIKELY(atomic_get(&thread->trace->tracer)))
         return false;
     shared_lock();
-    part(thread);
-    struct trace *again = trace_find(thread->tid); /* by another one by now */
-    if (again)
-        atomic_add(&thread->process->shared->traces, 1u);
+    part(thread, thread->trace);
     shared_unlock();
-    if (again)
-        trace_settle();
+    trace_settle();
     return !thread->trace;
 }
 
@@ -118,12 +114,12 @@ static bool dies(void)
     return pending & BIT(SIGKILL) || (atomic_get(&process->exiting) && process->exec_thread != thread);
 }
 
-/* A listener's process has gone on, or it is to tell its stop anew. */
+/* A listener is to tell its stop anew: its process has gone on, or PTRACE_INTERRUPT. */
 static bool listener_wakes(const struct trace *trace)
 {
     const struct thread *thread = current();
     return atomic_get(&trace->state) == TRACE_LISTENS &&
-           (!atomic_get(&thread->process->signals->stopped) || atomic_get(&trace->interrupt));
+           (atomic_get(&thread->trace_interrupt) || atomic_get(&trace->interrupt));
 }
 
 static void wait_for_tracer(struct trace *trace)
@@ -175,9 +171,12 @@ static bool end_stop(struct trace *trace, struct siginfo *info)
     struct user_regs regs = trace->regs;
     sigset_t mask = trace->mask;
     thread->trace_mode = trace->resume;
-    if (!trace->tracer)
-        part(thread);
+    bool parts = !trace->tracer;
+    if (parts)
+        part(thread, trace);
     shared_unlock();
+    if (parts)
+        trace_settle();
     if (loads) {
         trace_load(&regs, current_frame());
         thread->trace_moved = 1;
