@@ -24,15 +24,25 @@ struct joining {
     struct file *streams[PAL_STANDARD_STREAMS];
 };
 
+static uint32_t interrupts; /* what came before the program is there waits for it */
+
+/* The calling thread was interrupted, as its parent may have been just before the fork: what that cut short is done again. */
+static bool interrupted(void)
+{
+    uint32_t noted = atomic_swap(&tcb()->interrupted, 0u);
+    interrupts |= noted;
+    return noted;
+}
+
 /* ---- What it wants ----------------------------------------------------------------------------------------------- */
 
 static int64_t read_all(pal_handle_t handle, char *bytes, uint64_t size)
 {
     for (uint64_t at = 0; at < size;) {
-        int64_t n = DEFER_INTERRUPT(PAL->stream_read(handle, (uint64_t)(uintptr_t)bytes + at, size - at, (int64_t)at));
-        if (n <= 0)
+        int64_t n = PAL->stream_read(handle, (uint64_t)(uintptr_t)bytes + at, size - at, (int64_t)at);
+        if (n <= 0 && !(n == -EINTR && interrupted()))
             return n < 0 ? n : -EIO;
-        at += (uint64_t)n;
+        at += n > 0 ? (uint64_t)n : 0;
     }
     return 0;
 }
@@ -159,7 +169,9 @@ static bool reset_files(struct process *process, struct joining *joining)
     if (!process->files)
         PAL->process_exit(126);
     files_put(old);
-    process->fs = fs_new_at(joining->cwd, joining->record->umask & S_IRWXUGO);
+    do
+        process->fs = fs_new_at(joining->cwd, joining->record->umask & S_IRWXUGO);
+    while (!process->fs && interrupted());
     if (!process->fs)
         process->fs = old_fs; /* for its end */
     else
@@ -222,14 +234,21 @@ static void begin(struct shared_process *slot)
     struct joining joining = {.record = NULL};
     struct exec_image *image;
     reset(slot);
+    interrupts = 0;
+    interrupted();
     if (!take_record(&joining))
         process_exit_group(STATUS(126));
     reset_ids(current_process(), joining.record);
     if (!reset_files(current_process(), &joining))
         fail_program(&joining, joining.cwd, -ENOENT);
-    int64_t error = prepare(&joining, &image);
+    int64_t error;
+    do
+        error = prepare(&joining, &image);
+    while (error < 0 && interrupted());
     if (error < 0)
         fail_program(&joining, joining.argv[0], error);
+    if (interrupts)
+        atomic_set(&tcb()->interrupted, 1u);
     exec_become(image);
     frame_enter_guest();
 }

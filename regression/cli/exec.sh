@@ -101,6 +101,13 @@ print(fds, os.getppid(), os.getsid(0) == os.getpgrp() == os.getpid())' </dev/nul
     sum=0
     for pid in $(jobs -p); do [ "$pid" = $main ] || { wait "$pid"; sum=$((sum + $?)); }; done
     [ $sum = 36 ] || say "$way: eight at once: $sum"
+    # The first process is interrupted for the next ones while it forks for this one.
+    for n in 1 2 3 4 5 6; do
+        (for turn in 1 2 3 4 5 6 7 8 9 10; do [ "$(inside $name sh -c 'pwd; echo $BASE' 2>&1)" = "$work
+base" ] || echo lost; done) >"$work/many.$n" &
+    done
+    for pid in $(jobs -p); do [ "$pid" = $main ] || wait "$pid"; done
+    cat "$work"/many.* | grep -q lost && say "$way: many at once: $(cat "$work"/many.* | wc -l) of 60 were not what was asked for"
     inside $name sleep 79 &
     other=$!
     for ((i = 0; i < 100; i++)); do inside $name pgrep -f 'sleep 79$' >/dev/null && break; sleep 0.05; done
