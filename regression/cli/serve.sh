@@ -178,10 +178,10 @@ wait $sleeper
 [ $? = 33 ] || say "a signal does not come through"
 "${client[@]}" sleep </dev/null >"$work/out" & sleeper=$!
 for _ in $(seq 100); do grep -q sleeps "$work/out" && break; sleep 0.05; done
-before=$(waiting)
+for _ in $(seq 100); do [ "$(waiting)" = 4 ] && break; sleep 0.05; done
 kill -KILL $sleeper
-for _ in $(seq 100); do [ "$(waiting)" -lt "$before" ] && break; sleep 0.05; done
-[ "$(waiting)" -lt "$before" ] || say "a clone goes on without its client"
+for _ in $(seq 100); do [ "$(waiting)" = 3 ] && break; sleep 0.05; done
+[ "$(waiting)" = 3 ] || say "a clone goes on without its client"
 # What dies while it waits is replaced.
 kill -KILL $(pgrep -P "$server")
 [ "$(echo again | client show 2>/dev/null)" = "[] None yes again" ] || say "after all members were killed: $(cat "$work/served")"
