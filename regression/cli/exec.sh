@@ -97,16 +97,24 @@ print(fds, os.getppid(), os.getsid(0) == os.getpgrp() == os.getpid())' </dev/nul
     for ((i = 0; i < 100; i++)); do inside $name pgrep -f 'sleep 78$' >/dev/null || break; sleep 0.05; done
     inside $name pgrep -f 'sleep 78$' >/dev/null && say "$way: it lives on without its exec"
     # Several at once, and the end of all.
-    for n in 1 2 3 4 5 6 7 8; do inside $name sh -c "exit $n" & done
+    pids=()
+    for n in 1 2 3 4 5 6 7 8; do
+        inside $name sh -c "exit $n" &
+        pids+=($!)
+    done
     sum=0
-    for pid in $(jobs -p); do [ "$pid" = $main ] || { wait "$pid"; sum=$((sum + $?)); }; done
+    for pid in "${pids[@]}"; do
+        wait "$pid"
+        sum=$((sum + $?))
+    done
     [ $sum = 36 ] || say "$way: eight at once: $sum"
     # The first process is interrupted for the next ones while it forks for this one.
     for n in 1 2 3 4 5 6; do
         (for turn in 1 2 3 4 5 6 7 8 9 10; do [ "$(inside $name sh -c 'pwd; echo $BASE' 2>&1)" = "$work
 base" ] || echo lost; done) >"$work/many.$n" &
+        pids+=($!)
     done
-    for pid in $(jobs -p); do [ "$pid" = $main ] || wait "$pid"; done
+    wait "${pids[@]}"
     cat "$work"/many.* | grep -q lost && say "$way: many at once: $(cat "$work"/many.* | wc -l) of 60 were not what was asked for"
     inside $name sleep 79 &
     other=$!
