@@ -308,7 +308,7 @@ int instance_make(int flags);
 enum {
     RESOLVE_NOFOLLOW = 1, /* a final symlink is the object itself */
     RESOLVE_CHANGES = 2,  /* resolve_open: may create, or needs a writable mount: RESOLVE_WALK where there is none */
-    RESOLVE_CREATES = 8,  /* a slash behind the last name, be it a symlink's, is refused: -EISDIR, also of a file */
+    RESOLVE_CREATES = 8,  /* a slash behind the last name, be it a symlink's, is -EISDIR, whatever is there */
     RESOLVE_TRACK = 4,    /* each directory is given to invalidate_add before a name is looked up in it */
 };
 

@@ -569,7 +569,7 @@ static int step_into(struct walk *walk, const char *name, bool last, bool slash)
         return error ? error : expand(walk, target, (size_t)size);
     }
     if (!error && (!last || slash) && !S_ISDIR(status.st_mode))
-        error = last && walk->flags & RESOLVE_CREATES ? -EISDIR : -ENOTDIR;
+        error = -ENOTDIR;
     if (error) {
         close(fd);
         return error;
@@ -603,8 +603,19 @@ static int step_mount(struct walk *walk, struct mount *mount, bool last, bool sl
     if (place->object < 0)
         return place->object;
     if ((!last || slash) && !mount->directory)
-        return last && walk->flags & RESOLVE_CREATES ? -EISDIR : -ENOTDIR;
+        return -ENOTDIR;
     return last ? STEP_END : STEP_ON;
+}
+
+/* What is there, if anything, is not looked at; only whether one may look. */
+static int refuse_slash(const struct resolved *place)
+{
+    int probe = place->object < 0 ? -1 : openat(place->object, ".", O_PATH | O_CLOEXEC);
+    if (place->object >= 0 && probe < 0)
+        return -errno;
+    if (probe >= 0)
+        close(probe);
+    return -EISDIR;
 }
 
 static int step_name(struct walk *walk, const char *name, size_t size, bool last, bool slash)
@@ -612,6 +623,8 @@ static int step_name(struct walk *walk, const char *name, size_t size, bool last
     struct resolved *place = walk->place;
     if (size >= NAME_ROOM - 1 || place->guest_size + 1 + size >= sizeof place->guest)
         return -ENAMETOOLONG;
+    if (last && slash && walk->flags & RESOLVE_CREATES)
+        return refuse_slash(place);
     char copy[NAME_ROOM];
     memcpy(copy, name, size);
     copy[size] = 0;

@@ -201,6 +201,9 @@ static void order(void)
     FAILS(open("twice", O_RDONLY | O_CREAT, 0600), EISDIR);
     FAILS(open("nowhere", O_RDWR | O_CREAT, 0600), EISDIR);
     FAILS(open("slashed", O_RDWR), ENOTDIR);
+    CHECK(symlink("round", "round") == 0 && symlink("round/", "to_round") == 0);
+    FAILS(open("to_round", O_RDONLY | O_CREAT, 0600), EISDIR);
+    FAILS(open("to_round", O_RDONLY), ELOOP);
     int dead = mkdir("dead", 0700) == 0 ? open("dead", O_RDONLY | O_DIRECTORY) : -1;
     CHECK(dead >= 0 && rmdir("dead") == 0);
     snprintf(of_fd, sizeof of_fd, "/proc/self/fd/%d/x", dead);
