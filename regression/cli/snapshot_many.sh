@@ -2,8 +2,8 @@
 # AT_ONCE clones at once and IN_ROW one after another, of their own and out of a pool: none fails, nothing stays behind.
 . "$(dirname "$0")/lib.sh.inc"
 at_once=${AT_ONCE:-100} in_row=${IN_ROW:-200}
-export XDG_DATA_HOME=$work/data XDG_RUNTIME_DIR=$work/run
-mkdir "$XDG_DATA_HOME" && mkdir -m 700 "$XDG_RUNTIME_DIR" # private folders of the sandboxes lie here
+export XDG_DATA_HOME=$work/data
+mkdir "$XDG_DATA_HOME" && mkdir -m 700 "$work/run"
 cat >"$work/tool.c" <<'C'
 #include <fcntl.h>
 #include <stdio.h>
@@ -30,6 +30,7 @@ int main(void)
 }
 C
 gcc -O1 -w "$work/tool.c" -o "$work/tool" || exit 1
+export XDG_RUNTIME_DIR=$work/run # private folders of the sandboxes lie here
 "$PAL" snapshot make tool -- "$work/tool" 2>"$work/err" || say "make: $(cat "$work/err")"
 cat >"$work/many.py" <<'P'
 import ctypes, os, subprocess, sys
@@ -58,7 +59,7 @@ sys.exit(bool(bad or left))
 P
 folders() { find "$XDG_RUNTIME_DIR" -mindepth 1 -maxdepth 1 | wc -l; }
 python3 "$work/many.py" "$at_once" "$in_row" "$PAL" snapshot run tool || say "clones"
-[ "$(folders)" = 0 ] || say "private folders are left: $(folders)"
+[ "$(folders)" = 0 ] || say "private folders are left: $(ls -lR "$XDG_RUNTIME_DIR")"
 "$PAL" serve tool --socket "$work/socket" --pool 8 --most 32 2>"$work/served" &
 server=$!
 for _ in $(seq 100); do [ -S "$work/socket" ] && break; sleep 0.05; done
@@ -67,6 +68,6 @@ python3 "$work/many.py" "$at_once" "$in_row" "$PAL" snapshot run --pool "$work/s
 kill $server
 wait $server || say "the server: $(cat "$work/served")"
 for _ in $(seq 50); do [ "$(folders)" = 0 ] && break; sleep 0.1; done
-[ "$(folders)" = 0 ] || say "private folders are left by the pool: $(folders)"
+[ "$(folders)" = 0 ] || say "private folders are left by the pool: $(ls -lR "$XDG_RUNTIME_DIR")"
 "$PAL" snapshot rm tool
 exit $bad
