@@ -10,13 +10,15 @@ guests() {
     pal --name $name "$guest" connect "pal-run/$who/name/$name" 2>/dev/null
     status=$?
     [ $status = 159 ] || [ "$trap_option $status" = '--trap=seccomp 125' ] || say "the control socket was reached: $status"
-    pal --name $name "$guest" steal 3 &
+    # shellcheck disable=SC2086
+    as timeout -s KILL 8 "$B/pal-run" $trap_option --name $name "$guest" steal 3 &
     local main=$! n
     sleep 0.3
     for n in 1 2 3 4 5; do as timeout -s KILL 0.5 "$B/pal-run" exec $name true >/dev/null 2>&1 </dev/null; done
     wait $main
     status=$?
-    [ $status = 0 ] || say "stealing: status $status"
+    # It takes its own libOS's answers, too, and may so hang itself.
+    [ $status = 0 ] || [ $status = 137 ] || say "stealing: status $status"
 }
 
 joiners() {

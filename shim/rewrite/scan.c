@@ -69,7 +69,7 @@ static bool is_elf_header(const uint8_t *bytes)
 static bool is_behind_filling(const struct text_window *text, uint32_t i)
 {
     uint64_t address = text->syscall - text->at + i;
-    return address % 16 == 0 && i >= 8 && *(const unaligned64 *)(text->bytes + i - 8) == 0 && text->at - i >= STRAIGHT;
+    return address % 16 == 0 && i >= 8 && *(const unaligned64 *)&text->bytes[i - 8] == 0 && text->at - i >= STRAIGHT;
 }
 
 bool scan_believes(const struct text_window *text)
