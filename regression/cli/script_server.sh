@@ -6,7 +6,7 @@ requests=${REQUESTS:-150}
 export XDG_DATA_HOME=$work/data PALRUN_LIBRARY=$(realpath "$B/libpalrun.so.0")
 mkdir "$XDG_DATA_HOME" "$work/scripts"
 cat >"$work/scripts/worker.py" <<'P'
-# One script from standard input, in /tmp, which is this clone's alone.
+# One script from standard input, in a folder in /tmp, which is this clone's alone.
 import os, sys
 import asyncio, csv, ctypes, datetime, decimal, email, hashlib, http.client, http.server, json, logging, re, sqlite3, ssl
 import subprocess, tempfile, threading, urllib.request, uuid, xml.dom.minidom
@@ -32,7 +32,8 @@ if __name__ == '__main__':
             os._exit(0)
     except OSError:
         pass                                    # a cold start
-    os.chdir('/tmp')
+    os.makedirs('/tmp/folder')                  # where /tmp shows nothing of the host's
+    os.chdir('/tmp/folder')
     answer(sys.stdin.read())
 P
 cat >"$work/server.py" <<'P'
