@@ -38,8 +38,18 @@ static void boot_id_text(struct seq_buffer *text, const struct pseudo_node *node
 
 static void hostname_text(struct seq_buffer *text, const struct pseudo_node *node)
 {
+    char name[65], domain[65];
     (void)node;
-    seq_printf(text, "%s\n", host_name());
+    host_names(name, domain);
+    seq_printf(text, "%s\n", name);
+}
+
+static void domainname_text(struct seq_buffer *text, const struct pseudo_node *node)
+{
+    char name[65], domain[65];
+    (void)node;
+    host_names(name, domain);
+    seq_printf(text, "%s\n", domain);
 }
 
 struct constant { char name[28], value[40]; };
@@ -73,7 +83,6 @@ static const struct constant constants[] = {
     {"core_pattern", "core\n"},
     {"core_uses_pid", "0\n"},
     {"dmesg_restrict", "1\n"},
-    {"domainname", "(none)\n"},
     {"kptr_restrict", "1\n"},
     {"msgmax", "8192\n"},
     {"msgmnb", "16384\n"},
@@ -165,7 +174,7 @@ static const struct pseudo_entry kernel_entries[] = {
     CONSTANT("core_pattern"),
     CONSTANT("core_uses_pid"),
     CONSTANT("dmesg_restrict"),
-    CONSTANT("domainname"),
+    {.name = "domainname", .mode = PSEUDO_TEXT, .text = domainname_text},
     {.name = "hostname", .mode = PSEUDO_TEXT, .text = hostname_text},
     CONSTANT("kptr_restrict"),
     CONSTANT("msgmax"),

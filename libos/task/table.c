@@ -141,6 +141,11 @@ static void index_again(void)
             child_add(shared_find((int)slot_at(link)->ppid), slot_at(link));
 }
 
+struct uts_names *shared_uts(void)
+{
+    return &table->uts;
+}
+
 void shared_lock(void)
 {
     if (UNLIKELY(shared_mutex_lock(&table->lock) == -EOWNERDEAD))

@@ -117,6 +117,13 @@ struct dcache_state { /* fs/dcache.c */
     uint16_t asked[DCACHE_ASKED]; /* by hash: a name's tag, and how often it was asked for */
 };
 
+/* What sethostname and setdomainname set. */
+#define UTS_NAME 65u
+struct uts_names {
+    uint32_t set; /* one of them was set.  Atomic */
+    char node[UTS_NAME], domain[UTS_NAME];
+};
+
 struct shared_table {
     struct pal_mutex lock;
     uint32_t slot_count, slot_high; /* slots [slot_high, slot_count) have never been used */
@@ -135,11 +142,13 @@ struct shared_table {
     uint32_t inet_port;     /* counts TCP connections: their own ports.  Atomic */
     uint32_t futex_event;
     struct futex_events futexes;
+    struct uts_names uts; /* see uts.c */
 };
 
 /* ---- table.c ---- */
 uint64_t shared_init(uint64_t at, uint64_t end); /* the first process makes the table; returns where it ends */
 void shared_ids_skip(uint32_t last); /* no number up to it is given out, as if they had been used */
+struct uts_names *shared_uts(void);
 void shared_lock(void);
 void shared_unlock(void);
 int shared_id_new(int process); /* a number for a thread of that process; -EAGAIN when there is none */

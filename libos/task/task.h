@@ -247,10 +247,10 @@ bool set_id_put(uint64_t device, uint64_t inode, uint32_t bits); /* false: no ro
 
 /* ---- uts.c ------------------------------------------------------------------------------------------------------- */
 
-/* uname's, and what sethostname set: at most 64 bytes and a NUL. */
 #define KERNEL_RELEASE "6.1.0"
 #define KERNEL_VERSION "#1 SMP PREEMPT_DYNAMIC"
-const char *host_name(void);
+/* uname's, and what sethostname and setdomainname set: at most 64 bytes and a NUL. */
+void host_names(char node[65], char domain[65]);
 
 /* ---- clock.c ----------------------------------------------------------------------------------------------------- */
 
