@@ -162,15 +162,19 @@ static const struct file_ops pipe_ops = {
 /*
  * A FIFO by name.  The monitor opens it without waiting, so its reader may be there before the first writer, and would
  * read an end of file: it waits for that writer's first bytes, or its end, before its first read.  (Linux waits in
- * open; here programs that open two FIFOs crosswise would then wait for each other's bytes.)
+ * open; here programs that open two FIFOs crosswise would then wait for each other's bytes.)  A read that can't wait finds
+ * nothing yet.
  */
 static int64_t fifo_read(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset)
 {
     if (UNLIKELY(file->private)) {
         struct pal_poll entry = {.handle = file->handle, .events = POLLIN};
-        int64_t result = PAL->poll(&entry, 1, PAL_FOREVER);
-        if (result < 0)
-            return result == -EINTR ? -ERESTARTSYS : result;
+        int64_t flags = file_status_flags(file);
+        if (!vectors_size(vector, count))
+            return 0;
+        int64_t result = flags < 0 ? flags : PAL->poll(&entry, 1, flags & O_NONBLOCK ? 0 : PAL_FOREVER);
+        if (result <= 0)
+            return result == 0 ? -EAGAIN : result == -EINTR ? -ERESTARTSYS : result;
         file->private = 0;
     }
     return host_read(file, vector, count, offset);

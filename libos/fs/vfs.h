@@ -91,6 +91,15 @@ void files_fork_child(struct files *files);
 void files_write_slowly(struct files *files); /* entry.S writes to none of them by itself any more */
 int files_highest(struct files *files); /* for /proc/PID/fd: highest open descriptor, -1 = none */
 
+/* Bytes of them all. */
+static inline uint64_t vectors_size(const struct pal_vector *vector, uint32_t count)
+{
+    uint64_t size = 0;
+    for (uint32_t i = 0; i < count; i++)
+        size += vector[i].size;
+    return size;
+}
+
 /* fcntl.c: the flags that fcntl(2) shows and changes, wherever they live. */
 int64_t file_status_flags(struct file *file);
 int64_t file_set_status_flags(struct file *file, uint32_t flags, uint32_t mask); /* O_APPEND, O_NONBLOCK of mask */

@@ -139,14 +139,6 @@ int64_t socket_wait(pal_handle_t handle, uint32_t events, uint64_t deadline);
 /* PAL_FOREVER where there is no timeout. */
 uint64_t socket_deadline(const struct socket *socket, int direction);
 
-static inline uint64_t vectors_size(const struct pal_vector *vector, uint32_t count)
-{
-    uint64_t size = 0;
-    for (uint32_t i = 0; i < count; i++)
-        size += vector[i].size;
-    return size;
-}
-
 static inline bool socket_is_inet(const struct socket *socket)
 {
     return socket->domain == AF_INET || socket->domain == AF_INET6;

@@ -10,7 +10,6 @@
 static void writer_first(void)
 {
     char bytes[16] = "";
-    CHECK(mkfifo("one", 0600) == 0);
     pid_t pid = fork();
     if (pid == 0) {
         int fd = open("one", O_WRONLY); /* nobody reads yet */
@@ -73,9 +72,35 @@ static void without_waiting(void)
     close(both);
 }
 
+/* A writer is there and has written nothing: reads of nothing, and of one that is not to wait any more, come back. */
+static void nothing_yet(void)
+{
+    char byte;
+    int status, ends[2];
+    CHECK(pipe(ends) == 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        close(ends[1]);
+        int out = open("one", O_WRONLY);
+        _exit(out < 0 || read(ends[0], &byte, 1) != 0 || write(out, "w", 1) != 1);
+    }
+    int in = open("one", O_RDONLY);
+    CHECK(in >= 0 && read(in, &byte, 0) == 0);
+    CHECK(fcntl(in, F_SETFL, O_NONBLOCK) == 0);
+    FAILS(read(in, &byte, 1), EAGAIN);
+    CHECK(fcntl(in, F_SETFL, 0) == 0);
+    close(ends[0]);
+    close(ends[1]);
+    CHECK(read(in, &byte, 1) == 1 && byte == 'w' && read(in, &byte, 1) == 0);
+    CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+    close(in);
+}
+
 int main(void)
 {
     scratch_enter();
+    CHECK(mkfifo("one", 0600) == 0);
+    nothing_yet();
     writer_first();
     reader_first();
     crosswise();
