@@ -98,6 +98,8 @@ while got.count(signal.SIGTERM) < 2 or got.count(40) < 3 or len(got) < len(every
     taken = signal.sigtimedwait(every, 20)
     assert taken, sorted(got)
     got.append(taken.si_signo)
+    if got[-1] == signal.SIGCONT:
+        open(sys.argv[1] + ".goes-on", "w").close()
 assert set(got) == set(every) and len(got) == len(every) + 3, (set(every) - set(got), got)
 assert os.umask(0) == 0o27 and resource.getrlimit(resource.RLIMIT_FSIZE) == (1 << 30, 1 << 31)
 os._exit(17)
@@ -113,6 +115,9 @@ while not os.path.exists(sys.argv[1]):
 for n in [n for n in range(1, 65) if n not in (signal.SIGKILL, signal.SIGSTOP, 32, 33)] + [40, 40, signal.SIGTERM]:
     time.sleep(0.2 if n == signal.SIGTERM else 0)
     os.kill(p.pid, n)
+    while n == signal.SIGCONT and not os.path.exists(sys.argv[1] + ".goes-on"): # one that waits ends when a stop signal comes
+        assert p.poll() is None, p.returncode
+        time.sleep(0.01)
 sys.exit(p.wait(30))
 P
 mkdir "$work/shared"
