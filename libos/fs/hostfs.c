@@ -169,9 +169,9 @@ static int64_t fifo_read(struct file *file, const struct pal_vector *vector, uin
 {
     if (UNLIKELY(file->private)) {
         struct pal_poll entry = {.handle = file->handle, .events = POLLIN};
-        int64_t flags = file_status_flags(file);
         if (!vectors_size(vector, count))
             return 0;
+        int64_t flags = file_status_flags(file);
         int64_t result = flags < 0 ? flags : PAL->poll(&entry, 1, flags & O_NONBLOCK ? 0 : PAL_FOREVER);
         if (result <= 0)
             return result == 0 ? -EAGAIN : result == -EINTR ? -ERESTARTSYS : result;

@@ -185,14 +185,23 @@ static void show_next(struct ask *ask)
         let_go(ask);
 }
 
-void ask_answer(struct ask *ask, enum answer answer)
+/* None stands any more.  The one that did, or NULL. */
+static struct question *take_down(struct ask *ask)
 {
     struct question *question = ask->standing;
     if (!question)
-        return;
+        return NULL;
     ask->standing = NULL;
     watch(ask, false);
     uv_timer_stop(&ask->timer);
+    return question;
+}
+
+void ask_answer(struct ask *ask, enum answer answer)
+{
+    struct question *question = take_down(ask);
+    if (!question)
+        return;
     question->answer = answer;
     ask->answered(ask->context, question);
     uv_timer_start(&ask->next, on_next, 0, 0);
@@ -211,12 +220,9 @@ void ask_release(struct ask *ask, struct question *question)
 
 void ask_withdraw(struct ask *ask)
 {
-    struct question *question = ask->standing;
+    struct question *question = take_down(ask);
     if (!question)
         return;
-    ask->standing = NULL;
-    watch(ask, false);
-    uv_timer_stop(&ask->timer);
     question->answer = ANSWER_ONCE; /* that is over already */
     question->used = true;
     ask_release(ask, question);
