@@ -108,16 +108,41 @@ static void make_way(const char *path)
         unlink(path);
 }
 
+/* The name appears when the socket listens already: who waits for it may connect at once. */
+static int listen_then_appear(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    const char *slash = strrchr(path, '/');
+    char *folder = slash ? must_print("%.*s/", (int)(slash - path), path) : must_print(".");
+    int directory = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int error = 0, fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/.pal-run-%d", directory, (int)getpid());
+    const char *hidden = strrchr(address.sun_path, '/') + 1;
+    if (directory < 0 || fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) < 0)
+        error = errno;
+    else if (listen(fd, SOMAXCONN) < 0 || (renameat2(directory, hidden, AT_FDCWD, path, RENAME_NOREPLACE) < 0 &&
+                                           (errno != EINVAL || renameat(directory, hidden, AT_FDCWD, path) < 0))) {
+        error = errno;
+        unlinkat(directory, hidden, 0);
+    }
+    free(folder);
+    close(directory);
+    if (!error)
+        return fd;
+    close(fd);
+    errno = error;
+    return -1;
+}
+
 static void open_listener(void)
 {
     struct sockaddr_un address = {0};
     struct stat status;
     make_way(server.path);
     address_of(server.path, &address);
-    server.listener = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     mode_t mask = umask(0177);
-    if (server.listener < 0 || bind(server.listener, (struct sockaddr *)&address, sizeof address) < 0 ||
-        listen(server.listener, SOMAXCONN) < 0)
+    server.listener = listen_then_appear(server.path);
+    if (server.listener < 0)
         fail(EXIT_OWN_FAILURE, "%s: can't serve there: %s", server.path, strerror(errno));
     umask(mask);
     server.inode = lstat(server.path, &status) == 0 ? status.st_ino : 0;

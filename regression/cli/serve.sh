@@ -61,6 +61,15 @@ stop() {
     wait "$server" || say "the server ended with status $?: $(cat "$work/served")"
     [ -e "$work/socket" ] && say "the socket's name is left"
 }
+# Who waits for the socket's name may connect as soon as it is there: the name comes after listen(), however slow that is.
+strace -f -o "$work/calls" -e trace=listen -e inject=listen:delay_enter=300000 "$PAL" serve tool --socket "$work/socket" --pool 1 2>"$work/served" &
+server=$!
+for _ in $(seq 1000); do [ -S "$work/socket" ] && break; sleep 0.01; done
+got=$("$PAL" snapshot run --pool "$work/socket" show early </dev/null 2>&1)
+[[ "$got" = *"['early']"* ]] || say "the name was there before the server: $got"
+grep -q 'listen(.*INJECTED\|listen(.*DELAYED' "$work/calls" || say "listen was not slow: $(cat "$work/calls")"
+kill "$(pgrep -P $server -x pal-run)"
+wait $server
 waiting() { pgrep -P "$server" -c; }
 
 serve --pool 3 --env OF_SERVER
