@@ -61,6 +61,10 @@ void passed_find(struct policy *policy, const struct options *options);
 void segment_fill(int fd, const struct policy *policy, const struct options *options, const struct prefetch *prefetch,
                   mode_t umask_was);
 
+/* ---- cache_sizes.c ----------------------------------------------------------------------------------------------- */
+
+long cache_size(int name); /* as sysconf(3) names it: bytes, ways or 0; called by libc's start alone */
+
 /* ---- caller_limits.c --------------------------------------------------------------------------------------------- */
 
 #define FILES_LEAST 80 /* of which the libOS and the PAL take 64 */
