@@ -8,6 +8,8 @@
 #include "libos/task/task.h"
 #include "libos/task/table.h"
 
+#define NEARBY (32 * 1024ull)
+
 static int text_pin(uint64_t address, uint64_t *start, uint64_t *end)
 {
     mm_lock();
@@ -22,9 +24,17 @@ static int text_pin(uint64_t address, uint64_t *start, uint64_t *end)
     return 1;
 }
 
+/* Text that has been written is a mapping of its own from then on, all of whose pages a fork copies.  So sites that lie
+ * near each other share one.  The caller has the text pinned. */
 static int64_t code_writable(uint64_t page, uint64_t size, int on)
 {
-    return PAL->memory_protect(page, size, PAL_READ | PAL_EXEC | (on ? PAL_WRITE : 0));
+    uint64_t end = page + size;
+    const struct vma_node *node = vma_at(page);
+    if (node && node->vma.file) {
+        page = MAX(node->vma.start, page & ~(NEARBY - 1));
+        end = MIN(node->vma.end, (end + NEARBY - 1) & ~(NEARBY - 1));
+    }
+    return PAL->memory_protect(page, end - page, PAL_READ | PAL_EXEC | (on ? PAL_WRITE : 0));
 }
 
 static void sync_cores(void)

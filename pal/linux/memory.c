@@ -85,9 +85,7 @@ int64_t linux_memory_commit(uint64_t address, uint64_t size, uint32_t protection
 int64_t linux_memory_map(uint64_t address, uint64_t size, uint32_t protection, uint32_t flags, pal_handle_t handle,
                          uint64_t offset)
 {
-    /* Text that was written, and protected again, is one mapping with its neighbours again: but only if it was never
-     * accounted for. */
-    return map(address, size, protection, map_bits(flags) | MAP_NORESERVE, handle, offset);
+    return map(address, size, protection, map_bits(flags), handle, offset);
 }
 
 int64_t linux_memory_decommit(uint64_t address, uint64_t size, uint32_t how)
