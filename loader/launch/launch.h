@@ -18,6 +18,12 @@ struct elf_facts {
 /* NULL where the file is a program for this machine, else what is wrong with it, to be said after its name. */
 const char *elf_inspect(int fd, uint64_t file_size, struct elf_facts *out);
 
+/* ---- libc_start.c: called by libc's start alone, in place of functions of its own --------------------------------- */
+
+long cache_size(int name); /* as sysconf(3) names it: bytes, ways or 0 */
+void no_features(unsigned *family, unsigned *model, unsigned *extended_model, unsigned *stepping); /* all or none NULL */
+void no_more_features(void);
+
 /* ---- program.c --------------------------------------------------------------------------------------------------- */
 
 struct program {
@@ -60,10 +66,6 @@ void passed_find(struct policy *policy, const struct options *options);
 #define SEGMENT_SIZE (4ull << 30) /* sparse: most of it is what the guest may use as System V shared memory */
 void segment_fill(int fd, const struct policy *policy, const struct options *options, const struct prefetch *prefetch,
                   mode_t umask_was);
-
-/* ---- cache_sizes.c ----------------------------------------------------------------------------------------------- */
-
-long cache_size(int name); /* as sysconf(3) names it: bytes, ways or 0; called by libc's start alone */
 
 /* ---- caller_limits.c --------------------------------------------------------------------------------------------- */
 
