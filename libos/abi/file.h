@@ -242,6 +242,9 @@ _Static_assert(sizeof(struct linux_flock) == 32, "struct flock");
 
 struct linux_termios { uint32_t iflag, oflag, cflag, lflag; uint8_t line, cc[19]; };
 _Static_assert(sizeof(struct linux_termios) == 36, "the kernel's struct termios");
+struct linux_termios2 { struct linux_termios modes; uint32_t input_speed, output_speed; };
+struct linux_termio { uint16_t iflag, oflag, cflag, lflag; uint8_t line, cc[8]; };
+_Static_assert(sizeof(struct linux_termios2) == 44 && sizeof(struct linux_termio) == 18, "the kernel's");
 
 /* xattr(7) */
 #define XATTR_NAME_MAX 255u

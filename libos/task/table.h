@@ -99,8 +99,10 @@ struct shared_terminal {
     uint32_t from_host;  /* the terminal that pal-run was started on */
     uint32_t locked;     /* until unlockpt(3).  Atomic */
     uint32_t quoted;     /* the next key typed is no signal (VLNEXT).  Atomic */
-    uint32_t reserved;
+    uint32_t marks;      /* TERMINAL_*.  Atomic */
+    uint32_t input_speed, output_speed; /* as they were set last, in bits a second; 0: never */
 };
+enum { TERMINAL_EXCLUSIVE = 1, TERMINAL_PACKETS = 2 };
 
 /* Who waits for several words at once: futex/waitv.c.  All atomic. */
 #define FUTEX_BUCKETS 256u

@@ -111,7 +111,7 @@ struct shared_terminal *tty_new(uint32_t device, bool locked)
             found = &all[i];
     if (found) {
         found->locked = locked;
-        found->quoted = 0;
+        found->quoted = found->marks = found->input_speed = found->output_speed = 0;
         atomic_set(&found->device, device);
     }
     shared_unlock();

@@ -350,6 +350,8 @@ int64_t tty_inner_new(struct shared_terminal *terminal, uint32_t flags, struct f
         return host_open(out);
     if (terminal->locked)
         return -EIO;
+    if (terminal->marks & TERMINAL_EXCLUSIVE && current_process()->euid)
+        return -EBUSY;
     int64_t result = PAL->object_create(PAL_OBJECT_TERMINAL_INNER, 0, tty_number(terminal), &handle);
     if (result < 0)
         return result;

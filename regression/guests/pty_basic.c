@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pty.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -152,6 +153,72 @@ static void closes(void)
     close(inner);
 }
 
+/* struct termios2 and struct termio: their headers don't go with termios.h. */
+struct modes2 { unsigned iflag, oflag, cflag, lflag; unsigned char line, cc[19]; unsigned input, output; };
+struct modes1 { unsigned short iflag, oflag, cflag, lflag; unsigned char line, cc[8]; };
+#define GET2 _IOR('T', 0x2a, struct modes2)
+#define SET2 _IOW('T', 0x2b, struct modes2)
+#define OTHER_SPEED 0010000u
+
+static void forms(int inner)
+{
+    struct modes2 two, read_back;
+    struct modes1 one;
+    struct termios plain;
+    CHECK(ioctl(inner, GET2, &two) == 0 && tcgetattr(inner, &plain) == 0 && ioctl(inner, TCGETA, &one) == 0);
+    CHECK(two.iflag == plain.c_iflag && two.cflag == plain.c_cflag && !memcmp(two.cc, plain.c_cc, sizeof two.cc));
+    CHECK(one.lflag == (plain.c_lflag & 0xffff) && !memcmp(one.cc, two.cc, sizeof one.cc));
+    CHECK(two.input == 38400 && two.output == 38400);
+    struct modes2 odd = two;
+    odd.cflag = (odd.cflag & ~0010017u) | OTHER_SPEED;
+    odd.input = odd.output = 12345;
+    CHECK(ioctl(inner, SET2, &odd) == 0 && ioctl(inner, GET2, &read_back) == 0);
+    CHECK(read_back.output == 12345 && read_back.input == 12345 && read_back.cflag & OTHER_SPEED);
+    CHECK(cfsetspeed(&plain, B115200) == 0 && tcsetattr(inner, TCSANOW, &plain) == 0);
+    CHECK(ioctl(inner, GET2, &read_back) == 0 && read_back.output == 115200 && read_back.input == 115200);
+    one.lflag &= (unsigned short)~ECHO;
+    CHECK(ioctl(inner, TCSETA, &one) == 0 && tcgetattr(inner, &plain) == 0 && !(plain.c_lflag & ECHO));
+    CHECK(plain.c_cc[VLNEXT] == two.cc[VLNEXT]); /* the old form does not have it */
+    CHECK(ioctl(inner, SET2, &two) == 0);
+    CHECK_FAILS(ioctl(inner, SET2, (void *)8), EFAULT);
+    CHECK_FAILS(ioctl(inner, TCSETA, (void *)8), EFAULT);
+}
+
+static void requests(int outer, int inner)
+{
+    int value = -1, on = 1, off = 0, other = 13;
+    struct stat status;
+    CHECK(ioctl(outer, TIOCGPKT, &value) == 0 && value == 0);
+    CHECK(ioctl(outer, TIOCPKT, &on) == 0 && ioctl(outer, TIOCGPKT, &value) == 0 && value == 1);
+    CHECK(ioctl(outer, TIOCPKT, &off) == 0 && ioctl(outer, TIOCGPKT, &value) == 0 && value == 0);
+    CHECK_FAILS(ioctl(inner, TIOCGPKT, &value), ENOTTY);
+    CHECK(ioctl(inner, TIOCSETD, &off) == 0 && ioctl(inner, TIOCGETD, &value) == 0 && value == 0);
+    CHECK_FAILS(ioctl(inner, TIOCSETD, &other), EINVAL);
+    value = -1;
+    CHECK(ioctl(inner, TIOCOUTQ, &value) == 0 && value == 0);
+    CHECK(ioctl(inner, TIOCSBRK) == 0 && ioctl(inner, TIOCCBRK) == 0);
+    CHECK(ioctl(inner, TIOCGSOFTCAR, &value) == 0 && value == 0);
+    CHECK(ioctl(inner, TIOCSSOFTCAR, &on) == 0 && ioctl(inner, TIOCGSOFTCAR, &value) == 0 && value == 1);
+    CHECK(ioctl(inner, TIOCSSOFTCAR, &off) == 0);
+    CHECK(fstat(inner, &status) == 0 && ioctl(outer, TIOCGDEV, &value) == 0 && (dev_t)value == status.st_rdev);
+    CHECK_FAILS(ioctl(outer, TIOCSIG, SIGHUP), EINVAL);
+    CHECK_FAILS(ioctl(inner, TIOCSIG, SIGINT), ENOTTY);
+    CHECK(ioctl(outer, TIOCSIG, SIGINT) == 0); /* in nobody's foreground */
+}
+
+static void exclusive(int outer, int inner)
+{
+    int value;
+    CHECK(ioctl(inner, TIOCGEXCL, &value) == 0 && value == 0);
+    CHECK(ioctl(inner, TIOCEXCL) == 0 && ioctl(inner, TIOCGEXCL, &value) == 0 && value == 1);
+    if (geteuid())
+        CHECK_FAILS(open(ptsname(outer), O_RDWR | O_NOCTTY), EBUSY);
+    CHECK(ioctl(inner, TIOCNXCL) == 0 && ioctl(inner, TIOCGEXCL, &value) == 0 && value == 0);
+    int again = open(ptsname(outer), O_RDWR | O_NOCTTY);
+    CHECK(again >= 0);
+    close(again);
+}
+
 int main(void)
 {
     int outer, inner;
@@ -160,6 +227,12 @@ int main(void)
     line_discipline(outer, inner);
     readiness(outer, inner);
     window(outer, inner);
+    close(outer);
+    close(inner);
+    CHECK(openpty(&outer, &inner, NULL, NULL, NULL) == 0);
+    forms(inner);
+    requests(outer, inner);
+    exclusive(outer, inner);
     close(outer);
     close(inner);
     closes();
