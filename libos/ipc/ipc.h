@@ -64,6 +64,7 @@ _Static_assert(sizeof(struct ipc_guest_permissions) == 48, "the guest's layout")
 uint64_t ipc_init(uint64_t at, uint64_t end); /* the first process: [at, end) of the shared segment; returns end */
 void ipc_lock(void);
 void ipc_unlock(void);
+const struct ipc_kind_ops *ipc_kind_ops(enum ipc_kind kind);
 bool ipc_used(void); /* some process has made some object */
 /* A process ends: what its end means to each kind (SEM_UNDO).  Takes the lock. */
 void ipc_process_undo(int pid);
@@ -130,6 +131,7 @@ struct ipc_kind_ops {
     void (*wake_all)(void);
     void (*unheld)(struct ipc_object *object);
     void (*process_ends)(int pid);
+    void (*row)(const struct ipc_object *object, char *out, size_t size); /* of /proc/sysvipc; NULL: it has none */
     uint32_t slot_size, slot_count;
 };
 extern const struct ipc_kind_ops sysv_shm_kind, sysv_sem_kind, sysv_msg_kind;
@@ -153,4 +155,6 @@ struct ipc_control {
 enum ipc_named { IPC_BY_ID, IPC_BY_INDEX, IPC_BY_INDEX_ANY }; /* IPC_STAT, X_STAT, X_STAT_ANY */
 int64_t ipc_status(const struct ipc_control *control, int32_t id, enum ipc_named named, guest_t to);
 int64_t ipc_change(const struct ipc_control *control, int32_t id, int32_t command, guest_t argument);
+/* The row of /proc/sysvipc of the next object that may be read, from index *at on, which moves past it.  Takes the lock. */
+bool ipc_row(enum ipc_kind kind, uint32_t *at, char *out, size_t size);
 #endif

@@ -115,6 +115,11 @@ void ipc_unlock(void)
     shared_mutex_unlock(&area->lock);
 }
 
+const struct ipc_kind_ops *ipc_kind_ops(enum ipc_kind kind)
+{
+    return kinds[kind];
+}
+
 bool ipc_used(void)
 {
     return atomic_get(shared_ipc_used());

@@ -31,3 +31,17 @@ int64_t ipc_change(const struct ipc_control *control, int32_t id, int32_t comman
     ipc_unlock();
     return result;
 }
+
+bool ipc_row(enum ipc_kind kind, uint32_t *at, char *out, size_t size)
+{
+    bool found = false;
+    ipc_lock();
+    for (uint32_t end = (uint32_t)ipc_highest(kind) + 1; !found && *at < end; ++*at) {
+        const struct ipc_object *object = ipc_at(kind, *at);
+        found = object && ipc_permits(object, IPC_READ);
+        if (found)
+            ipc_kind_ops(kind)->row(object, out, size);
+    }
+    ipc_unlock();
+    return found;
+}

@@ -51,8 +51,17 @@ static void wake_all(void)
             wake(&queue_of(object)->messages);
 }
 
+static void row(const struct ipc_object *object, char *out, size_t size)
+{
+    const struct queue *queue = queue_of(object);
+    format(out, size, "%10d %10d  %4o  %10lu %10lu %5u %5u %5u %5u %5u %5u %10lu %10lu %10lu\n", object->key,
+           ipc_id(object), object->mode, queue->messages.bytes, (uint64_t)queue->messages.count, queue->last_sender,
+           queue->last_receiver, object->uid, object->gid, object->cuid, object->cgid, (uint64_t)queue->sent,
+           (uint64_t)queue->received, (uint64_t)object->changed);
+}
+
 const struct ipc_kind_ops sysv_msg_kind = {
-    .recover = nothing, .wake_all = wake_all, .unheld = never_held,
+    .recover = nothing, .wake_all = wake_all, .unheld = never_held, .row = row,
     .slot_size = sizeof(struct queue), .slot_count = SLOTS,
 };
 

@@ -247,8 +247,15 @@ static void undo_process(int pid)
 
 static void never_held(struct ipc_object *object) { (void)object; }
 
+static void row(const struct ipc_object *object, char *out, size_t size)
+{
+    format(out, size, "%10d %10d  %4o %10u %5u %5u %5u %5u %10lu %10lu\n", object->key, ipc_id(object), object->mode,
+           object->size, object->uid, object->gid, object->cuid, object->cgid,
+           (uint64_t)((const struct set *)object)->operated, (uint64_t)object->changed);
+}
+
 const struct ipc_kind_ops sysv_sem_kind = {
-    .recover = recover, .wake_all = wake_all, .unheld = never_held, .process_ends = undo_process,
+    .recover = recover, .wake_all = wake_all, .unheld = never_held, .process_ends = undo_process, .row = row,
     .slot_size = sizeof(struct set), .slot_count = SLOTS,
 };
 

@@ -60,8 +60,17 @@ static void unheld(struct ipc_object *object)
 
 static void nothing(void) {}
 
+static void row(const struct ipc_object *object, char *out, size_t size)
+{
+    const struct segment *segment = segment_of(object);
+    format(out, size, "%10d %10d  %4o %21lu %5u %5u  %5lu %5u %5u %5u %5u %10lu %10lu %10lu %21lu %21lu\n", object->key,
+           ipc_id(object), object->mode, segment->bytes, segment->creator, segment->last, (uint64_t)ipc_holders(object),
+           object->uid, object->gid, object->cuid, object->cgid, (uint64_t)segment->attached,
+           (uint64_t)segment->detached, (uint64_t)object->changed, (uint64_t)(object->size * PAGE_SIZE), 0ul);
+}
+
 const struct ipc_kind_ops sysv_shm_kind = {
-    .recover = nothing, .wake_all = nothing, .unheld = unheld,
+    .recover = nothing, .wake_all = nothing, .unheld = unheld, .row = row,
     .slot_size = sizeof(struct segment), .slot_count = SLOTS,
 };
 

@@ -123,9 +123,11 @@ int64_t proc_root_link(const struct pseudo_node *node, struct pal_path_buffer *o
 
 void proc_mounts_text(struct seq_buffer *text, const struct pseudo_node *node)
 {
-    bool details = !strcmp(node->entry->name, "mountinfo");
+    bool details = !strcmp(node->entry->name, "mountinfo"), statistics = !strcmp(node->entry->name, "mountstats");
     const struct mount *mount;
-    if (!mount_of("/")) /* it only holds the others */
+    if (!mount_of("/") && statistics)
+        seq_printf(text, "device none mounted on / with fstype tmpfs\n");
+    else if (!mount_of("/")) /* it only holds the others */
         seq_printf(text, details ? "20 1 0:20 / / ro,noatime - tmpfs none ro\n" : "none / tmpfs ro,noatime 0 0\n");
     for (uint32_t i = 0; (mount = mount_at(i)); i++) {
         char size[32] = "";
@@ -135,7 +137,9 @@ void proc_mounts_text(struct seq_buffer *text, const struct pseudo_node *node)
         const char *atime = mount->fs == &hostfs ? "noatime" : "relatime";
         if (mount->flags & MOUNT_MEMORY)
             format(size, sizeof size, ",size=%uk", (uint32_t)(boot->mounts[i].memory >> 10));
-        if (details)
+        if (statistics)
+            seq_printf(text, "device %s mounted on %s with fstype %s\n", source, mount->at, type);
+        else if (details)
             seq_printf(text, "%u %d 0:%u / %s %s,%s - %s %s %s%s\n", 21 + i, mount->size > 1 ? 20 : 1, 31 + i, mount->at,
                        access, atime, type, source, access, size);
         else

@@ -326,15 +326,185 @@ static void timer_slack_text(struct seq_buffer *text, const struct pseudo_node *
 static void fixed_text(struct seq_buffer *text, const struct pseudo_node *node)
 {
     static const struct { char name[16], value[40]; } rows[] = {
-        {"cgroup", "0::/\n"}, {"coredump_filter", "00000033\n"}, {"cpuset", "/\n"}, {"wchan", "0"},
+        {"cgroup", "0::/\n"}, {"cpuset", "/\n"}, {"wchan", "0"},
         {"gid_map", "         0          0 4294967295\n"}, {"loginuid", "4294967295"}, {"oom_adj", "0\n"},
-        {"sessionid", "4294967295"}, {"setgroups", "allow\n"}, {"syscall", "running\n"},
+        {"projid_map", "         0          0 4294967295\n"}, {"sessionid", "4294967295"}, {"setgroups", "allow\n"}, {"syscall", "running\n"},
         {"uid_map", "         0          0 4294967295\n"},
     };
     for (size_t i = 0; i < COUNT_OF(rows); i++)
         if (!strncmp(rows[i].name, node->entry->name, sizeof rows[i].name))
             seq_printf(text, "%s", rows[i].value);
 }
+
+/* A number as the kernel's own parser takes one: decimal, 0x or octal, perhaps a newline behind it. */
+static bool parse_unsigned(const char *bytes, size_t size, uint64_t *out)
+{
+    uint64_t n = 0, base = 10;
+    size_t i = 0;
+    if (size > 1 && bytes[0] == '0') {
+        base = (bytes[1] | 32) == 'x' ? 16 : 8;
+        i = base == 16 ? 2 : 1;
+    }
+    size_t digits = base == 8 ? 1 : 0;
+    for (; i < size && bytes[i] != '\n' && bytes[i]; i++, digits++) {
+        int c = bytes[i] | 32;
+        uint64_t digit = c >= '0' && c <= '9' ? (uint64_t)(c - '0') : c >= 'a' && c <= 'f' ? (uint64_t)(c - 'a' + 10) : 99;
+        if (digit >= base || n > (UINT64_MAX - digit) / base)
+            return false;
+        n = n * base + digit;
+    }
+    *out = n;
+    return digits;
+}
+
+static int64_t timer_slack_store(const struct pseudo_node *node, const char *bytes, size_t size)
+{
+    uint64_t slack;
+    (void)node;
+    if (!parse_unsigned(bytes, size, &slack))
+        return -EINVAL;
+    settings()->timer_slack = slack ? slack : settings()->timer_slack_default;
+    return 0;
+}
+
+static uint32_t coredump_filter = 0x33; /* recorded only: no core is written */
+
+static void coredump_text(struct seq_buffer *text, const struct pseudo_node *node)
+{
+    (void)node;
+    seq_printf(text, "%08x\n", atomic_get(&coredump_filter));
+}
+
+static int64_t coredump_store(const struct pseudo_node *node, const char *bytes, size_t size)
+{
+    uint64_t filter;
+    (void)node;
+    if (!parse_unsigned(bytes, size, &filter))
+        return -EINVAL;
+    atomic_set(&coredump_filter, (uint32_t)filter & 0x1ff);
+    return 0;
+}
+
+/* For how long it has run, and how often it was let; how long it had to wait is not known. */
+static void schedstat_text(struct seq_buffer *text, const struct pseudo_node *node)
+{
+    struct pal_child look = proc_look(node);
+    if (proc_is_self(node) && !node->look)
+        cpu_times(false, &look.used.user_ns, &look.used.system_ns);
+    seq_printf(text, "%lu 0 %lu\n", look.used.user_ns + look.used.system_ns,
+               look.used.voluntary_switches + look.used.involuntary_switches);
+}
+
+/* All children are the first thread's: which one has made them is not kept. */
+static void children_text(struct seq_buffer *text, const struct pseudo_node *node)
+{
+    struct process_facts facts;
+    for (int pid = 0; node->tid == node->pid && (pid = process_after(pid)) > 0;)
+        if (process_facts(pid, &facts) && facts.parent == node->pid)
+            seq_printf(text, "%d ", pid);
+}
+
+/* ---- Namespaces -------------------------------------------------------------------------------------------------- */
+
+/* The sandbox's, by the numbers that Linux's first ones have: there are no others. */
+static const struct namespace { char name[20]; uint64_t inode; uint32_t type; } namespaces[] = {
+    {"cgroup", 4026531835, 0x02000000}, {"ipc", 4026531839, 0x08000000}, {"mnt", 4026531841, 0x00020000},
+    {"net", 4026531840, 0x40000000}, {"pid", 4026531836, 0x20000000}, {"pid_for_children", 4026531836, 0x20000000},
+    {"time", 4026531834, 0x80}, {"time_for_children", 4026531834, 0x80}, {"user", 4026531837, 0x10000000},
+    {"uts", 4026531838, 0x04000000},
+};
+enum { NS_USER = 8 };
+
+static const struct namespace *namespace_of(const struct pseudo_node *node)
+{
+    for (size_t i = 0; i < COUNT_OF(namespaces); i++)
+        if (!strcmp(namespaces[i].name, node->entry->name))
+            return &namespaces[i];
+    return NULL;
+}
+
+/* "pid_for_children" is one of kind "pid". */
+static int64_t namespace_text(const struct namespace *of, struct pal_path_buffer *out)
+{
+    int kind = 0;
+    while (of->name[kind] && of->name[kind] != '_')
+        kind++;
+    return link_text(out, "%.*s:[%lu]", kind, of->name, of->inode);
+}
+
+static int64_t ns_link(const struct pseudo_node *node, struct pal_path_buffer *out)
+{
+    return namespace_text(namespace_of(node), out);
+}
+
+static int64_t ns_attributes(struct file *file, struct pal_attributes *out)
+{
+    memset(out, 0, sizeof *out);
+    out->device = 4;
+    out->inode = namespaces[file->private].inode;
+    out->mode = 0444;
+    out->links = 1;
+    out->type = PAL_TYPE_FILE;
+    out->block_size = 4096;
+    return 0;
+}
+
+static int64_t ns_control(struct file *file, uint32_t request, guest_t argument);
+static const struct file_ops ns_ops = {
+    .kind = "namespace", .attributes = ns_attributes, .seek = anonymous_seek, .control = ns_control,
+};
+
+static struct file *ns_file(const struct namespace *of)
+{
+    struct pal_path_buffer *name = alloc(sizeof *name);
+    struct file *file = name && !namespace_text(of, name) ? file_new(&ns_ops, PAL_NO_HANDLE, O_RDONLY) : NULL;
+    if (file) {
+        file->private = (uint64_t)(of - namespaces);
+        file->type = PAL_TYPE_FILE;
+        file->path = alloc_copy(name->bytes, name->size + 1u);
+    }
+    release(name);
+    return file;
+}
+
+static struct file *ns_target(const struct pseudo_node *node)
+{
+    return ns_file(namespace_of(node));
+}
+
+/* ioctl_ns(2).  What is above the first ones nobody may see. */
+static int64_t ns_control(struct file *file, uint32_t request, guest_t argument)
+{
+    enum { GET_USERNS = 0xb701, GET_PARENT, GET_NSTYPE, GET_OWNER_UID };
+    bool user = file->private == NS_USER;
+    switch (request) {
+    case GET_USERNS: {
+        struct file *owner = user ? NULL : ns_file(&namespaces[NS_USER]);
+        return user ? -EPERM : owner ? fd_install(owner, O_CLOEXEC, 0) : -ENOMEM;
+    }
+    case GET_PARENT:
+        return user || namespaces[file->private].type == 0x20000000 ? -EPERM : -EINVAL;
+    case GET_NSTYPE:
+        return namespaces[file->private].type;
+    case GET_OWNER_UID:
+        return user ? guest_store32(argument, 0) : -EINVAL;
+    default:
+        return -ENOTTY;
+    }
+}
+
+int64_t proc_enter(const struct file *file)
+{
+    bool entered = file->private == NS_USER; /* nobody enters the user namespace that it is in */
+    return file->ops != &ns_ops || entered ? -EINVAL : -EPERM;
+}
+
+#define NAMESPACE(entry_name) {.name = entry_name, .mode = PSEUDO_LINK, .link = ns_link, .target = ns_target}
+static const struct pseudo_entry ns_entries[] = {
+    NAMESPACE("cgroup"), NAMESPACE("ipc"), NAMESPACE("mnt"), NAMESPACE("net"), NAMESPACE("pid"),
+    NAMESPACE("pid_for_children"), NAMESPACE("time"), NAMESPACE("time_for_children"), NAMESPACE("user"), NAMESPACE("uts"),
+    {.name = NULL},
+};
 
 /* ---- Tables ------------------------------------------------------------------------------------------------------ */
 
@@ -346,7 +516,7 @@ static void fixed_text(struct seq_buffer *text, const struct pseudo_node *node)
     {.name = "cgroup", .mode = PSEUDO_TEXT, .text = fixed_text},                                                          \
     {.name = "cmdline", .asked = true, .known = true, .mode = PSEUDO_TEXT, .text = proc_cmdline_text},                                                  \
     {.name = "comm", .asked = true, .known = true, .mode = S_IFREG | 0644, .text = comm_text, .store = comm_store},                                  \
-    {.name = "coredump_filter", .mode = PSEUDO_TEXT, .text = fixed_text},                                                 \
+    {.name = "coredump_filter", .asked = true, .mode = S_IFREG | 0644, .text = coredump_text, .store = coredump_store},                                                 \
     {.name = "cpuset", .mode = PSEUDO_TEXT, .text = fixed_text},                                                          \
     {.name = "cwd", .asked = true, .mode = PSEUDO_LINK, .link = proc_cwd_link, .target = proc_cwd_target},                                                          \
     {.name = "environ", .asked = true, .mode = S_IFREG | 0400, .text = proc_environ_text},                                            \
@@ -358,12 +528,16 @@ static void fixed_text(struct seq_buffer *text, const struct pseudo_node *node)
     {.name = "mem", .mode = S_IFREG | 0600, .ops = &proc_mem_ops},                                                        \
     {.name = "mountinfo", .mode = PSEUDO_TEXT, .text = proc_mounts_text},                                                 \
     {.name = "mounts", .mode = PSEUDO_TEXT, .text = proc_mounts_text},                                                    \
+    {.name = "mountstats", .mode = S_IFREG | 0400, .text = proc_mounts_text},                                             \
     PSEUDO_SUBTREE("net", procnet_entries),                                                                                \
+    {.name = "ns", .mode = S_IFDIR | 0511, .children = ns_entries},                                                        \
     {.name = "oom_score", .asked = true, .mode = PSEUDO_TEXT, .text = oom_text},                                                         \
     {.name = "oom_score_adj", .asked = true, .mode = S_IFREG | 0644, .text = oom_text, .store = oom_store},                           \
     {.name = "oom_adj", .mode = PSEUDO_TEXT, .text = fixed_text},                                                         \
     {.name = "personality", .asked = true, .mode = S_IFREG | 0400, .text = personality_text},                                         \
+    {.name = "projid_map", .mode = PSEUDO_TEXT, .text = fixed_text},                                                      \
     {.name = "root", .asked = true, .mode = PSEUDO_LINK, .link = proc_root_link},                                                        \
+    {.name = "schedstat", .asked = true, .looked = true, .mode = PSEUDO_TEXT, .text = schedstat_text},                    \
     {.name = "sessionid", .mode = PSEUDO_TEXT, .text = fixed_text},                                                       \
     {.name = "setgroups", .mode = PSEUDO_TEXT, .text = fixed_text},                                                       \
     {.name = "smaps", .asked = true, .mode = PSEUDO_TEXT, .text = proc_smaps_text},                                                      \
@@ -372,11 +546,13 @@ static void fixed_text(struct seq_buffer *text, const struct pseudo_node *node)
     {.name = "statm", .asked = true, .looked = true, .mode = PSEUDO_TEXT, .text = proc_statm_text},                                                      \
     {.name = "status", .asked = true, .known = true, .looked = true, .mode = PSEUDO_TEXT, .text = status_text},                                                         \
     {.name = "syscall", .mode = S_IFREG | 0400, .text = fixed_text},                                                   \
-    {.name = "timerslack_ns", .asked = true, .mode = PSEUDO_TEXT, .text = timer_slack_text},                                             \
+    {.name = "timerslack_ns", .asked = true, .mode = S_IFREG | 0666, .text = timer_slack_text, .store = timer_slack_store},                                             \
     {.name = "uid_map", .mode = PSEUDO_TEXT, .text = fixed_text},                                                         \
     {.name = "wchan", .mode = PSEUDO_TEXT, .text = fixed_text}
 
-static const struct pseudo_entry task_entries[] = {FD_DIRECTORIES, COMMON_ENTRIES, {.name = NULL}};
+static const struct pseudo_entry task_entries[] = {
+    FD_DIRECTORIES, {.name = "children", .mode = PSEUDO_TEXT, .text = children_text}, COMMON_ENTRIES, {.name = NULL},
+};
 static const struct pseudo_entry task_entry = {.mode = PSEUDO_DIRECTORY, .children = task_entries};
 
 static bool task_number(struct pseudo_node *node, int n)

@@ -132,6 +132,16 @@ static const struct constant constants[] = {
     {"wmem_default", "212992\n"},
     {"wmem_max", "212992\n"},
     {"max_dgram_qlen", "512\n"},
+    {"ip_local_port_range", "32768\t60999\n"},
+    /* user: none can be made */
+    {"max_cgroup_namespaces", "0\n"},
+    {"max_ipc_namespaces", "0\n"},
+    {"max_mnt_namespaces", "0\n"},
+    {"max_net_namespaces", "0\n"},
+    {"max_pid_namespaces", "0\n"},
+    {"max_time_namespaces", "0\n"},
+    {"max_user_namespaces", "0\n"},
+    {"max_uts_namespaces", "0\n"},
 };
 
 static void constant_text(struct seq_buffer *text, const struct pseudo_node *node)
@@ -150,8 +160,10 @@ static const struct pseudo_entry mqueue_entries[] = {
 static const struct pseudo_entry inotify_entries[] = {
     CONSTANT("max_queued_events"), CONSTANT("max_user_instances"), CONSTANT("max_user_watches"), {.name = NULL},
 };
+static const struct pseudo_entry epoll_entries[] = {CONSTANT("max_user_watches"), {.name = NULL}};
 static const struct pseudo_entry fs_entries[] = {
     CONSTANT("aio-max-nr"),           CONSTANT("aio-nr"),
+    PSEUDO_SUBTREE("epoll", epoll_entries),
     CONSTANT("file-max"),             CONSTANT("file-nr"),
     PSEUDO_SUBTREE("inotify", inotify_entries),
     CONSTANT("lease-break-time"),     PSEUDO_SUBTREE("mqueue", mqueue_entries),
@@ -218,11 +230,17 @@ static const struct pseudo_entry net_core_entries[] = {
     CONSTANT("rmem_default"), CONSTANT("rmem_max"), CONSTANT("somaxconn"),
     CONSTANT("wmem_default"), CONSTANT("wmem_max"), {.name = NULL},
 };
+static const struct pseudo_entry net_ipv4_entries[] = {CONSTANT("ip_local_port_range"), {.name = NULL}};
+static const struct pseudo_entry user_entries[] = {
+    CONSTANT("max_cgroup_namespaces"), CONSTANT("max_ipc_namespaces"),  CONSTANT("max_mnt_namespaces"),
+    CONSTANT("max_net_namespaces"),    CONSTANT("max_pid_namespaces"),  CONSTANT("max_time_namespaces"),
+    CONSTANT("max_user_namespaces"),   CONSTANT("max_uts_namespaces"),  {.name = NULL},
+};
 static const struct pseudo_entry net_unix_entries[] = {CONSTANT("max_dgram_qlen"), {.name = NULL}};
 static const struct pseudo_entry net_entries[] = {
-    PSEUDO_SUBTREE("core", net_core_entries), PSEUDO_SUBTREE("unix", net_unix_entries), {.name = NULL},
+    PSEUDO_SUBTREE("core", net_core_entries), PSEUDO_SUBTREE("ipv4", net_ipv4_entries), PSEUDO_SUBTREE("unix", net_unix_entries), {.name = NULL},
 };
 const struct pseudo_entry procsys_entries[] = {
     PSEUDO_SUBTREE("fs", fs_entries), PSEUDO_SUBTREE("kernel", kernel_entries), PSEUDO_SUBTREE("net", net_entries),
-    PSEUDO_SUBTREE("vm", vm_entries), {.name = NULL},
+    PSEUDO_SUBTREE("user", user_entries), PSEUDO_SUBTREE("vm", vm_entries), {.name = NULL},
 };

@@ -108,14 +108,19 @@ static void cpuinfo_text(struct seq_buffer *text, const struct pseudo_node *node
 
 /* ---- Counters ---------------------------------------------------------------------------------------------------- */
 
-static void meminfo_text(struct seq_buffer *text, const struct pseudo_node *node)
+struct memory_totals proc_memory_totals(void)
 {
     struct mm_facts mm;
     uint64_t total = boot->memory_limit == UINT64_MAX ? DEFAULT_MEMORY : boot->memory_limit;
+    mm_facts_get(&mm); /* address space is not memory */
+    return (struct memory_totals){total, mm.total_bytes < total / 2 ? total - mm.total_bytes : total / 2};
+}
+
+static void meminfo_text(struct seq_buffer *text, const struct pseudo_node *node)
+{
+    struct memory_totals memory = proc_memory_totals();
+    uint64_t total = memory.total, left = memory.left, used = total - left;
     (void)node;
-    mm_facts_get(&mm);
-    uint64_t left = mm.total_bytes < total / 2 ? total - mm.total_bytes : total / 2; /* address space is not memory */
-    uint64_t used = total - left;
     const struct { char name[18]; uint64_t bytes; } rows[] = {
         {"MemTotal:", total}, {"MemFree:", left}, {"MemAvailable:", left}, {"Buffers:", 0}, {"Cached:", 0},
         {"SwapCached:", 0}, {"Active:", used}, {"Inactive:", 0}, {"Active(anon):", used}, {"Inactive(anon):", 0},
@@ -195,19 +200,57 @@ int64_t sys_sysfs(int32_t option, uint64_t first, guest_t buffer)
 static void vmstat_text(struct seq_buffer *text, const struct pseudo_node *node)
 {
     static const char names[][16] = {"pgpgin", "pgpgout", "pswpin", "pswpout", "pgfault", "pgmajfault", "oom_kill"};
-    struct mm_facts mm;
-    uint64_t total = boot->memory_limit == UINT64_MAX ? DEFAULT_MEMORY : boot->memory_limit;
     (void)node;
-    mm_facts_get(&mm);
-    seq_printf(text, "nr_free_pages %lu\n", (mm.total_bytes < total / 2 ? total - mm.total_bytes : total / 2) >> 12);
+    seq_printf(text, "nr_free_pages %lu\n", proc_memory_totals().left >> 12);
     for (size_t i = 0; i < COUNT_OF(names); i++)
         seq_printf(text, "%s 0\n", names[i]);
 }
+
+/* Devices by the numbers that /dev has. */
+static void devices_text(struct seq_buffer *text, const struct pseudo_node *node)
+{
+    (void)node;
+    seq_printf(text, "Character devices:\n  1 mem\n  5 /dev/tty\n  5 /dev/ptmx\n136 pts\n\nBlock devices:\n");
+}
+
+/* By processor: no interrupt is the sandbox's. */
+static void processors_text(struct seq_buffer *text, const struct pseudo_node *node)
+{
+    static const char names[][10] = {"HI", "TIMER", "NET_TX", "NET_RX", "BLOCK", "IRQ_POLL", "TASKLET", "SCHED", "HRTIMER",
+                                     "RCU"};
+    bool soft = !strcmp(node->entry->name, "softirqs");
+    seq_printf(text, soft ? "                    " : "           ");
+    for (uint64_t n = 0; n < boot->cpu_count; n++)
+        seq_printf(text, "CPU%-8lu", n);
+    seq_printf(text, "\n");
+    for (size_t i = 0; soft && i < COUNT_OF(names); i++) {
+        seq_printf(text, "%12s:", names[i]);
+        for (uint64_t n = 0; n < boot->cpu_count; n++)
+            seq_printf(text, " %10u", 0);
+        seq_printf(text, "\n");
+    }
+}
+
+/* Of waiting for what others use: nobody tells the sandbox. */
+static void pressure_text(struct seq_buffer *text, const struct pseudo_node *node)
+{
+    (void)node;
+    seq_printf(text, "some avg10=0.00 avg60=0.00 avg300=0.00 total=0\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=0\n");
+}
+
+static const struct pseudo_entry pressure_entries[] = {
+    {.name = "cpu", .mode = PSEUDO_TEXT, .text = pressure_text},
+    {.name = "io", .mode = PSEUDO_TEXT, .text = pressure_text},
+    {.name = "memory", .mode = PSEUDO_TEXT, .text = pressure_text},
+    {.name = NULL},
+};
 
 /* There are none of these: only what stands above them. */
 static void heading_text(struct seq_buffer *text, const struct pseudo_node *node)
 {
     static const struct { char name[12], line[64]; } rows[] = {
+        {"diskstats", ""},
+        {"misc", ""},
         {"cgroups", "#subsys_name\thierarchy\tnum_cgroups\tenabled\n"},
         {"cmdline", "\n"},
         {"partitions", "major minor  #blocks  name\n\n"},
@@ -249,16 +292,23 @@ const struct pseudo_entry procfs_entries[] = {
     {.name = "cgroups", .mode = PSEUDO_TEXT, .text = heading_text},
     {.name = "cmdline", .mode = PSEUDO_TEXT, .text = heading_text},
     {.name = "cpuinfo", .mode = PSEUDO_TEXT, .text = cpuinfo_text},
+    {.name = "devices", .mode = PSEUDO_TEXT, .text = devices_text},
+    {.name = "diskstats", .mode = PSEUDO_TEXT, .text = heading_text},
     {.name = "filesystems", .mode = PSEUDO_TEXT, .text = filesystems_text},
+    {.name = "interrupts", .mode = PSEUDO_TEXT, .text = processors_text},
     {.name = "loadavg", .mode = PSEUDO_TEXT, .text = loadavg_text},
     {.name = "meminfo", .mode = PSEUDO_TEXT, .text = meminfo_text},
+    {.name = "misc", .mode = PSEUDO_TEXT, .text = heading_text},
     {.name = "mounts", .mode = PSEUDO_LINK, .link = mounts_link},
     {.name = "net", .mode = PSEUDO_LINK, .link = net_link},
     {.name = "partitions", .mode = PSEUDO_TEXT, .text = heading_text},
+    PSEUDO_SUBTREE("pressure", pressure_entries),
     {.name = "self", .mode = PSEUDO_LINK, .link = self_link},
+    {.name = "softirqs", .mode = PSEUDO_TEXT, .text = processors_text},
     {.name = "stat", .mode = PSEUDO_TEXT, .text = stat_text},
     {.name = "swaps", .mode = PSEUDO_TEXT, .text = heading_text},
     PSEUDO_SUBTREE("sys", procsys_entries),
+    PSEUDO_SUBTREE("sysvipc", procipc_entries),
     {.name = "thread-self", .mode = PSEUDO_LINK, .link = thread_self_link},
     {.name = "uptime", .mode = PSEUDO_TEXT, .text = uptime_text},
     {.name = "version", .mode = PSEUDO_TEXT, .text = version_text},

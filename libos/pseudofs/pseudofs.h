@@ -48,6 +48,9 @@ struct pseudo_entry {
     const char *prefix;
     bool (*number)(struct pseudo_node *node, int n);
     int (*number_after)(const struct pseudo_node *node, int after);
+    /* A directory of other names that are not the same at all times: the one that is asked for, and the n-th. */
+    bool (*named)(struct pseudo_node *node, const char *name, size_t size);
+    const char *(*name_at)(const struct pseudo_node *node, int n);
     /* A text file: its contents, and what writing to it does (bytes end with a NUL; 0 or -errno). */
     void (*text)(struct seq_buffer *text, const struct pseudo_node *node);
     int64_t (*store)(const struct pseudo_node *node, const char *bytes, size_t size);
@@ -66,6 +69,14 @@ struct pseudo_entry {
 #define PSEUDO_SUBTREE(entry_name, entries) {.name = entry_name, .mode = PSEUDO_DIRECTORY, .children = entries}
 
 extern const struct pseudo_entry devfs_entries[], procfs_entries[], procsys_entries[], sysfs_entries[];
+extern const struct pseudo_entry procipc_entries[]; /* proc_ipc.c */
+
+/* procfs.c: memory as all of it is told, in bytes. */
+struct memory_totals {
+    uint64_t total, left;
+};
+struct memory_totals proc_memory_totals(void);
+
 extern const struct pseudo_entry procnet_entries[], etc_entries[]; /* proc_net.c */
 
 /* proc_pal.c: /proc/pal. */
@@ -84,6 +95,7 @@ int64_t tty_open(const struct pseudo_node *node, uint32_t flags, struct file **o
 bool procself_number(struct pseudo_node *node, int n);
 int procself_after(const struct pseudo_node *node, int after);
 bool proc_is_self(const struct pseudo_node *node);
+int64_t proc_enter(const struct file *file); /* setns(2) on a file of /proc/N/ns, or another */
 void proc_name_of(const struct pseudo_node *node, char out[16]);
 struct pal_child proc_look(const struct pseudo_node *node);
 /* proc_remote.c: an entry's functions, called here or in the process that it is about. */
@@ -125,7 +137,7 @@ int64_t proc_root_link(const struct pseudo_node *node, struct pal_path_buffer *o
 void proc_mounts_text(struct seq_buffer *text, const struct pseudo_node *node);
 
 /* tree.c: a place in the tree, with its name in full ("/proc/12/fd"). */
-#define PSEUDO_DEPTH 8
+#define PSEUDO_DEPTH 10
 struct pseudo_place {
     struct pseudo_node node[PSEUDO_DEPTH];
     uint32_t depth; /* node[depth] is the place */

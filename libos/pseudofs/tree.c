@@ -66,6 +66,8 @@ static bool find_child(const struct pseudo_node *from, const char *name, size_t 
             return true;
         }
     }
+    if (entry->named)
+        return entry->named(out, name, size);
     size_t prefix = entry->prefix ? strlen(entry->prefix) : 0;
     if (size < prefix || memcmp(name, entry->prefix ? entry->prefix : "", prefix) != 0)
         return false;
@@ -382,7 +384,10 @@ static int64_t tree_set(struct name *name, const struct pal_attributes *values, 
     int64_t result = walk(name, name->nofollow, &place, follow);
     if (!result)
         result = become_target(&place, name, follow);
-    return result ? result : mask & PAL_SET_SIZE ? -EINVAL : -EPERM;
+    if (result || !(mask & PAL_SET_SIZE))
+        return result ? result : -EPERM;
+    const struct pseudo_entry *entry = place.node[place.depth].entry;
+    return (entry->mode & S_IFMT) == S_IFDIR ? -EISDIR : entry->store || entry->ops ? 0 : -EACCES;
 }
 
 static int64_t tree_xattr(struct name *name, struct pal_extended *asked)
@@ -437,6 +442,12 @@ static bool next_entry(const struct pseudo_place *place, int64_t *position, stru
         format(out->name, sizeof out->name, "%s", node->entry->children[child].name);
         mode = node->entry->children[child].mode;
         ++*position;
+    } else if (node->entry->name_at) {
+        const char *name = node->entry->name_at(node, (int)(child - count));
+        if (!name)
+            return false;
+        format(out->name, sizeof out->name, "%s", name);
+        ++*position;
     } else {
         int64_t after = MAX(*position, FIRST_NUMBER) - FIRST_NUMBER - 1;
         int n = node->entry->number_after ? proc_number_after(node, (int)after) : -1;
@@ -487,6 +498,14 @@ int64_t pseudo_file_seek(struct file *file, int64_t offset, int whence)
     return offset;
 }
 
+/* Directories of /proc and /sys end at 0; those of /dev, a tmpfs, have no end. */
+static int64_t directory_seek(struct file *file, int64_t offset, int whence)
+{
+    const struct pseudo_place *place = file->data;
+    bool ends = whence == 2 && place->path[1] != 'd';
+    return pseudo_file_seek(file, offset, ends ? 0 : whence);
+}
+
 int64_t pseudo_file_attributes(struct file *file, struct pal_attributes *out)
 {
     return pseudo_place_attributes(file->data, out);
@@ -499,7 +518,7 @@ void pseudo_file_destroy(struct file *file)
 
 static const struct file_ops directory_ops = {
     .kind = "directory",
-    .seek = pseudo_file_seek,
+    .seek = directory_seek,
     .list = directory_list,
     .attributes = pseudo_file_attributes,
     .destroy = pseudo_file_destroy,

@@ -153,7 +153,7 @@ static void closes(void)
     close(inner);
 }
 
-/* struct termios2 and struct termio: their headers don't go with termios.h. */
+/* struct termios2 and struct termio: Linux's headers of these don't go with the C library's. */
 struct modes2 { unsigned iflag, oflag, cflag, lflag; unsigned char line, cc[19]; unsigned input, output; };
 struct modes1 { unsigned short iflag, oflag, cflag, lflag; unsigned char line, cc[8]; };
 #define GET2 _IOR('T', 0x2a, struct modes2)
