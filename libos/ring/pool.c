@@ -7,12 +7,13 @@
 #include "libos/ring/layout.h"
 
 struct ring_pool *ring_pool;
-static uint32_t self = 1;                       /* this picoprocess, by the pid of its first process */
+static uint32_t self;                           /* this picoprocess, by the pid of its first process */
 static uint16_t here[2][RING_COUNT + 1];          /* descriptions of this picoprocess that have an end.  Under the lock */
 
 uint64_t ring_init(uint64_t at, uint64_t end)
 {
     _Static_assert(sizeof(struct ring_pool) <= PAGE_SIZE, "before the connections");
+    self = 1;
     uint64_t after = at + PAGE_SIZE + RING_COUNT * sizeof(struct ring_connection);
     if (after > at + (end - at) / 2)
         return at; /* a small segment: none */

@@ -26,6 +26,7 @@ static uint32_t locked;
 /* The sites that trapped of late: address << 8 | traps so far, or TRIED_NEVER.  A cache: sites that share their ways
  * displace the one among them that trapped least. */
 static uint64_t tried[TRIED] __attribute__((aligned(4096))); /* one page: a fork's child that execs writes it */
+static uint64_t tried_low, tried_high; /* all of them lie in [low, high]; 0, 0: there are none.  Atomic */
 static bool any_tried;
 
 /* Addresses whose own bytes have come back, where a thread may just be faulting on what was there before. */
@@ -112,8 +113,20 @@ static uint64_t *tried_entry(uint64_t address)
     return least;
 }
 
+static void tried_widen(uint64_t address)
+{
+    uint64_t low = __atomic_load_n(&tried_low, __ATOMIC_RELAXED), high = __atomic_load_n(&tried_high, __ATOMIC_RELAXED);
+    while ((low == 0 || address < low) &&
+           !__atomic_compare_exchange_n(&tried_low, &low, address, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        ;
+    while (address > high &&
+           !__atomic_compare_exchange_n(&tried_high, &high, address, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        ;
+}
+
 static void tried_set(uint64_t address, uint64_t traps)
 {
+    tried_widen(address);
     __atomic_store_n(tried_entry(address), address << 8 | traps, __ATOMIC_RELAXED);
     any_tried = true;
 }
@@ -133,7 +146,9 @@ static uint64_t tried_count(uint64_t address)
 
 static void tried_forget(uint64_t start, uint64_t end)
 {
-    for (uint32_t i = 0; any_tried && i < TRIED; i++) {
+    if (__atomic_load_n(&tried_high, __ATOMIC_RELAXED) < start || __atomic_load_n(&tried_low, __ATOMIC_RELAXED) >= end)
+        return;
+    for (uint32_t i = 0; i < TRIED; i++) {
         uint64_t address = tried[i] >> 8;
         if (address >= start && address < end)
             __atomic_store_n(&tried[i], 0, __ATOMIC_RELAXED);
@@ -328,6 +343,7 @@ void site_forget_all(void)
     pool_forget_all();
     region_count = 0;
     tried_forget(0, UINT64_MAX);
+    tried_low = tried_high = 0;
 }
 
 void site_statistics(struct site_statistics *out)

@@ -17,8 +17,8 @@ struct table {
 };
 
 static struct site *chunks[CHUNKS];
-static uint32_t limit = 1; /* read without lock */
-static uint32_t free_count, free_from = 1; /* none is free below */
+static uint32_t last; /* the highest index in use so far; 0: none.  Read without lock */
+static uint32_t free_count, free_after; /* none up to there is free */
 static struct table *table; /* read without lock */
 
 struct site *site_table_at(uint32_t index)
@@ -29,7 +29,7 @@ struct site *site_table_at(uint32_t index)
 
 uint32_t site_table_limit(void)
 {
-    return limit;
+    return last + 1;
 }
 
 void site_table_write_begin(struct site *site)
@@ -45,28 +45,29 @@ void site_table_write_end(struct site *site)
 
 struct site *site_table_new(const struct site_host *host)
 {
-    for (uint32_t i = free_from; free_count && i < limit; i++) {
+    for (uint32_t i = free_after + 1; free_count && i <= last; i++) {
         struct site *site = &chunks[i / CHUNK][i % CHUNK];
         if (site->index == 0) {
             site->index = (uint16_t)i;
             free_count--;
-            free_from = i + 1;
+            free_after = i;
             return site;
         }
     }
-    if (limit == CHUNK * CHUNKS)
+    uint32_t next = last + 1;
+    if (next == CHUNK * CHUNKS)
         return NULL;
-    if (!chunks[limit / CHUNK] && !(chunks[limit / CHUNK] = host->alloc(CHUNK * sizeof(struct site))))
+    if (!chunks[next / CHUNK] && !(chunks[next / CHUNK] = host->alloc(CHUNK * sizeof(struct site))))
         return NULL;
-    struct site *site = &chunks[limit / CHUNK][limit % CHUNK];
-    site->index = (uint16_t)limit;
-    __atomic_store_n(&limit, limit + 1, __ATOMIC_RELEASE);
+    struct site *site = &chunks[next / CHUNK][next % CHUNK];
+    site->index = (uint16_t)next;
+    __atomic_store_n(&last, next, __ATOMIC_RELEASE);
     return site;
 }
 
 void site_table_free(struct site *site)
 {
-    free_from = site->index < free_from ? site->index : free_from;
+    free_after = site->index <= free_after ? site->index - 1u : free_after;
     site_table_write_begin(site);
     site->index = 0;
     site->point_count = site->patch_count = 0;
@@ -130,7 +131,7 @@ bool site_table_key(const struct site_host *host, uint64_t address, uint16_t ind
 
 bool site_table_read(uint16_t index, struct site *out)
 {
-    if (index == 0 || index >= __atomic_load_n(&limit, __ATOMIC_ACQUIRE))
+    if (index == 0 || index > __atomic_load_n(&last, __ATOMIC_ACQUIRE))
         return false;
     const struct site *site = &chunks[index / CHUNK][index % CHUNK];
     for (int i = 0; i < READ_TRIES; i++) {
@@ -152,7 +153,7 @@ bool site_table_find(uint64_t address, struct site *out)
 
 void site_table_forget_all(void)
 {
-    for (uint32_t i = 1; i < limit; i++)
+    for (uint32_t i = 1; i <= last; i++)
         if (site_table_at(i))
             site_table_free(site_table_at(i));
     for (uint32_t i = 0; table && i < table->slots; i++)

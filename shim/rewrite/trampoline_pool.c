@@ -18,6 +18,7 @@ struct pool {
     uint64_t base;
     bool ready; /* the slots are written */
     uint32_t full; /* granules below this are taken */
+    uint32_t top;  /* ... and none from here on was since the pool is one */
     uint16_t owner[GRANULES]; /* [0] is the slots' */
 };
 
@@ -66,6 +67,7 @@ static uint64_t place_in(struct pool *pool, uint64_t from, uint8_t trap_bytes, u
             continue;
         for (uint32_t i = 0; i < granules; i++)
             __atomic_store_n(&pool->owner[first + i], owner, __ATOMIC_RELEASE);
+        pool->top = first + granules > pool->top ? first + granules : pool->top;
         return trampoline;
     }
     return 0;
@@ -179,10 +181,12 @@ uint16_t pool_owner(uint64_t address)
 
 void pool_forget_all(void)
 {
-    for (uint32_t i = 0; i < count; i++)
-        for (uint32_t g = 0; g < GRANULES; g++)
+    for (uint32_t i = 0; i < count; i++) {
+        for (uint32_t g = 0; g < pools[i]->top; g++)
             if (pools[i]->owner[g]) /* a page that need not be written need not be copied after a fork */
                 pools[i]->owner[g] = 0;
+        pools[i]->top = 0;
+    }
     __atomic_store_n(&count, 0, __ATOMIC_RELEASE);
 }
 
