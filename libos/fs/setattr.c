@@ -112,7 +112,7 @@ static int64_t target_set(const struct target *target, const struct pal_attribut
 
 int64_t file_set(struct file *file, const struct pal_attributes *values, uint32_t mask)
 {
-    return target_set(&(struct target){.file = file}, values, mask);
+    return file->ops->set ? file->ops->set(file, values, mask) : target_set(&(struct target){.file = file}, values, mask);
 }
 
 static int64_t name_set(struct name *name, const struct pal_attributes *values, uint32_t mask)

@@ -18,6 +18,7 @@ struct file_ops {
     int64_t (*seek)(struct file *file, int64_t offset, int whence); /* the new offset; NULL: pread gives ESPIPE too */
     int64_t (*list)(struct file *file, guest_t buffer, uint64_t size); /* getdents64 */
     int64_t (*attributes)(struct file *file, struct pal_attributes *out);
+    int64_t (*set)(struct file *file, const struct pal_attributes *values, uint32_t mask); /* NULL: the host does */
     int64_t (*control)(struct file *file, uint32_t request, guest_t argument); /* ioctl */
     int64_t (*map)(struct file *file, guest_t address, uint64_t size, uint32_t protection, uint32_t pal_map_flags,
                    uint64_t offset); /* for mm: replaces [address, +size) */

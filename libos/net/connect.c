@@ -83,7 +83,7 @@ static int64_t take_connection(struct file *file, const struct socket *socket, p
     if (result < 0)
         return result == -EINTR && deadline == PAL_FOREVER ? -ERESTARTSYS : result;
     if (result == 0)
-        return -EINVAL; /* shut down */
+        return socket_is_inet(socket) || socket_may_block(file, 0) ? -EINVAL : -EAGAIN; /* shut down */
     if (!message.handle_count)
         return -EMFILE;
     if (result != sizeof *peer)

@@ -3,6 +3,7 @@
 #include "libos/net/inet.h"
 #include "libos/net/netlink.h"
 #include "libos/syscalls.h"
+#include "libos/task/task.h"
 
 #define SO_DEBUG 1
 #define SO_REUSEADDR 2
@@ -25,6 +26,17 @@
 #define SO_ACCEPTCONN 30
 #define SO_PROTOCOL 38
 #define SO_DOMAIN 39
+#define SO_OOBINLINE 10
+#define SO_NO_CHECK 11
+#define SO_TIMESTAMP 29
+#define SO_SNDBUFFORCE 32
+#define SO_RCVBUFFORCE 33
+#define SO_TIMESTAMPNS 35
+#define SO_MARK 36
+#define SO_RXQ_OVFL 40
+#define SO_BUSY_POLL 46
+#define SO_INCOMING_CPU 49
+#define SO_COOKIE 57
 
 #define SECOND_NS 1000000000ull
 #define BUFFER_MAX 212992u /* net.core.wmem_max; options tell twice what was asked for, as Linux does */
@@ -50,6 +62,15 @@ static uint32_t timeout_get(const struct socket *socket, int direction, uint32_t
     return sizeof parts;
 }
 
+/* The same for all who have the description, unless they were forked off before anybody asked. */
+static uint64_t cookie_of(struct socket *socket)
+{
+    static uint32_t cookies;
+    atomic_replace32(&socket->cookie[1], 0, (uint32_t)process_host_id());
+    atomic_replace32(&socket->cookie[0], 0, atomic_add(&cookies, 1u));
+    return (uint64_t)atomic_get(&socket->cookie[1]) << 32 | atomic_get(&socket->cookie[0]);
+}
+
 /* The option's size, or -errno. */
 static int64_t option_get(struct socket *socket, int32_t option, uint32_t out[4])
 {
@@ -67,8 +88,11 @@ static int64_t option_get(struct socket *socket, int32_t option, uint32_t out[4]
     case SO_SNDBUF: case SO_RCVBUF:
         out[0] = socket->buffers[option == SO_RCVBUF];
         return 4;
-    case SO_RCVLOWAT: case SO_SNDLOWAT:
+    case SO_SNDLOWAT:
         out[0] = 1;
+        return 4;
+    case SO_RCVLOWAT:
+        out[0] = MAX((uint32_t)socket->kept[option], 1u);
         return 4;
     case SO_PASSCRED:
         out[0] = socket->pass_credentials;
@@ -76,11 +100,21 @@ static int64_t option_get(struct socket *socket, int32_t option, uint32_t out[4]
     case SO_ACCEPTCONN:
         out[0] = atomic_get(&socket->state) == SOCKET_LISTENS;
         return 4;
-    case SO_ERROR: case SO_REUSEADDR: case SO_REUSEPORT: case SO_BROADCAST: case SO_KEEPALIVE:
-    case SO_PRIORITY: case SO_DEBUG: case SO_DONTROUTE:
+    case SO_ERROR: case SO_DEBUG: case SO_MARK:
+        return 4;
+    case SO_REUSEADDR: case SO_REUSEPORT: case SO_BROADCAST: case SO_KEEPALIVE: case SO_PRIORITY: case SO_DONTROUTE:
+    case SO_OOBINLINE: case SO_NO_CHECK: case SO_TIMESTAMP: case SO_TIMESTAMPNS: case SO_RXQ_OVFL: case SO_BUSY_POLL:
+    case SO_INCOMING_CPU:
+        out[0] = (uint32_t)socket->kept[option];
         return 4;
     case SO_LINGER:
-        return 8;
+        memcpy(out, socket->linger, sizeof socket->linger);
+        return sizeof socket->linger;
+    case SO_COOKIE: {
+        uint64_t cookie = cookie_of(socket);
+        memcpy(out, &cookie, sizeof cookie);
+        return sizeof cookie;
+    }
     case SO_RCVTIMEO: case SO_SNDTIMEO:
         return timeout_get(socket, option == SO_RCVTIMEO, out);
     case SO_PEERCRED:
@@ -121,7 +155,8 @@ static int64_t get(struct file *file, struct socket *socket, int32_t level, int3
     int64_t result;
     if (socket->domain == AF_NETLINK && level != SOL_SOCKET)
         return netlink_option_get(option, out, room);
-    if (level == SOL_SOCKET && option == SO_ERROR && socket_is_inet(socket)) {
+    bool asks = socket_is_inet(socket) || (socket->domain == AF_UNIX && socket->kind != SOCK_DGRAM);
+    if (level == SOL_SOCKET && option == SO_ERROR && asks) {
         words[0] = (uint32_t)-pending_error(file, socket);
         result = sizeof *words;
     } else if (socket_is_inet(socket) && (level != SOL_SOCKET || option_is_kept(option))) {
@@ -129,6 +164,8 @@ static int64_t get(struct file *file, struct socket *socket, int32_t level, int3
     } else {
         result = level == SOL_SOCKET ? option_get(socket, option, words) : -EOPNOTSUPP;
     }
+    if (level == SOL_SOCKET && option == SO_COOKIE && room < sizeof(uint64_t))
+        return -EINVAL;
     if (result > 0)
         memcpy(out, words, MIN((uint32_t)result, room));
     return result < 0 ? result : MIN(result, room);
@@ -169,7 +206,23 @@ static int64_t timeout_set(struct socket *socket, int direction, const uint32_t 
     return 0;
 }
 
-/* Options that change nothing on AF_UNIX sockets are taken, as on Linux. */
+static int64_t linger_set(struct socket *socket, const uint32_t value[4])
+{
+    socket->linger[0] = value[0] != 0;
+    if (value[0]) /* else the time stays */
+        socket->linger[1] = value[1];
+    return 0;
+}
+
+/* The one that was set last is the one there is. */
+static int64_t timestamps_set(struct socket *socket, int32_t option, uint32_t on)
+{
+    socket->kept[SO_TIMESTAMP] = on && option == SO_TIMESTAMP;
+    socket->kept[SO_TIMESTAMPNS] = on && option == SO_TIMESTAMPNS;
+    return 0;
+}
+
+/* Options that change nothing on AF_UNIX sockets are taken, and told, as on Linux. */
 static int64_t option_set(struct socket *socket, int32_t option, const uint32_t value[4], uint32_t size)
 {
     switch (option) {
@@ -179,9 +232,33 @@ static int64_t option_set(struct socket *socket, int32_t option, const uint32_t 
         socket->buffers_asked |= 1u << (option == SO_RCVBUF ? SOCKET_RECEIVES : SOCKET_SENDS);
         ring_limit(socket);
         return 0;
-    case SO_REUSEADDR: case SO_REUSEPORT: case SO_BROADCAST: case SO_KEEPALIVE: case SO_PRIORITY: case SO_LINGER:
-    case SO_RCVLOWAT: case SO_DONTROUTE:
+    case SO_SNDBUFFORCE: case SO_RCVBUFFORCE:
+        return current_process()->euid ? -EPERM : option_set(socket, option - SO_SNDBUFFORCE + SO_SNDBUF, value, size);
+    case SO_REUSEADDR: case SO_REUSEPORT: case SO_BROADCAST: case SO_KEEPALIVE: case SO_DONTROUTE: case SO_OOBINLINE:
+    case SO_NO_CHECK: case SO_RXQ_OVFL:
+        socket->kept[option] = value[0] != 0;
         return 0;
+    case SO_INCOMING_CPU: case SO_BUSY_POLL:
+        if (option == SO_BUSY_POLL && (int32_t)value[0] < 0)
+            return -EINVAL;
+        socket->kept[option] = (int32_t)value[0];
+        return 0;
+    case SO_PRIORITY:
+        if (value[0] > 6 && current_process()->euid)
+            return -EPERM;
+        socket->kept[option] = (int32_t)value[0];
+        return 0;
+    case SO_RCVLOWAT: /* told only: reading does not wait for more than a byte */
+        socket->kept[option] = (int32_t)value[0] < 0 ? INT32_MAX : (int32_t)value[0];
+        return 0;
+    case SO_LINGER:
+        return size < sizeof socket->linger ? -EINVAL : linger_set(socket, value);
+    case SO_TIMESTAMP: case SO_TIMESTAMPNS: /* streams have none */
+        return socket->kind == SOCK_STREAM ? timestamps_set(socket, option, value[0]) : -ENOPROTOOPT;
+    case SO_MARK:
+        return -EPERM;
+    case SO_DEBUG:
+        return value[0] ? -EACCES : 0;
     case SO_PASSCRED:
         socket->pass_credentials = value[0] != 0;
         return 0;

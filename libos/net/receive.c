@@ -137,7 +137,8 @@ int64_t socket_receive(struct file *file, const struct pal_vector *vector, uint3
     uint32_t pass = (flags & (MSG_PEEK | MSG_DONTWAIT | MSG_WAITALL)) | (packets ? MSG_TRUNC : 0);
     message.handle_count = out->wants_scm && !socket_is_inet(socket) ? PAL_MESSAGE_HANDLES : 0;
     out->from = socket->peer;
-    out->from.size = 0;
+    if (socket->domain != AF_UNIX) /* its streams tell who sends */
+        out->from.size = 0;
     if (socket->kind == SOCK_DGRAM && atomic_get(&socket->native)) {
         out->from.size = sizeof out->from.ip.inet;
         out->from.ip.to = socket->own.ip.inet;

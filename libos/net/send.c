@@ -91,6 +91,15 @@ int64_t send_timed(struct file *file, pal_handle_t handle, const struct pal_mess
     }
 }
 
+/* Nobody takes a pair's datagrams any more: the other end has gone, or one of both does not want to. */
+static int64_t pair_error(const struct file *file)
+{
+    const struct socket *socket = file->data;
+    struct pal_poll entry = {file->handle, 0, 0};
+    bool gone = PAL->poll(&entry, 1, 0) > 0 && entry.revents & POLLHUP;
+    return atomic_get(&socket->pair_shut) & 2 || !gone ? -EPIPE : -ECONNREFUSED;
+}
+
 /* To a queue that senders share: whether to wait is said with each message.  A receiver that has gone is no broken
  * pipe. */
 static int64_t send_datagram(struct file *file, pal_handle_t target, const struct pal_message *message,
@@ -114,7 +123,7 @@ static int64_t send_datagram(struct file *file, pal_handle_t target, const struc
     if (vectors != few)
         release(vectors);
     if (result == -EPIPE || result == -ECONNRESET)
-        return -ECONNREFUSED;
+        return socket->target == PAL_NO_HANDLE ? pair_error(file) : -ECONNREFUSED;
     return result < 0 ? result : result - (int64_t)sizeof head;
 }
 

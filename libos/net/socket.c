@@ -42,6 +42,7 @@ static struct socket *state_new(uint32_t domain, uint32_t kind, uint32_t state)
     socket->own.credentials = credentials_now(true);
     socket->peer.credentials = (struct credentials){0, UINT32_MAX, UINT32_MAX};
     socket->queue = socket->target = PAL_NO_HANDLE;
+    socket->mode = S_IRWXUGO;
     socket->buffers[SOCKET_SENDS] = socket->buffers[SOCKET_RECEIVES] = DEFAULT_BUFFER;
     if (socket_is_inet(socket)) {
         if (kind == SOCK_STREAM)
@@ -197,10 +198,29 @@ int64_t socket_write(struct file *file, const struct pal_vector *vector, uint32_
 
 int64_t socket_attributes(struct file *file, struct pal_attributes *out)
 {
-    if (file->handle != PAL_NO_HANDLE)
-        return PAL->attributes_get(file->handle, NULL, out, NULL);
+    const struct socket *socket = file->data;
+    if (file->handle != PAL_NO_HANDLE) {
+        int64_t result = PAL->attributes_get(file->handle, NULL, out, NULL);
+        if (!result && socket)
+            out->mode = (out->mode & ~S_IRWXUGO) | socket->mode;
+        return result;
+    }
     *out = (struct pal_attributes){.device = 8, .inode = (uint64_t)(uintptr_t)file >> 4 & UINT32_MAX, .links = 1,
-                                   .mode = S_IFSOCK | 0777, .block_size = 4096, .type = PAL_TYPE_SOCKET};
+                                   .mode = S_IFSOCK | socket->mode, .block_size = 4096, .type = PAL_TYPE_SOCKET};
+    return 0;
+}
+
+static int64_t socket_set(struct file *file, const struct pal_attributes *values, uint32_t mask)
+{
+    const struct process *self = current_process();
+    struct socket *socket = file->data;
+    bool stays = (!(mask & PAL_SET_OWNER) || values->uid == self->fsuid) &&
+                 (!(mask & PAL_SET_GROUP) || values->gid == self->fsgid);
+    if (!socket || !stays || mask & ~(uint32_t)(PAL_SET_MODE | PAL_SET_OWNER | PAL_SET_GROUP))
+        return -EPERM;
+    if (!(mask & PAL_SET_MODE))
+        return 0;
+    socket->mode = values->mode & S_IRWXUGO;
     return 0;
 }
 
@@ -245,11 +265,11 @@ uint64_t socket_edge(struct file *file)
 
 const struct file_ops socket_ops = {
     .kind = "socket", .read = socket_read, .write = socket_write, .attributes = socket_attributes,
-    .control = socket_control, .destroy = socket_destroy,
+    .set = socket_set, .control = socket_control, .destroy = socket_destroy,
 };
 const struct file_ops socket_new_ops = {
     .kind = "socket", .read = socket_read, .write = socket_write, .edge = socket_edge, .attributes = socket_attributes,
-    .control = socket_control, .ready = new_ready, .destroy = socket_destroy,
+    .set = socket_set, .control = socket_control, .ready = new_ready, .destroy = socket_destroy,
 };
 
 /* ---- Calls ------------------------------------------------------------------------------------------------------- */
@@ -370,6 +390,8 @@ static int64_t shut_stream(struct file *file, struct socket *socket, uint32_t ho
         ring_shut(socket);
     if (!result && how)
         atomic_set(&socket->shut, 2u);
+    if (!result)
+        atomic_or(&socket->pair_shut, how + 1);
     return result;
 }
 

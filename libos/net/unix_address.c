@@ -37,6 +37,22 @@ struct unix_name_call {
     void *argument;
 };
 
+static int64_t call_connect(struct pal_socket_name *local, void *argument, struct pal_path_buffer *text)
+{
+    return PAL->socket_connect(local, argument, text);
+}
+
+/* A socket's file is to be writable for whoever connects, or sends to it. */
+static int64_t may_connect(const struct filesystem *fs, struct name *name, struct pal_path_buffer *follow)
+{
+    const struct process *self = current_process();
+    struct pal_attributes attributes;
+    if (!self->fsuid)
+        return 0;
+    int64_t result = fs->attributes(name, &attributes, follow);
+    return result ? result : attributes_allow(&attributes, W_OK, self->fsuid, self->fsgid);
+}
+
 static int64_t ask_step(const struct filesystem *fs, struct name *name, void *argument, struct pal_path_buffer *follow)
 {
     const struct unix_name_call *name_call = argument;
@@ -45,6 +61,9 @@ static int64_t ask_step(const struct filesystem *fs, struct name *name, void *ar
         int64_t result = fs->attributes(name, &attributes, follow);
         return result ? result : -ECONNREFUSED;
     }
+    int64_t error = name_call->call == call_connect ? may_connect(fs, name, follow) : 0;
+    if (error)
+        return error;
     struct pal_name of = name_asked(name);
     name_call->local->bytes = &of;
     name_call->local->size = sizeof of;
@@ -72,11 +91,6 @@ uint32_t socket_kind(uint32_t kind)
     return kind == SOCK_STREAM ? PAL_SOCKET_STREAM : kind == SOCK_DGRAM ? PAL_SOCKET_DATAGRAM : PAL_SOCKET_PACKET;
 }
 
-static int64_t call_connect(struct pal_socket_name *local, void *argument, struct pal_path_buffer *text)
-{
-    return PAL->socket_connect(local, argument, text);
-}
-
 int64_t address_connect(const struct socket_end *to, struct pal_socket_name *local, pal_handle_t *out,
                         struct pal_path_buffer *text)
 {
@@ -99,16 +113,16 @@ static int64_t call_bind(struct pal_socket_name *local, void *argument, struct p
 }
 
 /* Makes the name, and a queue behind it.  A name that the host picked goes to *end. */
-static int64_t bind_name(struct socket_end *end, uint32_t kind, struct bound *bound)
+static int64_t bind_name(struct socket_end *end, const struct socket *socket, struct bound *bound)
 {
-    struct pal_socket_name local = {.kind = socket_kind(kind)};
+    struct pal_socket_name local = {.kind = socket_kind(socket->kind)};
     struct pal_path_buffer text = {.size = 0};
     NAME(name);
     bool is_path = end->path[0];
     if (is_path) {
         int64_t result = name_from_text(end->path, &name);
         if (!result)
-            result = name_make_socket(&name, S_IRWXUGO & ~fs_umask(current_process()->fs));
+            result = name_make_socket(&name, socket->mode & ~fs_umask(current_process()->fs));
         if (result)
             return result == -EEXIST ? -EADDRINUSE : result;
     }
@@ -125,6 +139,16 @@ static int64_t bind_name(struct socket_end *end, uint32_t kind, struct bound *bo
     return result;
 }
 
+static bool name_is_taken(const struct socket_end *end)
+{
+    NAME(name);
+    struct pal_attributes attributes;
+    if (!end->size || !end->path[0] || name_from_text(end->path, &name) < 0)
+        return false;
+    name.nofollow = true;
+    return name_attributes(&name, &attributes) == 0;
+}
+
 int64_t unix_bind(struct file *file, struct socket *socket, guest_t address, uint32_t size)
 {
     struct bound bound = {.set = PAL_NO_HANDLE};
@@ -133,8 +157,10 @@ int64_t unix_bind(struct file *file, struct socket *socket, guest_t address, uin
     int64_t result = unix_address_in(address, size, &end, &family);
     if (result)
         return result;
-    if (family != AF_UNIX || socket->own.size)
+    if (family != AF_UNIX)
         return -EINVAL;
-    result = bind_name(&end, socket->kind, &bound);
+    if (socket->own.size) /* Linux makes the name first */
+        return name_is_taken(&end) ? -EADDRINUSE : -EINVAL;
+    result = bind_name(&end, socket, &bound);
     return result ? result : socket_bound(file, socket, &end, &bound);
 }
