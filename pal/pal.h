@@ -406,7 +406,12 @@ enum pal_inet_flags {
     PAL_INET_TOKENS = 64, /* asked, and told: a stream within the sandbox whose handles have the least buffers: one byte leaves
                              room for another, two leave none.  -EOPNOTSUPP: the host can't say so */
     PAL_INET_LOOK = 32, /* asked: a refusal is nothing to report yet */
+    PAL_INET_FIRST = 256, /* told, in a struct pal_inet_first: *out stands for a connection whose first bytes are looked at, and
+                             takes them when it is there; an int32 may be peeked from it: 0 when they were found right, or
+                             the errno that the connection failed with.  Asked, with the number as the address: the
+                             connection itself, or -EAGAIN: more bytes are needed */
 };
+struct pal_inet_first { struct pal_inet own; uint64_t number; };
 /* stream_control's operations: argument and meaning. */
 enum pal_control {
     PAL_CTL_SEEK,          /* struct pal_seek: lseek(2); returns 0, new offset in it */

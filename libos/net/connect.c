@@ -184,6 +184,8 @@ int64_t socket_connected(struct file *file, struct socket *socket, pal_handle_t 
             socket->ring = own->ip.ring;
         ring_limit(socket);
         socket_take_handle(file, handle);
+        if (UNLIKELY(socket->first))
+            file_ops_set(file, &inet_first_ops);
         atomic_set(&socket->state, SOCKET_CONNECTED);
     }
     mutex_unlock(&file->lock);

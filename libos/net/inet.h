@@ -38,6 +38,15 @@ int64_t inet_written(struct socket *socket, int64_t result, uint64_t size);
 /* The error that a connect or datagram left for the next call: 0 or -errno; it is told once. */
 int64_t inet_error(struct socket *socket);
 
+/* While the connection is on its way: 0 once it is there; -EAGAIN where that is not to be waited for; or why there is none. */
+int64_t inet_connect_wait(struct file *file, struct socket *socket, uint32_t flags);
+
+/* inet_first.c: connections whose first bytes are looked at */
+bool inet_is_first(const struct file *file);
+int64_t inet_first_error(struct file *file); /* 0; or why there is no connection */
+int64_t inet_first_receive(struct file *file, struct pal_message *message, uint32_t flags);
+int64_t inet_first_send(struct file *file, const struct pal_message *message, uint32_t flags);
+
 /* inet_datagram.c */
 int64_t udp_connect(struct file *file, struct socket *socket, const struct socket_end *to); /* NULL: to none */
 int64_t udp_send(struct file *file, const struct socket_end *to, const struct pal_message *message, const struct scm *scm,

@@ -161,8 +161,10 @@ static int64_t connection_settle(struct file *file, struct socket *socket, uint6
     int64_t result = PAL->poll(&entry, 1, deadline);
     if (result <= 0)
         return result ? result : -EINPROGRESS;
-    /* SO_ERROR, which is the next call's as well. */
-    result = DEFER_INTERRUPT(PAL->socket_receive(file->handle, &message, MSG_PEEK | MSG_DONTWAIT));
+    if (inet_is_first(file))
+        result = inet_first_error(file);
+    else /* SO_ERROR, which is the next call's as well. */
+        result = DEFER_INTERRUPT(PAL->socket_receive(file->handle, &message, MSG_PEEK | MSG_DONTWAIT));
     if (result >= 0 || result == -EAGAIN) {
         atomic_set(&socket->connecting, 0u);
         return 0;
@@ -178,12 +180,22 @@ static int64_t connection_wait(struct file *file, struct socket *socket)
     return result == -EINTR && deadline == PAL_FOREVER ? -ERESTARTSYS : result;
 }
 
+int64_t inet_connect_wait(struct file *file, struct socket *socket, uint32_t flags)
+{
+    if (!atomic_get(&socket->connecting))
+        return 0;
+    if (socket_may_block(file, flags))
+        return connection_wait(file, socket);
+    int64_t result = connection_settle(file, socket, 0);
+    return result == -EINPROGRESS ? -EAGAIN : result;
+}
+
 bool inet_in_progress(struct file *file, struct socket *socket)
 {
     if (!atomic_get(&socket->connecting))
         return false;
     struct pal_poll entry = {file->handle, POLLOUT, 0};
-    if (PAL->poll(&entry, 1, 0) <= 0 || entry.revents & (POLLERR | POLLHUP))
+    if (PAL->poll(&entry, 1, 0) <= 0 || entry.revents & (POLLERR | POLLHUP) || (inet_is_first(file) && inet_first_error(file)))
         return true;
     atomic_set(&socket->connecting, 0u);
     return false;
@@ -199,7 +211,8 @@ static int64_t native_connected(struct file *file, struct socket *socket, pal_ha
     int64_t result = socket_connected(file, socket, handle, own, to);
     if (result)
         return result;
-    inet_options_apply(handle, socket);
+    if (!socket->first)
+        inet_options_apply(handle, socket);
     if (!waits)
         return -EINPROGRESS;
     uint32_t flags = 0;
@@ -243,10 +256,16 @@ static int64_t tcp_ask(struct file *file, struct socket *socket, const struct so
                                    .info_size = sizeof *own};
     pal_handle_t handle;
     struct pal_inet told = {.port = 0};
+    struct pal_inet_first first = {.number = 0};
     own->ip.ring = ring_new();
     int64_t result = ask_with_ring(file, socket, to, &name, &handle, &text);
     if (!result && text.size == sizeof told)
         memcpy(&told, text.bytes, sizeof told);
+    if (!result && text.size == sizeof first) {
+        memcpy(&first, text.bytes, sizeof first);
+        told = first.own;
+    }
+    socket->first = first.number;
     uint32_t ring = own->ip.ring;
     if (ring && (result || !(told.flags & PAL_INET_TOKENS))) {
         ring_lost(ring, 1);

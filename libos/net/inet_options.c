@@ -183,7 +183,7 @@ static void host_set(pal_handle_t handle, int32_t level, int32_t option, const v
 
 static bool has_host_socket(const struct file *file, const struct socket *socket)
 {
-    return atomic_get(&socket->native) && file->handle != PAL_NO_HANDLE;
+    return atomic_get(&socket->native) && file->handle != PAL_NO_HANDLE && !inet_is_first(file);
 }
 
 static int64_t maximum_segment_set(guest_t value, uint32_t size)

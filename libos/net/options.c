@@ -139,6 +139,8 @@ static int64_t pending_error(struct file *file, struct socket *socket)
         return result;
     if (socket->ring)
         return ring_was_reset(socket) ? -ECONNRESET : 0;
+    if (inet_is_first(file))
+        return inet_first_error(file);
     if (heads)
         vector = (struct pal_vector){(uint64_t)(uintptr_t)&head, sizeof head};
     result = DEFER_INTERRUPT(PAL->socket_receive(file->handle, &message, MSG_PEEK | MSG_DONTWAIT));

@@ -53,7 +53,7 @@ static int64_t check_state(struct file *file, const struct socket *socket, uint3
     return result == -ETIMEDOUT ? -EAGAIN : result;
 }
 
-static int64_t receive_timed(struct file *file, struct pal_message *message, uint32_t flags)
+int64_t receive_timed(struct file *file, struct pal_message *message, uint32_t flags)
 {
     uint64_t deadline = socket_deadline(file->data, SOCKET_RECEIVES);
     if (deadline == PAL_FOREVER || flags & MSG_DONTWAIT)
@@ -149,6 +149,8 @@ int64_t socket_receive(struct file *file, const struct pal_vector *vector, uint3
         result = receive_headed(file, file->handle, &message, pass, &out->from);
     else if (socket->ring)
         result = ring_read(file, vector, count, pass | (flags & MSG_TRUNC));
+    else if (UNLIKELY(inet_is_first(file)))
+        result = inet_first_receive(file, &message, pass);
     else
         result = receive_timed(file, &message, pass);
     if (result < 0)

@@ -163,6 +163,10 @@ static int64_t inet_send(struct file *file, const struct pal_message *message, c
         int64_t error = inet_error(socket);
         return error ? error : -EPIPE;
     }
+    if (UNLIKELY(inet_is_first(file))) {
+        int64_t sent = inet_first_send(file, message, (flags & MSG_DONTWAIT) | MSG_NOSIGNAL);
+        return sent == -EINTR && !socket->timeouts[SOCKET_SENDS] ? -ERESTARTSYS : sent;
+    }
     int64_t result = socket->ring ? ring_write(file, message->vector, message->count, flags)
                                   : send_timed(file, file->handle, message, (flags & MSG_DONTWAIT) | MSG_NOSIGNAL);
     if (UNLIKELY(result == -EPIPE))

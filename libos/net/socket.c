@@ -12,7 +12,6 @@
 #include "libos/poll/readiness.h"
 
 #define DEFAULT_BUFFER 212992 /* net.core.wmem_default */
-#define FIONREAD 0x541bu
 #define SIOCOUTQ 0x5411u
 #define SIOCATMARK 0x8905u
 #define SIOCGIF_FIRST 0x8910u /* of interfaces: netdevice(7) */
@@ -83,7 +82,8 @@ static struct socket *state_of(struct file *file)
 
 bool file_is_socket(const struct file *file)
 {
-    return file->ops == &socket_ops || file->ops == &socket_new_ops || file->ops == &udp_set_ops;
+    return file->ops == &socket_ops || file->ops == &socket_new_ops || file->ops == &udp_set_ops ||
+           file->ops == &inet_first_ops;
 }
 
 int64_t socket_get(int fd, struct file **out, struct socket **state)

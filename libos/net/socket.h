@@ -83,7 +83,7 @@ struct socket {
     struct socket_end own, peer;
     uint64_t name;       /* the monitor's number of the bound name */
     /* file->handle is the connection, the listener's or the datagram socket's queue, or still none.  Besides: */
-    pal_handle_t queue;  /* keeps the name of a stream or packet socket that does not listen */
+    pal_handle_t queue;  /* keeps the name of a stream or packet socket that does not listen; or what stood for its connection */
     pal_handle_t target; /* where a connected datagram socket sends; PAL_NO_HANDLE in a pair: through file->handle.  Of a
                             stream that is bound where the host's network comes to as well: the host's listener */
     uint64_t pair;       /* socketpair(2)'s number, the same at both ends; else 0 */
@@ -105,6 +105,7 @@ struct socket {
     struct udp_peers *peers;   /* udp_peers.c */
     uint32_t any_address;      /* a datagram socket that is bound to all addresses, and connected shows one */
     uint32_t linger[2];        /* struct linger */
+    uint64_t first;            /* the number of a connection that file->handle stands for: inet_first.c */
     struct pal_inet target_at; /* of a datagram socket: where `target` leads */
     int32_t kept[INET_OPTIONS]; /* options: see inet_options.c; of AF_UNIX, by their numbers: options.c */
     uint32_t cookie[2]; /* SO_COOKIE: who asked first, and the how manieth.  0: nobody has asked.  Atomic */
@@ -117,6 +118,7 @@ enum { SOCKET_SENDS, SOCKET_RECEIVES };
 extern const struct file_ops socket_ops;     /* with a handle: the host says when it is ready */
 extern const struct file_ops socket_new_ops; /* still without */
 extern const struct file_ops udp_set_ops;    /* udp_peers.c: several handles behind a poll set */
+extern const struct file_ops inet_first_ops; /* inet_first.c: a handle that stands for a connection */
 int64_t socket_read(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset);
 int64_t socket_write(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset);
 void socket_destroy(struct file *file);
@@ -226,6 +228,8 @@ struct received {
 };
 /* Sends when there is room, at the latest by the socket's timeout. */
 int64_t send_timed(struct file *file, pal_handle_t handle, const struct pal_message *message, uint32_t flags);
+/* Receives, at the latest by the socket's timeout. */
+int64_t receive_timed(struct file *file, struct pal_message *message, uint32_t flags);
 /* A datagram with its head; without, it is the end of a pair. */
 int64_t receive_datagram(pal_handle_t queue, struct pal_message *message, uint32_t flags, struct socket_end *from);
 int64_t socket_receive(struct file *file, const struct pal_vector *vector, uint32_t count, uint32_t flags,

@@ -95,7 +95,8 @@ static void member_drop(struct member *member)
     hash_remove(&epoll->members, &member->by_fd);
     hash_remove(&members_by_file, &member->by_file);
     if (member->kind == MEMBER_HOST) {
-        PAL->handle_close(member->handle);
+        if (member->handle != PAL_NO_HANDLE)
+            PAL->handle_close(member->handle);
     } else {
         epoll->local_count--;
         local_remove(member);
@@ -224,14 +225,19 @@ static int64_t member_add(struct epoll *epoll, struct file *file, int fd, pal_ha
     return 0;
 }
 
+/* A handle of the file's own besides its first one. */
+static int64_t duplicate_of(const struct file *file, pal_handle_t *out)
+{
+    uint64_t token;
+    int64_t result = PAL->handle_export(file->handle, &token);
+    return result ? result : PAL->handle_import(token, out);
+}
+
 /* The description is registered through another descriptor: this one gets a handle of its own. */
 static int64_t add_duplicate(struct file *set, struct file *file, int fd, const struct pal_poll_event *event)
 {
-    uint64_t token;
     pal_handle_t handle;
-    int64_t result = PAL->handle_export(file->handle, &token);
-    if (!result)
-        result = PAL->handle_import(token, &handle);
+    int64_t result = duplicate_of(file, &handle);
     if (result)
         return result;
     result = PAL->poll_set_update(set->handle, PAL_POLL_ADD, handle, event);
@@ -242,21 +248,68 @@ static int64_t add_duplicate(struct file *set, struct file *file, int fd, const 
     return result;
 }
 
+/* Another descriptor of the file is registered by its handle. */
+static void member_gets_duplicate(struct member *member)
+{
+    pal_handle_t handle;
+    if (duplicate_of(member->file, &handle)) {
+        member_drop(member);
+        return;
+    }
+    member->epoll->local_count--;
+    local_remove(member);
+    member->kind = MEMBER_HOST;
+    member->handle = handle;
+    PAL->poll_set_update(member->epoll->handle, PAL_POLL_ADD, handle, &member->event);
+}
+
 /* No memory: the guest hears of nothing more than the host's silence, as with a member that was removed. */
 void epoll_file_has_handle(struct file *file)
 {
     mutex_lock(&epolls_lock);
     for (struct hash_node *at = hash_find(&members_by_file, (uintptr_t)file), *next; at; at = next) {
-        const struct member *found = container_of(at, struct member, by_file), member = *found;
+        struct member *member = container_of(at, struct member, by_file);
+        struct epoll *epoll = member->epoll;
         next = hash_find_next(at);
-        if (member.kind == MEMBER_HOST)
+        if (member->kind == MEMBER_HOST)
             continue;
-        if (!file->ops->ready)
-            member_drop((struct member *)(uintptr_t)found);
-        if (!PAL->poll_set_update(member.epoll->handle, PAL_POLL_ADD, file->handle, &member.event))
-            owner_set(member.epoll, file->handle, &(struct owner){member.fd + 1, file, member.event});
+        int64_t result = PAL->poll_set_update(epoll->handle, PAL_POLL_ADD, file->handle, &member->event);
+        if (!result)
+            owner_set(epoll, file->handle, &(struct owner){member->fd + 1, file, member->event});
+        if (result == -EEXIST && owner_get(epoll, file->handle) != member->fd + 1)
+            member_gets_duplicate(member);
+        else if (!file->ops->ready)
+            member_drop(member);
     }
     mutex_unlock(&epolls_lock);
+}
+
+/* Caller holds epolls_lock. */
+static void duplicate_moved(struct member *member)
+{
+    PAL->poll_set_update(member->epoll->handle, PAL_POLL_REMOVE, member->handle, NULL);
+    PAL->handle_close(member->handle);
+    if (duplicate_of(member->file, &member->handle))
+        member->handle = PAL_NO_HANDLE;
+    else
+        PAL->poll_set_update(member->epoll->handle, PAL_POLL_ADD, member->handle, &member->event);
+}
+
+void epoll_file_moved(struct file *file, pal_handle_t old)
+{
+    mutex_lock(&epolls_lock);
+    for (struct hash_node *at = hash_find(&members_by_file, (uintptr_t)file); at; at = hash_find_next(at)) {
+        struct member *member = container_of(at, struct member, by_file);
+        if (member->kind == MEMBER_HOST) {
+            duplicate_moved(member);
+            continue;
+        }
+        PAL->poll_set_update(member->epoll->handle, PAL_POLL_REMOVE, old, NULL);
+        if (owner_get(member->epoll, old) == member->fd + 1)
+            member->epoll->owners[old].number = 0;
+    }
+    mutex_unlock(&epolls_lock);
+    epoll_file_has_handle(file);
 }
 
 /* The next three: caller holds epolls_lock. */

@@ -52,5 +52,7 @@ void epoll_settle(struct file *set, bool (*is_kept)(const struct file *file, voi
 int64_t epoll_begin_again(struct file *set);
 /* A watched file had none, and has got a handle: the host asks it from now on. */
 void epoll_file_has_handle(struct file *file);
+/* One that `ready` was asked of, too, has another handle. */
+void epoll_file_moved(struct file *file, pal_handle_t old);
 
 #endif

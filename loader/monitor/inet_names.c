@@ -365,9 +365,23 @@ static int connect_outside(struct monitor *monitor, const struct request *reques
     outbound->quiet = false;
     if (error)
         return error;
-    error = udp ? connect_datagrams(monitor, request, to, reply) : outbound_connect(to, reply);
+    uint64_t due = udp ? 0 : outbound_due(outbound, to->address, to->port);
+    error = udp   ? connect_datagrams(monitor, request, to, reply)
+            : due ? outbound_connect_named(monitor, to, due, reply)
+                  : outbound_connect(to, reply);
     if (!error)
         decision_spend(monitor, to, udp);
+    return error;
+}
+
+/* What was sent first is to be looked at: the address holds a number. */
+static int connect_first(struct monitor *monitor, struct pal_inet *to, struct reply *reply)
+{
+    uint64_t number;
+    memcpy(&number, to->address, sizeof number);
+    int error = outbound_first(&monitor->outbound, number, to, reply);
+    if (!error)
+        decision_spend(monitor, to, false);
     return error;
 }
 
@@ -432,6 +446,8 @@ int inet_connect(struct monitor *monitor, const struct request *request, struct 
     int error = init(inets, outbound->network);
     if (error)
         return error;
+    if (to.flags & PAL_INET_FIRST)
+        return connect_first(monitor, &to, reply);
     if (!is_loopback(&to))
         return connect_outside(monitor, request, &to, kind, reply);
     struct inet *name = lookup(inets, &to, kind);

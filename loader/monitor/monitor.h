@@ -272,6 +272,11 @@ void outbound_redirect(const struct outbound *outbound, uint8_t address[16]);
 bool outbound_is_by(struct outbound *outbound, size_t rule, const uint8_t address[16], bool udp, uint16_t port);
 /* A TCP socket on its way there: the answer. */
 int outbound_connect(const struct pal_inet *to, struct reply *reply);
+/* The rules by which names led there, one of which what is sent first has to name; 0: it need not.  Then: a stand-in for
+ * such a connection; and the connection itself, once that has been.  -EAGAIN: more bytes are needed; -EACCES: policy. */
+uint64_t outbound_due(struct outbound *outbound, const uint8_t address[16], uint16_t port);
+int outbound_connect_named(struct monitor *monitor, const struct pal_inet *to, uint64_t rules, struct reply *reply);
+int outbound_first(struct outbound *outbound, uint64_t number, struct pal_inet *to, struct reply *reply);
 /* A UDP socket that is connected there.  like: one of the sender's, whose port it gets as well; -1: none. */
 int outbound_datagrams(const struct pal_inet *to, int like, struct reply *reply);
 /* The n-th listener that pal-run was started with, and its name. */

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "loader/monitor/monitor.h"
+#include "loader/proof/proof.h"
 
 union address { struct sockaddr any; struct sockaddr_in in4; struct sockaddr_in6 in6; };
 
@@ -210,6 +211,24 @@ bool outbound_is_by(struct outbound *outbound, size_t rule, const uint8_t addres
     return network_match_address(&alone, address, udp, port);
 }
 
+/* The rules by which a name that led there may be connected to. */
+static uint64_t granting(struct outbound *outbound, const struct binding *binding, const uint8_t address[16], bool udp,
+                         uint16_t port, bool *has_port)
+{
+    bool public = address_is_public(address) && !is_own(outbound, address);
+    uint64_t rules = 0;
+    *has_port = false;
+    for (size_t i = 0; i < outbound->network->rule_count; i++) {
+        const struct net_rule *rule = &outbound->network->rules[i];
+        if (!(binding->rules >> i & 1) || !net_rule_port(rule, udp, port))
+            continue;
+        *has_port = true;
+        if (public || rule->private)
+            rules |= 1ull << i;
+    }
+    return rules;
+}
+
 int outbound_check(struct outbound *outbound, const uint8_t address[16], bool udp, uint16_t port)
 {
     const struct network *network = outbound->network;
@@ -224,26 +243,35 @@ int outbound_check(struct outbound *outbound, const uint8_t address[16], bool ud
     const struct binding *binding = find(outbound, address);
     if (!binding)
         return refuse(outbound, address, udp, port, "network: no allowed name gave it: allow with --net ADDRESS:PORT");
-    bool public = address_is_public(address) && !is_own(outbound, address), has_port = false;
-    for (size_t i = 0; i < network->rule_count; i++) {
-        const struct net_rule *rule = &network->rules[i];
-        if (!(binding->rules >> i & 1) || !net_rule_port(rule, udp, port))
-            continue;
-        if (public || rule->private)
-            return 0;
-        has_port = true;
-    }
+    bool has_port;
+    if (granting(outbound, binding, address, udp, port, &has_port))
+        return 0;
     return refuse(outbound, address, udp, port,
                   has_port ? "network: a private address, or the host's own: add 'private' to the name's rule"
                            : "network: no rule of the name has this port: allow with --net NAME:PORT");
 }
 
+uint64_t outbound_due(struct outbound *outbound, const uint8_t address[16], uint16_t port)
+{
+    const struct network *network = outbound->network;
+    const struct binding *binding = find(outbound, address);
+    bool has_port;
+    if (network->mode != NETWORK_RULES || (port != 80 && port != 443) || !binding ||
+        network_match_address(network, address, false, port))
+        return 0;
+    uint64_t rules = granting(outbound, binding, address, false, port, &has_port);
+    for (size_t i = 0; i < network->rule_count; i++)
+        if (rules >> i & 1 && network->rules[i].raw)
+            return 0;
+    return rules;
+}
+
 /* ---- Sockets ----------------------------------------------------------------------------------------------------- */
 
-int outbound_connect(const struct pal_inet *to, struct reply *reply)
+/* A TCP socket on its way, and its own name; or -errno. */
+static int stream_socket(const struct pal_inet *to, struct pal_inet *own)
 {
     union address name = {0};
-    struct pal_inet own = {.flags = PAL_INET_HOST};
     socklen_t size = to_host(to->address, to->port, &name);
     int fd = socket(name.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
     if (fd < 0)
@@ -255,15 +283,97 @@ int outbound_connect(const struct pal_inet *to, struct reply *reply)
     }
     char text[80];
     event_connected(shown(to->address, to->port, text));
+    *own = (struct pal_inet){.flags = PAL_INET_HOST};
     size = sizeof name;
     if (getsockname(fd, &name.any, &size) == 0)
-        from_host(&name, own.address, &own.port);
-    memcpy(reply->text.bytes, &own, sizeof own);
-    reply->text.size = sizeof own;
+        from_host(&name, own->address, &own->port);
+    return fd;
+}
+
+static void give(struct reply *reply, int fd, const void *told, size_t size)
+{
+    memcpy(reply->text.bytes, told, size);
+    reply->text.size = size;
+    reply->descriptors[0] = fd;
+    reply->packet.descriptors = 1;
+}
+
+int outbound_connect(const struct pal_inet *to, struct reply *reply)
+{
+    struct pal_inet own;
+    int fd = stream_socket(to, &own);
+    if (fd < 0)
+        return fd;
+    give(reply, fd, &own, sizeof own);
+    return 0;
+}
+
+/* ---- First bytes ------------------------------------------------------------------------------------------------- */
+
+int outbound_connect_named(struct monitor *monitor, const struct pal_inet *to, uint64_t rules, struct reply *reply)
+{
+    struct pal_inet_first told = {.number = 0};
+    struct proof_target target = {.port = to->port, .rules = rules};
+    int fd = stream_socket(to, &told.own), standing;
+    if (fd < 0)
+        return fd;
+    memcpy(target.address, to->address, sizeof target.address);
+    int64_t number = proof_begin(monitor->uv, fd, &target, &standing);
+    if (number < 0) {
+        close(fd);
+        return (int)number;
+    }
+    told.number = (uint64_t)number;
+    told.own.flags |= PAL_INET_FIRST;
+    give(reply, standing, &told, sizeof told);
+    return 0;
+}
+
+static int refuse_first(struct outbound *outbound, const struct proof *proof, enum proof_state state, const char *name)
+{
+    char text[80], line[300];
+    const struct proof_target *target = proof_target(proof);
+    int size = snprintf(line, sizeof line, "%s", shown(target->address, target->port, text));
+    const char *reason = "network: what it sends first is neither TLS nor HTTP that names a host: add 'raw' to the name's rule";
+    if (state == PROOF_HIDDEN)
+        reason = "network: TLS hides the host's name (ECH): switch that off, or add 'raw' to the name's rule";
+    if (name) {
+        size = snprintf(line, sizeof line, "%s:%u", name, target->port);
+        reason = "network: a connection names this host, and no rule that led there has it: allow with --net NAME:PORT";
+    }
+    denials_add(outbound->denials, DENIED_NETWORK, line, (size_t)size, reason);
+    return -EACCES;
+}
+
+int outbound_first(struct outbound *outbound, uint64_t number, struct pal_inet *to, struct reply *reply)
+{
+    struct proof *proof = proof_find(number);
+    struct proof_names names;
+    if (!proof)
+        return -ECONNRESET;
+    const struct proof_target *target = proof_target(proof);
+    memcpy(to->address, target->address, sizeof to->address);
+    to->port = target->port;
+    if (!proof_is_passed(proof)) {
+        int state = proof_look(proof, &names);
+        if (state < 0 || state == PROOF_MORE)
+            return state < 0 ? state : -EAGAIN;
+        if (state != PROOF_NAMED)
+            return refuse_first(outbound, proof, (enum proof_state)state, NULL);
+        uint64_t rules = target->rules | outbound_due(outbound, to->address, to->port);
+        for (unsigned i = 0; i < names.count; i++)
+            if (!(network_match_name(outbound->network, names.names[i]) & rules))
+                return refuse_first(outbound, proof, PROOF_NAMED, names.names[i]);
+    }
+    int fd = proof_pass(proof);
+    if (fd < 0)
+        return fd;
     reply->descriptors[0] = fd;
     reply->packet.descriptors = 1;
     return 0;
 }
+
+/* ---- UDP --------------------------------------------------------------------------------------------------------- */
 
 /* A UDP socket that is connected, so that it can neither reach nor hear anybody else.  NULL: any port. */
 static int datagram_socket(const union address *own, const union address *to, socklen_t size)
@@ -314,10 +424,7 @@ int outbound_datagrams(const struct pal_inet *to, int like, struct reply *reply)
     char line[96], text[80];
     snprintf(line, sizeof line, "udp://%s", shown(to->address, to->port, text));
     event_connected(line);
-    memcpy(reply->text.bytes, &told, sizeof told);
-    reply->text.size = sizeof told;
-    reply->descriptors[0] = fd;
-    reply->packet.descriptors = 1;
+    give(reply, fd, &told, sizeof told);
     return 0;
 }
 

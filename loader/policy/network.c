@@ -175,6 +175,22 @@ static const char *split(char *text, char **host, char **port)
     return NULL;
 }
 
+/* What stands behind the host, each after a space; cut off. */
+static const char *read_words(char *text, struct net_rule *out)
+{
+    char *word;
+    while ((word = strrchr(text, ' '))) {
+        if (!strcmp(word + 1, "private"))
+            out->private = true;
+        else if (!strcmp(word + 1, "raw"))
+            out->raw = true;
+        else
+            return "after a space only 'private' or 'raw' may stand";
+        *word = 0;
+    }
+    return NULL;
+}
+
 const char *network_add_rule(struct network *network, const char *text)
 {
     struct net_rule rule = {.text = text, .tcp = true};
@@ -185,13 +201,8 @@ const char *network_add_rule(struct network *network, const char *text)
     if (strlen(text) >= sizeof copy)
         return "it is too long";
     strcpy(copy, text);
-    char *space = strchr(copy, ' ');
-    if (space) {
-        if (strcmp(space + 1, "private") != 0)
-            return "after a space only 'private' may stand";
-        *space = 0;
-        rule.private = true;
-    }
+    if ((error = read_words(copy, &rule)))
+        return error;
     if (!strncmp(at, "udp://", 6)) {
         at += 6;
         rule.udp = true;
@@ -203,11 +214,11 @@ const char *network_add_rule(struct network *network, const char *text)
         return error;
     if (port && (error = read_port(port, &rule.port)))
         return error;
-    if (!port && at == copy)
-        rule.udp = true; /* 443: HTTP/3 */
     bool is_address = read_address(host, &rule, &error);
     if (is_address && error)
         return error;
+    if (!port && at == copy && (is_address || rule.raw))
+        rule.udp = true; /* 443: HTTP/3, whose first bytes nobody can look at */
     if (!is_address) {
         if ((error = read_name(host)))
             return error;

@@ -21,8 +21,9 @@ struct net_rule {
     const char *name;    /* lower case, "*.x" or "x"; NULL: an address */
     uint8_t address[16]; /* IPv4 as ::ffff:a.b.c.d */
     uint8_t prefix;      /* of 128 bits */
-    uint16_t port;       /* 0: TCP 80 and 443, UDP 443 */
+    uint16_t port;       /* 0: TCP 80 and 443, and UDP 443 of an address, or if raw */
     bool tcp, udp, private; /* private: the name may lead to addresses that are not public */
+    bool raw;            /* what a connection sends first is not looked at */
 };
 
 struct net_publish { /* [udp://][ADDRESS:]HOST_PORT:PORT */

@@ -11,7 +11,7 @@ $(B)/site-survey: regression/fuzz/survey.c $(REWRITER)
 $(B)/site-test: regression/fuzz/site.c regression/fuzz/snippets.S $(REWRITER)
 	$(CC) $(HOSTED) $(filter %.c %.S %.o,$^) -lpthread -o $@
 # What parses hostile bytes in pal-run, by libFuzzer under sanitizers: FUZZ_SECONDS each.
-FUZZERS := $(addprefix $(B)/fuzz-,request serve elf manifest dns image)
+FUZZERS := $(addprefix $(B)/fuzz-,request serve elf manifest dns image proof)
 FUZZ_SECONDS ?= 300
 SANITIZERS := -g -I. -I$(B)/include -D_GNU_SOURCE -fno-sanitize-recover=all -fsanitize=address,undefined
 SANITIZED := $(patsubst $(B)/%,$(B)/sanitized/%,$(filter-out %/main.o,$(LOADER)))

@@ -22,7 +22,7 @@ Test(network, rules_that_are_none)
 {
     static const char *const texts[] = {
         "", ".", "*", "*.", "a..b", "a b", "a:0", "a:65536", "a:x", "a:1:2", "[::1", "[::1]x", "10.0.0.0/33", "10.0.0.0/",
-        "10.0.0.0/-1", "*x.org", "a.*.org", "b\xc3\xbc.de", "http://a", "a/24", "a:80 public", "[fe80::1]/129",
+        "10.0.0.0/-1", "*x.org", "a.*.org", "b\xc3\xbc.de", "http://a", "a/24", "a:80 public", "a raw:80", "a raw  private", "a raw ", "[fe80::1]/129",
     };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         struct network network = {.mode = NETWORK_LOOPBACK};
@@ -46,7 +46,10 @@ Test(network, names)
         if (cases[i].name[0] != '.')
             cr_assert_eq(network_match_name(&network, cases[i].name), cases[i].rules, "%s", cases[i].name);
     cr_assert(net_rule_port(&network.rules[0], false, 443) && net_rule_port(&network.rules[0], false, 80));
-    cr_assert(net_rule_port(&network.rules[0], true, 443) && !net_rule_port(&network.rules[0], true, 80));
+    cr_assert(!net_rule_port(&network.rules[0], true, 443)); /* what QUIC sends first can't be looked at */
+    cr_assert_null(network_add_rule(&network, "quic.example raw private"));
+    cr_assert(network.rules[3].raw && network.rules[3].private && net_rule_port(&network.rules[3], true, 443));
+    cr_assert(!net_rule_port(&network.rules[3], true, 80) && !network.rules[0].raw);
     cr_assert(!net_rule_port(&network.rules[0], false, 22) && !net_rule_port(&network.rules[1], false, 80));
     cr_assert(net_rule_port(&network.rules[2], true, 123) && !net_rule_port(&network.rules[2], false, 123));
 }
