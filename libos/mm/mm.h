@@ -80,6 +80,7 @@ void mm_facts_set(const struct mm_facts *facts); /* exec: all but total_bytes */
 void mm_layout_set(guest_t mmap_base);           /* exec: mappings without a hint lie below it, top-down */
 /* The start of a free range for exec to map into with MAP_FIXED, or 0.  align is a power of two. */
 guest_t mm_free_range(uint64_t size, uint64_t align);
+guest_t mm_end(void); /* of what guests have: the host may have taken the top of their range */
 extern bool mm_no_randomize; /* personality(2)'s ADDR_NO_RANDOMIZE: from the next exec on */
 /* A fault of the guest at `address`: true if it was the stack growing, and the guest can go on. */
 bool mm_fault_grows_stack(guest_t address, guest_t stack_pointer);

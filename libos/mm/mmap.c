@@ -45,9 +45,18 @@ static void take_ranges(void)
     }
 }
 
+guest_t mm_end(void)
+{
+    guest_t end = PAL_GUEST_END;
+    for (uint32_t i = 0; i < PAL_TAKEN && boot->taken[i].end; i++)
+        if (boot->taken[i].end == PAL_GUEST_END)
+            end = boot->taken[i].start;
+    return end;
+}
+
 void mm_init(void)
 {
-    mm.mmap_base = PAL_GUEST_END;
+    mm.mmap_base = mm_end();
     take_ranges();
 }
 

@@ -59,7 +59,7 @@ static void set_names(struct exec_image *image)
 static int64_t map_stack(const struct exec_image *image, guest_t *top)
 {
     uint32_t protection = PROT_READ | PROT_WRITE | (image->program.stack_executable ? PROT_EXEC : 0);
-    *top = PAL_GUEST_END - PAGE_SIZE - random_pages(image, RANDOM_STACK, RANDOM_PAGES_STACK);
+    *top = mm_end() - PAGE_SIZE - random_pages(image, RANDOM_STACK, RANDOM_PAGES_STACK);
     /* Whole at once: its pages come when touched, and it never has to grow. */
     return mm_map(*top - image->stack_size, image->stack_size, protection,
                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE | MAP_GROWSDOWN, NULL, 0, "[stack]");
@@ -68,7 +68,7 @@ static int64_t map_stack(const struct exec_image *image, guest_t *top)
 static void lay_out(const struct exec_image *image)
 {
     uint64_t gap = MAX(image->stack_size, MMAP_GAP_MIN) + STACK_GUARD_GAP + RANDOM_PAGES_STACK * PAGE_SIZE;
-    mm_layout_set(PAGE_DOWN(PAL_GUEST_END - gap - random_pages(image, RANDOM_MMAP, RANDOM_PAGES_MMAP)));
+    mm_layout_set(PAGE_DOWN(mm_end() - gap - random_pages(image, RANDOM_MMAP, RANDOM_PAGES_MMAP)));
 }
 
 static int64_t map_anywhere(struct elf *elf)
