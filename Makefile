@@ -21,7 +21,7 @@ PAL := $(filter-out %/image.o,$(call objects,pal/linux))
 LOADER := $(filter-out $(B)/loader/library/%,$(call objects,loader)) $(B)/loader/policy/toml.o
 
 all: $(B)/pal-run $(B)/picoprocess $(B)/pal/null/null.o $(B)/libpalrun.so $(B)/libpalrun.a
--include loader/library/rules.mk regression/rules.mk loader/rules.mk loader/install.mk
+-include pal/windows/rules.mk loader/library/rules.mk regression/rules.mk loader/rules.mk loader/install.mk
 
 $(B)/libos/%.o: libos/%.c ; @mkdir -p $(@D); $(CC) $(FREE) -c $< -o $@
 $(B)/libos/%.o: libos/%.S ; @mkdir -p $(@D); $(CC) $(FREE) -c $< -o $@

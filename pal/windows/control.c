@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+/* stream_control: what this host has of its operations; the others are refused. */
+#include "pal/windows/windows.h"
+
+static int64_t seek_directory(struct windows_handle *directory, struct pal_seek *seek)
+{
+    if (seek->whence != 0 || seek->offset != 0)
+        return -EINVAL;
+    directory->restart = 1;
+    directory->position = 0;
+    return 0;
+}
+
+static int64_t seek(struct windows_handle *stream, void *argument)
+{
+    struct pal_seek *seek = argument;
+    LARGE_INTEGER to = {.QuadPart = seek->offset}, now;
+    if (stream->kind == HANDLE_DIRECTORY)
+        return seek_directory(stream, seek);
+    if (stream->kind != HANDLE_FILE)
+        return -ESPIPE;
+    _Static_assert(FILE_BEGIN == 0 && FILE_CURRENT == 1 && FILE_END == 2, "as lseek(2) has them");
+    if (seek->whence > 2)
+        return -EINVAL;
+    if (!SetFilePointerEx(stream->host, to, &now, seek->whence))
+        return last_error();
+    seek->offset = now.QuadPart;
+    return 0;
+}
+
+static int64_t flags_get(struct windows_handle *stream, void *argument)
+{
+    *(uint32_t *)argument = stream->flags;
+    return 0;
+}
+
+/* Whether writes append is decided when a file is opened. */
+static int64_t flags_set(struct windows_handle *stream, void *argument)
+{
+    uint32_t wanted = *(uint32_t *)argument;
+    if ((wanted ^ stream->flags) & PAL_OPEN_APPEND)
+        return -EINVAL;
+    stream->flags = (stream->flags & ~(uint32_t)PAL_OPEN_NONBLOCK) | (wanted & PAL_OPEN_NONBLOCK);
+    return 0;
+}
+
+static int64_t flush(struct windows_handle *stream, void *argument)
+{
+    (void)argument;
+    if (stream->kind == HANDLE_STREAM)
+        return -EINVAL;
+    return stream->kind == HANDLE_DIRECTORY || FlushFileBuffers(stream->host) || GetLastError() == ERROR_ACCESS_DENIED
+               ? 0
+               : last_error();
+}
+
+static int64_t available(struct windows_handle *stream, void *argument)
+{
+    DWORD bytes = 0;
+    if (GetFileType(stream->host) != FILE_TYPE_PIPE)
+        return -ENOTTY;
+    if (!PeekNamedPipe(stream->host, NULL, 0, NULL, &bytes, NULL) && GetLastError() != ERROR_BROKEN_PIPE)
+        return last_error();
+    *(uint32_t *)argument = bytes;
+    return 0;
+}
+
+static int64_t advise(struct windows_handle *stream, void *argument)
+{
+    (void)stream, (void)argument;
+    return 0;
+}
+
+/* No console is a terminal yet: its line discipline would be the libOS's to do. */
+static int64_t no_terminal(struct windows_handle *stream, void *argument)
+{
+    (void)stream, (void)argument;
+    return -ENOTTY;
+}
+
+static const struct {
+    int64_t (*run)(struct windows_handle *stream, void *argument);
+    uint64_t size;
+} operations[PAL_CTL_COUNT] = {
+    [PAL_CTL_SEEK] = {seek, sizeof(struct pal_seek)},
+    [PAL_CTL_FLAGS_GET] = {flags_get, sizeof(uint32_t)},
+    [PAL_CTL_FLAGS_SET] = {flags_set, sizeof(uint32_t)},
+    [PAL_CTL_FLUSH] = {flush, sizeof(uint32_t)},
+    [PAL_CTL_AVAILABLE] = {available, sizeof(uint32_t)},
+    [PAL_CTL_ADVISE] = {advise, sizeof(struct pal_allocate)},
+    [PAL_CTL_TERMINAL_GET] = {no_terminal, sizeof(struct pal_terminal)},
+    [PAL_CTL_TERMINAL_SET] = {no_terminal, sizeof(struct pal_terminal)},
+    [PAL_CTL_WINDOW_GET] = {no_terminal, sizeof(struct pal_window)},
+};
+
+int64_t windows_stream_control(pal_handle_t handle, uint32_t op, void *argument, uint64_t size)
+{
+    struct windows_handle *stream = handle_find(handle);
+    if (op >= PAL_CTL_COUNT || !operations[op].run || size < operations[op].size)
+        return op == PAL_CTL_SPACE ? -ENOENT : -EINVAL;
+    return stream ? operations[op].run(stream, argument) : -EBADF;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/* The table of handles.  A fork's child has a copy of it: all host handles are inheritable, and keep their numbers. */
+#include "pal/windows/windows.h"
+
+static struct windows_handle handles[MOST_HANDLES];
+static SRWLOCK lock = SRWLOCK_INIT;
+
+int64_t handle_add(HANDLE host, uint32_t kind, uint32_t flags)
+{
+    AcquireSRWLockExclusive(&lock);
+    int64_t found = -EMFILE;
+    for (int32_t i = 0; i < MOST_HANDLES && found < 0; i++)
+        if (handles[i].kind == HANDLE_FREE)
+            found = i;
+    if (found >= 0)
+        handles[found] = (struct windows_handle){.host = host, .kind = kind, .flags = flags};
+    ReleaseSRWLockExclusive(&lock);
+    return found;
+}
+
+struct windows_handle *handle_find(pal_handle_t handle)
+{
+    return handle >= 0 && handle < MOST_HANDLES && handles[handle].kind != HANDLE_FREE ? &handles[handle] : NULL;
+}
+
+int64_t windows_handle_close(pal_handle_t handle)
+{
+    AcquireSRWLockExclusive(&lock);
+    struct windows_handle *found = handle_find(handle);
+    HANDLE host = found ? found->host : NULL;
+    if (found)
+        *found = (struct windows_handle){.kind = HANDLE_FREE};
+    ReleaseSRWLockExclusive(&lock);
+    if (!found)
+        return -EBADF;
+    CloseHandle(host);
+    return 0;
+}

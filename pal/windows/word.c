@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Waiting on words, and locks that survive their holder.  Win32's WaitOnAddress is for one process; so a thread that waits takes a
+ * place in a table in the segment, in a list by the word's address, and sleeps on its own event, which whoever wakes it sets.
+ *
+ * A word in the segment has one address in all processes.  Any other belongs to one process: no memory but the segment is
+ * shared.  A list's lock tells its holder's thread, so that of one that died it is taken.
+ */
+#include "pal/windows/windows.h"
+
+#define LISTS 256u
+#define PLACES 2048u
+#define SPINS 64u
+#define LOOK_AGAIN 20000000u /* ns: whether a lock's holder is alive */
+#define WAITERS 0x80000000u
+
+struct place {
+    volatile LONG process; /* 0: free */
+    uint32_t next, mask, woken;
+    uint64_t address, event; /* the handle's number in its process */
+    uint32_t owner, reserved; /* whose address: 0 = all */
+};
+struct lot {
+    volatile LONG locks[LISTS];
+    uint32_t heads[LISTS]; /* place + 1 */
+    struct place places[PLACES];
+};
+static struct lot *lot;
+
+uint64_t word_init(uint64_t at)
+{
+    lot = (struct lot *)at;
+    return at + sizeof(struct lot);
+}
+
+static uint32_t owner_of(uint64_t word)
+{
+    return word >= PAL_SHARED_BASE && word < PAL_SHARED_BASE + boot->shared_size ? 0 : GetCurrentProcessId();
+}
+
+static uint32_t list_of(uint64_t word, uint32_t owner)
+{
+    return (uint32_t)((word >> 2 ^ owner) * 0x9e3779b97f4a7c15ull >> 56) % LISTS;
+}
+
+/* ---- The lists --------------------------------------------------------------------------------------------------- */
+
+static int thread_alive(uint32_t id)
+{
+    HANDLE thread = OpenThread(SYNCHRONIZE, FALSE, id);
+    if (!thread)
+        return GetLastError() == ERROR_ACCESS_DENIED;
+    int alive = WaitForSingleObject(thread, 0) != WAIT_OBJECT_0;
+    CloseHandle(thread);
+    return alive;
+}
+
+static void list_lock(uint32_t list)
+{
+    LONG self = (LONG)GetCurrentThreadId();
+    for (uint32_t i = 1;; i++) {
+        LONG holder = InterlockedCompareExchange(&lot->locks[list], self, 0);
+        if (!holder)
+            return;
+        if (i % 1024 == 0 && !thread_alive((uint32_t)holder) &&
+            InterlockedCompareExchange(&lot->locks[list], self, holder) == holder)
+            return;
+        if (i % SPINS)
+            YieldProcessor();
+        else
+            SwitchToThread();
+    }
+}
+
+static void list_unlock(uint32_t list)
+{
+    InterlockedExchange(&lot->locks[list], 0);
+}
+
+static struct place *place_take(uint64_t word, uint32_t owner, uint32_t mask)
+{
+    static volatile LONG from;
+    LONG process = (LONG)GetCurrentProcessId();
+    for (uint32_t i = 0, at = (uint32_t)from; i < PLACES; i++) {
+        struct place *place = &lot->places[(at + i) % PLACES];
+        if (place->process || InterlockedCompareExchange(&place->process, process, 0))
+            continue;
+        from = (LONG)((at + i) % PLACES);
+        place->address = word;
+        place->owner = owner;
+        place->mask = mask;
+        place->woken = 0;
+        place->event = (uint64_t)thread_of(current_tcb())->event;
+        return place;
+    }
+    return NULL;
+}
+
+/* Caller holds the list's lock, here and below. */
+static void list_append(uint32_t list, struct place *place)
+{
+    uint32_t *link = &lot->heads[list];
+    while (*link)
+        link = &lot->places[*link - 1].next;
+    place->next = 0;
+    *link = (uint32_t)(place - lot->places) + 1;
+}
+
+static void list_unlink(uint32_t list, const struct place *place)
+{
+    for (uint32_t *link = &lot->heads[list]; *link; link = &lot->places[*link - 1].next)
+        if (&lot->places[*link - 1] == place) {
+            *link = place->next;
+            return;
+        }
+}
+
+/* False: its process is gone. */
+static int place_signal(const struct place *place)
+{
+    HANDLE event = NULL;
+    if ((DWORD)place->process == GetCurrentProcessId())
+        return SetEvent((HANDLE)place->event);
+    HANDLE process = OpenProcess(PROCESS_DUP_HANDLE, FALSE, (DWORD)place->process);
+    if (!process)
+        return 0;
+    int ok = DuplicateHandle(process, (HANDLE)place->event, GetCurrentProcess(), &event, EVENT_MODIFY_STATE, FALSE, 0);
+    CloseHandle(process);
+    if (!ok)
+        return 0;
+    SetEvent(event);
+    CloseHandle(event);
+    return 1;
+}
+
+static int matches(const struct place *place, uint64_t word, uint32_t owner, uint32_t mask)
+{
+    return place->address == word && place->owner == owner && place->mask & mask;
+}
+
+/* The first `count` of a word's waiters, whose mask has one of these bits. */
+static int64_t wake_some(uint32_t list, uint64_t word, uint32_t owner, uint32_t count, uint32_t mask)
+{
+    int64_t woken = 0;
+    for (uint32_t *link = &lot->heads[list]; *link && (uint64_t)woken < count;) {
+        struct place *place = &lot->places[*link - 1];
+        if (!matches(place, word, owner, mask)) {
+            link = &place->next;
+            continue;
+        }
+        *link = place->next;
+        __atomic_store_n(&place->woken, 1, __ATOMIC_RELEASE);
+        if (place_signal(place))
+            woken++;
+        else
+            InterlockedExchange(&place->process, 0);
+    }
+    return woken;
+}
+
+/* ---- Waiting ----------------------------------------------------------------------------------------------------- */
+
+int wait_event(HANDLE event, uint64_t deadline)
+{
+    if (deadline == PAL_FOREVER)
+        return WaitForSingleObject(event, INFINITE) == WAIT_OBJECT_0;
+    uint64_t now = clock_now(), left = deadline > now ? (deadline - now + 999999) / 1000000 : 0;
+    return WaitForSingleObject(event, (DWORD)MIN(left, 0x7fffffffull)) == WAIT_OBJECT_0;
+}
+
+static int64_t look(uint64_t word, uint32_t expected)
+{
+    uint32_t value;
+    if (windows_copy(&value, (const void *)word, sizeof value))
+        return -EFAULT;
+    return value == expected ? 0 : -EAGAIN;
+}
+
+static int64_t sleep_on(struct place *place, uint64_t deadline, int interruptible)
+{
+    HANDLE event = (HANDLE)place->event;
+    while (!__atomic_load_n(&place->woken, __ATOMIC_ACQUIRE)) {
+        if (interruptible && current_tcb()->interrupted)
+            return -EINTR;
+        if (!wait_event(event, deadline) && clock_now() >= deadline)
+            return -ETIMEDOUT;
+    }
+    return 0;
+}
+
+/* It may have been moved to another word meanwhile. */
+static int64_t leave(struct place *place, int64_t result)
+{
+    for (;;) {
+        uint64_t word = place->address;
+        uint32_t owner = place->owner, list = list_of(word, owner);
+        list_lock(list);
+        if (place->address == word && place->owner == owner) {
+            if (__atomic_load_n(&place->woken, __ATOMIC_ACQUIRE))
+                result = 0;
+            else
+                list_unlink(list, place);
+            list_unlock(list);
+            InterlockedExchange(&place->process, 0);
+            return result;
+        }
+        list_unlock(list);
+    }
+}
+
+static int64_t park(uint64_t word, uint32_t expected, uint64_t deadline, uint32_t mask, int interruptible)
+{
+    uint32_t owner = owner_of(word), list = list_of(word, owner);
+    struct place *place = place_take(word, owner, mask);
+    if (!place)
+        return -ENOMEM;
+    list_lock(list);
+    int64_t result = look(word, expected);
+    if (result == 0)
+        list_append(list, place);
+    list_unlock(list);
+    if (result < 0) {
+        InterlockedExchange(&place->process, 0);
+        return result;
+    }
+    return leave(place, sleep_on(place, deadline, interruptible));
+}
+
+static uint32_t mask_of(uint64_t how)
+{
+    uint32_t mask = (uint32_t)(how >> PAL_WAIT_MASK);
+    return mask ? mask : UINT32_MAX;
+}
+
+int64_t windows_wait(uint64_t word, uint32_t expected, uint64_t deadline, uint64_t how)
+{
+    if (word % sizeof(uint32_t))
+        return -EINVAL;
+    return current_tcb()->interrupted ? -EINTR : park(word, expected, deadline, mask_of(how), 1);
+}
+
+/* ---- Waking ------------------------------------------------------------------------------------------------------ */
+
+static void lock_both(uint32_t a, uint32_t b)
+{
+    list_lock(MIN(a, b));
+    if (a != b)
+        list_lock(MAX(a, b));
+}
+
+static void unlock_both(uint32_t a, uint32_t b)
+{
+    list_unlock(a);
+    if (a != b)
+        list_unlock(b);
+}
+
+static int64_t move_some(uint32_t from, uint32_t to, const struct pal_wake_move *move, uint32_t owner, uint32_t new_owner)
+{
+    int64_t moved = 0;
+    struct place *taken[64];
+    uint32_t count = 0;
+    for (uint32_t *link = &lot->heads[from]; *link && (uint64_t)moved < move->move && count < 64;) {
+        struct place *place = &lot->places[*link - 1];
+        if (!matches(place, move->word, owner, UINT32_MAX)) {
+            link = &place->next;
+            continue;
+        }
+        *link = place->next;
+        taken[count++] = place;
+        moved++;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        taken[i]->owner = new_owner;
+        taken[i]->address = move->to;
+        list_append(to, taken[i]);
+    }
+    return moved;
+}
+
+static int64_t wake_and_move(const struct pal_wake_move *move, uint32_t count)
+{
+    uint32_t owner = owner_of(move->word), new_owner = owner_of(move->to);
+    uint32_t from = list_of(move->word, owner), to = list_of(move->to, new_owner);
+    lock_both(from, to);
+    int64_t result = move->compare ? look(move->word, move->expected) : 0;
+    if (result == 0) {
+        result = wake_some(from, move->word, owner, count, UINT32_MAX);
+        result += move_some(from, to, move, owner, new_owner);
+    }
+    unlock_both(from, to);
+    return result;
+}
+
+int64_t windows_wake(uint64_t word, uint32_t count, uint64_t how)
+{
+    if (how & PAL_WAKE_MOVE)
+        return wake_and_move((const struct pal_wake_move *)word, count);
+    uint32_t owner = owner_of(word), list = list_of(word, owner);
+    if (!lot->heads[list])
+        return 0;
+    list_lock(list);
+    int64_t woken = wake_some(list, word, owner, count, mask_of(how));
+    list_unlock(list);
+    return woken;
+}
+
+/* ---- Locks ------------------------------------------------------------------------------------------------------- */
+
+static int take(struct pal_mutex *mutex, uint32_t old, uint32_t new)
+{
+    return __atomic_compare_exchange_n(&mutex->word, &old, new, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+}
+
+/* Sleeps for a while, or until it is unlocked.  1: the holder has died, and the lock is this thread's. */
+static int wait_for_holder(struct pal_mutex *mutex, uint32_t self)
+{
+    uint32_t old = __atomic_load_n(&mutex->word, __ATOMIC_RELAXED);
+    if (!old || (!(old & WAITERS) && !take(mutex, old, old | WAITERS)))
+        return 0;
+    if (park((uint64_t)&mutex->word, old | WAITERS, clock_now() + LOOK_AGAIN, UINT32_MAX, 0) != -ETIMEDOUT)
+        return 0;
+    return !thread_alive(old & ~WAITERS) && take(mutex, old | WAITERS, self | WAITERS);
+}
+
+int64_t windows_lock(struct pal_mutex *mutex)
+{
+    uint32_t self = GetCurrentThreadId();
+    for (uint32_t i = 0; i < SPINS; i++) {
+        if (take(mutex, 0, self))
+            return 0;
+        YieldProcessor();
+    }
+    for (;;) {
+        if (wait_for_holder(mutex, self))
+            return -EOWNERDEAD;
+        if (take(mutex, 0, self | WAITERS)) /* others may sleep still */
+            return 0;
+    }
+}
+
+void windows_unlock(struct pal_mutex *mutex)
+{
+    if (__atomic_exchange_n(&mutex->word, 0, __ATOMIC_SEQ_CST) & WAITERS)
+        windows_wake((uint64_t)&mutex->word, 1, 0);
+}
