@@ -156,6 +156,8 @@ static void go(struct monitor *monitor, const struct prefetch *prefetch, const s
     send_with(launched.channel, &packet, sizeof packet, descriptors, (size_t)count);
     close(launched.inner);
     monitor->policy->mounts.segment = launched.segment; /* stays open: see cow_tell */
+    monitor->policy->mounts.classes_at = launched.copy_classes;
+    monitor->policy->mounts.copies = launched.copies;
     for (int i = 0; i < count; i++)
         close(descriptors[i]);
 }

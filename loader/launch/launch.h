@@ -83,6 +83,8 @@ extern struct launched {
     int pid, parent; /* pid 0: there is none */
     int channel, inner, segment;
     uint64_t segment_size;
+    uint64_t copy_classes; /* where in the segment they lie */
+    uint32_t copies;       /* as linux_shared's, at first */
     uint64_t random;    /* of the kernel */
     uint32_t streams[3]; /* st_mode of the standard streams */
     uint32_t terminals; /* bit N: standard stream N is one that could be read: see reopen_streams */

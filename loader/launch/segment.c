@@ -255,7 +255,13 @@ void segment_fill(int fd, const struct policy *policy, const struct options *opt
     shared.starts = address(starts);
     size_t slots = starts + LINUX_STARTS * sizeof(struct linux_start);
     shared.copy_slots = address(slots);
-    shared.boot.shared_used = slots + LINUX_COPY_SLOTS * sizeof(uint64_t);
+    for (size_t i = 0; i < policy->mounts.count; i++)
+        if (policy->mounts.mounts[i].cow)
+            launched.copies = LINUX_COPIES_LINKED + 1;
+    shared.copies = launched.copies;
+    launched.copy_classes = slots + LINUX_COPY_SLOTS * sizeof(uint64_t);
+    shared.copy_classes = address(launched.copy_classes);
+    shared.boot.shared_used = launched.copy_classes + LINUX_COPY_CLASSES * sizeof(uint32_t);
     if (shared.boot.shared_used > BOOT_MAX)
         fail(EXIT_OWN_FAILURE, "arguments and environment are too large: %zu bytes", builder.used);
     memcpy(builder.bytes, &shared, sizeof shared);

@@ -531,6 +531,7 @@ int serve_open(struct mount_table *table, const struct request *request, struct 
     }
     tell_seen(table, request, &place, request->flags & CHANGING ? SEEN_OPENED | SEEN_WRITTEN : SEEN_OPENED);
     tell_path(&place, request, reply);
+    reply->packet.value = cow_has_unchanged(place.mount, place.guest, fd) ? MONITOR_SHOWN | MONITOR_SHOWN_COPY : 0;
     reply->descriptors[0] = fd;
     reply->packet.descriptors = 1;
     return 0;

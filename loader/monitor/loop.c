@@ -91,7 +91,7 @@ int monitor_dispatch(struct monitor *monitor, const struct request *request, str
     case MONITOR_VIEW: return serve_view(table, reply);
     case MONITOR_UNCHANGED: return serve_unchanged(table, request, reply);
     case MONITOR_SPACE: return serve_space(table, request, reply);
-    case MONITOR_LIST: return serve_list(&monitor->objects, request);
+    case MONITOR_LIST: return serve_list(&monitor->policy->mounts, &monitor->objects, request);
     case MONITOR_BIND:
         return request->flags & MONITOR_INET ? inet_bind(monitor, request, reply)
                                              : serve_bind(table, &monitor->unix_names, request, reply);
@@ -293,7 +293,7 @@ void monitor_serve(struct monitor *monitor, const void *packet, size_t size, pid
         uint64_t shown = 0;
         int refused = view_admit(&monitor->policy->mounts, &monitor->objects, last.descriptors, last.packet.descriptors,
                                  &shown);
-        if (request.op == MONITOR_OPEN)
+        if (request.op == MONITOR_OPEN && monitor->objects.walled)
             last.packet.value = shown;
         if (refused) {
             drop_descriptors();

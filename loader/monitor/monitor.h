@@ -106,7 +106,7 @@ int serve_create(struct objects *objects, const struct request *request, struct 
 
 int serve_view(const struct mount_table *table, struct reply *reply);
 int serve_unchanged(struct mount_table *table, const struct request *request, struct reply *reply);
-int serve_list(struct objects *objects, const struct request *request);
+int serve_list(struct mount_table *table, struct objects *objects, const struct request *request);
 int serve_space(const struct mount_table *table, const struct request *request, struct reply *reply);
 /*
  * Before a picoprocess is given descriptors: directories become what the view shows of them, or listings.  0 or a negative

@@ -149,13 +149,40 @@ static int copy_entries(int directory, int file)
     return ftruncate(file, used) < 0 ? -errno : 0;
 }
 
-int serve_list(struct objects *objects, const struct request *request)
+/* A directory of a lower layer that has changed since lies in the upper one. */
+static int listing_renew(struct mount_table *table, struct listing *listing)
+{
+    char path[PAL_PATH_MAX];
+    struct stat status;
+    struct mount *mount = NULL;
+    ssize_t size = mount_table_locate(table, listing->fd, &mount, path);
+    if (size < 0 || !mount->cow || mount_layer(mount, listing->fd) == &mount->cow->upper)
+        return 0;
+    int now = cow_find(mount, cow_path(mount, path));
+    if (now == -ENOENT)
+        return now; /* it was removed */
+    if (now < 0 || fstat(now, &status) < 0 || !S_ISDIR(status.st_mode)) {
+        if (now >= 0)
+            close(now);
+        return 0;
+    }
+    close(listing->fd);
+    listing->fd = now;
+    return 0;
+}
+
+int serve_list(struct mount_table *table, struct objects *objects, const struct request *request)
 {
     int32_t number = (int32_t)request->arguments[0];
     int fd, error = member_descriptors(objects, request->sender, &number, 1, &fd);
     if (error)
         return error;
-    const struct listing *listing = listing_find(objects, fd);
+    struct listing *listing = listing_find(objects, fd);
+    error = listing ? listing_renew(table, listing) : 0;
+    if (error) {
+        close(fd);
+        return error;
+    }
     int directory = listing ? openat(listing->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
     int file = directory < 0 || listing->file >= 0 ? -1 : open(fd_name(fd).path, O_RDWR | O_CLOEXEC);
     error = !listing ? -ENOTDIR : directory < 0 ? -errno : copy_entries(directory, listing->file >= 0 ? listing->file : file);
@@ -200,6 +227,12 @@ static uint64_t flags_of(const struct shown *shown, const struct mount *mount)
            (shown->programs ? MONITOR_SHOWN_PROGRAMS : 0);
 }
 
+/* Of a copy mount the view has directories as their lower layers have them. */
+static bool is_as_shown(const struct mount *mount, const char *path, int fd)
+{
+    return !mount->cow || cow_has_unchanged(mount, path, fd);
+}
+
 /* The very directory in the view, in the place of the descriptor; false: it is not there. */
 static bool find_shown(struct mount_table *table, int *fd, uint64_t *flags)
 {
@@ -209,7 +242,7 @@ static bool find_shown(struct mount_table *table, int *fd, uint64_t *flags)
     if (table->view.top < 0 || identity_of(*fd, &is) < 0)
         return false;
     ssize_t size = mount_table_locate(table, *fd, &mount, path);
-    const struct shown *shown = size < 0 || mount->kind == MOUNT_COPY ? NULL : shown_of(table, mount);
+    const struct shown *shown = size < 0 || !is_as_shown(mount, path, *fd) ? NULL : shown_of(table, mount);
     if (shown && !view_has(table, is.mount)) {
         const char *rest = path + (mount->at_size == 1 ? 1 : mount->at_size + ((size_t)size > mount->at_size));
         struct open_how how = {.flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,

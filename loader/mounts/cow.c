@@ -100,9 +100,11 @@ static void moved_drop(struct cow *cow, struct cow_node *node)
     node->moved = false;
 }
 
+/* What a guest made was never unchanged, and the kernel tells that it has gone. */
 void cow_node_drop(struct cow *cow, struct cow_node *node)
 {
-    cow_tell(cow->table, false);
+    if (node->lower)
+        cow_tell(cow->table, false);
     bucket_take(cow, node);
     moved_drop(cow, node);
     cow->node_count--;
@@ -288,6 +290,18 @@ const char *cow_path(const struct mount *mount, const char *guest)
     return guest[base] == '/' ? guest + base + 1 : guest + base;
 }
 
+bool cow_guest(const struct mount *mount, const char *path, char guest[PAL_PATH_MAX])
+{
+    if (mount->at_size > 1)
+        return cow_join(guest, mount->at, path);
+    size_t size = strlen(path);
+    if (size + 2 > PAL_PATH_MAX)
+        return false;
+    guest[0] = '/';
+    memcpy(guest + 1, path, size + 1);
+    return true;
+}
+
 bool cow_join(char out[PAL_PATH_MAX], const char *directory, const char *name)
 {
     size_t base = strlen(directory), size = strlen(name), slash = base && size;
@@ -351,16 +365,43 @@ bool cow_is_unchanged(const struct cow *cow, const char *path)
     return !spot.node->listed && cow_join(lower, spot.node->lower, spot.rest) && !strcmp(lower, path);
 }
 
+bool cow_has_unchanged(const struct mount *mount, const char *guest, int fd)
+{
+    const struct cow *cow = mount->cow;
+    struct stat status;
+    return cow && cow->table->copies && cow->table->copies <= LINUX_COPIES_MAX && fstat(fd, &status) == 0 &&
+           S_ISDIR(status.st_mode) && cow_is_unchanged(cow, cow_path(mount, guest));
+}
+
 void cow_tell(struct mount_table *table, bool linked)
 {
     invalidate_copies(&table->invalidator);
-    if (!table->copies)
+    if (!table->copies || table->copies > LINUX_COPIES_MAX)
         return; /* nobody knows anything, or for ever */
     table->copies = ((table->copies | LINUX_COPIES_LINKED) + 1) | (linked ? LINUX_COPIES_LINKED : table->copies & LINUX_COPIES_LINKED);
     if (table->copies > LINUX_COPIES_MAX)
-        table->copies = 0;
+        table->copies = UINT32_MAX;
     if (pwrite(table->segment, &table->copies, sizeof table->copies, offsetof(struct linux_shared, copies)) < 0)
         table->copies = 0; /* by the guest's own doing: the segment is its file */
+}
+
+/* Its directories stay unchanged, each by a stand-in. */
+void cow_tell_listed(struct cow *cow, const char *path)
+{
+    struct mount_table *table = cow->table;
+    char guest[PAL_PATH_MAX];
+    if (!table->classes)
+        table->classes = calloc(LINUX_COPY_CLASSES, sizeof *table->classes);
+    if (!table->copies || !table->classes || !cow_guest(&table->mounts[cow->number], path, guest)) {
+        cow_tell(table, false);
+        return;
+    }
+    invalidate_copies(&table->invalidator);
+    uint32_t class = linux_copy_class(hash_bytes(guest, strlen(guest))), *number = &table->classes[class];
+    *number += 2;
+    off_t at = (off_t)(table->classes_at + class * sizeof *number);
+    if (*number > LINUX_COPIES_MAX || pwrite(table->segment, number, sizeof *number, at) < 0)
+        cow_tell(table, false);
 }
 
 static int open_in(const struct mount *layer, const char *path, const struct open_how *how, struct object_status *before)

@@ -239,7 +239,7 @@ static int list_node(struct cow *cow, struct cow_node *node)
         error = cow_copy_status(object, &status, upper);
     if (!error) {
         cow_copy_note(cow, own.st_ino, &status);
-        cow_tell(cow->table, false);
+        cow_tell_listed(cow, path);
         node->listed = true;
     }
     close(object);

@@ -129,6 +129,8 @@ struct mount_table {
     struct scratch scratch;
     int segment;      /* the shared segment, to tell of copies; -1: nobody is told */
     uint32_t copies;  /* as linux_shared's */
+    uint32_t *classes;   /* as those that its copy_classes lead to; NULL: none has moved */
+    uint64_t classes_at; /* where in the segment */
     int kept; /* where upper layers lie that stay; -1: they go at the end */
     struct guards guards;
     struct denials denials;
@@ -415,6 +417,8 @@ struct cow_copy {
 void cow_begin(struct mount_table *table, struct mount *mount);
 /* The part of a guest path that lies in the mount. */
 const char *cow_path(const struct mount *mount, const char *guest);
+/* The other way; false: it is too long. */
+bool cow_guest(const struct mount *mount, const char *path, char guest[PAL_PATH_MAX]);
 /* O_PATH of what a path leads to, a symlink itself; or a negative errno, OBJECT_REFUSED. */
 int cow_find(const struct mount *mount, const char *path);
 /* Opens it for reading, or as it is asked where the upper layer alone matters; RESOLVE_WALK: something has to be copied. */
@@ -429,8 +433,13 @@ void cow_show(const struct mount *mount, struct pal_attributes *attributes);
 
 /* Of directories: is this one, with all beneath it, as the lower layer has it at the same path? */
 bool cow_is_unchanged(const struct cow *cow, const char *path);
-/* Before a change shows: what picoprocesses know of unchanged directories ends, and what they keep of names.  linked: a file with several names was copied. */
+/* Is it such a directory, and will picoprocesses be told when it is not any more? */
+bool cow_has_unchanged(const struct mount *mount, const char *guest, int fd);
+/* Before a change shows: what picoprocesses know of unchanged directories ends, and what they keep of names.  linked: a
+ * file with several names was copied. */
 void cow_tell(struct mount_table *table, bool linked);
+/* The same where one directory alone is not unchanged any more. */
+void cow_tell_listed(struct cow *cow, const char *path);
 
 struct cow_spot { /* the deepest node on a path, and what is left of the path */
     struct cow_node *node;

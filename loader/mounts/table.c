@@ -14,6 +14,7 @@ void mount_table_init(struct mount_table *table)
 {
     table->count = 0;
     table->kept = table->segment = -1;
+    table->classes = NULL;
     table->scratch = (struct scratch){.bases = {-1, -1, -1}, .base = -1, .fd = -1};
     struct denials *denials = &table->denials;
     denials->count = denials->kept = denials->absent_count = denials->absent_next = 0;

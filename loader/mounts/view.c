@@ -101,8 +101,6 @@ void view_take(struct mount_table *table, int end)
         memcpy(view->ids, made.ids, sizeof view->ids);
         for (uint32_t i = 0; i < made.count; i++) {
             view->shown[i] = (struct shown){.root = descriptors[1 + i], .mount = made.mounts[i], .programs = made.programs[i]};
-            if (table->mounts[made.mounts[i]].kind == MOUNT_COPY && !table->copies)
-                table->copies = LINUX_COPIES_LINKED + 1;
             table->mounts[made.mounts[i]].view = identity_of(descriptors[1 + i], &is) == 0 ? is.mount : 0;
         }
         for (size_t i = 0; i < table->count; i++)

@@ -249,10 +249,20 @@ int64_t linux_name_read(const struct pal_name *name, struct pal_path_buffer *out
 
 /* ---- copies.c: what of a copy mount the view shows ---------------------------------------------------------------- */
 
-/* Is the name, in a copy mount at a path of that size, what the lower layer has?  0: only the monitor knows.  Else what
- * copies_hold is to be asked with once it was looked up.  attributes: of what was found; NULL: it is not there. */
-uint32_t copies_find(const struct pal_name *name, uint32_t mount_size);
-_Bool copies_hold(uint32_t copies, const struct pal_attributes *attributes);
+struct copies { uint32_t number, class; }; /* see LINUX_COPIES_LINKED */
+struct copies_mount {
+    int64_t root;
+    uint32_t size; /* of its path; 0: it is "/" */
+};
+/* Is the name what the lower layer has?  False: only the monitor knows.  Else copies_hold is to be asked once it was
+ * looked up.  attributes: of what was found; NULL: it is not there, or no file. */
+_Bool copies_find(const struct pal_name *name, const struct copies_mount *mount, struct copies *out);
+_Bool copies_hold(const struct copies *copies, const struct pal_attributes *attributes);
+/* A directory was opened by a name that copies_find found, with what it told.  False: it is the monitor's to open. */
+_Bool copies_opened(const struct pal_name *name, const struct copies *above, pal_handle_t handle);
+/* Of such a handle: is the directory still unchanged? */
+_Bool copies_opened_holds(pal_handle_t handle);
+_Bool copies_opened_held(pal_handle_t handle); /* as far as is known: the monitor is not asked */
 void copies_closed(pal_handle_t handle);
 
 /* ---- view.c: names that the kernel answers for ------------------------------------------------------------------ */
@@ -265,8 +275,12 @@ _Bool view_readlink(const struct pal_name *name, struct pal_path_buffer *out, in
 /* What fstat tells, made whole: owners without an id here, what stands for a directory. */
 int64_t view_handle_attributes(pal_handle_t handle, struct pal_attributes *attributes);
 _Bool view_shows(const char *path, uint32_t size); /* does the kernel answer for it? */
+/* Is it a directory, no symlink, that the host has there?  path: beneath the root, without a NUL. */
+_Bool view_has_directory(int64_t root, const char *path, uint32_t size);
 void view_note_owner(const struct pal_attributes *attributes); /* the monitor told them */
 int64_t view_list(pal_handle_t handle, uint64_t buffer, uint64_t size);
+/* Of a copy mount's directory, as it is now; -ENOTDIR: as the handle tells it. */
+int64_t view_list_copy(pal_handle_t handle, uint64_t buffer, uint64_t size);
 void view_opened(pal_handle_t handle, uint64_t flags); /* by the monitor: what MONITOR_OPEN's reply told */
 void view_closed(pal_handle_t handle);
 void view_ask(void); /* there is one */

@@ -105,7 +105,8 @@ enum monitor_op {
 /*
  * How to find what a mount shows in the view: `rest`, which follows, beneath the root `root`, or (MONITOR_NOT_SHOWN) not.
  * PLAIN: a tree of the system's own, without FIFOs, whose files are root's where they are nobody's that has an id here.
- * COPY: the lower layer of a copy mount, which shows what there is only beneath directories that are unchanged.
+ * COPY: the lower layer of a copy mount, which shows what there is only beneath directories that are unchanged; of a
+ * directory that was opened: it is unchanged, and was opened there.
  * LISTING: the directory is not in the view, and was given as a listing.
  * PROGRAMS: what all may execute is started without asking: nothing in it is noexec, and nobody here has it open for writing.
  */
@@ -225,17 +226,24 @@ struct linux_revalidate {
 };
 
 /*
+ * What is known of directories in copy mounts, by path: a hash, a state, and a number: `copies` and that of the path's
+ * class, added.  The monitor moves one of them, by 2, before anything shows that could end it: the class's where that one
+ * directory alone changes, else `copies`.  Both only grow, so the sum is what it was only if both are.  The lowest bit
+ * tells that files with several names may have copies.
+ */
+#define LINUX_COPIES_LINKED 1u
+#define LINUX_COPIES_MAX 0x1ffffffu /* above: nothing is known any more */
+#define LINUX_COPY_SLOTS 4096 /* whole pages */
+#define LINUX_COPY_CLASSES 4096u
+static inline uint32_t linux_copy_class(uint64_t hash) /* by its upper bits: a slot has no others */
+{
+    return (uint32_t)(hash >> 40 ^ hash >> 52) % LINUX_COPY_CLASSES;
+}
+
+/*
  * What a program asked when it was first started in this sandbox: what its later starts are told with it.  Guarded by
  * `channel`, which is nobody's but the guest's: a forged list asks the monitor for what could be asked anyway.
  */
-/*
- * What is known of directories in copy mounts, by path: a hash, a state, and what `copies` was then.  That the monitor
- * moves before anything shows that could end it; its lowest bit tells that files with several names may have copies.
- */
-#define LINUX_COPIES_LINKED 1u
-#define LINUX_COPIES_MAX 0x1ffffffu
-#define LINUX_COPY_SLOTS 1024 /* whole pages */
-
 #define LINUX_STARTS 32
 struct linux_start {
     uint64_t program;      /* a hash of its path; 0: nothing is known */
@@ -272,6 +280,7 @@ struct linux_shared {
     struct linux_revalidate revalidate;
     uint32_t copies, reserved; /* 0: nothing of copy mounts is in a view.  Written by the monitor */
     uint64_t copy_slots; /* address of uint64_t[LINUX_COPY_SLOTS], at first zero */
+    uint64_t copy_classes; /* address of uint32_t[LINUX_COPY_CLASSES], likewise.  Written by the monitor */
 };
 
 #endif

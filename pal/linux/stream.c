@@ -24,7 +24,10 @@ int64_t linux_stream_vectors(pal_handle_t handle, const struct pal_vector *vecto
 
 int64_t linux_stream_list(pal_handle_t handle, uint64_t buffer, uint64_t size)
 {
-    int64_t result = host_call(getdents64, handle, buffer, size > INT32_MAX ? INT32_MAX : size);
+    int64_t result = shared->copies ? view_list_copy(handle, buffer, size) : -ENOTDIR;
+    if (result != -ENOTDIR)
+        return result;
+    result = host_call(getdents64, handle, buffer, size > INT32_MAX ? INT32_MAX : size);
     return result == -ENOTDIR ? view_list(handle, buffer, size) : result;
 }
 

@@ -24,7 +24,8 @@
 #define OPENED_HERE MONITOR_SHOWN /* of a handle: a directory of the view */
 #define OF_MOUNT (MONITOR_SHOWN_PLAIN | MONITOR_SHOWN_WRITABLE | MONITOR_SHOWN_PROGRAMS | MONITOR_SHOWN_SCRATCH)
 #define MONITORS MONITOR_LISTING  /* it is none */
-#define STANDS_FOR 0x20u          /* it is a listing, of what substitutes[] has open in the view */
+#define OF_COPY MONITOR_SHOWN_COPY /* with MONITORS: a directory of a lower layer, opened in the view */
+#define STANDS_FOR 0x20u          /* it is a listing, of what substitutes[] has open in the view; OF_COPY: the other way */
 #define LINKS_FOLLOWED 4u /* of a name, here; by the monitor as many as on Linux */
 #define PRIVATE_NAME ".pal-run."
 
@@ -39,7 +40,7 @@ static struct entry {
 } entries[ENTRIES_MAX]; /* the longest first */
 static char rests[PAL_PATH_MAX];
 static uint8_t handle_flags[HANDLES_MAX];
-static pal_handle_t substitutes[HANDLES_MAX];
+static pal_handle_t substitutes[HANDLES_MAX]; /* plus 1 */
 /* Owners that show as nobody here, as the monitor told them. */
 static struct owner {
     uint64_t inode;
@@ -120,7 +121,9 @@ struct way {
     int64_t from;
     const char *path; /* relative, with a NUL */
     uint32_t flags;   /* monitor_shown_flags, OPENED_HERE */
-    uint32_t copies;  /* of a copy mount: what copies_find said */
+    bool copied;      /* of a copy mount: */
+    struct copies copies;
+    uint32_t mount_size;
     char joined[PAL_PATH_MAX];
 };
 
@@ -156,8 +159,10 @@ static bool way_from_root(const struct pal_name *name, struct way *way)
         way->from = entry->root;
         way->flags = entry->flags | OPENED_HERE;
         way->path = *rest ? rest : ".";
-        way->copies = 0;
-        if (entry->flags & MONITOR_SHOWN_COPY && (entry->rest_size || !(way->copies = copies_find(name, size))))
+        way->mount_size = size;
+        way->copied = entry->flags & MONITOR_SHOWN_COPY;
+        const struct copies_mount mount = {entry->root, size};
+        if (way->copied && (entry->rest_size || !copies_find(name, &mount, &way->copies)))
             return false;
         if (!entry->rest_size)
             return true;
@@ -179,7 +184,38 @@ bool view_shows(const char *path, uint32_t size)
 {
     const struct pal_name name = {.path = path, .size = size};
     struct way way;
-    return __atomic_load_n(&state, __ATOMIC_ACQUIRE) == VIEW_THERE && way_from_root(&name, &way) && !way.copies;
+    return __atomic_load_n(&state, __ATOMIC_ACQUIRE) == VIEW_THERE && way_from_root(&name, &way) && !way.copied;
+}
+
+static pal_handle_t substitute_of(pal_handle_t handle)
+{
+    return __atomic_load_n(&substitutes[handle], __ATOMIC_ACQUIRE) - 1;
+}
+
+/* From now on.  False: another thread was first. */
+static bool substitute(pal_handle_t handle, pal_handle_t other)
+{
+    pal_handle_t none = 0;
+    return __atomic_compare_exchange_n(&substitutes[handle], &none, other + 1, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+}
+
+static bool is_same(const struct stat *a, const struct stat *b)
+{
+    return a->st_ino == b->st_ino && a->st_dev == b->st_dev;
+}
+
+/* Of a handle of which the monitor says that, with another one: that of a copy mount is what it has become. */
+static uint8_t flags_beside(pal_handle_t handle, uint64_t told, pal_handle_t other)
+{
+    struct stat own, its;
+    if (told & MONITOR_SHOWN && !(told & OF_COPY))
+        return (uint8_t)told | STANDS_FOR;
+    if (host_call(fstat, handle, &own) < 0 || host_call(fstat, other, &its) < 0 ||
+        stream_type(own.st_mode) != PAL_TYPE_DIRECTORY)
+        return MONITORS;
+    if (told & OF_COPY)
+        return MONITORS | OF_COPY;
+    return is_same(&own, &its) ? MONITORS : MONITORS | OF_COPY | STANDS_FOR;
 }
 
 /* What names lead to from a handle that came otherwise: opened before there was a view, or by another picoprocess. */
@@ -193,29 +229,34 @@ static uint32_t flags_of(pal_handle_t handle)
     uint8_t flags = handle_flags[handle], none = 0;
     if (flags)
         return flags;
-    flags = MONITORS;
     bool got = monitor_call(&request, &name, NULL, &reply, NULL, handles) == 0;
-    if (got && reply.value & MONITOR_SHOWN) {
-        substitutes[handle] = handles[0];
-        flags = (uint8_t)reply.value | STANDS_FOR;
-    }
-    bool first = __atomic_compare_exchange_n(&handle_flags[handle], &none, flags, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
-    if (got && !(first && flags & STANDS_FOR))
+    flags = !got ? MONITORS : flags_beside(handle, reply.value, handles[0]);
+    bool used = flags & STANDS_FOR && substitute(handle, handles[0]);
+    if (got && !used)
         host_call(close, handles[0]);
-    return first ? flags : MONITORS;
+    if (flags & STANDS_FOR && !used)
+        return handle_flags[handle] ? handle_flags[handle] : MONITORS; /* the other thread's */
+    return __atomic_compare_exchange_n(&handle_flags[handle], &none, flags, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE) ? flags : none;
 }
 
 void view_opened(pal_handle_t handle, uint64_t flags)
 {
     if (flags & (MONITOR_SHOWN | MONITOR_LISTING) && handle >= 0 && handle < (pal_handle_t)HANDLES_MAX)
-        handle_flags[handle] = (uint8_t)flags;
+        handle_flags[handle] = flags & OF_COPY ? MONITORS | OF_COPY : (uint8_t)flags;
 }
 
-/* From a directory that the view has not, but of which it may show what lies in it. */
-static bool way_in_copy(const struct pal_name *name, struct way *way)
+/* From a directory that the view has not, but of which it may show what lies in it; or has, as long as it is unchanged. */
+static bool way_in_copy(const struct pal_name *name, struct way *way, uint32_t flags)
 {
-    return __atomic_load_n(&shared->copies, __ATOMIC_RELAXED) && name->size && name->path[0] == '/' && way_from_root(name, way) &&
-           way->copies;
+    const char *rest = way->path;
+    if (!__atomic_load_n(&shared->copies, __ATOMIC_RELAXED) || !name->size || name->path[0] != '/' ||
+        !way_from_root(name, way) || !way->copied)
+        return false;
+    if (flags & OF_COPY && way->mount_size <= name->base && copies_opened_held(name->from->handle)) {
+        way->from = name->from->handle;
+        way->path = rest;
+    }
+    return true;
 }
 
 static bool find_way(const struct pal_name *name, struct way *way)
@@ -233,11 +274,11 @@ static bool find_way(const struct pal_name *name, struct way *way)
             return false;
         way->from = name->from->handle;
         way->flags = way->from < HANDLES_MAX ? flags_of((pal_handle_t)way->from) : MONITORS;
-        way->copies = 0;
-        if (way->flags & MONITORS && !way_in_copy(name, way))
-            return false;
+        way->copied = false;
+        if (way->flags & MONITORS) /* it makes flags of its own */
+            return way_in_copy(name, way, way->flags) && !is_private(way->path);
         if (way->flags & STANDS_FOR)
-            way->from = substitutes[way->from];
+            way->from = substitute_of((pal_handle_t)way->from);
     }
     return !is_private(way->path);
 }
@@ -245,7 +286,7 @@ static bool find_way(const struct pal_name *name, struct way *way)
 /* Is it the kernel's to say?  What a private mount has not the monitor takes down, should the program fail for it. */
 static bool is_final(const struct way *way, int64_t result)
 {
-    if (way->copies && (result == -ENOTDIR || !copies_hold(way->copies, NULL)))
+    if (way->copied && (result == -ENOTDIR || !copies_hold(&way->copies, NULL)))
         return false;
     return result >= 0 || (result == -ENOENT && !(way->flags & MONITOR_SHOWN_SCRATCH)) || result == -ENAMETOOLONG ||
            (result == -ENOTDIR && way->flags & OPENED_HERE);
@@ -313,9 +354,21 @@ static int64_t ask_attributes(pal_handle_t handle, struct pal_attributes *out)
     return 0;
 }
 
+/* A directory in a lower layer that is not what the handle tells of it any more. */
+static bool is_changed_copy(pal_handle_t handle)
+{
+    if (handle >= (pal_handle_t)HANDLES_MAX)
+        return true; /* it may be one */
+    if (!handle_flags[handle] && shared->names && !shared->view)
+        return false; /* it is a listing */
+    uint32_t flags = flags_of(handle);
+    return flags & OF_COPY && flags & MONITORS && (flags & STANDS_FOR || !copies_opened_holds(handle));
+}
+
 int64_t view_handle_attributes(pal_handle_t handle, struct pal_attributes *attributes)
 {
-    if (!shared->names || (attributes->mode != LINUX_LISTING_MODE && find_owner(attributes, 0)))
+    bool changed = shared->copies && attributes->type == PAL_TYPE_DIRECTORY && is_changed_copy(handle);
+    if (!changed && (!shared->names || (attributes->mode != LINUX_LISTING_MODE && find_owner(attributes, 0))))
         return 0;
     return ask_attributes(handle, attributes);
 }
@@ -329,9 +382,7 @@ static bool host_flags(const struct pal_name *name, uint32_t flags, const struct
     if (flags & ~known || !(flags & (PAL_OPEN_READ | PAL_OPEN_PATH)) ||
         (flags & PAL_OPEN_PATH && !(flags & PAL_OPEN_DIRECTORY)))
         return false;
-    if (way->copies && flags & PAL_OPEN_DIRECTORY)
-        return false;
-    *out = (flags & PAL_OPEN_DIRECTORY ? O_DIRECTORY : 0) | (way->copies || flags & PAL_OPEN_NOFOLLOW || name->nofollow ? O_NOFOLLOW : 0);
+    *out = (flags & PAL_OPEN_DIRECTORY ? O_DIRECTORY : 0) | (way->copied || flags & PAL_OPEN_NOFOLLOW || name->nofollow ? O_NOFOLLOW : 0);
     /* A FIFO without a writer would hold us up. */
     if (flags & PAL_OPEN_NONBLOCK || !(flags & PAL_OPEN_DIRECTORY || way->flags & MONITOR_SHOWN_PLAIN))
         *out |= O_NONBLOCK;
@@ -360,7 +411,7 @@ static bool is_good(const struct pal_attributes *attributes, const struct way *w
 {
     if (flags & PAL_OPEN_EXECUTE && (attributes->type != PAL_TYPE_FILE || (attributes->mode & 0111) != 0111))
         return false;
-    if (way->copies && (attributes->type != PAL_TYPE_FILE || !copies_hold(way->copies, attributes)))
+    if (way->copied && (attributes->type == PAL_TYPE_FIFO || !copies_hold(&way->copies, attributes)))
         return false;
     return attributes->device != own_device &&
            (attributes->type == PAL_TYPE_FILE || attributes->type == PAL_TYPE_DIRECTORY ||
@@ -392,9 +443,13 @@ bool view_open(const struct pal_name *name, uint32_t flags, pal_handle_t *out, s
     }
     if (how & O_NONBLOCK && !(flags & PAL_OPEN_NONBLOCK))
         host_call(fcntl, fd, F_SETFL, 0);
+    if (attributes.type == PAL_TYPE_DIRECTORY && way.copied && !copies_opened(&asked, &way.copies, (pal_handle_t)fd)) {
+        host_call(close, fd);
+        return false;
+    }
     if (attributes.type == PAL_TYPE_DIRECTORY) {
         if (fd < HANDLES_MAX)
-            handle_flags[fd] = (uint8_t)(way.flags & OF_MOUNT) | OPENED_HERE;
+            handle_flags[fd] = way.copied ? MONITORS | OF_COPY : (uint8_t)(way.flags & OF_MOUNT) | OPENED_HERE;
         tell_path(name, how, escape);
     }
     if (find_owner(&attributes, way.flags))
@@ -416,7 +471,8 @@ void view_closed(pal_handle_t handle)
     if (handle < 0 || handle >= (pal_handle_t)HANDLES_MAX || !handle_flags[handle])
         return;
     if (handle_flags[handle] & STANDS_FOR)
-        host_call(close, substitutes[handle]);
+        host_call(close, substitute_of(handle));
+    substitutes[handle] = 0;
     handle_flags[handle] = 0;
 }
 
@@ -443,7 +499,7 @@ bool view_attributes(const struct pal_name *name, struct pal_attributes *out, in
     do {
         if (!find_way(&asked, &way))
             return false;
-        *result = host_call(statx, way.from, way.path, AT_NO_AUTOMOUNT | (asked.nofollow || way.copies ? AT_SYMLINK_NOFOLLOW : 0),
+        *result = host_call(statx, way.from, way.path, AT_NO_AUTOMOUNT | (asked.nofollow || way.copied ? AT_SYMLINK_NOFOLLOW : 0),
                             STATX_BASIC_STATS | STATX_BTIME, &status);
     } while (links++ < LINKS_FOLLOWED && follow_end(&way, *result, &asked, &target));
     if (*result < 0)
@@ -467,10 +523,25 @@ bool view_attributes(const struct pal_name *name, struct pal_attributes *out, in
     };
     if (attributes.device == own_device || !find_owner(&attributes, way.flags))
         return false;
-    if (way.copies && ((attributes.type == PAL_TYPE_SYMLINK && !name->nofollow) || !copies_hold(way.copies, &attributes)))
+    if (way.copied && ((attributes.type == PAL_TYPE_SYMLINK && !name->nofollow) || !copies_hold(&way.copies, &attributes)))
         return false;
     *out = attributes;
     return true;
+}
+
+bool view_has_directory(int64_t root, const char *path, uint32_t size)
+{
+    char text[PAL_PATH_MAX];
+    struct statx status;
+    while (size && *path == '/')
+        path++, size--;
+    if (!size || size >= sizeof text)
+        return false;
+    memcpy(text, path, size);
+    text[size] = 0;
+    return host_call(statx, root, text, AT_NO_AUTOMOUNT | AT_SYMLINK_NOFOLLOW, STATX_TYPE | STATX_MODE, &status) == 0 &&
+           stream_type(status.stx_mode) == PAL_TYPE_DIRECTORY &&
+           device_of(status.stx_dev_major, status.stx_dev_minor) != own_device;
 }
 
 bool view_readlink(const struct pal_name *name, struct pal_path_buffer *out, int64_t *result)
@@ -480,8 +551,8 @@ bool view_readlink(const struct pal_name *name, struct pal_path_buffer *out, int
         return false;
     *result = host_call(readlinkat, way.from, way.path, out->bytes, PAL_PATH_MAX - 1);
     if (*result < 0)
-        return (*result == -EINVAL && !way.copies) || is_final(&way, *result);
-    if (way.copies && !copies_hold(way.copies, NULL))
+        return (*result == -EINVAL && !way.copied) || is_final(&way, *result);
+    if (way.copied && !copies_hold(&way.copies, NULL))
         return false;
     out->size = (uint32_t)*result;
     out->bytes[out->size] = 0;
@@ -492,25 +563,15 @@ bool view_readlink(const struct pal_name *name, struct pal_path_buffer *out, int
 
 struct record { uint64_t inode; int64_t next; uint16_t size; };
 
-int64_t view_list(pal_handle_t handle, uint64_t buffer, uint64_t size)
+/* Whole records of those that lie at `at`: their size, or -errno. */
+static int64_t records_at(pal_handle_t listing, int64_t at, uint64_t size)
 {
     char bytes[PAL_PAGE_SIZE] __attribute__((aligned(8)));
-    struct monitor_reply reply;
-    struct stat status;
     uint64_t used = 0;
-    if (!shared->names || host_call(fstat, handle, &status) < 0 || status.st_mode != LINUX_LISTING_MODE)
-        return -ENOTDIR;
-    int64_t at = host_call(lseek, handle, 0, 1 /* SEEK_CUR */);
-    struct monitor_request request = {.op = MONITOR_LIST, .arguments = {(uint64_t)handle, 0}};
-    if (at == 0) {
-        int64_t error = monitor_call(&request, NULL, NULL, &reply, NULL, NULL);
-        if (error < 0)
-            return error;
-    }
-    int64_t got = host_call(pread64, handle, bytes, size < sizeof bytes ? size : sizeof bytes, at);
+    int64_t got = host_call(pread64, listing, bytes, size < sizeof bytes ? size : sizeof bytes, at);
     if (got <= 0)
         return got;
-    for (;;) { /* whole records, of those that are there */
+    for (;;) {
         struct record record;
         if (used + sizeof record > (uint64_t)got)
             break;
@@ -519,5 +580,99 @@ int64_t view_list(pal_handle_t handle, uint64_t buffer, uint64_t size)
             break;
         used += record.size;
     }
-    return used ? host_call(read, handle, buffer, used) : -EINVAL;
+    return used ? (int64_t)used : -EINVAL;
+}
+
+/* In the strict form it is a directory itself. */
+static int64_t list_beside(pal_handle_t handle, pal_handle_t directory, int64_t at, uint64_t buffer, uint64_t size)
+{
+    host_call(lseek, directory, at, 0 /* SEEK_SET */);
+    int64_t result = host_call(getdents64, directory, buffer, size > INT32_MAX ? INT32_MAX : size);
+    at = host_call(lseek, directory, 0, 1 /* SEEK_CUR */);
+    if (result > 0)
+        host_call(lseek, handle, at, 0 /* SEEK_SET */);
+    return result;
+}
+
+/* handle: whose offset it is; listing: that itself, or what has the entries in its place. */
+static int64_t list(pal_handle_t handle, pal_handle_t listing, bool fill, uint64_t buffer, uint64_t size)
+{
+    struct monitor_request request = {.op = MONITOR_LIST, .arguments = {(uint64_t)listing, 0}};
+    struct monitor_reply reply;
+    int64_t at = host_call(lseek, handle, 0, 1 /* SEEK_CUR */), result;
+    if (handle != listing && (result = list_beside(handle, listing, at, buffer, size)) != -ENOTDIR)
+        return result;
+    int64_t error = at == 0 || fill ? monitor_call(&request, NULL, NULL, &reply, NULL, NULL) : 0;
+    int64_t used = error < 0 ? error : records_at(listing, at, size);
+    if (used <= 0)
+        return used;
+    if (handle == listing)
+        return host_call(read, handle, buffer, used);
+    used = host_call(pread64, listing, buffer, used, at);
+    return used < 0 || (error = host_call(lseek, handle, at + used, 0 /* SEEK_SET */)) >= 0 ? used : error;
+}
+
+int64_t view_list(pal_handle_t handle, uint64_t buffer, uint64_t size)
+{
+    struct stat status;
+    if (!shared->names || host_call(fstat, handle, &status) < 0 || status.st_mode != LINUX_LISTING_MODE)
+        return -ENOTDIR;
+    return list(handle, handle, false, buffer, size);
+}
+
+/* The monitor's listing of what the handle has open; -ENOTDIR: the handle itself is right. */
+static int64_t open_listing(pal_handle_t handle, pal_handle_t *out)
+{
+    const struct pal_base from = {.handle = handle};
+    const struct pal_name name = {.path = "", .from = &from};
+    struct monitor_request request = {.op = MONITOR_OPEN, .flags = PAL_OPEN_READ | PAL_OPEN_DIRECTORY};
+    struct monitor_reply reply;
+    pal_handle_t handles[MONITOR_DESCRIPTORS];
+    int64_t error = monitor_call(&request, &name, NULL, &reply, NULL, handles);
+    if (error == 0 && reply.value & MONITOR_SHOWN) {
+        host_call(close, handles[0]);
+        return -ENOTDIR;
+    }
+    *out = error < 0 ? PAL_NO_HANDLE : handles[0];
+    return error;
+}
+
+/* Nothing is known of such a handle from one call to the next. */
+static int64_t list_large(pal_handle_t handle, uint64_t buffer, uint64_t size)
+{
+    pal_handle_t listing;
+    struct stat status;
+    if (host_call(fstat, handle, &status) < 0 || stream_type(status.st_mode) != PAL_TYPE_DIRECTORY)
+        return -ENOTDIR;
+    int64_t result = open_listing(handle, &listing);
+    if (result < 0)
+        return result;
+    result = list(handle, listing, true, buffer, size);
+    host_call(close, listing);
+    return result;
+}
+
+/* What changes while it is read may show or not. */
+static bool may_go_on(pal_handle_t handle)
+{
+    return !(handle_flags[handle] & STANDS_FOR) && host_call(lseek, handle, 0, 1 /* SEEK_CUR */) != 0;
+}
+
+int64_t view_list_copy(pal_handle_t handle, uint64_t buffer, uint64_t size)
+{
+    pal_handle_t listing;
+    if (handle >= (pal_handle_t)HANDLES_MAX)
+        return list_large(handle, buffer, size);
+    if (!is_changed_copy(handle) || may_go_on(handle))
+        return -ENOTDIR;
+    if (!(handle_flags[handle] & STANDS_FOR)) {
+        int64_t error = open_listing(handle, &listing);
+        if (error < 0)
+            return error;
+        if (substitute(handle, listing))
+            __atomic_or_fetch(&handle_flags[handle], STANDS_FOR, __ATOMIC_RELEASE);
+        else
+            host_call(close, listing);
+    }
+    return list(handle, substitute_of(handle), false, buffer, size);
 }

@@ -19,6 +19,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -95,15 +96,10 @@ static int by_name(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static void list(void)
+static void list_from(DIR *directory)
 {
     char *names[256];
     size_t count = 0;
-    const char *name = below(8) ? odd_path() : ".";
-    DIR *directory = opendir(name);
-    told("list", name, NULL, directory ? 0 : -1);
-    if (!directory)
-        return;
     const struct dirent *entry;
     while ((entry = readdir(directory)) && count < 256)
         if (asprintf(&names[count++], "%s %d", entry->d_name, entry->d_type) < 0)
@@ -113,6 +109,42 @@ static void list(void)
     for (size_t i = 0; i < count; i++) {
         printf("  %s\n", names[i]);
         free(names[i]);
+    }
+}
+
+static void list(void)
+{
+    const char *name = below(8) ? odd_path() : ".";
+    DIR *directory = opendir(name);
+    if (told("list", name, NULL, directory ? 0 : -1) == 0)
+        list_from(directory);
+}
+
+/* A descriptor that was opened earlier, from its beginning; now and then by a child, which has it, too. */
+static void list_held(int held)
+{
+    struct stat status;
+    if (fstat(held, &status) < 0 || !status.st_nlink) {
+        printf("gone\n"); /* file systems differ in what they list of such */
+        return;
+    }
+    printf("held\n");
+    tell_status(&status);
+    fflush(stdout);
+    pid_t child = below(8) ? -1 : fork();
+    if (child > 0) {
+        waitpid(child, NULL, 0);
+        return;
+    }
+    int fd = dup(held);
+    DIR *directory = fd < 0 ? NULL : fdopendir(fd);
+    if (!directory)
+        die("dup");
+    rewinddir(directory);
+    list_from(directory);
+    if (child == 0) {
+        fflush(stdout);
+        _exit(0);
     }
 }
 
@@ -284,7 +316,9 @@ static void by_directory(void)
         return;
     }
     char name[2] = {(char)('a' + (int)below(LETTERS)), 0};
-    switch (below(5)) {
+    switch (below(7)) {
+    case 5:
+    case 6: list_held(directory); break;
     case 0: told("mkdirat", name, NULL, mkdirat(directory, name, 0755)); break;
     case 1: told("unlinkat", name, NULL, unlinkat(directory, name, 0)); break;
     case 2:
