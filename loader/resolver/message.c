@@ -95,8 +95,8 @@ size_t dns_answer(const struct dns_question *question, const uint8_t *asked, int
     return question->size;
 }
 
-static size_t add(const struct dns_question *question, uint8_t *out, size_t size, uint16_t type, const uint8_t *data,
-                  size_t bytes, uint32_t ttl)
+size_t dns_answer_record(const struct dns_question *question, uint8_t *out, size_t size, uint16_t type, const uint8_t *data,
+                         size_t bytes, uint32_t ttl)
 {
     uint8_t *at = out + size;
     if (size + 12 + bytes + (question->extended ? OPT_SIZE : 0) > question->room) {
@@ -117,7 +117,7 @@ static size_t add(const struct dns_question *question, uint8_t *out, size_t size
 size_t dns_answer_add(const struct dns_question *question, uint8_t *out, size_t size, const uint8_t *address, size_t bytes,
                       uint32_t ttl)
 {
-    return add(question, out, size, bytes == 4 ? DNS_A : DNS_AAAA, address, bytes, ttl);
+    return dns_answer_record(question, out, size, bytes == 4 ? DNS_A : DNS_AAAA, address, bytes, ttl);
 }
 
 size_t dns_answer_name(const struct dns_question *question, uint8_t *out, size_t size, const char *name, uint32_t ttl)
@@ -134,7 +134,7 @@ size_t dns_answer_name(const struct dns_question *question, uint8_t *out, size_t
         name += length + (name[length] == '.');
     }
     bytes[used++] = 0;
-    return add(question, out, size, DNS_PTR, bytes, used, ttl);
+    return dns_answer_record(question, out, size, DNS_PTR, bytes, used, ttl);
 }
 
 size_t dns_answer_end(const struct dns_question *question, uint8_t *out, size_t size)
@@ -183,40 +183,61 @@ bool dns_reverse(const char *name, uint8_t address[16])
     return !strcmp(name, "in-addr.arpa");
 }
 
+bool dns_records_begin(struct dns_records *records, const char *asked, const uint8_t *bytes, size_t size)
+{
+    char name[DNS_NAME];
+    if (size < HEADER || !(bytes[2] & 0x80) || get16(bytes + 4) != 1)
+        return false;
+    size_t at = read_name(bytes, size, HEADER, false, name);
+    if (!at || strcmp(name, asked) != 0)
+        return false;
+    *records = (struct dns_records){.bytes = bytes, .size = size, .at = at + 4, .left = get16(bytes + 6), .code = bytes[3] & 0xf};
+    strcpy(records->wanted, asked);
+    return true;
+}
+
+bool dns_records_next(struct dns_records *records, struct dns_record *out)
+{
+    const uint8_t *bytes = records->bytes;
+    char name[DNS_NAME];
+    while (records->left) {
+        size_t size = records->size, at = records->at < size ? read_name(bytes, size, records->at, true, name) : 0;
+        records->left--;
+        if (!at || at + 10 > size || at + 10 + get16(bytes + at + 8) > size)
+            break;
+        *out = (struct dns_record){.type = get16(bytes + at), .size = get16(bytes + at + 8), .data = bytes + at + 10,
+                                   .ttl = (uint32_t)get16(bytes + at + 4) << 16 | get16(bytes + at + 6)};
+        records->at = at + 10 + out->size;
+        if (get16(bytes + at + 2) != CLASS_IN || strcmp(name, records->wanted) != 0)
+            continue;
+        if (out->type == DNS_CNAME && !read_name(bytes, size, at + 10, true, records->wanted))
+            break;
+        return true;
+    }
+    records->left = 0;
+    return false;
+}
+
 int dns_addresses(const struct dns_question *question, const char *asked, const uint8_t *bytes, size_t size,
                   uint8_t addresses[DNS_ADDRESSES][16], int *code, uint32_t *ttl)
 {
-    char wanted[DNS_NAME], name[DNS_NAME];
+    struct dns_records records;
+    struct dns_record record;
     int count = 0;
-    if (size < HEADER || !(bytes[2] & 0x80) || get16(bytes + 4) != 1)
+    if (!dns_records_begin(&records, asked, bytes, size))
         return -1;
-    *code = bytes[3] & 0xf;
+    *code = records.code;
     *ttl = UINT32_MAX;
-    size_t at = read_name(bytes, size, HEADER, false, name);
-    if (!at || strcmp(name, asked) != 0)
-        return -1;
-    at += 4;
-    strcpy(wanted, asked);
-    for (uint16_t left = get16(bytes + 6); left; left--) {
-        at = at < size ? read_name(bytes, size, at, true, name) : 0;
-        if (!at || at + 10 > size || at + 10 + get16(bytes + at + 8) > size)
-            break;
-        uint16_t type = get16(bytes + at), length = get16(bytes + at + 8);
-        uint32_t lasts = (uint32_t)get16(bytes + at + 4) << 16 | get16(bytes + at + 6);
-        const uint8_t *data = bytes + at + 10;
-        bool ours = get16(bytes + at + 2) == CLASS_IN && !strcmp(name, wanted);
-        if (ours && type == DNS_CNAME && !read_name(bytes, size, at + 10, true, wanted))
-            break;
-        bool fits = (type == DNS_A && length == 4) || (type == DNS_AAAA && length == 16);
-        if (ours && fits && type == question->type && count < (int)DNS_ADDRESSES) {
+    while (dns_records_next(&records, &record)) {
+        bool fits = (record.type == DNS_A && record.size == 4) || (record.type == DNS_AAAA && record.size == 16);
+        if (fits && record.type == question->type && count < (int)DNS_ADDRESSES) {
             memset(addresses[count], 0, 16);
             addresses[count][10] = addresses[count][11] = 0xff;
-            memcpy(addresses[count] + 16 - length, data, length);
+            memcpy(addresses[count] + 16 - record.size, record.data, record.size);
             count++;
         }
-        if (ours && lasts < *ttl)
-            *ttl = lasts;
-        at += 10u + length;
+        if (record.ttl < *ttl)
+            *ttl = record.ttl;
     }
     return count;
 }

@@ -132,6 +132,30 @@ static void answer_forwarded(const struct dns_query *asked, struct resolver_answ
     }
 }
 
+/* HTTP/3 is for who may send there. */
+static bool may_quic(uint64_t names)
+{
+    for (size_t i = 0; i < rules->rule_count; i++)
+        if (names >> i & 1 && net_rule_port(&rules->rules[i], true, 443))
+            return true;
+    return rules->mode == NETWORK_HOST;
+}
+
+static void answer_services(const struct dns_query *asked, struct resolver_answer *head, const uint8_t *bytes, size_t size, int code)
+{
+    static uint8_t out[DNS_MAX], data[DNS_MAX];
+    struct dns_records records;
+    struct dns_record record;
+    size_t used = dns_answer(&asked->question, asked->bytes, code, out), length;
+    bool any = dns_records_begin(&records, asked->upstream, bytes, size);
+    while (any && dns_records_next(&records, &record)) {
+        if (record.type == DNS_HTTPS && record.size <= sizeof data &&
+            (length = dns_service(record.data, record.size, may_quic(asked->rules), data, head->addresses, &head->address_count)))
+            used = dns_answer_record(&asked->question, out, used, DNS_HTTPS, data, length, record.ttl);
+    }
+    answer_made(head, asked, out, used);
+}
+
 /* Names without a dot are looked for in each domain of the search list. */
 static bool has_more_domains(const struct dns_query *asked)
 {
@@ -160,6 +184,8 @@ static void on_answer(void *argument, int status, int timeouts, unsigned char *b
         answer_code(asked, DNS_SERVFAIL);
     else if (question->type == DNS_A || question->type == DNS_AAAA)
         answer_addresses(asked, &head, count, code, ttl);
+    else if (question->type == DNS_HTTPS)
+        answer_services(asked, &head, bytes, (size_t)size, code);
     else
         answer_forwarded(asked, &head, bytes, (size_t)size, code);
     free(asked);
@@ -254,7 +280,7 @@ static void serve(const uint8_t *packet, size_t size)
         answer_reverse(asked);
     } else if (rules->mode != NETWORK_HOST && !(rules->mode == NETWORK_RULES && asked->rules)) {
         answer_refused(asked);
-    } else if (question->type == DNS_HTTPS || question->type == DNS_SVCB) {
+    } else if (question->type == DNS_SVCB) {
         answer_code(asked, DNS_NOERROR); /* none: clients take A and AAAA */
     } else if (!answer_hosts(asked)) {
         forward(asked);

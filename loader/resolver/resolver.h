@@ -44,16 +44,31 @@ size_t dns_answer(const struct dns_question *question, const uint8_t *asked, int
 /* One address (4 or 16 bytes) more; without room for it the answer says that it is truncated. */
 size_t dns_answer_add(const struct dns_question *question, uint8_t *out, size_t size, const uint8_t *address, size_t bytes,
                       uint32_t ttl);
+/* Any record. */
+size_t dns_answer_record(const struct dns_question *question, uint8_t *out, size_t size, uint16_t type, const uint8_t *data,
+                         size_t bytes, uint32_t ttl);
 /* The name that an address has, for a question about it by PTR. */
 size_t dns_answer_name(const struct dns_question *question, uint8_t *out, size_t size, const char *name, uint32_t ttl);
 /* What stands behind all records; the answer's size. */
 size_t dns_answer_end(const struct dns_question *question, uint8_t *out, size_t size);
 /* Which address a name of in-addr.arpa or ip6.arpa is about. */
 bool dns_reverse(const char *name, uint8_t address[16]);
+/* The records of an answer to `asked`, through CNAMEs, those among them.  False: no such message; there are no more. */
+struct dns_records { const uint8_t *bytes; size_t size, at; uint16_t left; int code; char wanted[DNS_NAME]; };
+struct dns_record { uint16_t type, size; uint32_t ttl; const uint8_t *data; };
+bool dns_records_begin(struct dns_records *records, const char *asked, const uint8_t *bytes, size_t size);
+bool dns_records_next(struct dns_records *records, struct dns_record *out);
 /* The addresses that `asked`, the question's name or one that was asked for in its place, leads to in an answer from upstream, IPv4 mapped: how many, or -1: no such
  * message.  code, ttl: the answer's. */
 int dns_addresses(const struct dns_question *question, const char *asked, const uint8_t *bytes, size_t size,
                   uint8_t addresses[DNS_ADDRESSES][16], int *code, uint32_t *ttl);
+
+/* ---- service.c: records of HTTPS, RFC 9460.  Pure, and whatever comes. --------------------------------------------------- */
+
+/* What of one is for guests, into out, which has room for as much: its size, or 0: nothing.  It is about the name itself, and
+ * loses what hides names (ECH), and HTTP/3 unless `quic`.  The addresses that it hints at come behind *count others. */
+size_t dns_service(const uint8_t *data, size_t size, bool quic, uint8_t *out, uint8_t addresses[DNS_ADDRESSES][16],
+                   uint32_t *count);
 
 /* ---- hosts.c: the host's /etc/hosts, read before the process is confined ------------------------------------------ */
 

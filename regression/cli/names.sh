@@ -37,6 +37,13 @@ def serve_dns():
         if name == "tcp.allowed.test": # by TCP alone
             dns.sendto(q[:2] + struct.pack(">HHHHH", 0x8380, 1, 0, 0, 0) + q[12:at + 5], peer)
             continue
+        if kind == 65 and name == "web.allowed.test":
+            hint = socket.inet_aton(own)
+            data = b"\0\1\0" + struct.pack(">HH", 1, 6) + b"\2h3\2h2" + struct.pack(">HH", 4, 4) + hint + struct.pack(">HH", 5, 3) + b"ECH"
+            elsewhere = b"\0\1\3cdn\4test\0"
+            body = q[12:at + 5] + b"".join(b"\xc0\x0c" + struct.pack(">HHIH", 65, 1, 60, len(d)) + d for d in (data, elsewhere))
+            dns.sendto(q[:2] + struct.pack(">HHHHH", 0x8180, 1, 2, 0, 0) + body, peer)
+            continue
         if many:
             body = q[12:at + 5]
             for i in range(many):
@@ -128,6 +135,10 @@ for turn in range(3): # several on one connection, in pieces
 s.sendall(b"\xff\xff")
 assert s.recv(1) == b"", "what is no question ends the connection"
 if own != "-":
+    https = by_udp("web.allowed.test", 65, 1400) # without what can't be used or hides names
+    assert counts(https) == (1, 1, False) and b"\2h2" in https and socket.inet_aton(own) in https, https
+    assert b"ECH" not in https and b"h3" not in https and b"cdn" not in https
+    assert counts(by_udp("web.allowed.test", 64))[0] == 0 and counts(by_udp("refused.test", 65))[0] == 0
     socket.gethostbyname("web.allowed.test")
     assert socket.gethostbyaddr(own)[0] in ("web.allowed.test", "alias.allowed.test", "public.allowed.test"), socket.gethostbyaddr(own)
     c = socket.create_connection(("db", port)) # by the host's search list

@@ -59,6 +59,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     assert(dns_question_read(plain, sizeof plain - 1, &question) == 0);
     int count = dns_addresses(&question, question.name, packet, size, addresses, &code, &ttl);
     assert(count >= -1 && count <= (int)DNS_ADDRESSES);
+    uint8_t *out = malloc(size ? size : 1);
+    uint32_t hints = 0;
+    size_t service = dns_service(packet, size, size % 2, out, addresses, &hints);
+    assert(service <= size && hints <= DNS_ADDRESSES);
+    free(out);
     free(packet);
     return 0;
 }

@@ -69,3 +69,41 @@ Test(message, noise)
         cr_assert(count <= (int)DNS_ADDRESSES);
     }
 }
+
+#define SERVICE(text) (const uint8_t *)(text), sizeof(text) - 1
+
+/* What guests are given of records about HTTPS. */
+Test(message, service)
+{
+    uint8_t out[DNS_MAX], addresses[DNS_ADDRESSES][16];
+    uint32_t count = 0;
+    static const char whole[] = "\0\1\0" "\0\1\0\6\2h3\2h2" "\0\4\0\10\1\2\3\4\5\6\7\10" "\0\5\0\4ECH!" "\0\6\0\20" "0123456789abcdef" "\1\0\0\0";
+    static const char left[] = "\0\1\0" "\0\1\0\3\2h2" "\0\4\0\10\1\2\3\4\5\6\7\10" "\0\6\0\20" "0123456789abcdef";
+    size_t size = dns_service(SERVICE(whole), false, out, addresses, &count);
+    cr_assert(size == sizeof left - 1 && !memcmp(out, left, size));
+    cr_assert(count == 3 && addresses[1][11] == 0xff && addresses[1][15] == 8 && addresses[2][0] == '0');
+    size = dns_service(SERVICE(whole), true, out, addresses, &count);
+    cr_assert(size == sizeof left - 1 + 3 && count == 6 && out[8] == 'h' && out[9] == '3');
+    count = 0;
+    static const struct { const char *text; size_t size; } none[] = {
+        {"\0\0\0", 3}, {"\0\0\1a\0", 5}, {"\0\1\1a\0", 5}, {"\0\1", 2}, {"\0\1\0\0\3\0\2\0\x50", 9}, {"\0\1\0\0\4\0\3\1\2\3", 10},
+        {"\0\1\0\0\5\0\0\0\1\0\3\2h2", 14}, {"\0\1\0\0\0\0\2\0\5\0\5\0\0", 13}, {"\0\1\0\0\1\0\3\2h3\0\2\0\0", 14},
+        {"\0\1\0\0\0\0\2\0\1\0\1\0\3\2h3", 16}, {"\0\1\0\0\1\0\4\2h2", 10}, {"\0\1\0\0\1\0\3\3h2", 10}, {"\0\1\0\0\4\0\0", 7},
+    };
+    for (size_t i = 0; i < sizeof none / sizeof *none; i++)
+        cr_assert_eq(dns_service((const uint8_t *)none[i].text, none[i].size, false, out, addresses, &count), 0u, "record %zu", i);
+    cr_assert_eq(count, 0u);
+    cr_assert_eq(dns_service(SERVICE("\0\1\0"), false, out, addresses, &count), 3u);
+    srandom(2);
+    for (int round = 0; round < 100000; round++) {
+        uint8_t bytes[64] = {0, 1, 0};
+        size = (size_t)random() % sizeof bytes;
+        for (size_t i = 3; i < size; i++)
+            bytes[i] = (uint8_t)(random() % 3 ? random() % 8 : random());
+        size_t got = dns_service(bytes, size, round % 2, out, addresses, &count);
+        cr_assert(got <= size && count <= DNS_ADDRESSES);
+        if (got) /* what is given is such a record */
+            cr_assert_eq(dns_service(memcpy(bytes, out, got), got, true, out, addresses, (count = 0, &count)), got);
+        count = 0;
+    }
+}
