@@ -49,7 +49,7 @@ $(B)/picoprocess: $(PAL) pal/linux/image.S pal/linux/host.ld $(B)/libos.text $(B
 $(B)/embed.S: $(B)/picoprocess loader/launch/gen/embed ; loader/launch/gen/embed $< $(B)/embed
 $(B)/embed.o: $(B)/embed.S ; $(CC) -c $< -o $@
 $(B)/pal-run: $(LOADER) $(B)/embed.o
-	$(CXX) -static -o $@ $^ -Wl,-T,$(B)/embed.ld,--gc-sections,-z,noseparate-code,-e,launch_entry,-u,cache_size,-u,no_features,-u,no_more_features -luv_a -lcares -lseccomp -lelf -ljansson $(DISKS) -lz -lpthread -ldl
+	$(CXX) -static -o $@ $^ -Wl,-T,$(B)/embed.ld,--gc-sections,-z,noseparate-code,-e,launch_entry,-u,cache_size,-u,no_features,-u,no_more_features,--wrap=fstat -luv_a -lcares -lseccomp -ldw -lelf -ljansson $(DISKS) -lbz2 -lz -lpthread -ldl
 	loader/launch/gen/redirect $@ cache_size handle_amd handle_intel
 	loader/launch/gen/redirect $@ no_features get_common_indices
 	loader/launch/gen/redirect $@ no_more_features get_extended_indices update_active

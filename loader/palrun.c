@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "loader/ask/ask.h"
+#include "loader/crash/crash.h"
 #include "loader/explain/explain.h"
 #include "loader/launch/launch.h"
 #include "loader/palrun.h"
@@ -345,6 +346,41 @@ static void explain(const struct options *options, const struct policy *policy, 
     last_keep(policy, &findings, status);
 }
 
+static struct crash crashes[DEATHS_MAX];
+
+/* What is told of it later.  Of the first picoprocess only if its status, too, says that it died so. */
+static void read_crashes(struct monitor *monitor, int status)
+{
+    int number = WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status) - 128;
+    for (size_t i = 0; i < DEATHS_MAX; i++) {
+        const struct death *death = &monitor->deaths.list[i];
+        if (death->file && (death->process != monitor->first || crash_is(number)))
+            crash_read(&monitor->policy->mounts, death->file, &crashes[i]);
+    }
+}
+
+static void tell_crashes(const struct monitor *monitor, const struct options *options, int status)
+{
+    for (size_t i = 0; i < DEATHS_MAX; i++) {
+        const struct death *death = &monitor->deaths.list[i];
+        if (death->process == monitor->first)
+            crash_tell(&crashes[i], monitor->policy->shown, status - 128);
+        else if (death->file && options->report)
+            crash_tell(&crashes[i], "another process of it", crashes[i].signal);
+    }
+}
+
+/* Nothing of it costs a program that does not crash. */
+static void await_crashes(struct monitor *monitor, const struct options *options)
+{
+    bool json = options->report && options->report_kind == REPORT_JSON && !options->report_file;
+    if (options->no_crash_report || json)
+        return;
+    monitor->deaths.wanted = true;
+    monitor->deaths.of_others = options->report;
+    monitor->on_end = read_crashes;
+}
+
 int palrun(const struct options *options)
 {
     static struct policy policy;
@@ -376,6 +412,7 @@ int palrun(const struct options *options)
     const char *walls = getenv("PAL_RUN_WALLS");
     monitor.view_at_once = options->walls_view || (walls && !strcmp(walls, "view"));
     monitor.objects.memory_limit = policy.limits.memory;
+    await_crashes(&monitor, options);
     int status = monitor_run(&monitor, options);
     waiting_ended(&monitor.waiting, status);
     invalidate_close(&policy.mounts.invalidator);
@@ -389,6 +426,7 @@ int palrun(const struct options *options)
         supervisor_collect();
         return PALRUN_STALE;
     }
+    tell_crashes(&monitor, options, status);
     if (options->learn)
         learn_write(&policy, options->learn, status);
     else

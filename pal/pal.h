@@ -222,7 +222,7 @@ struct pal_boot {
     uint32_t snapshot_use, snapshot_flags; /* enum pal_snapshot_use, pal_snapshot_flags */
     uint32_t snapshot_point, init;    /* enum pal_snapshot_point; init: the first process is number 1, with init's rules:
                                          pid_namespaces(7) */
-    uint32_t group_count, reserved;
+    uint32_t group_count, core;       /* core: enum pal_core */
     const uint32_t *groups;           /* supplementary ones; group_count 0: none */
     uint64_t snapshot_after;          /* PAL_SNAPSHOT_AFTER: ns from the start */
     uint64_t snapshot_identity[4];    /* of build and processor: an image is good for the same ones only */
@@ -246,6 +246,14 @@ struct pal_host_signals {
  * Strings follow, with a NUL behind each: the directory, or nothing; argv; envp.
  */
 enum pal_join_token { PAL_JOIN_RECORD = 1, PAL_JOIN_STREAM /* to PAL_JOIN_STREAM + 2 */ };
+/* Imported by a process that dies by a signal with a core action, where pal_boot.core says so: what it is to write of itself
+ * to, as core(5) has it.  -ENOENT: nobody wants it of this one. */
+#define PAL_CORE_TOKEN (PAL_JOIN_STREAM + PAL_STANDARD_STREAMS)
+enum pal_core {
+    PAL_CORE_NONE,
+    PAL_CORE_STACK, /* of its memory, the stack that it dies on */
+    PAL_CORE_ALL,
+};
 enum pal_join_flags {
     PAL_JOIN_INHERITS = 1, /* of the first process's variables those that have no namesake here */
     PAL_JOIN_IDS = 2,      /* else as the first process */

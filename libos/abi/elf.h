@@ -17,6 +17,7 @@ _Static_assert(sizeof(struct elf_header) == 64, "ABI");
 #define ELF_MAGIC "\177ELF"
 #define ET_EXEC 2
 #define ET_DYN 3
+#define ET_CORE 4
 #define EM_X86_64 62
 
 struct elf_segment { /* a program header */
@@ -26,6 +27,7 @@ struct elf_segment { /* a program header */
 _Static_assert(sizeof(struct elf_segment) == 56, "ABI");
 #define PT_LOAD 1u
 #define PT_INTERP 3u
+#define PT_NOTE 4u
 #define PT_PHDR 6u
 #define PT_GNU_STACK 0x6474e551u
 #define PF_X 1u

@@ -87,13 +87,13 @@ static void park(struct process *process)
         process_report_continue(process);
 }
 
-static void default_action(struct process *process, int signal)
+static void default_action(struct process *process, int signal, const struct siginfo *info)
 {
     sigset_t bit = BIT(signal);
     if (bit & IGNORED_BY_DEFAULT || process->signals->init)
         return;
     if (!(bit & STOPPING))
-        process_exit_group((uint32_t)signal); /* never a core file, so never wait's core flag */
+        process_exit_signal(signal, info);
     if (signal == SIGSTOP || !process_group_orphaned())
         stop(process, signal);
 }
@@ -116,7 +116,7 @@ static void deliver(struct frame *frame, const struct sigaction *action, const s
     trace_way_in(frame);
     if (!frame_push(frame, action, info, saved)) {
         if (info->signo == SIGSEGV)
-            process_exit_group(SIGSEGV);
+            process_exit_signal(SIGSEGV, info);
         signal_force(SIGSEGV, SI_KERNEL, 0, 0, 0);
         return;
     }
@@ -175,7 +175,7 @@ bool signal_work(struct frame *frame, int64_t given)
         if (signal < 0 || action.handler == SIG_IGN)
             continue;
         if (action.handler == SIG_DFL) {
-            default_action(process, signal);
+            default_action(process, signal, &info);
             continue;
         }
         if (UNLIKELY(thread->trace_moved) && !handled)

@@ -139,7 +139,8 @@ void process_end(struct thread *thread, uint32_t status)
     frame_enter_guest();
 }
 
-void process_exit_group(uint32_t status)
+/* info: of the signal that ends it; NULL: none does, or none that anybody wants to know of. */
+static void __attribute__((noreturn)) exit_group(uint32_t status, const struct siginfo *info)
 {
     struct thread *thread = current();
     struct process *process = thread->process;
@@ -149,10 +150,22 @@ void process_exit_group(uint32_t status)
     if (first)
         atomic_set(&process->exiting, PROCESS_EXITS);
     mutex_unlock(&process->lock);
+    if (first && info)
+        core_write((int)status, info);
     if (first)
         process_end(thread, status);
     thread_leave_if_exiting();
     panic("pal-run: process %d ends twice", process->pid);
+}
+
+void process_exit_group(uint32_t status)
+{
+    exit_group(status, NULL);
+}
+
+void process_exit_signal(int signal, const struct siginfo *info)
+{
+    exit_group((uint32_t)signal, info); /* never a core file of the guest's, so never wait's core flag */
 }
 
 /* A signal that was sent before comes first, though this thread may not have been interrupted yet: one that kills a

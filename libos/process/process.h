@@ -4,6 +4,7 @@
 #define LIBOS_PROCESS_H
 
 #include "libos/abi/process.h"
+#include "libos/abi/ptrace.h"
 #include "libos/abi/signal.h"
 #include "libos/task/table.h"
 #include "libos/task/task.h"
@@ -74,8 +75,25 @@ void process_begin_again(struct thread *thread, uint32_t template);
 extern void (*process_end_hook)(void); /* a picoprocess's end, with its memory still there */
 /* Ends the process.  status in wait(2)'s encoding. */
 void process_exit_group(uint32_t status) __attribute__((noreturn));
+/* By a signal that it got, which may have a core action. */
+void process_exit_signal(int signal, const struct siginfo *info) __attribute__((noreturn));
 void process_end(struct thread *thread, uint32_t status) __attribute__((noreturn));
 void process_await_virtual(struct process *process); /* till it has no virtual children any more */
+
+/* ---- core.c ------------------------------------------------------------------------------------------------------ */
+
+struct core_thread {
+    int tid; /* 0: nothing is known of it */
+    uint64_t held, pending;
+    struct user_regs regs;
+    uint8_t vectors[USER_FP_SIZE] __attribute__((aligned(16)));
+};
+struct core_threads {
+    struct core_thread *list; /* the first is the one that dies */
+    uint32_t count;
+};
+/* Of the calling thread's process, which is about to end by `signal`: if it has a core action, and somebody wants that. */
+void core_write(int signal, const struct siginfo *info);
 
 /* ---- thread.c ---------------------------------------------------------------------------------------------------- */
 

@@ -13,16 +13,21 @@ static uint64_t fs_base_now(void)
     return base;
 }
 
-void trace_publish(struct trace *trace, const struct frame *frame, bool stepping)
+void trace_registers(struct user_regs *out, const struct frame *frame, bool stepping)
 {
     const struct pal_context *from = &frame->regs;
-    trace->regs = (struct user_regs){
+    *out = (struct user_regs){
         .r15 = from->r15, .r14 = from->r14, .r13 = from->r13, .r12 = from->r12, .rbp = from->rbp, .rbx = from->rbx,
         .r11 = from->r11, .r10 = from->r10, .r9 = from->r9, .r8 = from->r8, .rax = from->rax, .rcx = from->rcx,
         .rdx = from->rdx, .rsi = from->rsi, .rdi = from->rdi, .orig_rax = frame->number, .rip = from->rip,
         .cs = USER_CODE_SEGMENT, .eflags = from->rflags & ~(stepping ? (uint64_t)FLAG_TRAP : 0), .rsp = from->rsp,
         .ss = USER_STACK_SEGMENT, .fs_base = fs_base_now(), .gs_base = tcb()->has_guest_gs ? tcb()->guest_gs : 0,
     };
+}
+
+void trace_publish(struct trace *trace, const struct frame *frame, bool stepping)
+{
+    trace_registers(&trace->regs, frame, stepping);
 }
 
 void trace_load(const struct user_regs *regs, struct frame *frame)

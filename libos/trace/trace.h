@@ -137,6 +137,8 @@ void trace_fork_child(struct trace *trace); /* the thread is the only one of its
 
 /* ---- registers.c --------------------------------------------------------------------------------------------------- */
 
+/* Of the calling thread. */
+void trace_registers(struct user_regs *out, const struct frame *frame, bool stepping);
 void trace_publish(struct trace *trace, const struct frame *frame, bool stepping);
 void trace_load(const struct user_regs *regs, struct frame *frame);
 /* As PTRACE_SETREGS takes them: 0, or -EIO. */

@@ -6,7 +6,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "loader/confined/confined.h"
 #include "loader/images/images.h"
+
+#define MEMORY_MAX (512u << 20)
 
 static const struct image_reader *reader; /* NULL: nothing is open */
 static int image_file;
@@ -150,9 +153,10 @@ void image_serve(int end, int file)
 {
     static struct answer answer;
     image_file = file;
-    image_keep(&end, &image_file);
+    confined_keep("pal-image", &end, &image_file);
     partitions_prepare(image_file);
-    image_confine();
+    const struct confinement walls = {.memory = MEMORY_MAX, .files = 3};
+    confined_begin(&walls);
     answer.end = end;
     for (;;) {
         struct image_request request;

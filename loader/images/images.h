@@ -3,7 +3,7 @@
  * Disk images: file systems in files, read without mounting them.
  *
  * Their bytes are a stranger's.  They are parsed by libraries, in a helper: a process of its own that has the image, a
- * socket and nothing else, and may call next to nothing (confine.c).  What it answers is as hostile as the image is: client.c checks
+ * socket and nothing else, and may call next to nothing (loader/confined).  What it answers is as hostile as the image is: client.c checks
  * it, and ends a helper that does not answer in time.  pal-run itself never looks at an image's bytes.
  */
 #ifndef LOADER_IMAGES_H
@@ -67,13 +67,6 @@ int image_look(struct image *image, uint64_t node, struct image_entry *out);
 /* A file's bytes; size: what it is said to have, from which follows how long it may take. */
 int image_pour(struct image *image, uint64_t node, uint64_t size, int to, bool holes);
 const char *image_error(int error);
-
-/* ---- confine.c: in the helper ------------------------------------------------------------------------------------ */
-
-/* Both end the process where it can't be had.  Two descriptors, of other numbers, and no others: */
-void image_keep(int *end, int *file);
-/* From here on it has few calls. */
-void image_confine(void);
 
 /* ---- helper.c ---------------------------------------------------------------------------------------------------- */
 

@@ -194,6 +194,7 @@ static void fill_boot(struct builder *builder, const struct policy *policy, cons
     boot->fault_nth = options->fault;
     boot->rewrite = policy->rewrite;
     memcpy(boot->taken, options->taken, sizeof boot->taken);
+    boot->core = options->core ? PAL_CORE_ALL : options->no_crash_report ? PAL_CORE_NONE : PAL_CORE_STACK;
     boot->network = network_flags(&policy->network);
     boot->listeners = (uint32_t)policy->network.listener_count;
     boot->init = options->init && !options->snapshot.use; /* whose processes have their numbers */

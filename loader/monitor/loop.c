@@ -80,6 +80,8 @@ int monitor_dispatch(struct monitor *monitor, const struct request *request, str
     case MONITOR_LOOK: return serve_look(&monitor->objects, request, reply);
     case MONITOR_EXPORT: return serve_export(&monitor->objects, request, reply);
     case MONITOR_IMPORT:
+        if (request->arguments[0] == PAL_CORE_TOKEN)
+            return serve_core(&monitor->deaths, request, request->sender == monitor->first, reply);
         return request->arguments[0] - PAL_JOIN_RECORD < JOIN_DESCRIPTORS ? serve_join(request, reply)
                                                                           : serve_import(&monitor->objects, request, reply);
     case MONITOR_CREATE: return serve_create(&monitor->objects, request, reply);

@@ -101,6 +101,15 @@ int serve_tee(struct objects *objects, const struct request *request, struct rep
 int serve_export(struct objects *objects, const struct request *request, struct reply *reply);
 int serve_import(struct objects *objects, const struct request *request, struct reply *reply);
 int serve_create(struct objects *objects, const struct request *request, struct reply *reply);
+/* Of processes that died, in their own words: PAL_CORE_TOKEN. */
+#define DEATHS_MAX 5
+struct deaths { /* starts zeroed */
+    bool wanted, of_others; /* of the first picoprocess, at list[0]; of others, too */
+    int core;               /* --core's file, which goes to whoever dies first; 0: none */
+    size_t count;           /* of others */
+    struct death { int file; pid_t process; } list[DEATHS_MAX]; /* file 0: none */
+};
+int serve_core(struct deaths *deaths, const struct request *request, bool first, struct reply *reply);
 
 /* ---- view.c: directories, and picoprocesses with name calls ------------------------------------------------------ */
 
@@ -435,6 +444,8 @@ struct monitor {
     struct unix_names unix_names;
     struct inets inets;
     struct outbound outbound;
+    struct deaths deaths;
+    void (*on_end)(struct monitor *monitor, int wait_status); /* nothing of it lives, but its files are there */
     struct uv_loop_s *uv;
     int channel;
     pid_t first;

@@ -132,7 +132,7 @@ int serve_export(struct objects *objects, const struct request *request, struct 
     if (error)
         return error;
     uint64_t value = 0;
-    while (value < PAL_JOIN_STREAM + PAL_STANDARD_STREAMS)
+    while (value <= PAL_CORE_TOKEN)
         if (getrandom(&value, sizeof value, 0) != sizeof value) {
             close(fd);
             return -EAGAIN;
@@ -210,6 +210,41 @@ int serve_create(struct objects *objects, const struct request *request, struct 
     if (fd < 0)
         return fd;
     reply->descriptors[0] = fd;
+    reply->packet.descriptors = 1;
+    return 0;
+}
+
+/* ---- Deaths ------------------------------------------------------------------------------------------------------ */
+
+/* The user's file for a core, emptied; or one of ours. */
+static int death_open(struct death *death, int core, pid_t process)
+{
+    if (core > 0 && ftruncate(core, 0) < 0)
+        return -errno;
+    int file = core > 0 ? fcntl(core, F_DUPFD_CLOEXEC, 0) : memfd_create("core", MFD_CLOEXEC);
+    if (file < 0)
+        return -errno;
+    *death = (struct death){file, process};
+    return 0;
+}
+
+/*
+ * A guest that says that it is dying, and lives on, has a section, as it could have had anyway; or the file that its user named
+ * for it to be written by.  Nobody believes what lies there.
+ */
+int serve_core(struct deaths *deaths, const struct request *request, bool first, struct reply *reply)
+{
+    bool core = deaths->core > 0, other = !core && !first;
+    if (request->arguments[1] || (!core && !deaths->wanted) || (other && (!deaths->of_others || deaths->count == DEATHS_MAX - 1)))
+        return -ENOENT;
+    struct death *death = &deaths->list[other ? 1 + deaths->count++ : 0];
+    int error = death->file ? 0 : death_open(death, deaths->core, request->sender);
+    if (error || death->process != request->sender)
+        return error ? error : -ENOENT;
+    int given = fcntl(death->file, F_DUPFD_CLOEXEC, 0);
+    if (given < 0)
+        return -errno;
+    reply->descriptors[0] = given;
     reply->packet.descriptors = 1;
     return 0;
 }

@@ -26,6 +26,9 @@ int end_all(struct monitor *monitor)
     /* pal-run is the subreaper: those whose parents are dead are its children now. */
     while (waitpid(-monitor->first, NULL, 0) > 0 || errno == EINTR)
         ;
+    if (monitor->on_end)
+        monitor->on_end(monitor, status);
+    monitor->on_end = NULL;
     scratch_settle(table);
     if (scratch->fd >= 0)
         supervisor_sandbox_empty(); /* removing may take long: a third SIGTERM leaves that to the supervisor */

@@ -18,7 +18,8 @@ struct options {
     const char *name; /* by which other commands find the sandbox; NULL: none */
     uint32_t trap;          /* enum linux_trap */
     uint32_t rewrite;       /* enum pal_rewrite + 1; 0: as the manifest has it */
-    bool stats, report, no_profile, listen_fds, walls_monitor, walls_view, init;
+    bool stats, report, no_profile, listen_fds, walls_monitor, walls_view, init, no_crash_report;
+    const char *core; /* where a core file goes; NULL: none is written */
     enum report_kind { REPORT_DENIED, REPORT_ALL, REPORT_JSON } report_kind;
     int events; /* a descriptor; 0: none */
     bool ask;   /* at the terminal */

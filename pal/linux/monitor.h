@@ -58,7 +58,8 @@ enum monitor_op {
                           " (deleted)" behind */
     MONITOR_INTERRUPT, /* arguments[0] = pid, [1] = 1: kill.  The pid must belong to this sandbox, else -ESRCH */
     MONITOR_EXPORT,    /* arguments[0] = descriptor number of the sender.  reply: value = token */
-    MONITOR_IMPORT,    /* arguments[0] = token, [1] = 1: drop it.   reply: descriptor */
+    MONITOR_IMPORT,    /* arguments[0] = token, [1] = 1: drop it.   reply: descriptor.  PAL_CORE_TOKEN: to be written to by a
+                          process that dies; what it is can't be seen to */
     MONITOR_CREATE,    /* mode = pal_object (an event, section, pair, poll set or watch), flags = pal_object_flags,
                           arguments[0] = value.             reply: one or two descriptors */
     MONITOR_BIND,      /* path = where or what; flags = pal_local_kind | MONITOR_ABSTRACT or MONITOR_INET.

@@ -44,7 +44,7 @@ static int32_t ask(uint64_t token, uint64_t drop)
 
 static int ask_all(void)
 {
-    static const uint64_t tokens[] = {0, 1, 2, 3, 4, 5, 1ull << 63, UINT64_MAX};
+    static const uint64_t tokens[] = {0, 1, 2, 3, 4, 6, 1ull << 63, UINT64_MAX};
     int bad = 0;
     dispatch_off();
     for (unsigned i = 0; i < sizeof tokens / sizeof *tokens; i++)
@@ -59,7 +59,7 @@ static void steal(int seconds)
     time_t end = time(NULL) + seconds;
     while (time(NULL) < end) {
         dispatch_off();
-        for (uint64_t token = 0; token < 6; token++)
+        for (uint64_t token = 0; token < 5; token++)
             if (ask(token, 0) > 0 && ask(token, 0) > 0)
                 _exit(3);
         call(SYS_sched_yield, 0, 0, 0);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The walls of an image's helper.  It reads its image, answers on its socket, writes to descriptors that it is given, and has
+ * The walls of a helper.  It reads its file, answers on its socket, writes to descriptors that it is given, and has
  * memory: no name, no process, no further socket, no code of its own.  Each wall stands by itself: no descriptors to begin
  * with, no capability, Landlock where the host has it, limits, and a filter that kills.
  */
@@ -18,9 +18,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "loader/images/images.h"
+#include "loader/confined/confined.h"
 
-#define MEMORY_MAX (512u << 20)
 #define FIRST_FREE 5
 
 static void must(bool done)
@@ -29,12 +28,12 @@ static void must(bool done)
         _exit(1);
 }
 
-void image_keep(int *end, int *file)
+void confined_keep(const char *name, int *end, int *file)
 {
     int kept_end = fcntl(*end, F_DUPFD_CLOEXEC, FIRST_FREE), kept_file = fcntl(*file, F_DUPFD_CLOEXEC, FIRST_FREE);
     must(kept_end >= 0 && kept_file >= 0 && dup2(kept_end, FIRST_FREE - 2) >= 0 && dup2(kept_file, FIRST_FREE - 1) >= 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    prctl(PR_SET_NAME, "pal-image");
+    prctl(PR_SET_NAME, name);
     *end = FIRST_FREE - 2;
     *file = FIRST_FREE - 1;
     must(close_range(0, FIRST_FREE - 3, 0) == 0 && close_range(FIRST_FREE, ~0u, 0) == 0);
@@ -66,8 +65,21 @@ static void allow(scmp_filter_ctx filter, int call)
     must(seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 0) == 0);
 }
 
+/* Of what libraries that read files ask for, some they do without. */
+static void allow_reading(scmp_filter_ctx filter)
+{
+    static const int refused[] = {SCMP_SYS(openat), SCMP_SYS(open), SCMP_SYS(newfstatat), SCMP_SYS(stat), SCMP_SYS(readlink),
+                                  SCMP_SYS(access), SCMP_SYS(faccessat), SCMP_SYS(getcwd), SCMP_SYS(sysinfo)};
+    allow(filter, SCMP_SYS(fstat));
+    must(seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1, SCMP_A1(SCMP_CMP_EQ, F_GETFD, 0)) == 0);
+    must(seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 2, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0),
+                          SCMP_A3(SCMP_CMP_MASKED_EQ, MAP_TYPE, MAP_PRIVATE)) == 0);
+    for (size_t i = 0; i < sizeof refused / sizeof *refused; i++)
+        must(seccomp_rule_add(filter, SCMP_ACT_ERRNO(EACCES), refused[i], 0) == 0);
+}
+
 /* No page can be executed that could not be before; what is mapped is memory. */
-static void filter_calls(void)
+static void filter_calls(const struct confinement *confinement)
 {
     static const int calls[] = {SCMP_SYS(read), SCMP_SYS(pread64), SCMP_SYS(write), SCMP_SYS(pwrite64), SCMP_SYS(lseek),
                                 SCMP_SYS(recvmsg), SCMP_SYS(close), SCMP_SYS(munmap), SCMP_SYS(mremap), SCMP_SYS(brk),
@@ -80,11 +92,13 @@ static void filter_calls(void)
     must(seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 2, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0),
                           SCMP_A3(SCMP_CMP_MASKED_EQ, MAP_ANONYMOUS | MAP_SHARED, MAP_ANONYMOUS)) == 0);
     must(seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1, SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)) == 0);
+    if (confinement->maps_files)
+        allow_reading(filter);
     must(seccomp_load(filter) == 0);
     seccomp_release(filter);
 }
 
-void image_confine(void)
+void confined_begin(const struct confinement *confinement)
 {
     sigset_t none;
     sigemptyset(&none);
@@ -94,7 +108,9 @@ void image_confine(void)
     prctl(PR_SET_DUMPABLE, 0);
     drop_rights();
     limit(RLIMIT_CORE, 0);
-    limit(RLIMIT_AS, MEMORY_MAX);
-    limit(RLIMIT_NOFILE, FIRST_FREE + 3);
-    filter_calls();
+    limit(RLIMIT_AS, confinement->memory);
+    limit(RLIMIT_NOFILE, FIRST_FREE + confinement->files);
+    if (confinement->seconds)
+        limit(RLIMIT_CPU, confinement->seconds);
+    filter_calls(confinement);
 }
