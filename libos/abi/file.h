@@ -85,11 +85,13 @@ struct linux_statx {
     uint64_t ino, size, blocks, attributes_mask;
     struct linux_statx_time atime, btime, ctime, mtime;
     uint32_t rdev_major, rdev_minor, dev_major, dev_minor;
-    uint64_t reserved[14];
+    uint64_t mount_id;
+    uint64_t reserved[13];
 };
 _Static_assert(sizeof(struct linux_statx) == 256 && offsetof(struct linux_statx, rdev_major) == 128, "struct statx");
 #define STATX_BASIC_STATS 0x7ffu
 #define STATX_BTIME 0x800u
+#define STATX_MNT_ID 0x1000u
 #define STATX_RESERVED 0x80000000u
 
 struct linux_statfs {

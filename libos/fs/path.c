@@ -295,8 +295,10 @@ int64_t name_from_guest(int directory, guest_t path, uint32_t flags, struct name
         return 1;
     if (first != '/') {
         start = name_start(directory, out);
-        if (start < 0)
-            return start;
+        if (start < 0) { /* Linux takes the name first */
+            length = copy_in_string(bytes, path, PAL_PATH_MAX);
+            return length < 0 ? length : start;
+        }
         slash = 1;
     }
     size_t at = (size_t)start + slash;

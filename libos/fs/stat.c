@@ -116,6 +116,30 @@ static struct linux_statx_time statx_time(int64_t ns)
 static uint32_t device_major(uint64_t device) { return (uint32_t)((device >> 8 & 0xfff) | (device >> 32 & ~0xfffull)); }
 static uint32_t device_minor(uint64_t device) { return (uint32_t)((device & 0xff) | (device >> 12 & ~0xffull)); }
 
+/* Where the descriptor's object lies, as a path. */
+static int64_t place_of_descriptor(int fd, struct name *name)
+{
+    struct pal_path_buffer place;
+    struct file *file = file_get(fd);
+    if (!file)
+        return -EBADF;
+    int64_t result = file_place(file, &place);
+    file_put(file);
+    return result < 0 ? result : name_from_path(place.bytes, true, name);
+}
+
+/* As mountinfo has it; 0: it is on none. */
+static uint64_t mount_id(int directory, guest_t path, uint32_t flags)
+{
+    NAME(name);
+    int64_t result = name_from_guest(directory, path, flags, &name);
+    bool placed = result > 0 ? place_of_descriptor(directory, &name) >= 0 : result == 0;
+    if (!placed || name_canonical(&name) < 0)
+        return 0;
+    const struct mount *mount = mount_of(name.path.bytes);
+    return mount ? MOUNT_ID_FIRST + mount_number(mount) : MOUNT_ID_ROOT;
+}
+
 int64_t sys_statx(int32_t directory, guest_t path, uint32_t flags, uint32_t mask, guest_t stat)
 {
     struct pal_attributes from;
@@ -135,6 +159,8 @@ int64_t sys_statx(int32_t directory, guest_t path, uint32_t flags, uint32_t mask
     };
     if (from.btime)
         to.btime = statx_time(from.btime);
+    if (mask & STATX_MNT_ID && (to.mount_id = mount_id(directory, path, flags)))
+        to.mask |= STATX_MNT_ID;
     return copy_out(stat, &to, sizeof(to));
 }
 
@@ -150,18 +176,6 @@ int64_t attributes_allow(const struct pal_attributes *attributes, uint32_t mode,
     else if (gid == attributes->gid || process_in_group(current_process(), attributes->gid))
         bits >>= 3;
     return mode & ~bits & 7 ? -EACCES : 0;
-}
-
-/* Where the descriptor's object lies, as a path. */
-static int64_t place_of_descriptor(int fd, struct name *name)
-{
-    struct pal_path_buffer place;
-    struct file *file = file_get(fd);
-    if (!file)
-        return -EBADF;
-    int64_t result = file_place(file, &place);
-    file_put(file);
-    return result < 0 ? result : name_from_path(place.bytes, true, name);
 }
 
 /* Is the object on a mount that can't be written?  What isn't a file or directory can be written to all the same. */
@@ -263,7 +277,9 @@ static int64_t statfs_to_guest(const char *path, const struct pal_attributes *at
         statfs.type = of_memory ? TMPFS_MAGIC : (int64_t)hostfs.magic; /* no name: of O_TMPFILE, or begun at an object */
     if (path && (!mount || mount->flags & MOUNT_READ_ONLY))
         statfs.flags |= ST_RDONLY;
-    if (statfs.type != EXT4_SUPER_MAGIC)
+    if (mount && mount->flags & MOUNT_SCRATCH) /* as /proc/mounts tells */
+        statfs.type = TMPFS_MAGIC;
+    else if (statfs.type != EXT4_SUPER_MAGIC)
         statfs.blocks = statfs.bfree = statfs.bavail = statfs.files = statfs.ffree = 0;
     if (mount && mount->flags & MOUNT_MEMORY) {
         int64_t error = tell_space(mount, &statfs);

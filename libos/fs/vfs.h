@@ -227,6 +227,7 @@ void mount_add(const char *at, const struct filesystem *fs, uint32_t flags);
 void mount_above(const struct filesystem *fs); /* for directories that are there only because mounts lie beneath them */
 const struct mount *mount_at(uint32_t n);      /* of all, in their order, pal_boot's first; NULL at the end */
 uint32_t mount_number(const struct mount *mount); /* for mount_at */
+enum { MOUNT_ID_ROOT = 20, MOUNT_ID_FIRST }; /* as /proc/self/mountinfo numbers them */
 const struct mount *mount_of(const char *path); /* of an absolute path without symlinks; or NULL */
 
 #define NAME_HOPS 40 /* then -ELOOP */

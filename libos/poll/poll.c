@@ -5,6 +5,7 @@
 #include "libos/signal/signal.h"
 
 #define FEW 32u
+#define STICKY_TIMEOUTS 0x4000000u /* personality(2) */
 #define SECOND_NS 1000000000ull
 
 struct guest_poll { int32_t fd; int16_t events, revents; };
@@ -145,7 +146,7 @@ static uint64_t deadline_of(uint64_t timeout_ns)
 static void write_remaining(guest_t to, uint64_t deadline, uint64_t unit_ns)
 {
     int64_t out[2] = {0, 0};
-    if (!to || deadline == PAL_FOREVER)
+    if (!to || deadline == PAL_FOREVER || settings()->persona & STICKY_TIMEOUTS)
         return;
     uint64_t now = deadline ? time_now(PAL_CLOCK_MONOTONIC) : 0;
     uint64_t left = deadline > now ? deadline - now : 0;

@@ -20,6 +20,8 @@
 #define ARCH_SET_FS 0x1002
 #define ARCH_GET_FS 0x1003
 #define ARCH_GET_GS 0x1004
+#define ARCH_GET_CPUID 0x1011
+#define ARCH_SET_CPUID 0x1012
 
 struct top {
     struct thread thread;
@@ -400,8 +402,9 @@ int64_t sys_get_robust_list(int32_t tid, guest_t head, guest_t size)
     guest_t list = thread ? thread->robust_list : 0;
     mutex_unlock(&process->lock);
     uint64_t list_size = ROBUST_SIZE;
-    if (!thread)
-        return -ESRCH;
+    struct process_facts facts;
+    if (!thread) /* another process's is for debuggers */
+        return tid > 0 && process_facts(shared_id_process(tid), &facts) ? -EPERM : -ESRCH;
     return copy_out(size, &list_size, sizeof list_size) < 0 ? -EFAULT : copy_out(head, &list, sizeof list);
 }
 
@@ -430,6 +433,10 @@ int64_t sys_arch_prctl(int32_t option, guest_t address)
         tcb()->guest_gs = address;
         tcb()->has_guest_gs = 1;
         return 0;
+    case ARCH_GET_CPUID: /* the instruction does not fault, and can't be made to */
+        return 1;
+    case ARCH_SET_CPUID:
+        return -ENODEV;
     default:
         return -EINVAL;
     }

@@ -140,7 +140,7 @@ void proc_mounts_text(struct seq_buffer *text, const struct pseudo_node *node)
         if (statistics)
             seq_printf(text, "device %s mounted on %s with fstype %s\n", source, mount->at, type);
         else if (details)
-            seq_printf(text, "%u %d 0:%u / %s %s,%s - %s %s %s%s\n", 21 + i, mount->size > 1 ? 20 : 1, 31 + i, mount->at,
+            seq_printf(text, "%u %d 0:%u / %s %s,%s - %s %s %s%s\n", MOUNT_ID_FIRST + i, mount->size > 1 ? MOUNT_ID_ROOT : 1, 31 + i, mount->at,
                        access, atime, type, source, access, size);
         else
             seq_printf(text, "%s %s %s %s,%s%s 0 0\n", source, mount->at, type, access, atime, size);

@@ -380,10 +380,15 @@ static int64_t tree_set(struct name *name, const struct pal_attributes *values, 
                         struct pal_path_buffer *follow)
 {
     struct pseudo_place place;
-    (void)values;
     int64_t result = walk(name, name->nofollow, &place, follow);
     if (!result)
         result = become_target(&place, name, follow);
+    struct file *file = result ? NULL : target_of(&place.node[place.depth], name->nofollow, &result);
+    if (file) { /* without a name, such as a memfd */
+        result = file_set(file, values, mask);
+        file_put(file);
+        return result;
+    }
     if (result || !(mask & PAL_SET_SIZE))
         return result ? result : -EPERM;
     const struct pseudo_entry *entry = place.node[place.depth].entry;
@@ -536,7 +541,10 @@ int proc_directory_of(struct file *file)
 static int64_t share(struct file *file, uint32_t flags, struct file **out)
 {
     uint32_t have = file->flags & O_ACCMODE, want = flags & O_ACCMODE;
-    if (file->type == PAL_TYPE_SOCKET || !strncmp(file->ops->kind, "anon_inode:", 11))
+    bool anonymous = !strncmp(file->ops->kind, "anon_inode:", 11);
+    if (anonymous && current_process()->fsuid) /* root's, and for nobody else */
+        return -EACCES;
+    if (anonymous || file->type == PAL_TYPE_SOCKET)
         return -ENXIO;
     if (flags & O_DIRECTORY && file->type != PAL_TYPE_DIRECTORY)
         return -ENOTDIR;

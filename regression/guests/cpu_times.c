@@ -156,11 +156,56 @@ static void limited(void)
     CHECK(waitpid(child, &status, 0) == child && status == 0);
 }
 
+/* What another process has used: its clock.  Who that is none has none. */
+static void others(void)
+{
+    clockid_t clock;
+    struct timespec time = {0, 0}, resolution;
+    int status;
+    pid_t child = fork();
+    if (!child)
+        for (;;)
+            burn(10);
+    CHECK(clock_getcpuclockid(child, &clock) == 0 && clock_getres(clock, &resolution) == 0);
+    while (!time.tv_sec && time.tv_nsec < 30000000) { /* until it has run for long enough to be seen by ticks */
+        CHECK(clock_gettime(clock, &time) == 0);
+        usleep(5000);
+    }
+    CHECK(kill(child, SIGKILL) == 0 && waitpid(child, &status, 0) == child);
+    CHECK_FAILS(clock_gettime(clock, &time), EINVAL);
+    CHECK(clock_getcpuclockid(child, &clock) == ESRCH);
+}
+
+/* ru_maxrss is of memory that was touched. */
+static void touched(void)
+{
+    struct rusage usage;
+    enum { MIB = 1 << 20 };
+    char *map = mmap(NULL, 512ul * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    CHECK(map != MAP_FAILED && getrusage(RUSAGE_SELF, &usage) == 0);
+    CHECK(usage.ru_maxrss > 0 && usage.ru_maxrss < 256l * 1024);
+    for (size_t i = 0; i < 64ul * MIB; i += 4096)
+        map[i] = 1;
+    usleep(20000); /* what is told may be some milliseconds old */
+    CHECK(getrusage(RUSAGE_SELF, &usage) == 0 && usage.ru_maxrss >= 64l * 1024 && usage.ru_maxrss < 320l * 1024);
+    CHECK(usage.ru_minflt > 0);
+    CHECK(munmap(map, 512ul * MIB) == 0);
+    pid_t child = fork();
+    if (!child) {
+        CHECK(getrusage(RUSAGE_SELF, &usage) == 0 && usage.ru_maxrss < 60l * 1024);
+        _exit(0);
+    }
+    int status;
+    CHECK(waitpid(child, &status, 0) == child && !status);
+}
+
 int main(void)
 {
     own();
     children();
     system_time();
     limited();
+    others();
+    touched();
     return 0;
 }

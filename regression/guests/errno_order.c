@@ -168,9 +168,49 @@ static void attributes(void)
     }
 }
 
+/* A name is read before the descriptor is looked at that it begins at. */
+static void long_names(void)
+{
+    static char name[5000];
+    memset(name, 'a', sizeof name - 1);
+    CHECK_FAILS(openat(file, name, O_RDONLY), ENAMETOOLONG);
+    CHECK_FAILS(unlinkat(NO_FD, name, 0), ENAMETOOLONG);
+    CHECK_FAILS(fchmodat(pipes[0], name, 0600, 0), ENAMETOOLONG);
+    name[100] = 0;
+    CHECK_FAILS(openat(file, name, O_RDONLY), ENOTDIR);
+    CHECK_FAILS(unlinkat(NO_FD, name, 0), EBADF);
+}
+
+/* sendfile(2) writes its offset back in any case. */
+static void offsets(void)
+{
+    long *offset = mmap(NULL, 4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    int empty = memfd_create("empty", 0);
+    CHECK(offset != MAP_FAILED && empty >= 0);
+    CHECK_FAILS(syscall(SYS_sendfile, memory, empty, offset, 1), EFAULT);
+    CHECK(munmap(offset, 4096) == 0);
+    close(empty);
+}
+
+static void privileges(bool root)
+{
+    char path[64];
+    void *head;
+    size_t size;
+    snprintf(path, sizeof path, "/proc/self/fd/%d", event);
+    CHECK_FAILS(open(path, O_RDWR), root ? ENXIO : EACCES);
+    CHECK_FAILS(syscall(SYS_get_robust_list, NO_PID, &head, &size), ESRCH);
+    if (!root)
+        CHECK_FAILS(syscall(SYS_get_robust_list, 1, &head, &size), EPERM);
+    CHECK(syscall(SYS_arch_prctl, 0x1011, 0) == 1); /* ARCH_GET_CPUID */
+}
+
 int main(void)
 {
     make();
+    long_names();
+    offsets();
+    privileges(geteuid() == 0);
     descriptors_before_arguments();
     allocations();
     kinds();

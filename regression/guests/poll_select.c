@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/personality.h>
 #include <sys/select.h>
 #include <sys/time.h>
 #include <time.h>
@@ -160,8 +161,28 @@ static void ready_and_signalled(void)
     close(ends[1]);
 }
 
+/* STICKY_TIMEOUTS of personality(2): what is left is not told. */
+static void sticky(void)
+{
+    struct timeval time = {0, 5000};
+    fd_set set;
+    int ends[2];
+    CHECK(pipe(ends) == 0);
+    FD_ZERO(&set);
+    FD_SET(ends[0], &set);
+    int before = personality(0xffffffff);
+    CHECK(personality((unsigned)before | STICKY_TIMEOUTS) == before);
+    CHECK(select(ends[0] + 1, &set, NULL, NULL, &time) == 0 && time.tv_usec == 5000);
+    CHECK(personality((unsigned)before) >= 0);
+    FD_SET(ends[0], &set);
+    CHECK(select(ends[0] + 1, &set, NULL, NULL, &time) == 0 && time.tv_usec == 0);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 int main(void)
 {
+    sticky();
     polling();
     many();
     selecting();
