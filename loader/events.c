@@ -24,7 +24,7 @@ void events_to(int fd)
 {
     events = fcntl(fd, F_DUPFD_CLOEXEC, 3);
     if (events < 0)
-        fail(EXIT_OWN_FAILURE, "--json %d: %s: give the number of an open descriptor", fd, strerror(errno));
+        fail(EXIT_OWN_FAILURE, "--json %d: %s: expected the number of an open descriptor", fd, strerror(errno));
 }
 
 static bool put(const char *line, size_t size, int patience)

@@ -49,7 +49,7 @@ static void check_standard_streams(void)
         bool local = domain == AF_UNIX && (type == SOCK_STREAM || type == SOCK_SEQPACKET);
         bool tcp = (domain == AF_INET || domain == AF_INET6) && type == SOCK_STREAM && protocol == IPPROTO_TCP;
         if ((!local && !tcp) || getpeername(fd, (struct sockaddr *)&peer, &peer_size) < 0)
-            fail(EXIT_OWN_FAILURE, "descriptor %d is a socket, but no connected stream: pass a pipe or a file", fd);
+            fail(EXIT_OWN_FAILURE, "descriptor %d is a socket but not a connected stream: pass a pipe or a file", fd);
     }
 }
 
@@ -131,7 +131,7 @@ static void limit_processes(const struct policy *policy)
         return;
     int64_t error = supervisor_begin();
     if (error < 0)
-        fail(EXIT_OWN_FAILURE, "the picoprocess can't be started: no supervisor can watch over it: %s", strerror((int)-error));
+        fail(EXIT_OWN_FAILURE, "the picoprocess can't be started: its supervisor can't be started: %s", strerror((int)-error));
     limit(RLIMIT_NPROC, most);
 }
 
@@ -152,7 +152,7 @@ static void go(struct monitor *monitor, const struct prefetch *prefetch, const s
         descriptors[count++] = monitor->policy->passed[i].fd;
     int error = view_admit(&monitor->policy->mounts, &monitor->objects, descriptors, (size_t)count, &packet.value);
     if (error)
-        fail(EXIT_OWN_FAILURE, "can't stand for directories: %s", strerror(-error));
+        fail(EXIT_OWN_FAILURE, "can't reserve place-holders for directories: %s", strerror(-error));
     /* If it has died already, that is seen later. */
     send_with(launched.channel, &packet, sizeof packet, descriptors, (size_t)count);
     close(launched.inner);

@@ -52,14 +52,14 @@ void keep_load(struct policy *policy, const char *file)
     if (!real)
         fail(EXIT_OWN_FAILURE, "--ask-keep %s: %s", file, strerror(errno));
     if (guests_may_write(policy, real))
-        fail(EXIT_OWN_FAILURE, "--ask-keep %s: the guest may write it: name one elsewhere", file);
+        fail(EXIT_OWN_FAILURE, "--ask-keep %s: the guest can write it: choose a file elsewhere", file);
     if (access(real, F_OK) < 0) {
         free(real);
         return;
     }
     manifest_load(real, &manifest);
     if (manifest.program || manifest.environment_count || manifest.extends || manifest.guard_count)
-        fail(EXIT_OWN_FAILURE, "--ask-keep %s: only [[mounts]] and [network] can stand in it: a manifest is given by -m", file);
+        fail(EXIT_OWN_FAILURE, "--ask-keep %s: only [[mounts]] and [network] are allowed in it: use -m for a manifest", file);
     for (size_t i = 0; i < manifest.mount_count; i++) {
         const struct mount *kept = &manifest.mounts[i], *known = mount_table_exact(&policy->mounts, kept->at, kept->at_size);
         if (kept->kind != MOUNT_HOST || (known && known->writable))
@@ -153,7 +153,7 @@ const char *keep_add(const struct policy *policy, const char *file, const struct
     size_t size = 0;
     if (!real || guests_may_write(policy, real)) {
         free(real);
-        return real ? "the program may write it now" : "there is no such folder";
+        return real ? "the program can write it now" : "there is no such directory";
     }
     read_file(real, text);
     FILE *out = open_memstream(&made, &size);

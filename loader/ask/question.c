@@ -60,7 +60,7 @@ static struct question *add(struct ask *ask, const struct refusal *refusal)
     if (ask->quiet || count_waiting(ask) >= QUESTIONS_WAIT || !candidate_find(ask->policy, refusal, &new))
         return NULL;
     if (ask->count == QUESTIONS_MAX && !ask->told)
-        warn("%d questions were asked: what else the program wants is refused", QUESTIONS_MAX);
+        warn("%d questions were asked: further requests are refused without asking", QUESTIONS_MAX);
     ask->told |= ask->count == QUESTIONS_MAX;
     if (ask->count == QUESTIONS_MAX || pipe2(ends, O_CLOEXEC) < 0) {
         drop(&new);

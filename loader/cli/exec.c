@@ -123,7 +123,7 @@ static void find_sandbox(const char *name)
         if (wanted.waits)
             usleep(10000);
     }
-    fail(EXIT_OWN_FAILURE, "exec: no running sandbox of yours is called %s: see pal-run ps", name);
+    fail(EXIT_OWN_FAILURE, "exec: you have no running sandbox named %s: see pal-run ps", name);
 }
 
 static bool receive(struct join_answer *answer, int *descriptor)
@@ -295,7 +295,7 @@ static int make_record(char **command)
     for (uint32_t i = 0; i < record->envc; i++)
         put(file, variables[i]);
     if (fclose(file) != 0 || fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW) < 0)
-        fail(EXIT_OWN_FAILURE, "exec: no room for the arguments: %s", strerror(errno));
+        fail(EXIT_OWN_FAILURE, "exec: can't pass the arguments: %s", strerror(errno));
     return fd;
 }
 

@@ -246,5 +246,5 @@ void completion_print(const char *shell)
         shells[i].print();
         leave();
     }
-    fail(EXIT_OWN_FAILURE, "completion %s: give bash, zsh or fish", shell);
+    fail(EXIT_OWN_FAILURE, "completion %s: expected bash, zsh or fish", shell);
 }

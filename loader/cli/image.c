@@ -50,7 +50,7 @@ static void open_system(char *name)
     uint32_t part = start(name);
     int error = image_open(&image, IMAGE_FIND, part);
     if (error == -EMEDIUMTYPE && !part)
-        fail(EXIT_OWN_FAILURE, "%s: no ext4 or squashfs file system; if it has partitions, name one: %s:1", name, name);
+        fail(EXIT_OWN_FAILURE, "%s: no ext4 or squashfs file system found; if the image has partitions, give one: %s:1", name, name);
     if (error)
         give_up("", error);
 }
@@ -297,7 +297,7 @@ static int run_cp(const char *path, const char *to)
         give_up(path, error);
     error = copy(&place, AT_FDCWD, to, 0);
     if (error)
-        fail(EXIT_OWN_FAILURE, "%s: %s to %s: %s", shown, path, to, error == -EEXIST ? "it is there already" : image_error(error));
+        fail(EXIT_OWN_FAILURE, "%s: %s to %s: %s", shown, path, to, error == -EEXIST ? "it exists already" : image_error(error));
     return 0;
 }
 

@@ -24,7 +24,7 @@ static void add_mount(struct options *options, char *argument, const char *acces
         mount->from = equals + 1;
     }
     if (!*mount->at || (mount->from && !*mount->from) || (mount->from && mount->at[0] != '/'))
-        fail(EXIT_OWN_FAILURE, "--%s: give PATH, or AT=FROM with an absolute AT", access);
+        fail(EXIT_OWN_FAILURE, "--%s: expected PATH, or AT=FROM with an absolute AT", access);
 }
 
 static uint32_t read_count(const char *option, const char *text)
@@ -48,11 +48,11 @@ static void take_tmpfs(struct options *options, char *value)
     uint64_t size = 0;
     char *colon = strrchr(value, ':');
     if (colon && (!colon[1] || !size_read(colon + 1, &size)))
-        fail(EXIT_OWN_FAILURE, "--tmpfs %s: give PATH, or PATH:SIZE with bytes or a size such as 64M", value);
+        fail(EXIT_OWN_FAILURE, "--tmpfs %s: expected PATH or PATH:SIZE, with a size in bytes or such as 64M", value);
     if (colon)
         *colon = 0;
     if (value[0] != '/' || strchr(value, '='))
-        fail(EXIT_OWN_FAILURE, "--tmpfs %s: give an absolute path", value);
+        fail(EXIT_OWN_FAILURE, "--tmpfs %s: expected an absolute path", value);
     add_mount(options, value, "tmpfs");
     options->mounts[options->mount_count - 1].memory = size;
 }
@@ -80,7 +80,7 @@ static void take_taken(struct options *options, char *value)
     while (i < PAL_TAKEN && options->taken[i].end)
         i++;
     if (i == PAL_TAKEN || sscanf(value, "%lx-%lx", &start, &end) != 2 || (start | end) % PAL_PAGE_SIZE || start >= end)
-        fail(EXIT_OWN_FAILURE, "--taken %s: give START-END, as in /proc/PID/maps, in ascending order", value);
+        fail(EXIT_OWN_FAILURE, "--taken %s: expected START-END as in /proc/PID/maps, in ascending order", value);
     options->taken[i] = (struct pal_range){start, end};
 }
 
@@ -106,7 +106,7 @@ static void take_env(struct options *options, char *value)
     if (options->environment_count == sizeof options->environment / sizeof *options->environment)
         fail(EXIT_OWN_FAILURE, "--env %s: too many: write a manifest", value);
     if (!*value || *value == '=')
-        fail(EXIT_OWN_FAILURE, "--env %s: give NAME or NAME=VALUE", value);
+        fail(EXIT_OWN_FAILURE, "--env %s: expected NAME or NAME=VALUE", value);
     options->environment[options->environment_count++] = value;
 }
 
@@ -133,14 +133,14 @@ static void take_report(struct options *options, char *value)
         return;
     }
     if (value)
-        fail(EXIT_OWN_FAILURE, "--report=%s: give denied, all or json", value);
+        fail(EXIT_OWN_FAILURE, "--report=%s: expected denied, all or json", value);
 }
 
 static void take_json(struct options *options, char *value)
 {
     uint32_t fd = read_count("json", value);
     if (fd <= 2 || fd > INT_MAX)
-        fail(EXIT_OWN_FAILURE, "--json %s: give the number of a descriptor above 2, such as 3 with 3>FILE", value);
+        fail(EXIT_OWN_FAILURE, "--json %s: expected the number of a descriptor above 2, such as 3 with 3>FILE", value);
     options->events = (int)fd;
 }
 
@@ -155,7 +155,7 @@ static void take_ask_fd(struct options *options, char *value)
 {
     uint32_t fd = read_count("ask-fd", value);
     if (fd <= 2 || fd > INT_MAX)
-        fail(EXIT_OWN_FAILURE, "--ask-fd %s: give the number of a socket above 2", value);
+        fail(EXIT_OWN_FAILURE, "--ask-fd %s: expected the number of a socket above 2", value);
     options->ask_fd = (int)fd;
 }
 
@@ -176,7 +176,7 @@ static void take_trace(struct options *options, char *value)
             if (!strcmp(word + (*word == '%'), classes[i].name))
                 class = classes[i].class;
         if (!class)
-            fail(EXIT_OWN_FAILURE, "--trace=%s: give file, desc, process, signal, memory, network, ipc or all", word);
+            fail(EXIT_OWN_FAILURE, "--trace=%s: expected file, desc, process, signal, memory, network, ipc or all", word);
         options->trace |= class;
     }
 }
@@ -212,14 +212,14 @@ static void take_trap(struct options *options, char *value)
     for (options->trap = 0; options->trap < sizeof words / sizeof *words; options->trap++)
         if (!strcmp(value, words[options->trap]))
             return;
-    fail(EXIT_OWN_FAILURE, "--trap=%s: give sud or seccomp", value);
+    fail(EXIT_OWN_FAILURE, "--trap=%s: expected sud or seccomp", value);
 }
 
 static void take_rewrite(struct options *options, char *value)
 {
     options->rewrite = rewrite_read(value);
     if (!options->rewrite)
-        fail(EXIT_OWN_FAILURE, "--rewrite=%s: give trapped, ahead or never", value);
+        fail(EXIT_OWN_FAILURE, "--rewrite=%s: expected trapped, ahead or never", value);
 }
 
 static void take_walls(struct options *options, char *value)
@@ -227,7 +227,7 @@ static void take_walls(struct options *options, char *value)
     options->walls_monitor = !strcmp(value, "monitor");
     options->walls_view = !strcmp(value, "view");
     if (!options->walls_monitor && !options->walls_view)
-        fail(EXIT_OWN_FAILURE, "--walls=%s: give view or monitor", value);
+        fail(EXIT_OWN_FAILURE, "--walls=%s: expected view or monitor", value);
 }
 
 const struct option_row option_rows[] = {
@@ -236,7 +236,7 @@ const struct option_row option_rows[] = {
     {"rw", 0, "PATH", "the same, writable", take_rw},
     {"cow", 0, "PATH", "the same, writable for the sandbox alone: the host's files stay as they are", take_cow},
     {"keep", 0, "NAME", "keep what is written to copies, for diff, apply, drop and later runs", take_keep},
-    {"tmpfs", 0, "PATH[:SIZE]", "a private, empty folder, gone at the end; with SIZE, such as 64M: in memory, and no larger", take_tmpfs},
+    {"tmpfs", 0, "PATH[:SIZE]", "a private, empty directory, removed at the end; with SIZE, such as 64M: in memory, and no larger", take_tmpfs},
     {"image", 0, "AT=FILE[:PART]", "show what a disk image (ext4, squashfs) holds, read-only, without mounting it", take_image},
     {"hide", 0, "GLOB", "never show files and directories of such names, such as '**/.env'", take_hide},
     {"deny-write", 0, "GLOB", "let nothing of such names be written or made", take_deny_write},
@@ -305,7 +305,7 @@ static void unknown(const char *argument)
     const char *name = argument[1] == '-' ? argument + 2 : argument + 1;
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         if (!strncmp(argument, others[i].theirs, strcspn(argument, "=")) && !others[i].theirs[strcspn(argument, "=")])
-            fail(EXIT_OWN_FAILURE, "unknown option %s: here it is %s", argument, others[i].ours);
+            fail(EXIT_OWN_FAILURE, "unknown option %s: pal-run has %s for that", argument, others[i].ours);
     for (const struct option_row *row = option_rows; row->name; row++)
         if (row->help && name[0] && name[1] && name_is_near(name, row->name))
             fail(EXIT_OWN_FAILURE, "unknown option %s; did you mean --%s? See pal-run --help", argument, row->name);

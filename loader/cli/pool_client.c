@@ -35,7 +35,7 @@ static void send_request(int fd, const struct pool_request *head, const struct w
     struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2, .msg_control = &control, .msg_controllen = sizeof control};
     memcpy(CMSG_DATA(&control.header), streams, sizeof streams);
     if (sendmsg(fd, &message, MSG_NOSIGNAL) < 0 && errno != EPIPE) /* then it has told why */
-        fail(EXIT_OWN_FAILURE, "the pool can't be asked: %s", strerror(errno));
+        fail(EXIT_OWN_FAILURE, "can't ask the pool: %s", strerror(errno));
 }
 
 static int open_signals(void)
@@ -100,7 +100,7 @@ int pool_run(const char *path, int argc, char **argv)
         else if (!strcmp(argv[at], "--env") && at + 1 < argc)
             value = argv[++at];
         else
-            fail(EXIT_OWN_FAILURE, "%s: a pool's policy is its server's; --env is all that can be given", argv[at]);
+            fail(EXIT_OWN_FAILURE, "%s: a pool's policy is its server's: only --env can be given", argv[at]);
         const char *own = strchr(value, '=') ? NULL : getenv(value);
         if (own || strchr(value, '='))
             environment[head.environment_count++] = own ? must_print("%s=%s", value, own) : must_copy(value);
@@ -111,7 +111,7 @@ int pool_run(const char *path, int argc, char **argv)
         add(&words, environment[i]);
     int fd = pool_connect(path);
     if (fd < 0)
-        fail(EXIT_OWN_FAILURE, "%s: nobody serves there: %s", path, strerror(errno));
+        fail(EXIT_OWN_FAILURE, "%s: no server answers there: %s", path, strerror(errno));
     send_request(fd, &head, &words);
     return wait_for_end(fd);
 }

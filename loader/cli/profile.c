@@ -80,7 +80,7 @@ int profile_main(int argc, char **argv)
         wanted = argv[2];
         store_list(show_one);
         if (!shown)
-            fail(1, "profile show %s: there is none: see pal-run profile list", wanted);
+            fail(1, "profile show %s: no such profile: see pal-run profile list", wanted);
     } else {
         fail(EXIT_OWN_FAILURE, "usage: pal-run profile list | show NAME|PROGRAM");
     }

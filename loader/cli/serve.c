@@ -103,7 +103,7 @@ static void make_way(const char *path)
     struct stat status;
     int fd = pool_connect(path);
     if (fd >= 0)
-        fail(EXIT_OWN_FAILURE, "%s: somebody serves there already", path);
+        fail(EXIT_OWN_FAILURE, "%s: another server answers there already", path);
     if (errno == ECONNREFUSED && lstat(path, &status) == 0 && S_ISSOCK(status.st_mode) && status.st_uid == geteuid())
         unlink(path);
 }
@@ -325,7 +325,7 @@ static int serve(void)
         read_news();
         collect();
         if (server.failures >= FAILURES_MAX) {
-            warn("%s: %d clones in a row ended before they waited (status %d)", server.name, FAILURES_MAX, server.status);
+            warn("%s: %d clones in a row ended before they were ready (status %d)", server.name, FAILURES_MAX, server.status);
             status = EXIT_OWN_FAILURE;
         }
         if (ends || status || is_idle())
@@ -372,7 +372,7 @@ static uint64_t number_of(const char *text, const char *name, uint64_t most)
     errno = 0;
     unsigned long long value = strtoull(text, &end, 10);
     if (errno || end == text || *end || text[0] == '-' || !value || value > most)
-        fail(EXIT_OWN_FAILURE, "%s %s: a number from 1 to %llu is needed", name, text, (unsigned long long)most);
+        fail(EXIT_OWN_FAILURE, "%s %s: expected a number from 1 to %llu", name, text, (unsigned long long)most);
     return value;
 }
 
@@ -389,7 +389,7 @@ static void read_words(char **words)
             server.path = value;
         else if ((value = value_of(words, &i, "--idle"))) {
             if (!duration_read(value, &server.idle))
-                fail(EXIT_OWN_FAILURE, "--idle %s: seconds are needed, or 10s, 5m, 2h", value);
+                fail(EXIT_OWN_FAILURE, "--idle %s: expected seconds, or a time such as 10s, 5m, 2h", value);
         } else {
             server.options[used++] = words[i];
         }

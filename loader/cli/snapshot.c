@@ -38,20 +38,20 @@ static int open_store(bool makes)
     const char *data = getenv("XDG_DATA_HOME"), *home = getenv("HOME");
     const char *base = data && data[0] == '/' ? data : home;
     if (!base || base[0] != '/')
-        fail(EXIT_OWN_FAILURE, "snapshots need a place: set HOME or XDG_DATA_HOME");
+        fail(EXIT_OWN_FAILURE, "no directory for snapshots: set HOME or XDG_DATA_HOME");
     int store = user_directory("XDG_DATA_HOME", "share", "snapshots", makes);
     if (store < 0 && errno == EPERM)
-        fail(EXIT_OWN_FAILURE, "the directory of snapshots below %s belongs to another, or others may write it: move it away",
+        fail(EXIT_OWN_FAILURE, "the snapshot directory below %s belongs to another user, or others can write it: move it away",
              base);
     if (store < 0 && makes)
-        fail(EXIT_OWN_FAILURE, "%s: no snapshots can be kept there: %s", base, strerror(errno));
+        fail(EXIT_OWN_FAILURE, "%s: snapshots can't be kept there: %s", base, strerror(errno));
     return store;
 }
 
 static void check_name(const char *name)
 {
     if (!name || !user_name_is_good(name, NAME_SIZE_MAX))
-        fail(EXIT_OWN_FAILURE, "%s: no name for a snapshot: up to %d letters, digits, '.', '_', '-'", name ? name : "", NAME_SIZE_MAX);
+        fail(EXIT_OWN_FAILURE, "%s: not a name for a snapshot: expected up to %d letters, digits, '.', '_', '-'", name ? name : "", NAME_SIZE_MAX);
 }
 
 /* Of the user's own, a plain file that others can't write.  -1 and errno. */
@@ -154,7 +154,7 @@ static int open_unnamed(int store)
 {
     int fd = openat(store, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     if (fd < 0)
-        fail(EXIT_OWN_FAILURE, "no file for a snapshot can be made: %s", strerror(errno));
+        fail(EXIT_OWN_FAILURE, "can't make a file for the snapshot: %s", strerror(errno));
     return fd;
 }
 
@@ -221,7 +221,7 @@ static void read_point(struct options *options, const char *text)
     else if (end && end != text + 6 && !*end && seconds > 0 && seconds < 1e9)
         options->snapshot.point = PAL_SNAPSHOT_AFTER;
     else
-        fail(EXIT_OWN_FAILURE, "--at %s: ready, fork, stdin or after=SECONDS is needed", text);
+        fail(EXIT_OWN_FAILURE, "--at %s: expected ready, fork, stdin or after=SECONDS", text);
     options->snapshot.after = (uint64_t)(seconds * NS);
 }
 
@@ -230,7 +230,7 @@ static unsigned read_count(const char *name, const char *text, unsigned least)
     char *end;
     unsigned long value = strtoul(text, &end, 10);
     if (end == text || *end || value < least || value > VARIANTS_MAX)
-        fail(EXIT_OWN_FAILURE, "%s %s: a number from %u to %u is needed", name, text, least, VARIANTS_MAX);
+        fail(EXIT_OWN_FAILURE, "%s %s: expected a number from %u to %u", name, text, least, VARIANTS_MAX);
     return (unsigned)value;
 }
 
@@ -310,10 +310,10 @@ static int run_make(int argc, char **argv)
     options->snapshot.use = PAL_SNAPSHOT_MAKE;
     options->snapshot.image = image;
     if (options->snapshot.point >= PAL_SNAPSHOT_STDIN && !making.variant)
-        warn("%s: its point is no fork() of the program's own: random numbers that it has drawn ahead are the same in all clones", making.name);
+        warn("%s: the snapshot is not at a fork() of the program: random numbers it has drawn ahead are the same in all clones", making.name);
     int ended = palrun(options);
     if (!is_complete(image)) {
-        warn("%s: no snapshot: the program ended (status %d) without a fork() that could be written, after it had written to /proc/pal/ready: see docs/snapshots.md",
+        warn("%s: no snapshot: the program ended (status %d) and never forked after writing to /proc/pal/ready: see docs/snapshots.md",
              making.name, ended);
         return ended ? ended : EXIT_OWN_FAILURE;
     }
@@ -349,7 +349,7 @@ static char **clone_command(const json_t *facts, char **arguments)
     size_t count = 0, made;
     char **command = words_of(json_object_get(facts, "command"), &made);
     if (!made)
-        fail(EXIT_OWN_FAILURE, "the snapshot's facts are damaged: make it anew");
+        fail(EXIT_OWN_FAILURE, "the snapshot's description is damaged: make it again");
     while (arguments[count])
         count++;
     char **words = must_allocate((count + 2) * sizeof *words);
@@ -408,7 +408,7 @@ void snapshot_must_hold(const char *name)
 {
     int store = open_store(false);
     if (!is_of_this(must_read(store, name)))
-        fail(EXIT_OWN_FAILURE, "%s: was made by another pal-run, or on another processor: snapshot run --remake makes it anew", name);
+        fail(EXIT_OWN_FAILURE, "%s: was made by another pal-run or on another processor: snapshot run --remake makes it again", name);
     close(store);
 }
 
@@ -435,7 +435,7 @@ static bool read_member(struct options *options, const char *word)
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     prctl(PR_SET_NAME, "pal-run"); /* not "exe" */
     if (getppid() != parent)
-        fail(EXIT_OWN_FAILURE, "the pool's server has gone");
+        fail(EXIT_OWN_FAILURE, "the pool's server ended");
     fcntl(member->listener, F_SETFD, FD_CLOEXEC);
     fcntl(member->server, F_SETFD, FD_CLOEXEC);
     fcntl(member->touched, F_SETFD, FD_CLOEXEC);
@@ -464,7 +464,7 @@ static int run_clone(int argc, char **argv)
     json_t *facts = must_read(store, name);
     bool old = !is_of_this(facts);
     if (old && !remakes)
-        fail(EXIT_OWN_FAILURE, "%s: was made by another pal-run, or on another processor: snapshot run --remake makes it anew", name);
+        fail(EXIT_OWN_FAILURE, "%s: was made by another pal-run or on another processor: snapshot run --remake makes it again", name);
     if (old)
         make_again(name, facts);
     clone_options(&options, argc, argv, facts);

@@ -341,7 +341,7 @@ void learn_write(const struct policy *policy, const char *to, int status)
     grant_cwd(policy);
     drop_covered();
     if (grant_count > GRANTS_MAX)
-        warn("learn: %zu files and directories were used: only the first %d are in %s", grant_count, GRANTS_MAX, to);
+        warn("learn: %zu files and directories were used; only the first %d are in %s", grant_count, GRANTS_MAX, to);
     grant_count = grant_count > GRANTS_MAX ? GRANTS_MAX : grant_count;
     FILE *file = fopen(to, "we");
     if (!file)
@@ -351,6 +351,6 @@ void learn_write(const struct policy *policy, const char *to, int status)
     put_refused(file, policy);
     if (fclose(file) != 0)
         fail(EXIT_OWN_FAILURE, "learn -o %s: %s", to, strerror(errno));
-    warn("%s has what the run needed (its status was %d, its changes are dropped): look it through, then: pal-run -m %s", to,
+    warn("%s lists what the run needed (exit status %d, changes dropped): review it, then run: pal-run -m %s", to,
          status, to);
 }

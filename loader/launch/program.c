@@ -34,19 +34,19 @@ static void fail_open(struct mount_table *table, const char *path, const char *s
     uint32_t type = known ? reply.packet.attributes.type : 0;
     if (error == -ENOENT || error == -ENOTDIR)
         fail(EXIT_NOT_FOUND, "%s: not found%s", shown,
-             access(path, F_OK) == 0 ? " in the sandbox: no mount shows it; grant its folder with --ro" : "");
+             access(path, F_OK) == 0 ? " in the sandbox: no mount shows it; grant its directory with --ro" : "");
     if (error == -EISDIR || error == -ENOTUNIQ || type == PAL_TYPE_DIRECTORY)
         fail(EXIT_NOT_EXECUTABLE, "%s: is a directory: name a program in it", shown);
     if (error == -EREMOTE)
-        fail(EXIT_NOT_EXECUTABLE, "%s: is of the kernel's, no regular file: name a program", shown);
+        fail(EXIT_NOT_EXECUTABLE, "%s: is on a kernel file system: expected a program", shown);
     if (error == -ENOSYS)
-        fail(EXIT_NOT_EXECUTABLE, "%s: openat2 is missing: this is a pal-run sandbox already, or Linux before 5.6", shown);
+        fail(EXIT_NOT_EXECUTABLE, "%s: openat2 is missing: this is inside a pal-run sandbox, or Linux before 5.6", shown);
     if (type == PAL_TYPE_FIFO)
-        fail(EXIT_NOT_EXECUTABLE, "%s: is a FIFO, no regular file: name a program", shown);
+        fail(EXIT_NOT_EXECUTABLE, "%s: is a FIFO: expected a program", shown);
     if (known && type != PAL_TYPE_FILE)
         fail(EXIT_NOT_EXECUTABLE, "%s: not a regular file: expected a program", shown);
     if (error == -EACCES && known && !(reply.packet.attributes.mode & 0111))
-        fail(EXIT_NOT_EXECUTABLE, "%s: not executable: chmod +x it if it is a program", shown);
+        fail(EXIT_NOT_EXECUTABLE, "%s: not executable: if it is a program, run chmod +x on it", shown);
     fail(EXIT_NOT_EXECUTABLE, "%s: not executable: %s", shown, strerror(-error));
 }
 
@@ -61,7 +61,7 @@ static void read_script(int fd, const char *shown, char *interpreter, size_t roo
     line[size] = 0;
     char *start = line + 2 + strspn(line + 2, " \t"), *end = strchr(line, '\n');
     if (end && end[-1] == '\r')
-        fail(EXIT_NOT_EXECUTABLE, "%s: its lines end in CR LF, as on Windows: convert it (sed -i 's/\\r$//' FILE)", shown);
+        fail(EXIT_NOT_EXECUTABLE, "%s: its lines end in CR LF (Windows): convert it (sed -i 's/\\r$//' FILE)", shown);
     snprintf(interpreter, room, "%.*s", (int)strcspn(start, " \t\r\n"), start);
 }
 
@@ -131,7 +131,7 @@ static const char *find_in_sandbox(struct policy *policy, const char *program)
         free(candidate);
         at += size;
     }
-    fail(EXIT_NOT_FOUND, "%s: not found in the sandbox: give its path, or mount its folder", program);
+    fail(EXIT_NOT_FOUND, "%s: not found in the sandbox: give its path, or mount its directory", program);
 }
 
 static void check_cwd(struct policy *policy, const char *cwd)
@@ -147,7 +147,7 @@ static void check_cwd(struct policy *policy, const char *cwd)
     if (!error && reply.packet.attributes.type != PAL_TYPE_DIRECTORY)
         error = -ENOTDIR;
     if (error)
-        fail(EXIT_OWN_FAILURE, "%s: can't start there: %s in the sandbox", cwd, strerror(-error));
+        fail(EXIT_OWN_FAILURE, "%s: can't be the starting directory: %s in the sandbox", cwd, strerror(-error));
 }
 
 void program_place(struct policy *policy, const struct options *options)

@@ -48,7 +48,7 @@ PALRUN_API int palrun_start(struct palrun **out, const struct palrun_options *op
 
 /* A clone of the pool that `pal-run serve` keeps at `socket`.  Of the options count `command` (here the clone's arguments, without a
  * program), `environ` (NAME=VALUE, what is changed in the server's; NULL: nothing) and the streams; others are -EINVAL, as policy is
- * the server's.  Waits while none is free.  -ECONNREFUSED, -ENOENT: nobody serves there.  A clone that is refused ends with 125;
+ * the server's.  Waits while none is free.  -ECONNREFUSED, -ENOENT: no server is there.  A clone that is refused ends with 125;
  * palrun_wait gives -EPIPE where the pool has ended.  There are no events. */
 PALRUN_API int palrun_take(struct palrun **out, const char *socket, const struct palrun_options *options);
 

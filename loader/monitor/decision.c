@@ -248,9 +248,9 @@ void decision_begin(struct monitor *monitor, const struct options *options)
     ask.answered = answered;
     ask.context = monitor;
     if (ask.fd < 0 && options->ask_fd)
-        fail(EXIT_OWN_FAILURE, "--ask-fd %d: %s: give the number of an open socket", options->ask_fd, strerror(errno));
+        fail(EXIT_OWN_FAILURE, "--ask-fd %d: %s: expected the number of an open socket", options->ask_fd, strerror(errno));
     if (ask.fd < 0)
-        warn("--ask: there is no terminal to ask at: what would be asked is refused");
+        warn("--ask: there is no terminal to ask at: requests are refused without asking");
     ask_begin(&ask);
     monitor->policy->mounts.denials.asking = true;
 }

@@ -337,7 +337,7 @@ void join_name(const char *name)
     own_name = name;
     named_listener = listen_at(name, 0);
     if (named_listener < 0)
-        fail(EXIT_OWN_FAILURE, "--name %s: %s", name, errno == EADDRINUSE ? "a running sandbox is called so" : strerror(errno));
+        fail(EXIT_OWN_FAILURE, "--name %s: %s", name, errno == EADDRINUSE ? "a running sandbox has that name" : strerror(errno));
 }
 
 void join_watch(struct monitor *monitor)
@@ -377,7 +377,7 @@ static int give(struct joined *joined, size_t which, struct reply *reply)
 static int give_record(struct joined *joined, const struct request *request, struct reply *reply)
 {
     if (request->sender == of->first || request->arguments[1]) {
-        refuse(joined, EAGAIN, "there is no room for one process more");
+        refuse(joined, EAGAIN, "there is no room for another process");
         return -ENOENT;
     }
     joined->process = (int)syscall(SYS_pidfd_open, request->sender, 0);

@@ -515,7 +515,7 @@ static void collect(struct loop *loop)
             if (has_ended(loop->monitor->first))
                 break;
             supervisor_collect();
-            warn("the supervisor was killed: so is the program, whose end nobody guarantees now");
+            warn("the supervisor was killed, so the program is killed too: nothing else guarantees its end");
             end_all(loop->monitor);
             finish(loop, EXIT_OWN_FAILURE);
             return;
@@ -544,7 +544,7 @@ static void on_settled(uv_timer_t *timer)
     join_watch_pid();
     if (error >= 0 || has_ended(loop->monitor->first))
         return;
-    warn("no supervisor can watch over the program, which was killed: %s", strerror((int)-error));
+    warn("the supervisor can't be started, so the program was killed: %s", strerror((int)-error));
     end_all(loop->monitor);
     finish(loop, EXIT_OWN_FAILURE);
 }
@@ -618,7 +618,7 @@ static void begin_limit(void)
     uv_timer_start(&loop.wall, on_wall_limit, seconds * 1000, 0);
     loop.wall_ns = now_ns() + (int64_t)seconds * 1000000000;
     if (!supervisor_limit(seconds))
-        fail(EXIT_OWN_FAILURE, "no supervisor can see to the time limit: %s", strerror(EAGAIN));
+        fail(EXIT_OWN_FAILURE, "can't start the supervisor that keeps the time limit: %s", strerror(EAGAIN));
 }
 
 void monitor_taken(struct monitor *monitor)

@@ -237,12 +237,12 @@ int outbound_check(struct outbound *outbound, const uint8_t address[16], bool ud
     if (network->mode == NETWORK_HOST)
         return 0;
     if (network->mode != NETWORK_RULES)
-        return refuse(outbound, address, udp, port, "no network: allow with --net ADDRESS:PORT");
+        return refuse(outbound, address, udp, port, "no network: allow it with --net ADDRESS:PORT");
     if (network_match_address(network, address, udp, port))
         return 0;
     const struct binding *binding = find(outbound, address);
     if (!binding)
-        return refuse(outbound, address, udp, port, "network: no allowed name gave it: allow with --net ADDRESS:PORT");
+        return refuse(outbound, address, udp, port, "network: no allowed name has this address: allow it with --net ADDRESS:PORT");
     bool has_port;
     if (granting(outbound, binding, address, udp, port, &has_port))
         return 0;
@@ -495,7 +495,7 @@ static void check_listeners(const struct network *network)
         socklen_t size = sizeof listens, room = sizeof domain;
         if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) < 0 || !listens ||
             getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &room) < 0 || (domain != AF_INET && domain != AF_INET6))
-            fail(EXIT_OWN_FAILURE, "--listen-fds: descriptor %d is no listener of TCP", fd);
+            fail(EXIT_OWN_FAILURE, "--listen-fds: descriptor %d is not a TCP listener", fd);
     }
 }
 

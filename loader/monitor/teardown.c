@@ -42,7 +42,7 @@ int end_status(int status, const struct limits *limits)
         return WEXITSTATUS(status);
     int number = WTERMSIG(status);
     if (number == SIGSYS)
-        warn("the program's host call was refused: it left its library OS, and was killed");
+        warn("the program made a host call outside of its library OS, which was refused, and was killed");
     if ((number == SIGXCPU || number == SIGKILL) && limits->cpu_seconds != UINT64_MAX)
         warn("the program was killed: perhaps by its limit of %llu s of processor time",
              (unsigned long long)limits->cpu_seconds);

@@ -68,7 +68,7 @@ static void tell_server(const struct waiting *waiting, char what)
 {
     struct pool_member_news news = {.pid = getpid(), .what = what};
     if (write(waiting->server, &news, sizeof news) < 0)
-        warn("the pool's server has gone");
+        warn("the pool's server ended");
 }
 
 /* ---- The client's request ---------------------------------------------------------------------------------------- */

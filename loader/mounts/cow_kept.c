@@ -298,7 +298,7 @@ void kept_load(struct mount_table *table)
             continue;
         int error = cow_open_layers(cow);
         if (error)
-            fail(EXIT_OWN_FAILURE, "%s: the kept changes can't be opened: %s", table->mounts[i].at, strerror(-error));
+            fail(EXIT_OWN_FAILURE, "%s: can't open the kept changes: %s", table->mounts[i].at, strerror(-error));
         fstat(cow->upper.root, &status);
         cow->root->listed = !cow_is_stand_in(&status);
         struct stat was;
@@ -314,7 +314,7 @@ void kept_load(struct mount_table *table)
 void kept_open(struct mount_table *table, const char *name)
 {
     if (!run_name_is_good(name))
-        fail(EXIT_OWN_FAILURE, "--keep %s: a name of letters, digits, '.', '-' and '_'", name);
+        fail(EXIT_OWN_FAILURE, "--keep %s: expected a name of letters, digits, '.', '-' and '_'", name);
     bool copies = false;
     for (size_t i = 0; i < table->count; i++) {
         copies |= table->mounts[i].cow != NULL;
@@ -322,7 +322,7 @@ void kept_open(struct mount_table *table, const char *name)
             fail(EXIT_OWN_FAILURE, "--keep %s: %s is a copy of a disk image, which can't be kept yet", name, table->mounts[i].at);
     }
     if (!copies)
-        fail(EXIT_OWN_FAILURE, "--keep %s: there is no copy mount to keep: add --cow PATH", name);
+        fail(EXIT_OWN_FAILURE, "--keep %s: there is no copy mount: add --cow PATH", name);
     int runs = runs_open(true);
     table->kept = runs < 0 ? -1 : run_open(runs, name, true);
     if (table->kept < 0)

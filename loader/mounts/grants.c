@@ -191,7 +191,7 @@ static int note(struct mount *mount, int fd)
     mount->no_devices = mount->writable && fstatvfs(fd, &system) == 0 && system.f_flag & ST_NODEV;
     mount->plain = !mount->writable && status.st_uid == 0 && !(status.st_mode & 022) && is_system(mount->from);
     if (object_is_kernels(fd, status.st_dev))
-        fail(EXIT_OWN_FAILURE, "%s: %s is of a file system of the kernel's own: the sandbox has its own /proc, /dev and /sys",
+        fail(EXIT_OWN_FAILURE, "%s: %s is on a kernel file system: the sandbox has its own /proc, /dev and /sys",
              mount->at, mount->from);
     return 0;
 }
@@ -217,14 +217,14 @@ static void reopen(struct mount_table *table, struct mount *mount)
     source.asked = false;
     int fd = open_source(&source, mount->from);
     if (fd == -EXDEV && source.within)
-        fail(EXIT_OWN_FAILURE, "%s: its source %s passes a symlink in %s, which the guest may write: name what it leads to",
+        fail(EXIT_OWN_FAILURE, "%s: its source %s passes through a symlink in %s, which the guest can write: give the symlink's target",
              mount->at, mount->from, source.within->from);
     int error = note(mount, fd);
     if (error)
         fail(EXIT_OWN_FAILURE, "%s: can't be opened: %s", mount->from, strerror(-error));
     mount->plain &= !source.within;
     if (source.within && mount->granted && !is_covered(table, source.within, mount))
-        warn("%s: its source %s lies in %s, which the guest may write: it decides what later runs are shown there",
+        warn("%s: its source %s lies in %s, which the guest can write: the guest decides what later runs see there",
              mount->at, mount->from, source.within->from);
 }
 
@@ -282,7 +282,7 @@ static void check_nested(const struct mount_table *table)
         const struct mount *inner = &table->mounts[i];
         const struct mount *outer = outer_of(table, inner);
         if (outer && !names_are_exact(outer, inner))
-            fail(EXIT_OWN_FAILURE, "%s: can't be mounted inside %s, whose names have no case: it could be gone round", inner->at,
+            fail(EXIT_OWN_FAILURE, "%s: can't be mounted inside %s, which ignores case in names: another spelling would bypass it", inner->at,
                  outer->at);
     }
 }
@@ -310,7 +310,7 @@ void mounts_open(struct mount_table *table)
         if (mount->kind != MOUNT_COPY || mount->error)
             continue;
         if (!mount->directory)
-            fail(EXIT_OWN_FAILURE, "%s: a copy mount is of a folder: give one that holds the file", mount->from);
+            fail(EXIT_OWN_FAILURE, "%s: a copy mount needs a directory: give the one that holds the file", mount->from);
         cow_begin(table, mount);
     }
     for (size_t i = 0; i < table->count; i++)

@@ -255,7 +255,7 @@ void image_mount_open(struct mount_table *table, struct mount *mount)
     if (mount->error)
         fail(EXIT_OWN_FAILURE, "%s: the image %s can't be opened: %s", mount->at, mount->from, strerror(-mount->error));
     if (!*fd_name(mount->root).path)
-        fail(EXIT_OWN_FAILURE, "%s: images need the host's /proc", mount->at);
+        fail(EXIT_OWN_FAILURE, "%s: disk images need the host's /proc", mount->at);
     mount->root_file = open(fd_name(mount->root).path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     if (mount->root_file < 0)
         fail(EXIT_OWN_FAILURE, "%s: the image %s can't be opened: %s", mount->at, mount->from, strerror(errno));

@@ -96,7 +96,7 @@ static int refuse(struct mount_table *table, const struct resolved *place, const
 
 int resolved_refuse(struct mount_table *table, const struct resolved *place)
 {
-    return refuse(table, place, "not a file that guests may have");
+    return refuse(table, place, "not a kind of file that guests may open");
 }
 
 /* What a private directory has not, the host may have: it is told of where the program fails. */

@@ -129,12 +129,12 @@ void tmpfs_open(const struct mount_table *table, struct mount *mount)
     char name[SCRATCH_NAME_SIZE + 1];
     int top = make(mount->memory, names, &made);
     if (top < 0)
-        fail(EXIT_OWN_FAILURE, "%s: this host gives %s no tmpfs of a limited size (%s: %s): without a size it is a private folder on disk",
+        fail(EXIT_OWN_FAILURE, "%s: this host can't give %s a tmpfs with a size limit (%s: %s): without a size it is a private directory on disk",
              mount->at, geteuid() ? "you" : "root", made.what, strerror(made.error));
     scratch_name(name);
     mount->root = scratch_furnish(table, mount, top, name);
     if (mount->root < 0 || fstat(mount->root, &status) < 0)
-        fail(EXIT_OWN_FAILURE, "%s: its tmpfs can't be written: %s", mount->at, strerror(mount->root < 0 ? -mount->root : errno));
+        fail(EXIT_OWN_FAILURE, "%s: its tmpfs can't be written to: %s", mount->at, strerror(mount->root < 0 ? -mount->root : errno));
     close(top);
     mount->device = status.st_dev;
     mount->inode = status.st_ino;

@@ -94,7 +94,7 @@ static int make_top(struct maker *maker)
     maker->top = fsmount(system, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
     close(system);
     if (maker->top < 0 || move_mount(maker->top, "", AT_FDCWD, "/", MOVE_MOUNT_F_EMPTY_PATH) < 0)
-        return refuse(maker, "no tmpfs can be mounted");
+        return refuse(maker, "can't mount a tmpfs");
     if (mkdirat(maker->top, COVER_DIRECTORY, 0) < 0 ||
         (cover = openat(maker->top, COVER_FILE, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0)) < 0)
         return refuse(maker, "the tmpfs can't be written");
@@ -163,18 +163,18 @@ static int read_mounts(struct maker *maker)
     char *text = maker->mountinfo = read_all("/proc/self/mountinfo"), *line;
     maker->host_count = 0;
     if (!text || identity_of(maker->top, &top) < 0 || !top.mount)
-        return refuse(maker, "the mounts can't be read");
+        return refuse(maker, "can't read the mount table");
     while ((line = strsep(&text, "\n")) && *line) {
         if (maker->host_count == HOST_MOUNTS_MAX) {
             errno = E2BIG;
-            return refuse(maker, "the mounts can't be read");
+            return refuse(maker, "can't read the mount table");
         }
         struct host_mount *mount = &maker->host[maker->host_count++];
         char *field[6], *type = strstr(line, " - ");
         for (int i = 0; i < 6; i++)
             field[i] = strsep(&line, " ");
         if (!type || !field[5])
-            return refuse(maker, "the mounts can't be read");
+            return refuse(maker, "can't read the mount table");
         type += 3;
         *mount = (struct host_mount){.id = strtoull(field[0], NULL, 10), .parent = strtoull(field[1], NULL, 10),
                                      .path = field[4], .type = strsep(&type, " "),
@@ -404,7 +404,7 @@ static int detach(struct maker *maker, int *descriptors)
     struct identity is;
     int top = open_tree(maker->top, "", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE | AT_EMPTY_PATH);
     if (top < 0 || read_mounts(maker) < 0)
-        return refuse(maker, "the view can't be taken out of its namespace");
+        return refuse(maker, "can't detach the view from its namespace");
     descriptors[0] = top;
     for (uint32_t i = 0; i < made->count; i++) {
         char name[16];
@@ -427,7 +427,7 @@ static int detach(struct maker *maker, int *descriptors)
     int again = openat(top, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (again < 0 || fchmod(again, 0) < 0 ||
         mount_setattr(top, "", AT_EMPTY_PATH, &read_only, sizeof read_only) < 0)
-        return refuse(maker, "the view's root can't be closed");
+        return refuse(maker, "can't lock the view's root");
     return 0;
 }
 

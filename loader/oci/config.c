@@ -25,7 +25,7 @@ static void write_string(FILE *file, const char *text)
 {
     json_t *string = json_string(text);
     if (!string)
-        oci_fail("pal-oci: config.json has a string that is no UTF-8");
+        oci_fail("pal-oci: config.json has a string that is not UTF-8");
     json_dumpf(string, file, JSON_ENCODE_ANY);
     json_decref(string);
 }
@@ -184,7 +184,7 @@ void oci_add_mounts(json_t *config, const char *folder)
     char own[PAL_PATH_MAX];
     ssize_t size = readlink("/proc/self/exe", own, sizeof own - 1);
     if (size < 0)
-        oci_fail("pal-oci: its own file can't be found: %s", strerror(errno));
+        oci_fail("pal-oci: can't find its own executable: %s", strerror(errno));
     own[size] = 0;
     int place = open(must_print("%s/pal-run", folder), O_WRONLY | O_CREAT | O_CLOEXEC, 0755);
     if (place >= 0)

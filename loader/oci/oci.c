@@ -140,7 +140,7 @@ static char *state_path(void)
     if (geteuid() == 0 && !(run && access("/run", W_OK) < 0))
         run = "/run";
     if (!run || run[0] != '/')
-        oci_fail("pal-oci: no place for what it keeps of a container: set XDG_RUNTIME_DIR");
+        oci_fail("pal-oci: no directory for a container's state: set XDG_RUNTIME_DIR");
     return must_print("%s/pal-oci", run);
 }
 

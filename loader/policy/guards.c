@@ -82,5 +82,5 @@ void policy_guard_default(struct policy *policy)
         return;
     for (size_t i = 0; i < sizeof own / sizeof *own; i++)
         if (!guard_parse(own[i].pattern, own[i].kind, &guard) || !guards_add(&policy->mounts.guards, &guard))
-            fail(EXIT_OWN_FAILURE, "too many patterns to hide or keep");
+            fail(EXIT_OWN_FAILURE, "too many patterns in --hide and --deny-write");
 }

@@ -170,7 +170,7 @@ static bool unknown_key(struct reader *reader, const struct toml_value *value, c
     };
     for (size_t i = 0; !nearest && i < sizeof others / sizeof *others; i++)
         if (!strcmp(value->key, others[i].theirs)) {
-            complain(reader, value->line, must_print("unknown key '%%s': here it is %s", others[i].ours), value->key);
+            complain(reader, value->line, must_print("unknown key '%%s': pal-run has %s", others[i].ours), value->key);
             return false;
         }
     char *text = nearest ? must_print("unknown key '%s'%s; did you mean '%s'?", value->key, where, nearest)
@@ -624,12 +624,12 @@ static void override(struct manifest *base, const struct manifest *own, const ch
     override_limits(&base->limits, &own->limits);
     const char *error = network_merge(&base->network, &own->network);
     if (error)
-        fail(EXIT_OWN_FAILURE, "%s: [network], with that of the manifest that it extends: %s", file, error);
+        fail(EXIT_OWN_FAILURE, "%s: [network], together with that of the manifest it extends: %s", file, error);
     for (size_t i = 0; i < own->environment_count; i++)
         add_environment(base, own->environment[i]);
     for (size_t i = 0; i < own->guard_count; i++) {
         if (base->guard_count == sizeof base->guards / sizeof *base->guards)
-            fail(EXIT_OWN_FAILURE, "%s: too many patterns, with those of the manifest that it extends", file);
+            fail(EXIT_OWN_FAILURE, "%s: too many patterns, together with those of the manifest it extends", file);
         base->guards[base->guard_count++] = own->guards[i];
     }
     base->allow_repo_config |= own->allow_repo_config;
@@ -639,7 +639,7 @@ static void override(struct manifest *base, const struct manifest *own, const ch
         while (at < base->mount_count && strcmp(base->mounts[at].at, own->mounts[i].at) != 0)
             at++;
         if (at == MOUNTS_MAX / 2)
-            fail(EXIT_OWN_FAILURE, "%s: too many mounts, with those of the manifest that it extends", file);
+            fail(EXIT_OWN_FAILURE, "%s: too many mounts, together with those of the manifest it extends", file);
         base->mounts[at] = own->mounts[i];
         base->mount_count += at == base->mount_count;
     }

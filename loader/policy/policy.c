@@ -23,7 +23,7 @@ static char *must_clean(const char *what, const char *path)
     bool slash;
     if (path[0] != '/') {
         if (!getcwd(cwd, sizeof cwd) || cwd[0] != '/')
-            fail(EXIT_OWN_FAILURE, "the current folder is gone: change to another, or give absolute paths");
+            fail(EXIT_OWN_FAILURE, "the current directory was removed: change to another, or give absolute paths");
         if (snprintf(joined, sizeof joined, "%s/%s", cwd, path) >= (int)sizeof joined)
             fail(EXIT_OWN_FAILURE, "%s %.60s...: the path is too long", what, path);
         path = joined;
@@ -156,7 +156,7 @@ static const char *find_home(const struct policy *policy)
 
 #define APPDIR "/appimage"
 
-/* A program that mounts what follows it, by FUSE, and runs AppRun of that: here it is mounted as other images are. */
+/* A program that mounts what follows it, by FUSE, and runs AppRun of that: it is mounted as other images are. */
 static bool is_appimage(const char *path)
 {
     uint8_t head[11];
@@ -252,7 +252,7 @@ void policy_from_manifest(struct policy *policy, const struct options *options)
     policy->home = policy->home ? policy->home : "/";
     const char *program = options->command[0] ? options->command[0] : manifest.program;
     if (!program)
-        fail(EXIT_OWN_FAILURE, "%s: names no program: set 'program', or give one on the command line",
+        fail(EXIT_OWN_FAILURE, "%s: no program: set 'program', or give one on the command line",
              options->manifest);
     policy->shown = program;
     policy->argv = options->command[0] ? options->command : join_arguments(program, &manifest);
@@ -291,9 +291,9 @@ static void add_option_mount(struct policy *policy, const struct option_mount *o
         return;
     }
     if (stat(from, &status) < 0)
-        fail(EXIT_OWN_FAILURE, "--%s %s: %s: name a folder or file that exists", option->access, from, strerror(errno));
+        fail(EXIT_OWN_FAILURE, "--%s %s: %s: expected an existing directory or file", option->access, from, strerror(errno));
     if (!S_ISDIR(status.st_mode) && !S_ISREG(status.st_mode))
-        fail(EXIT_OWN_FAILURE, "--%s %s: neither a folder nor a plain file", option->access, from);
+        fail(EXIT_OWN_FAILURE, "--%s %s: neither a directory nor a regular file", option->access, from);
     add(policy, copy ? MOUNT_COPY : MOUNT_HOST, at, from, writable)->granted = true;
 }
 
@@ -303,7 +303,7 @@ static void take_listeners(struct policy *policy, const struct options *options)
     const char *count = getenv("LISTEN_FDS"), *pid = getenv("LISTEN_PID");
     long number = count ? strtol(count, NULL, 10) : 0;
     if (number < 1 || number > NET_LISTENERS_MAX || (pid && strtol(pid, NULL, 10) != getpid()))
-        fail(EXIT_OWN_FAILURE, "--listen-fds: no listeners were passed: LISTEN_FDS is from 1 to %d, LISTEN_PID pal-run's", NET_LISTENERS_MAX);
+        fail(EXIT_OWN_FAILURE, "--listen-fds: no listeners were passed: expected LISTEN_FDS from 1 to %d and LISTEN_PID of pal-run", NET_LISTENERS_MAX);
     policy->network.listener_count = (size_t)number;
     environment_set(policy, must_print("LISTEN_FDS=%ld", number));
     environment_set(policy, must_print("LISTEN_PID=%d", options->init ? 1 : FIRST_PROGRAM));
@@ -317,11 +317,11 @@ static void add_home(struct policy *policy, const char *directory)
     struct stat status;
     char *from = must_clean("--home", directory);
     if (mkdir(from, 0700) < 0 && errno != EEXIST)
-        fail(EXIT_OWN_FAILURE, "--home %s: %s: its parent must exist, and be yours", from, strerror(errno));
+        fail(EXIT_OWN_FAILURE, "--home %s: %s: its parent must exist and be yours", from, strerror(errno));
     if (stat(from, &status) < 0 || !S_ISDIR(status.st_mode))
         fail(EXIT_OWN_FAILURE, "--home %s: not a directory", from);
     if (!policy->home || policy->home[0] != '/' || !policy->home[1] || !strcmp(policy->home, "/tmp"))
-        fail(EXIT_OWN_FAILURE, "--home %s: the sandbox has no home of its own: set HOME", from);
+        fail(EXIT_OWN_FAILURE, "--home %s: the sandbox has no home: set HOME", from);
     struct mount *mount = add(policy, MOUNT_HOST, policy->home, from, true);
     mount->granted = mount->own_home = true;
 }
@@ -338,7 +338,7 @@ static void check_option_mount(const struct policy *policy, const struct options
     while (size > 1 && option->at[size - 1] == '/')
         size--;
     if (!option->from && strcmp(name, "tmpfs") != 0 && mount_table_is_libos(&policy->mounts, option->at, size))
-        fail(EXIT_OWN_FAILURE, "--%s %s: the sandbox has its own; the host's is never shown", name, option->at);
+        fail(EXIT_OWN_FAILURE, "--%s %s: the sandbox has its own, and the host's is never shown", name, option->at);
 }
 
 void policy_options(struct policy *policy, const struct options *options)

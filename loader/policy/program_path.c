@@ -29,10 +29,10 @@ char *program_find(const char *program, const char *search_path)
         at += size;
     }
     if (denied)
-        fail(EXIT_NOT_EXECUTABLE, "%s: not executable: chmod +x it if it is a program", denied);
+        fail(EXIT_NOT_EXECUTABLE, "%s: not executable: if it is a program, run chmod +x on it", denied);
     if (access(program, F_OK) == 0)
-        fail(EXIT_NOT_FOUND, "%s: not found: no folder of PATH has it; for the one here: ./%s", program, program);
+        fail(EXIT_NOT_FOUND, "%s: not found in PATH: to run the one in the current directory, give ./%s", program, program);
     if (strpbrk(program, " |&;<>"))
-        fail(EXIT_NOT_FOUND, "%s: not found: for a line of shell: pal-run sh -c '...'", program);
-    fail(EXIT_NOT_FOUND, "%s: not found: no folder of PATH has it; give its path", program);
+        fail(EXIT_NOT_FOUND, "%s: not found: to run a shell command: pal-run sh -c '...'", program);
+    fail(EXIT_NOT_FOUND, "%s: not found in PATH: give its path", program);
 }

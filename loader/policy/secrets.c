@@ -84,7 +84,7 @@ static void hide(struct policy *policy, char *pattern)
 {
     struct guard guard;
     if (!guard_parse(pattern, GUARD_HIDE, &guard) || !guards_add(&policy->mounts.guards, &guard))
-        fail(EXIT_OWN_FAILURE, "too many patterns to hide");
+        fail(EXIT_OWN_FAILURE, "too many patterns in --hide");
 }
 
 void policy_hide_secrets(struct policy *policy)

@@ -60,7 +60,7 @@ const char *refusal_of_change(const struct change *change)
     if (S_ISREG(change->mode) && change->mode & (S_ISUID | S_ISGID))
         return "it has a set-id bit";
     if (!S_ISREG(change->mode) && !S_ISDIR(change->mode) && !S_ISLNK(change->mode))
-        return "it is neither a file, a folder nor a symlink";
+        return "it is not a file, directory or symlink";
     if (S_ISLNK(change->mode) && leads_out(change))
         return "it leads out of what was shown";
     return NULL;
@@ -204,7 +204,7 @@ const char *apply_change(const struct change *change)
     struct stat status;
     int error = 0, object = -1;
     if (target.directory < 0)
-        return change->kind == CHANGE_DELETED ? NULL : "its folder is not there: apply that as well";
+        return change->kind == CHANGE_DELETED ? NULL : "its directory does not exist: apply that as well";
     if (change->kind == CHANGE_DELETED) {
         error = delete_name(&target);
     } else if ((object = cow_find(change->mount, change->path)) < 0 || fstat(object, &status) < 0) {

@@ -66,7 +66,7 @@ static struct change *add(struct review *review, enum change_kind kind, const st
         size_t room = review->room ? review->room * 2 : 256;
         struct change *grown = realloc(review->changes, room * sizeof *grown);
         if (!grown)
-            fail(EXIT_OWN_FAILURE, "no memory for the list of changes");
+            fail(EXIT_OWN_FAILURE, "out of memory for the list of changes");
         review->changes = grown;
         review->room = room;
     }
@@ -270,7 +270,7 @@ static void walk(struct review *review, const struct mount *mount, const char *p
     char inner[PAL_PATH_MAX];
     int fd = openat(cow->upper.root, *path ? path : ".", O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0 || fstat(fd, &status) < 0 || !kept_read(cow, status.st_ino, &kept))
-        fail(EXIT_OWN_FAILURE, "%s: the kept changes can't be read", *path ? path : mount->at);
+        fail(EXIT_OWN_FAILURE, "%s: can't read the kept changes", *path ? path : mount->at);
     for (size_t i = 0; i < kept.count; i++) {
         const struct kept_name *was = &kept.names[i];
         if (was == kept_find(&kept, was->name) && fstatat(fd, was->name, &status, AT_SYMLINK_NOFOLLOW) < 0 &&
@@ -350,7 +350,7 @@ void review_open(struct review *review, const char *name)
     review->name = name;
     review->run = run_open(runs, name, false);
     if (review->run < 0)
-        fail(EXIT_OWN_FAILURE, "%s: %s", name, errno == EWOULDBLOCK ? "the run is in use: wait for its end"
+        fail(EXIT_OWN_FAILURE, "%s: %s", name, errno == EWOULDBLOCK ? "the run is in use: wait until it ends"
                                                : errno == ENOENT    ? "no such run: see pal-run runs" : strerror(errno));
     size_t count = run_mounts(review->run, mounts);
     for (size_t i = 0; i < count; i++)

@@ -145,7 +145,7 @@ static int print_text(void)
     remove_directory(base, top + strlen("/tmp/"));
     close(base);
     if (!WIFEXITED(status) || WEXITSTATUS(status) > 1)
-        fail(EXIT_OWN_FAILURE, "--text: git can't be run: install it, or leave --text out");
+        fail(EXIT_OWN_FAILURE, "--text: git can't be run: install it, or omit --text");
     return 0;
 }
 
@@ -243,7 +243,7 @@ int drop_main(int argc, char **argv)
     for (int i = 1; i < argc; i++) {
         int run = runs >= 0 && run_name_is_good(argv[i]) ? run_open(runs, argv[i], false) : -1;
         if (run < 0 && errno == EWOULDBLOCK)
-            fail(EXIT_OWN_FAILURE, "%s: the run is in use: wait for its end", argv[i]);
+            fail(EXIT_OWN_FAILURE, "%s: the run is in use: wait until it ends", argv[i]);
         if (run < 0)
             fail(EXIT_OWN_FAILURE, "%s: no such run: see pal-run runs", argv[i]);
         int64_t error = remove_directory(runs, argv[i]);

@@ -86,7 +86,7 @@ report = json.load(open(sys.argv[1]))
 assert report["status"] == 4 and "PAL_JOB_MODE" in report["variables_dropped"]
 assert any(row["option"] == "--ro ./tool/bin" for row in report["not_shown"]), report
 PY
-expect 125 "give denied, all or json" "$PAL" --report=most /bin/true
+expect 125 "expected denied, all or json" "$PAL" --report=most /bin/true
 expect 125 "above 2" "$PAL" --json 2 /bin/true
 expect 125 "--json 77: Bad file descriptor" "$PAL" --json 77 /bin/true
 # Events: a line each, in order, and no guest can hold pal-run up by a reader that does not read.

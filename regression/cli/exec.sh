@@ -129,9 +129,9 @@ begin
 [ "$("$PAL" ps | awk -v pid=$main '$1 == pid { print $5 }')" = $name ] || say "ps: $("$PAL" ps)"
 is "by pid
 0" $main echo by pid
-expect 125 'a running sandbox is called so' "$PAL" --name $name -- true
+expect 125 'a running sandbox has that name' "$PAL" --name $name -- true
 end
-expect 125 'no running sandbox of yours is called' "$PAL" exec $name true
+expect 125 'you have no running sandbox named' "$PAL" exec $name true
 expect 125 'at most 80 letters' "$PAL" --name a/b -- true
 expect 125 'usage: pal-run exec' "$PAL" exec $name
 

@@ -38,7 +38,7 @@ same() {
     rm -rf "$work/copy/lost+found"
     diff -r --no-dereference "$t" "$work/copy" || say "$1: a copy differs"
     diff <(look "$t") <(look "$work/copy") || say "$1: attributes"
-    expect 125 'it is there already' "$PAL" image cp "$1" / "$work/copy"
+    expect 125 'it exists already' "$PAL" image cp "$1" / "$work/copy"
     expect 125 'No such file' "$PAL" image cat "$1" sub/none
     expect 125 'Is a directory' "$PAL" image cat "$1" sub
     expect 125 'No such file' "$PAL" image ls "$1" long/link/x
@@ -56,7 +56,7 @@ for table in gpt dos; do
     [ "$("$PAL" image cat "$work/disk:2" hello)" = hello ] || say "$table: a file of a partition"
     expect 125 'no ext4 or squashfs file system there' "$PAL" image ls "$work/disk:1"
     expect 125 'no such partition' "$PAL" image ls "$work/disk:7"
-    expect 125 'name one: .*disk:1' "$PAL" image ls "$work/disk"
+    expect 125 'give one: .*disk:1' "$PAL" image ls "$work/disk"
     rm "$work/disk"
 done
 expect 125 'usage' "$PAL" image

@@ -22,7 +22,7 @@ grep -q key "$work/out" && say "learn showed a key"
 [ "$(tr '\n' ' ' <"$work/out")" = "state 1 2 3 4 5 6 conf " ] || say "the run while learning: $(cat "$work/out")"
 [ -e sub/out ] && say "learn wrote to the host"
 [ -e ~/.cache/c ] && say "learn wrote to the home"
-grep -q "^pal-run: $work/m.toml has what the run needed" "$work/err" || say "said: $(cat "$work/err")"
+grep -q "^pal-run: $work/m.toml lists what the run needed" "$work/err" || say "said: $(cat "$work/err")"
 python3 - "$work/m.toml" "$home" <<'PY' || say "the manifest: $(cat "$work/m.toml")"
 import sys, tomllib
 m = tomllib.load(open(sys.argv[1], "rb"))
@@ -43,5 +43,5 @@ rm sub/out
 "$PAL" learn -o "$work/m2.toml" /bin/sh job.sh >/dev/null 2>&1
 cmp -s "$work/m.toml" "$work/m2.toml" || say "not the same from run to run: $(diff "$work/m.toml" "$work/m2.toml")"
 expect 125 'usage: pal-run learn' "$PAL" learn /bin/true
-expect 125 'begins with no manifest' "$PAL" learn -o "$work/m" --net host /bin/true
+expect 125 'takes no manifest' "$PAL" learn -o "$work/m" --net host /bin/true
 exit $bad

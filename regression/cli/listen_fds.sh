@@ -52,4 +52,4 @@ for option in --trap=sud --trap=seccomp --init; do
     /usr/bin/python3 "$folder/start.py" "$B/pal-run" "$option" --listen-fds --ro "$folder" -- /usr/bin/python3 "$folder/serve.py" 2>"$folder/log" ||
         { cat "$folder/log"; exit 1; }
 done
-grep -q "descriptor 3 is no listener of TCP" "$folder/log" || { cat "$folder/log"; exit 1; }
+grep -q "descriptor 3 is not a TCP listener" "$folder/log" || { cat "$folder/log"; exit 1; }

@@ -5,7 +5,7 @@ expect 125 "unknown option --rep: see pal-run --help|did you mean --report" "$PA
 expect 125 "unknown option --raport; did you mean --report" "$PAL" --raport true
 expect 125 "unknown option -x: see" "$PAL" -x true
 expect 125 "option --stats takes no value" "$PAL" --stats=yes true
-expect 125 "--trace=yes: give file, desc" "$PAL" --trace=yes true
+expect 125 "--trace=yes: expected file, desc" "$PAL" --trace=yes true
 expect 125 "option --ro needs a value" "$PAL" --ro
 expect 125 "option -m needs a value" "$PAL" -m
 expect 0 "" "$PAL" --ro=/usr -- /bin/true
@@ -17,7 +17,7 @@ for shell in bash zsh fish; do
     grep -q -- 'trap' "$work/completion.$shell" || say "$shell: an option is missing"
 done
 bash -n "$work/completion.bash" || say "the bash completion does not parse"
-expect 125 "give bash, zsh or fish" "$PAL" completion tcsh
+expect 125 "expected bash, zsh or fish" "$PAL" completion tcsh
 # As wide as the terminal, and 80 columns in a file; each word stands once.
 wide() { python3 - "$1" "$PAL" "${@:2}" <<'PY'
 import fcntl, os, pty, struct, sys, termios

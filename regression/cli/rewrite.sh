@@ -19,7 +19,7 @@ counts "0.0 " --no-rewrite -- /bin/true
 printf 'rewrite = "ahead"\nprogram = "/bin/true"\nmounts = [{at = "/usr", from = "/usr"}, {at = "/lib", from = "/lib"}, {at = "/lib64", from = "/lib64"}, {at = "/bin", from = "/bin"}]\n' >"$work/ahead.toml"
 counts "100.0 " -m "$work/ahead.toml"
 counts "0.0 " -m "$work/ahead.toml" --rewrite=never
-expect 125 "give trapped, ahead or never" "$PAL" --rewrite=soon true
+expect 125 "expected trapped, ahead or never" "$PAL" --rewrite=soon true
 printf 'rewrite = "soon"\n' >"$work/soon.toml"
 expect 125 'soon.toml:1: rewrite is "trapped", "ahead" or "never", not "soon"' "$PAL" -m "$work/soon.toml" true
 

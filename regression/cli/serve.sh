@@ -194,7 +194,7 @@ for _ in $(seq 100); do [ "$(waiting)" = 3 ] && break; sleep 0.05; done
 # What dies while it waits is replaced.
 kill -KILL $(pgrep -P "$server")
 [ "$(echo again | client show 2>/dev/null)" = "[] None yes again" ] || say "after all members were killed: $(cat "$work/served")"
-expect 125 'somebody serves there already' "$PAL" serve tool --socket "$work/socket"
+expect 125 'another server answers there already' "$PAL" serve tool --socket "$work/socket"
 stop
 
 # Limits: while as many run as may, clients wait.
@@ -222,8 +222,8 @@ cp "$(command -v dash)" "$work/dash"
 "$PAL" snapshot make old --at fork -- "$work/dash" -c '(echo one)' 2>/dev/null
 touch "$work/dash"
 timeout 20 "$PAL" serve old --pool 1 --socket "$work/socket" 2>"$work/err"
-[ $? = 125 ] && grep -q '3 clones in a row ended before they waited' "$work/err" || say "a pool without clones: $(cat "$work/err")"
-expect 125 'nobody serves there' "${client[@]}" status 0
+[ $? = 125 ] && grep -q '3 clones in a row ended before they were ready' "$work/err" || say "a pool without clones: $(cat "$work/err")"
+expect 125 'no server answers there' "${client[@]}" status 0
 expect 125 'no such snapshot' "$PAL" serve none --socket "$work/socket"
 expect 125 'usage: pal-run serve' "$PAL" serve tool
 expect 125 'is more than --most' "$PAL" serve tool --socket "$work/socket" --pool 3 --most 2

@@ -155,9 +155,9 @@ cmp -s "$work/sud" "$work/seccomp" && say "two clones drew the same numbers: $(c
 
 # What does not hold is refused.
 expect 125 'no such snapshot' "$PAL" snapshot run none
-expect 125 'no name for a snapshot' "$PAL" snapshot run ../warm
+expect 125 'not a name for a snapshot' "$PAL" snapshot run ../warm
 expect 125 'usage: pal-run snapshot' "$PAL" snapshot
-expect 125 'without a fork' "$PAL" snapshot make never -- /bin/true
+expect 125 'never forked' "$PAL" snapshot make never -- /bin/true
 expect 125 'no such snapshot' "$PAL" snapshot info never
 expect 3 'snapshot failing: ' "$PAL" snapshot make failing -- "$work/warm" fail
 cat >"$work/pipes.py" <<'P'

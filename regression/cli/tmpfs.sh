@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 # Mounts in memory, with a limit, by option and by manifest.
 . "$(dirname "$0")/lib.sh.inc"
-expect 125 'give PATH, or PATH:SIZE' "$PAL" --tmpfs /x:lots true
-expect 125 'give PATH, or PATH:SIZE' "$PAL" --tmpfs /x: true
-expect 125 'give an absolute path' "$PAL" --tmpfs x:1M true
+expect 125 'expected PATH or PATH:SIZE' "$PAL" --tmpfs /x:lots true
+expect 125 'expected PATH or PATH:SIZE' "$PAL" --tmpfs /x: true
+expect 125 'expected an absolute path' "$PAL" --tmpfs x:1M true
 expect 125 'granted twice' "$PAL" --tmpfs /x:1M --tmpfs /x true
 manifest() { printf '%s\n' 'program = "/bin/sh"' '[[mounts]]' 'at = "/usr"' '[[mounts]]' 'at = "/bin"' '[[mounts]]' 'at = "/lib"' '[[mounts]]' 'at = "/lib64"' \
     '[[mounts]]' 'at = "/m"' "$@" >"$work/m.toml"; }
@@ -22,7 +22,7 @@ got=$("$PAL" --tmpfs /m -- /bin/sh -c 'echo x >/m/a && cat /m/a && ls -d /m && g
 [ "$got" = "x /m 0" ] || say "--tmpfs without a size: $got"
 # /dev/shm is one like others, and a mount may lie in it; POSIX shared memory lies there.
 got=$("$PAL" --tmpfs /dev/shm:1M --tmpfs /dev/shm/in:64K --tmpfs /dev/shm/file/x=y true 2>&1)
-case $got in *"give an absolute path"*) ;; *) say "an '=': $got" ;; esac
+case $got in *"expected an absolute path"*) ;; *) say "an '=': $got" ;; esac
 got=$("$PAL" --tmpfs /dev/shm:1M --tmpfs /dev/shm/in:64K /usr/bin/python3 -c '
 from multiprocessing import shared_memory as s; import os
 m = s.SharedMemory(create=True, size=4096); print(len([n for n in os.listdir("/dev/shm") if n != "in"]), os.path.isdir("/dev/shm/in")); m.close(); m.unlink()' | paste -sd' ')
@@ -37,5 +37,5 @@ user=
 none="echo 0 >/proc/sys/user/max_mnt_namespaces && exec \"\$@\"" # of that user namespace alone
 # shellcheck disable=SC2086
 $user unshare -Ur sh -c "$none" sh true 2>/dev/null &&
-    expect 125 'gives root no tmpfs of a limited size .no mount namespace' $user unshare -Ur sh -c "$none" sh "$PAL" --tmpfs /m:64K true
+    expect 125 "can't give root a tmpfs with a size limit .no mount namespace" $user unshare -Ur sh -c "$none" sh "$PAL" --tmpfs /m:64K true
 exit $bad

@@ -4,23 +4,23 @@
 export HOME=$work/user
 mkdir "$HOME" "$work/here" && cd "$work/here" || exit 1
 cp /bin/true download
-expect 127 'for the one here: \./download' "$PAL" download
-expect 127 "a line of shell: pal-run sh -c" "$PAL" 'ls | wc'
+expect 127 'give \./download' "$PAL" download
+expect 127 "run a shell command: pal-run sh -c" "$PAL" 'ls | wc'
 printf '#!/bin/sh\r\necho hi\r\n' >crlf && chmod +x crlf
 expect 126 'CR LF' "$PAL" ./crlf
-expect 126 'no regular file: name a program' "$PAL" /dev/null
+expect 126 'on a kernel file system: expected a program' "$PAL" /dev/null
 printf 'MZ\220\0%80s' x >pe && chmod +x pe
 expect 126 'Windows' "$PAL" ./pe
 printf '\317\372\355\376%80s' x >mach && chmod +x mach
 expect 126 'macOS' "$PAL" ./mach
 expect 125 'has its own' "$PAL" --rw /proc /bin/true
 expect 125 'granted twice' "$PAL" --ro /opt --rw /opt /bin/true
-expect 125 'here it is --rw' "$PAL" --bind /x /bin/true
-expect 125 'here it is --env' "$PAL" --setenv=X=1 /bin/true
+expect 125 'pal-run has --rw' "$PAL" --bind /x /bin/true
+expect 125 'pal-run has --env' "$PAL" --setenv=X=1 /bin/true
 printf '[mounts]\nat = "/x"\n' >m.toml
 expect 125 'm.toml:1: .*write \[\[mounts\]\]' "$PAL" -m m.toml /bin/true
 printf 'volumes = 1\n' >m.toml
-expect 125 "m.toml:1: unknown key 'volumes': here it is" "$PAL" -m m.toml /bin/true
+expect 125 "m.toml:1: unknown key 'volumes': pal-run has" "$PAL" -m m.toml /bin/true
 printf 'netwerk = 1\n' >m.toml
 expect 125 "did you mean 'network'" "$PAL" -m m.toml /bin/true
 expect 126 'as none can run pal-run itself' "$PAL" "$PAL" /bin/true
@@ -36,5 +36,5 @@ expect 125 'its parent must exist' "$PAL" --home "$work/no/such" /bin/true
 grep -qE '^[0-9a-f]{32}  [0-9-]+ +[0-9]+ names  /bin/ls$' "$work/list" || say "profile list: $(cat "$work/list")"
 "$PAL" profile show /bin/ls >"$work/show" || say "profile show"
 grep -q '^  program     /bin/ls$' "$work/show" && grep -q '^  opened ' "$work/show" || say "profile show: $(cat "$work/show")"
-expect 1 'there is none' "$PAL" profile show /no/such
+expect 1 'no such profile' "$PAL" profile show /no/such
 exit $bad

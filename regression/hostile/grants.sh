@@ -49,7 +49,7 @@ left() {
     setup
     pal --rw /w="$h/work" "$guest" swap /w/data "$h/secret" /none || say "the first run"
     pal --rw /w="$h/work" --ro /data="$h/work/data" "$guest" look /data/file 2>"$h/err"
-    [ $? = 125 ] && grep -q 'passes a symlink' "$h/err" || say "a symlink as source: $(cat "$h/err")"
+    [ $? = 125 ] && grep -q 'passes through a symlink' "$h/err" || say "a symlink as source: $(cat "$h/err")"
     as ln -s "$h/work" "$h/way"
     pal --rw /w="$h/work" --ro /data="$h/way/data" "$guest" look /data/file 2>/dev/null
     [ $? = 125 ] || say "a symlink as source, by another symlink"
@@ -57,13 +57,13 @@ left() {
     as mkdir "$h/secret/sub"
     as cp "$h/secret/file" "$h/secret/sub/file"
     pal --rw /w="$h/work" --ro /data="$h/through" "$guest" look /data/file 2>/dev/null
-    [ $? = 125 ] || say "a source that passes a symlink in the middle"
+    [ $? = 125 ] || say "a source that passes through a symlink in the middle"
     manifest /w "$h/work" rw /data "$h/work/data" ro | as tee "$h/m.toml" >/dev/null
     pal -m "$h/m.toml" /bin/guest look /data/file 2>/dev/null
     [ $? = 125 ] || say "a symlink as source in a manifest"
     as ln -s "$h/work" "$h/alias" # honest: a symlink that the guest can't change
     pal --rw /w="$h/work" --ro /in="$h/alias/in" "$guest" look /in 2>"$h/err" || say "an honest symlink"
-    grep -q 'lies in .* which the guest may write' "$h/err" || say "no warning: $(cat "$h/err")"
+    grep -q 'lies in .* which the guest can write' "$h/err" || say "no warning: $(cat "$h/err")"
 }
 
 # Descriptors go by the mount they lie in, though nobody looked into that.
