@@ -276,6 +276,8 @@ ssize_t mount_table_locate(struct mount_table *table, int fd, struct mount **mou
     *mount = NULL;
     if (!size)
         return -ENAMETOOLONG;
+    if (path[0] != '/')
+        return -ENOENT; /* "pipe:[1]": not even in a mount of the host's root */
     if (table->view.top >= 0 && identity_of(fd, &is) == 0 && view_has(table, is.mount)) {
         size = view_guest_path(table, path, guest);
         *mount = size ? mount_table_find(table, guest, size) : NULL;

@@ -15,6 +15,10 @@ expect 125 'unknown option|unrecognized|option' "$PAL" --no-such-option /bin/tru
 expect 125 'PROGRAM|usage' "$PAL"
 [ "$("$PAL" /bin/echo -- -m x)" = "-- -m x" ] || say "the program's own options are not left alone"
 [ "$(echo in | "$PAL" /bin/cat)" = in ] || say "standard input is not passed through"
+as=
+[ "$(id -u)" != 0 ] || as="setpriv --reuid 65534 --regid 65534 --clear-groups"
+# shellcheck disable=SC2086
+[ "$($as sh -c 'echo in | "$0" --ro / /bin/cat | cat' "$PAL" 2>&1)" = in ] || say "pipes are not passed on where all of the host is shown"
 [ "$(SECRET=1 LANG=C "$PAL" /usr/bin/env | grep -cE '^(SECRET|LANG)=')" = 1 ] || say "the environment is not reduced"
 "$PAL" /bin/sh -c 'kill -USR1 $$; exit 3' 2>/dev/null
 [ $? = 138 ] || say "a signal of the default disposition is not fatal"
