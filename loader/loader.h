@@ -3,7 +3,7 @@
  * pal-run, as its files see each other.  Each room has one header, grouped by the file that defines a function; a room
  * knows those below it only:
  *
- *      main.c > cli, oci > palrun.c > launch > crash > monitor > ask > resolver, explain > policy > mounts > report.c
+ *      main.c > cli > oci, pack > palrun.c > launch > crash > monitor > ask > resolver, explain > policy > mounts > report.c
  *
  * Reading order: main.c, cli/options.c, palrun.c, policy/ (what the sandbox may see), launch/program.c and elf.c (is
  * this a program?), mounts/table.c and resolve.c (guest paths to host objects), launch/ (the first picoprocess), then

@@ -64,7 +64,7 @@ void palrun_policy(struct policy *policy, const struct options *options)
     else
         policy_default(policy, options);
     if (options->learn)
-        learn_policy(policy);
+        learn_policy(policy, options->learn_names);
     policy_options(policy, options);
     if (options->ask_keep)
         keep_load(policy, options->ask_keep);
@@ -339,7 +339,7 @@ static void explain(const struct options *options, const struct policy *policy, 
         findings_collect(policy, &findings);
     if (options->report)
         report_all(options, policy, &findings, status, exited);
-    if (!status)
+    if (!status || options->sealed) /* nothing that would allow more can be said to a bundle */
         return;
     if (!options->report || options->report_kind != REPORT_JSON || options->report_file)
         explain_failure(&findings, status);
@@ -397,7 +397,7 @@ int palrun(const struct options *options)
         kept_open(&policy.mounts, options->keep);
     if (options->events)
         events_to(options->events);
-    if (!options->learn)
+    if (!options->learn && !options->sealed)
         explain_arguments(&policy);
     if (options->name)
         join_name(options->name);
@@ -428,7 +428,7 @@ int palrun(const struct options *options)
     }
     tell_crashes(&monitor, options, status);
     if (options->learn)
-        learn_write(&policy, options->learn, status);
+        learn_write(&policy, options->learn, options->learn_names, status);
     else
         explain(options, &policy, status, monitor.exited);
     event_ended(status);

@@ -74,6 +74,10 @@ int pool_run(const char *path, int argc, char **argv);
 
 int image_main(int argc, char **argv);
 
+/* ---- pack.c ------------------------------------------------------------------------------------------------------ */
+
+int pack_main(int argc, char **argv);
+
 /* ---- profile.c --------------------------------------------------------------------------------------------------- */
 
 int profile_main(int argc, char **argv);

@@ -28,8 +28,9 @@ static int run_shell(int argc, char **argv)
 static int run_learn(int argc, char **argv)
 {
     static struct options options;
-    if (argc < 4 || strcmp(argv[1], "-o") != 0)
-        fail(EXIT_OWN_FAILURE, "usage: pal-run learn -o FILE [options] [--] PROGRAM [ARG...]");
+    if (argc < 4 || (strcmp(argv[1], "-o") != 0 && strcmp(argv[1], "-l") != 0))
+        fail(EXIT_OWN_FAILURE, "usage: pal-run learn -o|-l FILE [options] [--] PROGRAM [ARG...]");
+    options.learn_names = argv[1][1] == 'l';
     options.learn = argv[2];
     argv[2] = argv[0];
     options_read(&options, argc - 2, argv + 2);
@@ -72,6 +73,8 @@ const struct command_row command_rows[] = {
      image_main},
     {"learn", "-o FILE [options] PROGRAM", "run with nearly all shown and nothing changed; write the manifest that was needed",
      run_learn},
+    {"pack", "[-o FILE] [--learn[=TIME]] [options] PROGRAM", "put a program into one file: pal-run, the files that it needs, and its policy",
+     pack_main},
     {"exec", "[options] NAME|PID PROGRAM", "another program in a running sandbox: its policy, processes and loopback; streams of its own",
      exec_main},
     {"ps", "[--json]", "your running sandboxes", ps_main},

@@ -208,94 +208,13 @@ static int run_cat(const char *path)
     return 0;
 }
 
-static struct timespec time_of(const struct image_entry *entry)
-{
-    int64_t rest = entry->mtime % 1000000000, back = rest < 0;
-    return (struct timespec){entry->mtime / 1000000000 - back, rest + back * 1000000000};
-}
-
-static int copy_link(const struct place *place, int directory, const char *name)
-{
-    const struct timespec time = time_of(&place->entry), times[] = {time, time};
-    bool done = symlinkat(place->target, directory, name) == 0 && utimensat(directory, name, times, AT_SYMLINK_NOFOLLOW) == 0;
-    return done ? 0 : -errno;
-}
-
-static int copy_file(const struct image_entry *entry, int directory, const char *name)
-{
-    int to = openat(directory, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (to < 0)
-        return -errno;
-    int error = ftruncate(to, (off_t)entry->size) < 0 ? -errno : image_pour(&image, entry->node, entry->size, to, true);
-    const struct timespec time = time_of(entry);
-    if (!error && (fchmod(to, entry->mode & 0777) < 0 || futimens(to, (struct timespec[]){time, time}) < 0))
-        error = -errno;
-    close(to);
-    if (error)
-        unlinkat(directory, name, 0);
-    return error;
-}
-
-/* What a directory holds, noted first: the helper answers one request at a time. */
-struct noted {
-    struct noted *next;
-    struct place place;
-    char name[IMAGE_NAME_MAX + 1];
-};
-
-static int note(void *argument, const struct image_entry *entry, const char *name, const char *target)
-{
-    struct noted **list = argument, *new = must_allocate(sizeof *new);
-    *new = (struct noted){.next = *list, .place.entry = *entry};
-    strcpy(new->name, name);
-    strcpy(new->place.target, target);
-    *list = new;
-    return 0;
-}
-
-static int copy(const struct place *place, int directory, const char *name, int depth);
-
-static int copy_directory(const struct image_entry *entry, int directory, const char *name, int depth)
-{
-    struct noted *list = NULL;
-    if (depth == DEPTH_MAX)
-        return -EUCLEAN; /* it holds itself */
-    if (mkdirat(directory, name, 0700) < 0)
-        return -errno;
-    int inner = openat(directory, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    int error = inner < 0 ? -errno : image_list(&image, entry->node, note, &list);
-    while (list) {
-        struct noted *one = list;
-        error = error ? error : copy(&one->place, inner, one->name, depth + 1);
-        list = one->next;
-        free(one);
-    }
-    const struct timespec time = time_of(entry);
-    if (!error && (fchmod(inner, entry->mode & 0777) < 0 || futimens(inner, (struct timespec[]){time, time}) < 0))
-        error = -errno;
-    if (inner >= 0)
-        close(inner);
-    return error;
-}
-
-/* Nothing that is there is replaced; devices, FIFOs and sockets are left out. */
-static int copy(const struct place *place, int directory, const char *name, int depth)
-{
-    switch (place->entry.mode & S_IFMT) {
-    case S_IFREG: return copy_file(&place->entry, directory, name);
-    case S_IFDIR: return copy_directory(&place->entry, directory, name, depth);
-    case S_IFLNK: return copy_link(place, directory, name);
-    default: return 0;
-    }
-}
-
 static int run_cp(const char *path, const char *to)
 {
     struct place place;
     int error = find(path, &place);
     if (error)
         give_up(path, error);
-    error = copy(&place, AT_FDCWD, to, 0);
+    error = image_copy(&image, &place.entry, place.target, AT_FDCWD, to);
     if (error)
         fail(EXIT_OWN_FAILURE, "%s: %s to %s: %s", shown, path, to, error == -EEXIST ? "it exists already" : image_error(error));
     return 0;

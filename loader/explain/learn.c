@@ -58,20 +58,21 @@ static void note(const char *path, size_t size, unsigned how)
 
 /* ---- The run ----------------------------------------------------------------------------------------------------- */
 
-static void copy(struct policy *policy, const char *path)
+static struct mount *copy(struct policy *policy, const char *path)
 {
     struct mount *mount = mount_table_add(&policy->mounts, MOUNT_COPY, path, path, true);
     if (!mount)
         fail(EXIT_OWN_FAILURE, "learn: too many mounts");
     mount->granted = true;
+    return mount;
 }
 
-void learn_policy(struct policy *policy)
+void learn_policy(struct policy *policy, bool copies)
 {
     char cwd[PAL_PATH_MAX];
-    struct mount *root = mount_table_add(&policy->mounts, MOUNT_HOST, "/", "/", false);
+    struct mount *root = copies ? copy(policy, "/") : mount_table_add(&policy->mounts, MOUNT_HOST, "/", "/", false);
     root->granted = true;
-    root->public_files = geteuid() == 0;
+    root->public_files = geteuid() == 0 && !copies;
     if (strcmp(policy->home, "/tmp") != 0 && access(policy->home, F_OK) == 0)
         copy(policy, policy->home);
     if (getcwd(cwd, sizeof cwd) && cwd[0] == '/' && cwd[1]) {
@@ -328,8 +329,37 @@ static void put_refused(FILE *file, const struct policy *policy)
     }
 }
 
-void learn_write(const struct policy *policy, const char *to, int status)
+/* Each name that the run found, and did not make; of what it wrote, the directory alone. */
+static void put_names(FILE *file, const struct policy *policy)
 {
+    for (size_t i = 0; i < seen_count; i++) {
+        const struct seen *one = &seen[i];
+        if (is_own(policy, one->path) || policy_is_secret(one->path, policy->home))
+            continue;
+        char *name = one->writes ? parent_of(one->path) : must_copy(one->path);
+        if (access(name, F_OK) == 0)
+            fwrite(name, 1, strlen(name) + 1, file);
+        free(name);
+    }
+}
+
+static void write_names(const struct policy *policy, const char *to)
+{
+    FILE *file = fopen(to, "we");
+    if (file)
+        put_names(file, policy);
+    if (!file || fclose(file) != 0)
+        fail(EXIT_OWN_FAILURE, "learn -l %s: %s", to, strerror(errno));
+    if (lost)
+        warn("learn: %zu names are too many: they are not in %s", lost, to);
+}
+
+void learn_write(const struct policy *policy, const char *to, bool names, int status)
+{
+    if (names) {
+        write_names(policy, to);
+        return;
+    }
     static const char loader_cache[] = "/etc/ld.so.cache"; /* sent ahead, so nobody asks */
     if (access(loader_cache, F_OK) == 0)
         note(loader_cache, sizeof loader_cache - 1, SEEN_OPENED);

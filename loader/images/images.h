@@ -68,6 +68,12 @@ int image_look(struct image *image, uint64_t node, struct image_entry *out);
 int image_pour(struct image *image, uint64_t node, uint64_t size, int to, bool holes);
 const char *image_error(int error);
 
+/* ---- copy.c ------------------------------------------------------------------------------------------------------ */
+
+/* Copies an object of the image, and all beneath, to a name that is not there yet.  No set-id bits; devices, FIFOs and sockets are left
+ * out. */
+int image_copy(struct image *image, const struct image_entry *entry, const char *target, int directory, const char *name);
+
 /* ---- helper.c ---------------------------------------------------------------------------------------------------- */
 
 /* Serves until the other side goes. */

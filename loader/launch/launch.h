@@ -103,6 +103,9 @@ void launch(const char *picoprocess, uint32_t trap, int log, const char *strict)
 bool launch_decided(void);
 /* Kills it: another one is to be launched, or none. */
 void launch_abandon(void);
+/* pal-run lies in a bundle: this is in its ELF header, where other programs have zeros. */
+#define BUNDLE_MARK "PALPACK"
+bool launch_is_bundle(void);
 /* For entry.S. */
 void launch_first(const uint64_t *stack);
 

@@ -374,6 +374,16 @@ static bool is_called(const char *name, const char *wanted)
     return is_same_text(last, wanted);
 }
 
+bool launch_is_bundle(void)
+{
+    extern const uint8_t header[] __asm__("__ehdr_start");
+    enum { FIRST = 9, SIZE = 16 }; /* EI_PAD, EI_NIDENT */
+    uint8_t any = 0;
+    for (int i = FIRST; i < SIZE; i++)
+        any |= header[i]; /* a byte that was changed makes no other program of it */
+    return any != 0;
+}
+
 /* pal-oci's calls, and commands that take or keep clones, or are for a sandbox that runs. */
 static bool runs_none(const uint64_t *stack)
 {
@@ -400,7 +410,7 @@ void launch_first(const uint64_t *stack)
         if (at[0] == AT_RANDOM)
             launched.random = *(const uint64_t *)at[1];
     }
-    if (runs_none(stack))
+    if (!launch_is_bundle() && runs_none(stack))
         open_standard_streams();
     else
         launch(NULL, LINUX_TRAP_DISPATCH, 2, NULL);

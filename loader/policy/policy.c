@@ -221,12 +221,31 @@ static char **join_arguments(const char *program, const struct manifest *manifes
     return argv;
 }
 
-void policy_from_manifest(struct policy *policy, const struct options *options)
+static struct manifest *manifest_of(const struct options *options)
 {
     static struct manifest manifest;
+    if (options->sealed)
+        return options->sealed->manifest;
     manifest_load(options->manifest, &manifest);
-    for (size_t i = 0; i < manifest.mount_count; i++) {
-        const struct mount *mount = &manifest.mounts[i];
+    return &manifest;
+}
+
+/* A bundle's own files: what is written to them is gone at the end. */
+static void add_sealed(struct policy *policy, const struct sealed *sealed)
+{
+    struct mount *mount = add(policy, sealed->files ? MOUNT_COPY : MOUNT_IMAGE, "/", sealed->files ? sealed->files : sealed->image, true);
+    mount->granted = true;
+    mount->offset = sealed->offset;
+    mount->copied = !sealed->files;
+}
+
+void policy_from_manifest(struct policy *policy, const struct options *options)
+{
+    struct manifest *manifest = manifest_of(options);
+    if (options->sealed)
+        add_sealed(policy, options->sealed);
+    for (size_t i = 0; i < manifest->mount_count; i++) {
+        const struct mount *mount = &manifest->mounts[i];
         struct mount *added = add(policy, mount->kind, mount->at, mount->from, mount->writable);
         added->granted = true;
         added->memory = mount->memory;
@@ -234,28 +253,28 @@ void policy_from_manifest(struct policy *policy, const struct options *options)
         added->part = mount->part;
         added->copied = mount->copied;
     }
-    for (size_t i = 0; i < manifest.guard_count; i++) {
-        const char *wrong = policy_guard(policy, manifest.guards[i].pattern, manifest.guards[i].hides);
+    for (size_t i = 0; i < manifest->guard_count; i++) {
+        const char *wrong = policy_guard(policy, manifest->guards[i].pattern, manifest->guards[i].hides);
         if (wrong)
-            fail(EXIT_OWN_FAILURE, "%s: \"%s\": %s", options->manifest, manifest.guards[i].pattern, wrong);
+            fail(EXIT_OWN_FAILURE, "%s: \"%s\": %s", options->manifest, manifest->guards[i].pattern, wrong);
     }
-    policy->allow_repo_config = manifest.allow_repo_config;
-    policy->rewrite = manifest.rewrite ? manifest.rewrite - 1 : policy->rewrite;
-    policy->limits = manifest.limits;
-    policy->network = manifest.network;
-    policy->uid = manifest.uid < 0 ? policy->uid : (uint32_t)manifest.uid;
-    policy->gid = manifest.gid < 0 ? policy->gid : (uint32_t)manifest.gid;
-    for (size_t i = 0; i < manifest.environment_count; i++)
-        environment_set(policy, manifest.environment[i]);
-    policy->cwd = manifest.cwd ? manifest.cwd : "/";
+    policy->allow_repo_config = manifest->allow_repo_config;
+    policy->rewrite = manifest->rewrite ? manifest->rewrite - 1 : policy->rewrite;
+    policy->limits = manifest->limits;
+    policy->network = manifest->network;
+    policy->uid = manifest->uid < 0 ? policy->uid : (uint32_t)manifest->uid;
+    policy->gid = manifest->gid < 0 ? policy->gid : (uint32_t)manifest->gid;
+    for (size_t i = 0; i < manifest->environment_count; i++)
+        environment_set(policy, manifest->environment[i]);
+    policy->cwd = manifest->cwd ? manifest->cwd : "/";
     policy->home = environment_get(policy, "HOME");
     policy->home = policy->home ? policy->home : "/";
-    const char *program = options->command[0] ? options->command[0] : manifest.program;
+    const char *program = options->command[0] ? options->command[0] : manifest->program;
     if (!program)
         fail(EXIT_OWN_FAILURE, "%s: no program: set 'program', or give one on the command line",
              options->manifest);
     policy->shown = program;
-    policy->argv = options->command[0] ? options->command : join_arguments(program, &manifest);
+    policy->argv = options->command[0] ? options->command : join_arguments(program, manifest);
 }
 
 /* ---- Options, on top of either ----------------------------------------------------------------------------------- */

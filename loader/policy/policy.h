@@ -14,6 +14,13 @@ struct option_mount {
 };
 struct options {
     const char *learn; /* where the manifest of a run goes; NULL: none is written */
+    bool learn_names;  /* or the names that it found */
+    const struct sealed { /* the bundle that pal-run lies in; NULL: in none */
+        struct manifest *manifest;
+        const char *files; /* a directory that holds its files; NULL: */
+        const char *image; /* or where they are squashfs */
+        uint64_t offset;
+    } *sealed;
     const char *manifest, *cwd, *home, *picoprocess;
     const char *name; /* by which other commands find the sandbox; NULL: none */
     uint32_t trap;          /* enum linux_trap */

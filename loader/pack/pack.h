@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A program in one file, with all it needs: pal-run itself, a squashfs of the files, and the policy.
+ *
+ * `pal-run pack` finds what a program needs (needed.c), names it in a tree (tree.c), writes that as squashfs (squashfs.c), and puts the
+ * parts together (bundle.c).  A bundle that is executed is pal-run, sees by its own ELF header what it is, and runs what it
+ * holds by the policy that it holds: sealed.c, unpacked.c.
+ */
+#ifndef LOADER_PACK_H
+#define LOADER_PACK_H
+
+#include "loader/palrun.h"
+
+/* ---- tree.c: what goes into a bundle, by its places in the sandbox ----------------------------------------------- */
+
+struct tree_node {
+    char *name;
+    char *from;      /* a file's place on the host */
+    char *target;    /* of a symlink */
+    mode_t mode;     /* without set-id bits */
+    uint64_t size;   /* of a file */
+    struct tree_node **children; /* by name */
+    size_t count, room;
+    uint32_t number; /* squashfs.c's own, from here on */
+    uint64_t reference;
+    void *inode;
+};
+struct tree {
+    struct tree_node root;
+    size_t count, secrets; /* nodes; files that were left out */
+    const char *home;
+    void (*added)(struct tree *tree, const char *from); /* told of each file that is new */
+};
+void tree_init(struct tree *tree);
+/* What the host has at `path`, at the same place: symlinks on the way and what they lead to, too.  all: and what is beneath.  0 or a
+ * negative errno; what is no file, directory or symlink is left out. */
+int tree_add(struct tree *tree, const char *path, bool all);
+/* What the host has at `from`, and all beneath, at `at`. */
+int tree_add_at(struct tree *tree, const char *at, const char *from);
+/* An empty directory, where nothing is. */
+void tree_add_directory(struct tree *tree, const char *at);
+bool tree_has(const struct tree *tree, const char *at);
+
+/* ---- needed.c ---------------------------------------------------------------------------------------------------- */
+
+/* A program on the host: itself, its interpreter and libraries, and those of all programs and libraries that come into the tree from
+ * then on.  Ends pal-run where it can't be had. */
+void needed_add(struct tree *tree, const char *program);
+/* The same for what has come into the tree since. */
+void needed_settle(struct tree *tree);
+/* What a trial run of a command, by `pal-run learn`, is told of: options ends with NULL. */
+void needed_learn(struct tree *tree, char *const *options, const char *program, char *const *arguments);
+
+/* ---- policy_text.c ----------------------------------------------------------------------------------------------- */
+
+/* Allocated.  Images are left out: a bundle has none but its own. */
+char *policy_text(const struct manifest *manifest, size_t *size);
+
+/* ---- squashfs.c -------------------------------------------------------------------------------------------------- */
+
+/* Writes the tree at `offset` of a file; the same tree gives the same bytes.  Its size, or ends pal-run. */
+uint64_t squashfs_write(struct tree *tree, int file, uint64_t offset, uint32_t time);
+
+/* ---- digest.c ---------------------------------------------------------------------------------------------------- */
+
+#define DIGEST_SIZE 32
+#define DIGEST_TEXT (2 * DIGEST_SIZE + 1)
+/* SHA-256 of a file's bytes from its start.  0 or a negative errno. */
+int digest_of(int file, uint64_t size, uint8_t out[DIGEST_SIZE]);
+void digest_text(const uint8_t digest[DIGEST_SIZE], char out[DIGEST_TEXT]);
+
+/* ---- bundle.c ---------------------------------------------------------------------------------------------------- */
+
+/* The last bytes of a bundle.  The digest is of all bytes before itself. */
+struct bundle_end {
+    char magic[16];
+    uint32_t version, reserved;
+    uint64_t program, image, image_size, policy, policy_size; /* offsets and sizes; program: its size */
+    uint8_t digest[DIGEST_SIZE];
+};
+_Static_assert(sizeof(struct bundle_end) == 96, "its place is counted from the end");
+
+/* Writes pal-run itself, the tree, and the policy's text to an empty file. */
+void bundle_write(int file, struct tree *tree, const char *policy, size_t size, uint32_t time, struct bundle_end *end);
+/* NULL, or what is wrong.  Looks at no byte but the last ones. */
+const char *bundle_read_end(int file, uint64_t size, struct bundle_end *out);
+/* NULL, or what is wrong: reads all of it. */
+const char *bundle_check(int file, const struct bundle_end *end);
+
+/* ---- unpacked.c: a bundle's files, kept from one start to another ------------------------------------------------ */
+
+/* Where the files of the bundle lie unpacked: made where they don't yet, once all its bytes were checked.  NULL: nothing can be kept here,
+ * and nothing was checked, or *wrong says what is wrong with the bundle. */
+char *unpacked_open(int file, const struct bundle_end *end, const char **wrong);
+
+/* ---- sealed.c ---------------------------------------------------------------------------------------------------- */
+
+/* pal-run that finds itself in a bundle.  The exit status. */
+int bundle_main(int argc, char **argv);
+
+#endif
