@@ -3,12 +3,14 @@
 """bundles.py BUNDLE FOLDER: no bundle that was changed runs, cut, flipped or forged; each is one line.  Sourced by pack.sh.
 
 A forged one has a digest that is right: anybody can make that, as it is not signed."""
+import errno
 import hashlib
 import os
 import re
 import struct
 import subprocess
 import sys
+import time
 
 whole = open(sys.argv[1], "rb").read()
 form = "<16sII5Q"
@@ -20,9 +22,20 @@ file = os.path.join(sys.argv[2], "changed")
 bad = 0
 
 
+def opened():
+    """Processes of the last one may be about to end: till then it can't be written."""
+    while True:
+        try:
+            return open(file, "r+b" if os.path.exists(file) else "wb")
+        except OSError as error:
+            if error.errno != errno.ETXTBSY:
+                raise
+            time.sleep(0.005)
+
+
 def run(what, data, status, pattern):
     global bad
-    with open(file, "r+b" if os.path.exists(file) else "wb") as out:  # the same file each time: only its times tell
+    with opened() as out:  # the same file each time: only its times tell
         out.write(data)
         out.truncate()
     os.chmod(file, 0o755)
