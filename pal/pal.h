@@ -218,7 +218,7 @@ struct pal_boot {
     uint64_t passed_count;
     pal_handle_t log;                 /* for trace, statistics and the libOS's own errors */
     pal_handle_t snapshot;            /* the image of a snapshot; only where it has a use */
-    pal_handle_t snapshot_channel;    /* packets, to and from whoever started the sandbox; only with a flag that says so */
+    pal_handle_t snapshot_channel;    /* packets, to and from the program that started the sandbox; only with a flag that says so */
     uint32_t snapshot_use, snapshot_flags; /* enum pal_snapshot_use, pal_snapshot_flags */
     uint32_t snapshot_point, init;    /* enum pal_snapshot_point; init: the first process is number 1, with init's rules:
                                          pid_namespaces(7) */
@@ -498,7 +498,7 @@ struct pal_window { uint16_t rows, columns, xpixel, ypixel; };
  * Sockets with names.  Local ones (unix(7)) are private to the sandbox, and so is the loopback of the internet's: its
  * addresses lead to sockets of this sandbox.  A bound name has a queue: connections arrive there as messages with one
  * handle, datagrams as what was sent; one from the host's network that a port is published to may bring a handle, the
- * datagram socket that is connected to its sender, which further ones come to.  `info` is up to the libOS: whoever connects is given the listener's, and the
+ * datagram socket that is connected to its sender, which further ones come to.  `info` is up to the libOS: the connecting side is given the listener's, and the
  * bytes of a connection's message are the connector's.
  */
 enum pal_socket_kind { PAL_SOCKET_STREAM = 1, PAL_SOCKET_PACKET, PAL_SOCKET_DATAGRAM };
@@ -615,7 +615,7 @@ struct pal_api {
     /* Threads.  `tcb` is the new thread's block, zeroed but for libos_stack, libos[] and the guest's GS; it begins in
      * `entry(argument)` on tcb->libos_stack, FS base 0.  The caller owns the memory until the thread has left: see thread_exit. */
     int64_t (*thread_create)(struct pal_tcb *tcb, void (*entry)(void *argument), void *argument, pal_handle_t *out_id);
-    /* Ends the thread.  When it no longer uses its stack, *word (if not NULL) becomes 0, and then whoever waits on the
+    /* Ends the thread.  When it no longer uses its stack, *word (if not NULL) becomes 0, and then a thread that waits on the
      * word at `wake` (if not 0; shared waiters) is woken. */
     __attribute__((noreturn)) void (*thread_exit)(uint32_t *word, uint64_t wake);
     void (*thread_yield)(void);

@@ -65,7 +65,7 @@
 /*
  * Lies at tcb.libos_stack - FRAME_SIZE.  On the way out every register is loaded from `regs`, and the guest goes on at
  * `resume`: the guest's own address (regs.rip) or, where that lies inside a rewritten site, the stub that stands for
- * it.  Whoever changes regs.rip calls frame_set_rip.
+ * it.  Code that changes regs.rip calls frame_set_rip.
  */
 struct frame {
     struct pal_context regs;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Answers about names that are kept: attributes, "no such file", contents of symlinks, paths without symlinks.
+ * The lookup cache: attributes, "no such file", contents of symlinks, paths without symlinks.
  *
  * They lie in the shared segment, for all processes of the sandbox.  An answer is asked for `WORTH` times before the
  * host is told to watch what it depends on, which costs several plain requests; one that didn't hold needs more the

@@ -23,7 +23,7 @@ struct files {
     uint64_t *cloexec;
 };
 
-/* True: table_unlock has to be called with that.  (Whoever is alone then may not have been when it took the lock.) */
+/* True: table_unlock has to be called with that.  (A process that is alone then may not have been when it took the lock.) */
 static inline bool table_lock(struct files *files)
 {
     bool needed = !alone();

@@ -31,7 +31,7 @@ struct cached {
     uint32_t uncacheable; /* atomic */
 };
 
-static struct cached *handles[SPARES]; /* each is taken and given by exchange: who has it owns it */
+static struct cached *handles[SPARES]; /* each is taken and given by exchange: the taker owns it */
 static uint32_t forks;               /* of this process and its ancestors.  Changed by the forking thread */
 static uint32_t inherited;           /* handles with fewer forks are the parent's */
 static uint32_t over;                /* record locks.  Atomic */

@@ -268,7 +268,7 @@ int64_t name_may_link(const struct name *name)
     return plain ? 0 : -EPERM;
 }
 
-/* What was just made belongs to who made it. */
+/* What was just made belongs to its maker. */
 static void own_new(pal_handle_t handle, const struct name *name)
 {
     const struct process *self = current_process();

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * splice(2), vmsplice(2): bytes are copied, as pages can't be lent to the host's pipes.  A pipe is never given more
- * than it has room for, so that who splices into a pipe and then out of it does not wait for himself.  tee(2) is the
+ * than it has room for, so that a thread which splices into a pipe and then out of it can't deadlock on itself.  tee(2) is the
  * host's: its pipes can't be read here without taking what was read.
  */
 #include "libos/syscalls.h"
@@ -54,7 +54,7 @@ static int64_t await_room(const struct file *pipe, bool wait)
     return room;
 }
 
-/* All of the bytes, which have left where they came from: an interrupt waits, as does one who must not. */
+/* All of the bytes, which were already taken from their source: an interrupt waits, and so does a call that must not block. */
 static int64_t write_all(struct copy_end *to, const char *bytes, uint64_t size)
 {
     uint32_t interrupted = 0, events;

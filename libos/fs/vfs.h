@@ -242,7 +242,7 @@ bool names_are_checked(void);
 int64_t name_may_change(uint32_t op, const struct name *name);
 int64_t name_may_link(const struct name *name);
 int64_t may_set(const struct pal_attributes *now, const struct pal_attributes *values, uint32_t mask);
-void name_made(const struct name *name); /* it belongs to who made it */
+void name_made(const struct name *name); /* it belongs to the caller */
 
 /* dcache.c: what the host says of a name that is not the libOS's own, kept for as long as that is right.  As
  * PAL->attributes_get and PAL->name_read. */

@@ -7,7 +7,7 @@
  * privately: no page is read before it is touched.
  *
  * From then on the host has such a mapping in pieces, and would give the image's bytes back where anonymous memory gives
- * zeros.  So they are marked (VMA_IMAGE), and whoever drops pages, or moves or grows a mapping, comes here first.
+ * zeros.  So they are marked (VMA_IMAGE), and code that drops pages, or moves or grows a mapping, calls here first.
  */
 #include "libos/fs/vfs.h"
 #include "libos/mm/vma.h"
@@ -279,7 +279,7 @@ void mm_image_touch(guest_t stack)
     mm_image_touch_written((struct pal_snapshot_range){stack - STACK_TOUCHED, 2 * STACK_TOUCHED});
 }
 
-/* Only private pages of the image's, whose writing nobody sees. */
+/* Only private pages of the image: nobody else sees writes to them. */
 void mm_image_touch_written(struct pal_snapshot_range range)
 {
     if (range.size > TOUCHED_MAX || !guest_range_ok(range.start, range.size))
@@ -323,7 +323,7 @@ static int64_t image_copy_page(guest_t to, guest_t from)
     return is_zero(page) ? 0 : copy_out(to, page, sizeof page);
 }
 
-/* Through memory elsewhere, which then takes the place: who reads meanwhile sees the old bytes or the new ones. */
+/* Through memory elsewhere, which then takes the place: a concurrent reader sees the old bytes or the new ones. */
 int64_t image_leave(guest_t start, guest_t end)
 {
     const struct vma *vma = &vma_at(start)->vma;

@@ -129,7 +129,7 @@ extern bool text_poked; /* text is not what its file has: no site of this progra
 
 /* ---- process_vm.c: of any process of the sandbox ------------------------------------------------------------------ */
 
-/* Who has this number, or a thread of this number, if the caller may touch its memory: *out is its pid, 0 for the caller
+/* The process with this number, or with a thread of this number, if the caller may touch its memory: *out is its pid, 0 for the caller
  * itself; or -errno. */
 int64_t process_memory_check(int pid, int *out);
 /* As mm_peek and mm_poke, between there and the caller's vectors: how much, or -errno; -EIO where there is nothing. */

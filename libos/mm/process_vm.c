@@ -114,7 +114,7 @@ static int64_t copy_vectors(int to_pid, struct cursor to, int from_pid, struct c
     return done ? done : MIN(result, 0);
 }
 
-/* Whose memory is meant: *out is 0 for the caller's own.  Who may: as for ptrace(2), without capabilities. */
+/* Whose memory is meant: *out is 0 for the caller's own.  Permission: as for ptrace(2), without capabilities. */
 int64_t process_memory_check(int pid, int *out)
 {
     struct process *process = current_process();

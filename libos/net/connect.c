@@ -59,7 +59,7 @@ int64_t sys_listen(int32_t fd, int32_t backlog)
     return result;
 }
 
-/* The next connection's handle, and who it is. */
+/* The next connection's handle, and its peer. */
 static int64_t take_connection(struct file *file, const struct socket *socket, pal_handle_t *out,
                                struct socket_end *peer)
 {

@@ -2,7 +2,7 @@
 /*
  * Connections whose first bytes are looked at (PAL_INET_FIRST): until they were found right file->handle stands for the
  * connection.  What is written goes there, and the host is asked at once; then it gives the connection, which takes that
- * place.  The old handle stays, so that nobody who waits at it finds another file under its number, and other processes
+ * place.  The old handle stays, so that no waiting thread finds another file under its number, and other processes
  * that have the socket learn from it.
  */
 #include "libos/net/inet.h"

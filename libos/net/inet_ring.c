@@ -59,11 +59,11 @@ static int64_t wait_token(struct file *file, struct socket *socket, uint32_t fla
         return result ? result : 1;
     }
     if (result == 0 && ring_available(socket->ring, socket->ring_end))
-        return 1; /* who wrote was killed before it could tell */
+        return 1; /* the writer was killed before it sent a token */
     return result == 0 && ring_was_reset(socket) ? -ECONNRESET : result;
 }
 
-/* A token that stands for nothing: whoever was about to take it was killed. */
+/* A token without bytes: the thread that was about to take it was killed. */
 static void drop_token(const struct file *file)
 {
     char token;

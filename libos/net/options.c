@@ -62,7 +62,7 @@ static uint32_t timeout_get(const struct socket *socket, int direction, uint32_t
     return sizeof parts;
 }
 
-/* The same for all who have the description, unless they were forked off before anybody asked. */
+/* The same for all processes that have the description, unless they were forked before the first call. */
 static uint64_t cookie_of(struct socket *socket)
 {
     static uint32_t cookies;

@@ -343,7 +343,7 @@ int64_t sys_socket(int32_t domain, int32_t type, int32_t protocol)
     return fd_install(file, (uint32_t)type & O_CLOEXEC, 0);
 }
 
-static uint64_t pairs; /* how many there were, here and in whom this process was forked from */
+static uint64_t pairs; /* how many there were, here and in the processes this one was forked from */
 
 static int64_t pair_new(uint32_t kind, uint32_t flags, struct file *files[2])
 {

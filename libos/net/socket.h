@@ -108,7 +108,7 @@ struct socket {
     uint64_t first;            /* the number of a connection that file->handle stands for: inet_first.c */
     struct pal_inet target_at; /* of a datagram socket: where `target` leads */
     int32_t kept[INET_OPTIONS]; /* options: see inet_options.c; of AF_UNIX, by their numbers: options.c */
-    uint32_t cookie[2]; /* SO_COOKIE: who asked first, and the how manieth.  0: nobody has asked.  Atomic */
+    uint32_t cookie[2]; /* SO_COOKIE: the pid that asked first, and a count.  0: not asked yet.  Atomic */
     uint32_t mode;     /* as chmod(2) sets it: a name that it is bound to begins with */
     uint32_t pair_shut; /* shutdown(2) of a pair's end for datagrams: bit 0 reading, bit 1 writing.  Atomic */
 };

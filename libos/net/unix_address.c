@@ -42,7 +42,7 @@ static int64_t call_connect(struct pal_socket_name *local, void *argument, struc
     return PAL->socket_connect(local, argument, text);
 }
 
-/* A socket's file is to be writable for whoever connects, or sends to it. */
+/* To connect or send to a socket, its file must be writable. */
 static int64_t may_connect(const struct filesystem *fs, struct name *name, struct pal_path_buffer *follow)
 {
     const struct process *self = current_process();

@@ -411,7 +411,7 @@ int64_t sys_epoll_ctl(int32_t set_fd, int32_t operation, int32_t fd, guest_t fro
 
 /* ---- In a snapshot ----------------------------------------------------------------------------------------------- */
 
-/* What the host still asks for whom: a handle whose number is another's now is not registered. */
+/* Which handles the host still watches: one whose number was reused is not registered. */
 void epoll_settle(struct file *set, bool (*is_kept)(const struct file *file, void *argument), void *argument)
 {
     struct epoll *epoll = set->data;

@@ -101,7 +101,7 @@ static void end_in_table(struct shared_process *slot, uint32_t status)
 
 void (*process_end_hook)(void);
 
-/* `exiting` has been set by the caller, who is the only one to come here.  Descriptors are closed by the host, before
+/* `exiting` has been set by the caller, so only one thread comes here.  Descriptors are closed by the host, before
  * its parent learns of the end; the other threads go on until then. */
 void process_end(struct thread *thread, uint32_t status)
 {

@@ -108,7 +108,7 @@ void thread_fill(struct thread *thread, const struct thread *from, const struct 
 int64_t thread_begin(struct thread *thread); /* one that is filled: it runs */
 /* A thread on its way out of all lists: no fork finds it there now, but waits for it, and lets it take locks. */
 void thread_leaves(void);
-/* The last thing: `wake`: who waits for this word is woken. */
+/* The last thing a thread does.  `wake`: waiters for this word are woken. */
 void thread_gone(struct thread *thread, guest_t wake) __attribute__((noreturn));
 int64_t thread_clone(const struct clone_request *request);
 /* Robust list, clear_tid: as when a thread leaves an mm on Linux.  Returns the word whose waiters are to be woken, or
@@ -181,7 +181,7 @@ int wait_code(int status);       /* CLD_* of an end */
 
 void wait_orphans(struct shared_process *slot, bool has_host_children);
 void process_orphans_killed(struct shared_process *slot); /* the same of one that was killed */
-/* The children of one of a process's threads are another's from here on.  ends: who have asked for a signal get it. */
+/* The children of one of a process's threads are another's from here on.  ends: those that asked for a signal get it. */
 void wait_thread_orphans(struct shared_process *slot, int from, int to, bool ends);
 /* The host has been told to kill it: if it has no host parent any more to notice, its slot is dealt with here. */
 void process_killed(int pid);

@@ -71,7 +71,7 @@ int64_t host_child_room(void)
     return error;
 }
 
-/* Who put a signal into the slot's inbox before `host` was there could interrupt nobody: that is made up for. */
+/* A sender that put a signal into the slot's inbox before `host` was set could not interrupt anyone: done now. */
 void process_named(struct shared_process *slot, uint64_t host)
 {
     __atomic_store_n(&slot->host, host, __ATOMIC_SEQ_CST);

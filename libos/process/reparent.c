@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What becomes of a process's children when it ends: who is their parent then, who looks after the end of their
- * picoprocesses, and whom a signal tells (PR_SET_PDEATHSIG).
+ * What becomes of a process's children when it ends: their next parent, the one that looks after the end of their
+ * picoprocesses, and signals for it (PR_SET_PDEATHSIG).
  *
  * A picoprocess whose host parent has gone looks after its own end in the table.  Should it be killed, by somebody
  * other than the sandbox, the host tells the first process, which then asks for each that is alone.

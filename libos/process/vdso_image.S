@@ -117,7 +117,7 @@ slot_getcpu: .quad 0
 slot_entry: .quad 0                             /* the libOS's, as trampolines jump to it: rewrite.h */
 
 /* In: as C calls it.  The host's function takes the same, and returns to the caller.  Where it can't serve, the call goes
- * to the libOS as from a trampoline: a syscall instruction would trap, and stands there for those who look. */
+ * to the libOS as from a trampoline: a syscall instruction would trap; it stands there for programs that look for one. */
     .macro function name, number
     .balign 16
 \name:

@@ -164,7 +164,7 @@ static int64_t look(struct query *query, struct shared_process *self, uint32_t r
     return found ? 1 : query->any ? 0 : -ECHILD;
 }
 
-/* Who moves the event counts waiters after, who waits compares it after being counted: neither misses the other. */
+/* A writer counts waiters after it moves the event, a waiter compares the event after it is counted: neither misses the other. */
 static int64_t wait_event(struct shared_process *self, uint32_t event)
 {
     __atomic_add_fetch(&self->event_waiters, 1, __ATOMIC_SEQ_CST);

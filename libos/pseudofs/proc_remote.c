@@ -24,7 +24,7 @@ bool proc_is_remote(const struct pseudo_node *node)
     return node->pid && node->entry->asked && !proc_is_self(node);
 }
 
-/* As ptrace(2) decides who may look, for those without capabilities. */
+/* Permission as ptrace(2) decides it, without capabilities. */
 static bool may_look(int pid)
 {
     struct process_facts facts;
@@ -110,7 +110,7 @@ static int64_t ask_into(enum about about, const struct pseudo_node *node, int nu
 #define MS 1000000ull
 #define STIRRED_MS 50u /* so long after a question it may yet run because of that */
 
-/* Who sleeps is woken by a question: seen to run just after, it is looked at again until it sleeps, for some time. */
+/* A question wakes a sleeping process: if it runs just after, it is asked again until it sleeps, for some time. */
 static bool host_look(int pid, struct pal_child *out)
 {
     struct process_facts facts;

@@ -81,9 +81,9 @@ extern const struct pseudo_entry procnet_entries[], etc_entries[]; /* proc_net.c
 
 /* proc_pal.c: /proc/pal. */
 extern const struct pseudo_entry procpal_entries[];
-extern const char *proc_pal_start; /* the text of /proc/pal/start, where whoever took a clone has sent it; or NULL */
+extern const char *proc_pal_start; /* the text of /proc/pal/start, as the client of a clone sent it; or NULL */
 extern uint64_t proc_pal_start_size;
-extern int proc_pal_ready; /* number of the process that has said so, whose next fork is a snapshot's point; or 0 */
+extern int proc_pal_ready; /* number of the process that wrote to it, whose next fork is the snapshot's point; or 0 */
 
 /* dev_pts.c: /dev/ptmx, /dev/pts/N, /dev/tty. */
 bool pts_number(struct pseudo_node *node, int n);

@@ -7,7 +7,7 @@
 
 #define HOLDERS 6u /* picoprocesses that have one end; more: it is never free again */
 
-struct ring_end { /* what it writes, and who has it */
+struct ring_end { /* what it writes, and its owner */
     struct ring ring;
     uint32_t holders[HOLDERS]; /* by pid; 0: free.  Guarded by the pool's lock, as the next two */
     uint32_t on_their_way;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Which connections are in use.  Each end has the list of picoprocesses that have it, since any of them may be killed:
- * whoever learns of a process's end takes it off.  What is on its way to a process belongs to nobody for that time; if
+ * a process that learns of another's end takes it off.  What is on its way to a process belongs to nobody for that time; if
  * it gets lost, the connection is not used again.
  */
 #include "libos/ring/layout.h"

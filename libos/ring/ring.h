@@ -8,7 +8,7 @@
  * that there is no room.  A writer sends one when its ring was empty, and one when it has become full; a reader takes them
  * when that is over.  Meanwhile bytes move without a host call.  A peer's end, of whatever kind, is the pair's.
  *
- * Who dies in the middle leaves a ring as it was before, or a token too much, which the next reader takes.
+ * A process that dies in the middle leaves the ring as it was before, or one token too many, which the next reader takes.
  */
 #ifndef LIBOS_RING_H
 #define LIBOS_RING_H
@@ -18,7 +18,7 @@
 #define RING_SIZE (256u << 10)
 #define RING_COUNT 128u /* connections at a time; more do without */
 
-/* One direction.  Whoever writes has `writers`, whoever reads has `readers`. */
+/* One direction.  A writing thread holds `writers`, a reading one `readers`. */
 struct ring {
     uint64_t written __attribute__((aligned(64))); /* bytes so far.  Atomic */
     struct pal_mutex writers;
@@ -27,7 +27,7 @@ struct ring {
     uint64_t mark;   /* where the last urgent byte lies, and one more; 0: there was none.  Atomic */
     uint32_t urgent; /* it was not asked for yet.  Atomic */
     uint32_t state __attribute__((aligned(64)));   /* enum ring_state.  Atomic */
-    uint32_t most[2]; /* SO_SNDBUF of who writes, SO_RCVBUF of who reads; 0: not asked for.  Atomic */
+    uint32_t most[2]; /* the writer's SO_SNDBUF, the reader's SO_RCVBUF; 0: not set.  Atomic */
     uint32_t owed;   /* tokens that readers have still to take.  Atomic */
     uint32_t closed; /* nobody has its reading end any more.  Atomic */
     uint32_t shut;   /* its writing end was shut down.  Atomic */
@@ -55,7 +55,7 @@ bool ring_is_quiet(uint32_t number, uint32_t end);
 struct ring *ring_to(uint32_t number, uint32_t end);   /* that this end writes */
 struct ring *ring_from(uint32_t number, uint32_t end); /* that it reads */
 
-/* ---- pool.c: which connections there are, and who has their ends ------------------------------------------------- */
+/* ---- pool.c: which connections there are, and the owners of their ends ------------------------------------------- */
 
 uint64_t ring_init(uint64_t at, uint64_t end); /* a part of the shared segment */
 /* A new one, whose end 0 is this picoprocess's, and end 1 on its way to another.  0: there is none. */

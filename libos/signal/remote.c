@@ -2,14 +2,14 @@
 /*
  * One question at a time, in the shared segment.  The asker puts it there and interrupts the picoprocess; a thread of the
  * process that is asked finds it when it deals with interrupts, and writes the answer beside it.  Either may die at any
- * moment: the asker waits only so long, and a place whose asker is no more is taken over.
+ * moment: the asker waits for a limited time, and the place of a dead asker is taken over.
  */
 #include "libos/signal/remote.h"
 #include "libos/task/table.h"
 #include "libos/signal/signal.h"
 
 #define PATIENCE_NS 400000000ull /* for a process that gets no processor, or is in a call that nothing interrupts */
-#define TURN_NS 20000000ull      /* so often it is looked whether who has the place still lives */
+#define TURN_NS 20000000ull      /* how often the place's owner is checked to be alive */
 
 enum question_state { QUESTION_NONE, QUESTION_ASKED, QUESTION_BEING_ANSWERED, QUESTION_ANSWERED };
 
@@ -45,7 +45,7 @@ static bool is_alive(int pid)
     return alive;
 }
 
-/* Who waits answers what it is asked itself: two that ask each other don't wait for each other. */
+/* A waiting thread answers questions itself: two processes that ask each other can't deadlock. */
 static void wait_on(uint32_t *word, uint32_t value, uint64_t until, uint32_t *noted)
 {
     if (PAL->wait((uint64_t)(uintptr_t)word, value, until, 1) != -EINTR)

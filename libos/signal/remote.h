@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A question to another process of the sandbox, answered by one of its own threads at its next interrupt: for what is too
- * costly to keep in the shared segment for those who seldom look.
+ * costly to keep in the shared segment for rare readers.
  */
 #ifndef LIBOS_SIGNAL_REMOTE_H
 #define LIBOS_SIGNAL_REMOTE_H

@@ -73,7 +73,7 @@ int64_t signal_post_received(struct process *process, struct thread *thread, con
 bool signal_is_ignored(const struct sigaction *action, int signal);
 void signal_flush(struct process *process, sigset_t which); /* from all queues.  Caller holds process->lock */
 void signal_interrupt(struct thread *thread);
-/* Interrupts who should take the signal: `thread`, or one that is chosen.  Caller holds process->lock. */
+/* Interrupts the thread that should take the signal: `thread`, or one that is chosen.  Caller holds process->lock. */
 void signal_wake(struct process *process, struct thread *thread, sigset_t bit);
 /* What this thread may have been chosen for, but does not take, is another's. */
 void signal_pass_on(struct process *process, sigset_t set);

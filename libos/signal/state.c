@@ -273,7 +273,7 @@ void signals_fork_child(struct process *process)
     signals->queue.first = signals->queue.last = NULL;
     if (thread->signal_queue)
         thread->signal_queue->first = thread->signal_queue->last = NULL;
-    if (!signal_inbox_is_empty(signals)) /* came before the host could be told whom to interrupt */
+    if (!signal_inbox_is_empty(signals)) /* came before the host knew which thread to interrupt */
         atomic_set(&tcb()->interrupted, 1u);
 }
 

@@ -9,7 +9,7 @@
 #include "libos/task/table.h"
 #include "libos/signal/timers.h"
 
-#define IGNORED_FLOOR_NS 1000000ull /* least interval of a timer whose signal nobody takes */
+#define IGNORED_FLOOR_NS 1000000ull /* least interval of a timer whose signal is ignored */
 #define CPU_POLL_NS 1000000ull
 #define SOON_NS 15000ull            /* no thread is woken sooner than that */
 #define BELL_AFTER 16u              /* signals from other picoprocesses */

@@ -169,7 +169,7 @@ int64_t snapshot_files_save(struct snapshot_files *files)
 
 /* ---- Going on ---------------------------------------------------------------------------------------------------- */
 
-/* The description goes on as what was opened; who refers to it, still does. */
+/* The description becomes what was opened; references to it stay. */
 static void become(struct file *file, struct file *opened)
 {
     const struct file was = *file;

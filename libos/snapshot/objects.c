@@ -261,7 +261,7 @@ static int64_t fill(const struct snapshot_files *files, const struct snapshot_fi
     return MIN(error, 0);
 }
 
-/* Both ends, when the first is met.  An image may say what it likes of who belongs to whom. */
+/* Both ends, when the first is met.  An image may claim any ends to belong together. */
 static int64_t make_ends(const struct snapshot_files *files, const struct snapshot_file *saved)
 {
     const struct snapshot_file *other = saved->number < files->count ? &files->files[saved->number] : saved;

@@ -94,7 +94,7 @@ static void tell_end(void)
 }
 
 /*
- * A clone of a pool: what it will touch is touched, its standard streams make room for those of whoever takes it, and it waits.
+ * A clone of a pool: what it will touch is touched, its standard streams make room for its client's, and it waits.
  * The host gives the lowest numbers that are free, in their order.
  */
 static void wait_to_be_taken(void)

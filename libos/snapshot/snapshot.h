@@ -4,7 +4,7 @@
  *
  * The point is a fork() of the program's own: what is written is the fork's child, before it returns to the guest.  So
  * a clone is a fork's child to the program as well: handlers of pthread_atfork have run, other threads are gone, the
- * number is another, and whoever keeps random state draws anew.  The program says that it is ready by writing to
+ * number is another, and code that keeps random state draws anew.  The program says that it is ready by writing to
  * /proc/pal/ready; its next fork is the point.
  *
  * An image is a guest's word, and only confined code reads it: rights, standard streams, ids and limits are the new
@@ -79,11 +79,11 @@ int64_t snapshot_objects_settle(const struct snapshot_files *files); /* all else
 #define SNAPSHOT_MAGIC 0x31706e536c6150ull /* "PalSnp1" */
 struct snapshot_header {
     uint64_t magic;        /* written last */
-    uint64_t identity[4];  /* pal_boot.snapshot_identity of who made it */
+    uint64_t identity[4];  /* pal_boot.snapshot_identity of the build that made it */
     uint64_t arena, arena_size; /* where it lies in the image */
 };
 
-/* What lies in the arena, for who goes on. */
+/* What lies in the arena, for the clone. */
 struct snapshot_state {
     struct thread *thread;
     struct mm_image pages;

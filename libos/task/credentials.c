@@ -59,7 +59,7 @@ static struct ids *groups(struct process *process)
     return (struct ids *)&process->gid;
 }
 
-/* Other processes read the owner in the table, for kill(2).  Who takes on another's rights is nobody's to watch any
+/* Other processes read the owner in the table, for kill(2).  A process that changes its rights is nobody's to watch any
  * more: neither its memory nor, by a signal of the old owner's choice, its parent's death. */
 static int64_t publish(struct process *process, const struct ids *old, const struct ids *new)
 {

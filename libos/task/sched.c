@@ -38,9 +38,9 @@ struct sched_attr {
 _Static_assert(sizeof(struct sched_attr) == SCHED_ATTR_SIZE, "ABI");
 enum { FLAG_RESET_ON_FORK = 1, FLAG_KEEP_POLICY = 8, FLAG_KEEP_PARAMETERS = 16, FLAGS_KNOWN = 0x7f };
 
-/* ---- Whose ----------------------------------------------------------------------------------------------------- */
+/* ---- Which processes --------------------------------------------------------------------------------------------- */
 
-/* Who has no place in the table: init, which keeps nothing. */
+/* Without a place in the table: init, which keeps nothing. */
 static const struct shared_process init = {.pid = SHARED_INIT_PID};
 
 /* The process of a number, a thread's too; 0 is the caller's.  NULL: there is none.  Caller holds the table's lock. */
@@ -71,7 +71,7 @@ static int64_t settings_read(int32_t id, struct shared_settings *out)
     return slot ? 0 : -ESRCH;
 }
 
-/* ---- Priorities ------------------------------------------------------------------------------------------------ */
+/* ---- Priorities -------------------------------------------------------------------------------------------------- */
 
 /* getpriority, setpriority and ioprio_* name a process, a group or a user; 0: the caller's. */
 static bool is_named(const struct shared_process *slot, int32_t which, uint32_t who)
@@ -79,7 +79,7 @@ static bool is_named(const struct shared_process *slot, int32_t which, uint32_t 
     return which == PRIO_USER ? slot->uid == who : slot->pgid == who;
 }
 
-/* Calls `each` for all who are named, who are at least one, until it says no.  `which` is PRIO_*. */
+/* Calls `each` for all processes named, at least one, until it fails.  `which` is PRIO_*. */
 static int64_t for_named(int32_t which, int32_t who, int64_t (*each)(struct shared_process *slot, int64_t *value),
                          int64_t *value)
 {
@@ -150,7 +150,7 @@ static int64_t io_priority_get(struct shared_process *slot, int64_t *value)
     return 0;
 }
 
-/* The most urgent of all.  Who has set none has what follows from its policy and nice value. */
+/* The most urgent of all.  A process that has set none has what follows from its policy and nice value. */
 static int64_t io_priority_best(struct shared_process *slot, int64_t *value)
 {
     struct shared_settings copy;
@@ -195,7 +195,7 @@ int64_t sys_ioprio_set(int32_t which, int32_t who, int32_t priority)
     return for_named(which - IOPRIO_PROCESS, who, io_priority_set, &value);
 }
 
-/* ---- Policies -------------------------------------------------------------------------------------------------- */
+/* ---- Policies ---------------------------------------------------------------------------------------------------- */
 
 #define KEEP (-1) /* sched_setparam: the policy as it is */
 
@@ -433,7 +433,7 @@ int64_t sys_sched_getattr(int32_t pid, guest_t attributes, uint32_t size, uint32
     return copy_out(attributes, &out, out.size);
 }
 
-/* ---- Affinity -------------------------------------------------------------------------------------------------- */
+/* ---- Affinity ---------------------------------------------------------------------------------------------------- */
 
 static uint64_t mask_size(void)
 {

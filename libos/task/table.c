@@ -37,7 +37,7 @@ static uint32_t *hash_of(uint32_t pid)
     return &table->hash[pid % COUNT_OF(table->hash)];
 }
 
-/* The process that a number was given to a thread of, or 0.  Who was killed has given back none of its threads'
+/* The process that a number was given to a thread of, or 0.  A killed process has given back none of its threads'
  * numbers: they are taken back when one is wanted. */
 static uint32_t *owner_of(uint32_t id)
 {

@@ -104,7 +104,7 @@ struct shared_terminal {
 };
 enum { TERMINAL_EXCLUSIVE = 1, TERMINAL_PACKETS = 2 };
 
-/* Who waits for several words at once: futex/waitv.c.  All atomic. */
+/* Threads that wait for several words at once: futex/waitv.c.  All atomic. */
 #define FUTEX_BUCKETS 256u
 struct futex_events {
     uint32_t waiting; /* threads */

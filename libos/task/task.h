@@ -87,7 +87,7 @@ struct thread {
     uint64_t altstack_size;
     uint32_t altstack_flags;
     uint32_t exit_word;       /* becomes 0 when the host thread has left */
-    uint32_t has_children;    /* it has forked, or who did has left its children to it */
+    uint32_t has_children;    /* it has forked, or inherited children */
     guest_t clear_tid, robust_list;
     uint64_t robust_size;
     struct thread *next, **from; /* of its process's, and by number: threads_add */

@@ -65,7 +65,7 @@ struct trace *trace_new(int tid, int pid, struct shared_process *tracer, uint32_
     struct trace *trace = &records()[i];
     uint32_t word = trace->word, answered = trace->answered;
     memset(trace, 0, offsetof(struct trace, bytes));
-    trace->word = word + 1; /* who waited on it for the last tracee looks again */
+    trace->word = word + 1; /* threads that waited on it for the last tracee look again */
     trace->answered = answered;
     trace->pid = (uint32_t)pid;
     trace->tracer = tracer->pid;

@@ -8,7 +8,7 @@
  * for what only that can do (its memory, its vector state, its queue), and lets it go on.  The process table's lock guards
  * all fields but those of a request, which are its tracer's while the tracee is stopped.
  *
- * Either may be killed at any instruction: a record of a process that ends is ended or freed by whoever notes the end
+ * Either may be killed at any instruction: a record of a process that ends is ended or freed by the process that notes the end
  * (trace_ended), the tracees of a tracer that ends are let go (trace_tracer_ends).
  */
 #ifndef LIBOS_TRACE_H

@@ -3,7 +3,7 @@
  * --ask: what policy refuses, somebody may allow while the program runs.
  *
  * A question is about what a yes would give: many refusals fold into one.  One question stands at a time, at the terminal
- * or as a line of JSON; the rest wait in order.  Whoever may not be asked, or does not answer, has said no.
+ * or as a line of JSON; the rest wait in order.  Without somebody to ask, or an answer, it is a no.
  */
 #ifndef LOADER_ASK_H
 #define LOADER_ASK_H
@@ -25,7 +25,7 @@ struct question {
     const char *reason;
     enum answer answer; /* ANSWER_NONE: it waits or stands */
     bool used;          /* of ANSWER_ONCE */
-    bool released;      /* those who wait have been told */
+    bool released;      /* the waiting calls have been told */
     int waiting, hold;  /* the pipe that hangs up then; -1: none */
 };
 
@@ -33,7 +33,7 @@ struct ask {
     struct policy *policy;
     uv_loop_t *uv;
     const char *keep; /* the manifest that `always` writes; NULL: it can't */
-    int fd;           /* the terminal, or whoever embeds pal-run; -1: nobody */
+    int fd;           /* the terminal, or the embedding program's socket; -1: none */
     bool is_terminal;
     unsigned seconds; /* to answer */
     /* Before a question stands at the terminal, and once none does.  False: guests can't be held. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The questions of a run.  A guest decides how many there could be, so they are bounded: one stands, few wait, each thing is
- * asked once, and who leaves three in a row unanswered is asked no more.
+ * asked once, and after three in a row without an answer there are no more.
  */
 #include <errno.h>
 #include <fcntl.h>

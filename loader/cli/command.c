@@ -64,7 +64,7 @@ const struct command_row command_rows[] = {
     {"why", "[options] PATH|last", "which rule decides about a path, or what the last failed run was not shown", why_main},
     {"snapshot", "make|run|list|info|rm ...", "write a started program to an image; go on from there, as often as wanted",
      snapshot_main},
-    {"serve", "NAME --socket PATH [--pool N] ...", "keep clones of a snapshot that wait for those who take them", serve_main},
+    {"serve", "NAME --socket PATH [--pool N] ...", "keep clones of a snapshot that wait for clients", serve_main},
     {"diff", "[--text|--json] [NAME]", "what a kept run changed, deletions first; NAME: the last by default", diff_main},
     {"apply", "[--force] [NAME [PATH...]]", "carry its changes over to the host's files, each at once or not at all", apply_main},
     {"drop", "NAME...", "throw kept runs away", drop_main},

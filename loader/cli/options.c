@@ -267,7 +267,7 @@ const struct option_row option_rows[] = {
     {"stats", 0, NULL, "print call counts on exit", take_stats},
     {"output", 'o', "FILE", "write the log of --trace and --stats to a file", take_log},
     {"trap", 0, "sud|seccomp", "how system calls are intercepted; seccomp: for hosts without Syscall User Dispatch", take_trap},
-    {"walls", 0, "view|monitor", "who looks up names: the program, in a view made at once (else once it pays), or the monitor alone", take_walls},
+    {"walls", 0, "view|monitor", "where names are looked up: by the program, in a view made at once (else once it pays), or by the monitor alone", take_walls},
     {"rewrite", 0, "trapped|ahead|never", "which call sites become jumps: those that trap often, or all before they run", take_rewrite},
     {"no-rewrite", 0, NULL, "don't rewrite call sites: every system call traps", take_no_rewrite},
     {"no-profile", 0, NULL, "neither use nor keep the list of names that the program looks up at its start", take_no_profile},

@@ -108,7 +108,7 @@ static void make_way(const char *path)
         unlink(path);
 }
 
-/* The name appears when the socket listens already: who waits for it may connect at once. */
+/* The name appears when the socket already listens: a client that waits for it may connect at once. */
 static int listen_then_appear(const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};

@@ -135,7 +135,7 @@ static bool is_complete(int image)
     return pread(image, &magic, sizeof magic, 0) == sizeof magic && magic;
 }
 
-/* Under a name of its own first, so that whoever opens NAME finds the old one or the new one, whole. */
+/* Under a name of its own first, so that NAME always opens as the old one or the new one, whole. */
 static void give_name(int store, int from, const char *name, const char *suffix)
 {
     char *path = must_print("%s%s", name, suffix), *aside = must_print(".%s%s.%d", name, suffix, (int)getpid());

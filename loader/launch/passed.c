@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Descriptors that the program's arguments name: `cmd <(other)` and `tee >(other)` of shells.  The one who gave the
+ * Descriptors that the program's arguments name: `cmd <(other)` and `tee >(other)` of shells.  The caller who gave the
  * argument has opened them; only pipes and plain files are passed, and never one of pal-run's own: those are closed on exec,
  * which nothing is that came through one.
  */

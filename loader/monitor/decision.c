@@ -78,7 +78,7 @@ static bool all_stopped(pid_t session)
     return all && seen;
 }
 
-/* Only who has the terminal could draw on it. */
+/* Only guests that have the terminal could draw on it. */
 static bool hold(void *context, bool stop)
 {
     static const struct timespec pause = {.tv_nsec = 1000000};

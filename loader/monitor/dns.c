@@ -32,7 +32,7 @@ static struct {
     int reader, link; /* -1: none */
     uv_poll_t questions, answers;
     uint32_t next;
-    struct slot { struct pal_inet from; uint64_t stream; } slots[SLOTS]; /* who asked; stream: its number, or 0 */
+    struct slot { struct pal_inet from; uint64_t stream; } slots[SLOTS]; /* the asker; stream: its number, or 0 */
     struct stream *streams[STREAMS_MAX];
     uint64_t stream_count;
     names_callback *own;
@@ -61,7 +61,7 @@ static void answer_stream(uint64_t number, const uint8_t *bytes, size_t size)
         struct stream *stream = names.streams[i];
         if (stream && stream->number == number &&
             sendmsg(stream->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)(sizeof head + size))
-            stream_end(stream); /* whoever does not take its answers gets no more */
+            stream_end(stream); /* a client that does not take its answers gets no more */
     }
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * A repository's settings (.git/config) name programs that git runs: core.fsmonitor, core.sshCommand, aliases, filters.
- * Whoever works in a sandbox may make repositories, remotes and branches, though, and git writes those there.
+ * Guests may make repositories, remotes and branches, though, and git writes those there.
  *
  * Git writes a new file and renames it to the old one's name.  So both texts are at hand when the monitor is asked for that:
  * what no program acts on may change, everything else must be the same, in the same order.  The new file is then written by

@@ -6,7 +6,7 @@
  *
  * A port that is published has the host's own listener, which listens while somebody in the sandbox does.
  *
- * Who may share a port is as in Linux (tcp(7), udp(7), SO_REUSEADDR and SO_REUSEPORT in socket(7)); a port is free again
+ * Sharing of a port is as in Linux (tcp(7), udp(7), SO_REUSEADDR and SO_REUSEPORT in socket(7)); a port is free again
  * when its last socket has gone.
  */
 #include <errno.h>

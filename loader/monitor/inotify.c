@@ -13,7 +13,7 @@
 
 #define READING (IN_ACCESS | IN_OPEN | IN_CLOSE_NOWRITE)
 
-/* Who reads /usr on the host is none of a guest's business: of host directories that it may not write, it is told of
+/* Reads of /usr by the host are none of a guest's business: of host directories that it may not write, it is told of
  * changes only.  (IN_UNMOUNT is always told.) */
 static uint32_t allowed(const struct mount *mount, uint32_t mask)
 {

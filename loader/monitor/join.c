@@ -3,10 +3,10 @@
  * The control socket: by it `pal-run exec` puts another program into the running sandbox.
  *
  * Its name is abstract, so nothing is left behind by any death, and it works where no file system can be written.  Anybody in
- * the network namespace can connect; who is not the same user, or not seen in this pid namespace, is dropped unheard.  A guest
+ * the network namespace can connect; a peer of another user, or outside of this pid namespace, is dropped unheard.  A guest
  * can't: no admitted call makes or connects a socket, and names of guests' sockets are the monitor's own (unix_names.c).
  *
- * Who joins brings a sealed record, which only the libOS reads, and standard streams, which have to be such as a sandbox
+ * A joining pal-run brings a sealed record, which only the libOS reads, and standard streams, which have to be such as a sandbox
  * could have been started with.  Both are given, once, to the process that the libOS makes for it: a member of the
  * sandbox by the kernel's word.  What asks without being asked gets nothing.
  */
@@ -142,7 +142,7 @@ static void on_patience_end(uv_timer_t *timer)
         }
 }
 
-/* One at a time: so it is known whose the process is that comes for it. */
+/* One at a time: so the process that comes for it can be told apart. */
 static void ask_next(void)
 {
     struct joined *next = NULL;

@@ -243,7 +243,7 @@ static int deny(struct mount_table *table, const struct resolved *place, int err
 }
 
 /* The flags that stay.  Access times are left as they are (noatime) where the kernel lets us, as it does a file's owner
- * and root: who may only read a file can't change its inode either, and a short read costs a fifth less. */
+ * and root: a guest that may only read a file can't change its inode either, and a short read costs a fifth less. */
 static int settle_flags(const struct open_how *how, int fd, uint32_t flags, const struct pal_attributes *attributes)
 {
     int keep = (int)how->flags & (O_APPEND | O_DSYNC);

@@ -139,7 +139,7 @@ int send_with(int socket, const void *bytes, size_t size, const int *descriptors
 }
 
 /*
- * Whoever does not take its answers can't stop the monitor: an answer that has no room waits in `last`, and is given up
+ * A guest that does not take its answers can't stop the monitor: an answer that has no room waits in `last`, and is given up
  * for the next one.  So only forged requests go without: an honest picoprocess asks when the one before has its answer,
  * and reads on until its own comes.
  */

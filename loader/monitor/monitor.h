@@ -410,7 +410,7 @@ void decision_end(const struct monitor *monitor);
 
 /* ---- loop.c ------------------------------------------------------------------------------------------------------ */
 
-/* ---- waiting.c: a clone, and who started it ---------------------------------------------------------------------- */
+/* ---- waiting.c: a clone, and its server or client ---------------------------------------------------------------- */
 
 struct uv_timer_s;
 struct pool_member;
@@ -418,7 +418,7 @@ struct waiting {
     bool waits;           /* for a client, in a pool */
     int channel, inner;   /* to the clone; -1: it tells nothing.  inner: its end, until it has it */
     int listener, server; /* the pool's: where clients come, where its server reads news */
-    int client;           /* who took it; -1: nobody */
+    int client;           /* the client; -1: none */
     int touched;          /* a file of struct pal_snapshot_range: what clones write; -1 */
     bool learns;          /* this one is to tell */
     int set, signals;

@@ -558,7 +558,7 @@ static ssize_t take(int socket, union address *from)
 }
 
 /*
- * Whoever sent something may be answered, and nobody else: so each sender gets a socket of its own, and its datagrams
+ * Only senders may be answered: so each sender gets a socket of its own, and its datagrams
  * come there from then on.  What others sent meanwhile may lie in it as well: it goes on without one.
  */
 void outbound_arrived(const struct net_publish *publish, int queue)

@@ -149,7 +149,7 @@ int pty_control(int fd, enum monitor_terminal what, uint64_t value)
         result = ioctl(fd, TCFLSH, value);
         break;
     case MONITOR_TERMINAL_FLOW:
-        /* To send a START or STOP would wait for the line while somebody else writes; who wants that writes it. */
+        /* To send a START or STOP would wait for the line while somebody else writes; a guest can write it itself. */
         if (value == TCOOFF || value == TCOON)
             result = ioctl(fd, TCXONC, value);
         break;

@@ -23,7 +23,7 @@ int end_all(struct monitor *monitor)
     kill(monitor->first, SIGKILL); /* it may not have made its session yet */
     while (waitpid(monitor->first, &status, 0) < 0 && errno == EINTR)
         ;
-    /* pal-run is the subreaper: those whose parents are dead are its children now. */
+    /* pal-run is the subreaper: orphans are its children now. */
     while (waitpid(-monitor->first, NULL, 0) > 0 || errno == EINTR)
         ;
     if (monitor->on_end)

@@ -53,7 +53,7 @@ static void listing_drop(struct objects *objects, struct listing *listing)
     *listing = objects->listings[--objects->listing_count];
 }
 
-/* Only who alone has a file open can have a lease for writing it. */
+/* A write lease is given only while nobody else has the file open. */
 static bool is_closed(const struct listing *listing)
 {
     if (listing->file < 0 || fcntl(listing->file, F_SETLEASE, F_WRLCK) < 0)
@@ -79,7 +79,7 @@ static void make_room(struct objects *objects)
         listing_drop(objects, oldest);
 }
 
-/* Opened once more: the kernel does not count what memfd_create gives among those who write, and then gives no lease. */
+/* Opened once more: the kernel does not count memfd_create's descriptor as a writer, and then gives no lease. */
 static int memory_file(void)
 {
     int made = memfd_create("directory", MFD_CLOEXEC), file = -1;

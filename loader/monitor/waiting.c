@@ -328,7 +328,7 @@ static void on_client(uv_poll_t *poll, int status, int events)
     ssize_t got = recv(monitor->waiting.client, &signal, sizeof signal, MSG_DONTWAIT);
     if (got < 0 && errno == EAGAIN)
         return;
-    if (got != sizeof signal) { /* who took it has gone */
+    if (got != sizeof signal) { /* the client has gone */
         uv_poll_stop(poll);
         signal.number = SIGKILL;
     }

@@ -3,7 +3,7 @@
  * inotify instances are counted for each user of the host, 128 as a rule, and once they are used up no editor, no tail -f
  * and no watcher of that user's can have one.  So all sandboxes of a user together keep to a quarter.
  *
- * Who has how many is kept where nothing has to be cleared away: each instance goes with a slot, an abstract AF_UNIX
+ * The count of each user is kept where nothing has to be cleared away: each instance goes with a slot, an abstract AF_UNIX
  * address that is bound for as long as it lives, by whatever death pal-run ends.  Nobody can connect there.
  */
 #include <errno.h>

@@ -11,7 +11,7 @@
  *   resolve_walk  name by name; tells apart all that the first can't, and checks "public only" mounts.
  *
  * In a public-only mount (/etc) a guest may do what any stranger on the host may: directories need o+x, files o+r,
- * whoever started pal-run; and some names are refused whatever their mode.
+ * no matter who started pal-run; and some names are refused whatever their mode.
  */
 #include <errno.h>
 #include <fcntl.h>

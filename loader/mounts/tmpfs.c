@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Private mounts in memory: the host kernel's own tmpfs, with a limit, one for each.  So pages are mapped, shared, sparse and
- * counted as everywhere on Linux, and who is over the limit is told ENOSPC by the kernel.
+ * counted as everywhere on Linux, and the kernel gives ENOSPC beyond the limit.
  *
  * Mounting takes a right that pal-run gives up, or (as a user) has only in a user namespace.  So a process of its own mounts
  * it, hands over the root, and ends.  No mount namespace holds the mount: it goes with the last descriptor, however pal-run ends.

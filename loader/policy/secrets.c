@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What holds keys, tokens and passwords.  It never comes along by itself, and no option for it is advised: a program that
- * looks for it and then fails must not have its user talked into showing it.  Whoever names such a path is given it.
+ * looks for it and then fails must not have its user talked into showing it.  A user who names such a path grants it.
  */
 #include <string.h>
 #include <strings.h>

@@ -132,7 +132,7 @@ static void answer_forwarded(const struct dns_query *asked, struct resolver_answ
     }
 }
 
-/* HTTP/3 is for who may send there. */
+/* HTTP/3 needs permission to send there. */
 static bool may_quic(uint64_t names)
 {
     for (size_t i = 0; i < rules->rule_count; i++)

@@ -30,7 +30,7 @@ enum linux_start_fd {
     LINUX_FD_PROGRAM = 8 /* closed by its exec */
 };
 
-/* Who resolves names of the host. */
+/* Which side resolves names of the host. */
 enum linux_names {
     LINUX_NAMES_MONITOR, /* the monitor alone: no call that takes a path is admitted */
     LINUX_NAMES_VIEW,    /* the picoprocess as well, once there is a view (MONITOR_VIEW) */
@@ -188,7 +188,7 @@ struct monitor_reply {
     struct pal_attributes attributes;
 };
 /* A reply with this result has descriptors only; the answer is the next packet, sent when the monitor has closed its
- * own: so whoever closes the last descriptor of a socket does so alone. */
+ * own: so the last close of a socket's descriptor is the guest's. */
 #define MONITOR_MORE 1
 /* Somebody is asked whether this may be.  A descriptor comes with it: once that hangs up, the request is made again.  The
  * monitor holds nothing of it meanwhile, and serves others. */

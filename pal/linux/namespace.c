@@ -4,7 +4,7 @@
  *
  * Answers that pal-run sent ahead (struct linux_prefetched) save the round trip; names that begin at a directory match by what
  * that was called, for it can't have been renamed.  They hold only while nothing was changed
- * since the sandbox began: whoever is about to change a name or a file moves shared->generation first, once and for
+ * since the sandbox began: a process about to change a name or a file moves shared->generation first, once and for
  * all.  A descriptor sent ahead serves one open in the whole sandbox, although fork copies it: two opens that share
  * one offset would be wrong.
  */

@@ -23,7 +23,7 @@ struct prefetched_answer {
 };
 
 static struct {
-    struct pal_tcb *owner; /* NULL: nobody starts a program.  Only who owns this looks at the rest */
+    struct pal_tcb *owner; /* NULL: no exec in progress.  Only the owner looks at the rest */
     uint64_t program, begun;
     bool learns; /* what is asked now is remembered for later starts */
     uint32_t count;
@@ -143,7 +143,7 @@ static void unlearn(const char *item)
     linux_unlock(&shared->channel);
 }
 
-/* ---- Whose answers ----------------------------------------------------------------------------------------------- */
+/* ---- Owners of answers ------------------------------------------------------------------------------------------- */
 
 static bool is_mine(void)
 {
@@ -155,7 +155,7 @@ static bool in_time(void)
     return __builtin_ia32_rdtsc() - prefetched.begun < PREFETCH_EXEC_CYCLES;
 }
 
-/* What is left is closed, and if it was to be wanted by now, not to come again. */
+/* Closes what is left; if it should have been used by now, it is not prefetched again. */
 static void drop(bool unwanted)
 {
     for (uint32_t i = 0; i < prefetched.count; i++) {

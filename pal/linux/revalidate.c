@@ -54,7 +54,7 @@ static void mark_events(struct linux_revalidate *revalidate, const char *events,
     }
 }
 
-/* Reads the events and tells what they mean.  Whoever died at it has perhaps read some and told nothing. */
+/* Reads the events and tells what they mean.  A process that died here may have read some and told nothing. */
 static void read_events(struct linux_revalidate *revalidate)
 {
     char events[EVENTS_SIZE] __attribute__((aligned(8)));

@@ -8,7 +8,7 @@
  * directories, is asked of the monitor, which has the last word.
  *
  * The table is made once, from what MONITOR_VIEW tells, and is inherited by forks.  Flags of directories are kept by
- * handle: whoever gets one otherwise asks the monitor a little more often.
+ * handle: other ways to get one cost a few more requests to the monitor.
  */
 #include <asm/stat.h>
 #include <linux/fcntl.h>
@@ -100,7 +100,7 @@ void view_ask(void)
     __atomic_store_n(&shared->view, 1, __ATOMIC_RELAXED);
 }
 
-/* Children then have it, who would each ask for it; a shell asks for few names itself. */
+/* Children then inherit it instead of asking each; a shell asks for few names itself. */
 void view_fork(void)
 {
     if (__atomic_load_n(&shared->view, __ATOMIC_RELAXED) && shared->names)

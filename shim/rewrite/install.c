@@ -143,7 +143,7 @@ static bool publish_jump(const struct site_host *host, struct site *site, const 
     return true;
 }
 
-/* The syscall instruction becomes one that faults there: site_fault sends who arrives to the trampoline. */
+/* The syscall instruction becomes one that faults there: site_fault sends arriving threads to the trampoline. */
 static bool publish_fault(const struct site_host *host, struct site *site, const struct text_window *text)
 {
     static const uint8_t bytes[SYSCALL_SIZE] = {PATCH_FAULT, NOP};

@@ -101,7 +101,7 @@ struct site_statistics {
     uint64_t by_refusal[SITE_REFUSALS]; /* a site may be refused again after a while */
     uint64_t warming;                   /* traps that were waited for: site_host.patience */
     uint64_t faults;                    /* arrivals inside a rewritten site, sent to the trampoline */
-    uint64_t second;                    /* sites that got a way in for those who jump onto the syscall instruction */
+    uint64_t second;                    /* sites that got a way in for jumps onto the syscall instruction */
     uint64_t trampoline_bytes, pools;
 };
 void site_statistics(struct site_statistics *out);

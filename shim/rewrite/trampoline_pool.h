@@ -22,7 +22,7 @@ uint64_t pool_place(const struct site_host *host, uint64_t from, uint8_t trap_by
 void pool_release(uint64_t trampoline, uint32_t size);
 /* Copies a trampoline to its place. */
 bool pool_write(const struct site_host *host, uint64_t trampoline, const uint8_t *bytes, uint32_t size);
-/* Whose trampoline `address` lies in; 0: nobody's.  Takes no lock. */
+/* The site whose trampoline `address` lies in; 0: none.  Takes no lock. */
 uint16_t pool_owner(uint64_t address);
 void pool_forget_all(void);
 uint64_t pool_count(void);
