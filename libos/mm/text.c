@@ -5,10 +5,21 @@
  */
 #include "libos/mm/vma.h"
 #include "shim/rewrite/rewrite.h"
+#include "libos/fs/vfs.h"
 #include "libos/task/task.h"
 #include "libos/task/table.h"
 
 #define NEARBY (32 * 1024ull)
+
+/* Pages of the mapping behind the file's last one fault.  The caller holds the lock. */
+static uint64_t text_end(const struct vma *vma)
+{
+    struct pal_attributes attributes;
+    if (file_attributes(vma->file, &attributes) < 0 || attributes.size <= vma->offset)
+        return vma->start;
+    uint64_t size = PAGE_UP(attributes.size - vma->offset);
+    return size < vma->end - vma->start ? vma->start + size : vma->end;
+}
 
 static int text_pin(uint64_t address, uint64_t *start, uint64_t *end)
 {
@@ -20,8 +31,11 @@ static int text_pin(uint64_t address, uint64_t *start, uint64_t *end)
         return 0;
     }
     *start = node->vma.start;
-    *end = node->vma.end;
-    return 1;
+    *end = text_end(&node->vma);
+    if (address < *end)
+        return 1;
+    mm_unlock();
+    return 0;
 }
 
 /* Text that has been written is a mapping of its own from then on, all of whose pages a fork copies.  So sites that lie

@@ -30,6 +30,7 @@ struct trace *trace_birth(uint64_t flags, uint32_t exit_signal, int tid, int pid
         born->options = parent->options;
         born->seized = parent->seized;
         born->interrupt = parent->seized;
+        born->unborn = 1;
     }
     shared_unlock();
     return born;

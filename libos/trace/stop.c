@@ -44,10 +44,12 @@ static void adopt(struct process *process, struct trace *trace)
 {
     mutex_lock(&process->lock);
     struct thread *thread = thread_find(process, (int)trace->tid);
+    if (thread)
+        trace->unborn = 0;
     if (thread && !thread->trace && trace->tracer) /* what it has now, it lets go first */
         trace_set(thread, trace);
     if (!thread || (!trace->tracer && thread->trace != trace)) {
-        if (trace->state != TRACE_ENDED && !trace->tracer)
+        if (trace->state != TRACE_ENDED && !trace->tracer && !trace->unborn)
             trace_free(trace);
     } else if (thread->trace == trace && atomic_get(&trace->interrupt)) {
         atomic_set(&thread->trace_interrupt, 1u);

@@ -40,6 +40,7 @@ struct trace {
     uint32_t pid;
     uint32_t tracer, tracer_thread; /* process and thread; 0: it has been let go, and the tracee frees this */
     uint32_t options, seized;
+    uint32_t unborn;      /* its thread is being made, and nobody else knows of it yet: not to be freed for want of it */
     uint32_t state, news; /* news: wait has not told the stop or the end yet */
     int32_t status;       /* in wait(2)'s encoding */
     uint32_t interrupt;   /* PTRACE_INTERRUPT, or a new tracee that has been seized: it is to stop.  Atomic */
