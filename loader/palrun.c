@@ -68,7 +68,9 @@ void palrun_policy(struct policy *policy, const struct options *options)
     policy_options(policy, options);
     if (options->ask_keep)
         keep_load(policy, options->ask_keep);
+    keep_find(options->ask_keep ? options->ask_keep : options->manifest);
     mounts_open(&policy->mounts);
+    policy_guard_manifest(policy);
     program_place(policy, options);
 }
 

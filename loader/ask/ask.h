@@ -94,6 +94,8 @@ bool line_read(const struct ask *ask, const char *line, enum answer *answer, boo
 
 /* Before a guest runs: what was kept before is granted.  Ends pal-run where the file can't be had safely. */
 void keep_load(struct policy *policy, const char *file);
+/* Before a guest runs: where answers will be kept.  NULL: nowhere. */
+void keep_find(const char *file);
 /* NULL, or what went wrong. */
 const char *keep_add(const struct policy *policy, const char *file, const struct question *question);
 

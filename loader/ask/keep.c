@@ -39,10 +39,17 @@ static bool guests_may_write(const struct policy *policy, const char *real)
 {
     for (size_t i = 0; i < policy->mounts.count; i++) {
         const struct mount *mount = &policy->mounts.mounts[i];
-        if (mount->kind == MOUNT_HOST && mount->writable && path_is_within(real, strlen(real), mount->from, strlen(mount->from)))
+        if (mount->kind == MOUNT_HOST && mount->writable && policy_lies_in(mount, real) >= 0)
             return true;
     }
     return false;
+}
+
+static const char *place; /* where answers are kept, without symlinks: later, a guest may have changed what leads there */
+
+void keep_find(const char *file)
+{
+    place = file ? real_path(file) : NULL;
 }
 
 void keep_load(struct policy *policy, const char *file)
@@ -148,14 +155,12 @@ const char *keep_add(const struct policy *policy, const char *file, const struct
 {
     static struct manifest before, after;
     static char text[TEXT_MAX + 1];
-    char *real = real_path(file), *made = NULL, *error = NULL;
+    char *made = NULL, *error = NULL;
     const char *wrong = NULL;
     size_t size = 0;
-    if (!real || guests_may_write(policy, real)) {
-        free(real);
-        return real ? "the program can write it now" : "there is no such directory";
-    }
-    read_file(real, text);
+    if (!place || guests_may_write(policy, place))
+        return place ? "the program can write it now" : "there is no such directory";
+    read_file(place, text);
     FILE *out = open_memstream(&made, &size);
     if (!out)
         fail(EXIT_OWN_FAILURE, "no memory");
@@ -167,8 +172,7 @@ const char *keep_add(const struct policy *policy, const char *file, const struct
     bool was = !manifest_parse(file, text, strlen(text), &before);
     error = manifest_parse(file, made, size, &after);
     bool more = was && !error && after.mount_count + after.network.rule_count == before.mount_count + before.network.rule_count + 1;
-    wrong = error ? error : more ? write_file(real, made, size) : "it is not written as pal-run can change it";
+    wrong = error ? error : more ? write_file(place, made, size) : "it is not written as pal-run can change it";
     free(made);
-    free(real);
     return wrong;
 }

@@ -287,6 +287,18 @@ static void check_nested(const struct mount_table *table)
     }
 }
 
+/* Rules by name hold for a source by whatever name it was given. */
+static void note_real(struct mount *mount)
+{
+    char real[PAL_PATH_MAX];
+    ssize_t size = mount->root < 0 || is_system(mount->from) ? -1 : readlink(fd_name(mount->root).path, real, sizeof real - 1);
+    if (size <= 0 || real[0] != '/')
+        return;
+    real[size] = 0;
+    if (strcmp(real, mount->from) != 0)
+        mount->real = must_copy(real);
+}
+
 void mounts_open(struct mount_table *table)
 {
     objects_prepare();
@@ -305,6 +317,8 @@ void mounts_open(struct mount_table *table)
     for (size_t i = 0; i < table->count && writable && host > 1; i++)
         if (table->mounts[i].root >= 0)
             reopen(table, &table->mounts[i]);
+    for (size_t i = 0; i < table->count && table->guards.count; i++)
+        note_real(&table->mounts[i]);
     for (size_t i = 0; i < table->count; i++) {
         struct mount *mount = &table->mounts[i];
         if (mount->kind != MOUNT_COPY || mount->error)

@@ -111,26 +111,36 @@ enum guard_match guard_match_path(const struct guard *guard, const char *path, s
     return match(guard, 0, path, size);
 }
 
-/* By the guest's name for it or by the host's, whichever says more: what is on the host acts there. */
-static enum guard_match match_either(const struct guard *guard, const struct mount *mount, const char *path, size_t size)
+static enum guard_match match_on_host(const struct guard *guard, const struct mount *mount, const char *from, const char *path, size_t size)
 {
-    enum guard_match found = match(guard, mount->at_size, path, size);
-    if (found == GUARD_WHOLE || !strcmp(mount->at, mount->from))
-        return found;
     char host[2 * PAL_PATH_MAX];
-    size_t base = strlen(mount->from), rest = size - (mount->at_size == 1 ? 0 : mount->at_size);
+    size_t base = strlen(from), rest = size - (mount->at_size == 1 ? 0 : mount->at_size);
     if (base + rest >= sizeof host)
         return GUARD_WHOLE;
-    memcpy(host, mount->from, base);
+    memcpy(host, from, base);
     memcpy(host + base, path + (size - rest), rest);
-    enum guard_match on_host = match(guard, base, host, base + rest);
-    return on_host > found ? on_host : found;
+    return match(guard, base, host, base + rest);
+}
+
+/* By the guest's name for it or by the host's two, whichever says most: what is on the host acts there. */
+static enum guard_match match_any(const struct guard *guard, const struct mount *mount, const char *path, size_t size)
+{
+    enum guard_match found = match(guard, mount->at_size, path, size);
+    const char *const hosts[] = {mount->from, mount->real};
+    for (size_t i = 0; i < 2 && found != GUARD_WHOLE; i++) {
+        if (!hosts[i] || !strcmp(mount->at, hosts[i]))
+            continue;
+        enum guard_match on_host = match_on_host(guard, mount, hosts[i], path, size);
+        found = on_host > found ? on_host : found;
+    }
+    return found;
 }
 
 /* Most paths have no name that begins with a dot, as all the built-in patterns do. */
 static bool may_match(const struct guards *guards, const struct mount *mount, const char *path, size_t size)
 {
-    return guards->plain || memmem(path, size, "/.", 2) || (mount->from && strstr(mount->from, "/."));
+    return guards->plain || memmem(path, size, "/.", 2) || (mount->from && strstr(mount->from, "/.")) ||
+           (mount->real && strstr(mount->real, "/."));
 }
 
 /* What is written to a copy stays in the sandbox: there only what is hidden counts.  An image is as good as the host's. */
@@ -150,7 +160,7 @@ enum guard_match guards_match(const struct mount_table *table, const struct moun
         const struct guard *guard = &guards->list[i];
         if ((hides || mount->own_home || mount->kind == MOUNT_COPY) && guard->kind != GUARD_HIDE)
             continue;
-        enum guard_match one = match_either(guard, mount, path, size);
+        enum guard_match one = match_any(guard, mount, path, size);
         if (one <= found)
             continue;
         found = one;

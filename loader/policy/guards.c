@@ -3,8 +3,10 @@
  * What can't be written though its directory can: files that other programs act on, outside, when their user next works in
  * that directory.  A repository's hooks and settings, those of editors and agents, and what shells read when they start.
  */
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "loader/policy/policy.h"
 
@@ -70,6 +72,58 @@ const char *policy_guard(struct policy *policy, const char *pattern, bool hides)
     if (!guard_parse(text, hides ? GUARD_HIDE : GUARD_KEEP, &guard))
         return "give a pattern such as '**/.env': at most 16 names, without '..'";
     return guards_add(&policy->mounts.guards, &guard) ? NULL : "there are too many patterns";
+}
+
+static bool is_source(const struct mount *mount, const char *directory)
+{
+    struct stat status, source = {.st_dev = mount->device, .st_ino = mount->inode};
+    return stat(directory, &status) == 0 && (mount->root >= 0 || stat(mount->from, &source) == 0) &&
+           status.st_dev == source.st_dev && status.st_ino == source.st_ino;
+}
+
+ssize_t policy_lies_in(const struct mount *mount, const char *real)
+{
+    char *directory = must_copy(real);
+    size_t size = strlen(real);
+    bool found = is_source(mount, directory);
+    while (!found && size) {
+        while (size && directory[size] != '/')
+            size--;
+        directory[size] = 0;
+        found = is_source(mount, size ? directory : "/");
+    }
+    free(directory);
+    return found ? (ssize_t)size : -1;
+}
+
+/* As a pattern: its names mean themselves.  One that is too deep is meant by its last names. */
+static void keep_path(struct policy *policy, const char *at, const char *rest)
+{
+    char pattern[4 * PAL_PATH_MAX], *end = pattern;
+    struct guard guard;
+    for (int part = 0; part < 2; part++)
+        for (const char *next = part ? rest : at; *next; *end++ = *next++)
+            if (strchr("*?[\\", *next))
+                *end++ = '\\';
+    *end = 0;
+    const char *text = must_copy(pattern);
+    while (!guard_parse(text, GUARD_KEEP, &guard))
+        text = strchr(text + 1, '/') + 1;
+    if (!guards_add(&policy->mounts.guards, &guard))
+        fail(EXIT_OWN_FAILURE, "too many patterns to hide or keep");
+}
+
+void policy_guard_manifest(struct policy *policy)
+{
+    const char *file;
+    char real[PATH_MAX];
+    for (size_t number = 0; (file = manifest_file(number)); number++)
+        for (size_t i = 0; i < policy->mounts.count && realpath(file, real); i++) {
+            const struct mount *mount = &policy->mounts.mounts[i];
+            ssize_t size = mount->kind == MOUNT_HOST && mount->writable && mount->directory ? policy_lies_in(mount, real) : -1;
+            if (size >= 0)
+                keep_path(policy, mount->at_size == 1 ? "" : mount->at, real + size);
+        }
 }
 
 void policy_guard_default(struct policy *policy)

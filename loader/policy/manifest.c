@@ -645,10 +645,20 @@ static void override(struct manifest *base, const struct manifest *own, const ch
     }
 }
 
+static const char *files[2 * EXTENDS_MAX]; /* that have been read */
+static size_t file_count;
+
+const char *manifest_file(size_t number)
+{
+    return number < file_count ? files[number] : NULL;
+}
+
 static void load(const char *file, struct manifest *out, unsigned depth)
 {
     if (depth == EXTENDS_MAX)
         fail(EXIT_OWN_FAILURE, "%s: manifests extend each other more than %d deep, perhaps in a circle", file, EXTENDS_MAX);
+    if (file_count < sizeof files / sizeof *files)
+        files[file_count++] = must_copy(file);
     load_one(file, out);
     if (!out->extends)
         return;

@@ -112,6 +112,11 @@ bool policy_is_home(const char *directory, const char *home, const char *passwd)
 const char *policy_guard(struct policy *policy, const char *pattern, bool hides);
 /* What other programs act on, where something of the host's may be written. */
 void policy_guard_default(struct policy *policy);
+/* How much of a path without symlinks is this mount's source, in which it then lies, by what the directories on the way are; -1: it
+ * does not lie there. */
+ssize_t policy_lies_in(const struct mount *mount, const char *real);
+/* Of what the next run is granted the guest has no say: files of the manifest can't be written.  Once mounts are open. */
+void policy_guard_manifest(struct policy *policy);
 /* Do programs outside act on such a file when their user works in its directory? */
 bool policy_is_guarded(const char *path);
 
@@ -166,6 +171,8 @@ struct manifest {
 char *manifest_parse(const char *file, const char *text, size_t size, struct manifest *out);
 /* Reads a file, or ends pal-run. */
 void manifest_load(const char *file, struct manifest *out);
+/* The files that manifests were read from: with those that they extend; NULL behind the last. */
+const char *manifest_file(size_t number);
 
 /* ---- program_path.c ---------------------------------------------------------------------------------------------- */
 
