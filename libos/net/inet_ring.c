@@ -9,6 +9,13 @@
 
 #define TOKENS_MAX 8u /* more than there are at a time */
 #define SO_OOBINLINE 10
+#define SPIN_NS 25000u    /* about what sleeping and being woken costs, where a processor sleeps, too */
+#define SPIN_STEPS 8u     /* between looks at the clock */
+#define SPIN_MOST 16
+#define SPIN_GAIN 4
+#define SPIN_LOSS 6
+#define SPIN_FIRST 8u
+#define SPIN_SELDOM 1024u /* waits to one that spins, at most, where that led to nothing */
 #define LOOKS 64      /* at a ring without bytes whose token another thread is about to take */
 
 /* 0, or -EPIPE: the peer has gone.  Each by itself: what fills the pair is the memory that messages take. */
@@ -45,6 +52,31 @@ bool ring_was_reset(struct socket *socket)
 }
 
 /* ---- Reading ----------------------------------------------------------------------------------------------------- */
+
+/*
+ * Bytes may come while another processor makes them: sooner than this thread could sleep and be woken.  Where they don't,
+ * as on one processor or a busy machine, it is tried ever more seldom.
+ */
+static bool spin_for_bytes(struct socket *socket)
+{
+    if (socket->spins <= 0 && ++socket->spin_turn < socket->spin_pause)
+        return false;
+    socket->spin_turn = 0;
+    uint64_t end = time_now(PAL_CLOCK_MONOTONIC) + SPIN_NS;
+    do {
+        for (uint32_t i = 0; i < SPIN_STEPS; i++) {
+            if (ring_available(socket->ring, socket->ring_end)) {
+                socket->spins = MIN(socket->spins + SPIN_GAIN, SPIN_MOST);
+                socket->spin_pause = SPIN_FIRST;
+                return true;
+            }
+            __asm__ volatile("pause");
+        }
+    } while (time_now(PAL_CLOCK_MONOTONIC) < end);
+    socket->spins = MAX(socket->spins - SPIN_LOSS, 0);
+    socket->spin_pause = MIN(socket->spin_pause * 2 + SPIN_FIRST, SPIN_SELDOM);
+    return false;
+}
 
 /* 1: look again; 0: the end; or why there is nothing. */
 static int64_t wait_token(struct file *file, struct socket *socket, uint32_t flags, uint64_t deadline)
@@ -88,7 +120,10 @@ int64_t ring_read(struct file *file, const struct pal_vector *vector, uint32_t c
             return done ? (int64_t)done : got;
         if (got)
             continue;
+        if (socket->waits && !(flags & MSG_DONTWAIT) && spin_for_bytes(socket))
+            continue;
         int64_t result = wait_token(file, socket, flags, deadline);
+        socket->waits = result > 0;
         if (result <= 0)
             return done ? (int64_t)done : result;
         if (!ring_is_quiet(socket->ring, socket->ring_end))

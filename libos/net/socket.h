@@ -101,6 +101,8 @@ struct socket {
     uint32_t shut;             /* 2: its own writing end was shut down.  Atomic */
     uint32_t wrote_to_nobody;  /* the peer had closed, and one write was taken all the same.  Atomic */
     uint32_t ring, ring_end;   /* of a connection within the sandbox: libos/ring; 0: none */
+    int32_t spins;             /* whether spinning for bytes of a ring was worth it of late; a hint, as the next three */
+    uint32_t spin_turn, spin_pause, waits; /* waits: the last read that found none did, so the socket may block */
     uint32_t plain;            /* a datagram socket that had its name by connect(2): its queue is file->handle.  Atomic */
     struct udp_peers *peers;   /* udp_peers.c */
     uint32_t any_address;      /* a datagram socket that is bound to all addresses, and connected shows one */
