@@ -397,6 +397,8 @@ int palrun(const struct options *options)
     passed_find(&policy, options);
     if (options->keep)
         kept_open(&policy.mounts, options->keep);
+    if (options->core)
+        monitor.deaths.core = core_open(options->core);
     if (options->events)
         events_to(options->events);
     if (!options->learn && !options->sealed)
@@ -429,6 +431,8 @@ int palrun(const struct options *options)
         return PALRUN_STALE;
     }
     tell_crashes(&monitor, options, status);
+    if (options->core)
+        core_tell(&monitor.deaths, options->core);
     if (options->learn)
         learn_write(&policy, options->learn, options->learn_names, status);
     else

@@ -24,6 +24,8 @@
 #define CONSTANTS_MAX (16ull << 20) /* private mappings of files that can't be written now, but may have been */
 #define ALL_MAX (16ull << 30)   /* address space that is looked through */
 #define AUXV_MAX 1024u
+#define THREADS_MORE 64u        /* made meanwhile */
+#define THREADS_PATIENCE 2000000000ull /* ns */
 
 struct mapping {
     guest_t start, end;
@@ -31,17 +33,27 @@ struct mapping {
     uint32_t flags;                  /* PF_* */
 };
 
+struct core_thread {
+    int tid;
+    uint64_t held, pending;
+    struct user_regs regs;
+    uint8_t vectors[USER_FP_SIZE] __attribute__((aligned(16)));
+};
+
 struct core {
     pal_handle_t handle;
     int32_t signal;
     const struct siginfo *info;
     bool all;
+    /* The first is the one that dies.  Those that leave take places, and count themselves when theirs is filled.  Atomic. */
+    struct core_thread *threads;
+    uint32_t places, taken, told;
     guest_t stack;
     struct mapping *mappings;
     uint32_t count, room, files;
     char *names; /* the first byte is none's */
     uint64_t names_size, names_room;
-    uint64_t looked;
+    uint64_t looked, most; /* most: bytes of the file, RLIMIT_FSIZE */
     uint8_t *notes;
     uint64_t notes_size;
     int64_t error;
@@ -131,14 +143,55 @@ static bool find_mappings(struct core *core)
 
 /* ---- Threads ----------------------------------------------------------------------------------------------------- */
 
-static void thread_status(struct core_thread *of)
+static void tell(struct core *core)
 {
     struct thread *thread = current();
-    of->tid = thread->tid;
-    of->held = thread->blocked;
-    of->pending = atomic_get(&thread->pending);
-    trace_registers(&of->regs, current_frame(), thread->stepped);
-    __asm__ volatile("fxsave64 %0" : "=m"(of->vectors));
+    uint32_t place = atomic_add(&core->taken, 1u) - 1;
+    if (place < core->places) {
+        struct core_thread *to = &core->threads[place];
+        to->held = thread->blocked;
+        to->pending = atomic_get(&thread->pending);
+        trace_registers(&to->regs, current_frame(), thread->stepped);
+        __asm__ volatile("fxsave64 %0" : "=m"(to->vectors));
+        atomic_set(&to->tid, thread->tid);
+    }
+    atomic_add(&core->told, 1u);
+}
+
+/* Its memory is written next: it does nothing any more, and ends with its picoprocess. */
+void core_thread_waits(struct core *core)
+{
+    uint32_t never = 0;
+    tell(core);
+    PAL->wake((uint64_t)(uintptr_t)&core->told, 1, 0);
+    for (;;) {
+        PAL->wait((uint64_t)(uintptr_t)&never, 0, PAL_FOREVER, 0);
+        atomic_set(&tcb()->interrupted, 0u);
+    }
+}
+
+static bool threads_waited(const struct process *process, struct core *core, uint64_t until)
+{
+    uint32_t told = atomic_get(&core->told);
+    if (told >= atomic_get(&process->thread_count))
+        return true;
+    int64_t error = PAL->wait((uint64_t)(uintptr_t)&core->told, told, until, 0);
+    atomic_set(&tcb()->interrupted, 0u);
+    return error == -ETIMEDOUT; /* some thread does not come: the host keeps it somewhere */
+}
+
+/* All threads but those of virtual children, whose parents' play them. */
+static void await_threads(struct core *core)
+{
+    struct process *process = current_process();
+    uint64_t until = time_now(PAL_CLOCK_MONOTONIC) + THREADS_PATIENCE;
+    mutex_lock(&process->lock);
+    for (struct thread *thread = process->threads; thread; thread = thread->next)
+        if (thread != current() && thread->tcb)
+            PAL->thread_interrupt(thread->tcb);
+    mutex_unlock(&process->lock);
+    while (!threads_waited(process, core, until))
+        ;
 }
 
 /* ---- Notes ------------------------------------------------------------------------------------------------------- */
@@ -208,17 +261,17 @@ static void put_files(struct core *core)
     memcpy(at, core->names + 1, core->names_size - 1); /* in the order of the mappings */
 }
 
-static bool put_notes(struct core *core, const struct core_threads *threads)
+static bool put_notes(struct core *core)
 {
     uint64_t each = NOTE_SIZE(sizeof(struct prstatus)) + NOTE_SIZE(USER_FP_SIZE);
-    core->notes = alloc_zero(threads->count * each + NOTE_SIZE(sizeof(struct prpsinfo)) + NOTE_SIZE(SIGINFO_SIZE) +
+    core->notes = alloc_zero(core->places * each + NOTE_SIZE(sizeof(struct prpsinfo)) + NOTE_SIZE(SIGINFO_SIZE) +
                              NOTE_SIZE(AUXV_MAX) + NOTE_SIZE(file_note_size(core)));
     if (!core->notes)
         return false;
-    for (uint32_t i = 0; i < threads->count; i++) {
-        const struct core_thread *thread = &threads->list[i];
-        if (!thread->tid)
-            continue; /* it was not seen in time */
+    for (uint32_t i = 0; i < core->places; i++) {
+        const struct core_thread *thread = &core->threads[i];
+        if (!atomic_get(&thread->tid))
+            continue; /* nobody's, or it has not come in time */
         put_status(core, thread);
         if (i == 0)
             put_process(core);
@@ -231,8 +284,11 @@ static bool put_notes(struct core *core, const struct core_threads *threads)
 
 /* ---- Writing ----------------------------------------------------------------------------------------------------- */
 
+/* A write behind the limit would be its end by another signal: the file ends there instead. */
 static void put(struct core *core, const void *from, uint64_t size, uint64_t offset)
 {
+    if (offset + size > core->most)
+        core->error = -EFBIG;
     for (uint64_t done = 0; done < size && core->error >= 0;) {
         int64_t n = UNDISTURBED(PAL->stream_write(core->handle, (uint64_t)(uintptr_t)from + done, size - done,
                                                   (int64_t)(offset + done)));
@@ -250,9 +306,14 @@ static void put_header(struct core *core)
     put(core, &header, sizeof header, 0);
 }
 
+/* By words: there may be gigabytes of them. */
 static bool is_zero(const uint8_t *page)
 {
-    return !page[0] && !memcmp(page, page + 1, PAGE_SIZE - 1);
+    const uint64_t *words = (const uint64_t *)(const void *)page, any = words[0] | words[PAGE_SIZE / 16];
+    for (uint32_t i = 0; !any && i < PAGE_SIZE / 8; i++)
+        if (words[i])
+            return false;
+    return !any;
 }
 
 /* Pages that are zeros, or can't be read, stay holes. */
@@ -305,16 +366,36 @@ static bool is_wanted(const struct process *process, int signal)
     return boot->core != PAL_CORE_NONE && BIT(signal) & DUMPING && !process->vfork_parent && settings()->dumpable == 1;
 }
 
-void core_write(int signal, const struct siginfo *info)
+struct core *core_begin(int signal, const struct siginfo *info)
 {
-    struct core core = {.signal = signal, .info = info, .all = boot->core == PAL_CORE_ALL, .stack = current_frame()->regs.rsp};
-    if (!is_wanted(current_process(), signal) || PAL->handle_import(PAL_CORE_TOKEN, &core.handle) < 0)
-        return;
-    struct core_thread self = {0};
-    struct core_threads threads = {.list = &self, .count = 1};
-    thread_status(&self);
+    const struct process *process = current_process();
+    pal_handle_t handle;
+    if (!is_wanted(process, signal) || PAL->handle_import(PAL_CORE_TOKEN, &handle) < 0)
+        return NULL;
+    bool all = boot->core == PAL_CORE_ALL;
+    uint32_t places = all ? atomic_get(&process->thread_count) + THREADS_MORE : 1;
+    struct core *core = alloc_zero(sizeof *core);
+    struct core_thread *threads = alloc_zero(places * sizeof *threads);
+    if (!core || !threads) {
+        release(core);
+        release(threads);
+        return NULL;
+    }
+    *core = (struct core){.handle = handle, .signal = signal, .info = info, .all = all, .threads = threads, .places = places,
+                          .stack = current_frame()->regs.rsp};
+    uint64_t hard;
+    limit_get(RLIMIT_FSIZE, &core->most, &hard);
+    core->most = MIN(core->most, boot->limits[RLIMIT_FSIZE].soft);
+    tell(core);
+    return core;
+}
+
+void core_write(struct core *core)
+{
     uint8_t *buffer = alloc_pages(PIECE);
-    if (buffer && find_mappings(&core) && put_notes(&core, &threads))
-        put_all(&core, buffer);
-    PAL->handle_close(core.handle);
+    if (core->all)
+        await_threads(core);
+    if (buffer && find_mappings(core) && put_notes(core))
+        put_all(core, buffer);
+    PAL->handle_close(core->handle);
 }

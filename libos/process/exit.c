@@ -145,13 +145,16 @@ static void __attribute__((noreturn)) exit_group(uint32_t status, const struct s
     struct thread *thread = current();
     struct process *process = thread->process;
     trace_exit(status);
+    struct core *core = info ? core_begin((int)status, info) : NULL;
     mutex_lock(&process->lock);
     bool first = !process->exiting;
-    if (first)
+    if (first) {
+        process->core = core;
         atomic_set(&process->exiting, PROCESS_EXITS);
+    }
     mutex_unlock(&process->lock);
-    if (first && info)
-        core_write((int)status, info);
+    if (first && core)
+        core_write(core);
     if (first)
         process_end(thread, status);
     thread_leave_if_exiting();

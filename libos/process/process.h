@@ -82,18 +82,13 @@ void process_await_virtual(struct process *process); /* till it has no virtual c
 
 /* ---- core.c ------------------------------------------------------------------------------------------------------ */
 
-struct core_thread {
-    int tid; /* 0: nothing is known of it */
-    uint64_t held, pending;
-    struct user_regs regs;
-    uint8_t vectors[USER_FP_SIZE] __attribute__((aligned(16)));
-};
-struct core_threads {
-    struct core_thread *list; /* the first is the one that dies */
-    uint32_t count;
-};
-/* Of the calling thread's process, which is about to end by `signal`: if it has a core action, and somebody wants that. */
-void core_write(int signal, const struct siginfo *info);
+struct core;
+/* Of the calling thread's process, which is about to end by `signal`: NULL where that has no core action, or nobody wants it.
+ * `info` is kept. */
+struct core *core_begin(int signal, const struct siginfo *info);
+/* process->core is this one now, and it is ending: so other threads come to core_thread_waits. */
+void core_write(struct core *core);
+void core_thread_waits(struct core *core) __attribute__((noreturn));
 
 /* ---- thread.c ---------------------------------------------------------------------------------------------------- */
 

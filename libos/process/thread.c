@@ -340,6 +340,8 @@ void thread_leave_if_exiting(void)
     struct process *process = thread->process;
     if (LIKELY(!atomic_get(&process->exiting)) || process->exec_thread == thread)
         return;
+    if (UNLIKELY(process->core != NULL))
+        core_thread_waits(process->core);
     thread_end(0);
 }
 

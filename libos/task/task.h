@@ -10,6 +10,7 @@
 struct files;
 struct fs;
 struct trace;
+struct core;
 struct shared_process; /* a slot of the sandbox's process table, in the shared segment: task/table.h */
 struct signal_state;   /* dispositions and what is pending: signal/signal.h */
 typedef uint64_t sigset_t; /* bit n-1 = signal n */
@@ -65,6 +66,7 @@ struct process {
     uint32_t clocks_told;         /* counts what threads told of their clocks */
     struct settings settings;
     uint32_t traces_seen;         /* its slot's `traces` */
+    struct core *core;            /* it is being written: process/core.c.  Before `exiting` is set, and for good */
 };
 
 /* In `vforks`: some thread is traced, so no call may take the entry's short ways. */

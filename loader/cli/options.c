@@ -162,6 +162,7 @@ static void take_ask_fd(struct options *options, char *value)
 static void take_ask_keep(struct options *options, char *value) { options->ask_keep = value; }
 static void take_report_file(struct options *options, char *value) { options->report = true; options->report_file = value; }
 static void take_no_crash_report(struct options *options, char *value) { (void)value; options->no_crash_report = true; }
+static void take_core(struct options *options, char *value) { options->core = value; }
 static void take_trace(struct options *options, char *value)
 {
     static const struct { const char *name; uint32_t class; } classes[] = {
@@ -261,6 +262,7 @@ const struct option_row option_rows[] = {
     {"report", 0, "[=denied|all|json]", "on exit, list what policy denied, and which walls stood; all: and what was hidden",
      take_report},
     {"report-file", 0, "FILE", "the same, appended to a file", take_report_file},
+    {"core", 0, "FILE", "where the first process that crashes leaves a core file, for gdb", take_core},
     {"no-crash-report", 0, NULL, "don't tell where the program crashed", take_no_crash_report},
     {"json", 0, "FD", "write an event a line to this descriptor: denied, wrote, connected, limit, ended", take_json},
     {"trace", 0, "[=CLASS,...]", "log system calls: all, or file, desc, process, signal, memory, network, ipc", take_trace},

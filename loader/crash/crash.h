@@ -47,6 +47,13 @@ bool crash_is(int signal); /* has it a core action? */
 /* program: what died, in words; signal: of what, if pal-run saw it. */
 void crash_tell(const struct crash *crash, const char *program, int signal);
 
+/* ---- core_file.c ------------------------------------------------------------------------------------------------- */
+
+/* A descriptor, or the end of pal-run. */
+int core_open(const char *path);
+/* Whether there is one now. */
+void core_tell(const struct deaths *deaths, const char *path);
+
 /* ---- helper.c ---------------------------------------------------------------------------------------------------- */
 
 void crash_help(int end, int record) __attribute__((noreturn));

@@ -117,6 +117,14 @@ vdso = note(6, struct.pack("<QQ", 33, 0x9000))
 whole = open(work + "/in/victim", "rb").read()
 forge("a vDSO", core(status(0x9100) + info() + vdso, [(0x9000, os.urandom(8192))]))
 forge("a program for a vDSO", core(status(0x9100) + info() + vdso, [(0x9000, whole[:65536])]))
+# By --core it is the user's file that is written to: nothing else is, and nobody believes it either.
+for record in (os.urandom(5000), of("faults"), core(status(rip), phnum=65535)):
+    open(work + "/in/record", "wb").write(record)
+    run("a core", "--core", work + "/core", tool, "forge", work + "/in/record", "139", says="a core file is in .*/core$")
+    if open(work + "/core", "rb").read() != record:
+        print("the core is not what was written")
+        bad = 1
+run("alive with a core", "--core", work + "/core", tool, "lives", work + "/in/record", status=0, says="^pal-run: a core file is in .*/core$")
 run("alive", tool, "lives", work + "/in/record", status=0, says="^$")
 
 # Damaged: the record, or the file with its names.
