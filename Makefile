@@ -16,7 +16,7 @@ HOSTED := $(COMMON) -D_GNU_SOURCE -fstack-protector-strong -D_FORTIFY_SOURCE=2
 objects = $(patsubst %,$(B)/%.o,$(basename $(sort $(shell find $1 -name gen -prune -o -name '*.[cS]' -print))))
 IMAGE := $(call objects,libos shim)
 # What reads disk images; by their archives, whatever they are linked into.
-DISKS := -l:libsquashfuse.a -l:libsquashfs.a -l:libext2fs.a -l:libcom_err.a -l:libblkid.a -l:libmd.a -llzma -lzstd -llz4
+DISKS := -l:libsquashfuse.a -l:libsquashfs.a -l:libext2fs.a -l:libcom_err.a -l:libblkid.a -l:libmd.a -l:libarchive.a -llzma -lzstd -llz4
 PAL := $(filter-out %/image.o,$(call objects,pal/linux))
 LOADER := $(filter-out $(B)/loader/library/%,$(call objects,loader)) $(B)/loader/policy/toml.o
 

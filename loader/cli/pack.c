@@ -12,10 +12,10 @@
 #include "loader/launch/launch.h"
 #include "loader/pack/pack.h"
 
-#define USAGE "usage: pal-run pack [-o FILE] [--learn[=TIME]] [options] [--] PROGRAM [ARG...], or pack [-o FILE] [--learn[=TIME]] -m MANIFEST"
+#define USAGE "usage: pal-run pack [-o FILE] [--oci DIR] [--learn[=TIME]] [options] [--] PROGRAM [ARG...], or pack [...] -m MANIFEST"
 
 struct wanted {
-    const char *out;
+    const char *out, *oci;
     bool learns;
     uint64_t seconds; /* that the trial run is given; 0: as long as it takes */
 };
@@ -36,6 +36,8 @@ static int read_own(struct wanted *wanted, int argc, char **argv)
     for (; at < argc; at++) {
         if (!strcmp(argv[at], "-o") && at + 1 < argc)
             wanted->out = argv[++at];
+        else if (!strcmp(argv[at], "--oci") && at + 1 < argc)
+            wanted->oci = argv[++at];
         else if (!strncmp(argv[at], "--learn", 7) && (!argv[at][7] || argv[at][7] == '='))
             read_learn(wanted, argv[at] + 7);
         else if (!strcmp(argv[at], "-f"))
@@ -169,7 +171,7 @@ static void keep_mount(struct tree *tree, struct manifest *manifest, const struc
     if (manifest->mount_count == MOUNTS_MAX / 2)
         fail(EXIT_OWN_FAILURE, "pack: too many mounts");
     manifest->mounts[manifest->mount_count++] = *mount;
-    tree_add_directory(tree, mount->at);
+    tree_add_directory(tree, mount->at, mount->kind == MOUNT_SCRATCH ? 01777 : 0755);
 }
 
 static void add_option_mount(struct tree *tree, struct manifest *manifest, const struct option_mount *option)
@@ -246,30 +248,62 @@ static void gather(struct tree *tree, struct manifest *manifest, const struct op
     if (!options->manifest && !tree_has(tree, "/tmp")) /* else it is that of the other files: a copy that can be written */
         keep_mount(tree, manifest, &(struct mount){.at = "/tmp", .kind = MOUNT_SCRATCH});
     if (manifest->cwd && !tree_has(tree, manifest->cwd))
-        tree_add_directory(tree, manifest->cwd);
+        tree_add_directory(tree, manifest->cwd, 0755);
     if (tree->secrets)
         warn("pack: %zu files that hold secrets by their names, or that root alone can read, are left out: name one itself by --ro", tree->secrets);
 }
 
-/* It appears whole, or not at all. */
-static void write_out(const char *out, struct tree *tree, const char *policy, size_t size)
+static const char *unfinished; /* what is written appears whole, or not at all */
+
+static void clear(void)
 {
-    const char *epoch = getenv("SOURCE_DATE_EPOCH");
-    char digest[DIGEST_TEXT], *new = must_print("%s.new.%d", out, (int)getpid());
+    if (unfinished)
+        unpacked_remove(AT_FDCWD, unfinished);
+}
+
+static char *begin_writing(const char *out)
+{
+    char *new = must_print("%s.new.%d", out, (int)getpid());
+    unfinished = new;
+    fail_undo = clear;
+    return new;
+}
+
+static void finish_writing(const char *new, const char *out)
+{
+    if (rename(new, out) < 0)
+        fail(EXIT_OWN_FAILURE, "pack: %s: %s", out, strerror(errno));
+    unfinished = NULL;
+}
+
+static void write_bundle(const char *out, struct tree *tree, const char *policy, size_t size, uint32_t time)
+{
+    char digest[DIGEST_TEXT], *new = begin_writing(out);
     struct bundle_end end;
     struct stat status;
     int file = open(new, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0777);
     if (file < 0)
         fail(EXIT_OWN_FAILURE, "pack: %s: %s", new, strerror(errno));
-    bundle_write(file, tree, policy, size, epoch ? (uint32_t)strtoul(epoch, NULL, 10) : 0, &end);
+    bundle_write(file, tree, policy, size, time, &end);
     uint64_t whole = end.policy + end.policy_size + sizeof end;
     if (geteuid() == 0 && fstat(file, &status) == 0) /* a picoprocess of root's has a user id of its own */
         fchmod(file, (status.st_mode & 0777) | 0111);
-    if (close(file) < 0 || rename(new, out) < 0)
+    if (close(file) < 0)
         fail(EXIT_OWN_FAILURE, "pack: %s: %s", out, strerror(errno));
+    finish_writing(new, out);
     digest_text(end.digest, digest);
     printf("%s: %zu names, %.1f MB (pal-run %.1f, files %.1f)\nsha256 of its contents: %s\n", out, tree->count, (double)whole / 1e6,
            (double)end.program / 1e6, (double)end.image_size / 1e6, digest);
+}
+
+static void write_oci(const char *directory, const struct tree *tree, const struct manifest *manifest, uint32_t time)
+{
+    char digest[DIGEST_TEXT], *new = begin_writing(directory);
+    if (access(directory, F_OK) == 0)
+        fail(EXIT_OWN_FAILURE, "pack --oci: %s: it is there already", directory);
+    oci_layout_write(new, tree, manifest, time, digest);
+    finish_writing(new, directory);
+    printf("%s: %zu names\nsha256 of its manifest: %s\n", directory, tree->count, digest);
 }
 
 static char *name_for(const char *program)
@@ -284,6 +318,7 @@ int pack_main(int argc, char **argv)
     static struct manifest manifest, again;
     static struct tree tree;
     struct wanted wanted = {0};
+    const char *epoch = getenv("SOURCE_DATE_EPOCH");
     launch_abandon();
     int first = read_own(&wanted, argc, argv);
     options_read(&options, argc - first + 1, argv + first - 1);
@@ -299,6 +334,10 @@ int pack_main(int argc, char **argv)
     char *text = policy_text(&manifest, &size), *wrong = manifest_parse("policy", text, size, &again);
     if (wrong)
         fail(EXIT_OWN_FAILURE, "pack: what was asked for makes no policy: %s", wrong);
-    write_out(wanted.out ? wanted.out : name_for(manifest.program), &tree, text, size);
+    uint32_t time = epoch ? (uint32_t)strtoul(epoch, NULL, 10) : 0;
+    if (wanted.oci)
+        write_oci(wanted.oci, &tree, &manifest, time);
+    if (wanted.out || !wanted.oci)
+        write_bundle(wanted.out ? wanted.out : name_for(manifest.program), &tree, text, size, time);
     return fflush(stdout) == 0 ? 0 : EXIT_OWN_FAILURE;
 }

@@ -38,7 +38,7 @@ int tree_add(struct tree *tree, const char *path, bool all);
 /* What the host has at `from`, and all beneath, at `at`. */
 int tree_add_at(struct tree *tree, const char *at, const char *from);
 /* An empty directory, where nothing is. */
-void tree_add_directory(struct tree *tree, const char *at);
+void tree_add_directory(struct tree *tree, const char *at, mode_t mode);
 bool tree_has(const struct tree *tree, const char *at);
 
 /* ---- needed.c ---------------------------------------------------------------------------------------------------- */
@@ -87,11 +87,19 @@ const char *bundle_read_end(int file, uint64_t size, struct bundle_end *out);
 /* NULL, or what is wrong: reads all of it. */
 const char *bundle_check(int file, const struct bundle_end *end);
 
+/* ---- oci_layout.c ------------------------------------------------------------------------------------------------ */
+
+/* Makes the directory.  digest: of the image's manifest, by which engines name it. */
+void oci_layout_write(const char *directory, const struct tree *tree, const struct manifest *manifest, uint32_t time, char digest[DIGEST_TEXT]);
+
 /* ---- unpacked.c: a bundle's files, kept from one start to another ------------------------------------------------ */
 
 /* Where the files of the bundle lie unpacked: made where they don't yet, once all its bytes were checked.  NULL: nothing can be kept here,
  * and nothing was checked, or *wrong says what is wrong with the bundle. */
 char *unpacked_open(int file, const struct bundle_end *end, const char **wrong);
+
+/* A file, or a directory and all beneath. */
+void unpacked_remove(int directory, const char *name);
 
 /* ---- sealed.c ---------------------------------------------------------------------------------------------------- */
 

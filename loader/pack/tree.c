@@ -82,13 +82,13 @@ static struct tree_node *parent_of(struct tree *tree, const char *at, const char
     }
 }
 
-void tree_add_directory(struct tree *tree, const char *at)
+void tree_add_directory(struct tree *tree, const char *at, mode_t mode)
 {
     const char *last;
     size_t size;
     struct tree_node *parent = parent_of(tree, at, &last, &size);
     if (size && !child_of(parent, last, size))
-        add_child(tree, parent, last, size, S_IFDIR | 0755);
+        add_child(tree, parent, last, size, S_IFDIR | mode);
 }
 
 bool tree_has(const struct tree *tree, const char *at)

@@ -73,7 +73,7 @@ static int open_store(char path[PAL_PATH_MAX])
     return -1;
 }
 
-static void remove_beneath(int directory, const char *name)
+void unpacked_remove(int directory, const char *name)
 {
     if (unlinkat(directory, name, 0) == 0)
         return;
@@ -83,7 +83,7 @@ static void remove_beneath(int directory, const char *name)
     DIR *list = fd < 0 ? NULL : fdopendir(fd);
     for (struct dirent *entry; list && (entry = readdir(list));)
         if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-            remove_beneath(fd, entry->d_name);
+            unpacked_remove(fd, entry->d_name);
     if (list)
         closedir(list);
     unlinkat(directory, name, AT_REMOVEDIR);
@@ -146,7 +146,7 @@ static int make(int store, const char *name, int file, const struct bundle_end *
 {
     char other[64];
     snprintf(other, sizeof other, ".new.%d", (int)getpid());
-    remove_beneath(store, other);
+    unpacked_remove(store, other);
     int directory = user_enter(store, other, true, O_NOFOLLOW), of = -1;
     if (directory >= 0)
         of = openat(directory, "of", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
@@ -156,7 +156,7 @@ static int make(int store, const char *name, int file, const struct bundle_end *
     if (of >= 0)
         close(of);
     if (!done)
-        remove_beneath(store, other);
+        unpacked_remove(store, other);
     return hold(store, name);
 }
 
@@ -180,7 +180,7 @@ static void remove_unused(int store, const char *name)
     int of = openat(store, path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
     if (of >= 0 && flock(of, LOCK_EX | LOCK_NB) == 0) {
         unlinkat(store, path, 0); /* first: nobody takes it any more */
-        remove_beneath(store, name);
+        unpacked_remove(store, name);
     }
     if (of >= 0)
         close(of);

@@ -90,6 +90,33 @@ done
 [ "$(ls "$work/cache/pal-run/bundles" | wc -l)" = 16 ] || say "$(ls "$work/cache/pal-run/bundles" | wc -l) are kept"
 [ -e "$work/cache/pal-run/bundles/$(printf '%064x' 1)" ] && ! [ -e "$work/cache/pal-run/bundles/$(printf '%064x' 18)" ] || say "which are kept"
 
+# The same as an OCI image: what it says of itself is so, twice the same, and others read it.
+for i in 1 2; do "$PAL" pack --oci "$work/oci$i" --ro "$work/data" --publish 8080:80 --env SET=set "$work/hello" packed >"$work/out" 2>&1 || say "pack --oci: $(cat "$work/out")"; done
+diff -r "$work/oci1" "$work/oci2" || say "two images differ"
+python3 - "$work/oci1" <<'P' || say "an image"
+import gzip, hashlib, json, os, sys
+os.chdir(sys.argv[1])
+def blob(of, kind):
+    data = open("blobs/sha256/" + of["digest"].split(":")[1], "rb").read()
+    assert of["digest"] == "sha256:" + hashlib.sha256(data).hexdigest() and of["size"] == len(data) and of["mediaType"].endswith(kind), of
+    return data
+manifest = json.loads(blob(json.load(open("index.json"))["manifests"][0], "manifest.v1+json"))
+config, layer = json.loads(blob(manifest["config"], "config.v1+json")), blob(manifest["layers"][0], "tar+gzip")
+assert config["rootfs"]["diff_ids"] == ["sha256:" + hashlib.sha256(gzip.decompress(layer)).hexdigest()]
+assert config["config"]["Entrypoint"][1:] == ["packed"] and "SET=set" in config["config"]["Env"] and "80/tcp" in config["config"]["ExposedPorts"], config
+assert len(os.listdir("blobs/sha256")) == 3 and json.load(open("oci-layout")) == {"imageLayoutVersion": "1.0.0"}
+P
+expect 125 'it is there already' "$PAL" pack --oci "$work/oci1" "$work/hello"
+expect 125 'No such file' "$PAL" pack --oci "$work/none/x" "$work/hello"
+! command -v skopeo >/dev/null || skopeo inspect "oci:$work/oci1" 2>&1 | grep -q '"Architecture": "amd64"' || say "skopeo inspect: $(skopeo inspect "oci:$work/oci1" 2>&1 | tail -1)"
+if command -v umoci >/dev/null; then
+    rootless=
+    [ "$(id -u)" = 0 ] || rootless=--rootless
+    # shellcheck disable=SC2086
+    umoci unpack $rootless --image "$work/oci1:latest" "$work/unpacked" >"$work/out" 2>&1 && [ "$(cat "$work/unpacked/rootfs$work/data/link")" = shown ] || say "umoci: $(tail -1 "$work/out")"
+fi
+[ -z "$(find "$work" -maxdepth 1 -name '*.new.*')" ] || say "something is left"
+
 # Places of the host's, rights, and what can't be packed.
 echo old >"$work/rw/file"
 "$PAL" pack -o "$work/sh.pal" --ro /bin/cat --rw "$work/rw" --tmpfs /var/x:1M --memory 512M /bin/sh -c "cat $work/rw/file; echo new >$work/rw/file; : >/var/x/y" >"$work/out" 2>&1 || say "pack sh: $(cat "$work/out")"

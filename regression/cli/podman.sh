@@ -36,6 +36,7 @@ echo 'root:x:0:0::/:/bin/sh' >$work/root/etc/passwd
 echo 'root:x:0:' >$work/root/etc/group
 tar -C $work/root -c . | podman import -q - bb:1 >/dev/null 2>$work/err || { echo "skip: podman can't import an image here: $(tail -1 $work/err)"; exit 77; }
 podman --runtime crun run --rm --network none bb:1 true 2>$work/err || { echo "skip: podman and crun run nothing here: $(tail -1 $work/err)"; exit 77; }
+"$PAL" pack --oci $work/packed --env A=b /bin/sh -c 'echo "$0 $1 $A"' packed >/dev/null && tar -C $work/packed -c . | podman load >/dev/null 2>$work/err || say "pack --oci: $(cat $work/err)"
 
 cat >$work/steps.sh <<'E'
 P="podman --runtime $1"
@@ -43,6 +44,7 @@ m() { echo "## $*"; }
 up() { for i in $(seq 100); do $P logs "$1" 2>/dev/null | grep -q up && break; sleep 0.05; done; }
 R="$P run --network none"
 m run; $R --rm bb:1 sh -c 'echo hi; exit 7'; echo $?
+m packed; $R --rm localhost/latest:latest more; echo $?
 m detached; $R -d --name a bb:1 sh -c 'trap "exit 3" TERM; trap "echo usr" USR1; echo up; while :; do sleep 0.1; done' | wc -c; up a
 m logs; $P logs a | head -1
 m ps; $P ps --format '{{.Names}}'
