@@ -19,6 +19,7 @@ static uint64_t (*const parts[])(uint64_t at, uint64_t end) = {
     trace_init,  /* traced threads: a fixed size */
     ring_init,   /* connections: a fixed size */
     ahead_init,  /* where texts have their call sites: a fixed size, of which pages are taken as they fill */
+    warm_init,   /* sites that trapped: likewise */
     ipc_init,    /* objects of IPC, messages, System V shared memory: the rest */
 };
 

@@ -210,8 +210,10 @@ static int64_t map_at(guest_t at, uint64_t size, uint32_t protection, uint32_t f
                           .offset = offset,
                           .file = file ? file_ref(file) : NULL,
                           .name = name});
-    if (UNLIKELY(rewriting_ahead) && protection == (PROT_READ | PROT_EXEC))
+    if (protection == (PROT_READ | PROT_EXEC) && UNLIKELY(rewriting_ahead))
         rewrite_ahead(at, at + size);
+    else if (protection == (PROT_READ | PROT_EXEC) && rewriting_warm && file)
+        rewrite_warm(at);
     return (int64_t)at;
 }
 
@@ -500,6 +502,7 @@ static int64_t find_marked(const struct vma *vma, void *argument)
 void mm_fork_child(bool bare)
 {
     mutex_reset(&mm.lock);
+    warm_fork_child();
     if (LIKELY(!mm.fork_flags && !mm.locked && !mm.lock_future) || bare)
         return;
     mm_lock();

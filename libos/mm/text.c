@@ -9,10 +9,7 @@
 #include "libos/task/task.h"
 #include "libos/task/table.h"
 
-#define NEARBY (32 * 1024ull)
-
-/* Pages of the mapping behind the file's last one fault.  The caller holds the lock. */
-static uint64_t text_end(const struct vma *vma)
+guest_t text_end(const struct vma *vma)
 {
     struct pal_attributes attributes;
     if (file_attributes(vma->file, &attributes) < 0 || attributes.size <= vma->offset)
@@ -45,8 +42,8 @@ static int64_t code_writable(uint64_t page, uint64_t size, int on)
     uint64_t end = page + size;
     const struct vma_node *node = vma_at(page);
     if (node && node->vma.file) {
-        page = MAX(node->vma.start, page & ~(NEARBY - 1));
-        end = MIN(node->vma.end, (end + NEARBY - 1) & ~(NEARBY - 1));
+        page = MAX(node->vma.start, page & -SITE_BLOCK);
+        end = MIN(node->vma.end, (end + SITE_BLOCK - 1) & -SITE_BLOCK);
     }
     return PAL->memory_protect(page, end - page, PAL_READ | PAL_EXEC | (on ? PAL_WRITE : 0));
 }

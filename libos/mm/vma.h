@@ -72,6 +72,9 @@ int64_t image_leave(guest_t start, guest_t end);
 int64_t map_on_host(guest_t at, uint64_t size, uint32_t protection, uint32_t flags, struct file *file,
                     uint64_t offset); /* mmap.c */
 
+/* text.c: where a mapping's file ends in it; pages behind fault. */
+guest_t text_end(const struct vma *vma);
+
 /* vma.c */
 int64_t vma_prepare(void); /* nodes for the next change: 0, or -ENOMEM */
 struct vma_node *vma_at(guest_t address);    /* the first that ends after address, or NULL */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A program between exec_prepare and exec_commit: for exec_prepare.c and exec_commit.c only. */
+/* A program between exec_prepare and exec_commit: for exec_prepare.c, exec_commit.c and execve.c only. */
 #ifndef LIBOS_EXEC_H
 #define LIBOS_EXEC_H
 #include "libos/process/elf.h"

@@ -9,6 +9,7 @@
 #include "libos/syscalls.h"
 #include "libos/fs/vfs.h"
 #include "libos/mm/mm.h"
+#include "libos/process/exec_prepare.h"
 #include "libos/process/process.h"
 #include "libos/lib/lib.h"
 #include "libos/signal/signal.h"
@@ -20,6 +21,7 @@ int64_t exec_become(struct exec_image *image)
     struct process *process = self->process;
     const int former = self->tid;
     stats_report(current_process()->pid, current()->name);
+    warm_tell();
     thread_robust(self);
     self->clear_tid = 0;
     if (self->tid != process->pid) {
@@ -32,6 +34,7 @@ int64_t exec_become(struct exec_image *image)
     signal_exec(process);
     files_exec(process->files);
     thread_sequences_end(self);
+    warm_program(image->program.file);
     exec_commit(image, current_frame());
     shared_lock();
     process->shared->flags |= SHARED_EXECED;

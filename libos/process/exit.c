@@ -4,6 +4,7 @@
 #include "libos/fs/vfs.h"
 #include "libos/futex/futex.h"
 #include "libos/ipc/ipc.h"
+#include "libos/mm/mm.h"
 #include "libos/process/process.h"
 #include "libos/signal/signal.h"
 #include "libos/trace/trace.h"
@@ -119,6 +120,8 @@ void process_end(struct thread *thread, uint32_t status)
         process_end_hook();
     if (!parent) {
         stats_report(current_process()->pid, current()->name);
+        if (!WAIT_SIGNALED(status))
+            warm_tell();
         end_in_table(process->shared, status);
         PAL->process_exit(WAIT_SIGNALED(status) ? 256 + (status & 0x7f) : status >> 8 & 0xff);
     }

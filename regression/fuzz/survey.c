@@ -60,6 +60,18 @@ static void check(const struct plan *plan, uint64_t syscall, const uint8_t *star
     wrong++;
 }
 
+/* From where its jump goes, a plan is found again as it was. */
+static void check_again(const struct plan *plan, const struct text_window *text)
+{
+    struct planner planner;
+    struct plan again;
+    if (plan_again(&planner, text, plan->patch, plan->hole, &again) && !memcmp(&again, plan, sizeof again))
+        return;
+    printf("  WRONG: %#lx %s patch %d hole %d is another plan the second time\n", text->syscall, site_kind_names[plan->kind],
+           plan->patch, plan->hole);
+    wrong++;
+}
+
 static void survey_site(csh handle, const struct elf_file *file, const struct code *code, uint64_t address,
                         const uint8_t *starts, struct survey *survey)
 {
@@ -78,8 +90,10 @@ static void survey_site(csh handle, const struct elf_file *file, const struct co
     if (count == 0)
         survey->by_refusal[planner.refusal]++;
     survey->hard += count && (plans[0].trap_bytes & 0x0c);
-    for (uint32_t i = 0; i < count; i++)
+    for (uint32_t i = 0; i < count; i++) {
         check(&plans[i], address, starts, code);
+        check_again(&plans[i], &text);
+    }
     if (verbose || count == 0)
         printf("  %#lx %s trap bytes %x\n", address,
                count ? site_kind_names[plans[0].kind] : site_refusal_names[planner.refusal],

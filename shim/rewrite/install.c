@@ -299,6 +299,46 @@ bool install_record(const struct text_window *text, struct site_record *out)
     return plan_next(&planner, &out->plan);
 }
 
+/* What becomes of the site, or has become of it. */
+static bool hint_plan(const struct text_window *text, struct site_hint *out)
+{
+    struct planner planner;
+    struct plan plan;
+    struct site site;
+    if (site_table_find(text->syscall, &site) && !site.retired) {
+        out->hole = site.kind == SITE_HOLE ? (int16_t)(site.hole - site.syscall) : 0;
+        out->patch = (int8_t)(site.start - site.syscall);
+        return site.kind != SITE_FAULT;
+    }
+    plan_begin(&planner, text);
+    if (!plan_next(&planner, &plan))
+        return false;
+    out->hole = plan.hole;
+    out->patch = plan.patch;
+    return true;
+}
+
+bool install_hint(struct text_window *text, struct site_hint *out)
+{
+    window_read(text);
+    window_restore(text);
+    *out = (struct site_hint){.at = (uint32_t)(text->syscall - text->start), .hash = window_hash(text)};
+    return !plan_is_sigreturn(text) && hint_plan(text, out);
+}
+
+bool install_hinted(const struct site_host *host, const struct site_hint *hint, struct text_window *text,
+                    struct site_statistics *statistics)
+{
+    struct planner planner;
+    struct plan plan;
+    const uint8_t *now = text->all + (text->syscall - text->start);
+    window_read(text);
+    window_restore(text);
+    return now[0] == 0x0f && now[1] == 0x05 && window_hash(text) == hint->hash &&
+           plan_again(&planner, text, hint->patch, hint->hole, &plan) &&
+           installed(host, &plan, text, statistics) == SITE_REFUSED_NOT;
+}
+
 bool install_known(const struct site_host *host, const struct site_record *record, struct text_window *text,
                    struct site_statistics *statistics)
 {

@@ -18,6 +18,7 @@
 #define NEAR_JUMPS 4096  /* how far around a site 32-bit branches are looked for */
 #define SYSCALL_SIZE 2
 #define SHORT_REACH 127
+#define REACH_BEFORE 48  /* a jump begins no further before the syscall instruction */
 /* A trampoline's address is free to choose in its low 16 bits; above, pools must be where it takes them. */
 #define HARD_BYTES 0x0c
 
@@ -43,9 +44,9 @@ void window_read(struct text_window *text)
 bool plan_is_sigreturn(const struct text_window *text)
 {
     static const uint8_t bytes[] = {0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05};
-    if (text->syscall - text->start < 7)
+    if (text->at < 7)
         return false;
-    const uint8_t *at = text->all + (text->syscall - text->start) - 7;
+    const uint8_t *at = text->bytes + text->at - 7;
     for (uint32_t i = 0; i < sizeof(bytes); i++)
         if (at[i] != bytes[i])
             return false;
@@ -74,10 +75,10 @@ static void find_before(struct planner *planner)
     }
 }
 
-static void find_after(struct planner *planner)
+static void find_after(struct planner *planner, uint32_t first, uint32_t end)
 {
     const struct text_window *text = planner->text;
-    for (uint32_t i = text->at; i < text->size; i += planner->insns[i].size) {
+    for (uint32_t i = first; i < end; i += planner->insns[i].size) {
         if (!insn_decode(text->bytes + i, text->size - i, &planner->insns[i]))
             break;
         planner->is[i] = true;
@@ -219,24 +220,30 @@ static bool absorb(const struct planner *planner, struct plan *plan)
     return true;
 }
 
-/* The jump begins at the syscall instruction, or `count` instructions before. */
-static bool plan_absorb(const struct planner *planner, uint32_t count, struct plan *plan)
+/* The jump begins at `from`, 0 or less. */
+static bool plan_from(const struct planner *planner, int from, struct plan *plan)
 {
-    int from = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t size = size_before(planner, from);
-        if (size == 0 || from - (int)size < -48)
-            return false;
-        from -= (int)size;
-    }
     *plan = (struct plan){.patch = (int8_t)from};
     if (!absorb(planner, plan))
         return false;
     const struct text_window *text = planner->text;
     bool number = byte_at(text, from) == 0xb8 ||
                   (byte_at(text, from) == 0x48 && byte_at(text, from + 1) == 0xc7 && byte_at(text, from + 2) == 0xc0);
-    plan->kind = count == 0 ? SITE_FORWARD : plan->trap_bytes ? SITE_BACKWARD : number ? SITE_MOV : SITE_SINGLE;
+    plan->kind = from == 0 ? SITE_FORWARD : plan->trap_bytes ? SITE_BACKWARD : number ? SITE_MOV : SITE_SINGLE;
     return true;
+}
+
+/* The jump begins at the syscall instruction, or `count` instructions before. */
+static bool plan_absorb(const struct planner *planner, uint32_t count, struct plan *plan)
+{
+    int from = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t size = size_before(planner, from);
+        if (size == 0 || from - (int)size < -REACH_BEFORE)
+            return false;
+        from -= (int)size;
+    }
+    return plan_from(planner, from, plan);
 }
 
 void plan_fault(struct plan *out)
@@ -244,7 +251,8 @@ void plan_fault(struct plan *out)
     *out = (struct plan){.kind = SITE_FAULT, .resume = SYSCALL_SIZE};
 }
 
-void plan_begin(struct planner *planner, const struct text_window *text)
+/* Nothing is known yet.  False: there is no syscall instruction. */
+static bool begin(struct planner *planner, const struct text_window *text)
 {
     const uint8_t *bytes = text->bytes + text->at;
     planner->text = text;
@@ -252,12 +260,33 @@ void plan_begin(struct planner *planner, const struct text_window *text)
     for (uint32_t i = 0; i <= text->size; i++)
         planner->is[i] = false;
     planner->refusal = SITE_REFUSED_TEXT;
-    if (text->size - text->at < SYSCALL_SIZE || bytes[0] != 0x0f || bytes[1] != 0x05)
+    return text->size - text->at >= SYSCALL_SIZE && bytes[0] == 0x0f && bytes[1] == 0x05;
+}
+
+void plan_begin(struct planner *planner, const struct text_window *text)
+{
+    if (!begin(planner, text))
         return;
     planner->refusal = SITE_REFUSED_UNKNOWN;
     planner->step = STEP_SINGLE;
     find_before(planner);
-    find_after(planner);
+    find_after(planner, text->at, text->size);
+}
+
+bool plan_again(struct planner *planner, const struct text_window *text, int patch, int hole, struct plan *out)
+{
+    int from = hole ? hole : patch, at = (int)text->at;
+    bool in_reach = hole ? (hole >= SYSCALL_SIZE || hole + JUMP_SIZE <= 0) && hole - SYSCALL_SIZE >= -SHORT_REACH - 1 &&
+                               hole - SYSCALL_SIZE <= SHORT_REACH
+                         : patch <= 0 && patch >= -REACH_BEFORE;
+    if (!begin(planner, text) || !in_reach || at + from < 0 || at + from + JUMP_SIZE > (int)text->size)
+        return false;
+    uint32_t end = (uint32_t)(at + (from < 0 ? 0 : from) + 2 * INSN_SIZE_MAX);
+    find_after(planner, (uint32_t)(at + from), end < text->size ? end : text->size);
+    if (!hole)
+        return planner->is[at] && plan_from(planner, patch, out);
+    *out = (struct plan){.kind = SITE_HOLE, .hole = (int16_t)hole, .resume = SYSCALL_SIZE};
+    return padding_size(planner, hole) >= JUMP_SIZE;
 }
 
 /* One way of absorbing instructions, if it is what this step wants and nobody is seen to jump into it. */

@@ -69,7 +69,7 @@ void window_read(struct text_window *text);
  * library has no unwind information for it (glibc has, musl has not).  So it stays until a program has shown that it takes
  * signals all the time.
  */
-bool plan_is_sigreturn(const struct text_window *text);
+bool plan_is_sigreturn(const struct text_window *text); /* the window is filled */
 
 /* What plan_next goes on from.  6 KiB: for the stack, once. */
 struct planner {
@@ -83,6 +83,12 @@ struct planner {
 void plan_begin(struct planner *planner, const struct text_window *text);
 /* The next best plan, or false. */
 bool plan_next(struct planner *planner, struct plan *out);
+/*
+ * The plan whose jump begins at `patch`, offset from the syscall instruction, or, where hole isn't 0, lies in padding there.
+ * The text is decoded from there on, and must take such a jump: but whether an instruction begins there, and whether
+ * a branch enters, was seen when the same text was planned for first.  False: it takes none.
+ */
+bool plan_again(struct planner *planner, const struct text_window *text, int patch, int hole, struct plan *out);
 /* For a host without a trap: none is refused. */
 void plan_fault(struct plan *out);
 /* Only those that leave the bytes after the syscall instruction, and those before it, alone. */

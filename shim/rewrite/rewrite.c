@@ -174,6 +174,7 @@ void site_rewrite(uint64_t after)
         return;
     }
     text.all = (const uint8_t *)text.start;
+    window_read(&text);
     if ((traps >= SIGRETURN_PATIENCE * (uint64_t)host->patience || !plan_is_sigreturn(&text)) && try_lock()) {
         region_add(text.start, text.end);
         bool final = install_site(host, &text, &statistics) != SITE_REFUSED_NOT ||
@@ -198,6 +199,58 @@ void site_rewrite_known(uint64_t start, uint64_t end, const struct site_record *
     site_lock();
     install_fresh(!region_met(start, end));
     if (ahead_rewrite(host, start, end, records, count, &statistics))
+        region_add(start, end);
+    install_fresh(false);
+    site_unlock();
+}
+
+/* ---- For other processes ----------------------------------------------------------------------------------------- */
+
+static uint32_t hot_add(struct site_hot *out, uint32_t count, uint32_t room, uint64_t syscall, uint32_t traps)
+{
+    if (count == room)
+        return count;
+    uint32_t i = count;
+    for (; i > 0 && out[i - 1].syscall > syscall; i--)
+        out[i] = out[i - 1];
+    out[i] = (struct site_hot){syscall, traps};
+    return count + 1;
+}
+
+uint32_t site_hot(struct site_hot *out, uint32_t room)
+{
+    uint32_t count = 0;
+    site_lock();
+    for (uint32_t i = 0; any_tried && i < TRIED; i++) {
+        uint32_t traps = (uint32_t)(tried[i] & 0xff);
+        if (traps && traps != TRIED_NEVER)
+            count = hot_add(out, count, room, tried[i] >> 8, traps);
+    }
+    for (uint32_t i = 1; i < site_table_limit(); i++) {
+        const struct site *site = site_table_at(i);
+        if (site && !site->retired)
+            count = hot_add(out, count, room, site->syscall, host->patience);
+    }
+    site_unlock();
+    return count;
+}
+
+bool site_hint(uint64_t start, uint64_t end, uint64_t syscall, struct site_hint *out)
+{
+    struct text_window text = {.syscall = syscall, .all = (const uint8_t *)start, .start = start, .end = end};
+    site_lock();
+    bool found = install_hint(&text, out);
+    site_unlock();
+    return found;
+}
+
+void site_rewrite_hinted(uint64_t start, uint64_t end, const struct site_hint *hints, uint32_t count)
+{
+    if (count == 0)
+        return;
+    site_lock();
+    install_fresh(!region_met(start, end));
+    if (ahead_rewrite_hinted(host, start, end, hints, count, &statistics))
         region_add(start, end);
     install_fresh(false);
     site_unlock();
