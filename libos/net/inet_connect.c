@@ -12,6 +12,7 @@
 #define FIRST_LISTENER 3
 #define PORT_FIRST 32768u /* even ones; the host picks odd ones for bind */
 #define PORT_COUNT 14116u
+#define TO_NOBODY_MOST (128u << 10) /* that is taken before TCP would learn from the peer */
 
 /* ---- bind -------------------------------------------------------------------------------------------------------- */
 
@@ -111,7 +112,7 @@ int64_t inet_written(struct socket *socket, int64_t result, uint64_t size)
     if (LIKELY(result != -EPIPE) || !socket || !socket_is_inet(socket) || atomic_get(&socket->native) ||
         atomic_get(&socket->shut) || atomic_swap(&socket->wrote_to_nobody, 1u))
         return result;
-    return (int64_t)size;
+    return (int64_t)MIN(size, TO_NOBODY_MOST);
 }
 
 static int64_t attempt(const struct socket_end *to, struct pal_socket_name *name, pal_handle_t *out,

@@ -111,6 +111,23 @@ static void transfer(void)
     close(c), close(l);
 }
 
+/* Who has closed takes no more than what is on its way. */
+static void to_nobody(void)
+{
+    static char bytes[1 << 20];
+    int l = listener(AF_INET, "127.0.0.1"), c = connect_to(AF_INET, 0, "127.0.0.1", port_of(l)), s = accept(l, NULL, NULL);
+    struct iovec parts[256];
+    ssize_t sent, tries = 0;
+    for (int i = 0; i < 256; i++)
+        parts[i] = (struct iovec){bytes, sizeof bytes};
+    close(s);
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 256};
+    while ((sent = sendmsg(c, &message, MSG_NOSIGNAL)) > 0 && tries++ < 9)
+        CHECK(sent < 128 * (ssize_t)sizeof bytes);
+    CHECK(sent < 0 && (errno == EPIPE || errno == ECONNRESET));
+    close(c), close(l);
+}
+
 static void not_connected(void)
 {
     char byte;
@@ -295,6 +312,7 @@ int main(void)
     alarm(50);
     names();
     transfer();
+    to_nobody();
     not_connected();
     in_progress();
     ends();
