@@ -8,6 +8,7 @@ mkfifo "$folder/end" "$folder/ready" || exit 1
 invalidator=$!
 exec 3>"$folder/end" 4<"$folder/ready"
 read -r a b c p u <&4 || exit 1
+[ -z "${PORTS:-}" ] || echo "$a $b $c $p $u" >"$PORTS"
 for option in --trap=sud --trap=seccomp; do
     "$B/pal-run" $option --host-port "$a" --host-port "udp://$u" --publish "$p:$p" "$B/hostile/network" try "$a" "$b" "$c" "$p" "$u" 2>"$folder/log" 3>&- 4<&- || { cat "$folder/log"; exit 1; }
 done
