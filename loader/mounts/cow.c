@@ -385,14 +385,24 @@ void cow_tell(struct mount_table *table, bool linked)
         table->copies = 0; /* by the guest's own doing: the segment is its file */
 }
 
+/* A kept one's number is another than its mount's. */
+static const struct mount *mount_of_cow(const struct mount_table *table, const struct cow *cow)
+{
+    size_t i = 0;
+    while (i < table->count && table->mounts[i].cow != cow)
+        i++;
+    return i < table->count ? &table->mounts[i] : NULL;
+}
+
 /* Its directories stay unchanged, each by a stand-in. */
 void cow_tell_listed(struct cow *cow, const char *path)
 {
     struct mount_table *table = cow->table;
+    const struct mount *mount = mount_of_cow(table, cow);
     char guest[PAL_PATH_MAX];
     if (!table->classes)
         table->classes = calloc(LINUX_COPY_CLASSES, sizeof *table->classes);
-    if (!table->copies || !table->classes || !cow_guest(&table->mounts[cow->number], path, guest)) {
+    if (!table->copies || !table->classes || !mount || !cow_guest(mount, path, guest)) {
         cow_tell(table, false);
         return;
     }

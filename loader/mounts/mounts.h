@@ -392,7 +392,7 @@ int mount_open(const struct mount *mount, const struct open_how *how, struct obj
 struct cow {
     struct mount lower, upper; /* the layers as mounts of their own: what may be opened there goes by them */
     struct mount_table *table;
-    size_t number; /* of the mount, in the table */
+    size_t number; /* of its layers' names: of the mount in the table, or of what is kept */
     struct cow_node *root;
     struct cow_node **buckets, *moved; /* moved: directories that lie elsewhere in the lower layer */
     size_t bucket_count, node_count;

@@ -16,6 +16,15 @@ fresh() {
 }
 tree() { (cd "$1" && find . -printf '%P %y %m %l\n' | sort && find . -type f | sort | xargs cat | cksum); }
 
+# One process has seen that a name is not there, another makes it: then it is there for a third, in both forms.
+for walls in view monitor; do
+    fresh
+    [ "$(pal --walls=$walls --cow "$p" --cwd "$p" --keep absent sh -c '/bin/ls made src/made 2>/dev/null; echo x >made; echo y >src/made
+        /bin/ls made src/made')" = "made
+src/made" ] || say "$walls: what was made is not there"
+    pal drop absent >/dev/null || say "$walls: drop"
+done
+
 # A session: edits, builds, deletes; diff shows it; some of it is applied, and then the folder is as it should be.
 fresh
 tree "$p" >"$work/before"
