@@ -174,6 +174,9 @@ static void begin(struct joined *joined, int streams, const int *descriptors, si
         refuse(joined, EINVAL, wrong);
         return;
     }
+    for (size_t i = 1; i < JOIN_DESCRIPTORS; i++)
+        if (joined->descriptors[i] >= 0)
+            stream_open_anew(&joined->descriptors[i]);
     joined->state = JOINED_WAITS;
     joined->turn = ++turns;
     ask_next();

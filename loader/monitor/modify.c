@@ -56,11 +56,14 @@ static mode_t bits_not_given(mode_t type)
     return S_ISDIR(type) ? S_ISUID : S_ISUID | S_ISGID;
 }
 
-/* Bits that a file has are kept, but not for another owner.  A directory's S_ISGID is given freely. */
-static mode_t mode_given(mode_t was, uint32_t mask, const struct pal_attributes *values)
+/* Bits that a file has stay with the mode that it has.  To set them with another would be to give them: another sandbox may have taken
+ * them off since we looked, and be writing the file.  A directory's S_ISGID is given freely. */
+static int set_mode(const struct fd_name *name, mode_t was, uint32_t mask, const struct pal_attributes *values)
 {
-    mode_t kept = mask & (PAL_SET_OWNER | PAL_SET_GROUP) ? 0 : was;
-    return values->mode & 07777 & ~(bits_not_given(was) & ~kept);
+    mode_t wanted = values->mode & 07777;
+    if (!(mask & (PAL_SET_OWNER | PAL_SET_GROUP)) && wanted == (was & 07777) && wanted & bits_not_given(was))
+        return 0;
+    return chmod(name->path, wanted & ~bits_not_given(was)) < 0 ? -errno : 0;
 }
 
 static int set_all(int object, mode_t was, uint32_t mask, const struct pal_attributes *values)
@@ -76,8 +79,9 @@ static int set_all(int object, mode_t was, uint32_t mask, const struct pal_attri
     gid_t gid = mask & PAL_SET_GROUP ? values->gid : (gid_t)-1;
     if (mask & (PAL_SET_OWNER | PAL_SET_GROUP) && fchownat(object, "", uid, gid, AT_EMPTY_PATH) < 0)
         return -errno;
-    if (mask & PAL_SET_MODE && chmod(name.path, mode_given(was, mask, values)) < 0)
-        return -errno;
+    int error = mask & PAL_SET_MODE ? set_mode(&name, was, mask, values) : 0;
+    if (error)
+        return error;
     if (mask & (PAL_SET_ATIME | PAL_SET_MTIME | PAL_SET_ATIME_NOW | PAL_SET_MTIME_NOW))
         return set_times(object, mask, values);
     return 0;

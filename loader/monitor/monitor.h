@@ -432,6 +432,8 @@ bool waiting_told_stale(const struct waiting *waiting); /* once it has ended */
 struct monitor;
 void waiting_begin(struct monitor *monitor, int signals);
 void waiting_ended(struct waiting *waiting, int status);
+/* A standard stream that somebody brings: flags of the description that others have, too, stay as they are, where that can be. */
+void stream_open_anew(int *fd);
 
 /* ---- loop.c ------------------------------------------------------------------------------------------------------ */
 

@@ -112,7 +112,7 @@ static const char *check_stream(int fd, bool names)
 
 /* Pipes, terminals and files to append to are opened anew: flags are the guest's own affair then, and a terminal only written.
  * What can't be, stays as it is. */
-static void open_anew(int *fd)
+void stream_open_anew(int *fd)
 {
     struct stat status;
     char name[32];
@@ -233,7 +233,7 @@ static const char *take(struct monitor *monitor, struct taken *taken)
     if (why)
         return why;
     for (size_t i = 0; i < POOL_STREAMS; i++)
-        open_anew(&taken->streams[i]);
+        stream_open_anew(&taken->streams[i]);
     return send_with(waiting->channel, start.bytes, start.size, taken->streams, POOL_STREAMS) < 0 ? "the clone has gone" : NULL;
 }
 

@@ -287,7 +287,7 @@ static void check_nested(const struct mount_table *table)
     }
 }
 
-/* Rules by name hold for a source by whatever name it was given. */
+/* Where a source lies, by whatever name it was given: rules by name hold there, too.  Not in private files of any sandbox. */
 static void note_real(struct mount *mount)
 {
     char real[PAL_PATH_MAX];
@@ -295,6 +295,8 @@ static void note_real(struct mount *mount)
     if (size <= 0 || real[0] != '/')
         return;
     real[size] = 0;
+    if (path_is_private(real))
+        fail(EXIT_OWN_FAILURE, "%s: its source %s is a sandbox's private directory", mount->at, mount->from);
     if (strcmp(real, mount->from) != 0)
         mount->real = must_copy(real);
 }
@@ -317,7 +319,7 @@ void mounts_open(struct mount_table *table)
     for (size_t i = 0; i < table->count && writable && host > 1; i++)
         if (table->mounts[i].root >= 0)
             reopen(table, &table->mounts[i]);
-    for (size_t i = 0; i < table->count && table->guards.count; i++)
+    for (size_t i = 0; i < table->count; i++)
         note_real(&table->mounts[i]);
     for (size_t i = 0; i < table->count; i++) {
         struct mount *mount = &table->mounts[i];

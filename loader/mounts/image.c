@@ -256,6 +256,8 @@ void image_mount_open(struct mount_table *table, struct mount *mount)
         fail(EXIT_OWN_FAILURE, "%s: the image %s can't be opened: %s", mount->at, mount->from, strerror(-mount->error));
     if (!*fd_name(mount->root).path)
         fail(EXIT_OWN_FAILURE, "%s: disk images need the host's /proc", mount->at);
+    if (fstat(mount->root, &status) < 0 || !S_ISREG(status.st_mode)) /* opening a FIFO or a device would do something */
+        fail(EXIT_OWN_FAILURE, "%s: the image %s is not a plain file", mount->at, mount->from);
     mount->root_file = open(fd_name(mount->root).path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     if (mount->root_file < 0)
         fail(EXIT_OWN_FAILURE, "%s: the image %s can't be opened: %s", mount->at, mount->from, strerror(errno));
@@ -264,7 +266,7 @@ void image_mount_open(struct mount_table *table, struct mount *mount)
         root = scratch_root(table, mount);
     int error = root < 0 ? root : make(mount, image, root);
     if (error)
-        fail(EXIT_OWN_FAILURE, "%s: the image %s: %s", mount->at, mount->from, error == -EINVAL ? "not a plain file" : image_error(error));
+        fail(EXIT_OWN_FAILURE, "%s: the image %s: %s", mount->at, mount->from, image_error(error));
     close(mount->root_file);
     close(mount->root);
     mount->root = root;

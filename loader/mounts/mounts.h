@@ -24,7 +24,7 @@ enum mount_kind {
 struct mount {
     const char *at;   /* guest path: absolute, without ".", "..", doubled or trailing slashes */
     const char *from; /* host path; the contents of a link; unused for scratch */
-    const char *real; /* the same without symlinks, once it is open, where there are rules by name; NULL: `from` has none */
+    const char *real; /* the same without symlinks, once it is open, NULL: `from` has none */
     size_t at_size;
     enum mount_kind kind;
     bool writable;

@@ -9,13 +9,20 @@
 
 #include "loader/mounts/mounts.h"
 
-int user_enter(int parent, const char *name, bool make, int flags)
+/* A symlink in a directory that others can write leads where they like. */
+static bool is_ours(int directory)
 {
     struct stat status;
+    return fstat(directory, &status) == 0 && status.st_uid == geteuid() && !(status.st_mode & 022);
+}
+
+int user_enter(int parent, const char *name, bool make, int flags)
+{
+    flags |= is_ours(parent) ? 0 : O_NOFOLLOW;
     if (make && mkdirat(parent, name, 0700) < 0 && errno != EEXIST)
         return -1;
     int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | flags);
-    if (fd >= 0 && (fstat(fd, &status) < 0 || status.st_uid != geteuid() || status.st_mode & 022)) {
+    if (fd >= 0 && !is_ours(fd)) {
         close(fd);
         errno = EPERM;
         return -1;

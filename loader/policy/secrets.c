@@ -3,6 +3,8 @@
  * What holds keys, tokens and passwords.  It never comes along by itself, and no option for it is advised: a program that
  * looks for it and then fails must not have its user talked into showing it.  A user who names such a path grants it.
  */
+#include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -42,15 +44,13 @@ static bool is_below_home(const char *path, size_t size, const char *home)
     return false;
 }
 
-/* /root, or /home/NAME: of whom the user is not. */
-static bool is_in_a_home(const char *path, size_t size)
+/* Beneath a directory of homes. */
+static bool is_in_one_of(const char *path, size_t size, const char *homes)
 {
-    char home[NAME_ROOM + 8];
-    if (is_below_home(path, size, "/root"))
-        return true;
-    if (!path_is_within(path, size, "/home", 5) || size < 7)
+    char home[NAME_ROOM + 16];
+    size_t end = strlen(homes) + 1;
+    if (!path_is_within(path, size, homes, end - 1) || size <= end)
         return false;
-    size_t end = 6;
     while (end < size && path[end] != '/')
         end++;
     if (end >= sizeof home)
@@ -58,6 +58,26 @@ static bool is_in_a_home(const char *path, size_t size)
     memcpy(home, path, end);
     home[end] = 0;
     return is_below_home(path, size, home);
+}
+
+/* /root, or /home/NAME: of whom the user is not. */
+static bool is_in_a_home(const char *path, size_t size)
+{
+    return is_below_home(path, size, "/root") || is_in_one_of(path, size, "/home") || is_in_one_of(path, size, "/var/home");
+}
+
+/* A home that is reached by a symlink has two names.  NULL: it is not there. */
+static const char *real_home(const char *home)
+{
+    static char known[PATH_MAX], real[PATH_MAX];
+    if (!home || home[0] != '/' || strlen(home) >= sizeof known)
+        return NULL;
+    if (strcmp(home, known) != 0) {
+        strcpy(known, home);
+        if (!realpath(home, real))
+            real[0] = 0;
+    }
+    return real[0] && real[1] ? real : NULL;
 }
 
 bool policy_is_secret(const char *path, const char *home)
@@ -77,7 +97,7 @@ bool policy_is_secret(const char *path, const char *home)
             return true;
     if (!strncasecmp(name, ".env.", 5) || !strncmp(path, "/etc/ssh/ssh_host_", 18))
         return true;
-    return is_below_home(path, size, home) || is_in_a_home(path, size);
+    return is_below_home(path, size, home) || is_below_home(path, size, real_home(home)) || is_in_a_home(path, size);
 }
 
 static void hide(struct policy *policy, char *pattern)
@@ -95,10 +115,10 @@ void policy_hide_secrets(struct policy *policy)
         hide(policy, must_copy(anywhere[i]));
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         hide(policy, must_copy(names[i]));
-    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) { /* the system has public certificates of such names */
-        hide(policy, must_print("/home/**/*%s", endings[i]));
-        hide(policy, must_print("/root/**/*%s", endings[i]));
-    }
+    const char *const homes[] = {"/home", "/root", real_home(getenv("HOME"))};
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) /* the system has public certificates of such names */
+        for (size_t j = 0; j < sizeof homes / sizeof *homes && homes[j]; j++)
+            hide(policy, must_print("%s/**/*%s", homes[j], endings[i]));
     hide(policy, must_copy("/etc/ssh/ssh_host_*_key"));
 }
 

@@ -30,11 +30,11 @@ static bool takes(int *argc, char ***argv, const char *option)
     return true;
 }
 
-/* A name for people: control characters could act on a terminal. */
+/* A name for people: what is not printable ASCII could act on a terminal. */
 static void print_path(const char *path)
 {
     for (const unsigned char *at = (const void *)path; *at; at++)
-        if (*at < 32 || *at == 127)
+        if (*at < ' ' || *at > '~')
             printf("\\x%02x", *at);
         else
             putchar(*at);
@@ -132,9 +132,10 @@ static int print_text(void)
             close(upper);
     }
     pid_t child = fork();
-    if (child == 0) {
+    if (child == 0) { /* what is in the files reaches a terminal by git's pager, which shows what would act there */
         if (fchdir(fd) == 0)
-            execlp("git", "git", "--no-pager", "diff", "--no-index", "--no-renames", "--no-prefix", "--no-ext-diff", "--", "a", "b", (char *)NULL);
+            execlp("git", "git", isatty(STDOUT_FILENO) ? "--paginate" : "--no-pager", "diff", "--no-index", "--no-renames", "--no-prefix",
+                   "--no-ext-diff", "--no-textconv", "--", "a", "b", (char *)NULL);
         _exit(127);
     }
     int status = -1;

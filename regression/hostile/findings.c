@@ -10,10 +10,15 @@
  *   pids PID...           asks the monitor about each process, and tells it to end them; 1: one was found
  *   ptys                  makes pseudoterminals; how many there were
  *   allocate BYTES        has a section's memory allocated, until its end
+ *   terminal              asks for all that can be asked of a full pseudoterminal; 1: the monitor does not answer
+ *   stops                 has pal-run stopped by signals that do not stop; 1: one was taken
+ *   slow PATH             asks for it without end, from two processes that take no answer
+ *   outgrow PATH          makes files and sections larger than RLIMIT_FSIZE of whoever asks
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <pty.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -49,7 +54,8 @@ static long by_host(int fd, char *text, long size) { return call(SYS_pread64, fd
 
 struct answered { struct monitor_reply reply; int fd; };
 
-static struct answered ask(struct monitor_request request, const char *path, const char *other)
+/* request.path_size and other_size bytes follow. */
+static struct answered ask_bytes(struct monitor_request request, const char *bytes)
 {
     static uint32_t sequence = 0x7ff00000;
     struct { struct monitor_request request; char bytes[8192]; } packet;
@@ -57,14 +63,11 @@ static struct answered ask(struct monitor_request request, const char *path, con
     union { struct cmsghdr header; char bytes[CMSG_SPACE(8 * sizeof(int))]; } control;
     struct iovec part = {&in, sizeof in};
     struct answered answered = {.reply.result = -EIO, .fd = -1};
-    size_t size = strlen(path), other_size = strlen(other);
+    size_t size = request.path_size + request.other_size;
     request.sequence = ++sequence;
-    request.path_size = (uint32_t)size;
-    request.other_size = (uint32_t)other_size;
     packet.request = request;
-    memcpy(packet.bytes, path, size);
-    memcpy(packet.bytes + size, other, other_size);
-    call(SYS_write, LINUX_FD_CHANNEL, (long)&packet, (long)(sizeof packet.request + size + other_size), 0);
+    memcpy(packet.bytes, bytes, size);
+    call(SYS_write, LINUX_FD_CHANNEL, (long)&packet, (long)(sizeof packet.request + size), 0);
     for (;;) {
         struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
         struct { int fd; short events, revents; } wanted = {LINUX_FD_CHANNEL, 1, 0};
@@ -81,6 +84,16 @@ static struct answered ask(struct monitor_request request, const char *path, con
         if (fd >= 0)
             call(SYS_close, fd, 0, 0, 0);
     }
+}
+
+static struct answered ask(struct monitor_request request, const char *path, const char *other)
+{
+    char bytes[8192];
+    request.path_size = (uint32_t)strlen(path);
+    request.other_size = (uint32_t)strlen(other);
+    memcpy(bytes, path, request.path_size);
+    memcpy(bytes + request.path_size, other, request.other_size);
+    return ask_bytes(request, bytes);
 }
 
 static void ask_open(const char *path, uint32_t base, uint32_t op, uint32_t flags)
@@ -289,6 +302,76 @@ static int allocate(long long size)
     return fallocate(section, 0, 0, size) == 0 ? 0 : errno;
 }
 
+static void ask_terminal(const char *unused)
+{
+    struct pal_terminal modes = {.cflag = 0xbf};
+    (void)unused;
+    for (uint32_t what = 0; what < MONITOR_TERMINAL_OPS; what++)
+        for (uint64_t fd = 0; fd < 16 && what != MONITOR_TERMINAL_STOP && what != MONITOR_TERMINAL_FLOW; fd++)
+            for (modes.when = 0; modes.when < 3; modes.when++) {
+                struct monitor_request request = {.op = MONITOR_TERMINAL, .arguments = {(uint64_t)what << 32 | fd, modes.when}};
+                char bytes[sizeof modes + 1];
+                memcpy(bytes, &modes, sizeof modes);
+                request.other_size = what == MONITOR_TERMINAL_MODES ? sizeof modes : 0;
+                found |= ask_bytes(request, bytes).reply.result == -EIO && what != MONITOR_TERMINAL_MODES && what != MONITOR_TERMINAL_READ;
+            }
+}
+
+/* With a writer that sleeps in it. */
+static int terminal(void)
+{
+    int outer, inner;
+    struct termios raw;
+    struct stat status;
+    static char bytes[65536];
+    if (openpty(&outer, &inner, NULL, NULL, NULL) < 0 || tcgetattr(inner, &raw) < 0)
+        return 2;
+    cfmakeraw(&raw);
+    tcsetattr(inner, TCSANOW, &raw);
+    pid_t writer = fork();
+    if (writer == 0)
+        _exit(write(inner, bytes, sizeof bytes) < 0);
+    usleep(20000);
+    int bad = in_child(ask_terminal, "") || stat("/usr", &status) < 0;
+    kill(writer, SIGKILL);
+    return bad;
+}
+
+static void ask_stop(const char *unused)
+{
+    (void)unused;
+    for (uint64_t number = 0; number < 70; number++)
+        if (number != SIGSTOP && number != SIGTSTP && number != SIGTTIN && number != SIGTTOU)
+            found |= ask((struct monitor_request){.op = MONITOR_TERMINAL,
+                                                  .arguments = {(uint64_t)MONITOR_TERMINAL_STOP << 32, number}}, "", "").reply.result == 0;
+}
+
+static int slow(const char *path)
+{
+    struct { struct monitor_request request; char bytes[4096]; } packet = {.request = {.op = MONITOR_STAT, .path_size = (uint32_t)strlen(path)}};
+    memcpy(packet.bytes, path, strlen(path));
+    for (int i = 0; i < 2; i++)
+        if (fork() == 0) {
+            dispatch_off();
+            for (;;)
+                call(SYS_write, LINUX_FD_CHANNEL, (long)&packet, (long)(sizeof packet.request + strlen(path)), 0);
+        }
+    return pause();
+}
+
+static int outgrow(const char *path)
+{
+    static char bytes[65536];
+    int file = open(path, O_RDWR), section = memfd_create("section", 0), fresh = open("/tmp/fresh", O_RDWR | O_CREAT, 0600);
+    signal(SIGXFSZ, SIG_IGN);
+    for (int i = 0; i < 3; i++) {
+        int fd = i == 0 ? file : i == 1 ? section : fresh;
+        if (ftruncate(fd, 1 << 20) < 0 || pwrite(fd, bytes, sizeof bytes, 1 << 20) < 0 || posix_fallocate(fd, 0, 1 << 20) != 0)
+            errno = 0;
+    }
+    return truncate(path, 1 << 24) < 0 && errno != EFBIG;
+}
+
 int main(int argc, char **argv)
 {
     const char *what = argc > 1 ? argv[1] : "";
@@ -316,6 +399,14 @@ int main(int argc, char **argv)
             status |= in_child(ask_about, *pid);
         return status;
     }
+    if (!strcmp(what, "terminal"))
+        return terminal();
+    if (!strcmp(what, "stops"))
+        return in_child(ask_stop, "");
+    if (!strcmp(what, "slow") && argc > 2)
+        return slow(argv[2]);
+    if (!strcmp(what, "outgrow") && argc > 2)
+        return outgrow(argv[2]);
     if (!strcmp(what, "ptys"))
         return count_ptys();
     if (!strcmp(what, "allocate") && argc > 2)
