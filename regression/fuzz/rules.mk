@@ -19,7 +19,7 @@ $(B)/sanitized/%.o: %.c | $(B)/include/loader/filter.inc $(B)/include/loader/ver
 $(B)/sanitized/%.o: %.S ; @mkdir -p $(@D); clang -c -I. $< -o $@
 $(B)/sanitized/%.o: %.cc ; @mkdir -p $(@D); clang++ -std=c++17 -O1 -MMD -MP $(SANITIZERS) -fsanitize=fuzzer-no-link -c $< -o $@
 $(FUZZERS): $(B)/fuzz-%: $(B)/sanitized/regression/fuzz/%.o $(SANITIZED)
-	clang++ $(SANITIZERS) -fsanitize=fuzzer $^ -Wl,--wrap=fstat -lcares -lseccomp -luv -ldw -lelf -ljansson $(DISKS) -lbz2 -lz -o $@
+	clang++ $(SANITIZERS) -fsanitize=fuzzer $^ -Wl,--wrap=fstat -lcares -lseccomp -luv -ldw -lelf -ljansson $(patsubst -l:libarchive.a,-larchive,$(DISKS)) -lbz2 -lz -o $@
 fuzz: setup-check $(FUZZERS) ; regression/fuzz/together $(B) $(FUZZ_SECONDS)
 FUZZ += $(FUZZERS)
 .PHONY: fuzz
