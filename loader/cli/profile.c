@@ -38,7 +38,7 @@ static void list_one(const char *name, time_t used)
     if (!size)
         return;
     for (const char *at = line; (at = strchr(at, '\n')); at++)
-        names++;
+        names += strncmp(at, "\nv\n", 3) != 0;
     if (*line == 'p') {
         program = line + 2;
         names--;
@@ -65,6 +65,10 @@ static void show_one(const char *name, time_t used)
     shown++;
     printf("%s:\n", name);
     for (; *line; line += strcspn(line, "\n") + 1) {
+        if (!strncmp(line, "v\n", 2)) {
+            printf("  many names: later ones are looked up by the program itself\n");
+            continue;
+        }
         printf("  %s  ", *line == 'p' ? "program   " : *line == 'o' ? "opened    " : "looked up ");
         print_line(line + 2, strcspn(line + 2, "\n"));
     }

@@ -27,6 +27,7 @@
 #define SETTLED_MS 20  /* a sandbox that lives on is worth a supervisor that costs more */
 #define STARTED_MS 250 /* what was needed for the start is not any more */
 #define VIEW_WORTH 48   /* requests that a view costs, and more */
+#define VIEW_LIKELY 16  /* ... where the program's last start came to as many: this one is such a start */
 #define TURN_NS 1000000 /* how long requests may keep signals and timers waiting */
 #define SIGNAL_STATUS 128
 #define ALONE 32 /* see LINUX_INTERRUPT_SIGNAL */
@@ -259,6 +260,11 @@ static void on_view(uv_poll_t *poll, int status, int events)
         collect_maker(&table->view);
 }
 
+static uint32_t view_worth(const struct monitor *monitor)
+{
+    return monitor->view_at_once ? 1 : prefetch_profile_had_view() ? VIEW_LIKELY : VIEW_WORTH;
+}
+
 /* Names were asked for often enough: from now on picoprocesses are to find them by themselves. */
 static void view_want(struct monitor *monitor, const struct request *request)
 {
@@ -267,8 +273,10 @@ static void view_want(struct monitor *monitor, const struct request *request)
     bool looks = request->op == MONITOR_OPEN || request->op == MONITOR_STAT || request->op == MONITOR_READLINK ||
                  request->op == MONITOR_START;
     if (!looks || !monitor->objects.walled || table->view.begun || !monitor->uv ||
-        ++monitor->names_asked < (monitor->view_at_once ? 1 : VIEW_WORTH))
+        ++monitor->names_asked < view_worth(monitor))
         return;
+    if (!monitor->view_at_once)
+        prefetch_profile_note_view();
     int end = view_begin(table);
     poll.data = monitor;
     if (end >= 0 && (uv_poll_init(monitor->uv, &poll, end) < 0 || uv_poll_start(&poll, UV_READABLE, on_view) < 0))

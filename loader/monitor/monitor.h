@@ -360,6 +360,9 @@ void prefetch_ask_loader(struct prefetch *prefetch, struct mount_table *table);
 void prefetch_profile_use(const char *program, struct prefetch *prefetch, struct mount_table *table);
 /* A request of this run's start. */
 void prefetch_profile_note(const struct mount_table *table, const struct request *request, int result);
+/* Whether its start asked for enough names to be given a view; and that this one's did. */
+bool prefetch_profile_had_view(void);
+void prefetch_profile_note_view(void);
 void prefetch_profile_keep(void);
 
 /* ---- prefetch_exec.c --------------------------------------------------------------------------------------------- */

@@ -10,7 +10,7 @@
  * guest may change, are not kept; an answer that is a refusal is not sent: it is told of when it is asked for.
  *
  * Format: a line "pal-run profile 2", one "p PATH" with the program, then a line a name: "o PATH" opened for reading, "s
- * PATH" attributes asked.
+ * PATH" attributes asked.  A line "v": its start asked for so many more that it was given a view.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -32,7 +32,7 @@ static const char *of_program;
 static char text[TEXT_MAX + 1]; /* the profile that was read; then also what is new */
 static size_t text_size, news, count;
 static uint64_t known[NAMES_MAX]; /* hashes of the paths in it */
-static bool is_new;
+static bool is_new, had_view;
 static uint64_t begun;
 
 static uint64_t now(void)
@@ -92,6 +92,7 @@ void prefetch_profile_use(const char *program, struct prefetch *prefetch, struct
     for (char *line = text + strlen(HEADER), *end; text_size && line < text + text_size; line = end + 1) {
         end = memchr(line, '\n', (size_t)(text + text_size - line));
         size_t size = (size_t)(end - line);
+        had_view |= size == 1 && *line == 'v';
         if (*line == 'p' || count == NAMES_MAX || size < 3 || size >= PAL_PATH_MAX || line[1] != ' ' || line[2] != '/' ||
             !is_shown(table, line + 2, size - 2))
             continue;
@@ -99,6 +100,28 @@ void prefetch_profile_use(const char *program, struct prefetch *prefetch, struct
         if (prefetch->count < PREFETCH_MAX)
             prefetch_ask(prefetch, table, must_print("%.*s", (int)size - 2, line + 2), line[0] == 'o');
     }
+}
+
+/* What is new begins with whose it is.  False: a profile can't say that. */
+static bool begin_text(void)
+{
+    if (!text_size && !strchr(of_program, '\n'))
+        text_size = (size_t)sprintf(text, HEADER "p %s\n", of_program);
+    return text_size != 0;
+}
+
+bool prefetch_profile_had_view(void)
+{
+    return had_view;
+}
+
+void prefetch_profile_note_view(void)
+{
+    if (!begun || had_view || now() - begun > START_NS || text_size + PAL_PATH_MAX + 64 > TEXT_MAX || !begin_text())
+        return;
+    text_size += (size_t)sprintf(text + text_size, "v\n");
+    had_view = true;
+    news += NEWS_LEAST;
 }
 
 void prefetch_profile_note(const struct mount_table *table, const struct request *request, int result)
@@ -121,11 +144,8 @@ void prefetch_profile_note(const struct mount_table *table, const struct request
     if (!opens && is_known(path)) /* an answer serves as often as it is asked for; a descriptor, once */
         return;
     known[count++] = path;
-    if (!text_size) {
-        if (strchr(of_program, '\n'))
-            return;
-        text_size = (size_t)sprintf(text, HEADER "p %s\n", of_program);
-    }
+    if (!begin_text())
+        return;
     text[text_size++] = opens ? 'o' : 's';
     text[text_size++] = ' ';
     memcpy(text + text_size, request->path, request->path_size);
