@@ -137,15 +137,20 @@ static void remove_timers(const struct process *process, int32_t lowest_id)
 struct expiry {
     struct process *process; /* a reference */
     int32_t id, tid;
+    bool of_computing; /* of setitimer(2)'s on CPU clocks */
     uint64_t generation;
     struct siginfo info;
 };
+
+#define LOOKS 8u
+struct looked { int tid; uint64_t host; };
 
 static void expire(struct timer *timer, struct expiry *out)
 {
     uint64_t now = time_now(timer->base);
     *out = (struct expiry){
-        .process = process_ref(timer->process), .id = timer->id, .tid = timer->tid, .generation = timer->generation};
+        .process = process_ref(timer->process), .id = timer->id, .tid = timer->tid, .generation = timer->generation,
+        .of_computing = is_cpu_clock(timer->base) && timer->id < 0};
     if (timer->id < 0) {
         out->info = (struct siginfo){.signo = timer->signal, .code = SI_KERNEL};
     } else {
@@ -178,12 +183,48 @@ static void rearm_unqueued(const struct expiry *expiry)
     mutex_unlock(&timers_lock);
 }
 
+/* Threads that may take the signal, from the one after `last` on; process->lock is held. */
+static uint32_t candidates(const struct process *process, int signal, int last, struct looked *out)
+{
+    const struct thread *thread = process->threads;
+    uint32_t count = 0, left = process->thread_count;
+    while (thread && thread->tid != last)
+        thread = thread->next;
+    for (; left && count < LOOKS; left--) {
+        thread = thread && thread->next ? thread->next : process->threads;
+        if (thread->tcb && !(atomic_get(&thread->blocked) & BIT(signal)))
+            out[count++] = (struct looked){thread->tid, thread->host_id ? thread->host_id : process_host_id()};
+    }
+    return count;
+}
+
+/*
+ * A signal of the process's computing is taken by a thread that computes, as on Linux: profilers go by that.  Of those
+ * that do the host tells, and each has its turn.  0: any.
+ */
+static int computing_thread(struct process *process, int signal)
+{
+    static int last; /* the helper's */
+    struct looked some[LOOKS];
+    struct pal_child look;
+    if (LIKELY(process->thread_count < 2))
+        return 0;
+    mutex_lock(&process->lock);
+    uint32_t count = candidates(process, signal, last, some);
+    mutex_unlock(&process->lock);
+    for (uint32_t i = 0; i < count; i++)
+        if (PAL->process_wait(some[i].host, PAL_WAIT_LOOK, &look) == 1 && look.status == 'R')
+            return last = some[i].tid;
+    return 0;
+}
+
 static void post(const struct expiry *expiry)
 {
     struct process *process = expiry->process;
     int64_t result = SIGNAL_IGNORED;
+    int computes = expiry->of_computing ? computing_thread(process, expiry->info.signo) : 0;
     mutex_lock(&process->lock);
-    struct thread *thread = expiry->tid ? thread_find(process, expiry->tid) : NULL;
+    struct thread *thread = expiry->tid || computes ? thread_find(process, expiry->tid ? expiry->tid : computes) : NULL;
     if (!expiry->tid || thread)
         result = signal_post(process, thread, &expiry->info);
     mutex_unlock(&process->lock);

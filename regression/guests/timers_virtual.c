@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* ITIMER_VIRTUAL counts what the program computes, not what the kernel does for it. */
+#include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
 #include <sys/mman.h>
@@ -29,8 +30,51 @@ static long used_us(int both)
            (both ? used.ru_stime.tv_sec * 1000000 + used.ru_stime.tv_usec : 0);
 }
 
+/* SIGPROF is for who computes: each of three threads that do, and mostly not for those that sleep. */
+static volatile sig_atomic_t of_thread[4];
+static _Thread_local int number = 3; /* of those that do not count */
+static volatile int enough;
+
+static void count(int signal)
+{
+    (void)signal;
+    of_thread[number]++;
+    enough = of_thread[0] > 4 && of_thread[1] > 4 && of_thread[2] > 4;
+}
+
+static void *computes(void *argument)
+{
+    number = (int)(intptr_t)argument;
+    while (!enough)
+        ;
+    return NULL;
+}
+
+static void *sleeps(void *argument)
+{
+    while (!enough)
+        usleep(20000);
+    return argument;
+}
+
+static void profiled(void)
+{
+    const struct itimerval often = {{0, TICK_US}, {0, TICK_US}}, never = {0};
+    struct sigaction action = {.sa_handler = count, .sa_flags = SA_RESTART};
+    pthread_t threads[4];
+    sigaction(SIGPROF, &action, NULL);
+    CHECK(setitimer(ITIMER_PROF, &often, NULL) == 0);
+    for (int i = 0; i < 4; i++)
+        CHECK(pthread_create(&threads[i], NULL, i < 3 ? computes : sleeps, (void *)(intptr_t)i) == 0);
+    for (int i = 0; i < 4; i++)
+        CHECK(pthread_join(threads[i], NULL) == 0); /* until the last of them has had enough */
+    CHECK(setitimer(ITIMER_PROF, &never, NULL) == 0);
+    CHECK(of_thread[3] <= of_thread[0] + of_thread[1] + of_thread[2]);
+}
+
 int main(void)
 {
+    profiled();
     const struct itimerval often = {{0, TICK_US}, {0, TICK_US}}, never = {0};
     struct itimerval left;
     struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART};
