@@ -9,6 +9,7 @@
 
 #include "loader/cli/cli.h"
 #include "loader/nearest.h"
+#include "loader/pack/pack.h"
 
 #define NAME_LETTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-"
 
@@ -59,6 +60,10 @@ static void take_tmpfs(struct options *options, char *value)
 
 static void take_image(struct options *options, char *value)
 {
+    if (oci_image_is(value)) {
+        options->container = value;
+        return;
+    }
     add_mount(options, value, "image");
     if (!options->mounts[options->mount_count - 1].from)
         fail(EXIT_OWN_FAILURE, "--image: give AT=FILE, or AT=FILE:PARTITION");
@@ -238,7 +243,8 @@ const struct option_row option_rows[] = {
     {"cow", 0, "PATH", "the same, writable for the sandbox alone: the host's files stay as they are", take_cow},
     {"keep", 0, "NAME", "keep what is written to copies, for diff, apply, drop and later runs", take_keep},
     {"tmpfs", 0, "PATH[:SIZE]", "a private, empty directory, removed at the end; with SIZE, such as 64M: in memory, and no larger", take_tmpfs},
-    {"image", 0, "AT=FILE[:PART]", "show what a disk image (ext4, squashfs) holds, read-only, without mounting it", take_image},
+    {"image", 0, "AT=FILE[:PART]", "show what a disk image (ext4, squashfs) holds, read-only; or oci:DIR[:TAG], docker-archive:FILE, oci-archive:FILE: "
+     "run a container image", take_image},
     {"hide", 0, "GLOB", "never show files and directories of such names, such as '**/.env'", take_hide},
     {"deny-write", 0, "GLOB", "let nothing of such names be written or made", take_deny_write},
     {"allow-repo-config", 0, NULL, "let hooks and settings of repositories, editors and shells be written", take_allow_repo_config},
@@ -351,4 +357,8 @@ void options_read(struct options *options, int argc, char **argv)
     }
     options->command = argv + at;
     options->init |= getpid() == 1;
+    if (options->container && options->manifest)
+        fail(EXIT_OWN_FAILURE, "--image %s: what it runs is the image's to say: give no manifest", options->container);
+    if (options->container)
+        oci_image_open(options->container, options);
 }

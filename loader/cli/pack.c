@@ -53,7 +53,8 @@ static int read_own(struct wanted *wanted, int argc, char **argv)
 /* What is of one run, or of this host alone. */
 static void refuse(const struct options *options)
 {
-    const char *name = options->home                       ? "--home"
+    const char *name = options->container                  ? "--image of a container"
+                       : options->home                       ? "--home"
                        : options->keep                     ? "--keep"
                        : options->ask || options->ask_fd   ? "--ask"
                        : options->name                     ? "--name"

@@ -74,12 +74,12 @@ void bundle_write(int file, struct tree *tree, const char *policy, size_t size, 
     header->e_shoff = end->image;
     header->e_shnum = header->e_shstrndx = 0;
     must_write(file, program, end->program, 0);
-    end->image_size = squashfs_write(tree, file, end->image, time);
+    end->image_size = squashfs_write(tree, file, end->image, time, false);
     end->policy = end->image + end->image_size;
     end->policy_size = size;
     must_write(file, policy, size, end->policy);
     must_write(file, end, sizeof *end - DIGEST_SIZE, end->policy + size);
-    int error = digest_of(file, end->policy + size + sizeof *end - DIGEST_SIZE, end->digest);
+    int error = digest_of(file, 0, end->policy + size + sizeof *end - DIGEST_SIZE, end->digest);
     if (error)
         fail(EXIT_OWN_FAILURE, "pack: the bundle can't be read again: %s", strerror(-error));
     must_write(file, end->digest, DIGEST_SIZE, end->policy + size + sizeof *end - DIGEST_SIZE);
@@ -104,7 +104,7 @@ const char *bundle_read_end(int file, uint64_t size, struct bundle_end *out)
 const char *bundle_check(int file, const struct bundle_end *end)
 {
     uint8_t digest[DIGEST_SIZE];
-    int error = digest_of(file, end->policy + end->policy_size + sizeof *end - DIGEST_SIZE, digest);
+    int error = digest_of(file, 0, end->policy + end->policy_size + sizeof *end - DIGEST_SIZE, digest);
     if (error)
         return strerror(-error);
     return memcmp(digest, end->digest, sizeof digest) ? "it was changed, or damaged: its digest is not that of its bytes" : NULL;

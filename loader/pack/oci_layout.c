@@ -120,7 +120,7 @@ static void digest_file(int file, struct blob *out)
     uint8_t digest[DIGEST_SIZE];
     char text[DIGEST_TEXT];
     struct stat status;
-    must(fstat(file, &status) == 0 && digest_of(file, (uint64_t)status.st_size, digest) == 0, "a blob");
+    must(fstat(file, &status) == 0 && digest_of(file, 0, (uint64_t)status.st_size, digest) == 0, "a blob");
     digest_text(digest, text);
     snprintf(out->digest, sizeof out->digest, "sha256:%s", text);
     out->size = (uint64_t)status.st_size;

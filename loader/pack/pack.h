@@ -15,10 +15,12 @@
 
 struct tree_node {
     char *name;
-    char *from;      /* a file's place on the host */
+    char *from;      /* a file's place on the host; NULL: in the tree's contents, at `offset` */
     char *target;    /* of a symlink */
     mode_t mode;     /* without set-id bits */
-    uint64_t size;   /* of a file */
+    uint64_t size, offset; /* of a file */
+    uint32_t uid, gid, time;
+    unsigned layer;  /* of a container image: which it comes from */
     struct tree_node **children; /* by name */
     size_t count, room;
     uint32_t number; /* squashfs.c's own, from here on */
@@ -29,6 +31,7 @@ struct tree {
     struct tree_node root;
     size_t count, secrets; /* nodes; files that were left out */
     const char *home;
+    int contents; /* -1: files are the host's, and owners and times are not */
     void (*added)(struct tree *tree, const char *from); /* told of each file that is new */
 };
 void tree_init(struct tree *tree);
@@ -40,6 +43,24 @@ int tree_add_at(struct tree *tree, const char *at, const char *from);
 /* An empty directory, where nothing is. */
 void tree_add_directory(struct tree *tree, const char *at, mode_t mode);
 bool tree_has(const struct tree *tree, const char *at);
+/* By name in a directory. */
+struct tree_node *tree_child(const struct tree_node *node, const char *name, size_t size);
+struct tree_node *tree_put(struct tree *tree, struct tree_node *node, const char *name, size_t size, mode_t mode);
+void tree_take_out(struct tree *tree, struct tree_node *node, struct tree_node *child); /* and all beneath */
+
+/* ---- layer_tree.c: container images' layers, one upon the other --------------------------------------------------- */
+
+/* Puts a layer onto the tree, whose contents grow.  0 or a negative errno, as layers_error has them. */
+struct layer_part;
+int layer_add(struct tree *tree, const struct layer_part *part, unsigned layer, uint64_t *used);
+/* What lies there, symlinks followed within the tree; NULL: nothing. */
+const struct tree_node *layer_find(const struct tree *tree, const char *path);
+
+/* ---- oci_image.c ------------------------------------------------------------------------------------------------- */
+
+/* "oci:DIR[:TAG]", "oci-archive:FILE[:TAG]", "docker-archive:FILE[:TAG]": options then run what the image says, or the command by it. */
+bool oci_image_is(const char *name);
+void oci_image_open(const char *name, struct options *options);
 
 /* ---- needed.c ---------------------------------------------------------------------------------------------------- */
 
@@ -58,15 +79,17 @@ char *policy_text(const struct manifest *manifest, size_t *size);
 
 /* ---- squashfs.c -------------------------------------------------------------------------------------------------- */
 
-/* Writes the tree at `offset` of a file; the same tree gives the same bytes.  Its size, or ends pal-run. */
-uint64_t squashfs_write(struct tree *tree, int file, uint64_t offset, uint32_t time);
+/* Writes the tree at `offset` of a file; the same tree gives the same bytes.  quick: packed less, in a tenth of the time.  Its size, or
+ * ends pal-run. */
+uint64_t squashfs_write(struct tree *tree, int file, uint64_t offset, uint32_t time, bool quick);
 
 /* ---- digest.c ---------------------------------------------------------------------------------------------------- */
 
 #define DIGEST_SIZE 32
 #define DIGEST_TEXT (2 * DIGEST_SIZE + 1)
-/* SHA-256 of a file's bytes from its start.  0 or a negative errno. */
-int digest_of(int file, uint64_t size, uint8_t out[DIGEST_SIZE]);
+/* SHA-256 of a part of a file.  0 or a negative errno. */
+int digest_of(int file, uint64_t offset, uint64_t size, uint8_t out[DIGEST_SIZE]);
+void digest_of_text(const char *text, char out[DIGEST_TEXT]);
 void digest_text(const uint8_t digest[DIGEST_SIZE], char out[DIGEST_TEXT]);
 
 /* ---- bundle.c ---------------------------------------------------------------------------------------------------- */
@@ -94,6 +117,10 @@ void oci_layout_write(const char *directory, const struct tree *tree, const stru
 
 /* ---- unpacked.c: a bundle's files, kept from one start to another ------------------------------------------------ */
 
+/* pal-run's directory of that name in its user's cache; -1: there is none, or no program in it could be run.  path: its own. */
+int cache_open(const char *name, char path[PAL_PATH_MAX]);
+/* Files in it whose names end so: the newest stay. */
+void cache_trim(int cache, const char *end, size_t most);
 /* Where the files of the bundle lie unpacked: made where they don't yet, once all its bytes were checked.  NULL: nothing can be kept here,
  * and nothing was checked, or *wrong says what is wrong with the bundle. */
 char *unpacked_open(int file, const struct bundle_end *end, const char **wrong);

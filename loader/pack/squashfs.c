@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A tree as squashfs, by libsquashfs.  All belongs to user and group 0, all times are the one given, names are sorted and numbers are
- * counted in that order: so the same tree gives the same bytes.
+ * A tree as squashfs, by libsquashfs.  Of the host's files all belongs to user and group 0 and has the time that is given; names are sorted
+ * and numbers are counted in that order: so the same tree gives the same bytes.
  *
  * Blocks are packed by xz, with its filter for x86 code where there is some.  The library's own xz brings all its other
  * compressors along, which would be in every bundle.
@@ -24,10 +24,13 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include "loader/pack/pack.h"
 
 #define BLOCK (1u << 20)
+#define QUICK_BLOCK (128u << 10)
+#define QUICK_LEVEL 1
 #define NO_XATTR 0xffffffffu
 #define WORKERS 2 /* how many does not show in what is written */
 
@@ -94,7 +97,7 @@ static void keep(sqfs_object_t *object)
     (void)object; /* it is its user's */
 }
 
-/* ---- xz ---------------------------------------------------------------------------------------------------------- */
+/* ---- xz and gzip ---------------------------------------------------------------------------------------------------- */
 
 static size_t squeeze(const uint8_t *in, size_t size, uint8_t *out, size_t room, bool code)
 {
@@ -139,6 +142,21 @@ static sqfs_object_t *same(const sqfs_object_t *object)
     return (sqfs_object_t *)object; /* it has no state */
 }
 
+/* What is read once more at each start, and written while somebody waits. */
+static sqfs_s32 pack_quickly(sqfs_compressor_t *compressor, const sqfs_u8 *in, sqfs_u32 size, sqfs_u8 *out, sqfs_u32 room)
+{
+    (void)compressor;
+    uLongf used = room < size ? room : size - 1;
+    return compress2(out, &used, in, size, QUICK_LEVEL) == Z_OK ? (sqfs_s32)used : 0;
+}
+
+static void describe_gzip(const sqfs_compressor_t *compressor, sqfs_compressor_config_t *out)
+{
+    (void)compressor;
+    *out = (sqfs_compressor_config_t){.id = SQFS_COMP_GZIP, .block_size = QUICK_BLOCK, .level = 9};
+}
+
+static sqfs_compressor_t gzip = {{keep, same}, describe_gzip, no_options, no_options, pack_quickly};
 static sqfs_compressor_t xz = {{keep, same}, describe, no_options, no_options, pack_block};
 
 /* ---- Writing ----------------------------------------------------------------------------------------------------- */
@@ -150,8 +168,9 @@ struct writing {
     sqfs_id_table_t *ids;
     sqfs_meta_writer_t *inodes, *directories;
     sqfs_dir_writer_t *entries;
-    sqfs_u16 owner;
-    uint32_t time, numbers;
+    sqfs_compressor_t *compressor;
+    uint32_t block, time, numbers;
+    int contents; /* as the tree's */
 };
 
 static void number_all(struct writing *writing, struct tree_node *node)
@@ -161,33 +180,45 @@ static void number_all(struct writing *writing, struct tree_node *node)
     node->number = ++writing->numbers;
 }
 
-static void copy_file(sqfs_block_processor_t *blocks, const struct tree_node *node)
+static int open_contents(const struct writing *writing, const struct tree_node *node)
 {
-    static char bytes[BLOCK];
+    if (!node->from)
+        return writing->contents;
     int fd = open(node->from, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-    ssize_t got = fd < 0 ? -1 : 0;
-    uint64_t size = 0;
-    while (fd >= 0 && (got = read(fd, bytes, sizeof bytes)) > 0) {
-        must(sqfs_block_processor_append(blocks, bytes, (size_t)got), node->from);
-        size += (uint64_t)got;
-    }
-    if (got < 0)
+    if (fd < 0)
         fail(EXIT_OWN_FAILURE, "pack: %s can't be read: %s", node->from, strerror(errno));
-    if (size != node->size)
-        fail(EXIT_OWN_FAILURE, "pack: %s was changed meanwhile", node->from);
-    close(fd);
+    return fd;
+}
+
+static void copy_file(const struct writing *writing, sqfs_block_processor_t *blocks, const struct tree_node *node)
+{
+    static char bytes[BLOCK + 1];
+    const char *name = node->from ? node->from : node->name;
+    int fd = open_contents(writing, node);
+    for (uint64_t size = 0; size < node->size || node->from;) { /* of the host's files also what is behind */
+        uint64_t left = node->size - size + (node->from != NULL);
+        ssize_t got = pread(fd, bytes, left < BLOCK ? (size_t)left : BLOCK, (off_t)(node->offset + size));
+        size += got > 0 ? (uint64_t)got : 0;
+        if (got < 0 || size > node->size || (!got && size < node->size))
+            fail(EXIT_OWN_FAILURE, "pack: %s: %s", name, got < 0 ? strerror(errno) : "it was changed meanwhile");
+        if (!got)
+            break;
+        must(sqfs_block_processor_append(blocks, bytes, (size_t)got), name);
+    }
+    if (node->from)
+        close(fd);
 }
 
 /* The contents of all files, in the order of their names. */
-static void write_contents(sqfs_block_processor_t *blocks, struct tree_node *node)
+static void write_contents(const struct writing *writing, sqfs_block_processor_t *blocks, struct tree_node *node)
 {
     if (S_ISREG(node->mode)) {
-        must(sqfs_block_processor_begin_file(blocks, (sqfs_inode_generic_t **)&node->inode, NULL, 0), node->from);
-        copy_file(blocks, node);
-        must(sqfs_block_processor_end_file(blocks), node->from);
+        must(sqfs_block_processor_begin_file(blocks, (sqfs_inode_generic_t **)&node->inode, NULL, 0), node->name);
+        copy_file(writing, blocks, node);
+        must(sqfs_block_processor_end_file(blocks), node->name);
     }
     for (size_t i = 0; i < node->count; i++)
-        write_contents(blocks, node->children[i]);
+        write_contents(writing, blocks, node->children[i]);
 }
 
 static sqfs_inode_generic_t *make_link(const struct tree_node *node)
@@ -222,8 +253,9 @@ static void write_inodes(struct writing *writing, struct tree_node *node, uint32
         write_inodes(writing, node->children[i], node->number);
     sqfs_inode_generic_t *inode = S_ISDIR(node->mode) ? make_directory(writing, node, parent) : S_ISLNK(node->mode) ? make_link(node) : node->inode;
     inode->base.mode = (sqfs_u16)node->mode;
-    inode->base.uid_idx = inode->base.gid_idx = writing->owner;
-    inode->base.mod_time = writing->time;
+    must(sqfs_id_table_id_to_index(writing->ids, node->uid, &inode->base.uid_idx) |
+         sqfs_id_table_id_to_index(writing->ids, node->gid, &inode->base.gid_idx), "the owners");
+    inode->base.mod_time = writing->contents < 0 ? writing->time : node->time;
     inode->base.inode_number = node->number;
     sqfs_meta_writer_get_position(writing->inodes, &block, &at);
     node->reference = block << 16 | at;
@@ -236,8 +268,8 @@ static void write_files(struct writing *writing, struct tree *tree)
 {
     sqfs_file_t *file = &writing->part.base;
     sqfs_block_writer_t *blocks = made(sqfs_block_writer_create(file, SQFS_DEVBLK_SIZE, 0));
-    sqfs_block_processor_t *processor = made(sqfs_block_processor_create(BLOCK, &xz, WORKERS, 4 * WORKERS, blocks, writing->fragments));
-    write_contents(processor, &tree->root);
+    sqfs_block_processor_t *processor = made(sqfs_block_processor_create(writing->block, writing->compressor, WORKERS, 4 * WORKERS, blocks, writing->fragments));
+    write_contents(writing, processor, &tree->root);
     must(sqfs_block_processor_finish(processor), "the files");
     sqfs_destroy(processor);
     sqfs_destroy(blocks);
@@ -247,10 +279,9 @@ static void write_names(struct writing *writing, struct tree *tree)
 {
     sqfs_file_t *file = &writing->part.base;
     number_all(writing, &tree->root);
-    writing->inodes = made(sqfs_meta_writer_create(file, &xz, 0));
-    writing->directories = made(sqfs_meta_writer_create(file, &xz, SQFS_META_WRITER_KEEP_IN_MEMORY));
+    writing->inodes = made(sqfs_meta_writer_create(file, writing->compressor, 0));
+    writing->directories = made(sqfs_meta_writer_create(file, writing->compressor, SQFS_META_WRITER_KEEP_IN_MEMORY));
     writing->entries = made(sqfs_dir_writer_create(writing->directories, 0));
-    must(sqfs_id_table_id_to_index(writing->ids, 0, &writing->owner), "the owner");
     writing->super.inode_table_start = part_size(file);
     write_inodes(writing, &tree->root, writing->numbers + 1);
     must(sqfs_meta_writer_flush(writing->inodes) | sqfs_meta_writer_flush(writing->directories), "the names");
@@ -263,19 +294,20 @@ static void write_names(struct writing *writing, struct tree *tree)
     sqfs_destroy(writing->inodes);
 }
 
-uint64_t squashfs_write(struct tree *tree, int fd, uint64_t offset, uint32_t time)
+uint64_t squashfs_write(struct tree *tree, int fd, uint64_t offset, uint32_t time, bool quick)
 {
     static struct writing writing;
-    writing = (struct writing){.part = {{{keep, NULL}, part_read, part_write, part_size, part_truncate}, fd, offset, 0}, .time = time};
+    writing = (struct writing){.part = {{{keep, NULL}, part_read, part_write, part_size, part_truncate}, fd, offset, 0}, .time = time,
+                               .compressor = quick ? &gzip : &xz, .block = quick ? QUICK_BLOCK : BLOCK, .contents = tree->contents};
     sqfs_file_t *file = &writing.part.base;
-    must(sqfs_super_init(&writing.super, BLOCK, time, SQFS_COMP_XZ), "its head");
+    must(sqfs_super_init(&writing.super, writing.block, time, quick ? SQFS_COMP_GZIP : SQFS_COMP_XZ), "its head");
     must(sqfs_super_write(&writing.super, file), "its head");
     writing.fragments = made(sqfs_frag_table_create(0));
     writing.ids = made(sqfs_id_table_create(0));
     write_files(&writing, tree);
     write_names(&writing, tree);
-    must(sqfs_frag_table_write(writing.fragments, file, &writing.super, &xz), "its tables");
-    must(sqfs_id_table_write(writing.ids, file, &writing.super, &xz), "its tables");
+    must(sqfs_frag_table_write(writing.fragments, file, &writing.super, writing.compressor), "its tables");
+    must(sqfs_id_table_write(writing.ids, file, &writing.super, writing.compressor), "its tables");
     writing.super.flags |= SQFS_FLAG_NO_XATTRS;
     writing.super.bytes_used = writing.part.size;
     must(sqfs_super_write(&writing.super, file), "its head");

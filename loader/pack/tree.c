@@ -17,7 +17,7 @@
 void tree_init(struct tree *tree)
 {
     const char *home = getenv("HOME");
-    *tree = (struct tree){.root.mode = S_IFDIR | 0755, .count = 1, .home = home && home[0] == '/' && home[1] ? home : "/nowhere"};
+    *tree = (struct tree){.root.mode = S_IFDIR | 0755, .count = 1, .contents = -1, .home = home && home[0] == '/' && home[1] ? home : "/nowhere"};
 }
 
 /* Where a child is, or would be. */
@@ -35,14 +35,14 @@ static size_t place_of(const struct tree_node *node, const char *name, size_t si
     return low;
 }
 
-static struct tree_node *child_of(const struct tree_node *node, const char *name, size_t size)
+struct tree_node *tree_child(const struct tree_node *node, const char *name, size_t size)
 {
     size_t at = place_of(node, name, size);
     bool is = at < node->count && !strncmp(node->children[at]->name, name, size) && !node->children[at]->name[size];
     return is ? node->children[at] : NULL;
 }
 
-static struct tree_node *add_child(struct tree *tree, struct tree_node *node, const char *name, size_t size, mode_t mode)
+struct tree_node *tree_put(struct tree *tree, struct tree_node *node, const char *name, size_t size, mode_t mode)
 {
     size_t at = place_of(node, name, size);
     if (node->count == node->room) {
@@ -59,12 +59,31 @@ static struct tree_node *add_child(struct tree *tree, struct tree_node *node, co
     return child;
 }
 
+static void free_all(struct tree *tree, struct tree_node *node)
+{
+    for (size_t i = 0; i < node->count; i++)
+        free_all(tree, node->children[i]);
+    free(node->children);
+    free(node->name);
+    free(node->from);
+    free(node->target);
+    free(node);
+    tree->count--;
+}
+
+void tree_take_out(struct tree *tree, struct tree_node *node, struct tree_node *child)
+{
+    size_t at = place_of(node, child->name, strlen(child->name) + 1);
+    memmove(node->children + at, node->children + at + 1, (--node->count - at) * sizeof(struct tree_node *));
+    free_all(tree, child);
+}
+
 static struct tree_node *enter(struct tree *tree, struct tree_node *node, const char *name, size_t size, mode_t mode)
 {
-    struct tree_node *child = child_of(node, name, size);
+    struct tree_node *child = tree_child(node, name, size);
     if (child && !S_ISDIR(child->mode))
         fail(EXIT_OWN_FAILURE, "pack: %s is to be a directory, and something else, too", child->name);
-    return child ? child : add_child(tree, node, name, size, mode);
+    return child ? child : tree_put(tree, node, name, size, mode);
 }
 
 /* The directory that a name lies in; *last: the name. */
@@ -87,8 +106,8 @@ void tree_add_directory(struct tree *tree, const char *at, mode_t mode)
     const char *last;
     size_t size;
     struct tree_node *parent = parent_of(tree, at, &last, &size);
-    if (size && !child_of(parent, last, size))
-        add_child(tree, parent, last, size, S_IFDIR | mode);
+    if (size && !tree_child(parent, last, size))
+        tree_put(tree, parent, last, size, S_IFDIR | mode);
 }
 
 bool tree_has(const struct tree *tree, const char *at)
@@ -96,7 +115,7 @@ bool tree_has(const struct tree *tree, const char *at)
     const struct tree_node *node = &tree->root;
     for (at += strspn(at, "/"); *at && node; at += strspn(at, "/")) {
         size_t size = strcspn(at, "/");
-        node = child_of(node, at, size);
+        node = tree_child(node, at, size);
         at += size;
     }
     return node != NULL;
@@ -126,9 +145,9 @@ static char *contents_of(const char *link, const struct stat *status)
 static void add_leaf(struct tree *tree, struct tree_node *parent, const char *name, size_t size, const char *from,
                      const struct stat *status)
 {
-    if (child_of(parent, name, size))
+    if (tree_child(parent, name, size))
         return;
-    struct tree_node *node = add_child(tree, parent, name, size, status->st_mode);
+    struct tree_node *node = tree_put(tree, parent, name, size, status->st_mode);
     if (S_ISLNK(status->st_mode)) {
         node->mode = S_IFLNK | 0777;
         node->target = contents_of(from, status);

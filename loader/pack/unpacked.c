@@ -45,15 +45,14 @@ static struct checked checked_of(int file)
 
 /* ---- The directory ----------------------------------------------------------------------------------------------- */
 
-/* -1: there is none, or no program in it could be run.  path: its name. */
-static int open_store(char path[PAL_PATH_MAX])
+int cache_open(const char *name, char path[PAL_PATH_MAX])
 {
-    static const char *const names[] = {".cache", "pal-run", "bundles"};
+    const char *const names[] = {".cache", "pal-run", name};
     const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
     bool own = cache && cache[0] == '/';
     const char *base = own ? cache : home;
     struct statvfs system;
-    if (!base || base[0] != '/' || snprintf(path, PAL_PATH_MAX, "%s%s/pal-run/bundles", base, own ? "" : "/.cache") >= (int)PAL_PATH_MAX - 100)
+    if (!base || base[0] != '/' || snprintf(path, PAL_PATH_MAX, "%s%s/pal-run/%s", base, own ? "" : "/.cache", name) >= (int)PAL_PATH_MAX - 100)
         return -1;
     int fd = open(base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     struct stat status;
@@ -163,14 +162,44 @@ static int make(int store, const char *name, int file, const struct bundle_end *
 /* ---- Those that are not used any more ---------------------------------------------------------------------------- */
 
 struct old {
-    char name[DIGEST_TEXT];
+    char name[DIGEST_TEXT + 16];
     time_t used;
 };
+static struct old olds[512];
 
 static int newest_first(const void *a, const void *b)
 {
     const struct old *x = a, *y = b;
     return x->used > y->used ? -1 : x->used < y->used;
+}
+
+/* Names by when they, or what is `within` them, was last used; how many. */
+static size_t list_old(int cache, const char *end, const char *within)
+{
+    size_t count = 0;
+    DIR *list = fdopendir(openat(cache, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    for (struct dirent *entry; list && (entry = readdir(list)) && count < sizeof olds / sizeof *olds;) {
+        char path[PAL_PATH_MAX];
+        struct stat status;
+        size_t size = strlen(entry->d_name);
+        snprintf(path, sizeof path, "%s%s", entry->d_name, within);
+        if (size != DIGEST_TEXT - 1 + strlen(end) || strcmp(entry->d_name + DIGEST_TEXT - 1, end) != 0 ||
+            fstatat(cache, path, &status, AT_SYMLINK_NOFOLLOW) < 0)
+            continue;
+        strcpy(olds[count].name, entry->d_name);
+        olds[count++].used = status.st_mtime;
+    }
+    if (list)
+        closedir(list);
+    qsort(olds, count, sizeof *olds, newest_first);
+    return count;
+}
+
+void cache_trim(int cache, const char *end, size_t most)
+{
+    size_t count = list_old(cache, end, "");
+    for (size_t i = most; i < count; i++)
+        unlinkat(cache, olds[i].name, 0);
 }
 
 static void remove_unused(int store, const char *name)
@@ -188,23 +217,9 @@ static void remove_unused(int store, const char *name)
 
 static void make_room(int store)
 {
-    static struct old trees[256];
-    size_t count = 0;
-    DIR *list = fdopendir(openat(store, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    for (struct dirent *entry; list && (entry = readdir(list)) && count < sizeof trees / sizeof *trees;) {
-        char path[PAL_PATH_MAX];
-        struct stat status;
-        snprintf(path, sizeof path, "%s/of", entry->d_name);
-        if (strlen(entry->d_name) != DIGEST_TEXT - 1 || fstatat(store, path, &status, AT_SYMLINK_NOFOLLOW) < 0)
-            continue;
-        strcpy(trees[count].name, entry->d_name);
-        trees[count++].used = status.st_mtime;
-    }
-    if (list)
-        closedir(list);
-    qsort(trees, count, sizeof *trees, newest_first);
+    size_t count = list_old(store, "", "/of");
     for (size_t i = TREES_MAX; i < count; i++)
-        remove_unused(store, trees[i].name);
+        remove_unused(store, olds[i].name);
 }
 
 /* ---- All of it --------------------------------------------------------------------------------------------------- */
@@ -212,7 +227,7 @@ static void make_room(int store)
 char *unpacked_open(int file, const struct bundle_end *end, const char **wrong)
 {
     char path[PAL_PATH_MAX], name[DIGEST_TEXT];
-    int store = open_store(path);
+    int store = cache_open("bundles", path);
     *wrong = NULL;
     if (store < 0)
         return NULL;

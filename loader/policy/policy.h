@@ -13,6 +13,7 @@ struct option_mount {
     uint64_t memory;    /* of a tmpfs: its limit; 0: on disk */
 };
 struct options {
+    const char *container; /* an image that is run, as --image names it; NULL: none */
     const char *learn; /* where the manifest of a run goes; NULL: none is written */
     bool learn_names;  /* or the names that it found */
     const struct sealed { /* the bundle that pal-run lies in; NULL: in none */
