@@ -124,7 +124,6 @@ enum {
     PR_GET_THP_DISABLE = 42, PR_CAP_AMBIENT = 47, PR_GET_SPECULATION_CTRL = 52, PR_SET_SPECULATION_CTRL = 53,
     PR_SET_IO_FLUSHER = 57, PR_GET_IO_FLUSHER = 58, PR_SET_SYSCALL_USER_DISPATCH = 59,
 };
-#define CAP_LAST 40
 #define COMM_SIZE 16u
 #define SECURE_BITS 0xffu
 #define TSC_ENABLE 1
@@ -175,12 +174,11 @@ static int64_t bounding_set(int32_t option, uint64_t capability)
     if (capability > CAP_LAST)
         return -EINVAL;
     if (option == PR_CAPBSET_READ)
-        return !(settings()->dropped_capabilities >> capability & 1);
-    settings()->dropped_capabilities |= 1ull << capability;
+        return !(settings()->capabilities.unbound >> capability & 1);
+    settings()->capabilities.unbound |= 1ull << capability; /* what it is permitted it keeps until it runs a program */
     return 0;
 }
 
-/* The set is empty, and stays so. */
 static int64_t ambient_set(uint64_t operation, uint64_t capability, uint64_t a4, uint64_t a5)
 {
     enum { IS_SET = 1, RAISE, LOWER, CLEAR_ALL };
@@ -188,7 +186,14 @@ static int64_t ambient_set(uint64_t operation, uint64_t capability, uint64_t a4,
         return -EINVAL;
     if (operation == CLEAR_ALL ? capability != 0 : capability > CAP_LAST)
         return -EINVAL;
-    return operation == RAISE ? -EPERM : 0;
+    uint64_t *ambient = &settings()->capabilities.ambient, bit = 1ull << capability;
+    struct capability_sets sets = capabilities_get(current_process());
+    if (operation == IS_SET)
+        return !!(sets.ambient & bit);
+    if (operation == RAISE && !(sets.permitted & sets.inheritable & bit))
+        return -EPERM;
+    *ambient = operation == CLEAR_ALL ? 0 : operation == RAISE ? *ambient | bit : *ambient & ~bit;
+    return 0;
 }
 
 /* What a processor's fault in memory does to the process: kept, and told. */

@@ -92,6 +92,7 @@ static const struct file_ops null_ops = DEVICE_OPS(null_read, null_write, .map =
 static const struct file_ops zero_ops = DEVICE_OPS(zero_read, null_write, .map = zero_map);
 static const struct file_ops full_ops = DEVICE_OPS(zero_read, full_write, .map = NULL);
 static const struct file_ops random_ops = DEVICE_OPS(random_read, null_write, .ready = random_ready);
+static const struct file_ops urandom_ops = DEVICE_OPS(random_read, null_write, .map = NULL);
 
 /* ---- Links ------------------------------------------------------------------------------------------------------- */
 
@@ -142,7 +143,7 @@ const struct pseudo_entry devfs_entries[] = {
     {.name = "stdin", .mode = PSEUDO_LINK, .link = stream_link},
     {.name = "stdout", .mode = PSEUDO_LINK, .link = stream_link},
     {.name = "tty", .mode = DEVICE_MODE, .device = DEVICE(5, 0), .open = tty_open},
-    {.name = "urandom", .mode = DEVICE_MODE, .device = DEVICE(1, 9), .ops = &random_ops},
+    {.name = "urandom", .mode = DEVICE_MODE, .device = DEVICE(1, 9), .ops = &urandom_ops},
     {.name = "zero", .mode = DEVICE_MODE, .device = DEVICE(1, 5), .ops = &zero_ops},
     {.name = NULL},
 };

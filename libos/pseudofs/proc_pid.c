@@ -12,6 +12,7 @@
 #include "libos/trace/trace.h"
 
 #define TICK_NS 10000000ul /* USER_HZ = 100 */
+#define ALL_CAPABILITIES ((1ul << (CAP_LAST + 1)) - 1)
 #define PAGES(bytes) ((bytes) >> 12)
 
 /* ---- Facts ------------------------------------------------------------------------------------------------------- */
@@ -244,9 +245,12 @@ static void status_text(struct seq_buffer *text, const struct pseudo_node *node)
     seq_printf(text, "Threads:\t%u\n", facts.threads);
     if (proc_is_self(node))
         status_signals(text, &thread);
-    uint64_t full = facts.uid ? 0 : 0x1fffffffffful;
-    seq_printf(text, "CapInh:\t%016lx\nCapPrm:\t%016lx\nCapEff:\t%016lx\nCapBnd:\t%016lx\nCapAmb:\t%016lx\n", 0ul,
-               full, full, 0x1fffffffffful, 0ul);
+    struct capability_sets sets = capabilities_get(current_process()); /* of one that does not answer: by its user */
+    if (!proc_is_self(node))
+        sets = (struct capability_sets){facts.uid ? 0 : ALL_CAPABILITIES, facts.uid ? 0 : ALL_CAPABILITIES, 0,
+                                        ALL_CAPABILITIES, 0};
+    seq_printf(text, "CapInh:\t%016lx\nCapPrm:\t%016lx\nCapEff:\t%016lx\nCapBnd:\t%016lx\nCapAmb:\t%016lx\n",
+               sets.inheritable, sets.permitted, sets.effective, sets.bounding, sets.ambient);
     seq_printf(text, "NoNewPrivs:\t%u\nSeccomp:\t0\nSeccomp_filters:\t0\n",
                proc_is_self(node) ? settings()->no_new_privileges : 0);
     status_processors(text);

@@ -165,6 +165,21 @@ static void seq_destroy(struct file *file)
     release(data);
 }
 
+/* Of mounts: who polls them waits for POLLPRI, that there are others, which does not happen here. */
+static uint32_t mounts_ready(struct file *file)
+{
+    (void)file;
+    return 0x41; /* POLLIN | POLLRDNORM */
+}
+
+static const struct file_ops mounts_ops = {
+    .kind = "file",
+    .read = seq_read,
+    .seek = pseudo_file_seek,
+    .attributes = seq_attributes,
+    .ready = mounts_ready,
+    .destroy = seq_destroy,
+};
 static const struct file_ops seq_ops = {
     .kind = "file",
     .read = seq_read,
@@ -176,7 +191,9 @@ static const struct file_ops seq_ops = {
 
 int64_t seq_open(const struct pseudo_place *place, uint32_t flags, struct file **out)
 {
-    struct file *file = file_new(&seq_ops, PAL_NO_HANDLE, pseudo_flags(flags));
+    const struct pseudo_entry *entry = place->node[place->depth].entry;
+    bool mounts = entry->text == proc_mounts_text && strcmp(entry->name, "mountstats") != 0;
+    struct file *file = file_new(mounts ? &mounts_ops : &seq_ops, PAL_NO_HANDLE, pseudo_flags(flags));
     if (!file)
         return -ENOMEM;
     struct seq_file *data = alloc_zero(sizeof *data);

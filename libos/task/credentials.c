@@ -9,8 +9,8 @@
 #include "libos/task/table.h"
 
 #define KEEP UINT32_MAX /* -1: as it is */
-#define CAP_LAST 40
 #define CAP_ALL ((1ull << (CAP_LAST + 1)) - 1)
+#define CAP_SETPCAP (1ull << 8)
 #define CAP_VERSION_1 0x19980330u
 #define CAP_VERSION_2 0x20071026u
 #define CAP_VERSION_3 0x20080522u
@@ -65,6 +65,8 @@ static int64_t publish(struct process *process, const struct ids *old, const str
 {
     struct shared_process *shared = process->shared;
     bool other = new->effective != old->effective || new->fs != old->fs;
+    if (new == users(process) && old->effective && !new->effective)
+        process->settings.capabilities.ineffective = 0; /* root again: what is permitted is effective */
     shared_lock();
     shared->uid = process->uid;
     shared->euid = process->euid;
@@ -152,6 +154,9 @@ bool credentials_exec(uint32_t bits, uint32_t uid, uint32_t gid)
     struct process *process = current_process();
     struct ids *user = users(process), *group = groups(process);
     const struct ids old_user = *user, old_group = *group;
+    process->settings.capabilities.unpermitted = process->settings.capabilities.unbound;
+    process->settings.capabilities.ineffective = 0;
+    process->settings.keep_capabilities = 0;
     if (settings()->no_new_privileges)
         bits = 0;
     user->effective = user->saved = user->fs = bits & S_ISUID ? uid : user->effective;
@@ -322,9 +327,16 @@ int64_t sys_setgroups(int32_t count, guest_t list)
 struct capability_header { uint32_t version; int32_t pid; };
 struct capability_data { uint32_t effective, permitted, inheritable; };
 
-static uint64_t permitted(const struct process *process)
+struct capability_sets capabilities_get(const struct process *process)
 {
-    return is_root(process) ? CAP_ALL & ~process->settings.dropped_capabilities : 0;
+    const uint64_t all = is_root(process) ? CAP_ALL & ~process->settings.capabilities.unpermitted : 0;
+    return (struct capability_sets){
+        .effective = all & ~process->settings.capabilities.ineffective,
+        .permitted = all,
+        .inheritable = process->settings.capabilities.inheritable,
+        .bounding = CAP_ALL & ~process->settings.capabilities.unbound,
+        .ambient = process->settings.capabilities.ambient & all,
+    };
 }
 
 /* How many words of each set the guest's version has; the kernel's own version is told to one that guesses. */
@@ -357,13 +369,21 @@ int64_t sys_capget(guest_t header, guest_t data)
         return -ESRCH;
     if (!data)
         return 0;
-    uint64_t set = permitted(process);
-    struct capability_data sets[2] = {{(uint32_t)set, (uint32_t)set, 0},
-                                      {(uint32_t)(set >> 32), (uint32_t)(set >> 32), 0}};
+    struct capability_sets of = capabilities_get(process);
+    if (head.pid && head.pid != process->pid && head.pid != current()->tid) /* another's: by its user */
+        of = (struct capability_sets){facts.uid ? 0 : CAP_ALL, facts.uid ? 0 : CAP_ALL, 0, 0, 0};
+    struct capability_data sets[2] = {
+        {(uint32_t)of.effective, (uint32_t)of.permitted, (uint32_t)of.inheritable},
+        {(uint32_t)(of.effective >> 32), (uint32_t)(of.permitted >> 32), (uint32_t)(of.inheritable >> 32)}};
     return copy_out(data, sets, (size_t)words * sizeof(sets[0]));
 }
 
-/* Capabilities can be given up.  Permitted and effective ones are one set here: what is not effective is gone. */
+/* Each set in two words. */
+static uint64_t joined(uint32_t low, uint32_t high)
+{
+    return (low | (uint64_t)high << 32) & CAP_ALL;
+}
+
 int64_t sys_capset(guest_t header, guest_t data)
 {
     struct process *process = current_process();
@@ -376,12 +396,15 @@ int64_t sys_capset(guest_t header, guest_t data)
         return -EPERM;
     if (copy_in(sets, data, (size_t)words * sizeof(sets[0])) < 0)
         return -EFAULT;
-    uint64_t old = permitted(process), new = sets[0].permitted | (uint64_t)sets[1].permitted << 32;
-    uint64_t effective = sets[0].effective | (uint64_t)sets[1].effective << 32;
-    new &= CAP_ALL;
-    effective &= CAP_ALL;
-    if (new & ~old || effective & ~new)
+    const struct capability_sets old = capabilities_get(process);
+    uint64_t permitted = joined(sets[0].permitted, sets[1].permitted), effective = joined(sets[0].effective, sets[1].effective);
+    uint64_t inheritable = joined(sets[0].inheritable, sets[1].inheritable);
+    uint64_t most = old.inheritable | (old.effective & CAP_SETPCAP ? old.bounding : old.permitted & old.bounding);
+    if (permitted & ~old.permitted || effective & ~permitted || inheritable & ~most)
         return -EPERM;
-    process->settings.dropped_capabilities |= old & ~new;
+    process->settings.capabilities.unpermitted |= old.permitted & ~permitted;
+    process->settings.capabilities.ineffective = permitted & ~effective;
+    process->settings.capabilities.inheritable = inheritable;
+    process->settings.capabilities.ambient &= permitted & inheritable;
     return 0;
 }

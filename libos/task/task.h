@@ -28,7 +28,8 @@ struct settings {
     uint32_t persona, dumpable, no_new_privileges, keep_capabilities, huge_pages_off, barriers;
     uint32_t secure_bits, io_flusher, memory_fault, memory_policy;
     uint64_t timer_slack, timer_slack_default; /* the default: its parent's at the fork */
-    uint64_t dropped_capabilities;
+    /* What it has given up of root's capabilities, and what programs of it are to have: capabilities(7). */
+    struct { uint64_t unpermitted, ineffective, unbound, inheritable, ambient; } capabilities;
 };
 
 /* Supplementary groups, sorted.  Older lists stay while threads may be reading them. */
@@ -239,6 +240,9 @@ void groups_free(struct process *process);
 void groups_set(struct process *process, const uint32_t *ids, uint32_t count);
 /* The ids of a program that begins, by its set-id bits (as a guest gave them) and owner.  True: it runs with another's. */
 bool credentials_exec(uint32_t bits, uint32_t uid, uint32_t gid);
+#define CAP_LAST 40
+struct capability_sets { uint64_t effective, permitted, inheritable, bounding, ambient; };
+struct capability_sets capabilities_get(const struct process *process);
 
 /* ---- set_id.c ---------------------------------------------------------------------------------------------------- */
 

@@ -224,8 +224,28 @@ static void processes(void)
     close(set);
 }
 
+/* Mounts can be waited for: EPOLLPRI, when there are others.  Most of /proc and /dev can't. */
+static void mounts(void)
+{
+    static const char *const never[] = {"/proc/self/status", "/proc/self/mountstats", "/dev/null", "/dev/urandom"};
+    struct epoll_event event = {.events = EPOLLPRI};
+    int set = set_new(), fd = open("/proc/self/mountinfo", O_RDONLY);
+    CHECK(fd >= 0 && epoll_ctl(set, EPOLL_CTL_ADD, fd, &event) == 0);
+    CHECK(epoll_wait(set, &event, 1, 0) == 0);
+    close(fd);
+    for (size_t i = 0; i < sizeof never / sizeof *never; i++) {
+        fd = open(never[i], O_RDONLY);
+        CHECK(fd >= 0);
+        event.events = EPOLLIN;
+        CHECK_FAILS(epoll_ctl(set, EPOLL_CTL_ADD, fd, &event), EPERM);
+        close(fd);
+    }
+    close(set);
+}
+
 int main(void)
 {
+    mounts();
     order();
     edges();
     many();
