@@ -203,10 +203,20 @@ static bool is_directory(int fd)
     return fstat(fd, &status) < 0 || S_ISDIR(status.st_mode);
 }
 
+static bool is_direct(const struct mount_table *table, const struct identity *is)
+{
+    for (size_t i = 0; i < table->view.count; i++) {
+        struct mount *mount = (struct mount *)&table->mounts[table->view.shown[i].mount];
+        if (table->view.shown[i].direct && is->mount && is->mount == mount_identity(mount)->mount)
+            return true;
+    }
+    return false;
+}
+
 static bool is_shown(const struct mount_table *table, int fd)
 {
     struct identity is;
-    return identity_of(fd, &is) == 0 && view_has(table, is.mount);
+    return identity_of(fd, &is) == 0 && (view_has(table, is.mount) || is_direct(table, &is));
 }
 
 static const struct shown *shown_of(const struct mount_table *table, const struct mount *mount)
@@ -243,7 +253,9 @@ static bool find_shown(struct mount_table *table, int *fd, uint64_t *flags)
         return false;
     ssize_t size = mount_table_locate(table, *fd, &mount, path);
     const struct shown *shown = size < 0 || !is_as_shown(mount, path, *fd) ? NULL : shown_of(table, mount);
-    if (shown && !view_has(table, is.mount)) {
+    if (shown && shown->direct && !is_direct(table, &is))
+        return false;
+    if (shown && !shown->direct && !view_has(table, is.mount)) {
         const char *rest = path + (mount->at_size == 1 ? 1 : mount->at_size + ((size_t)size > mount->at_size));
         struct open_how how = {.flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
                                .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS};

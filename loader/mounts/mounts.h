@@ -67,6 +67,7 @@ struct view {
         int root; /* O_PATH */
         size_t mount;
         bool programs; /* nothing in it is noexec */
+        bool direct;   /* it is the monitor's own, of a file system that holds nothing of the host's */
     } shown[VIEW_MOUNTS_MAX];
     uint64_t ids[VIEW_IDS_MAX]; /* of all mounts in it */
 };

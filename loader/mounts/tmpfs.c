@@ -107,6 +107,13 @@ static int make(uint64_t size, uint64_t names, struct made *made)
     return root;
 }
 
+/* What is shown is open; nobody comes to it, nor above it, by a name. */
+static void close_top(int top)
+{
+    chmod(fd_name(top).path, 0);
+    close(top);
+}
+
 int tmpfs_root(const struct mount_table *table, const struct mount *mount, uint64_t size, uint64_t names)
 {
     struct made made;
@@ -116,7 +123,7 @@ int tmpfs_root(const struct mount_table *table, const struct mount *mount, uint6
         return -1;
     scratch_name(name);
     int root = scratch_furnish(table, mount, top, name);
-    close(top);
+    close_top(top);
     return root < 0 ? -1 : root;
 }
 
@@ -135,7 +142,7 @@ void tmpfs_open(const struct mount_table *table, struct mount *mount)
     mount->root = scratch_furnish(table, mount, top, name);
     if (mount->root < 0 || fstat(mount->root, &status) < 0)
         fail(EXIT_OWN_FAILURE, "%s: its tmpfs can't be written to: %s", mount->at, strerror(mount->root < 0 ? -mount->root : errno));
-    close(top);
+    close_top(top);
     mount->device = status.st_dev;
     mount->inode = status.st_ino;
     mount->directory = mount->plain = true; /* as of other scratch mounts: see mount_root */

@@ -74,6 +74,23 @@ static bool is_granted(const struct mount_table *table, const struct view_made *
     return true;
 }
 
+/*
+ * Private mounts in memory need no copy: theirs is in no mount namespace, and nothing lies above it.  But no other mount may
+ * lie inside, for that is in its place in a copy only.
+ */
+static void show_direct(struct mount_table *table)
+{
+    struct view *view = &table->view;
+    for (size_t i = 0; i < table->count && view->count < VIEW_MOUNTS_MAX; i++) {
+        const struct mount *mount = &table->mounts[i];
+        if (mount->kind != MOUNT_SCRATCH || !mount->memory || mount->root < 0 || mount_table_is_above(table, mount->at, mount->at_size))
+            continue;
+        int root = fcntl(mount->root, F_DUPFD_CLOEXEC, 0);
+        if (root >= 0)
+            view->shown[view->count++] = (struct shown){.root = root, .mount = i, .direct = true};
+    }
+}
+
 void view_take(struct mount_table *table, int end)
 {
     static struct view_made made;
@@ -107,6 +124,7 @@ void view_take(struct mount_table *table, int end)
             if (table->mounts[i].cow && table->mounts[i].cow->linked)
                 table->copies |= table->copies ? LINUX_COPIES_LINKED : 0;
         cow_tell(table, false);
+        show_direct(table);
         return;
     }
     for (size_t i = 0; i < count; i++)

@@ -100,8 +100,11 @@ copies() {
     same "a copy mount" --cow /h="$h" -- /bin/sh -c "$run"
     same "a copy mount with a mount inside" --cow /h="$h" --ro /h/c/p="$top/apart" -- /bin/sh -c "$run"
     same "a copy mount inside" --ro /h="$h" --cow /h/c="$h/c" -- /bin/sh -c "$run"
-    same "private files" -- /bin/sh -c "mkdir -p /tmp/h/c/p /tmp/h/c/q /tmp/h/c/r/s /tmp/h/c/r/t; for d in p q r/s r/t; do echo \$d >/tmp/h/c/\$d/1; done
+    run="mkdir -p /tmp/h/c/p /tmp/h/c/q /tmp/h/c/r/s /tmp/h/c/r/t; for d in p q r/s r/t; do echo \$d >/tmp/h/c/\$d/1; done
         ${run//\/h\/c/\/tmp\/h\/c}"
+    same "private files" -- /bin/sh -c "$run"
+    same "a tmpfs" --tmpfs /tmp:8M -- /bin/sh -c "$run"
+    same "a tmpfs with a mount inside" --tmpfs /tmp:8M --ro /tmp/h/c/p="$top/apart" -- /bin/sh -c "$run"
     rm -rf "$h/c"
 }
 

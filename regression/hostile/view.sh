@@ -35,6 +35,7 @@ out() {
     pal --rw /h="$h" "$guest" out "$secret" "the secret is 4711" || say "out of a writable mount"
     pal --ro /h="$h/sub" --ro /g="$h/file" "$guest" out "$secret" "the secret is 4711" || say "out of several"
     pal --cow /h="$h" "$guest" out "$secret" "the secret is 4711" || say "out of a copy mount"
+    pal --tmpfs /h:1M "$guest" out "$secret" "the secret is 4711" || say "out of a tmpfs"
     (cd "$h" && pal "$guest" out "$secret" "the secret is 4711") || say "out of the current directory"
     pal --ro /h="$h" "$guest" refused absolute relative sub/relative root/etc/passwd root/etc proc_root socket null zero \
         / /.. /etc /etc/passwd /proc/self/fd/0 /dev/null || say "by what lies in a mount"
