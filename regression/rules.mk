@@ -4,7 +4,7 @@
 
 GUESTS := $(patsubst regression/guests/%.c,$(B)/guests/%,$(wildcard regression/guests/*.c))
 HOSTILE := $(patsubst regression/hostile/%.c,$(B)/hostile/%,$(wildcard regression/hostile/*.c))
-APPS := $(B)/random $(B)/compare $(B)/paths $(B)/hello_musl $(B)/hello_go $(B)/panic_go $(B)/preempt_go $(B)/unwind
+APPS := $(B)/random $(B)/compare $(B)/crowd $(B)/paths $(B)/hello_musl $(B)/hello_go $(B)/panic_go $(B)/preempt_go $(B)/unwind
 
 $(B)/guests/%: regression/guests/%.c ; @mkdir -p $(@D); $(CC) -std=gnu17 -O1 -g -D_GNU_SOURCE -Wall -Wextra -Werror -MMD -MP -MF $@.d $< -o $@ -lpthread -lm
 $(B)/hostile/%: regression/hostile/%.c pal/linux/hostcalls.def ; @mkdir -p $(@D); $(CC) -std=gnu17 -O1 -g -I. -D_GNU_SOURCE -Wall -Wextra -Werror -MMD -MP -MF $@.d -static $< -o $@
@@ -12,6 +12,7 @@ $(B)/hello_musl: regression/apps/hello_musl.c ; musl-gcc -static -O1 $< -o $@
 $(B)/%_go: regression/apps/%_go.go ; GOCACHE=$(abspath $(B))/gocache GO111MODULE=off go build -o $@ $<
 $(B)/unwind: regression/apps/unwind.cc ; $(CXX) -O1 -g -Wall -Wextra -Werror -fnon-call-exceptions -fasynchronous-unwind-tables $< -o $@ -lpthread
 $(B)/random: $(wildcard regression/soak/random/*) ; @mkdir -p $(@D); $(CC) -std=gnu17 -O1 -g -D_GNU_SOURCE -Wall -Wextra -Werror $(filter %.c,$^) -o $@ -lpthread -lrt
+$(B)/crowd: regression/soak/files/crowd.c ; @mkdir -p $(@D); $(CC) -std=gnu17 -O1 -g -D_GNU_SOURCE -Wall -Wextra -Werror -pthread $< -o $@
 $(B)/compare: regression/soak/files/compare.c ; @mkdir -p $(@D); $(CC) -std=gnu17 -O1 -g -D_GNU_SOURCE -Wall -Wextra -Werror $< -o $@
 $(B)/paths: regression/soak/paths.c ; @mkdir -p $(@D); $(CC) -std=gnu17 -O1 -g -D_GNU_SOURCE -Wall -Wextra -Werror $< -o $@
 $(B)/runner: regression/runner.c ; @mkdir -p $(@D); $(CC) $(COMMON) -D_GNU_SOURCE $< -o $@

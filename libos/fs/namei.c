@@ -80,6 +80,13 @@ static int64_t check_slash(struct name *name)
     return result;
 }
 
+/* A directory in which nothing can be any more. */
+static bool was_removed(struct name *directory)
+{
+    struct pal_attributes attributes;
+    return name_attributes(directory, &attributes) == 0 && !attributes.links;
+}
+
 /* A new name that can't be: why not. */
 static int64_t refuse_new(struct name *name, int64_t error)
 {
@@ -89,9 +96,7 @@ static int64_t refuse_new(struct name *name, int64_t error)
     if (name_attributes(name, &attributes) == 0)
         return -EEXIST;
     int64_t result = name_check_parent(name);
-    if (result == 0 && name_attributes(name, &attributes) == 0 && !attributes.links)
-        return -ENOENT; /* removed: nothing can be in it any more */
-    return result < 0 ? result : error;
+    return result < 0 ? result : was_removed(name) ? -ENOENT : error;
 }
 
 static int64_t name_to_change(int directory, guest_t path, struct name *out)
@@ -312,8 +317,8 @@ static int64_t refuse_file(struct name *from, struct name *to, uint32_t flags, i
         way = name_check_parent(to);
     if (way < 0 || lie_apart(from, to))
         return way < 0 ? way : -EXDEV;
-    if (error < 0)
-        return error;
+    if (error < 0 || was_removed(to))
+        return error < 0 ? error : -ENOENT;
     return other == 0 && flags & RENAME_NOREPLACE ? -EEXIST : other < 0 && flags & RENAME_EXCHANGE ? other : -ENOTDIR;
 }
 

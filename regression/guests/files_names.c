@@ -213,6 +213,8 @@ static void order(void)
     FAILS(renameat(dead, "x", AT_FDCWD, ".."), EBUSY);
     FAILS(renameat(dead, "x", AT_FDCWD, "ox"), ENOENT);
     FAILS(renameat(AT_FDCWD, "of", dead, "x"), ENOENT);
+    FAILS(renameat(AT_FDCWD, "of/", dead, "x"), ENOENT);
+    FAILS(renameat(AT_FDCWD, "of", dead, "x/"), ENOENT);
     CHECK(close(dead) == 0);
     snprintf(of_fd, sizeof of_fd, "/proc/self/fd/%d", directory);
     CHECK(lstat(of_fd, &st) == 0 && st.st_mode == (S_IFLNK | 0500));

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * compare make DIRECTORY SEED           a tree of old files in a directory
- * compare run DIRECTORY SEED COUNT      random operations on it, told one a line
+ * compare run DIRECTORY SEED COUNT [PROCESSES]   random operations on it, told one a line
  *
  * The same seed gives the same operations, so two runs on trees that began alike, natively and in a sandbox, tell the
  * same lines; compare.sh looks for a difference.  Told is what POSIX and Linux promise: results, errors, types, modes,
  * sizes, contents, sorted listings, how a name and a descriptor of it are related, and whether a time is old (of the
  * tree's making, or set) or new.
+ *
+ * Several processes take turns, each with descriptors of its own: what one did, the next one sees.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -23,7 +25,7 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-enum { LETTERS = 6, HELD = 6, OLD = 1000000000, SIZE_MOST = 20000 };
+enum { LETTERS = 6, HELD = 6, PROCESSES_MOST = 8, OLD = 1000000000, SIZE_MOST = 20000 };
 
 static uint64_t state;
 
@@ -358,27 +360,63 @@ static void whole_tree(void)
     told("again", from, NULL, mkdir(from, 0755));
 }
 
-static void run(unsigned count)
+static void operate(unsigned number)
 {
+    unsigned kind = below(100);
+    printf("%u ", number);
+    if (kind < 16) look();
+    else if (kind < 24) list();
+    else if (kind < 36) read_file();
+    else if (kind < 40) read_link();
+    else if (kind < 56) open_file();
+    else if (kind < 64) use_held();
+    else if (kind < 74) rename_one();
+    else if (kind < 81) set_something();
+    else if (kind < 88) make_something();
+    else if (kind < 93) take_away();
+    else if (kind < 99) by_directory();
+    else if (below(4) == 0) whole_tree();
+    else printf("\n");
+}
+
+/* The turn is the generator's state, and passes on by pipes, with what was told before it. */
+static void take_turns(unsigned count, unsigned processes, unsigned own, const int *read_ends, const int *write_ends)
+{
+    for (unsigned i = own; i < count; i += processes) {
+        if (processes > 1 && read(read_ends[own], &state, sizeof state) != sizeof state)
+            die("turn");
+        operate(i);
+        if (processes == 1)
+            continue;
+        fflush(stdout);
+        if (write(write_ends[(own + 1) % processes], &state, sizeof state) != sizeof state)
+            die("turn");
+    }
+}
+
+static void run(unsigned count, unsigned processes)
+{
+    int read_ends[PROCESSES_MOST], write_ends[PROCESSES_MOST], status;
     for (int i = 0; i < HELD; i++)
         held[i] = -1;
-    for (unsigned i = 0; i < count; i++) {
-        unsigned kind = below(100);
-        printf("%u ", i);
-        if (kind < 16) look();
-        else if (kind < 24) list();
-        else if (kind < 36) read_file();
-        else if (kind < 40) read_link();
-        else if (kind < 56) open_file();
-        else if (kind < 64) use_held();
-        else if (kind < 74) rename_one();
-        else if (kind < 81) set_something();
-        else if (kind < 88) make_something();
-        else if (kind < 93) take_away();
-        else if (kind < 99) by_directory();
-        else if (below(4) == 0) whole_tree();
-        else printf("\n");
+    for (unsigned i = 0; i < processes; i++) {
+        int ends[2];
+        if (pipe(ends) < 0)
+            die("pipe");
+        read_ends[i] = ends[0];
+        write_ends[i] = ends[1];
     }
+    if (write(write_ends[0], &state, sizeof state) != sizeof state)
+        die("turn");
+    for (unsigned own = 1; own < processes; own++)
+        if (fork() == 0) {
+            take_turns(count, processes, own, read_ends, write_ends);
+            exit(0);
+        }
+    take_turns(count, processes, 0, read_ends, write_ends);
+    while (wait(&status) > 0)
+        if (status)
+            die("a process");
 }
 
 /* ---- The tree ---------------------------------------------------------------------------------------------------- */
@@ -417,7 +455,10 @@ static void make_level(int depth)
 int main(int argc, char **argv)
 {
     if (argc < 4 || chdir(argv[2]) < 0)
-        die("usage: compare make|run DIRECTORY SEED [COUNT]");
+        die("usage: compare make|run DIRECTORY SEED [COUNT [PROCESSES]]");
+    unsigned processes = argc > 5 ? (unsigned)strtoul(argv[5], NULL, 10) : 1;
+    if (processes < 1 || processes > PROCESSES_MOST)
+        die("PROCESSES");
     umask(0);
     state = strtoull(argv[3], NULL, 10) * 0x9e3779b97f4a7c15u + 1;
     static char buffer[1 << 16];
@@ -425,6 +466,6 @@ int main(int argc, char **argv)
     if (!strcmp(argv[1], "make"))
         make_level(1);
     else
-        run(argc > 4 ? (unsigned)strtoul(argv[4], NULL, 10) : 1000);
+        run(argc > 4 ? (unsigned)strtoul(argv[4], NULL, 10) : 1000, processes);
     return 0;
 }
