@@ -100,6 +100,16 @@ static void check_launched(const struct options *options)
     must_be_launched();
 }
 
+/* Nor may it have a wider filter than policy says. */
+static void check_filter(const struct policy *policy, const struct options *options)
+{
+    if (!policy->network.udp_any || policy->network.mode == NETWORK_NONE)
+        return;
+    launched.udp_any = true;
+    launch_anew(options, launched.names == LINUX_NAMES_MONITOR ? launched.why : NULL);
+    must_be_launched();
+}
+
 /* One that can't have the walls that name calls need has ended.  What it may be given depends on that. */
 static void settle_walls(struct monitor *monitor, const struct options *options)
 {
@@ -394,6 +404,7 @@ int palrun(const struct options *options)
         report_to(options->report_file);
     mode_t umask_was = umask(0); /* the guest's own is applied by its libOS */
     palrun_policy(&policy, options);
+    check_filter(&policy, options);
     passed_find(&policy, options);
     if (options->keep)
         kept_open(&policy.mounts, options->keep);

@@ -414,6 +414,8 @@ enum pal_inet_flags {
     PAL_INET_TOKENS = 64, /* asked, and told: a stream within the sandbox whose handles have the least buffers: one byte leaves
                              room for another, two leave none.  -EOPNOTSUPP: the host can't say so */
     PAL_INET_LOOK = 32, /* asked: a refusal is nothing to report yet */
+    PAL_INET_ANY = 512, /* told: a datagram socket that has no peer: each message names one (pal_message.peer) */
+    PAL_INET_ANY_6 = 1024, /* told besides at socket_bind: it is for IPv6, else for IPv4 */
     PAL_INET_FIRST = 256, /* told, in a struct pal_inet_first: *out stands for a connection whose first bytes are looked at, and
                              takes them when it is there; an int32 may be peeked from it: 0 when they were found right, or
                              the errno that the connection failed with.  Asked, with the number as the address: the
@@ -530,6 +532,7 @@ struct pal_message {
     uint32_t handle_count; /* at most PAL_MESSAGE_HANDLES; receive: room (else they are lost), then how many came */
     pal_handle_t *handles;
     uint32_t flags;        /* receive: MSG_TRUNC, MSG_CTRUNC of recvmsg(2) */
+    struct pal_inet *peer; /* of a PAL_INET_ANY socket: whom it is for (one vector at most), who sent it; else NULL */
 };
 #define PAL_MESSAGE_HANDLES 253u
 #define PAL_MESSAGE_WITH_HANDLES 65536u /* bytes that handles can go with, at most: -EMSGSIZE */

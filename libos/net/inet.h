@@ -66,7 +66,7 @@ void ring_shut(const struct socket *socket); /* its writing end */
 bool ring_was_reset(struct socket *socket); /* by the peer (SO_LINGER); it is told once */
 
 /* udp_peers.c */
-struct udp_way { pal_handle_t handle; bool native; struct pal_inet own; }; /* native: a socket of the host's network */
+struct udp_way { pal_handle_t handle; bool native, any; struct pal_inet own; }; /* native: a socket of the host's network; any: without a peer */
 bool udp_leaves(void); /* there is more than the loopback */
 bool udp_has_set(const struct file *file);
 int64_t udp_set_new(pal_handle_t queue, pal_handle_t *out);
@@ -79,6 +79,8 @@ void udp_let_go(struct file *file, struct socket *socket); /* ends that */
 /* Without waiting; -ESRCH: no such peer, and no way to it was given.  Caller holds file->lock. */
 int64_t udp_send_peer(struct file *file, struct socket *socket, const struct pal_inet *at, struct udp_way *way,
                       const struct pal_message *message);
+/* Takes a socket of the host's network that has no peer. */
+void udp_add_any(struct file *file, struct socket *socket, const struct pal_inet *own, pal_handle_t handle);
 int64_t udp_receive_set(struct file *file, struct pal_message *message, uint32_t flags, struct socket_end *from);
 int64_t udp_available(struct file *file, uint32_t *out);
 void udp_peers_drop(struct socket *socket);

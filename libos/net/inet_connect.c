@@ -33,16 +33,28 @@ int64_t inet_bind_to(struct file *file, struct socket *socket, const struct pal_
     if (result)
         return result;
     bound.set = PAL_NO_HANDLE;
+    pal_handle_t any = PAL_NO_HANDLE; /* of a published port, where datagrams may go anywhere */
+    if (socket->kind == SOCK_DGRAM) {
+        any = bound.handles[1];
+        bound.handles[1] = PAL_NO_HANDLE;
+    }
     if (socket->kind == SOCK_DGRAM && udp_leaves() && !atomic_get(&socket->plain) &&
         (result = udp_set_new(bound.handles[0], &bound.set))) {
         PAL->handle_close(bound.handles[0]);
+        if (any != PAL_NO_HANDLE)
+            PAL->handle_close(any);
         return result;
     }
     end.ip.inet = asked;
     if (text.size == sizeof end.ip.inet)
         memcpy(&end.ip.inet, text.bytes, sizeof end.ip.inet);
     end.credentials = credentials_now(true);
-    return socket_bound(file, socket, &end, &bound);
+    result = socket_bound(file, socket, &end, &bound);
+    if (any != PAL_NO_HANDLE && result)
+        PAL->handle_close(any);
+    else if (any != PAL_NO_HANDLE)
+        udp_add_any(file, socket, &end.ip.inet, any);
+    return result;
 }
 
 int64_t inet_bind_any(struct file *file, struct socket *socket)

@@ -4,12 +4,16 @@
  *   - a socket that connect(2) gave such a peer is the host's own (socket->native), and data move directly;
  *   - any other has a socket of the host's for each peer, besides the queue of the loopback, all behind a poll set, which
  *     is file->handle.  Past a number of them the one that was used least lately is given up for the next.
+ * Where policy says udp = "any" it gives sockets without a peer instead (PAL_INET_ANY), one for each family, which stand
+ * behind the same set.  A peer at the host's own loopback is told from the sandbox's by having sent something there.
  */
 #include "libos/net/inet.h"
 #include "libos/poll/readiness.h"
 
 #define PEERS_MAX 64u
-#define QUEUE 0u /* the poll set's word for the queue; n + 1: peer n */
+#define QUEUE 0u /* the poll set's word for the queue; n + 1: peer n; then those without a peer */
+#define ANY_FIRST (PEERS_MAX + 1)
+#define PORT_WORDS (65536 / 64)
 #define TRIES 4  /* a closed port's answer to what was sent before is not for an unconnected socket */
 
 struct udp_peers {
@@ -19,7 +23,8 @@ struct udp_peers {
         pal_handle_t handle; /* PAL_NO_HANDLE: free */
         struct pal_inet at, own;
         uint64_t used;
-    } peers[PEERS_MAX];
+    } peers[PEERS_MAX], any[2]; /* any: of IPv4 and IPv6 */
+    uint64_t *near; /* a bit for each port of the host's loopback that something came from; NULL: none */
 };
 
 bool udp_leaves(void)
@@ -71,6 +76,11 @@ static void peer_drop(struct file *file, struct udp_peer *peer)
 
 void udp_peers_drop(struct socket *socket)
 {
+    for (uint32_t i = 0; socket->peers && i < 2; i++)
+        if (socket->peers->any[i].handle != PAL_NO_HANDLE)
+            PAL->handle_close(socket->peers->any[i].handle);
+    if (socket->peers)
+        release(socket->peers->near);
     for (uint32_t i = 0; socket->peers && i < socket->peers->count; i++)
         if (socket->peers->peers[i].handle != PAL_NO_HANDLE)
             PAL->handle_close(socket->peers->peers[i].handle);
@@ -92,11 +102,19 @@ static struct udp_peer *peer_find(const struct socket *socket, const struct pal_
     return NULL;
 }
 
+static struct udp_peers *peers_of(struct socket *socket)
+{
+    struct udp_peers *peers = socket->peers;
+    if (!peers && (peers = socket->peers = alloc_zero(sizeof *peers)))
+        peers->any[0].handle = peers->any[1].handle = PAL_NO_HANDLE;
+    return peers;
+}
+
 /* Takes the handle. */
 static struct udp_peer *peer_add(struct file *file, struct socket *socket, const struct pal_inet *at,
                                  const struct pal_inet *own, pal_handle_t handle)
 {
-    struct udp_peers *peers = socket->peers ? socket->peers : (socket->peers = alloc_zero(sizeof *peers));
+    struct udp_peers *peers = peers_of(socket);
     struct udp_peer *peer = NULL;
     uint32_t i = 0;
     if (peers && !set_for(file, socket)) {
@@ -132,7 +150,57 @@ static pal_handle_t any_of(const struct file *file, const struct socket *socket)
     for (uint32_t i = 0; socket->peers && i < socket->peers->count; i++)
         if (socket->peers->peers[i].handle != PAL_NO_HANDLE)
             return socket->peers->peers[i].handle;
+    for (uint32_t i = 0; socket->peers && i < 2; i++)
+        if (socket->peers->any[i].handle != PAL_NO_HANDLE)
+            return socket->peers->any[i].handle;
     return PAL_NO_HANDLE;
+}
+
+/* ---- Sockets without a peer -------------------------------------------------------------------------------------- */
+
+/* Caller holds file->lock. */
+static struct udp_peer *any_add(struct file *file, struct socket *socket, const struct pal_inet *own, pal_handle_t handle)
+{
+    struct udp_peers *peers = peers_of(socket);
+    uint32_t i = own->flags & PAL_INET_ANY_6 || (!inet_is_4(own) && own->flags & PAL_INET_HOST);
+    const struct pal_poll_event event = {POLLIN | POLLERR, ANY_FIRST + i};
+    bool first = peers && peers->any[i].handle == PAL_NO_HANDLE;
+    if (!first || set_for(file, socket) || PAL->poll_set_update(file->handle, PAL_POLL_ADD, handle, &event)) {
+        PAL->handle_close(handle);
+        return peers && !first ? &peers->any[i] : NULL;
+    }
+    peers->any[i] = (struct udp_peer){.handle = handle, .own = *own};
+    inet_options_apply(handle, socket);
+    return &peers->any[i];
+}
+
+void udp_add_any(struct file *file, struct socket *socket, const struct pal_inet *own, pal_handle_t handle)
+{
+    mutex_lock(&file->lock);
+    any_add(file, socket, own, handle);
+    mutex_unlock(&file->lock);
+}
+
+static bool is_near(const struct udp_peers *peers, const struct pal_inet *at)
+{
+    return peers->near && peers->near[at->port / 64] >> at->port % 64 & 1;
+}
+
+static void note_near(struct udp_peers *peers, const struct pal_inet *at)
+{
+    if (!peers->near)
+        peers->near = alloc_zero(PORT_WORDS * sizeof *peers->near);
+    if (peers->near)
+        peers->near[at->port / 64] |= 1ull << at->port % 64;
+}
+
+/* One that may send there; or NULL. */
+static struct udp_peer *any_for(const struct socket *socket, const struct pal_inet *at)
+{
+    struct udp_peers *peers = socket->peers;
+    struct udp_peer *any = peers ? &peers->any[!inet_is_4(at)] : NULL;
+    bool usable = any && any->handle != PAL_NO_HANDLE && (!inet_is_loopback(at) || is_near(peers, at));
+    return usable ? any : NULL;
 }
 
 /* ---- Asking for the way to an address ---------------------------------------------------------------------------- */
@@ -153,6 +221,7 @@ int64_t udp_ask(const struct file *file, const struct socket *socket, const stru
     out->native = !result && text.size == sizeof out->own;
     if (out->native)
         memcpy(&out->own, text.bytes, sizeof out->own);
+    out->any = out->native && out->own.flags & PAL_INET_ANY;
     return result;
 }
 
@@ -204,11 +273,19 @@ int64_t udp_connect_native(struct file *file, struct socket *socket, const struc
 int64_t udp_send_peer(struct file *file, struct socket *socket, const struct pal_inet *at, struct udp_way *way,
                       const struct pal_message *message)
 {
-    struct udp_peer *peer = peer_find(socket, at);
-    if (!peer && way)
+    struct udp_peer *peer = peer_find(socket, at), *any = peer ? NULL : any_for(socket, at);
+    if (!peer && !any && way && way->any)
+        any = any_add(file, socket, &way->own, way->handle);
+    else if (!peer && !any && way)
         peer = peer_add(file, socket, at, &way->own, way->handle);
-    if (!peer)
+    if (!peer && !any)
         return way ? -ENOBUFS : -ESRCH;
+    if (any) {
+        struct pal_inet to = *at;
+        struct pal_message named = *message;
+        named.peer = &to;
+        return DEFER_INTERRUPT(PAL->socket_send(any->handle, &named, MSG_DONTWAIT | MSG_NOSIGNAL));
+    }
     bool connected = atomic_get(&socket->state) == SOCKET_CONNECTED;
     for (int tries = 0;; tries++) {
         int64_t result = DEFER_INTERRUPT(PAL->socket_send(peer->handle, message, MSG_DONTWAIT | MSG_NOSIGNAL));
@@ -223,6 +300,8 @@ static struct udp_peer *peer_at(const struct socket *socket, uint64_t word)
 {
     struct udp_peers *peers = socket->peers;
     struct udp_peer *peer = peers && word && word <= peers->count ? &peers->peers[word - 1] : NULL;
+    if (peers && word >= ANY_FIRST && word < ANY_FIRST + 2)
+        peer = &peers->any[word - ANY_FIRST];
     return peer && peer->handle != PAL_NO_HANDLE ? peer : NULL;
 }
 
@@ -254,6 +333,16 @@ static int64_t take(struct file *file, struct socket *socket, uint64_t word, str
     if (!peer)
         return -EAGAIN;
     *from = (struct socket_end){.size = sizeof from->ip.inet, .ip = {.inet = peer->at, .to = peer->own}};
+    if (word >= ANY_FIRST) {
+        struct pal_message named = *message;
+        named.peer = &from->ip.inet;
+        int64_t result = DEFER_INTERRUPT(PAL->socket_receive(peer->handle, &named, flags));
+        message->flags = named.flags;
+        message->handle_count = 0;
+        if (result >= 0 && inet_is_loopback(&from->ip.inet))
+            note_near(socket->peers, &from->ip.inet);
+        return result;
+    }
     int64_t result = DEFER_INTERRUPT(PAL->socket_receive(peer->handle, message, flags));
     bool connected = atomic_get(&socket->state) == SOCKET_CONNECTED;
     return result == -ECONNREFUSED && !connected ? -EAGAIN : result;

@@ -89,6 +89,7 @@ extern struct launched {
     uint32_t streams[3]; /* st_mode of the standard streams */
     uint32_t terminals; /* bit N: standard stream N is one that could be read: see reopen_streams */
     int error;
+    bool udp_any;              /* its filter lets datagrams go anywhere; set before it is launched */
     volatile uint32_t names;   /* enum linux_names */
     volatile bool decided;     /* it won't change any more */
     const char *volatile why;  /* names are the monitor's: the reason, to be said after that */

@@ -133,7 +133,8 @@ static int watch(struct monitor *monitor, struct inet *name)
     if (!ending)
         return -ENOMEM;
     *ending = (struct ending){.inets = &monitor->inets, .name = name};
-    int error = uv_poll_init(monitor->uv, &ending->poll, publish->udp ? publish->socket : name->queue.end);
+    bool relays = publish->udp && !monitor->outbound.network->udp_any; /* else its holder has the socket itself */
+    int error = uv_poll_init(monitor->uv, &ending->poll, relays ? publish->socket : name->queue.end);
     if (error) {
         free(ending);
         return error;
@@ -141,7 +142,7 @@ static int watch(struct monitor *monitor, struct inet *name)
     name->end = &ending->poll;
     if (publish->udp)
         outbound_discard(publish); /* from before */
-    return publish->udp ? uv_poll_start(name->end, UV_READABLE, on_datagram) : uv_poll_start(name->end, UV_DISCONNECT, on_end);
+    return relays ? uv_poll_start(name->end, UV_READABLE, on_datagram) : uv_poll_start(name->end, UV_DISCONNECT, on_end);
 }
 
 static bool may_share(const struct inet *name, uint32_t kind, uint32_t flags)
@@ -208,6 +209,11 @@ static bool is_watched(struct inets *inets, int published)
     return false;
 }
 
+static bool is_4_published(const struct outbound *outbound, int published)
+{
+    return address_is_4(outbound->network->publish[published].address);
+}
+
 /* The host's own socket goes along: the host's kernel brings connections there without anybody's help. */
 static int add_listener(const struct outbound *outbound, int published, struct reply *reply)
 {
@@ -248,7 +254,8 @@ int inet_bind(struct monitor *monitor, const struct request *request, struct rep
     error = queue_new(&queue, reply);
     if (published >= 0 && kind == PAL_SOCKET_DATAGRAM && is_watched(inets, published))
         published = -1; /* the first has it */
-    if (!error && published >= 0 && kind == PAL_SOCKET_STREAM && (error = add_listener(outbound, published, reply)))
+    bool whole = published >= 0 && (kind == PAL_SOCKET_STREAM || outbound->network->udp_any);
+    if (!error && whole && (error = add_listener(outbound, published, reply)))
         close(queue.end); /* the answer's are closed with it */
     if (error) {
         if (published >= 0 && outbound->network->publish[published].dynamic && !is_watched(inets, published))
@@ -260,7 +267,7 @@ int inet_bind(struct monitor *monitor, const struct request *request, struct rep
     name->listening = kind == PAL_SOCKET_DATAGRAM;
     reply->packet.value = name->number;
     if (published >= 0) {
-        at.flags |= kind == PAL_SOCKET_STREAM ? PAL_INET_HOST : 0;
+        at.flags |= kind == PAL_SOCKET_STREAM ? PAL_INET_HOST : !whole ? 0 : is_4_published(outbound, published) ? PAL_INET_ANY : PAL_INET_ANY | PAL_INET_ANY_6;
         if ((error = watch(monitor, name))) /* the name ends with the answer's descriptors */
             return error;
     }
@@ -339,17 +346,17 @@ static int connect_published(const struct net_publish *publish, struct reply *re
 }
 
 /* A datagram socket, perhaps with the port of another that the sender has. */
-static int connect_datagrams(struct monitor *monitor, const struct request *request, const struct pal_inet *to,
+static int connect_datagrams(struct monitor *monitor, const struct request *request, const struct pal_inet *to, bool any,
                              struct reply *reply)
 {
     int32_t number;
     if (request->other_size != sizeof number)
-        return outbound_datagrams(to, -1, reply);
+        return outbound_datagrams(to, -1, any, reply);
     memcpy(&number, request->other, sizeof number);
     int like = number < 0 ? -EBADF : member_descriptor(&monitor->objects, request->sender, number);
     if (like < 0)
         return like;
-    int error = outbound_datagrams(to, like, reply);
+    int error = outbound_datagrams(to, like, any, reply);
     close(like);
     return error;
 }
@@ -366,7 +373,8 @@ static int connect_outside(struct monitor *monitor, const struct request *reques
     if (error)
         return error;
     uint64_t due = udp ? 0 : outbound_due(outbound, to->address, to->port);
-    error = udp   ? connect_datagrams(monitor, request, to, reply)
+    bool any = outbound->network->udp_any && !(to->flags & PAL_INET_LOOK); /* not for connect(2) */
+    error = udp   ? connect_datagrams(monitor, request, to, any, reply)
             : due ? outbound_connect_named(monitor, to, due, reply)
                   : outbound_connect(to, reply);
     if (!error)
@@ -456,7 +464,7 @@ int inet_connect(struct monitor *monitor, const struct request *request, struct 
     if (!name && is_names(monitor, &to))
         return names_connect(monitor, reply);
     if (!name && outbound_host_port(outbound, kind == PAL_SOCKET_DATAGRAM, to.port))
-        return kind == PAL_SOCKET_STREAM ? outbound_connect(&to, reply) : connect_datagrams(monitor, request, &to, reply);
+        return kind == PAL_SOCKET_STREAM ? outbound_connect(&to, reply) : connect_datagrams(monitor, request, &to, false, reply);
     if (!name)
         return -ECONNREFUSED;
     if (name->published >= 0 && kind == PAL_SOCKET_STREAM)

@@ -286,8 +286,9 @@ int outbound_connect(const struct pal_inet *to, struct reply *reply);
 uint64_t outbound_due(struct outbound *outbound, const uint8_t address[16], uint16_t port);
 int outbound_connect_named(struct monitor *monitor, const struct pal_inet *to, uint64_t rules, struct reply *reply);
 int outbound_first(struct outbound *outbound, uint64_t number, struct pal_inet *to, struct reply *reply);
-/* A UDP socket that is connected there.  like: one of the sender's, whose port it gets as well; -1: none. */
-int outbound_datagrams(const struct pal_inet *to, int like, struct reply *reply);
+/* A UDP socket that is connected there, or (any) may name whom it likes.  like: one of the sender's, whose port it gets as
+ * well; -1: none. */
+int outbound_datagrams(const struct pal_inet *to, int like, bool any, struct reply *reply);
 /* The n-th listener that pal-run was started with, and its name. */
 int outbound_listener(const struct outbound *outbound, uint16_t number, struct reply *reply);
 /* The entry of a port of the sandbox that is published: its index; -1: none. */

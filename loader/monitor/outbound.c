@@ -234,7 +234,7 @@ int outbound_check(struct outbound *outbound, const uint8_t address[16], bool ud
     const struct network *network = outbound->network;
     if (address_is_marker(address))
         return refuse_marker(outbound, address, udp, port);
-    if (network->mode == NETWORK_HOST)
+    if (network->mode == NETWORK_HOST || (udp && network->udp_any && network->mode == NETWORK_RULES))
         return 0;
     if (network->mode != NETWORK_RULES)
         return refuse(outbound, address, udp, port, "no network: allow it with --net ADDRESS:PORT");
@@ -375,15 +375,19 @@ int outbound_first(struct outbound *outbound, uint64_t number, struct pal_inet *
 
 /* ---- UDP --------------------------------------------------------------------------------------------------------- */
 
-/* A UDP socket that is connected, so that it can neither reach nor hear anybody else.  NULL: any port. */
-static int datagram_socket(const union address *own, const union address *to, socklen_t size)
+/* A UDP socket that is connected, so that it can neither reach nor hear anybody else, unless `any`.  own NULL: any port. */
+static int datagram_socket(const union address *own, const union address *to, socklen_t size, bool any)
 {
+    const union address no_name = {.any.sa_family = to->any.sa_family};
     int one = 1, fd = socket(to->any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, IPPROTO_UDP);
     if (fd < 0)
         return -errno;
     /* Not SO_REUSEADDR: with it any user of the host could have the port as well. */
+    own = !own && any ? &no_name : own;
+    if (any && to->any.sa_family == AF_INET6)
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one);
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one) < 0 || (own && bind(fd, &own->any, size) < 0) ||
-        connect(fd, &to->any, size) < 0) {
+        (!any && connect(fd, &to->any, size) < 0)) {
         int error = -errno;
         close(fd);
         return error;
@@ -391,10 +395,10 @@ static int datagram_socket(const union address *own, const union address *to, so
     return fd;
 }
 
-int outbound_datagrams(const struct pal_inet *to, int like, struct reply *reply)
+int outbound_datagrams(const struct pal_inet *to, int like, bool any, struct reply *reply)
 {
     union address name = {0}, own = {0};
-    struct pal_inet told = {.flags = PAL_INET_HOST};
+    struct pal_inet told = {.flags = any ? PAL_INET_HOST | PAL_INET_ANY : PAL_INET_HOST};
     uint8_t unused[16], byte;
     uint16_t port = 0;
     int kind = 0;
@@ -413,16 +417,16 @@ int outbound_datagrams(const struct pal_inet *to, int like, struct reply *reply)
         else
             own.in6.sin6_port = htons(port);
     }
-    int fd = datagram_socket(port ? &own : NULL, &name, size);
+    int fd = datagram_socket(port ? &own : NULL, &name, size, any);
     if (fd < 0)
         return fd;
-    while (port && recv(fd, &byte, 1, MSG_DONTWAIT) >= 0) /* others', from before it was connected */
+    while (port && !any && recv(fd, &byte, 1, MSG_DONTWAIT) >= 0) /* others', from before it was connected */
         ;
     room = sizeof own;
     if (getsockname(fd, &own.any, &room) == 0)
         from_host(&own, told.address, &told.port);
     char line[96], text[80];
-    snprintf(line, sizeof line, "udp://%s", shown(to->address, to->port, text));
+    snprintf(line, sizeof line, "udp://%s", any ? "any" : shown(to->address, to->port, text));
     event_connected(line);
     give(reply, fd, &told, sizeof told);
     return 0;
@@ -571,7 +575,7 @@ void outbound_arrived(const struct net_publish *publish, int queue)
         ssize_t got = take(publish->socket, &from);
         if (got < 0)
             return;
-        int fd = datagram_socket(&own, &from, size);
+        int fd = datagram_socket(&own, &from, size, false);
         pass_on(publish, queue, (size_t)got, &from, fd < 0 ? -1 : fd);
         while (fd >= 0 && (got = take(fd, &other)) >= 0)
             pass_on(publish, queue, (size_t)got, &other, -1);

@@ -116,6 +116,7 @@ static void put_network(FILE *out, const struct network *network)
     if (network->mode_given)
         put(out, "mode", network->shared ? "container" : modes[network->mode]);
     put(out, "dns", network->dns);
+    put(out, "udp", network->udp_any ? "any" : NULL);
     for (size_t i = 0; i < network->rule_count; i++)
         texts[i] = network->rules[i].text;
     put_list(out, "allow", texts, network->rule_count);

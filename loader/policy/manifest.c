@@ -538,8 +538,18 @@ static bool network_dns(struct reader *reader, const struct toml_value *value, s
     return read_string(reader, value, &reader->out->network.dns);
 }
 
+static bool network_udp(struct reader *reader, const struct toml_value *value, struct mount *unused)
+{
+    const char *text = NULL;
+    (void)unused;
+    if (!read_string(reader, value, &text))
+        return false;
+    const char *error = network_set_udp(&reader->out->network, text);
+    return !error || complain(reader, value->line, "%s", error);
+}
+
 static const struct key network_keys[] = {
-    {"dns", network_dns},
+    {"dns", network_dns}, {"udp", network_udp},
     {"mode", network_mode}, {"allow", network_allow}, {"publish", network_publish}, {"host_ports", network_ports},
     {NULL, NULL},
 };

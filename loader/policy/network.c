@@ -306,8 +306,18 @@ const char *network_set_mode(struct network *network, const char *text)
     return "a mode is none, loopback, rules, host or container";
 }
 
+const char *network_set_udp(struct network *network, const char *text)
+{
+    network->udp_any = !strcmp(text, "any");
+    if (network->udp_any && network->mode == NETWORK_LOOPBACK)
+        network->mode = NETWORK_RULES;
+    return network->udp_any || !strcmp(text, "rules") ? NULL : "udp is any or rules";
+}
+
 const char *network_option(struct network *network, const char *text)
 {
+    if (!strncmp(text, "udp=", 4))
+        return network_set_udp(network, text + 4);
     if (!strcmp(text, "rules") || network_set_mode(network, text))
         return network_add_rule(network, text);
     return NULL;
@@ -330,6 +340,9 @@ const char *network_merge(struct network *base, const struct network *own)
     }
     if (own->dns)
         base->dns = own->dns;
+    base->udp_any |= own->udp_any;
+    if (base->udp_any && base->mode == NETWORK_LOOPBACK)
+        base->mode = NETWORK_RULES;
     if (own->mode_given)
         base->mode = own->mode;
     base->mode_given |= own->mode_given;

@@ -38,6 +38,7 @@ struct network {
     enum network_mode mode;
     bool mode_given;
     bool shared; /* it is a container's: 127.0.0.1 is the kernel's, and each port that is bound is the container's */
+    bool udp_any; /* datagrams go to whoever the program names: no rule holds for them */
     const char *dns; /* name servers, "ADDRESS[:PORT],..."; NULL: the host's */
     struct net_rule rules[NET_RULES_MAX];
     struct net_publish publish[NET_PORTS_MAX];
@@ -52,6 +53,8 @@ const char *network_add_host_port(struct network *network, const char *text);
 /* --net: a mode, or a rule. */
 const char *network_option(struct network *network, const char *text);
 const char *network_set_mode(struct network *network, const char *text);
+/* udp = "any" or "rules". */
+const char *network_set_udp(struct network *network, const char *text);
 
 /* Can datagrams of the sandbox leave its loopback? */
 bool network_datagrams(const struct network *network);

@@ -8,6 +8,7 @@
 #define HOSTCALL_IF2(...)
 #define HOSTCALL_VIEW(...)
 #define HOSTCALL_VIEW_IF(...)
+#define HOSTCALL_UDP_IF(...)
 #include "pal/linux/hostcalls.def"
 
 #endif

@@ -62,6 +62,51 @@ static int64_t send_handles(pal_handle_t handle, const struct pal_message *messa
     }
 }
 
+/* struct sockaddr_in and sockaddr_in6, of which the kernel writes the one or the other. */
+union host_address {
+    struct { uint16_t family, port; uint8_t address[4]; } in4;
+    struct { uint16_t family, port; uint32_t flow; uint8_t address[16]; uint32_t scope; } in6;
+};
+#define FAMILY_4 2
+#define FAMILY_6 10
+static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+
+static uint64_t to_host(const struct pal_inet *from, union host_address *out)
+{
+    uint16_t port = __builtin_bswap16(from->port);
+    *out = (union host_address){.in6 = {FAMILY_6, port, 0, {0}, 0}};
+    if (memcmp(from->address, mapped, sizeof mapped) != 0) {
+        memcpy(out->in6.address, from->address, sizeof out->in6.address);
+        return sizeof out->in6;
+    }
+    *out = (union host_address){.in4 = {FAMILY_4, port, {0}}};
+    memcpy(out->in4.address, from->address + sizeof mapped, sizeof out->in4.address);
+    return 16; /* sizeof(struct sockaddr_in) */
+}
+
+static struct pal_inet from_host(const union host_address *from)
+{
+    struct pal_inet out = {.port = __builtin_bswap16(from->in4.port), .flags = PAL_INET_HOST};
+    if (from->in4.family == FAMILY_4) {
+        memcpy(out.address, mapped, sizeof mapped);
+        memcpy(out.address + sizeof mapped, from->in4.address, sizeof from->in4.address);
+    } else {
+        memcpy(out.address, from->in6.address, sizeof from->in6.address);
+    }
+    return out;
+}
+
+static int64_t send_named(pal_handle_t handle, const struct pal_message *message, uint32_t flags)
+{
+    const struct pal_vector *vector = message->vector;
+    union host_address address;
+    uint64_t size = to_host(message->peer, &address);
+    if (message->count > 1)
+        return -EOPNOTSUPP;
+    return host_blocking(sendto, handle, message->count ? vector->base : 0, message->count ? vector->size : 0,
+                         flags | SOCKET_NOSIGNAL, &address, size);
+}
+
 int64_t linux_socket_send(pal_handle_t handle, const struct pal_message *message, uint32_t flags)
 {
     const struct pal_vector *vector = message->vector;
@@ -69,6 +114,8 @@ int64_t linux_socket_send(pal_handle_t handle, const struct pal_message *message
         return -EINVAL;
     if (message->handle_count)
         return send_handles(handle, message, flags);
+    if (message->peer)
+        return send_named(handle, message, flags);
     if (message->count <= 1)
         return host_blocking(sendto, handle, message->count ? vector->base : 0, message->count ? vector->size : 0,
                              flags | SOCKET_NOSIGNAL, 0, 0);
@@ -86,6 +133,7 @@ int64_t linux_socket_receive(pal_handle_t handle, struct pal_message *message, u
 {
     struct host_msghdr host = {.vector = message->vector, .count = message->count};
     struct rights rights;
+    union host_address address = {.in6 = {0}};
     uint32_t room = message->handle_count;
     if (flags & ~RECEIVE_FLAGS)
         return -EINVAL;
@@ -95,9 +143,15 @@ int64_t linux_socket_receive(pal_handle_t handle, struct pal_message *message, u
         host.control = &rights;
         host.control_size = RIGHTS_SIZE(room);
     }
+    if (message->peer) {
+        host.name = &address;
+        host.name_size = sizeof address;
+    }
     int64_t result = host_blocking(recvmsg, handle, &host, flags);
     if (result < 0)
         return result;
+    if (message->peer)
+        *message->peer = from_host(&address);
     uint32_t came = 0;
     if (room && host.control_size >= RIGHTS_SIZE(0) && rights.type == SOCKET_RIGHTS)
         came = (uint32_t)((rights.size - RIGHTS_SIZE(0)) / sizeof(pal_handle_t));
@@ -160,12 +214,6 @@ int64_t socket_listen(pal_handle_t handle, void *argument)
     return monitor_call(&request, NULL, listen->info_size ? &info : NULL, &reply, NULL, NULL);
 }
 
-/* struct sockaddr_in and sockaddr_in6, of which the kernel writes the one or the other. */
-union host_address {
-    struct { uint16_t family, port; uint8_t address[4]; } in4;
-    struct { uint16_t family, port; uint32_t flow; uint8_t address[16]; uint32_t scope; } in6;
-};
-
 int64_t socket_accept(pal_handle_t handle, void *argument)
 {
     struct pal_accept *accept = argument;
@@ -175,13 +223,7 @@ int64_t socket_accept(pal_handle_t handle, void *argument)
     if (result < 0)
         return result;
     accept->out = (pal_handle_t)result;
-    accept->peer = (struct pal_inet){.port = __builtin_bswap16(address.in4.port), .flags = PAL_INET_HOST};
-    if (address.in4.family == 2) { /* AF_INET */
-        accept->peer.address[10] = accept->peer.address[11] = 0xff;
-        memcpy(accept->peer.address + 12, address.in4.address, sizeof address.in4.address);
-    } else {
-        memcpy(accept->peer.address, address.in6.address, sizeof address.in6.address);
-    }
+    accept->peer = from_host(&address);
     return 0;
 }
 

@@ -18,6 +18,7 @@
 #define HOSTCALL_VIEW(...)
 #define HOSTCALL_IF(...)
 #define HOSTCALL_VIEW_IF(...)
+#define HOSTCALL_UDP_IF(...)
 #define HOSTCALL_IF2(...)
 #include "pal/linux/hostcalls.def"
 #include "pal/linux/monitor.h"

@@ -4,7 +4,8 @@
  *
  *   network watch           on the host: a listener that guests may connect to, one that they may not, and a UDP
  *                           receiver; prints their ports; when standard input ends, 1 if the last two were reached
- *   network try A B C P U   in the sandbox, whose host ports are A and, of UDP, U, and which publishes P: takes a connection
+ *   network watch PATH      likewise, but C may be reached (udp = "any"), and AF_UNIX receivers of PATH and the abstract name PATH not
+ *   network try A B C P U [PATH]  in the sandbox, whose host ports are A and, of UDP, U, and which publishes P: takes a connection
  *                           to A, a listener at P and UDP sockets with the peer U, and tries every call that could name B or C on them, past libOS and dispatch
  */
 #include <arpa/inet.h>
@@ -18,8 +19,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -45,20 +48,40 @@ static int open_any(int type, int *port)
     return fd;
 }
 
-static int watch(void)
+/* abstract: the same bytes behind a NUL. */
+static struct sockaddr_un local(const char *path, int abstract)
+{
+    struct sockaddr_un name = {.sun_family = AF_UNIX};
+    strncpy(name.sun_path + abstract, path, sizeof name.sun_path - 2);
+    return name;
+}
+
+static int open_local(const char *path, int abstract)
+{
+    struct sockaddr_un name = local(path, abstract);
+    int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+    umask(0);
+    if (fd < 0 || bind(fd, (struct sockaddr *)&name, sizeof name) < 0)
+        return perror("bind"), exit(2), -1;
+    return fd;
+}
+
+static int watch(const char *path)
 {
     int ports[5];
-    struct pollfd items[3] = {{.fd = STDIN_FILENO, .events = POLLIN}};
+    struct pollfd items[4] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = -1}, {.fd = -1}, {.fd = -1}};
     open_any(SOCK_STREAM, &ports[0]);
     items[1] = (struct pollfd){.fd = open_any(SOCK_STREAM, &ports[1]), .events = POLLIN};
     items[2] = (struct pollfd){.fd = open_any(SOCK_DGRAM, &ports[2]), .events = POLLIN};
+    for (int abstract = 0; path && abstract < 2; abstract++)
+        items[2 + abstract] = (struct pollfd){.fd = open_local(path, abstract), .events = POLLIN};
     close(open_any(SOCK_STREAM, &ports[3])); /* free now: to be published */
     open_any(SOCK_DGRAM, &ports[4]);
     printf("%d %d %d %d %d\n", ports[0], ports[1], ports[2], ports[3], ports[4]);
     fflush(stdout);
     poll(items, 1, -1);
-    poll(items, 3, 100);
-    if (items[1].revents || items[2].revents)
+    poll(items, 4, 100);
+    if (items[1].revents || items[2].revents || items[3].revents)
         return printf("somebody else was reached\n"), 1;
     return 0;
 }
@@ -78,7 +101,19 @@ static int goes_through(uint64_t instruction, const struct call *call, int fd)
     return waitpid(child, &status, 0) != child || (WIFEXITED(status) && WEXITSTATUS(status) == TAKEN);
 }
 
-static int try_all(char **argv)
+/* What the filter lets through there leads to nobody but by UDP: who watches will tell. */
+static void try_names(uint64_t instruction, int fd, const char *path, const struct sockaddr_in *b)
+{
+    char byte = 'x';
+    for (int i = 0; i < 3; i++) {
+        struct sockaddr_un name = local(path, i == 1);
+        const void *to = i < 2 ? (const void *)&name : (const void *)b;
+        const struct call call = {"", SYS_sendto, {0, (long)&byte, 1, MSG_DONTWAIT | MSG_NOSIGNAL, (long)to, i < 2 ? sizeof name : sizeof *b}};
+        goes_through(instruction, &call, fd);
+    }
+}
+
+static int try_all(char **argv, const char *path)
 {
     struct sockaddr_in a = at(atoi(argv[0])), b = at(atoi(argv[1])), c = at(atoi(argv[2])), p = at(atoi(argv[3]));
     struct sockaddr none = {.sa_family = AF_UNSPEC};
@@ -129,7 +164,9 @@ static int try_all(char **argv)
         const struct call probe = {"", SYS_sendto, {0, 0, 0, MSG_DONTWAIT | MSG_NOSIGNAL, 0, 0}};
         if (!goes_through(instruction, &probe, fd))
             continue; /* no socket */
-        for (unsigned i = 0; i < sizeof calls / sizeof *calls; i++)
+        if (path)
+            try_names(instruction, fd, path, &b);
+        for (unsigned i = path ? 2 : 0; i < sizeof calls / sizeof *calls; i++)
             if (goes_through(instruction, &calls[i], fd)) {
                 printf("descriptor %d: %s went through\n", fd, calls[i].what);
                 bad = 1;
@@ -140,5 +177,7 @@ static int try_all(char **argv)
 
 int main(int argc, char **argv)
 {
-    return argc == 2 ? watch() : argc == 7 ? try_all(argv + 2) : 2;
+    if (argc == 2 || argc == 3)
+        return watch(argc == 3 ? argv[2] : NULL);
+    return argc == 7 || argc == 8 ? try_all(argv + 2, argc == 8 ? argv[7] : NULL) : 2;
 }

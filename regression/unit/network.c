@@ -54,6 +54,18 @@ Test(network, names)
     cr_assert(net_rule_port(&network.rules[2], true, 123) && !net_rule_port(&network.rules[2], false, 123));
 }
 
+Test(network, datagrams)
+{
+    struct network network = {.mode = NETWORK_LOOPBACK}, base = {.mode = NETWORK_LOOPBACK};
+    cr_assert(!network_datagrams(&network) && network_set_udp(&network, "all") && !network.udp_any);
+    cr_assert_null(network_option(&network, "udp=any"));
+    cr_assert(network.udp_any && network.mode == NETWORK_RULES && network_datagrams(&network));
+    cr_assert_null(network_merge(&base, &network));
+    cr_assert(base.udp_any && base.mode == NETWORK_RULES);
+    cr_assert_null(network_set_udp(&network, "rules"));
+    cr_assert(!network.udp_any);
+}
+
 Test(network, addresses)
 {
     struct network network = {.mode = NETWORK_LOOPBACK};

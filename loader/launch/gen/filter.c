@@ -41,19 +41,20 @@ static const struct row {
     const char *name, *reason;
     int number;
     unsigned count; /* of conditions */
-    bool view;      /* only with the view */
+    enum when { ALWAYS, VIEW, UDP } when; /* only with the view; only with udp = "any" */
     struct { unsigned argument; uint64_t mask, value; } condition[2];
     struct { const char *mask, *value; } text[2]; /* the conditions as the table has them */
 } rows[] = {
-#define ANY(name, reason, view) {#name, reason, SYS_##name, 0, view, {{0, 0, 0}, {0, 0, 0}}, {{NULL, NULL}, {NULL, NULL}}},
-#define ONE(name, argument, mask, value, reason, view) \
-    {#name, reason, SYS_##name, 1, view, {{argument, mask, value}, {0, 0, 0}}, {{#mask, #value}, {NULL, NULL}}},
-#define HOSTCALL(name, reason) ANY(name, reason, false)
-#define HOSTCALL_VIEW(name, reason) ANY(name, reason, true)
-#define HOSTCALL_IF(name, argument, mask, value, reason) ONE(name, argument, mask, value, reason, false)
-#define HOSTCALL_VIEW_IF(name, argument, mask, value, reason) ONE(name, argument, mask, value, reason, true)
+#define ANY(name, reason, when) {#name, reason, SYS_##name, 0, when, {{0, 0, 0}, {0, 0, 0}}, {{NULL, NULL}, {NULL, NULL}}},
+#define ONE(name, argument, mask, value, reason, when) \
+    {#name, reason, SYS_##name, 1, when, {{argument, mask, value}, {0, 0, 0}}, {{#mask, #value}, {NULL, NULL}}},
+#define HOSTCALL(name, reason) ANY(name, reason, ALWAYS)
+#define HOSTCALL_VIEW(name, reason) ANY(name, reason, VIEW)
+#define HOSTCALL_IF(name, argument, mask, value, reason) ONE(name, argument, mask, value, reason, ALWAYS)
+#define HOSTCALL_VIEW_IF(name, argument, mask, value, reason) ONE(name, argument, mask, value, reason, VIEW)
+#define HOSTCALL_UDP_IF(name, argument, mask, value, reason) ONE(name, argument, mask, value, reason, UDP)
 #define HOSTCALL_IF2(name, a1, mask1, value1, a2, mask2, value2, reason) \
-    {#name, reason, SYS_##name, 2, false, {{a1, mask1, value1}, {a2, mask2, value2}}, {{#mask1, #value1}, {#mask2, #value2}}},
+    {#name, reason, SYS_##name, 2, ALWAYS, {{a1, mask1, value1}, {a2, mask2, value2}}, {{#mask1, #value1}, {#mask2, #value2}}},
 #include "pal/linux/hostcalls.def"
 };
 
@@ -169,14 +170,19 @@ static void check_same(const struct sock_filter *was, const struct sock_filter *
         }
 }
 
-static void emit(const char *name, uint32_t otherwise, bool view)
+static bool has(const struct row *row, bool view, bool udp)
+{
+    return row->when == ALWAYS || (row->when == VIEW ? view : udp);
+}
+
+static void emit(const char *name, uint32_t otherwise, bool view, bool udp)
 {
     scmp_filter_ctx context = seccomp_init(otherwise);
     check(context ? 0 : -ENOMEM, "init");
     check(seccomp_attr_set(context, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS), "bad architecture");
     check(seccomp_attr_set(context, SCMP_FLTATR_CTL_OPTIMIZE, 2), "binary tree");
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        if (view || !rows[i].view)
+        if (has(&rows[i], view, udp))
             add(context, &rows[i]);
     check(seccomp_rule_add(context, SCMP_ACT_ERRNO(ENOSYS), SYS_clone3, 0), "clone3");
     static struct sock_filter program[PROGRAM_MAX], made[PROGRAM_MAX];
@@ -222,7 +228,7 @@ static unsigned count_calls(bool view)
 {
     unsigned count = 0;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        count += (view || !rows[i].view) && (!i || rows[i].number != rows[i - 1].number);
+        count += has(&rows[i], view, true) && (!i || rows[i].number != rows[i - 1].number);
     return count;
 }
 
@@ -237,7 +243,7 @@ static void print_table(void)
             printf(j ? "; " : "");
             print_condition(rows[i].text[j].mask, rows[i].text[j].value);
         }
-        printf(" | %s%s |\n", rows[i].view ? "only with the view: " : "", rows[i].reason);
+        printf(" | %s%s |\n", rows[i].when == VIEW ? "only with the view: " : rows[i].when == UDP ? "only with `udp = \"any\"`: " : "", rows[i].reason);
     }
     printf("\n%u calls with the view, %u without.\n", count_calls(true), count_calls(false));
 }
@@ -250,10 +256,14 @@ int main(int argc, char **argv)
         return 0;
     }
     printf("/* SPDX-License-Identifier: MIT */\n/* Made from pal/linux/hostcalls.def by loader/launch/gen/filter.c. */\n");
-    emit("filter_kill", SCMP_ACT_KILL_PROCESS, false);
-    emit("filter_trap", SCMP_ACT_TRAP, false);
-    emit("filter_view_kill", SCMP_ACT_KILL_PROCESS, true);
-    emit("filter_view_trap", SCMP_ACT_TRAP, true);
+    emit("filter_kill", SCMP_ACT_KILL_PROCESS, false, false);
+    emit("filter_trap", SCMP_ACT_TRAP, false, false);
+    emit("filter_view_kill", SCMP_ACT_KILL_PROCESS, true, false);
+    emit("filter_view_trap", SCMP_ACT_TRAP, true, false);
+    emit("filter_udp_kill", SCMP_ACT_KILL_PROCESS, false, true);
+    emit("filter_udp_trap", SCMP_ACT_TRAP, false, true);
+    emit("filter_view_udp_kill", SCMP_ACT_KILL_PROCESS, true, true);
+    emit("filter_view_udp_trap", SCMP_ACT_TRAP, true, true);
     printf("enum { FILTER_CALLS = %u, FILTER_VIEW_CALLS = %u };\n", count_calls(false), count_calls(true));
     return 0;
 }
