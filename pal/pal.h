@@ -428,7 +428,7 @@ enum pal_control {
     PAL_CTL_FLAGS_GET,     /* uint32_t: PAL_OPEN_APPEND | PAL_OPEN_NONBLOCK and the access mode */
     PAL_CTL_FLAGS_SET,     /* uint32_t: APPEND and NONBLOCK, on the shared description */
     PAL_CTL_FLUSH,         /* uint32_t: 1 = data only.  fsync(2) */
-    PAL_CTL_ALLOCATE,      /* struct pal_allocate: fallocate(2) */
+    PAL_CTL_ALLOCATE,      /* struct pal_allocate: fallocate(2).  -EREMOTE: memory without a limit, to be touched by a mapping */
     PAL_CTL_AVAILABLE,     /* uint32_t: FIONREAD */
     PAL_CTL_LOCK,          /* [blocks] struct pal_lock: fcntl(2) record locks */
     PAL_CTL_FLOCK,         /* [blocks] uint32_t: flock(2)'s operation */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a file keeps and when: fsync(2), sync(2), fallocate(2), posix_fadvise(2), readahead(2). */
+/* What a file keeps and when: fsync(2), sync(2), posix_fadvise(2), readahead(2). */
 #include "libos/syscalls.h"
 #include "libos/fs/vfs.h"
 #include "libos/task/task.h"
@@ -64,70 +64,11 @@ int64_t sys_sync_file_range(int32_t fd, int64_t offset, int64_t size, uint32_t f
     return result;
 }
 
-
-/* RLIMIT_FSIZE, for what makes the file longer. */
-static int64_t allocate(struct file *file, struct pal_allocate range)
-{
-    struct pal_attributes now;
-    if (UNLIKELY(file_sizes_limited) && !(range.mode & FALLOC_FL_KEEP_SIZE) && file_attributes(file, &now) == 0 &&
-        now.size < range.offset + range.size) {
-        int64_t error = file_size_check(range.offset + range.size);
-        if (error < 0)
-            return error;
-    }
-    file_uncacheable(file);
-    return PAL->stream_control(file->handle, PAL_CTL_ALLOCATE, &range, sizeof range);
-}
-
 static int64_t control_range(struct file *file, uint32_t op, uint64_t offset, uint64_t size, uint32_t mode)
 {
     file_uncacheable(file);
     struct pal_allocate range = {.offset = offset, .size = size, .mode = mode};
     return PAL->stream_control(file->handle, op, &range, sizeof(range));
-}
-
-/* Which modes go together: fallocate(2). */
-static int64_t check_mode(uint32_t mode)
-{
-    bool keeps = mode & FALLOC_FL_KEEP_SIZE;
-    switch (mode & ~FALLOC_FL_KEEP_SIZE) {
-    case 0: case FALLOC_FL_ZERO_RANGE: case FALLOC_FL_UNSHARE_RANGE:
-        return 0;
-    case FALLOC_FL_PUNCH_HOLE:
-        return keeps ? 0 : -EOPNOTSUPP;
-    case FALLOC_FL_COLLAPSE_RANGE: case FALLOC_FL_INSERT_RANGE:
-        return keeps ? -EOPNOTSUPP : 0;
-    default:
-        return -EOPNOTSUPP;
-    }
-}
-
-static int64_t check_kind(const struct file *file)
-{
-    switch (file->type) {
-    case PAL_TYPE_FIFO:
-        return -ESPIPE;
-    case PAL_TYPE_DIRECTORY:
-        return -EISDIR;
-    default:
-        return file->type == PAL_TYPE_FILE && file->handle != PAL_NO_HANDLE ? 0 : -ENODEV;
-    }
-}
-
-int64_t sys_fallocate(int32_t fd, int32_t mode, int64_t offset, int64_t size)
-{
-    struct file *file = file_get_io(fd);
-    if (!file)
-        return -EBADF;
-    int64_t result = offset < 0 || size <= 0 ? -EINVAL : check_mode((uint32_t)mode);
-    if (result == 0)
-        result = file_writable(file) ? check_kind(file) : -EBADF;
-    if (result == 0 && offset > INT64_MAX - size)
-        result = -EFBIG;
-    if (result == 0)
-        result = allocate(file, (struct pal_allocate){(uint64_t)offset, (uint64_t)size, (uint32_t)mode, 0});
-    file_put(file);
-    return result;
 }
 
 int64_t sys_fadvise64(int32_t fd, int64_t offset, uint64_t size, int32_t advice)

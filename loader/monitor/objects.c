@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -16,6 +17,7 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/socket.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -102,15 +104,22 @@ int serve_tee(struct objects *objects, const struct request *request, struct rep
     return 0;
 }
 
-/* Where it takes long it is its own sandbox that waits. */
+/* Memory of which there is as much as the host has: a section's. */
+static bool is_boundless(int fd)
+{
+    struct statfs system;
+    return fstatfs(fd, &system) == 0 && (uint32_t)system.f_type == TMPFS_MAGIC && !system.f_blocks;
+}
+
+/* Where it takes long it is its own sandbox that waits.  Boundless memory a picoprocess takes by itself, and is ended when there is no
+ * more: here pal-run would take it, and others would be ended, for what a process holds that is no guest's is not given up. */
 int serve_allocate(struct objects *objects, const struct request *request)
 {
-    int fd = member_descriptor(objects, request->sender, (int)request->arguments[0]);
+    int fd = member_descriptor(objects, request->sender, (int)request->arguments[0]), error = -EREMOTE;
     if (fd < 0)
         return fd;
-    int error = fallocate(fd, (int)request->mode, (off_t)request->values.blocks, (off_t)request->values.size);
-    if (error < 0)
-        error = -errno;
+    if (request->mode & ~(uint32_t)FALLOC_FL_KEEP_SIZE || !is_boundless(fd))
+        error = fallocate(fd, (int)request->mode, (off_t)request->values.blocks, (off_t)request->values.size) < 0 ? -errno : 0;
     close(fd);
     return error;
 }

@@ -91,6 +91,25 @@ static void big(void)
     free(back);
 }
 
+/* Of memory: what is there stays, and blocks come. */
+static void memory_space(void)
+{
+    struct stat st;
+    char back[5] = "";
+    int fd = memfd_create("space", MFD_ALLOW_SEALING);
+    CHECK(fallocate(fd, 0, 0, 10000) == 0 && fstat(fd, &st) == 0 && st.st_size == 10000 && st.st_blocks == 24);
+    CHECK(pwrite(fd, "data", 4, 8192) == 4 && fallocate(fd, 0, 5000, 6 << 20) == 0);
+    CHECK(fstat(fd, &st) == 0 && st.st_size == 5000 + (6 << 20) && st.st_blocks >= 2 * 6 << 10);
+    CHECK(pread(fd, back, 4, 8192) == 4 && !strcmp(back, "data"));
+    CHECK(ftruncate(fd, 1 << 20) == 0 && ftruncate(fd, 2 << 20) == 0 && fallocate(fd, FALLOC_FL_KEEP_SIZE, 3 << 19, 4096) == 0);
+    CHECK(fstat(fd, &st) == 0 && st.st_size == 2 << 20 && st.st_blocks == 2056);
+    CHECK(fallocate(fd, FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE, 0, 1 << 20) == 0 && fstat(fd, &st) == 0 && st.st_blocks == 8);
+    CHECK(fcntl(fd, F_ADD_SEALS, F_SEAL_GROW) == 0);
+    FAILS(fallocate(fd, 0, 0, 4 << 20), EPERM);
+    CHECK(fallocate(fd, 0, 0, 4096) == 0);
+    close(fd);
+}
+
 static void space(void)
 {
     struct stat st;
@@ -157,6 +176,7 @@ int main(void)
     partial_fault();
     big();
     space();
+    memory_space();
     memory_files();
     return 0;
 }
