@@ -166,7 +166,7 @@ int64_t windows_attributes_set(pal_handle_t handle, const struct pal_name *name,
     const struct windows_handle *stream = handle_find(handle);
     (void)escape;
     if (handle != PAL_NO_HANDLE)
-        return !stream ? -EBADF : stream->kind == HANDLE_STREAM ? -EPERM : set(stream->host, values, mask);
+        return !stream ? -EBADF : stream->kind == HANDLE_STREAM || stream->kind == HANDLE_PIPE ? -EPERM : set(stream->host, values, mask);
     struct windows_path path;
     HANDLE host = NULL;
     int64_t error = path_of(name, &path);

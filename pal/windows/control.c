@@ -47,7 +47,7 @@ static int64_t flags_set(struct windows_handle *stream, void *argument)
 static int64_t flush(struct windows_handle *stream, void *argument)
 {
     (void)argument;
-    if (stream->kind == HANDLE_STREAM)
+    if (stream->kind == HANDLE_STREAM || stream->kind == HANDLE_PIPE)
         return -EINVAL;
     return stream->kind == HANDLE_DIRECTORY || FlushFileBuffers(stream->host) || GetLastError() == ERROR_ACCESS_DENIED
                ? 0

@@ -146,6 +146,22 @@ function windows_exception_entry
     add $40, %rsp
     ret
 
+/* uint32_t windows_classify(context, tcb, is_exception): RCX, RDX, R8; the image keeps neither RSI nor RDI, and no vector register is
+ * touched by it. */
+function windows_classify
+    push %rdi
+    push %rsi
+    sub $8, %rsp
+    mov %rcx, %rdi
+    mov %rdx, %rsi
+    mov %r8d, %edx
+    movabs $PAL_IMAGE_CLASSIFY, %rax
+    call *(%rax)
+    add $8, %rsp
+    pop %rsi
+    pop %rdi
+    ret
+
 /* uint64_t windows_copy(to, from, size): RCX, RDX, R8. */
 function windows_copy
     push %rdi

@@ -130,7 +130,7 @@ LONG exception_handle(EXCEPTION_POINTERS *pointers)
     struct pal_context registers = context_of(context);
     if (between(registers.rip, windows_stubs, windows_stubs_end))
         return EXCEPTION_CONTINUE_SEARCH;
-    switch (image->classify(&registers, tcb, 1)) {
+    switch (windows_classify(&registers, tcb, 1)) {
     case PAL_FIXED:
         context_set(context, &registers);
         return go_on(context, registers.rip);

@@ -36,3 +36,25 @@ int64_t windows_handle_close(pal_handle_t handle)
     CloseHandle(host);
     return 0;
 }
+
+/* ---- Forks ------------------------------------------------------------------------------------------------------- */
+
+void handle_hold(void)
+{
+    AcquireSRWLockExclusive(&lock);
+}
+
+void handle_let_go(void)
+{
+    ReleaseSRWLockExclusive(&lock);
+}
+
+void handle_copy(struct windows_handle *out)
+{
+    memcpy(out, handles, sizeof handles);
+}
+
+void handle_restore(const struct windows_handle *from)
+{
+    memcpy(handles, from, sizeof handles);
+}

@@ -241,17 +241,6 @@ int64_t windows_memory_protect(uint64_t address, uint64_t size, uint32_t protect
 }
 
 /* A private mapping is a copy of what the file holds now; what lies behind its end is zero. */
-static int64_t fill(uint64_t address, uint64_t size, pal_handle_t handle, uint64_t offset)
-{
-    for (uint64_t done = 0; done < size;) {
-        int64_t some = windows_stream_read(handle, address + done, size - done, (int64_t)(offset + done));
-        if (some <= 0)
-            return some;
-        done += (uint64_t)some;
-    }
-    return 0;
-}
-
 int64_t windows_memory_map(uint64_t address, uint64_t size, uint32_t protection, uint32_t flags, pal_handle_t handle,
                            uint64_t offset)
 {
@@ -265,7 +254,7 @@ int64_t windows_memory_map(uint64_t address, uint64_t size, uint32_t protection,
     AcquireSRWLockExclusive(&lock);
     int64_t error = commit(address, size, PAGE_READWRITE);
     if (error == 0)
-        error = fill(address, size, handle, offset);
+        error = stream_fill(file, address, size, offset);
     if (error == 0)
         error = each(address, address + size, protect, protection_bits(protection));
     ReleaseSRWLockExclusive(&lock);
@@ -339,6 +328,55 @@ int64_t windows_code_sync(uint32_t all)
     return 0;
 }
 
+/* ---- Forks ------------------------------------------------------------------------------------------------------- */
+
+void memory_hold(void)
+{
+    AcquireSRWLockExclusive(&lock);
+}
+
+void memory_let_go(void)
+{
+    ReleaseSRWLockExclusive(&lock);
+}
+
+uint32_t memory_range_count(void)
+{
+    return owned_count;
+}
+
+static int is_left_out(const struct pal_range *range, int bare)
+{
+    return bare && range->end <= PAL_GUEST_END;
+}
+
+void memory_ranges(int bare, void (*tell)(uint64_t start, uint64_t end))
+{
+    for (uint32_t i = 0; i < owned_count; i++)
+        if (!is_left_out(&owned[i], bare))
+            tell(owned[i].start, owned[i].end);
+}
+
+void memory_each_range(int bare, int64_t (*step)(const MEMORY_BASIC_INFORMATION *, DWORD))
+{
+    for (uint32_t i = 0; i < owned_count; i++)
+        if (!is_left_out(&owned[i], bare))
+            each(owned[i].start, owned[i].end, step, 0);
+}
+
+void memory_each_stack(int64_t (*step)(const MEMORY_BASIC_INFORMATION *, DWORD))
+{
+    MEMORY_BASIC_INFORMATION part;
+    for (uint64_t at = PAL_HOST_BASE; at < STACK_TOP && VirtualQuery((void *)at, &part, sizeof part);
+         at = (uint64_t)part.BaseAddress + part.RegionSize)
+        step(&part, 0);
+}
+
+int64_t memory_claim(uint64_t start, uint64_t end)
+{
+    return reserve(start, end);
+}
+
 /* ---- Start ------------------------------------------------------------------------------------------------------- */
 
 int memory_low_reserve(HANDLE process)
@@ -346,14 +384,13 @@ int memory_low_reserve(HANDLE process)
     return VirtualAllocEx(process, (void *)LOW_START, LOW_END - LOW_START, MEM_RESERVE, PAGE_NOACCESS) != NULL;
 }
 
+/* Without a lock: a thread that stands still may hold it. */
 int memory_is_guest(uint64_t address)
 {
-    if (address >= PAL_GUEST_END)
-        return 0;
-    AcquireSRWLockShared(&lock);
-    int result = is_owned(address);
-    ReleaseSRWLockShared(&lock);
-    return result;
+    for (uint32_t i = 0; i < PAL_TAKEN && boot->taken[i].end; i++)
+        if (address >= boot->taken[i].start && address < boot->taken[i].end)
+            return 0;
+    return address < PAL_GUEST_END;
 }
 
 /* With no room left, the two ranges that lie nearest become one. */
@@ -401,5 +438,6 @@ void memory_init(struct pal_range *taken)
 {
     own_low();
     own(PAL_ARENA_BASE, PAL_ARENA_BASE + PAL_ARENA_SIZE);
-    find_taken(taken);
+    if (taken)
+        find_taken(taken);
 }

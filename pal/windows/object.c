@@ -10,17 +10,39 @@
 #define POLLNVAL 32
 #define NS_PER_LOOK 1000000ull
 
+/* CreatePipe's have no overlapped calls.  Names last as long as the pipe; nobody else may open one. */
+static int pipe_ends(HANDLE *ends)
+{
+    static volatile LONG number;
+    static const WCHAR prefix[] = L"\\\\.\\pipe\\pal-";
+    SECURITY_ATTRIBUTES inherited = {.nLength = sizeof inherited, .bInheritHandle = TRUE};
+    WCHAR name[64];
+    uint64_t id = (uint64_t)GetCurrentProcessId() << 32 | (uint32_t)InterlockedIncrement(&number);
+    memcpy(name, prefix, sizeof prefix);
+    for (uint32_t i = 0; i < 16; i++)
+        name[sizeof prefix / sizeof *prefix - 1 + i] = (WCHAR)"0123456789abcdef"[id >> (60 - 4 * i) & 15];
+    name[sizeof prefix / sizeof *prefix + 15] = 0;
+    ends[0] = CreateNamedPipeW(name, PIPE_ACCESS_INBOUND | FILE_FLAG_OVERLAPPED | FILE_FLAG_FIRST_PIPE_INSTANCE,
+                               PIPE_TYPE_BYTE | PIPE_WAIT | PIPE_REJECT_REMOTE_CLIENTS, 1, PIPE_SIZE, PIPE_SIZE, 0, &inherited);
+    if (ends[0] == INVALID_HANDLE_VALUE)
+        return 0;
+    ends[1] = CreateFileW(name, GENERIC_WRITE | FILE_READ_ATTRIBUTES, 0, &inherited, OPEN_EXISTING, FILE_FLAG_OVERLAPPED, NULL);
+    if (ends[1] != INVALID_HANDLE_VALUE)
+        return 1;
+    CloseHandle(ends[0]);
+    return 0;
+}
+
 static int64_t pipe_create(uint32_t flags, pal_handle_t *out)
 {
-    SECURITY_ATTRIBUTES inherited = {.nLength = sizeof inherited, .bInheritHandle = TRUE};
     HANDLE ends[2];
     uint32_t nonblock = flags & PAL_OBJ_NONBLOCK ? PAL_OPEN_NONBLOCK : 0;
     if (flags & PAL_OBJ_PACKET)
         return -EINVAL;
-    if (!CreatePipe(&ends[0], &ends[1], &inherited, PIPE_SIZE))
+    if (!pipe_ends(ends))
         return last_error();
-    int64_t reader = handle_add(ends[0], HANDLE_STREAM, PAL_OPEN_READ | nonblock);
-    int64_t writer = reader < 0 ? reader : handle_add(ends[1], HANDLE_STREAM, PAL_OPEN_WRITE | nonblock);
+    int64_t reader = handle_add(ends[0], HANDLE_PIPE, PAL_OPEN_READ | nonblock);
+    int64_t writer = reader < 0 ? reader : handle_add(ends[1], HANDLE_PIPE, PAL_OPEN_WRITE | nonblock);
     if (writer < 0) {
         CloseHandle(ends[1]);
         if (reader < 0)

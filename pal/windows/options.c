@@ -100,3 +100,29 @@ void options_read(struct options *options)
     options->argc = count - at;
     options->argv = arguments + at;
 }
+
+/* ---- A fork's child ---------------------------------------------------------------------------------------------- */
+
+static const WCHAR fork_word[] = L"picoprocess --fork=";
+#define FORK_WORD (sizeof fork_word / sizeof *fork_word - 1)
+
+void options_fork_line(WCHAR *out, uint64_t section)
+{
+    memcpy(out, fork_word, sizeof fork_word);
+    out += FORK_WORD;
+    for (int shift = 60; shift >= 0; shift -= 4)
+        *out++ = (WCHAR)"0123456789abcdef"[section >> shift & 15];
+    *out = 0;
+}
+
+uint64_t options_fork_section(void)
+{
+    const WCHAR *line = GetCommandLineW();
+    uint64_t value = 0;
+    for (uint32_t i = 0; i < FORK_WORD; i++)
+        if (*line++ != fork_word[i])
+            return 0;
+    for (; *line; line++)
+        value = value << 4 | (uint64_t)(*line <= '9' ? *line - '0' : *line - 'a' + 10);
+    return value;
+}

@@ -8,6 +8,19 @@
 static WCHAR root[MAX_PATH];
 static uint32_t root_size; /* without a slash at the end */
 
+struct windows_root path_root_get(void)
+{
+    struct windows_root result = {.size = root_size};
+    memcpy(result.text, root, sizeof root);
+    return result;
+}
+
+void path_root_set(const struct windows_root *from)
+{
+    memcpy(root, from->text, sizeof root);
+    root_size = from->size;
+}
+
 static int is_separator(WCHAR c)
 {
     return c == '/' || c == '\\';

@@ -7,8 +7,6 @@
 
 #define SEGMENT_SIZE (64ull << 20)
 #define BOOT_ROOM 0x100000ull
-#define STACK_SIZE 0x20000ull /* the first thread's, and a guard as large below it */
-#define STACK_TOP (PAL_HOST_BASE + 2 * STACK_SIZE)
 
 extern const char image_text[], image_text_end[], image_data[], image_data_end[];
 
@@ -77,7 +75,7 @@ static void launch(void)
     ResumeThread(child.hThread);
     WaitForSingleObject(child.hProcess, INFINITE);
     GetExitCodeProcess(child.hProcess, &status);
-    TerminateProcess(GetCurrentProcess(), status);
+    TerminateProcess(GetCurrentProcess(), status < 256 ? status : 128 + (status & 127)); /* by a signal: see process.c */
 }
 
 /* ---- Places ------------------------------------------------------------------------------------------------------ */
@@ -120,15 +118,28 @@ static void place_image(void)
     move_gs_sites();
     VirtualProtect((void *)PAL_IMAGE_BASE, size, PAGE_EXECUTE_READ, &old);
     place(PAL_ARENA_BASE, PAL_ARENA_SIZE, MEM_RESERVE);
+    place(PAL_HOST_BASE, STACK_TOP - PAL_HOST_BASE, MEM_RESERVE);
+}
+
+static void place_data(void)
+{
     memcpy(place(PAL_ARENA_BASE, PAGE_UP(image->arena_end) - PAL_ARENA_BASE, MEM_COMMIT), image_data,
            (uint64_t)(image_data_end - image_data));
-    place(PAL_HOST_BASE, STACK_TOP - PAL_HOST_BASE, MEM_RESERVE);
     place(STACK_TOP - STACK_SIZE, STACK_SIZE, MEM_COMMIT);
 }
 
-static void place_segment(void)
+HANDLE segment;
+
+/* Its handle is inherited by all that come from this process, and never closed. */
+static HANDLE make_segment(void)
 {
-    HANDLE section = CreateFileMappingW(INVALID_HANDLE_VALUE, NULL, PAGE_READWRITE, 0, (DWORD)SEGMENT_SIZE, NULL);
+    SECURITY_ATTRIBUTES inherited = {.nLength = sizeof inherited, .bInheritHandle = TRUE};
+    return CreateFileMappingW(INVALID_HANDLE_VALUE, &inherited, PAGE_READWRITE, 0, (DWORD)SEGMENT_SIZE, NULL);
+}
+
+void segment_map(HANDLE section)
+{
+    segment = section;
     if (!section || MapViewOfFileEx(section, FILE_MAP_ALL_ACCESS, 0, 0, 0, (void *)PAL_SHARED_BASE) != (void *)PAL_SHARED_BASE)
         die(EXIT_OWN_FAILURE, "can't map the shared segment", GetLastError());
 }
@@ -245,11 +256,27 @@ static void fill_boot(const struct options *options)
     boot->shared_used = PAGE_UP(word_init(PAGE_UP(PAL_SHARED_BASE + used))) - PAL_SHARED_BASE;
 }
 
+static struct pal_api api; /* at the same place in all processes */
+
+static void __attribute__((noreturn)) start_forked(uint64_t section)
+{
+    take_slots();
+    place_image();
+    memory_init(NULL);
+    fork_begin((HANDLE)section);
+    process_begin_forked();
+    exception_init();
+    api_fill(&api);
+    windows_return_from_fork();
+}
+
 void windows_start(void)
 {
     static struct options options;
     static struct pal_tcb first;
-    static struct pal_api api;
+    uint64_t forked = options_fork_section();
+    if (forked)
+        start_forked(forked);
     options_read(&options);
     if (path_root(options.root) < 0)
         die(EXIT_OWN_FAILURE, "--root: no such directory", 0);
@@ -257,7 +284,8 @@ void windows_start(void)
         launch();
     take_slots();
     place_image();
-    place_segment();
+    place_data();
+    segment_map(make_segment());
     memory_init(boot->taken);
     fill_boot(&options);
     first.libos_stack = STACK_TOP;

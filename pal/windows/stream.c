@@ -5,6 +5,7 @@
 #define AT_ONCE 0x7ffff000u
 #define MOST_VECTORS 1024u
 #define LIST_ROOM 16384u
+#define NS_PER_LOOK 2000000ull
 
 /* Reads and writes at an offset move the host's position, which is then put back: one at a time. */
 static SRWLOCK position_lock = SRWLOCK_INIT;
@@ -51,23 +52,55 @@ static int64_t nothing_there(const struct windows_handle *stream)
     return PeekNamedPipe(stream->host, NULL, 0, NULL, &bytes, NULL) && !bytes ? -EAGAIN : 0;
 }
 
-/* What may wait: windows_thread_interrupt ends it while in_io is set. */
-static int64_t transfer_blocking(const struct windows_handle *stream, int write, uint64_t buffer, DWORD size)
+/* A pipe of ours: its handle is one for overlapped calls, so what takes long can be given up when an interrupt comes. */
+static int64_t transfer_pipe(const struct windows_handle *stream, int write, uint64_t buffer, DWORD size)
 {
     struct windows_thread *thread = thread_of(current_tcb());
-    int64_t result = write ? 0 : nothing_there(stream);
+    OVERLAPPED call = {.hEvent = thread->io};
+    HANDLE both[] = {thread->io, thread->event};
+    DWORD moved = 0;
+    BOOL done = write ? WriteFile(stream->host, (void *)buffer, size, NULL, &call)
+                      : ReadFile(stream->host, (void *)buffer, size, NULL, &call);
+    if (!done && GetLastError() != ERROR_IO_PENDING)
+        return !write && GetLastError() == ERROR_BROKEN_PIPE ? 0 : last_error();
+    while (!done && !current_tcb()->interrupted && WaitForMultipleObjects(2, both, FALSE, INFINITE) != WAIT_OBJECT_0)
+        ;
+    if (!done && current_tcb()->interrupted)
+        CancelIoEx(stream->host, &call);
+    if (GetOverlappedResult(stream->host, &call, &moved, TRUE))
+        return moved;
+    if (GetLastError() == ERROR_OPERATION_ABORTED && moved)
+        return moved;
+    return !write && GetLastError() == ERROR_BROKEN_PIPE ? 0 : last_error();
+}
+
+/* Somebody else's pipe can't be waited for: it is looked at, every so often. */
+static int64_t await_bytes(const struct windows_handle *stream)
+{
+    DWORD bytes;
+    while (GetFileType(stream->host) == FILE_TYPE_PIPE && PeekNamedPipe(stream->host, NULL, 0, NULL, &bytes, NULL) && !bytes) {
+        if (current_tcb()->interrupted)
+            return -EINTR;
+        wait_event(thread_of(current_tcb())->event, clock_now() + NS_PER_LOOK);
+    }
+    return 0;
+}
+
+static int64_t transfer_stream(const struct windows_handle *stream, int write, uint64_t buffer, DWORD size)
+{
+    int64_t result = write || !size ? 0 : nothing_there(stream);
     if (result < 0)
         return result;
-    InterlockedExchange(&thread->in_io, 1);
-    result = current_tcb()->interrupted ? -EINTR : transfer(stream, write, buffer, size, NULL);
-    InterlockedExchange(&thread->in_io, 0);
-    return result;
+    if (stream->kind == HANDLE_PIPE)
+        return transfer_pipe(stream, write, buffer, size);
+    result = write || !size ? 0 : await_bytes(stream);
+    return result < 0 ? result : transfer(stream, write, buffer, size, NULL);
 }
 
 static int64_t transfer_here(const struct windows_handle *stream, int write, uint64_t buffer, DWORD size)
 {
     if (stream->kind != HANDLE_FILE)
-        return transfer_blocking(stream, write, buffer, size);
+        return transfer_stream(stream, write, buffer, size);
     AcquireSRWLockExclusive(&position_lock);
     int64_t result = transfer(stream, write, buffer, size, NULL);
     ReleaseSRWLockExclusive(&position_lock);
@@ -87,6 +120,17 @@ static int64_t move(pal_handle_t handle, int write, uint64_t buffer, uint64_t si
     if (offset < 0)
         return transfer_here(stream, write, buffer, part);
     return stream->kind == HANDLE_FILE ? transfer_at(stream, write, buffer, part, (uint64_t)offset) : -ESPIPE;
+}
+
+int64_t stream_fill(const struct windows_handle *file, uint64_t address, uint64_t size, uint64_t offset)
+{
+    for (uint64_t done = 0; done < size;) {
+        int64_t some = transfer_at(file, 0, address + done, (DWORD)MIN(size - done, AT_ONCE), offset + done);
+        if (some <= 0)
+            return some;
+        done += (uint64_t)some;
+    }
+    return 0;
 }
 
 int64_t windows_stream_read(pal_handle_t handle, uint64_t buffer, uint64_t size, int64_t offset)

@@ -11,7 +11,8 @@
 #include "pal/windows/windows.h"
 
 #define HOST_STACK 0x20000u
-#define TRIES 1000u
+#define TRIES 5000u       /* the thread may not be running just now: most of them are a millisecond */
+#define QUICK_TRIES 50u
 #define FLAG_UPPER 0xe7u /* x87, SSE, AVX, AVX-512: what the host's code may use */
 
 static struct windows_thread *threads;
@@ -36,7 +37,9 @@ static struct windows_thread *thread_new(void)
     struct windows_thread *thread = (struct windows_thread *)at;
     thread->vectors = ((uint64_t)(thread + 1) + 63) & ~63ull;
     thread->vector_mask = mask;
+    thread->vector_size = size;
     thread->event = CreateEventW(NULL, FALSE, FALSE, NULL);
+    thread->io = CreateEventW(NULL, TRUE, FALSE, NULL);
     return thread;
 }
 
@@ -44,6 +47,8 @@ static void thread_free(struct windows_thread *thread)
 {
     if (thread->event)
         CloseHandle(thread->event);
+    if (thread->io)
+        CloseHandle(thread->io);
     if (thread->handle)
         CloseHandle(thread->handle);
     VirtualFree(thread, 0, MEM_RELEASE);
@@ -169,7 +174,7 @@ static int interrupt_stopped(struct windows_thread *thread, CONTEXT *context)
     if (!in_image && !memory_is_guest(context->Rip))
         return context->Rip < (uint64_t)windows_stubs || context->Rip >= (uint64_t)windows_stubs_end;
     struct pal_context registers = context_of(context);
-    if (image->classify(&registers, block, 0) != PAL_IN_GUEST)
+    if (windows_classify(&registers, block, 0) != PAL_IN_GUEST)
         return 0;
     block->saved = registers;
     context->Rsp = block->libos_stack;
@@ -185,17 +190,18 @@ static int interrupt_once(struct windows_thread *thread)
     CONTEXT context = {.ContextFlags = CONTEXT_CONTROL | CONTEXT_INTEGER};
     if (SuspendThread(thread->handle) == (DWORD)-1)
         return 0;
-    int again = GetThreadContext(thread->handle, &context) && interrupt_stopped(thread, &context);
+    /* Wine gives up after a while where the thread does not run. */
+    int again = !GetThreadContext(thread->handle, &context) || interrupt_stopped(thread, &context);
     ResumeThread(thread->handle);
     return again;
 }
 
-/* What it waits for in a call of the host's. */
-static void end_wait(struct windows_thread *thread)
+static void pause_before(uint32_t try)
 {
-    SetEvent(thread->event);
-    for (uint32_t i = 0; i < TRIES && thread->in_io && !CancelSynchronousIo(thread->handle); i++)
+    if (try < QUICK_TRIES)
         SwitchToThread();
+    else
+        Sleep(1);
 }
 
 /* Caller holds the lock. */
@@ -205,8 +211,8 @@ static void interrupt(struct windows_thread *thread)
     if (thread->id == GetCurrentThreadId())
         return;
     for (uint32_t i = 0; i < TRIES && interrupt_once(thread); i++)
-        SwitchToThread();
-    end_wait(thread);
+        pause_before(i);
+    SetEvent(thread->event); /* whatever waits in the PAL waits for that as well */
 }
 
 int64_t windows_thread_interrupt(struct pal_tcb *tcb)
@@ -230,6 +236,23 @@ void thread_interrupt_any(void)
             interrupt(thread);
             break;
         }
+    ReleaseSRWLockExclusive(&lock);
+}
+
+/* All others, for a fork; what holds a lock of the PAL's that the caller needs has been waited for before. */
+void threads_stop(void)
+{
+    AcquireSRWLockExclusive(&lock);
+    for (struct windows_thread *thread = threads; thread; thread = thread->next)
+        if (thread->id != GetCurrentThreadId())
+            SuspendThread(thread->handle);
+}
+
+void threads_go_on(void)
+{
+    for (struct windows_thread *thread = threads; thread; thread = thread->next)
+        if (thread->id != GetCurrentThreadId())
+            ResumeThread(thread->handle);
     ReleaseSRWLockExclusive(&lock);
 }
 

@@ -26,6 +26,7 @@
 #define THREAD_VECTORS 24
 #define THREAD_VECTOR_MASK 32
 
+#define PAL_IMAGE_CLASSIFY 0x7ff000040050 /* &image->classify */
 #define STUBS 48
 
 #ifndef __ASSEMBLER__
@@ -81,10 +82,11 @@ struct windows_thread {
     uint64_t host_fs;     /* 0 on Windows; Wine's C library has it */
     uint64_t vectors;     /* XSAVE area of what is live in the image while a call runs */
     uint64_t vector_mask;
+    uint64_t vector_size;
     struct pal_tcb *block;  /* in the thread's TEB; NULL until it runs */
     HANDLE handle;
     HANDLE event;           /* set to wake it from a wait */
-    volatile LONG in_io;    /* inside a host call that CancelSynchronousIo ends */
+    HANDLE io;              /* of its overlapped calls */
     uint32_t id;
     void (*entry)(void *);  /* how it begins */
     void *argument;
@@ -114,6 +116,9 @@ static inline struct windows_thread *thread_of(const struct pal_tcb *tcb)
     return (struct windows_thread *)tcb->host[0];
 }
 
+#define STACK_SIZE 0x20000ull /* the first thread's, and a guard as large below it */
+#define STACK_TOP (PAL_HOST_BASE + 2 * STACK_SIZE)
+_Static_assert(PAL_IMAGE_BASE + offsetof(struct pal_image_header, classify) == PAL_IMAGE_CLASSIFY, "assembly");
 #define image ((const struct pal_image_header *)PAL_IMAGE_BASE)
 #define boot ((struct pal_boot *)PAL_SHARED_BASE)
 
@@ -124,8 +129,11 @@ extern const uint32_t windows_stub_size;
 extern const char windows_resume[], windows_resume_live[], windows_resume_end[];
 extern const char windows_copy_begin[], windows_copy_end[], windows_copy_failed[];
 /* Never come back: to the image's start, or to a thread's entry, on the block's libOS stack. */
+void windows_return_from_fork(void) __attribute__((noreturn));
 void windows_enter_image(const void *first, const void *second, const void *entry) __attribute__((noreturn));
 LONG CALLBACK windows_exception_entry(EXCEPTION_POINTERS *pointers);
+/* The image's classify, which has its own convention: not to be called by the header's pointer. */
+uint32_t windows_classify(struct pal_context *context, struct pal_tcb *tcb, uint32_t is_exception);
 /* memcpy from or to memory of the guest: how many bytes of it could not be touched. */
 uint64_t windows_copy(void *to, const void *from, uint64_t size);
 
@@ -137,6 +145,8 @@ void api_fill(struct pal_api *api);
 /* ---- start.c ----------------------------------------------------------------------------------------------------- */
 
 void windows_start(void) __attribute__((noreturn));
+extern HANDLE segment;
+void segment_map(HANDLE section);
 
 /* Says one line on standard error, and ends the process. */
 void die(uint32_t status, const char *what, uint64_t number) __attribute__((noreturn));
@@ -155,6 +165,8 @@ struct options {
 };
 /* From the process's command line.  What is wrong ends it with a line. */
 void options_read(struct options *options);
+void options_fork_line(WCHAR *out, uint64_t section); /* the command line of a fork's child */
+uint64_t options_fork_section(void);                  /* of this process, or 0: it is none */
 
 /* ---- string.c ---------------------------------------------------------------------------------------------------- */
 
@@ -177,8 +189,16 @@ int64_t windows_memory_map(uint64_t address, uint64_t size, uint32_t protection,
 int64_t windows_memory_move(uint64_t source, uint64_t source_size, uint64_t target, uint64_t target_size);
 int64_t windows_code_sync(uint32_t all);
 void memory_init(struct pal_range *taken); /* the arena and what the launcher reserved are claimed; tells what the host has */
+void memory_hold(void); /* nothing changes, until memory_let_go */
+void memory_let_go(void);
+/* What is the guest's and the arena's, or (bare) the arena alone. */
+void memory_ranges(int bare, void (*tell)(uint64_t start, uint64_t end));
+void memory_each_range(int bare, int64_t (*step)(const MEMORY_BASIC_INFORMATION *, DWORD));
+void memory_each_stack(int64_t (*step)(const MEMORY_BASIC_INFORMATION *, DWORD)); /* the first thread's */
+uint32_t memory_range_count(void);
+int64_t memory_claim(uint64_t start, uint64_t end); /* in a fork's child */
 int memory_low_reserve(HANDLE process); /* in a process that has not begun: where programs are linked to */
-int memory_is_guest(uint64_t address); /* the guest has, or had, memory there */
+int memory_is_guest(uint64_t address); /* none of the host's, as boot->taken has it */
 
 /* ---- exception.c ------------------------------------------------------------------------------------------------- */
 
@@ -198,9 +218,12 @@ void windows_thread_yield(void);
 int64_t windows_thread_interrupt(struct pal_tcb *tcb);
 int64_t windows_thread_set(uint32_t what, uint64_t address, uint32_t size, uint32_t signature);
 void thread_interrupt_any(void);
+void threads_stop(void); /* all but the caller, until threads_go_on */
+void threads_go_on(void);
 
 /* ---- word.c ------------------------------------------------------------------------------------------------------ */
 
+uint64_t word_place(void);
 int64_t windows_wait(uint64_t word, uint32_t expected, uint64_t deadline, uint64_t how);
 int64_t windows_wake(uint64_t word, uint32_t count, uint64_t how);
 int64_t windows_lock(struct pal_mutex *mutex);
@@ -211,7 +234,8 @@ int wait_event(HANDLE event, uint64_t deadline);
 
 /* ---- handle.c ---------------------------------------------------------------------------------------------------- */
 
-enum handle_kind { HANDLE_FREE, HANDLE_FILE, HANDLE_DIRECTORY, HANDLE_STREAM };
+/* A stream was given to us, or is a device; a pipe is one of ours. */
+enum handle_kind { HANDLE_FREE, HANDLE_FILE, HANDLE_DIRECTORY, HANDLE_STREAM, HANDLE_PIPE };
 struct windows_handle {
     HANDLE host;
     uint32_t kind;     /* enum handle_kind */
@@ -223,9 +247,15 @@ struct windows_handle {
 int64_t handle_add(HANDLE host, uint32_t kind, uint32_t flags);
 struct windows_handle *handle_find(pal_handle_t handle); /* NULL: none */
 int64_t windows_handle_close(pal_handle_t handle);
+void handle_hold(void); /* no handle comes or goes, until handle_let_go */
+void handle_let_go(void);
+void handle_copy(struct windows_handle *out); /* all MOST_HANDLES */
+void handle_restore(const struct windows_handle *from);
 
 /* ---- stream.c ---------------------------------------------------------------------------------------------------- */
 
+/* Of a file, as much as there is: no interrupt ends it. */
+int64_t stream_fill(const struct windows_handle *file, uint64_t address, uint64_t size, uint64_t offset);
 int64_t windows_stream_read(pal_handle_t handle, uint64_t buffer, uint64_t size, int64_t offset);
 int64_t windows_stream_write(pal_handle_t handle, uint64_t buffer, uint64_t size, int64_t offset);
 int64_t windows_stream_vectors(pal_handle_t handle, const struct pal_vector *vectors, uint32_t count, int64_t offset,
@@ -249,7 +279,10 @@ int64_t attributes_of(HANDLE host, struct pal_attributes *out);
 #define MOST_WIDE (PAL_PATH_MAX + 512)
 /* A host path, ended by a zero. */
 struct windows_path { WCHAR text[MOST_WIDE]; uint32_t size; uint32_t directory; /* directory: it must be one */ };
+struct windows_root { WCHAR text[MAX_PATH]; uint32_t size; }; /* without a slash at the end */
 int64_t path_root(const char *directory);      /* what the guest's / is */
+struct windows_root path_root_get(void);
+void path_root_set(const struct windows_root *from);
 int64_t path_of(const struct pal_name *name, struct windows_path *out);
 int64_t path_error(const struct windows_path *path); /* after a call that failed: tells ENOTDIR from ENOENT */
 int64_t path_open(const struct windows_path *path, DWORD access, DWORD how, HANDLE *out);
@@ -269,8 +302,15 @@ int64_t windows_name_revalidate(const struct pal_validity *validity);
 int64_t windows_object_create(uint32_t object, uint32_t flags, uint64_t value, pal_handle_t *out);
 int64_t windows_poll(struct pal_poll *entries, uint32_t count, uint64_t deadline);
 
+/* ---- fork.c ------------------------------------------------------------------------------------------------------ */
+
+HANDLE fork_section(int bare); /* with room for all that the child begins with; inherited */
+int64_t fork_copy(HANDLE section, int bare);
+void fork_begin(HANDLE section); /* the child: all is in place, and its only thread is in a call of process_fork */
+
 /* ---- process.c --------------------------------------------------------------------------------------------------- */
 
+void process_begin_forked(void);
 int64_t windows_process_fork(uint32_t flags);
 int64_t windows_process_wait(uint64_t process, uint32_t how, struct pal_child *out);
 void windows_process_exit(uint32_t status) __attribute__((noreturn));

@@ -33,6 +33,11 @@ uint64_t word_init(uint64_t at)
     return at + sizeof(struct lot);
 }
 
+uint64_t word_place(void)
+{
+    return (uint64_t)lot;
+}
+
 static uint32_t owner_of(uint64_t word)
 {
     return word >= PAL_SHARED_BASE && word < PAL_SHARED_BASE + boot->shared_size ? 0 : GetCurrentProcessId();
