@@ -251,13 +251,13 @@ void plan_fault(struct plan *out)
     *out = (struct plan){.kind = SITE_FAULT, .resume = SYSCALL_SIZE};
 }
 
-/* Nothing is known yet.  False: there is no syscall instruction. */
-static bool begin(struct planner *planner, const struct text_window *text)
+/* Nothing is known yet of the window from `first` on, up to and with `last`.  False: there is no syscall instruction. */
+static bool begin(struct planner *planner, const struct text_window *text, uint32_t first, uint32_t last)
 {
     const uint8_t *bytes = text->bytes + text->at;
     planner->text = text;
     planner->step = STEPS;
-    for (uint32_t i = 0; i <= text->size; i++)
+    for (uint32_t i = first; i <= last; i++)
         planner->is[i] = false;
     planner->refusal = SITE_REFUSED_TEXT;
     return text->size - text->at >= SYSCALL_SIZE && bytes[0] == 0x0f && bytes[1] == 0x05;
@@ -265,7 +265,7 @@ static bool begin(struct planner *planner, const struct text_window *text)
 
 void plan_begin(struct planner *planner, const struct text_window *text)
 {
-    if (!begin(planner, text))
+    if (!begin(planner, text, 0, text->size))
         return;
     planner->refusal = SITE_REFUSED_UNKNOWN;
     planner->step = STEP_SINGLE;
@@ -279,10 +279,17 @@ bool plan_again(struct planner *planner, const struct text_window *text, int pat
     bool in_reach = hole ? (hole >= SYSCALL_SIZE || hole + JUMP_SIZE <= 0) && hole - SYSCALL_SIZE >= -SHORT_REACH - 1 &&
                                hole - SYSCALL_SIZE <= SHORT_REACH
                          : patch <= 0 && patch >= -REACH_BEFORE;
-    if (!begin(planner, text) || !in_reach || at + from < 0 || at + from + JUMP_SIZE > (int)text->size)
+    if (!in_reach || at + from < 0 || at + from + JUMP_SIZE > (int)text->size || at + SYSCALL_SIZE > (int)text->size)
         return false;
-    uint32_t end = (uint32_t)(at + (from < 0 ? 0 : from) + 2 * INSN_SIZE_MAX);
-    find_after(planner, (uint32_t)(at + from), end < text->size ? end : text->size);
+    /* No instruction that counts begins further on: what begins before the end of jump and syscall instruction is absorbed,
+     * and padding is looked at as far as the jump reaches. */
+    uint32_t first = (uint32_t)(at + from), end = first + JUMP_SIZE;
+    if (!hole && end < text->at + SYSCALL_SIZE)
+        end = text->at + SYSCALL_SIZE;
+    uint32_t last = end + INSN_SIZE_MAX;
+    if (!begin(planner, text, first, last < text->size ? last : text->size))
+        return false;
+    find_after(planner, first, end);
     if (!hole)
         return planner->is[at] && plan_from(planner, patch, out);
     *out = (struct plan){.kind = SITE_HOLE, .hole = (int16_t)hole, .resume = SYSCALL_SIZE};

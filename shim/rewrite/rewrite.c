@@ -8,7 +8,7 @@
 #include <stddef.h>
 
 #define SYSCALL_SIZE 2
-#define TRIED 512u        /* power of two */
+#define TRIED 256u        /* power of two */
 #define TRIED_WAYS 4u
 #define TRIED_NEVER 0xffu /* not to be rewritten */
 #define SIGRETURN_PATIENCE 8 /* times as much as for other sites */
@@ -25,7 +25,7 @@ static uint32_t locked;
 
 /* The sites that trapped of late: address << 8 | traps so far, or TRIED_NEVER.  A cache: sites that share their ways
  * displace the one among them that trapped least. */
-static uint64_t tried[TRIED] __attribute__((aligned(4096))); /* one page: a fork's child that execs writes it */
+static uint64_t tried[TRIED] __attribute__((aligned(4096))); /* a fork's child that execs writes it */
 static uint64_t tried_low, tried_high; /* all of them lie in [low, high]; 0, 0: there are none.  Atomic */
 static bool any_tried;
 
