@@ -472,10 +472,19 @@ int64_t sys_sched_getaffinity(int32_t pid, uint64_t size, guest_t mask)
 }
 
 /* Where it runs is the host's to know; the vDSO asks it.  The answer is old when it arrives, here as on Linux. */
+/* The kernel keeps the processor in the area that a thread has given to rseq(2), as C libraries do for all; else 0. */
+static uint32_t processor_now(void)
+{
+    enum { CPU_ID = 4 }; /* offsetof(struct rseq, cpu_id) */
+    const struct thread *thread = current();
+    int64_t cpu = thread->sequences.size ? guest_load32(thread->sequences.address + CPU_ID) : 0;
+    return cpu >= 0 && (uint64_t)cpu < boot->cpu_count ? (uint32_t)cpu : 0;
+}
+
 int64_t sys_getcpu(guest_t cpu, guest_t node, guest_t unused)
 {
     (void)unused;
-    if ((cpu && guest_store32(cpu, 0) < 0) || (node && guest_store32(node, 0) < 0))
+    if ((cpu && guest_store32(cpu, processor_now()) < 0) || (node && guest_store32(node, 0) < 0))
         return -EFAULT;
     return 0;
 }

@@ -148,12 +148,40 @@ static void processes(char *self)
     ends_well(child);
 }
 
+/* getcpu(2) agrees with it, on whichever processor. */
+static void *agrees(void *argument)
+{
+    int seen = 0;
+    (void)argument;
+    for (int tries = 0; seen < 200 && tries < 1000000; tries++) {
+        unsigned told;
+        int before = sched_getcpu();
+        CHECK(syscall(SYS_getcpu, &told, NULL, NULL) == 0);
+        if (before >= 0 && before == sched_getcpu()) {
+            CHECK((int)told == before);
+            seen++;
+        }
+    }
+    CHECK(seen == 200);
+    return NULL;
+}
+
+static void processors(void)
+{
+    pthread_t threads[4];
+    for (int i = 0; i < 4; i++)
+        CHECK(pthread_create(&threads[i], NULL, agrees, NULL) == 0);
+    for (int i = 0; i < 4; i++)
+        CHECK(pthread_join(threads[i], NULL) == 0);
+}
+
 int main(int argc, char **argv)
 {
     if (!__rseq_size) {
         puts("the host's kernel has no rseq");
         return 77;
     }
+    processors();
     knows_the_processor(libc_area());
     is_aborted();
     if (argc > 1)
