@@ -29,6 +29,8 @@ install-files: all install-library $(MANPAGES)
 	install -m 644 $(B)/man/pal-run.1 $(SHARE)/man/man1/
 	install -m 644 $(B)/man/pal-manifest.5 $(SHARE)/man/man5/
 	install -m 644 manifests/*.toml $(SHARE)/pal-run/manifests/
+	sed 's|@PREFIX@|$(PREFIX)|' loader/apparmor.profile > $(SHARE)/pal-run/apparmor.profile
+	chmod 644 $(SHARE)/pal-run/apparmor.profile
 	$(B)/pal-run completion bash > $(SHARE)/bash-completion/completions/pal-run
 	$(B)/pal-run completion zsh > $(SHARE)/zsh/site-functions/_pal-run
 	$(B)/pal-run completion fish > $(SHARE)/fish/vendor_completions.d/pal-run.fish

@@ -122,6 +122,26 @@ static void look_proc(struct finding *out)
     say(out, access("/proc/self/fd", X_OK) == 0, "");
 }
 
+static void read_start(const char *path, char *out, size_t room)
+{
+    FILE *file = fopen(path, "re");
+    out[0] = 0;
+    if (file && !fgets(out, (int)room, file))
+        out[0] = 0;
+    if (file)
+        fclose(file);
+}
+
+/* It lets them be made, and takes what they are for. */
+static void look_apparmor(struct finding *out)
+{
+    char restricts[2], profile[64];
+    read_start("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", restricts, sizeof restricts);
+    read_start("/proc/self/attr/current", profile, sizeof profile);
+    bool profiled = strncmp(profile, "unconfined", 10) != 0;
+    say(out, restricts[0] != '1' || profiled || geteuid() == 0, restricts[0] == '1' ? "user namespaces are restricted" : "");
+}
+
 static void look_files(struct finding *out)
 {
     struct rlimit limit;
@@ -172,6 +192,7 @@ static const struct check checks[] = {
      look_user_namespace},
     {"mount namespaces", "names at native speed: a view that holds only the policy's mounts", "nothing: the monitor looks up names, 3 to 6 times slower", false,
      look_mount_namespace},
+    {"AppArmor", "leaves user namespaces to pal-run", "install its profile: docs/security.md, AppArmor", false, look_apparmor},
     {"open files", "room for the sandbox's descriptors", "raise the hard limit (ulimit -Hn)", false, look_files},
     {"inotify", "the lookup cache: repeated lookups without the monitor",
      "raise fs.inotify.max_user_instances, or end programs that hold instances", false, look_inotify},

@@ -17,6 +17,15 @@ done
 for key in program args cwd uid gid pass_env at from access type memory processes files cpu_seconds wall_seconds; do
     sed 's/\\//g' "$root/share/man/man5/pal-manifest.5" | grep -q "$key" || say "pal-manifest(5) lacks $key"
 done
+# The AppArmor profile parses; what it allows is unknown to parsers before AppArmor 4: without those lines, then.
+profile=$root/share/pal-run/apparmor.profile
+grep -q '^profile pal-run /usr/bin/pal-run flags=(unconfined) {$' "$profile" || say "the AppArmor profile is for another file"
+if PATH=$PATH:/sbin:/usr/sbin command -v apparmor_parser >/dev/null; then
+    [ -e /etc/apparmor.d/abi/4.0 ] || sed -i '/^abi /d; /^  userns,$/d' "$profile"
+    PATH=$PATH:/sbin:/usr/sbin apparmor_parser -Q -K "$profile" >"$work/log" 2>&1 || say "the AppArmor profile: $(cat "$work/log")"
+    sed 's/include if/include of/' "$profile" >"$work/wrong"
+    PATH=$PATH:/sbin:/usr/sbin apparmor_parser -Q -K "$work/wrong" >/dev/null 2>&1 && say "any profile parses"
+fi
 bash -n "$root/share/bash-completion/completions/pal-run" || say "the bash completion does not parse"
 ls "$root"/share/pal-run/manifests/*.toml >/dev/null || say "no manifests"
 exit $bad
