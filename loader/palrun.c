@@ -418,6 +418,7 @@ int palrun(const struct options *options)
         join_name(options->name);
     outbound_open(&monitor.outbound, &policy.network, &policy.mounts.denials);
     waiting_open(&monitor.waiting, options->snapshot.flags, &options->snapshot.member);
+    fellows_await();
     start(&monitor, options, umask_was);
     if (!fd_name(0).path[0])
         warn("the host has no /proc: attributes of files can't be set, nor pseudoterminals made");

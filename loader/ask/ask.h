@@ -29,6 +29,8 @@ struct question {
     int waiting, hold;  /* the pipe that hangs up then; -1: none */
 };
 
+/* Can all be kept from drawing on a question? */
+enum hold { HOLD_NO, HOLD_YES, HOLD_LATER };
 struct ask {
     struct policy *policy;
     uv_loop_t *uv;
@@ -36,8 +38,8 @@ struct ask {
     int fd;           /* the terminal, or the embedding program's socket; -1: none */
     bool is_terminal;
     unsigned seconds; /* to answer */
-    /* Before a question stands at the terminal, and once none does.  False: guests can't be held. */
-    bool (*hold)(void *context, bool stop);
+    /* Before a question stands at the terminal, and once none does. */
+    enum hold (*hold)(void *context, bool stop);
     /* A question was answered: what is to be given is given; then ask_release. */
     void (*answered)(void *context, struct question *question);
     void *context;

@@ -13,6 +13,7 @@
 
 #define UNANSWERED_MAX 3
 #define TRIES_MAX 3 /* lines that are no answer */
+#define LATER_MS 100 /* until the terminal is looked at again, where another's question stands */
 
 static void show_next(struct ask *ask);
 
@@ -155,16 +156,17 @@ static void let_go(struct ask *ask)
     ask->held = false;
 }
 
-/* False: it can't be asked. */
-static bool show(struct ask *ask, const struct question *question)
+/* HOLD_NO: it can't be asked. */
+static enum hold show(struct ask *ask, const struct question *question)
 {
     ask->line_size = ask->tries = 0;
     if (ask->fd < 0 || ask->quiet)
-        return false;
+        return HOLD_NO;
     if (!ask->is_terminal)
-        return line_send(ask, question);
-    ask->held = ask->held || ask->hold(ask->context, true);
-    return ask->held && prompt_show(ask, question);
+        return line_send(ask, question) ? HOLD_YES : HOLD_NO;
+    enum hold hold = ask->held ? HOLD_YES : ask->hold(ask->context, true);
+    ask->held = hold == HOLD_YES;
+    return hold == HOLD_YES && !prompt_show(ask, question) ? HOLD_NO : hold;
 }
 
 static void show_next(struct ask *ask)
@@ -174,7 +176,13 @@ static void show_next(struct ask *ask)
         if (question->answer != ANSWER_NONE)
             continue;
         ask->standing = question;
-        if (!show(ask, question)) {
+        enum hold hold = show(ask, question);
+        if (hold == HOLD_LATER) {
+            ask->standing = NULL;
+            uv_timer_start(&ask->next, on_next, LATER_MS, 0);
+            return;
+        }
+        if (hold == HOLD_NO) {
             ask_answer(ask, ANSWER_NEVER);
             return;
         }

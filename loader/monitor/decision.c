@@ -79,12 +79,9 @@ static bool all_stopped(pid_t session)
 }
 
 /* Only guests that have the terminal could draw on it. */
-static bool hold(void *context, bool stop)
+bool guests_hold(const struct monitor *monitor, bool stop)
 {
     static const struct timespec pause = {.tv_nsec = 1000000};
-    struct monitor *monitor = context;
-    if (stop && !terminals_in_front(&monitor->terminals))
-        return false;
     if (!terminal_is_shared())
         return true;
     kill(-monitor->first, stop ? SIGSTOP : SIGCONT);
@@ -96,6 +93,20 @@ static bool hold(void *context, bool stop)
     if (stop)
         kill(-monitor->first, SIGCONT);
     return !stop;
+}
+
+static enum hold hold(void *context, bool stop)
+{
+    const struct monitor *monitor = context;
+    if (stop && !terminals_in_front(&monitor->terminals))
+        return HOLD_NO;
+    int error = stop ? fellows_hold(monitor->terminals.own) : 0;
+    if (error)
+        return error == -EBUSY ? HOLD_LATER : HOLD_NO;
+    bool done = guests_hold(monitor, stop);
+    if (!stop || !done)
+        fellows_release();
+    return done ? HOLD_YES : HOLD_NO;
 }
 
 /* ---- A yes ------------------------------------------------------------------------------------------------------- */

@@ -32,7 +32,7 @@
 #define OVERFLOW_ID 65534u
 #define SEALS (F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW)
 
-enum joined_state { JOINED_GREETS, JOINED_WAITS, JOINED_ASKED, JOINED_RUNS };
+enum joined_state { JOINED_GREETS, JOINED_WAITS, JOINED_ASKED, JOINED_RUNS, JOINED_HOLDS };
 static struct joined {
     uv_poll_t *poll; /* NULL: free */
     enum joined_state state;
@@ -42,6 +42,7 @@ static struct joined {
     uint64_t turn; /* in the queue */
 } joins[JOINS_MAX];
 static uint64_t turns;
+static unsigned holds; /* how many hold the guests */
 static struct monitor *of;
 static uv_timer_t patience;
 static const char *own_name;
@@ -65,6 +66,8 @@ static void drop(int *descriptor)
 static void leave(struct joined *joined)
 {
     bool asked = joined->state == JOINED_ASKED;
+    if (joined->state == JOINED_HOLDS && --holds == 0)
+        guests_hold(of, false);
     uv_poll_stop(joined->poll);
     uv_close((uv_handle_t *)joined->poll, on_closed);
     joined->poll = NULL;
@@ -211,12 +214,25 @@ static void pass_signal(const struct joined *joined, const struct join_request *
     syscall(SYS_pidfd_send_signal, joined->process, LINUX_INTERRUPT_SIGNAL, &info, 0);
 }
 
+/* A question of another sandbox's is about to be drawn at the terminal. */
+static void hold_guests(struct joined *joined)
+{
+    if (joined->state != JOINED_GREETS || !guests_hold(of, true)) {
+        refuse(joined, EAGAIN, "guests can't be held");
+        return;
+    }
+    holds++;
+    joined->state = JOINED_HOLDS;
+    answer(joined, JOIN_HELD, 0, "", -1);
+}
+
 static void heed(struct joined *joined, const struct join_request *request, const int *descriptors, size_t count)
 {
     switch ((enum join_requests)request->what) {
     case JOIN_TERMINAL: make_terminal(joined, request); break;
     case JOIN_BEGIN: begin(joined, request->value, descriptors, count); break;
     case JOIN_SIGNAL: pass_signal(joined, request); break;
+    case JOIN_HOLD: hold_guests(joined); break;
     case JOIN_ABOUT: answer(joined, JOIN_NAMED, 0, own_name ? own_name : "", -1); break;
     }
 }
@@ -333,7 +349,7 @@ static void watch(int listener)
         uv_poll_start(poll, UV_READABLE, on_connection);
 }
 
-static int named_listener = -1;
+static int named_listener = -1, pid_listener = -1;
 
 void join_name(const char *name)
 {
@@ -348,13 +364,29 @@ void join_watch(struct monitor *monitor)
     of = monitor;
     uv_timer_init(monitor->uv, &patience);
     watch(named_listener);
+    watch(pid_listener);
 }
 
 /* Not at once: what ends soon is not joined.  One in another pid namespace, but in this network, may be called so: then this is
  * reached by its name alone. */
 void join_watch_pid(void)
 {
-    watch(listen_at(NULL, getpid()));
+    if (pid_listener >= 0)
+        return; /* at a terminal it was there at once */
+    pid_listener = listen_at(NULL, getpid());
+    watch(pid_listener);
+}
+
+void join_listen_pid(void)
+{
+    pid_listener = listen_at(NULL, getpid());
+}
+
+void join_unlisten_pid(void)
+{
+    if (pid_listener >= 0)
+        close(pid_listener);
+    pid_listener = -1;
 }
 
 /* ---- What members ask, and the end ------------------------------------------------------------------------------- */

@@ -355,6 +355,8 @@ void prefetch_add(struct prefetch *prefetch, const char *path, const struct repl
 void prefetch_ask(struct prefetch *prefetch, struct mount_table *table, const char *path, bool opens);
 /* What glibc's ld.so asks of any program. */
 void prefetch_ask_loader(struct prefetch *prefetch, struct mount_table *table);
+/* MONITOR_START. */
+int serve_start(struct mount_table *table, const struct request *request, struct reply *reply);
 
 /* ---- prefetch_profile.c: what the program's last run asked ------------------------------------------------------- */
 
@@ -366,10 +368,6 @@ bool prefetch_profile_had_view(void);
 void prefetch_profile_note_view(void);
 void prefetch_profile_keep(void);
 
-/* ---- prefetch_exec.c --------------------------------------------------------------------------------------------- */
-
-int serve_start(struct mount_table *table, const struct request *request, struct reply *reply);
-
 /* ---- join.c: programs that are put into the running sandbox ------------------------------------------------------ */
 
 /* Between it and `pal-run exec`: packets, with descriptors where it says so. */
@@ -379,6 +377,7 @@ enum join_requests {
     JOIN_BEGIN,    /* struct pal_join in a sealed file, then streams: value's bit n: stream n.  Answer: JOIN_ENDED, JOIN_FAILED */
     JOIN_SIGNAL,   /* value, from_keys: to the joined process */
     JOIN_ABOUT,    /* Answer: JOIN_NAMED */
+    JOIN_HOLD,     /* as long as this connection lasts, guests that have a terminal stand still.  Answer: JOIN_HELD, JOIN_FAILED */
 };
 struct join_request { int32_t what, value; uint16_t rows, columns; uint32_t from_keys; };
 enum join_answers {
@@ -386,6 +385,7 @@ enum join_answers {
     JOIN_ENDED,       /* value: wait(2)'s status */
     JOIN_FAILED,      /* value: an errno; text: why */
     JOIN_NAMED,       /* text: the sandbox's name, or nothing */
+    JOIN_HELD,
 };
 struct join_answer { int32_t what, value; char text[120]; };
 #define JOIN_NAME_MAX 80
@@ -396,12 +396,25 @@ unsigned join_address(struct sockaddr_un *address, const char *name, pid_t pid);
 void join_name(const char *name);
 void join_watch(struct monitor *monitor);
 void join_watch_pid(void);
+/* The same before there is a loop, which then watches it; and not yet. */
+void join_listen_pid(void);
+void join_unlisten_pid(void);
 int serve_join(const struct request *request, struct reply *reply);
 bool join_ended(pid_t pid, int status); /* a child of pal-run's, which was waited for: had it joined? */
+
+/* ---- fellows.c: other sandboxes of this user at the same terminal ------------------------------------------------- */
+
+/* Before a guest begins: waits while a question of another stands where it could draw. */
+void fellows_await(void);
+/* Before a question is drawn at this terminal.  0; -EBUSY: another's stands there; -EAGAIN: some guests can't be held. */
+int fellows_hold(int own_terminal);
+void fellows_release(void);
 
 /* ---- decision.c: --ask ------------------------------------------------------------------------------------------- */
 
 struct options;
+/* All guests of this sandbox stop, where one has a terminal.  False: they go on. */
+bool guests_hold(const struct monitor *monitor, bool stop);
 /* Once there is a loop, and before a guest is served. */
 void decision_begin(struct monitor *monitor, const struct options *options);
 /* The reply's result, as monitor_dispatch has it, or MONITOR_ASKED. */

@@ -7,6 +7,7 @@ set -u
 command -v debootstrap >/dev/null || { echo "debootstrap is not installed"; exit 77; }
 if [ -z "${CLEAN_ROOT:-}" ]; then
     CLEAN_ROOT=$(mktemp -d "${TMPDIR:-/tmp}/pal-clean.XXXXXX") || exit 1
+    chmod 755 "$CLEAN_ROOT"
     export CLEAN_ROOT
     trap 'rm -rf --one-file-system "$CLEAN_ROOT"' EXIT
     make --no-print-directory deb >"$CLEAN_ROOT.log" 2>&1 || { tail -20 "$CLEAN_ROOT.log"; rm -f "$CLEAN_ROOT.log"; exit 1; }
@@ -18,7 +19,7 @@ if [ -z "${CLEAN_ROOT:-}" ]; then
 fi
 root=$CLEAN_ROOT bad=0
 say() { echo "$*"; bad=1; }
-inside() { chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root "$@"; }
+inside() { chroot "$root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/tmp "$@"; }
 user() { chroot --userspec=1000:1000 "$root" /usr/bin/env -i PATH=/usr/bin:/bin HOME=/tmp "$@"; }
 list() { (cd "$root" && find . -xdev -path ./proc -prune -o -path ./dev -prune -o -path ./var -prune -o -path ./tmp -prune -o -print | sort); }
 mount -t proc proc "$root/proc" && mount --bind /dev "$root/dev" || { echo "nothing can be mounted here"; exit 77; }
