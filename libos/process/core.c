@@ -25,7 +25,7 @@
 #define ALL_MAX (16ull << 30)   /* address space that is looked through */
 #define AUXV_MAX 1024u
 #define THREADS_MORE 64u        /* made meanwhile */
-#define THREADS_PATIENCE 2000000000ull /* ns */
+#define THREADS_PATIENCE 10000000000ull /* ns */
 
 struct mapping {
     guest_t start, end;

@@ -14,7 +14,7 @@
 
 #include "loader/crash/crash.h"
 
-#define PATIENCE 5000 /* ms, for all of it */
+#define PATIENCE 20000 /* ms, for all of it: on a busy machine that is little processor time */
 #define PACKETS_MAX 1000
 
 static int64_t now(void)

@@ -24,7 +24,7 @@
 #include "loader/monitor/monitor.h"
 
 #define FELLOWS_MAX 64
-#define PATIENCE_MS 3000 /* with one that gets no processor */
+#define PATIENCE_MS 10000 /* with one that gets no processor */
 
 static int standing = -1; /* the name */
 static int held[FELLOWS_MAX];
