@@ -93,9 +93,10 @@ static int64_t refuse_new(struct name *name, int64_t error)
     struct pal_attributes attributes;
     name->nofollow = true;
     name->directory = false;
-    if (name_attributes(name, &attributes) == 0)
-        return -EEXIST;
-    int64_t result = name_check_parent(name);
+    int64_t result = name_attributes(name, &attributes);
+    if (result == 0 || result == -ENAMETOOLONG)
+        return result == 0 ? -EEXIST : result;
+    result = name_check_parent(name);
     return result < 0 ? result : was_removed(name) ? -ENOENT : error;
 }
 

@@ -207,7 +207,8 @@ static int begin_names(struct monitor *monitor, struct request *request, struct 
     if (!error)
         error = anchor_begin(&monitor->anchors, table, &monitor->objects, request->sender, &request->other_base, other);
     bool looks = request->op == MONITOR_OPEN || /* its owner may not have an id in the picoprocess's namespace */
-                 (request->op == MONITOR_STAT && !(request->flags & MONITOR_VALIDITY) && name->from && !name->from->directory);
+                 (request->op == MONITOR_STAT && !(request->flags & MONITOR_VALIDITY) && name->from && !name->from->directory) ||
+                 (request->op == MONITOR_CHANGE && (request->flags & ~MONITOR_NOFOLLOW) == PAL_LINK); /* its new name comes first */
     if (!error && name->from && !name->from->mount && !looks)
         error = request->op == MONITOR_CHANGE ? -EXDEV : request->op == MONITOR_CANONICAL ? -ENOENT : -EACCES;
     request->path = name->path;

@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -383,6 +384,22 @@ static int rename_in_dead(struct mount_table *table, const struct request *reque
     return error;
 }
 
+/* What lies in no mount can't be linked into one: told after all that the new name is refused for. */
+static int link_from_nowhere(struct mount_table *table, const struct request *request, struct reply *reply)
+{
+    struct spot to;
+    struct stat object, directory;
+    int error = spot_find(table, request->other_from, request->other, request->other_size, &to, &reply->text);
+    if (error)
+        return error == -EREMOTE ? -EXDEV : error;
+    error = strlen(to.name) > NAME_MAX ? -ENAMETOOLONG : check_new(table, &to, true);
+    if (!error)
+        error = fstat(request->from->fd, &object) == 0 && !object.st_nlink && fstat(to.directory.object, &directory) == 0 &&
+                        object.st_dev == directory.st_dev ? -ENOENT : -EXDEV;
+    resolved_close(&to.directory);
+    return error;
+}
+
 /* The first name is looked for first, as Linux has it. */
 static int serve_two(struct mount_table *table, const struct request *request, struct reply *reply, uint32_t op)
 {
@@ -390,6 +407,8 @@ static int serve_two(struct mount_table *table, const struct request *request, s
     struct resolved object;
     unsigned flags = request->flags & MONITOR_NOFOLLOW ? RESOLVE_NOFOLLOW : 0;
     bool links = op == PAL_LINK;
+    if (links && request->from && !request->from->mount)
+        return link_from_nowhere(table, request, reply);
     int error = links ? resolve(table, request->from, request->path, request->path_size, flags, &object, &reply->text)
                       : spot_find(table, request->from, request->path, request->path_size, &from, &reply->text);
     if (error)
