@@ -161,6 +161,58 @@ M8() {
     wait
 }
 
-rows H2 H3 H4 H5 M1 M8
-rows H2_memory
+# Flags of a joiner's pipe and log stay as they were.
+M6() {
+    local name=findings-$$-$RANDOM how
+    lines=(--name "$name")
+    as cp "$B/hostile/keys" "$h/w/keys"
+    in_background ro:/k="$h/w" -- /bin/sh -c 'sleep 1000'
+    wait_for as "$B/pal-run" exec "$name" /bin/true || say "nothing to join: $(cat "$work/err")"
+    for how in pipe log; do
+        as python3 - "$how" "$h/w/log" "$B/pal-run" exec "$name" /k/keys flags >"$work/out" 2>&1 <<'P' || say "a $how: $(cat "$work/out")"
+import fcntl, os, subprocess, sys
+how, log, command = sys.argv[1], sys.argv[2], sys.argv[3:]
+def look(fds): return [fcntl.fcntl(fd, fcntl.F_GETFL) for fd in fds]
+if how == "pipe":
+    fds = (os.pipe()[0], os.pipe()[1], os.pipe()[1])
+else:
+    fds = (os.open(log, os.O_RDONLY | os.O_CREAT, 0o600), os.open(log, os.O_WRONLY | os.O_APPEND), os.open(log, os.O_WRONLY | os.O_APPEND))
+before = look(fds)
+status = subprocess.run(command, stdin=fds[0], stdout=fds[1], stderr=fds[2]).returncode
+if status or look(fds)[1:] != before[1:] or (how == "pipe" and look(fds) != before):
+    sys.exit("status %d, flags %s, then %s" % (status, before, look(fds)))
+P
+    done
+    kill -KILL $!
+    wait
+}
+
+# However many pseudoterminals the host has, and the guest takes, each has its own.
+L8() {
+    local got
+    lines=(--timeout 60)
+    run -- "$G" ptys
+    got=$(cat "$work/out")
+    [ "$got" -ge 1 ] && [ "$got" -le 256 ] || say "a guest has $got pseudoterminals"
+    manifest | as tee "$work/m.toml" >/dev/null
+    got=$(as python3 -c '
+import pty, subprocess, sys
+held = [pty.openpty() for _ in range(280)]
+print(subprocess.run(sys.argv[1:], capture_output=True, stdin=subprocess.DEVNULL).stdout.decode())' "$B/pal-run" $trap_option -m "$work/m.toml" -- "$G" ptys)
+    [ "${got:-0}" -ge 1 ] || say "beside 280 of the host's a guest has none"
+}
+
+# In a user namespace with one id.
+L9() {
+    local before=$as
+    $before unshare -Ur true 2>/dev/null || return
+    as="$before unshare -Ur"
+    hold "a user namespace" rw:/w="$h/w" -- "$G" plant /w/data "$h/out" "$h/out/file" /w/data/file /etc/shadow
+    [ -s "$work/err" ] || [ "$status" = 0 ] || say "status $status"
+    run -- "$G" pids 1 $$ "$PPID" || say "a process outside was found"
+    as=$before
+    outside "a user namespace"
+}
+
+rows H2 H3 H4 H5 M1 M6 M8 L8 L9 H2_memory
 exit $bad
