@@ -30,6 +30,7 @@ struct file_ops {
     uint64_t (*signals)(struct file *file);
     uint64_t (*edge)(struct file *file);
     bool ends; /* `ready` changes when a process ends */
+    void (*describe)(struct file *file, char *out, size_t size); /* lines of its kind in /proc/PID/fdinfo; NULL: none */
     /* The last reference has gone; its handle, if it still has one, is closed after. */
     void (*destroy)(struct file *file);
     void (*fork_child)(struct file *file); /* state that the child must not inherit as it is */

@@ -123,8 +123,14 @@ static void signalfd_destroy(struct file *file)
     release(file->data);
 }
 
+static void signalfd_describe(struct file *file, char *out, size_t size)
+{
+    format(out, size, "sigmask:\t%016lx\n", signalfd_mask(file));
+}
+
 const struct file_ops signalfd_ops = {
     .kind = "anon_inode:[signalfd]",
+    .describe = signalfd_describe,
     .read = signalfd_read,
     .seek = anonymous_seek,
     .attributes = anonymous_attributes,

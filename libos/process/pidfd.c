@@ -41,8 +41,18 @@ static uint64_t pidfd_deadline(struct file *file)
     return told ? PAL_FOREVER : time_now(PAL_CLOCK_MONOTONIC) + LOOK_AGAIN_NS;
 }
 
+/* As systemd and glibc find out whom it stands for; -1: nobody any more. */
+static void pidfd_describe(struct file *file, char *out, size_t size)
+{
+    shared_lock();
+    int pid = target(file) ? (int)file->private : -1;
+    shared_unlock();
+    format(out, size, "Pid:\t%d\nNSpid:\t%d\n", pid, pid);
+}
+
 static const struct file_ops pidfd_ops = {
     .kind = "anon_inode:[pidfd]",
+    .describe = pidfd_describe,
     .attributes = anonymous_attributes,
     .seek = anonymous_seek,
     .ready = pidfd_ready,

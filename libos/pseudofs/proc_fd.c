@@ -67,6 +67,10 @@ static void fdinfo_text(struct seq_buffer *text, const struct pseudo_node *node)
     file_attributes(file, &attributes);
     seq_printf(text, "pos:\t%ld\nflags:\t0%lo\nmnt_id:\t20\nino:\t%lu\n", MAX(position, 0),
                (uint64_t)(MAX(flags, 0) | (descriptor > 0 ? O_CLOEXEC : 0)), attributes.inode);
+    char lines[128] = "";
+    if (file->ops->describe)
+        file->ops->describe(file, lines, sizeof lines);
+    seq_printf(text, "%s", lines);
     file_put(file);
 }
 

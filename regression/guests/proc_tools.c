@@ -12,6 +12,7 @@
 #include <sys/prctl.h>
 #include <sys/sem.h>
 #include <sys/shm.h>
+#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -126,6 +127,34 @@ static void processes(void)
     CHECK(strstr(get("/proc/self/mountstats"), " mounted on /proc with fstype proc"));
 }
 
+/* What a descriptor stands for, in fdinfo. */
+static void described(void)
+{
+    char path[64], wanted[64];
+    sigset_t mask;
+    sigemptyset(&mask);
+    sigaddset(&mask, SIGUSR1);
+    int fd = signalfd(-1, &mask, 0);
+    snprintf(path, sizeof path, "/proc/self/fdinfo/%d", fd);
+    CHECK(strstr(get(path), "\nsigmask:\t0000000000000200\n"));
+    close(fd);
+    pid_t child = fork();
+    if (!child) {
+        pause();
+        _exit(0);
+    }
+    fd = (int)syscall(SYS_pidfd_open, child, 0);
+    CHECK(fd >= 0);
+    snprintf(path, sizeof path, "/proc/self/fdinfo/%d", fd);
+    snprintf(wanted, sizeof wanted, "\nPid:\t%d\n", child);
+    CHECK(strstr(get(path), wanted));
+    snprintf(wanted, sizeof wanted, "\nNSpid:\t%d\n", child);
+    CHECK(strstr(get(path), wanted));
+    CHECK(kill(child, SIGKILL) == 0 && waitpid(child, NULL, 0) == child);
+    CHECK(strstr(get(path), "\nPid:\t-1\n"));
+    close(fd);
+}
+
 static void stores(void)
 {
     CHECK(put("/proc/self/timerslack_ns", "70000") == 5 && prctl(PR_GET_TIMERSLACK) == 70000);
@@ -199,6 +228,7 @@ int main(void)
     sysv();
     namespaces();
     processes();
+    described();
     stores();
     ends();
     system_wide();
