@@ -59,7 +59,7 @@ void palrun_policy(struct policy *policy, const struct options *options)
     policy->uid = getuid();
     policy->gid = getgid();
     policy->limits = (struct limits){UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX};
-    if (options->manifest)
+    if (options->manifest || options->sealed)
         policy_from_manifest(policy, options);
     else
         policy_default(policy, options);

@@ -34,7 +34,7 @@ static int run_learn(int argc, char **argv)
     options.learn = argv[2];
     argv[2] = argv[0];
     options_read(&options, argc - 2, argv + 2);
-    if (options.manifest || options.network_count)
+    if (options.manifest || options.sealed || options.network_count)
         fail(EXIT_OWN_FAILURE, "learn: takes no manifest, and the network stays closed");
     if (options.learn[0] != '/') { /* the sandbox's copy of the current directory is not where it goes */
         char *directory = realpath(".", NULL);

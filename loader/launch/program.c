@@ -152,7 +152,7 @@ static void check_cwd(struct policy *policy, const char *cwd)
 
 void program_place(struct policy *policy, const struct options *options)
 {
-    if (options->cwd || options->manifest)
+    if (options->cwd || options->manifest || options->sealed)
         check_cwd(policy, policy->cwd);
     if (!policy->program) /* of a manifest: to be found among its mounts */
         policy->program = find_in_sandbox(policy, policy->shown);

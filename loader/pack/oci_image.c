@@ -534,7 +534,7 @@ void oci_image_open(const char *name, struct options *options)
     if (error || sscanf(text + 2 + DIGEST_TEXT, "%u", &entry) != 1 || entry > manifest.arg_count + 1)
         fail(EXIT_OWN_FAILURE, "--image %s: it says what can't be run: %s", name, error ? error : "its command");
     sealed.image = files;
-    options->manifest = name;
+    sealed.name = name;
     options->sealed = &sealed;
     set_command(options, &manifest, entry);
 }

@@ -144,7 +144,7 @@ int bundle_main(int argc, char **argv)
         take(&options, argv[first]);
     }
     narrow(&options, &manifest.limits);
-    options.manifest = name;
+    sealed.name = name;
     options.sealed = &sealed;
     options.command = command(&manifest, argv + first, argc - first);
     return palrun(&options);

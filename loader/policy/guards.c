@@ -47,6 +47,9 @@ static const struct { const char *pattern; enum guard_kind kind; } own[] = {
     {".xprofile", GUARD_KEEP},
     {".xsessionrc", GUARD_KEEP},
     {".gdbinit", GUARD_KEEP},
+    {".cache/pal-run", GUARD_KEEP}, /* what later runs go by */
+    {".local/share/pal-run", GUARD_KEEP},
+    {".local/state/pal-run", GUARD_KEEP},
 };
 
 bool policy_is_guarded(const char *path)

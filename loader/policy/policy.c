@@ -242,6 +242,7 @@ static void add_sealed(struct policy *policy, const struct sealed *sealed)
 void policy_from_manifest(struct policy *policy, const struct options *options)
 {
     struct manifest *manifest = manifest_of(options);
+    const char *name = options->sealed ? options->sealed->name : options->manifest;
     if (options->sealed)
         add_sealed(policy, options->sealed);
     for (size_t i = 0; i < manifest->mount_count; i++) {
@@ -256,7 +257,7 @@ void policy_from_manifest(struct policy *policy, const struct options *options)
     for (size_t i = 0; i < manifest->guard_count; i++) {
         const char *wrong = policy_guard(policy, manifest->guards[i].pattern, manifest->guards[i].hides);
         if (wrong)
-            fail(EXIT_OWN_FAILURE, "%s: \"%s\": %s", options->manifest, manifest->guards[i].pattern, wrong);
+            fail(EXIT_OWN_FAILURE, "%s: \"%s\": %s", name, manifest->guards[i].pattern, wrong);
     }
     policy->allow_repo_config = manifest->allow_repo_config;
     policy->rewrite = manifest->rewrite ? manifest->rewrite - 1 : policy->rewrite;
@@ -272,7 +273,7 @@ void policy_from_manifest(struct policy *policy, const struct options *options)
     const char *program = options->command[0] ? options->command[0] : manifest->program;
     if (!program)
         fail(EXIT_OWN_FAILURE, "%s: no program: set 'program', or give one on the command line",
-             options->manifest);
+             name);
     policy->shown = program;
     policy->argv = options->command[0] ? options->command : join_arguments(program, manifest);
 }

@@ -16,7 +16,8 @@ struct options {
     const char *container; /* an image that is run, as --image names it; NULL: none */
     const char *learn; /* where the manifest of a run goes; NULL: none is written */
     bool learn_names;  /* or the names that it found */
-    const struct sealed { /* the bundle that pal-run lies in; NULL: in none */
+    const struct sealed { /* the bundle that pal-run lies in, or the container image that it runs; NULL: none */
+        const char *name;
         struct manifest *manifest;
         const char *files; /* a directory that holds its files; NULL: */
         const char *image; /* or where they are squashfs */

@@ -117,6 +117,11 @@ if command -v umoci >/dev/null; then
 fi
 [ -z "$(find "$work" -maxdepth 1 -name '*.new.*')" ] || say "something is left"
 
+# A sandbox that may write in the home does not write what bundles start from.
+mkdir "$work/home" && cp -r "$work/cache" "$work/home/.cache"
+(cd "$work/home" && HOME=$work/home "$PAL" --rw "$work/home" sh -c 'cd "$0" && for f in .cache/pal-run/bundles/*/of; do echo x >$f; rm -r ${f%/of}; done; mv .cache/pal-run x; mkdir -p .local/state/pal-run' "$work/home" >/dev/null 2>&1)
+diff -r --no-dereference "$work/cache/pal-run/bundles" "$work/home/.cache/pal-run/bundles" && ! [ -e "$work/home/.local/state/pal-run" ] || say "a sandbox changed what bundles start from"
+
 # Places of the host's, rights, and what can't be packed.
 echo old >"$work/rw/file"
 "$PAL" pack -o "$work/sh.pal" --ro /bin/cat --rw "$work/rw" --tmpfs /var/x:1M --memory 512M /bin/sh -c "cat $work/rw/file; echo new >$work/rw/file; : >/var/x/y" >"$work/out" 2>&1 || say "pack sh: $(cat "$work/out")"
