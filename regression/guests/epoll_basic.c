@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* epoll: levels, edges, one-shot, duplicates, close, nesting, timers and other threads, fork. */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -10,6 +11,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -177,11 +179,34 @@ static void across_fork(void)
     CHECK(waitpid(child, &status, 0) == child && status == 0);
 }
 
+/* Two descriptors of a socket in a set, before it is connected: each is told of, and each goes by itself. */
+static void duplicates_before(void)
+{
+    struct sockaddr_in name = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t size = sizeof name;
+    int set = epoll_create1(0), l = socket(AF_INET, SOCK_STREAM, 0), c = socket(AF_INET, SOCK_STREAM, 0), d = dup(c);
+    CHECK(!bind(l, (struct sockaddr *)&name, size) && !listen(l, 1) && !getsockname(l, (struct sockaddr *)&name, &size));
+    CHECK(!add(set, c, EPOLLIN, 1) && !add(set, d, EPOLLIN, 2));
+    CHECK(!connect(c, (struct sockaddr *)&name, size));
+    int s = accept(l, NULL, NULL);
+    CHECK(write(s, "x", 1) == 1);
+    uint64_t seen = 0;
+    for (int tries = 0; seen != 3 && tries < 100; tries++)
+        for (int i = epoll_wait(set, found, 8, 1000); i > 0; i--)
+            seen |= found[i - 1].events & EPOLLIN ? found[i - 1].data.u64 : 0;
+    CHECK(seen == 3);
+    CHECK(!epoll_ctl(set, EPOLL_CTL_DEL, d, NULL) && epoll_wait(set, found, 8, 1000) == 1 && found[0].data.u64 == 1);
+    CHECK(!change(set, c, EPOLLIN, 5) && epoll_wait(set, found, 8, 1000) == 1 && found[0].data.u64 == 5);
+    CHECK(!epoll_ctl(set, EPOLL_CTL_DEL, c, NULL) && epoll_wait(set, found, 8, 0) == 0);
+    close(s), close(c), close(d), close(l), close(set);
+}
+
 int main(void)
 {
     errors();
     levels_and_edges();
     duplicates();
+    duplicates_before();
     timers();
     from_another_thread();
     across_fork();
