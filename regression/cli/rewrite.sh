@@ -47,6 +47,30 @@ expect 0 "" "$PAL" --ro "$work" --rewrite=ahead "$work/late"
 expect 0 "" "$PAL" --ro "$work" --trap=none "$work/late" protected
 expect 125 "a syscall instruction that was not rewritten: number, address behind it 0x27" "$PAL" --ro "$work" --trap=none "$work/late"
 
+# Whoever looks at text by /proc/PID/mem, as debuggers do, sees the file's own bytes, however early its sites were rewritten.
+cat >"$work/own.c" <<'END'
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+static char line[4096], file[4096], shown[1 << 22], own[1 << 22];
+int main(void)
+{
+    FILE *maps = fopen("/proc/self/maps", "r");
+    unsigned long start, end, offset;
+    while (fgets(line, sizeof line, maps))
+        if (strstr(line, "libc.so") && sscanf(line, "%lx-%lx r-xp %lx %*s %*d %s", &start, &end, &offset, file) == 4) {
+            long size = (long)(end - start);
+            return pread(open("/proc/self/mem", O_RDONLY), shown, (size_t)size, (off_t)start) != size ||
+                   pread(open(file, O_RDONLY), own, (size_t)size, (off_t)offset) != size || memcmp(shown, own, (size_t)size);
+        }
+    return 2;
+}
+END
+gcc -O1 -o "$work/own" "$work/own.c" || say "no compiler"
+expect 0 "" "$PAL" --ro "$work" --rewrite=ahead "$work/own"
+expect 0 "" "$PAL" --ro "$work" /bin/sh -c "for i in 1 2 3 4; do $work/own || exit; done"
+
 # What is kept of a file is of that file: a program is written over in place by one of the same size.
 cat >"$work/over.c" <<'END'
 #include <stdio.h>

@@ -27,7 +27,6 @@ static uint32_t locked;
  * displace the one among them that trapped least. */
 static uint64_t tried[TRIED] __attribute__((aligned(4096))); /* a fork's child that execs writes it */
 static uint64_t tried_low, tried_high; /* all of them lie in [low, high]; 0, 0: there are none.  Atomic */
-static bool any_tried;
 
 /* Addresses whose own bytes have come back, where a thread may just be faulting on what was there before. */
 static struct { uint64_t address; uint32_t retries; } restored[RESTORED];
@@ -128,7 +127,6 @@ static void tried_set(uint64_t address, uint64_t traps)
 {
     tried_widen(address);
     __atomic_store_n(tried_entry(address), address << 8 | traps, __ATOMIC_RELAXED);
-    any_tried = true;
 }
 
 /* Counts this trap: how many there were, or 0 where the site is not to be rewritten. */
@@ -221,7 +219,7 @@ uint32_t site_hot(struct site_hot *out, uint32_t room)
 {
     uint32_t count = 0;
     site_lock();
-    for (uint32_t i = 0; any_tried && i < TRIED; i++) {
+    for (uint32_t i = 0; tried_high && i < TRIED; i++) {
         uint32_t traps = (uint32_t)(tried[i] & 0xff);
         if (traps && traps != TRIED_NEVER)
             count = hot_add(out, count, room, tried[i] >> 8, traps);
@@ -322,7 +320,7 @@ static void show_own(const struct site *site, uint64_t address, uint8_t *bytes, 
 
 void site_peek(uint64_t address, uint8_t *bytes, uint64_t size)
 {
-    if (!any_tried)
+    if (region_count == 0) /* most programs have not a site yet */
         return;
     site_lock();
     for (uint32_t i = 1; i < site_table_limit(); i++) {
@@ -373,7 +371,7 @@ uint32_t site_epoch(void)
 void site_forget(uint64_t start, uint64_t end, bool text_stays)
 {
     __atomic_fetch_add(&epoch, 1, __ATOMIC_RELAXED);
-    if (!any_tried && region_count == 0)
+    if (tried_high == 0 && region_count == 0)
         return;
     site_lock();
     tried_forget(start, end);
