@@ -5,7 +5,20 @@ export XDG_CACHE_HOME=$work/cache
 mkdir -m 700 "$work/cache"
 PATH=$PATH:/usr/sbin:/sbin
 cd "$work" || exit 1
-port=$((20000 + $$ % 10000))
+# One that is free, and that the kernel gives to nobody by itself.
+port=$(python3 - <<'P'
+import random, socket
+while True:
+    with socket.socket() as s:
+        port = random.randrange(20000, 30000)
+        try:
+            s.bind(("127.0.0.1", port))
+            break
+        except OSError:
+            pass
+print(port)
+P
+)
 
 # As root by Debian's own settings; else by such as an unprivileged user can have.
 mkdir -p html && echo served >html/index.html
