@@ -106,7 +106,8 @@ int64_t linux_stream_open(const struct pal_name *name, uint32_t flags, uint32_t 
         return result;
     *out = handles[0];
     view_note_owner(&reply.attributes);
-    view_opened(*out, reply.value);
+    bool told = reply.value || shared->names || reply.attributes.type != PAL_TYPE_DIRECTORY;
+    view_opened(*out, told ? reply.value : MONITOR_LISTING); /* without a view: only of a copy mount is it one to ask about */
     if (out_attributes)
         *out_attributes = reply.attributes;
     return 0;
