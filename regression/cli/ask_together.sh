@@ -9,7 +9,7 @@ B=$(realpath "$B")
 asking=$(realpath "$(dirname "$0")")
 cd "$home"
 python3 - "$B" "$asking" <<'END'
-import os, select, signal, sys, time
+import os, select, signal, subprocess, sys, time
 sys.path.insert(0, sys.argv[2])
 from asking import Terminal, limit
 
@@ -35,7 +35,8 @@ def silent(terminal, seconds=0.4):
         sys.exit("something is drawn behind a question: %r" % terminal.seen)
 
 def end(terminal):
-    os.kill(terminal.pid, signal.SIGHUP)
+    """With all of its session: what runs in the background, or in jobs of its own, would go on."""
+    subprocess.run(["pkill", "-KILL", "-s", str(terminal.pid)])
     os.close(terminal.fd)
     os.waitpid(terminal.pid, 0)
 
