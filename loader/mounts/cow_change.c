@@ -565,7 +565,7 @@ static int prepare_move(const struct mount *mount, const char *path, bool *direc
 }
 
 /* The target of a rename: 1 where it is there. */
-static int prepare_target(const struct mount *mount, const char *path, bool directory, unsigned flags)
+static int prepare_target(const struct mount *mount, const char *from, const char *path, bool directory, unsigned flags)
 {
     struct cow_node *node;
     bool unused;
@@ -576,6 +576,8 @@ static int prepare_target(const struct mount *mount, const char *path, bool dire
         return error;
     if (flags & RENAME_NOREPLACE)
         return -EEXIST;
+    if (directory && !strncmp(path, from, strlen(from)) && path[strlen(from)] == '/')
+        return -EINVAL; /* whatever lies in it */
     if (!(flags & RENAME_EXCHANGE) && directory && is_node(mount->cow, path, &node) && !node->listed &&
         (error = check_empty(mount->cow, node)))
         return error;
@@ -625,7 +627,7 @@ int cow_rename(const struct mount *mount, const char *from, const char *from_nam
         error = target;
     if (!error)
         error = prepare_move(mount, from, &directory);
-    if (!error && (there = prepare_target(mount, to, directory, flags)) < 0)
+    if (!error && (there = prepare_target(mount, from, to, directory, flags)) < 0)
         error = there;
     if (!error && there && fstatat(target, name_of(to), &replaced, AT_SYMLINK_NOFOLLOW) < 0)
         error = -errno;
