@@ -12,7 +12,7 @@
 #define SEGMENT_LEAST (48ull << 20) /* the libOS's tables fill most of that */
 #define SEGMENT_STEP (1ull << 20)
 #define SPACE_PARTS 4               /* of address space the segment takes one */
-#define DATA_LEAST (10ull << 20)
+#define DATA_LEAST (16ull << 20)
 
 static void refuse(const char *line) __attribute__((noreturn));
 static void refuse(const char *line)
@@ -61,7 +61,7 @@ uint64_t caller_limits(void)
     if (space < SEGMENT_LEAST)
         refuse("pal-run: needs a limit of address space (ulimit -v) of at least 196608 KiB\n");
     if (limit_of(RLIMIT_DATA).rlim_cur < DATA_LEAST)
-        refuse("pal-run: needs a limit of data (ulimit -d) of at least 10240 KiB\n");
+        refuse("pal-run: needs a limit of data (ulimit -d) of at least 16384 KiB\n");
     if (file < size)
         size = file;
     if (space < size)

@@ -25,8 +25,8 @@ except OSError as error:
 expect 125 'needs a limit of address space \(ulimit -v\) of at least 196608 KiB' "${under[@]}" -v 190000 "$PAL" /bin/echo hi
 expect 0 "" "${under[@]}" -v 200000 "$PAL" /bin/echo hi
 expect 0 "" "${under[@]}" -v 4000000 "$PAL" /usr/bin/python3 -c 'print("x" * 1000000)'
-expect 125 'needs a limit of data \(ulimit -d\) of at least 10240 KiB' "${under[@]}" -d 9000 "$PAL" /bin/echo hi
-expect 0 "" "${under[@]}" -d 20000 "$PAL" /bin/echo hi
+expect 125 'needs a limit of data \(ulimit -d\) of at least 16384 KiB' "${under[@]}" -d 12000 "$PAL" /bin/echo hi
+expect 0 "" "${under[@]}" -d 16384 "$PAL" /bin/echo hi
 if [ "$(id -u)" = 0 ] && unshare -m true 2>/dev/null; then
     expect 0 'the host has no /proc' unshare -m --propagation private sh -c 'umount -l /proc && exec "$0" /bin/echo hi' "$PAL"
 fi

@@ -52,7 +52,7 @@ grep -qE ' (read|mmap|kill)\(' "$work/file" && say "class file: other calls too"
 "$PAL" --trace=%signal,process -o "$work/two" "$work/guest" /tmp/made
 grep -q 'kill(' "$work/two" && grep -q 'wait4(' "$work/two" || say "two classes: one is missing"
 grep -q 'openat(' "$work/two" && say "two classes: a third too"
-expect 125 "nonsense: give file, desc" "$PAL" --trace=nonsense "$work/guest"
+expect 125 "nonsense: expected file, desc" "$PAL" --trace=nonsense "$work/guest"
 expect 125 "--output /nowhere/x: No such file" "$PAL" --trace -o /nowhere/x "$work/guest"
 # The same lines as strace has them, where it may trace.
 if strace -f -o "$work/native" "$work/guest" "$work/made" 2>/dev/null 3>&-; [ -s "$work/native" ]; then
