@@ -10,7 +10,7 @@
  *   pids PID...           asks the monitor about each process, and tells it to end them; 1: one was found
  *   ptys                  makes pseudoterminals; how many there were
  *   allocate BYTES        has a section's memory allocated, until its end
- *   terminal              asks for all that can be asked of a full pseudoterminal; 1: the monitor does not answer
+ *   terminal              asks for all that can be asked of a full pseudoterminal, and then something else
  *   stops                 has pal-run stopped by signals that do not stop; 1: one was taken
  *   slow PATH             asks for it without end, from two processes that take no answer
  *   outgrow PATH          makes files and sections larger than RLIMIT_FSIZE of whoever asks
@@ -316,19 +316,20 @@ static void ask_terminal(const char *unused)
                 char bytes[sizeof modes + 1];
                 memcpy(bytes, &modes, sizeof modes);
                 request.other_size = what == MONITOR_TERMINAL_MODES ? sizeof modes : 0;
-                found |= ask_bytes(request, bytes).reply.result == -EIO && what != MONITOR_TERMINAL_MODES && what != MONITOR_TERMINAL_READ;
+                ask_bytes(request, bytes);
             }
 }
 
 /* Fills the pseudoterminal's side that is the nth terminal here, and sleeps in that.  Its libOS asks for nothing meanwhile, whose answer
  * another might take. */
-static pid_t fill(int nth)
+static pid_t fill(int nth, int *ready)
 {
     static char bytes[65536], modes[64];
     pid_t pid = fork();
     if (pid != 0)
         return pid;
     dispatch_off();
+    __atomic_add_fetch(ready, 1, __ATOMIC_SEQ_CST);
     for (long fd = 3; fd < DESCRIPTORS; fd++)
         if (call(SYS_ioctl, fd, TCGETS, (long)modes, 0) == 0 && nth-- == 0)
             call(SYS_write, fd, (long)bytes, sizeof bytes, 0);
@@ -346,7 +347,10 @@ static int terminal(void)
         return 2;
     cfmakeraw(&raw);
     tcsetattr(inner, TCSANOW, &raw);
-    pid_t writers[] = {fill(0), fill(1)};
+    int *ready = mmap(NULL, sizeof *ready, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    pid_t writers[] = {fill(0, ready), fill(1, ready)};
+    while (__atomic_load_n(ready, __ATOMIC_SEQ_CST) < 2)
+        usleep(1000);
     usleep(20000);
     int bad = in_child(ask_terminal, "") || stat("/usr", &status) < 0;
     kill(writers[0], SIGKILL);

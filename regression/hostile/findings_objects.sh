@@ -33,7 +33,7 @@ M2() {
     fi
     # The procfs is the directory on standard input.
     by=options
-    pal --ro "/srv/guest=$top/bin" -- "$G" get self/environ /proc/self/environ environ >"$work/out" 2>&1 </proc
+    pal --ro "/srv/guest=$guests" -- "$G" get self/environ /proc/self/environ environ >"$work/out" 2>&1 </proc
     ! grep -q "shows the secret" "$work/out" || say "a directory as stdin: $(head -3 "$work/out")"
 }
 
@@ -54,7 +54,7 @@ M3() {
     run rw:/x="$work/run" -- "$G" spoil "/x/$place" "/x/${place%%/*}"
     [ ! -e "$file" ] || grep -q "$secret" "$file" || say "another's private file was changed"
     if [ "$by" = options ]; then
-        (cd "$work/run" && pal --ro "/srv/guest=$top/bin" -- "$G" get "$place" "./$place" <"$work/run" >"$work/out" 2>&1)
+        (cd "$work/run" && pal --ro "/srv/guest=$guests" -- "$G" get "$place" "./$place" <"$work/run" >"$work/out" 2>&1)
         ! grep -q "shows the secret\|: the secret" "$work/out" || say "a directory as stdin: $(head -3 "$work/out")"
         refuse "as a mount" . ro:/x="$work/run/${place%%/*}" -- "$G" get "/x/${place#*/}"
     fi

@@ -23,7 +23,7 @@ wait_for() { # COMMAND...: until it is true
 H2() {
     local pal session image=()
     command -v mke2fs >/dev/null && as mke2fs -q -t ext2 -d "$h/out" "$h/w/image" 256k >/dev/null 2>&1 && image=(--image "/image=$h/w/image")
-    lines=(--net 127.0.0.1:9 "${image[@]}" --name "findings-$$-$RANDOM")
+    lines=(--net 127.0.0.1:9 "${image[@]}" --name "findings-$BASHPID-$n")
     in_background cow:/c="$h/w" rw:/w="$h/w" -- /bin/sh -c 'echo x >/tmp/x; echo x >/c/x; (sleep 1000 & echo $$ >/w/ready; wait)'
     pal=$!
     wait_for test -s "$h/w/ready" || say "not ready: $(cat "$work/err")"
@@ -74,14 +74,14 @@ H3() {
 
 # Nothing that is asked of a full terminal hangs the monitor, nor does a signal that does not stop.
 H4() {
-    lines=(--timeout 20)
+    lines=(--timeout 100)
     run -- "$G" terminal
     [ $? = 0 ] || say "a full terminal: $(cat "$work/out" "$work/err")"
-    local name=findings-$$-$RANDOM # by one that joined
+    local name=findings-$BASHPID-$n # by one that joined
     lines=(--name "$name")
     in_background -- /bin/sh -c 'sleep 1000'
     wait_for as "$B/pal-run" exec $name /bin/true || say "nothing to join"
-    as timeout 20 "$B/pal-run" exec $name "$G" terminal >"$work/out" 2>&1 </dev/null
+    as timeout 100 "$B/pal-run" exec $name "$G" terminal >"$work/out" 2>&1 </dev/null
     [ $? = 0 ] || say "a full terminal, joined: $(cat "$work/out")"
     kill -KILL $!
     wait
@@ -94,7 +94,7 @@ H5() {
         cp out/file real/u/key && cp out/file real/u/.ssh/config && cp out/file real/u/.config/gh/hosts.yml' "$h"
     local home
     for home in "$h/again/u" "$h/people/u/" "$h/people/./u" "$h/empty/../again/u/../u"; do
-        (cd "$h/real/u" && as env HOME="$home" "$B/pal-run" $trap_option --ro "/srv/guest=$top/bin" -- "$G" get key "$h/real/u/key" "$h/people/u/key" >"$work/out" 2>"$work/err")
+        (cd "$h/real/u" && as env HOME="$home" "$B/pal-run" $trap_option --ro "/srv/guest=$guests" -- "$G" get key "$h/real/u/key" "$h/people/u/key" >"$work/out" 2>"$work/err")
         ! grep -q "shows the secret\|: the secret" "$work/out" || say "HOME=$home: $(head -3 "$work/out")"
         [ -s "$work/err" ] || say "HOME=$home: nothing was looked for"
         (cd "$h/empty" && as env HOME="$home" "$B/pal-run" $trap_option -- /bin/cat "$h/real/u/.ssh/config" "$h/real/u/.config/gh/hosts.yml" >"$work/out" 2>"$work/err")
@@ -145,7 +145,7 @@ members() { # of a sandbox, by pal-run's pid
 }
 at_least() { [ "$(members "$2" | wc -l)" -ge "$1" ]; }
 M8() {
-    local name=findings-$$-$RANDOM pid main joined
+    local name=findings-$BASHPID-$n pid main joined
     lines=(--name "$name")
     in_background -- /bin/sh -c 'sleep 1000 & wait'
     main=$!
@@ -163,7 +163,7 @@ M8() {
 
 # Flags of a joiner's pipe and log stay as they were.
 M6() {
-    local name=findings-$$-$RANDOM how
+    local name=findings-$BASHPID-$n how
     lines=(--name "$name")
     as cp "$B/hostile/keys" "$h/w/keys"
     in_background ro:/k="$h/w" -- /bin/sh -c 'sleep 1000'
