@@ -96,7 +96,7 @@ int64_t windows_attributes_get(pal_handle_t handle, const struct pal_name *name,
     (void)escape;
     if (handle != PAL_NO_HANDLE)
         return stream ? attributes_of(stream->host, out) : -EBADF;
-    if (name->validity)
+    if (name && name->validity)
         name->validity->parts = 0;
     struct windows_path path;
     HANDLE host = NULL;

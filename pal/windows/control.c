@@ -65,6 +65,26 @@ static int64_t available(struct windows_handle *stream, void *argument)
     return 0;
 }
 
+static int64_t pipe_size_get(struct windows_handle *stream, void *argument)
+{
+    DWORD out = 0, in = 0;
+    if (!GetNamedPipeInfo(stream->host, NULL, &out, &in, NULL))
+        return -EBADF;
+    *(uint32_t *)argument = MAX(MAX(out, in), PAL_PAGE_SIZE);
+    return 0;
+}
+
+/* It stays as large as it was made. */
+static int64_t pipe_size_set(struct windows_handle *stream, void *argument)
+{
+    uint32_t size = 0;
+    int64_t error = pipe_size_get(stream, &size);
+    if (error == 0 && *(uint32_t *)argument > size)
+        return -EPERM;
+    *(uint32_t *)argument = size;
+    return error;
+}
+
 static int64_t advise(struct windows_handle *stream, void *argument)
 {
     (void)stream, (void)argument;
@@ -88,6 +108,8 @@ static const struct {
     [PAL_CTL_FLUSH] = {flush, sizeof(uint32_t)},
     [PAL_CTL_AVAILABLE] = {available, sizeof(uint32_t)},
     [PAL_CTL_ADVISE] = {advise, sizeof(struct pal_allocate)},
+    [PAL_CTL_PIPE_SIZE_GET] = {pipe_size_get, sizeof(uint32_t)},
+    [PAL_CTL_PIPE_SIZE_SET] = {pipe_size_set, sizeof(uint32_t)},
     [PAL_CTL_TERMINAL_GET] = {no_terminal, sizeof(struct pal_terminal)},
     [PAL_CTL_TERMINAL_SET] = {no_terminal, sizeof(struct pal_terminal)},
     [PAL_CTL_WINDOW_GET] = {no_terminal, sizeof(struct pal_window)},

@@ -111,7 +111,7 @@ int64_t windows_name_change(uint32_t op, const struct pal_name *name, const stru
                             struct pal_path_buffer *escape)
 {
     struct windows_path path, target;
-    int64_t error = path_of(name, &path);
+    int64_t error = op < PAL_CHANGE_COUNT && (op != PAL_RENAME || other) ? path_of(name, &path) : -EINVAL;
     (void)escape;
     if (error == 0 && (op == PAL_RENAME || op == PAL_LINK))
         error = path_of(other, &target);

@@ -116,6 +116,10 @@ static int64_t path_of_handle(pal_handle_t handle, struct windows_path *out)
 
 int64_t path_of(const struct pal_name *name, struct windows_path *out)
 {
+    if (!name)
+        return -EINVAL;
+    if (name->size >= PAL_PATH_MAX || (!name->size && !name->from))
+        return name->size ? -ENAMETOOLONG : -ENOENT;
     path_begin(out);
     uint32_t base = name->from ? name->base : 0;
     int64_t error = name->from && name->from->handle != PAL_NO_HANDLE ? path_of_handle(name->from->handle, out) : 0;

@@ -13,6 +13,9 @@ $(WIN)/%.o: pal/windows/%.c ; @mkdir -p $(@D); $(MINGW) $(WIN_FLAGS) -c $< -o $@
 $(WIN)/%.o: pal/windows/%.S ; @mkdir -p $(@D); $(MINGW) $(WIN_FLAGS) -c $< -o $@
 $(WIN)/libos.o: pal/windows/image.S $(B)/libos.text $(B)/libos.data
 	@mkdir -p $(@D); $(MINGW) $(WIN_FLAGS) -DIMAGE='"$(B)/libos"' -c $< -o $@
+$(WIN)/conformance-image.o: pal/windows/image.S $(B)/conformance.text $(B)/conformance.data
+	@mkdir -p $(@D); $(MINGW) $(WIN_FLAGS) -DIMAGE='"$(B)/conformance"' -c $< -o $@
+$(WIN)/conformance.exe: $(WINDOWS) $(WIN)/conformance-image.o ; $(MINGW) $(WIN_LINK) -o $@ $^ -lkernel32 -ladvapi32 -lgcc
 $(WIN)/picoprocess.exe: $(WINDOWS) $(WIN)/libos.o ; $(MINGW) $(WIN_LINK) -o $@ $^ -lkernel32 -ladvapi32 -lgcc
 
 .PHONY: windows check-windows
@@ -24,4 +27,4 @@ endif
 
 # Under Wine.  wine.so is Linux's: see regression/windows/wine.c.
 $(WIN)/wine.so: regression/windows/wine.c ; @mkdir -p $(@D); $(CC) -std=gnu17 -O2 $(W) -fPIC -shared $< -o $@ -ldl -lpthread
-check-windows: setup-windows ; @$(MAKE) --no-print-directory -s -j2 all windows $(WIN)/wine.so && regression/windows/check $(B)
+check-windows: setup-windows ; @$(MAKE) --no-print-directory -s -j2 all windows $(WIN)/wine.so $(WIN)/conformance.exe $(GUESTS) && regression/windows/check $(B)

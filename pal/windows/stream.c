@@ -52,6 +52,16 @@ static int64_t nothing_there(const struct windows_handle *stream)
     return PeekNamedPipe(stream->host, NULL, 0, NULL, &bytes, NULL) && !bytes ? -EAGAIN : 0;
 }
 
+static int64_t pipe_failed(int write, DWORD error)
+{
+    int64_t result = error_of(error);
+    if (!write && error == ERROR_BROKEN_PIPE)
+        return 0;
+    if (write && result == -EPIPE)
+        current_tcb()->interrupted |= PAL_INTERRUPTED_PIPE;
+    return result;
+}
+
 /* A pipe of ours: its handle is one for overlapped calls, so what takes long can be given up when an interrupt comes. */
 static int64_t transfer_pipe(const struct windows_handle *stream, int write, uint64_t buffer, DWORD size)
 {
@@ -62,7 +72,7 @@ static int64_t transfer_pipe(const struct windows_handle *stream, int write, uin
     BOOL done = write ? WriteFile(stream->host, (void *)buffer, size, NULL, &call)
                       : ReadFile(stream->host, (void *)buffer, size, NULL, &call);
     if (!done && GetLastError() != ERROR_IO_PENDING)
-        return !write && GetLastError() == ERROR_BROKEN_PIPE ? 0 : last_error();
+        return pipe_failed(write, GetLastError());
     while (!done && !current_tcb()->interrupted && WaitForMultipleObjects(2, both, FALSE, INFINITE) != WAIT_OBJECT_0)
         ;
     if (!done && current_tcb()->interrupted)
@@ -71,7 +81,7 @@ static int64_t transfer_pipe(const struct windows_handle *stream, int write, uin
         return moved;
     if (GetLastError() == ERROR_OPERATION_ABORTED && moved)
         return moved;
-    return !write && GetLastError() == ERROR_BROKEN_PIPE ? 0 : last_error();
+    return pipe_failed(write, GetLastError());
 }
 
 /* Somebody else's pipe can't be waited for: it is looked at, every so often. */

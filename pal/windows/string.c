@@ -48,6 +48,7 @@ int64_t error_of(DWORD error)
         {ERROR_FILENAME_EXCED_RANGE, ENAMETOOLONG}, {ERROR_NOACCESS, EFAULT},  {ERROR_OPERATION_ABORTED, EINTR},
         {ERROR_NOT_SUPPORTED, EOPNOTSUPP},  {ERROR_CANT_RESOLVE_FILENAME, ELOOP}, {ERROR_SEEK, ESPIPE},
         {ERROR_NEGATIVE_SEEK, EINVAL},      {ERROR_SEEK_ON_DEVICE, ESPIPE},    {ERROR_NO_SYSTEM_RESOURCES, ENOMEM},
+        {ERROR_INVALID_USER_BUFFER, EFAULT},
     };
     for (uint32_t i = 0; i < sizeof table / sizeof *table; i++)
         if (table[i].host == error)

@@ -8,7 +8,7 @@
     .long 3, 0                  /* PAL_ABI_VERSION */
     .quad image_text_end, image_arena_end
     .quad suite_start, suite_syscall_trap, suite_exception, suite_interrupt
-    .quad 0, 0                  /* no table of GS's operands */
+    .quad image_gs_sites, image_gs_sites_end
     .quad suite_classify
 
     .text
@@ -22,6 +22,14 @@
     .macro end name
     .cfi_endproc
     .size \name, . - \name
+    .endm
+
+/* The operand of the instruction before lies in the per-thread block: see pal_image_header. */
+    .macro gs_site
+.Lgs_site\@:
+    .pushsection .gs_sites, "a", @progbits
+    .long .Lgs_site\@ - 4 - .
+    .popsection
     .endm
 
 #define TCB_LIBOS_STACK 16
@@ -66,9 +74,11 @@ function guest_call
     push %r14
     push %r15
     mov %rsp, %gs:TCB_RETURN_RSP
+    gs_site
     call *%rdi
 guest_return:
     mov %gs:TCB_RETURN_RSP, %rsp
+    gs_site
     movdqu %xmm7, seen_xmm7(%rip)
     pop %r15
     pop %r14
@@ -118,7 +128,7 @@ end guest_int80
 function guest_load
     mov $0x1234567887654321, %rcx
     movq %rcx, %xmm7
-    mov $0xdead0, %esi
+    mov $0x20dead0, %esi
     .globl guest_load_at
 guest_load_at:
     mov (%rsi), %rax

@@ -55,9 +55,9 @@ static int syscall_int80(void)
 static int exception_load(void)
 {
     CHECK(guest_call(guest_load) == 2);
-    CHECK(tcb()->exception.signal == SIGSEGV && tcb()->exception.address == 0xdead0);
+    CHECK(tcb()->exception.signal == SIGSEGV && tcb()->exception.address == 0x20dead0);
     CHECK(tcb()->exception.trap == 14 && !(tcb()->exception.error & 2));
-    CHECK(tcb()->saved.rip == (uint64_t)guest_load_at && tcb()->saved.rsi == 0xdead0 && tcb()->saved.rcx == MARK);
+    CHECK(tcb()->saved.rip == (uint64_t)guest_load_at && tcb()->saved.rsi == 0x20dead0 && tcb()->saved.rcx == MARK);
     CHECK(upcall_rsp == tcb()->libos_stack);
     CHECK(seen_xmm7[0] == MARK);
     return 0;
