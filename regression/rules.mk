@@ -32,7 +32,7 @@ help:
 	@echo "make check     run all tests; T='pal/*' only some; check-big: also the long ones"
 	@echo "make bench     ratios to native and to bubblewrap, measured in one run"
 	@echo "make lint      layering, shellcheck, cppcheck, clang, clang-tidy"
-	@echo "make windows    the Windows host, by mingw; check-windows: its tests under Wine"
+	@echo "make windows    the Windows host, by mingw; check-windows, bench-windows: under Wine"
 	@echo "make fuzz      fuzz what parses hostile bytes"
 	@echo "make install   PREFIX=/usr/local, DESTDIR=; deb: a Debian package; dist: a tarball"
 	@echo "make clean     remove build/"
