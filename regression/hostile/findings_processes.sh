@@ -29,7 +29,7 @@ H2() {
     wait_for test -s "$h/w/ready" || say "not ready: $(cat "$work/err")"
     # shellcheck disable=SC2086
     (exec $as env HOME="$work/home" "$B/pal-run" exec "${lines[-1]}" /bin/sleep 1000 </dev/null >/dev/null 2>&1) &
-    wait_for test "$(pgrep -c -P $pal)" -ge 3
+    wait_for has_children 3 $pal || say "its helpers did not start: $(pgrep -l -P $pal)"
     pgrep -P $pal >"$work/children"
     kill -KILL $pal
     wait $pal 2>/dev/null
@@ -39,6 +39,7 @@ H2() {
     wait_for nothing_in "$work/run" || say "private directories are left: $(ls -A "$work/run")"
     wait
 }
+has_children() { [ "$(pgrep -c -P "$2")" -ge "$1" ]; }
 gone() { [ ! -d "/proc/$1" ] || [ "$(cut -d')' -f2 "/proc/$1/stat" | cut -c2)" = Z ]; }
 nothing_in() { [ -z "$(ls -A "$1")" ]; }
 
