@@ -211,9 +211,9 @@ shim_\name\()_result:
     mov %rax, FRAME_RAX(%rsp)
     cmpq $0, %gs:TCB_INTERRUPTED
     gs_site 1
-    jne whole_after
     .globl shim_\name\()_out, shim_\name\()_out_end
-shim_\name\()_out:
+shim_\name\()_out:                /* from here on: an interrupt just before this jump would be seen by nobody */
+    jne whole_after
     movzwl FRAME_ARITHMETIC(%rsp), %eax
     and $~FLAGS_ARITHMETIC, %r11
     movzbl %ah, %edx
@@ -328,9 +328,9 @@ whole:
     mov %rax, FRAME_RAX(%rsp)
     cmpq $0, %gs:TCB_INTERRUPTED
     gs_site 1
-    jne leave
     .globl shim_way_out, shim_way_out_end
 shim_way_out:
+    jne leave
     /* The straight way: the flags are those of the entry, so popfq, a third of a short call's cost, can be left out
      * where only arithmetic ones need to be put back.  sahf sets all of these but the overflow, which the addition
      * does. */
@@ -383,11 +383,14 @@ shim_way_out_end:
 leave:
     cmpl $0, %gs:TCB_INTERRUPTED
     gs_site 1
+    .globl shim_leave_out, shim_leave_out_end
+shim_leave_out:
     jne 2f
     cmpl $0, %gs:TCB_HAS_GUEST_GS
     gs_site 1
     je way_out_whole
     jmp way_out_with_gs
+shim_leave_out_end:
 2:  mov %rsp, %rdi
     call libos_work
     jmp leave

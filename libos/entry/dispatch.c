@@ -204,7 +204,7 @@ static bool fix_entry(struct pal_context *context, const struct pal_tcb *tcb)
 /* In the PAL's handlers: no locks, no calls. */
 uint32_t libos_classify(struct pal_context *context, struct pal_tcb *tcb, uint32_t is_exception)
 {
-    extern const char image_text_end[], shim_way_out[], shim_way_out_end[];
+    extern const char image_text_end[], shim_way_out[], shim_way_out_end[], shim_leave_out[], shim_leave_out_end[];
     extern const char shim_plain_out[], shim_plain_out_end[], shim_at_out[], shim_at_out_end[];
     extern const uint64_t image_fixups[][2], image_fixups_end[][2];
     uint64_t rip = context->rip;
@@ -214,7 +214,7 @@ uint32_t libos_classify(struct pal_context *context, struct pal_tcb *tcb, uint32
     bool direct = is_between(rip, shim_plain_out, shim_plain_out_end) || is_between(rip, shim_at_out, shim_at_out_end);
     if (direct)
         frame_complete(frame, context, tcb->libos[2]);
-    if (direct || is_between(rip, shim_way_out, shim_way_out_end)) {
+    if (direct || is_between(rip, shim_way_out, shim_way_out_end) || is_between(rip, shim_leave_out, shim_leave_out_end)) {
         *context = frame->regs; /* whole until the very end: the guest is as good as there */
         if (!is_exception)
             return PAL_IN_GUEST;
