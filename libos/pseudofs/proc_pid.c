@@ -411,11 +411,11 @@ static void children_text(struct seq_buffer *text, const struct pseudo_node *nod
 /* ---- Namespaces -------------------------------------------------------------------------------------------------- */
 
 /* The sandbox's, by the numbers that Linux's first ones have: there are no others. */
-static const struct namespace { char name[20]; uint64_t inode; uint32_t type; } namespaces[] = {
-    {"cgroup", 4026531835, 0x02000000}, {"ipc", 4026531839, 0x08000000}, {"mnt", 4026531841, 0x00020000},
-    {"net", 4026531840, 0x40000000}, {"pid", 4026531836, 0x20000000}, {"pid_for_children", 4026531836, 0x20000000},
-    {"time", 4026531834, 0x80}, {"time_for_children", 4026531834, 0x80}, {"user", 4026531837, 0x10000000},
-    {"uts", 4026531838, 0x04000000},
+static const struct namespace { char name[20]; uint32_t inode, type; } namespaces[] = {
+    {"cgroup", 4026531835u, 0x02000000}, {"ipc", 4026531839u, 0x08000000}, {"mnt", 4026531841u, 0x00020000},
+    {"net", 4026531840u, 0x40000000}, {"pid", 4026531836u, 0x20000000}, {"pid_for_children", 4026531836u, 0x20000000},
+    {"time", 4026531834u, 0x80}, {"time_for_children", 4026531834u, 0x80}, {"user", 4026531837u, 0x10000000},
+    {"uts", 4026531838u, 0x04000000},
 };
 enum { NS_USER = 8 };
 
@@ -433,7 +433,7 @@ static int64_t namespace_text(const struct namespace *of, struct pal_path_buffer
     int kind = 0;
     while (of->name[kind] && of->name[kind] != '_')
         kind++;
-    return link_text(out, "%.*s:[%lu]", kind, of->name, of->inode);
+    return link_text(out, "%.*s:[%lu]", kind, of->name, (uint64_t)of->inode);
 }
 
 static int64_t ns_link(const struct pseudo_node *node, struct pal_path_buffer *out)

@@ -192,7 +192,7 @@ static uint32_t candidates(const struct process *process, int signal, int last, 
         thread = thread->next;
     for (; left && count < LOOKS; left--) {
         thread = thread && thread->next ? thread->next : process->threads;
-        if (thread->tcb && !(atomic_get(&thread->blocked) & BIT(signal)))
+        if (thread && thread->tcb && !(atomic_get(&thread->blocked) & BIT(signal)))
             out[count++] = (struct looked){thread->tid, thread->host_id ? thread->host_id : process_host_id()};
     }
     return count;

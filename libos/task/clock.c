@@ -73,7 +73,7 @@ static int64_t time_to_guest(guest_t at, uint64_t ns)
 static int64_t cpu_clock(int32_t clock, uint32_t *out)
 {
     const struct thread *thread = current();
-    int32_t id = ~(clock >> 3);
+    int32_t id = (int32_t)(~(uint32_t)clock >> 3);
     if ((clock & CPU_CLOCK_KIND) >= CPU_CLOCK_KINDS)
         return -EINVAL;
     if (clock & CPU_CLOCK_THREAD) {
@@ -89,7 +89,7 @@ static int64_t others_time(int32_t clock, uint64_t *out_ns)
 {
     struct process_facts facts;
     struct pal_child look;
-    int32_t id = ~(clock >> 3);
+    int32_t id = (int32_t)(~(uint32_t)clock >> 3);
     uint32_t kind = (uint32_t)clock & CPU_CLOCK_KIND;
     if (clock >= 0 || clock & CPU_CLOCK_THREAD || kind >= CPU_CLOCK_KINDS || id <= 0 || id == current_process()->pid)
         return -EINVAL;

@@ -359,7 +359,7 @@ int64_t sys_capget(guest_t header, guest_t data)
 {
     const struct process *process = current_process();
     struct capability_header head;
-    struct process_facts facts;
+    struct process_facts facts = {0};
     int64_t words = read_header(header, &head);
     if (words < 0)
         return words == -EINVAL && !data ? 0 : words;

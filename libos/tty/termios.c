@@ -119,7 +119,7 @@ static int64_t modes1_from_guest(struct file *file, guest_t argument, uint32_t w
 static int64_t local_from_guest(struct file *file, guest_t argument)
 {
     int32_t on;
-    struct pal_terminal modes;
+    struct pal_terminal modes = {0};
     int64_t result = copy_in(&on, argument, sizeof(on)) < 0 ? -EFAULT : modes_get(file, &modes);
     modes.cflag = (modes.cflag & ~CLOCAL) | (result >= 0 && on ? CLOCAL : 0);
     return result < 0 ? result : modes_set(file, &modes, 0);

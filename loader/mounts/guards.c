@@ -117,7 +117,7 @@ static enum guard_match match_on_host(const struct guard *guard, const struct mo
     size_t base = strlen(from), rest = size - (mount->at_size == 1 ? 0 : mount->at_size);
     if (base + rest >= sizeof host)
         return GUARD_WHOLE;
-    memcpy(host, from, base);
+    strcpy(host, from);
     memcpy(host + base, path + (size - rest), rest);
     return match(guard, base, host, base + rest);
 }
