@@ -49,7 +49,7 @@ struct ask {
     bool told;  /* that there are no more questions */
     struct question *standing;
     bool held;
-    unsigned unanswered, tries;
+    unsigned unanswered, tries, crowded; /* crowded: how often the terminal had no room for this question */
     uv_timer_t timer, next;
     uv_poll_t poll;
     size_t line_size;
@@ -77,7 +77,7 @@ bool candidate_find(struct policy *policy, const struct refusal *refusal, struct
 
 /* ---- prompt.c: at the terminal ----------------------------------------------------------------------------------- */
 
-bool prompt_show(struct ask *ask, const struct question *question);
+enum hold prompt_show(struct ask *ask, const struct question *question); /* HOLD_LATER: the terminal has no room yet */
 /* A line was typed.  False: not an answer. */
 bool prompt_read(const struct ask *ask, const char *line, enum answer *answer, bool *quiet);
 void prompt_again(const struct ask *ask);

@@ -32,7 +32,7 @@ bool name_shown(const char *name, char out[SHOWN_MAX + 1])
     return !*name;
 }
 
-/* Never waits: what has no room is lost, and then the question is not there. */
+/* Never waits: what has no room is lost, and then the question has to be shown again. */
 static bool put(const struct ask *ask, const char *text, size_t size)
 {
     return write(ask->fd, text, size) == (ssize_t)size;
@@ -75,7 +75,7 @@ static char *said(const struct question *question, const char *what)
     return must_copy(what);
 }
 
-bool prompt_show(struct ask *ask, const struct question *question)
+enum hold prompt_show(struct ask *ask, const struct question *question)
 {
     char name[SHOWN_MAX + 1], grants[SHOWN_MAX + 1], real[SHOWN_MAX + 1] = "", keep[SHOWN_MAX + 1] = "", who[SHOWN_MAX + 1], text[4096];
     char *asked = said(question, question->name), *given = said(question, question->grants);
@@ -97,7 +97,9 @@ bool prompt_show(struct ask *ask, const struct question *question)
                         ask->keep ? "    always  the same, and kept in " : "", keep, ask->keep ? "\n" : "", ask->seconds);
     free(asked);
     free(given);
-    return whole && size > 0 && (size_t)size < sizeof text && set_modes(ask) && put(ask, text, (size_t)size);
+    if (!whole || size <= 0 || (size_t)size >= sizeof text || !set_modes(ask))
+        return HOLD_NO;
+    return put(ask, text, (size_t)size) ? HOLD_YES : HOLD_LATER;
 }
 
 void prompt_end(const struct ask *ask, const char *why)

@@ -166,7 +166,12 @@ static enum hold show(struct ask *ask, const struct question *question)
         return line_send(ask, question) ? HOLD_YES : HOLD_NO;
     enum hold hold = ask->held ? HOLD_YES : ask->hold(ask->context, true);
     ask->held = hold == HOLD_YES;
-    return hold == HOLD_YES && !prompt_show(ask, question) ? HOLD_NO : hold;
+    if (hold != HOLD_YES)
+        return hold;
+    /* Guests stand still: what they drew goes out, and then there is room. */
+    hold = prompt_show(ask, question);
+    ask->crowded = hold == HOLD_LATER ? ask->crowded + 1 : 0;
+    return ask->crowded > ask->seconds * (1000 / LATER_MS) ? HOLD_NO : hold;
 }
 
 static void show_next(struct ask *ask)

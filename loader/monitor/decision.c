@@ -19,7 +19,7 @@
 #include "loader/ask/ask.h"
 #include "loader/monitor/monitor.h"
 
-#define STOP_TRIES 200 /* a millisecond apart */
+#define STOP_TRIES 5000 /* a millisecond apart: a guest that gets no processor does not stop */
 
 static struct ask ask;
 static size_t rules[QUESTIONS_MAX]; /* of the network, that a question was given */
