@@ -26,32 +26,13 @@ static size_t rules[QUESTIONS_MAX]; /* of the network, that a question was given
 
 /* ---- Guests are held while a question stands at their terminal --------------------------------------------------- */
 
-static char *read_small(const char *path, char *text, size_t room)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t size = fd < 0 ? -1 : read(fd, text, room - 1);
-    if (fd >= 0)
-        close(fd);
-    text[size > 0 ? size : 0] = 0;
-    return size > 0 ? text : NULL;
-}
-
-/* proc(5): the state, and the session two numbers behind the process group.  The name before them is in brackets. */
-static bool read_state(const char *path, char *state, long *session)
-{
-    char text[1024], *end = read_small(path, text, sizeof text) ? strrchr(text, ')') : NULL;
-    return end && sscanf(end + 1, " %c %*d %*d %ld", state, session) == 2;
-}
-
-static bool is_stopped(char state) { return strchr("TtZXx", state) != NULL; }
-
 /* All threads of a process of this session; others count as stopped. */
 static bool process_is_stopped(const char *process, pid_t session, bool *seen)
 {
-    char path[300], state;
-    long its;
+    char path[300];
+    struct process_state its;
     snprintf(path, sizeof path, "/proc/%.20s/stat", process);
-    if (!read_state(path, &state, &its) || its != session)
+    if (!process_state(path, &its) || its.session != session)
         return true;
     *seen = true;
     snprintf(path, sizeof path, "/proc/%.20s/task", process);
@@ -59,7 +40,7 @@ static bool process_is_stopped(const char *process, pid_t session, bool *seen)
     bool all = true;
     for (struct dirent *task; tasks && all && (task = readdir(tasks));) {
         snprintf(path, sizeof path, "/proc/%.20s/task/%.20s/stat", process, task->d_name);
-        all = task->d_name[0] == '.' || !read_state(path, &state, &its) || is_stopped(state);
+        all = task->d_name[0] == '.' || !process_state(path, &its) || its.stopped;
     }
     if (tasks)
         closedir(tasks);

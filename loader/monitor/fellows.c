@@ -10,7 +10,6 @@
  */
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -112,16 +111,10 @@ static int stand(unsigned terminal)
 /* Does it run, at this terminal? */
 static bool is_at(const char *process, unsigned terminal)
 {
-    char path[64], text[1024], *end, state;
-    unsigned its;
+    char path[64];
+    struct process_state its;
     snprintf(path, sizeof path, "/proc/%.20s/stat", process);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t size = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
-    if (fd >= 0)
-        close(fd);
-    text[size > 0 ? size : 0] = 0;
-    end = strrchr(text, ')');
-    return end && sscanf(end + 1, " %c %*d %*d %*d %u", &state, &its) == 2 && its == terminal && !strchr("TtZXx", state);
+    return process_state(path, &its) && its.terminal == terminal && !its.stopped;
 }
 
 static void tell_all(unsigned terminal)

@@ -402,6 +402,16 @@ void join_unlisten_pid(void);
 int serve_join(const struct request *request, struct reply *reply);
 bool join_ended(pid_t pid, int status); /* a child of pal-run's, which was waited for: had it joined? */
 
+/* ---- process_status.c -------------------------------------------------------------------------------------------- */
+
+struct process_state { /* of any process or thread of the host, as proc(5) has it */
+    long session;
+    unsigned terminal; /* its device; 0: none */
+    bool stopped;      /* or it has ended */
+};
+/* `path`: its stat file.  False: it has gone. */
+bool process_state(const char *path, struct process_state *out);
+
 /* ---- fellows.c: other sandboxes of this user at the same terminal ------------------------------------------------- */
 
 /* Before a guest begins: waits while a question of another stands where it could draw. */

@@ -42,6 +42,16 @@ static bool read_stat(const char *text, struct pal_child *out)
     return true;
 }
 
+bool process_state(const char *path, struct process_state *out)
+{
+    char text[1024], state;
+    const char *fields = file_read(AT_FDCWD, path, text, sizeof text) ? strrchr(text, ')') : NULL;
+    if (!fields || sscanf(fields + 1, " %c %*d %*d %ld %u", &state, &out->session, &out->terminal) != 3)
+        return false;
+    out->stopped = strchr("TtZXx", state) != NULL;
+    return true;
+}
+
 static uint64_t row(const char *text, const char *name)
 {
     const char *found = strstr(text, name);
