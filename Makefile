@@ -10,6 +10,8 @@ COMMON := -std=gnu17 -O2 -g -I. $(W) -MMD -MP
 FREE := $(COMMON) -ffreestanding -fno-builtin -fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables \
         -mgeneral-regs-only -fpie -fvisibility=hidden -fdata-sections -fno-jump-tables -U_FORTIFY_SOURCE \
         -include pal/hidden.h $(if $(findstring clang,$(CC)),,-fno-tree-loop-distribute-patterns)
+# Large objects of pal-run's lie apart from the many small ones, which then share a few pages at each start: gen/embed.
+APART := $(if $(findstring clang,$(CC)),,-mcmodel=medium -mlarge-data-threshold=2048)
 HOSTED := $(COMMON) -D_GNU_SOURCE -fstack-protector-strong -D_FORTIFY_SOURCE=2
 
 # The objects of every room below a folder, sorted: images are the same bytes on every machine.  Files in gen/ make sources.
@@ -29,7 +31,7 @@ $(B)/shim/%.o: shim/%.c   ; @mkdir -p $(@D); $(CC) $(FREE) -c $< -o $@
 $(B)/shim/%.o: shim/%.S   ; @mkdir -p $(@D); $(CC) $(FREE) -c $< -o $@
 $(B)/pal/%.o: pal/%.c     ; @mkdir -p $(@D); $(CC) $(FREE) -c $< -o $@
 $(B)/pal/%.o: pal/%.S     ; @mkdir -p $(@D); $(CC) $(FREE) -c $< -o $@
-$(B)/loader/%.o: loader/%.c  ; @mkdir -p $(@D); $(CC) $(HOSTED) -c $< -o $@
+$(B)/loader/%.o: loader/%.c  ; @mkdir -p $(@D); $(CC) $(HOSTED) $(APART) -c $< -o $@
 $(B)/loader/%.o: loader/%.cc ; @mkdir -p $(@D); $(CXX) -std=c++17 -O2 -g -I. -Wall -Wextra -Werror -MMD -MP -c $< -o $@
 
 # An image is linked at its fixed addresses and cut into the two pieces that a host maps: X.text and X.data.
