@@ -212,7 +212,7 @@ static void start(struct monitor *monitor, const struct options *options, mode_t
     if (!options->no_profile)
         prefetch_profile_use(asks, &prefetch, &policy->mounts);
     settle_walls(monitor, options); /* late: nothing before depends on it */
-    segment_fill(launched.segment, policy, options, &prefetch, umask_was);
+    segment_fill(launched.segment, policy, options, &prefetch, options->snapshot.use ? NULL : prefetch_profile_sites(), umask_was);
     limit(RLIMIT_DATA, policy->limits.memory);
     limit(RLIMIT_CPU, policy->limits.cpu_seconds);
     limit_processes(policy);
@@ -222,6 +222,14 @@ static void start(struct monitor *monitor, const struct options *options, mode_t
     go(monitor, &prefetch, options);
     monitor->first = launched.pid;
     monitor->channel = launched.channel;
+}
+
+static void keep_profile(void)
+{
+    static struct pal_sites sites[PAL_SITE_PROGRAMS];
+    if (segment_sites(sites))
+        prefetch_profile_note_sites(sites);
+    prefetch_profile_keep();
 }
 
 static void print_stats(const struct monitor *monitor)
@@ -432,7 +440,7 @@ int palrun(const struct options *options)
     int status = monitor_run(&monitor, options);
     waiting_ended(&monitor.waiting, status);
     invalidate_close(&policy.mounts.invalidator);
-    prefetch_profile_keep();
+    keep_profile();
     terminal_restore(&monitor.terminals);
     if (launched.failed)
         warn("the picoprocess could not be started: %s: %s", launched.failed, strerror(launched.error));

@@ -227,7 +227,34 @@ struct pal_boot {
     uint64_t snapshot_after;          /* PAL_SNAPSHOT_AFTER: ns from the start */
     uint64_t snapshot_identity[4];    /* of build and processor: an image is good for the same ones only */
     uint64_t host_signals; /* address of this picoprocess's struct pal_host_signals; 0 = none */
+    uint64_t sites;        /* address of PAL_SITE_PROGRAMS pages in the segment: struct pal_sites; 0 = none */
 };
+/*
+ * Call sites of the programs that a sandbox runs first, as one run tells the next of them: pages of the segment, which the
+ * loader fills from the profile, where the libOS keeps sites as it does for all programs (libos/mm/warm.c), and which the
+ * loader reads at the end.  Guests can write them: nobody relies on what they say.
+ */
+struct pal_site {
+    uint32_t page, pages; /* of the text, in its file */
+    uint64_t hash;        /* of the bytes around the site */
+    uint32_t at;          /* the syscall instruction, from the text's start */
+    int16_t hole;         /* what was found there: shim/rewrite/rewrite.h */
+    int8_t patch;
+    uint8_t reserved;
+};
+
+#define PAL_SITES 168
+#define PAL_SITE_PROGRAMS 8u
+enum pal_site_state { PAL_SITES_FREE, PAL_SITES_BEING_WRITTEN, PAL_SITES_READY };
+/* A page; those that are free come last. */
+struct pal_sites {
+    uint64_t program[5];               /* which file: device, inode, size, times of its last changes */
+    uint32_t state, runs, told, count; /* runs, told: the libOS's.  count: of `sites` */
+    struct pal_site sites[PAL_SITES];
+    uint32_t before, stale; /* how many are of earlier runs; of those, how many were not there any more */
+};
+_Static_assert(sizeof(struct pal_sites) == 4096, "a page");
+
 /* What has come from outside; to be looked at after an interrupt, each word exchanged with 0. */
 struct pal_host_signals {
     uint64_t set; /* bit n-1: the user's terminal sent signal n to the sandbox; bit n+31: somebody sent it to the first

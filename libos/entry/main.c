@@ -5,6 +5,7 @@
 #include "libos/pseudofs/pseudofs.h"
 #include "libos/task/task.h"
 #include "libos/lib/lib.h"
+#include "libos/process/exec_prepare.h"
 #include "libos/process/process.h"
 #include "libos/entry/entry.h"
 #include "libos/tty/tty.h"
@@ -97,6 +98,8 @@ static void start(const struct pal_api *api, const struct pal_boot *from)
         log_line("pal-run: %s: %s (errno %d)", boot->program, why(error), (int)-error);
         PAL->process_exit(error == -ENOENT ? 127 : 126);
     }
+    if (boot->sites)
+        warm_program(image->program.file);
     exec_commit(image, current_frame());
     frame_enter_guest();
 }

@@ -7,8 +7,11 @@
  * much as some traps, so it must be a program that runs often.  They write into the program's page of the shared segment,
  * where nothing changes any more once it counts.  A process that is killed while it writes leaves the page as it is.
  *
+ * The pages of some programs come from an earlier run and go to the next: struct pal_sites.  Their first processes tell, then.
+ *
  * Nothing relies on what is there: any process of the sandbox can write it.  A hint is copied first; it is of use only for
- * text with the same bytes, and where the jump may lie is decoded anew: shim/rewrite/rewrite.h.
+ * text with the same bytes, and where the jump may lie is decoded anew: shim/rewrite/rewrite.h.  What is told from run to run
+ * is foreign: what one of them chose must not change another's program.
  */
 #include "libos/fs/vfs.h"
 #include "libos/mm/vma.h"
@@ -22,20 +25,19 @@
 #define MET_MAX 192u
 #define WORTH 2u        /* traps that rewriting must spare on a page: the page becomes the process's own */
 
-enum { PROGRAM_FREE, PROGRAM_BEING_WRITTEN, PROGRAM_READY };
-
 struct text_place { uint32_t page, pages; }; /* in its file */
 struct kept_site { struct text_place text; struct site_hint hint; };
 struct program_key { uint64_t device, inode, size, mtime, ctime; };
-#define SITES ((PAGE_SIZE - sizeof(struct program_key) - 16) / sizeof(struct kept_site))
+#define SITES PAL_SITES
 
 struct kept_program {
     struct program_key key;
     uint32_t state, runs, told, count; /* atomic.  told: by whom sites are being written.  count: of those that stay */
     struct kept_site sites[SITES];
-    uint8_t reserved[PAGE_SIZE - sizeof(struct program_key) - 16 - SITES * sizeof(struct kept_site)];
+    uint32_t before, stale;
 };
-_Static_assert(sizeof(struct kept_program) == PAGE_SIZE, "a program is one page");
+_Static_assert(sizeof(struct kept_program) == sizeof(struct pal_sites) && sizeof(struct kept_site) == sizeof(struct pal_site) &&
+                   offsetof(struct kept_program, before) == offsetof(struct pal_sites, before), "as pal.h has it");
 
 static struct kept_program *programs;
 static struct kept_program *program; /* what this process runs; NULL: nothing is kept of it */
@@ -54,19 +56,33 @@ uint64_t warm_init(uint64_t at, uint64_t end)
 
 /* ---- Programs ---------------------------------------------------------------------------------------------------- */
 
+static bool outlasts_run(const struct kept_program *one)
+{
+    return boot->sites && (uint64_t)(uintptr_t)one - boot->sites < PAL_SITE_PROGRAMS * sizeof *one;
+}
+
+/* Whether that page is the program's, or becomes it. */
+static bool is_of(struct kept_program *one, const struct program_key *key)
+{
+    if (atomic_get(&one->state) == PAL_SITES_FREE && atomic_replace32(&one->state, PAL_SITES_FREE, PAL_SITES_BEING_WRITTEN)) {
+        one->key = *key;
+        atomic_set(&one->state, PAL_SITES_READY);
+        return true;
+    }
+    return atomic_get(&one->state) == PAL_SITES_READY && !memcmp(&one->key, key, sizeof *key);
+}
+
 static struct kept_program *find(const struct program_key *key)
 {
     uint32_t at = (uint32_t)((key->inode ^ key->device) * 0x9e3779b97f4a7c15ull >> 32);
-    for (uint32_t i = 0; i < PLACES; i++) {
-        struct kept_program *one = &programs[(at + i) & (PROGRAMS - 1)];
-        if (atomic_get(&one->state) == PROGRAM_FREE && atomic_replace32(&one->state, PROGRAM_FREE, PROGRAM_BEING_WRITTEN)) {
-            one->key = *key;
-            atomic_set(&one->state, PROGRAM_READY);
-            return one;
-        }
-        if (atomic_get(&one->state) == PROGRAM_READY && !memcmp(&one->key, key, sizeof *key))
+    for (uint32_t i = 0; boot->sites && i < PAL_SITE_PROGRAMS; i++) {
+        struct kept_program *one = (struct kept_program *)(uintptr_t)boot->sites + i;
+        if (is_of(one, key))
             return one;
     }
+    for (uint32_t i = 0; i < PLACES; i++)
+        if (is_of(&programs[(at + i) & (PROGRAMS - 1)], key))
+            return &programs[(at + i) & (PROGRAMS - 1)];
     return NULL;
 }
 
@@ -122,6 +138,11 @@ static bool is_there(const struct vma *vma, uint32_t at)
            copy_in(&byte, MIN(site + WINDOW_AFTER, vma->end) - 1, 1) == 0;
 }
 
+static uint32_t told_before(void)
+{
+    return outlasts_run(program) ? program->before : 0;
+}
+
 void rewrite_warm(guest_t start)
 {
     struct site_hint hints[SITES];
@@ -130,11 +151,14 @@ void rewrite_warm(guest_t start)
     if (text_poked || !vma.file || (vma.flags & (MAP_TYPE | VMA_HIDDEN)) != MAP_PRIVATE || vma.protection != (PROT_READ | PROT_EXEC))
         return;
     for (uint32_t i = 0; i < kept; i++) {
-        const struct kept_site site = program->sites[i];
+        struct kept_site site = program->sites[i];
+        site.hint.foreign = i < told_before();
         if (is_at(&site, place_of(&vma)) && is_there(&vma, site.hint.at))
             count = insert(hints, count, &site.hint);
     }
-    site_rewrite_hinted(vma.start, vma.end, hints, count);
+    uint32_t rewritten = site_rewrite_hinted(vma.start, vma.end, hints, count);
+    if (told_before() && run == 1 && !rewritten) /* some of them are never proved */
+        program->stale += count;
 }
 
 /* ---- Telling ----------------------------------------------------------------------------------------------------- */
@@ -185,7 +209,7 @@ static void tell(void)
 
 void warm_tell(void)
 {
-    if (run < FIRST_TO_TELL || run > LAST_TO_TELL || !atomic_replace32(&program->told, 0u, 1u))
+    if (run < (outlasts_run(program) ? 1 : FIRST_TO_TELL) || run > LAST_TO_TELL || !atomic_replace32(&program->told, 0u, 1u))
         return;
     mm_lock();
     tell();

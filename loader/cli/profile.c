@@ -37,12 +37,10 @@ static void list_one(const char *name, time_t used)
     const char *line = text + strlen(HEADER), *program = "(program not noted)";
     if (!size)
         return;
-    for (const char *at = line; (at = strchr(at, '\n')); at++)
-        names += strncmp(at, "\nv\n", 3) != 0;
-    if (*line == 'p') {
+    for (const char *at = line; *at; at += strcspn(at, "\n") + 1)
+        names += *at == 'o' || *at == 's';
+    if (*line == 'p')
         program = line + 2;
-        names--;
-    }
     strftime(when, sizeof when, "%Y-%m-%d", localtime(&used));
     printf("%s  %s  %4zu names  ", name, when, names);
     print_line(program, strcspn(program, "\n"));
@@ -62,16 +60,20 @@ static void show_one(const char *name, time_t used)
     bool of_program = *line == 'p' && !strncmp(line + 2, wanted, wanted_size) && line[2 + wanted_size] == '\n';
     if (!of_program && strcmp(name, wanted) != 0)
         return;
+    size_t sites = 0;
     shown++;
     printf("%s:\n", name);
     for (; *line; line += strcspn(line, "\n") + 1) {
-        if (!strncmp(line, "v\n", 2)) {
+        if (!strncmp(line, "v\n", 2))
             printf("  many names: later ones are looked up by the program itself\n");
+        sites += *line == 't';
+        if (!strchr("pos", *line))
             continue;
-        }
         printf("  %s  ", *line == 'p' ? "program   " : *line == 'o' ? "opened    " : "looked up ");
         print_line(line + 2, strcspn(line + 2, "\n"));
     }
+    if (sites)
+        printf("  %zu call sites\n", sites);
 }
 
 int profile_main(int argc, char **argv)

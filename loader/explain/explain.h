@@ -64,8 +64,9 @@ void explain_arguments(const struct policy *policy);
 
 /* ---- profile_store.c --------------------------------------------------------------------------------------------- */
 
-/* Before a guest runs. */
+/* Before a guest runs.  Whether there is one then. */
 void store_open(void);
+bool store_is_open(void);
 /* Bytes read; 0: there is none. */
 size_t store_read(const char *name, char *text, size_t room);
 /* Calls `each` with each file's name, and when it was used. */

@@ -67,6 +67,11 @@ void store_open(void)
     }
 }
 
+bool store_is_open(void)
+{
+    return store >= 0;
+}
+
 size_t store_read(const char *name, char *text, size_t room)
 {
     struct stat status;

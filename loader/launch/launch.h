@@ -65,7 +65,9 @@ void passed_find(struct policy *policy, const struct options *options);
 /* The shared segment's size, and all that the first picoprocess is told: written where it waits. */
 #define SEGMENT_SIZE (4ull << 30) /* sparse: most of it is what the guest may use as System V shared memory */
 void segment_fill(int fd, const struct policy *policy, const struct options *options, const struct prefetch *prefetch,
-                  mode_t umask_was);
+                  const struct pal_sites *sites, mode_t umask_was);
+/* What the sandbox has made of `sites`.  False: none were given. */
+bool segment_sites(struct pal_sites out[PAL_SITE_PROGRAMS]);
 
 /* ---- caller_limits.c --------------------------------------------------------------------------------------------- */
 
@@ -84,6 +86,7 @@ extern struct launched {
     int channel, inner, segment;
     uint64_t segment_size;
     uint64_t copy_classes; /* where in the segment they lie */
+    uint64_t sites;        /* likewise; 0: there are none */
     uint32_t copies;       /* as linux_shared's, at first */
     uint64_t random;    /* of the kernel */
     uint32_t streams[3]; /* st_mode of the standard streams */

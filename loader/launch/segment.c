@@ -229,6 +229,22 @@ static void fill_boot(struct builder *builder, const struct policy *policy, cons
     boot->log = LINUX_FD_LOG;
 }
 
+static size_t page_up(size_t at)
+{
+    return (at + PAL_PAGE_SIZE - 1) & ~(size_t)(PAL_PAGE_SIZE - 1);
+}
+
+/* Those that are free are left out: behind what is written there are zeros. */
+static uint64_t put_sites(struct builder *builder, const struct pal_sites *sites)
+{
+    size_t count = 0, at = page_up(builder->used);
+    while (count < PAL_SITE_PROGRAMS && sites[count].state != PAL_SITES_FREE)
+        count++;
+    if (count)
+        put_bytes(builder, sites, count * sizeof *sites, PAL_PAGE_SIZE);
+    return address(at);
+}
+
 static struct linux_filter put_filter(struct builder *builder, const struct options *options, bool view)
 {
     size_t count;
@@ -237,7 +253,7 @@ static struct linux_filter put_filter(struct builder *builder, const struct opti
 }
 
 void segment_fill(int fd, const struct policy *policy, const struct options *options, const struct prefetch *prefetch,
-                  mode_t umask_was)
+                  const struct pal_sites *sites, mode_t umask_was)
 {
     struct builder builder = {.bytes = NULL};
     struct linux_shared shared = {.magic = PAL_IMAGE_MAGIC,
@@ -252,7 +268,9 @@ void segment_fill(int fd, const struct policy *policy, const struct options *opt
     shared.prefetched = put_prefetched(&builder, prefetch);
     fill_boot(&builder, policy, options, prefetch, umask_was, &shared.boot);
     shared.boot.shared_size = launched.segment_size;
-    size_t starts = (builder.used + PAL_PAGE_SIZE - 1) & ~(size_t)(PAL_PAGE_SIZE - 1); /* behind what is written */
+    if (sites)
+        shared.boot.sites = put_sites(&builder, sites);
+    size_t starts = page_up(sites ? shared.boot.sites - PAL_SHARED_BASE + PAL_SITE_PROGRAMS * sizeof *sites : builder.used);
     shared.starts = address(starts);
     size_t slots = starts + LINUX_STARTS * sizeof(struct linux_start);
     shared.copy_slots = address(slots);
@@ -269,4 +287,11 @@ void segment_fill(int fd, const struct policy *policy, const struct options *opt
     if (pwrite(fd, builder.bytes, builder.used, 0) != (ssize_t)builder.used)
         fail(EXIT_OWN_FAILURE, "can't fill the shared segment: %s", strerror(errno));
     free(builder.bytes);
+    launched.sites = sites ? shared.boot.sites - PAL_SHARED_BASE : 0;
+}
+
+bool segment_sites(struct pal_sites out[PAL_SITE_PROGRAMS])
+{
+    const size_t size = PAL_SITE_PROGRAMS * sizeof *out;
+    return launched.sites && pread(launched.segment, out, size, (off_t)launched.sites) == (ssize_t)size;
 }

@@ -366,6 +366,9 @@ void prefetch_profile_note(const struct mount_table *table, const struct request
 /* Whether its start asked for enough names to be given a view; and that this one's did. */
 bool prefetch_profile_had_view(void);
 void prefetch_profile_note_view(void);
+/* PAL_SITE_PROGRAMS programs' call sites, perhaps none yet; NULL: profiles aren't kept.  And what this run has made of them. */
+const struct pal_sites *prefetch_profile_sites(void);
+void prefetch_profile_note_sites(const struct pal_sites *now);
 void prefetch_profile_keep(void);
 
 /* ---- join.c: programs that are put into the running sandbox ------------------------------------------------------ */

@@ -10,9 +10,11 @@
  * guest may change, are not kept; an answer that is a refusal is not sent: it is told of when it is asked for.
  *
  * Format: a line "pal-run profile 2", one "p PATH" with the program, then a line a name: "o PATH" opened for reading, "s
- * PATH" attributes asked.  A line "v": its start asked for so many more that it was given a view.
+ * PATH" attributes asked.  A line "v": its start asked for so many more that it was given a view.  A line "k NUMBERS": a
+ * program that it ran, and its call sites, "t NUMBERS" each, as struct pal_sites has them.  The libOS trusts none.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -25,6 +27,8 @@
 #define START_NS 2000000000ull /* a program has started after that */
 #define TEXT_MAX (64 * 1024u)
 #define NEWS_LEAST 3u /* fewer new names are not worth writing */
+#define SITES_LEAST 8u /* likewise */
+#define SITE_LINE_MAX 96u
 #define NAMES_MAX (PREFETCH_MAX - PREFETCH_FIRST)
 
 static char file_name[33];
@@ -33,6 +37,8 @@ static char text[TEXT_MAX + 1]; /* the profile that was read; then also what is 
 static size_t text_size, news, count;
 static uint64_t known[NAMES_MAX]; /* hashes of the paths in it */
 static bool is_new, had_view;
+static struct pal_sites programs[PAL_SITE_PROGRAMS]; /* with their sites */
+static size_t program_count;
 static uint64_t begun;
 
 static uint64_t now(void)
@@ -82,6 +88,29 @@ static void read_profile(void)
     is_new = !text_size;
 }
 
+static void read_program(const char *line)
+{
+    struct pal_sites *next = &programs[program_count];
+    uint64_t *is = next->program;
+    if (program_count < PAL_SITE_PROGRAMS && sscanf(line, "k %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64, &is[0], &is[1],
+                                                   &is[2], &is[3], &is[4]) == 5) {
+        next->state = PAL_SITES_READY;
+        program_count++;
+    }
+}
+
+/* Of the program before it. */
+static void read_site(const char *line)
+{
+    struct pal_sites *of = &programs[program_count ? program_count - 1 : 0];
+    struct pal_site site = {0};
+    if (program_count && of->count < PAL_SITES &&
+        sscanf(line, "t %" SCNx32 " %" SCNx32 " %" SCNx64 " %" SCNx32 " %" SCNd16 " %" SCNd8, &site.page, &site.pages, &site.hash,
+               &site.at, &site.hole, &site.patch) == 6)
+        of->sites[of->count++] = site;
+    of->before = of->count;
+}
+
 void prefetch_profile_use(const char *program, struct prefetch *prefetch, struct mount_table *table)
 {
     store_open();
@@ -93,7 +122,11 @@ void prefetch_profile_use(const char *program, struct prefetch *prefetch, struct
         end = memchr(line, '\n', (size_t)(text + text_size - line));
         size_t size = (size_t)(end - line);
         had_view |= size == 1 && *line == 'v';
-        if (*line == 'p' || count == NAMES_MAX || size < 3 || size >= PAL_PATH_MAX || line[1] != ' ' || line[2] != '/' ||
+        if (*line == 'k')
+            read_program(line);
+        else if (*line == 't')
+            read_site(line);
+        if (!strchr("os", *line) || count == NAMES_MAX || size < 3 || size >= PAL_PATH_MAX || line[1] != ' ' || line[2] != '/' ||
             !is_shown(table, line + 2, size - 2))
             continue;
         known[count++] = hash_bytes(line + 2, size - 2);
@@ -152,6 +185,61 @@ void prefetch_profile_note(const struct mount_table *table, const struct request
     text_size += request->path_size;
     text[text_size++] = '\n';
     news++;
+}
+
+const struct pal_sites *prefetch_profile_sites(void)
+{
+    return store_is_open() ? programs : NULL;
+}
+
+/* Their lines, and those of the programs. */
+static void forget_sites(void)
+{
+    char *to = text + strlen(HEADER);
+    for (char *line = to, *end = line; line < text + text_size; line = end) {
+        end = (char *)memchr(line, '\n', (size_t)(text + text_size - line)) + 1;
+        if (*line != 'k' && *line != 't')
+            to = (char *)memmove(to, line, (size_t)(end - line)) + (end - line);
+    }
+    text_size = (size_t)(to - text);
+}
+
+static bool has_room(void)
+{
+    return text_size + SITE_LINE_MAX <= TEXT_MAX;
+}
+
+static void write_sites(const struct pal_sites *of)
+{
+    const uint64_t *is = of->program;
+    if (!of->count || of->stale > of->before / 2 || !has_room()) /* another run finds them anew */
+        return;
+    text_size += (size_t)sprintf(text + text_size, "k %" PRIx64 " %" PRIx64 " %" PRIx64 " %" PRIx64 " %" PRIx64 "\n", is[0], is[1],
+                                 is[2], is[3], is[4]);
+    for (uint32_t i = 0; i < of->count && i < PAL_SITES && has_room(); i++) {
+        const struct pal_site *site = &of->sites[i];
+        text_size += (size_t)sprintf(text + text_size, "t %" PRIx32 " %" PRIx32 " %" PRIx64 " %" PRIx32 " %d %d\n", site->page,
+                                     site->pages, site->hash, site->at, site->hole, site->patch);
+    }
+}
+
+/* Worth writing: sites of another program, many more, or many that were not there any more. */
+static bool is_news(const struct pal_sites *now, const struct pal_sites *was)
+{
+    return now->stale > was->before / 2 || now->count >= was->before + (was->before ? SITES_LEAST : 1);
+}
+
+void prefetch_profile_note_sites(const struct pal_sites *now)
+{
+    bool any = false;
+    for (size_t i = 0; i < PAL_SITE_PROGRAMS; i++)
+        any |= is_news(&now[i], &programs[i]);
+    if (!any || !begin_text())
+        return;
+    forget_sites();
+    for (size_t i = 0; i < PAL_SITE_PROGRAMS; i++)
+        write_sites(&now[i]);
+    news += NEWS_LEAST;
 }
 
 void prefetch_profile_keep(void)

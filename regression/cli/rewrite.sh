@@ -109,7 +109,7 @@ over --rewrite=trapped
 traps() { sed -n "s/.*($1): .* but for \([0-9]*\) traps of warm-up.*/\1/p" "$work/err"; }
 repeated() { # OPTION...
     local option first last
-    timeout 60 "$PAL" --stats "$@" -- /bin/sh -c '/bin/true; /bin/true; /bin/true; /bin/true; exit 0' >/dev/null 2>"$work/err"
+    timeout 60 "$PAL" --stats --no-profile "$@" -- /bin/sh -c '/bin/true; /bin/true; /bin/true; /bin/true; exit 0' >/dev/null 2>"$work/err"
     option="$*"
     read -r first _ _ last <<<"$(traps true | tr '\n' ' ')"
     [ "$first" -ge 20 ] && [ $((last * 3)) -le "$first" ] || say "$option: the first true traps $first times, the fourth $last"

@@ -2,7 +2,7 @@
 /*
  * site-survey [-v] FILE...: for each system call instruction that a disassembler finds, the rewrite that would be
  * chosen. Checks each plan against the disassembler: the bytes replaced must begin and end at its instruction
- * boundaries.
+ * boundaries.  And each place that is proved to begin an instruction begins one.
  */
 #include "regression/fuzz/text.h"
 #include "shim/rewrite/decode.h"
@@ -18,7 +18,7 @@ static bool verbose;
 static unsigned long wrong;
 
 struct survey {
-    unsigned long sites, by_kind[SITE_KINDS], by_refusal[SITE_REFUSALS], hard, missed, no_sites;
+    unsigned long sites, by_kind[SITE_KINDS], by_refusal[SITE_REFUSALS], hard, missed, no_sites, proved;
 };
 
 static void print_around(csh handle, const struct text_window *text)
@@ -120,6 +120,25 @@ static void survey_belief(const struct elf_file *file, uint64_t address, bool is
     wrong++;
 }
 
+/* What a stranger may say of this place: anything. */
+static void survey_proof(const struct elf_file *file, const struct code *code, uint64_t address, const uint8_t *starts, bool is_site,
+                         struct survey *survey)
+{
+    struct code segment = elf_segment(file, address);
+    struct text_window text = {.syscall = address, .all = segment.bytes, .start = segment.address,
+                               .end = segment.address + segment.size};
+    window_read(&text);
+    for (int patch = -64; patch <= 8; patch++) {
+        if (!scan_proves(&text, patch))
+            continue;
+        survey->proved += patch != 0;
+        if (is_site && starts_at(starts, code, address + (uint64_t)(int64_t)patch))
+            continue;
+        printf("  FALSE: %#lx%d is proved to begin an instruction\n", address, patch);
+        wrong++;
+    }
+}
+
 static void survey_section(csh handle, const struct elf_file *file, struct code code, struct survey *survey)
 {
     cs_insn *insn = cs_malloc(handle);
@@ -141,6 +160,7 @@ static void survey_section(csh handle, const struct elf_file *file, struct code 
             continue;
         bool is_site = starts_at(starts, &code, code.address + i);
         survey_belief(file, code.address + i, is_site, survey);
+        survey_proof(file, &code, code.address + i, starts, is_site, survey);
         if (is_site)
             survey_site(handle, file, &code, code.address + i, starts, survey);
     }
@@ -172,7 +192,7 @@ int main(int argc, char **argv)
         for (int r = 1; r < SITE_REFUSALS; r++)
             if (survey.by_refusal[r])
                 printf(" %s %lu", site_refusal_names[r], survey.by_refusal[r]);
-        printf("; scan: %lu not found, %lu others not believed\n", survey.missed, survey.no_sites);
+        printf("; scan: %lu not found, %lu others not believed; %lu places proved\n", survey.missed, survey.no_sites, survey.proved);
         munmap((void *)file.bytes, file.size);
     }
     cs_close(&handle);

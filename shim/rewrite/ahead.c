@@ -152,7 +152,7 @@ bool ahead_rewrite(const struct site_host *host, uint64_t start, uint64_t end, c
 }
 
 bool ahead_rewrite_hinted(const struct site_host *host, uint64_t start, uint64_t end, const struct site_hint *hints,
-                          uint32_t count, struct site_statistics *statistics)
+                          uint32_t count, uint32_t *rewritten, struct site_statistics *statistics)
 {
     if (!begin(host, start, end, end - start > SMALL_TEXT))
         return false;
@@ -160,7 +160,7 @@ bool ahead_rewrite_hinted(const struct site_host *host, uint64_t start, uint64_t
         struct text_window text = window_of(start, end);
         text.syscall = start + hints[i].at;
         if (hints[i].at + (uint64_t)SYSCALL_SIZE <= end - start)
-            install_hinted(&batch.host, &hints[i], &text, statistics);
+            *rewritten += install_hinted(&batch.host, &hints[i], &text, statistics);
     }
     end_batch();
     return true;

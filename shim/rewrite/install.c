@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* From a plan to a live site, and back.  plan.h says why it is safe, patch.c how threads get across. */
 #include "shim/rewrite/install.h"
+#include "shim/rewrite/scan.h"
 #include "shim/rewrite/trampoline_pool.h"
 
 #include <stddef.h>
@@ -326,6 +327,17 @@ bool install_hint(struct text_window *text, struct site_hint *out)
     return !plan_is_sigreturn(text) && hint_plan(text, out);
 }
 
+/* Of a foreign hint's padding nobody knows whether it is ever executed: that is looked for anew. */
+static bool plan_hinted(struct planner *planner, const struct text_window *text, const struct site_hint *hint, struct plan *out)
+{
+    if (!hint->foreign || !hint->hole)
+        return (!hint->foreign || scan_proves(text, hint->patch)) && plan_again(planner, text, hint->patch, hint->hole, out);
+    if (!scan_believes(text))
+        return false;
+    plan_begin(planner, text);
+    return plan_next(planner, out);
+}
+
 bool install_hinted(const struct site_host *host, const struct site_hint *hint, struct text_window *text,
                     struct site_statistics *statistics)
 {
@@ -335,7 +347,7 @@ bool install_hinted(const struct site_host *host, const struct site_hint *hint, 
     window_read(text);
     window_restore(text);
     return now[0] == 0x0f && now[1] == 0x05 && window_hash(text) == hint->hash &&
-           plan_again(&planner, text, hint->patch, hint->hole, &plan) &&
+           plan_hinted(&planner, text, hint, &plan) &&
            installed(host, &plan, text, statistics) == SITE_REFUSED_NOT;
 }
 

@@ -242,16 +242,18 @@ bool site_hint(uint64_t start, uint64_t end, uint64_t syscall, struct site_hint 
     return found;
 }
 
-void site_rewrite_hinted(uint64_t start, uint64_t end, const struct site_hint *hints, uint32_t count)
+uint32_t site_rewrite_hinted(uint64_t start, uint64_t end, const struct site_hint *hints, uint32_t count)
 {
+    uint32_t rewritten = 0;
     if (count == 0)
-        return;
+        return 0;
     site_lock();
     install_fresh(!region_met(start, end));
-    if (ahead_rewrite_hinted(host, start, end, hints, count, &statistics))
+    if (ahead_rewrite_hinted(host, start, end, hints, count, &rewritten, &statistics))
         region_add(start, end);
     install_fresh(false);
     site_unlock();
+    return rewritten;
 }
 
 /* ---- Lookups ----------------------------------------------------------------------------------------------------- */

@@ -68,7 +68,8 @@ void site_rewrite_known(uint64_t start, uint64_t end, const struct site_record *
 /*
  * What other processes that run the same should have rewritten at once: the sites of this one that trapped and those that
  * were rewritten, in the order of their addresses.  A hint is the little that planning comes to for one of them.  It is
- * not trusted: what it says is decoded again in the text that it is used for, whose bytes must be the same.
+ * not trusted: what it says is decoded again in the text that it is used for, whose bytes must be the same.  Still it can
+ * choose where an instruction begins.  Of a foreign one that is proved: scan.h.
  */
 struct site_hot { uint64_t syscall; uint32_t traps; };
 struct site_hint {
@@ -76,12 +77,12 @@ struct site_hint {
     uint32_t at;   /* the syscall instruction, from the text's start */
     int16_t hole;  /* plan.h: the padding that takes the jump, or 0 */
     int8_t patch;  /* ... where the jump goes */
-    uint8_t reserved;
+    bool foreign;
 };
 uint32_t site_hot(struct site_hot *out, uint32_t room);
 bool site_hint(uint64_t start, uint64_t end, uint64_t syscall, struct site_hint *out); /* [start, end): a text */
-/* Rewrites those of [start, end), text that is about to become executable.  Hints are in the order of `at`. */
-void site_rewrite_hinted(uint64_t start, uint64_t end, const struct site_hint *hints, uint32_t count);
+/* Rewrites those of [start, end), text that is about to become executable: how many.  Hints are in the order of `at`. */
+uint32_t site_rewrite_hinted(uint64_t start, uint64_t end, const struct site_hint *hints, uint32_t count);
 
 /* Text is made writable in such blocks, as far as it reaches: libos/mm/text.c has the reason. */
 #define SITE_BLOCK (32 * 1024ul)

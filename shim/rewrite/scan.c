@@ -11,6 +11,7 @@
 #define PATHS_ENOUGH 12
 #define SETTLING 24     /* no path starts closer than this */
 #define STRAIGHT 64     /* bytes from a section's beginning that must all be code */
+#define PROOF_REACH 16
 #define START_WEIGHT 12 /* of the path from the mapping's first byte, where code begins */
 
 typedef uint64_t unaligned64 __attribute__((aligned(1), may_alias));
@@ -72,33 +73,88 @@ static bool is_behind_filling(const struct text_window *text, uint32_t i)
     return address % 16 == 0 && i >= 8 && *(const unaligned64 *)&text->bytes[i - 8] == 0 && text->at - i >= STRAIGHT;
 }
 
-bool scan_believes(const struct text_window *text)
+/* What is left at the syscall instruction of the paths that begin before it. */
+struct paths {
+    uint8_t at[WINDOW_BEFORE + INSN_SIZE_MAX + 1]; /* how many come by there */
+    bool old[WINDOW_BEFORE + INSN_SIZE_MAX + 1], set[WINDOW_BEFORE + INSN_SIZE_MAX + 1];
+    uint32_t alive;
+};
+
+static void follow(const struct text_window *text, struct paths *paths)
 {
-    uint8_t paths[WINDOW_BEFORE + INSN_SIZE_MAX + 1] = {0};
-    bool old[WINDOW_BEFORE + INSN_SIZE_MAX + 1] = {false}, set[WINDOW_BEFORE + INSN_SIZE_MAX + 1] = {false};
-    uint32_t alive = 0;
     struct insn insn;
+    *paths = (struct paths){.alive = 0};
     if (text->syscall - text->at == text->start && text->at >= 4 && !is_elf_header(text->bytes)) {
-        paths[0] = START_WEIGHT;
-        alive = START_WEIGHT;
-        old[0] = true;
+        paths->at[0] = START_WEIGHT;
+        paths->alive = START_WEIGHT;
+        paths->old[0] = true;
     }
     for (uint32_t i = 0; i < text->at; i++) {
-        if (alive < PATHS && i + SETTLING < text->at) {
-            paths[i]++;
-            alive++;
-            old[i] |= i < PATHS || is_behind_filling(text, i);
+        if (paths->alive < PATHS && i + SETTLING < text->at) {
+            paths->at[i]++;
+            paths->alive++;
+            paths->old[i] |= i < PATHS || is_behind_filling(text, i);
         }
-        if (paths[i] == 0)
+        if (paths->at[i] == 0)
             continue;
         const uint8_t *bytes = text->bytes + i;
         if (insn_decode(bytes, text->size - i, &insn) && is_usual(bytes + insn.opcode_at)) {
-            paths[i + insn.size] += paths[i];
-            old[i + insn.size] |= old[i];
-            set[i + insn.size] |= set[i] || sets_number(bytes + insn.opcode_at);
+            paths->at[i + insn.size] += paths->at[i];
+            paths->old[i + insn.size] |= paths->old[i];
+            paths->set[i + insn.size] |= paths->set[i] || sets_number(bytes + insn.opcode_at);
         } else {
-            alive -= paths[i];
+            paths->alive -= paths->at[i];
         }
     }
-    return old[text->at] && set[text->at] && alive >= PATHS_ENOUGH && paths[text->at] * 8u >= alive * 7u;
+}
+
+static bool nearly_all(const struct paths *paths, uint32_t come_by)
+{
+    return paths->at[come_by] * 8u >= paths->alive * 7u;
+}
+
+static bool believes(const struct paths *paths, uint32_t at)
+{
+    return paths->old[at] && paths->set[at] && paths->alive >= PATHS_ENOUGH && nearly_all(paths, at);
+}
+
+bool scan_believes(const struct text_window *text)
+{
+    struct paths paths;
+    follow(text, &paths);
+    return believes(&paths, text->at);
+}
+
+/* cmp $-4095 or $-4096, %rax or %eax: so libcs look for errors. */
+static bool is_compared(const uint8_t *next)
+{
+    next += next[0] == 0x48;
+    return next[0] == 0x3d && next[1] <= 1 && next[2] == 0xf0 && next[3] == 0xff && next[4] == 0xff;
+}
+
+/* Of all instructions that could lie over that place none leads to the system call but the one that begins there. */
+static bool is_only(const struct text_window *text, int patch)
+{
+    bool leads[PROOF_REACH + INSN_SIZE_MAX + 1] = {true}; /* at [n]: instructions from n bytes before lead there */
+    struct insn insn;
+    for (int before = 1; before < INSN_SIZE_MAX - patch && before <= (int)text->at; before++) {
+        if (!insn_decode(text->bytes + text->at - before, text->size - text->at + (uint32_t)before, &insn))
+            continue;
+        int end = before - insn.size; /* bytes before the syscall instruction */
+        leads[before] = end >= 0 && leads[end];
+        if (leads[before] && before > -patch && end < -patch)
+            return false;
+    }
+    return leads[-patch];
+}
+
+bool scan_proves(const struct text_window *text, int patch)
+{
+    struct paths paths;
+    if (patch > 0 || patch < -PROOF_REACH || -patch > (int)text->at || text->at + 8 > text->size)
+        return false;
+    if (patch && is_compared(text->bytes + text->at + 2) && is_only(text, patch))
+        return true;
+    follow(text, &paths);
+    return believes(&paths, text->at) && nearly_all(&paths, text->at - (uint32_t)-patch);
 }

@@ -16,4 +16,8 @@ uint64_t scan_next(uint64_t from, uint64_t end);
 /* Whether the bytes at text->syscall are an instruction.  The window is filled. */
 bool scan_believes(const struct text_window *text);
 
+/* Likewise, and whether `patch` bytes from it (none, or before) an instruction begins: whoever says so.  Mostly the bytes
+ * close by leave no doubt. */
+bool scan_proves(const struct text_window *text, int patch);
+
 #endif
