@@ -227,20 +227,27 @@ struct pal_boot {
     uint64_t snapshot_after;          /* PAL_SNAPSHOT_AFTER: ns from the start */
     uint64_t snapshot_identity[4];    /* of build and processor: an image is good for the same ones only */
     uint64_t host_signals; /* address of this picoprocess's struct pal_host_signals; 0 = none */
+    uint64_t cpuid;        /* address of `cpuid_count` answers of this processor's that need not be asked for; 0 = none */
+    uint64_t cpuid_count;
     uint64_t sites;        /* address of PAL_SITE_PROGRAMS pages in the segment: struct pal_sites; 0 = none */
 };
+/* A leaf that each of the processors answers alike, but for whose number the answer is.  Under a hypervisor each question is an
+ * exit to it, which may take microseconds. */
+#define PAL_CPUIDS 120
+#define PAL_CPUID_ANY UINT32_MAX /* the leaf has one answer, whatever ECX is */
+struct pal_cpuid { uint32_t leaf, subleaf, eax, ebx, ecx, edx; };
 /*
  * Call sites of the programs that a sandbox runs first, as one run tells the next of them: pages of the segment, which the
  * loader fills from the profile, where the libOS keeps sites as it does for all programs (libos/mm/warm.c), and which the
  * loader reads at the end.  Guests can write them: nobody relies on what they say.
  */
 struct pal_site {
-    uint32_t page, pages; /* of the text, in its file */
+    uint32_t page, pages; /* of the text, in its file; pages 0: of no use, as it turned out */
     uint64_t hash;        /* of the bytes around the site */
     uint32_t at;          /* the syscall instruction, from the text's start */
     int16_t hole;         /* what was found there: shim/rewrite/rewrite.h */
     int8_t patch;
-    uint8_t reserved;
+    uint8_t proved;       /* 0 from the loader */
 };
 
 #define PAL_SITES 168

@@ -496,6 +496,54 @@ shim_stepped_call:
     .cfi_endproc
     .size \name, . - \name
     .endm
+/* In: GS:TCB_CPUID, all else the guest's, at a cpuid instruction.  `flags` goes into the frame's. */
+    .macro cpuid name, flags
+    .globl \name
+    .type \name, @function
+\name:
+    .cfi_startproc
+    .cfi_undefined rip
+    mov %rsp, %gs:TCB_GUEST_RSP
+    gs_site
+    mov %gs:TCB_LIBOS_STACK, %rsp
+    gs_site
+    lea -FRAME_SIZE(%rsp), %rsp
+    mov %r15, FRAME_R15(%rsp)
+    mov %r14, FRAME_R14(%rsp)
+    mov %r13, FRAME_R13(%rsp)
+    mov %r12, FRAME_R12(%rsp)
+    mov %rbp, FRAME_RBP(%rsp)
+    mov %rbx, FRAME_RBX(%rsp)
+    mov %r11, FRAME_R11(%rsp)
+    mov %r10, FRAME_R10(%rsp)
+    mov %r9, FRAME_R9(%rsp)
+    mov %r8, FRAME_R8(%rsp)
+    mov %rax, FRAME_RAX(%rsp)
+    mov %rcx, FRAME_RCX(%rsp)
+    mov %rdx, FRAME_RDX(%rsp)
+    mov %rsi, FRAME_RSI(%rsp)
+    mov %rdi, FRAME_RDI(%rsp)
+    pushfq
+    pop %rax
+    .if \flags
+    or $\flags, %rax
+    .endif
+    mov %rax, FRAME_RFLAGS(%rsp)
+    mov %gs:TCB_GUEST_RSP, %rax
+    gs_site
+    mov %rax, FRAME_RSP(%rsp)
+    cld
+    mov %rsp, %rdi
+    mov %gs:TCB_CPUID, %esi
+    gs_site
+    call libos_cpuid
+    jmp leave
+    .cfi_endproc
+    .size \name, . - \name
+    .endm
+    cpuid shim_cpuid, 0
+    cpuid shim_stepped_cpuid, FLAG_TRAP /* of a guest that single-steps, as above */
+
     upcall shim_exception, libos_exception
     upcall shim_interrupt, libos_interrupt
 

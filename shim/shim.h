@@ -15,6 +15,7 @@
 #define TCB_GUEST_RSP 72 /* libos[1]: scratch of the entry code */
 #define TCB_RESUME 80    /* libos[2]: scratch of the exit code */
 #define TCB_MARK 88      /* libos[3]: GS_MARK */
+#define TCB_CPUID 96     /* libos[4]: which site's cpuid, from its trampoline */
 #define TCB_SAVED 192
 
 /* What no guest's memory holds by chance where GS:TCB_MARK would be: GS is at the block.  A guest that puts it there
@@ -98,7 +99,7 @@ void frame_enter_guest(void) __attribute__((noreturn));
 /* Where stubs jump to: EAX = number, everything else, flags included, the guest's, but for RCX, which is free, and R11.
  * _call: R11 = guest address after the syscall instruction.  _tail: R11 = where to go on, the stub's tail; the signed
  * 32 bits before that, added to R11, give the guest address. */
-extern char shim_syscall_call[], shim_syscall_tail[];
+extern char shim_syscall_call[], shim_syscall_tail[], shim_cpuid[];
 
 /* XSAVE area of the live vector state to / from guest memory; 0 or -EFAULT.  Size: shim_xsave_size(). */
 int64_t shim_xsave(uint64_t address, uint64_t mask);

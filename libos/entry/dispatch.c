@@ -161,6 +161,30 @@ void libos_exception(struct frame *frame)
         signal_exception(&exception);
 }
 
+/* A cpuid of the guest's, in ld.so: see mm/warm.c.  What the loader has not told of, the processor says. */
+void libos_cpuid(struct frame *frame, uint32_t site)
+{
+    struct pal_context *regs = &frame->regs;
+    const struct pal_cpuid *told = (const struct pal_cpuid *)(uintptr_t)boot->cpuid;
+    uint32_t leaf = (uint32_t)regs->rax, subleaf = (uint32_t)regs->rcx, i = 0;
+    uint64_t at = site_instruction(site);
+    while (i < boot->cpuid_count && (told[i].leaf != leaf || (told[i].subleaf != subleaf && told[i].subleaf != PAL_CPUID_ANY)))
+        i++;
+    struct pal_cpuid now = {leaf, subleaf, leaf, 0, subleaf, 0};
+    if (i < boot->cpuid_count)
+        now = told[i];
+    else
+        __asm__ volatile("cpuid" : "+a"(now.eax), "=b"(now.ebx), "+c"(now.ecx), "=d"(now.edx));
+    regs->rax = now.eax;
+    regs->rbx = now.ebx;
+    regs->rcx = now.ecx;
+    regs->rdx = now.edx;
+    frame->number = UINT64_MAX;
+    frame->how = FRAME_UPCALL;
+    warm_note_cpuid(at);
+    frame_set_rip(frame, at ? at + 2 : 0); /* unmapped meanwhile by another thread: it ends there */
+}
+
 static bool is_between(uint64_t rip, const char *start, const char *end)
 {
     return rip >= (uint64_t)(uintptr_t)start && rip < (uint64_t)(uintptr_t)end;
@@ -187,8 +211,13 @@ static void frame_complete(struct frame *frame, const struct pal_context *now, u
 static bool fix_entry(struct pal_context *context, const struct pal_tcb *tcb)
 {
     extern const char shim_tail_ours[], shim_call_ours[], shim_stepped_tail[], shim_stepped_call[];
-    extern const char shim_tail_trap[], shim_call_trap[];
+    extern const char shim_tail_trap[], shim_call_trap[], shim_stepped_cpuid[];
     uint64_t rip = context->rip;
+    if (rip == (uint64_t)(uintptr_t)shim_cpuid && context->rflags & FLAG_TRAP) {
+        context->rip = (uint64_t)(uintptr_t)shim_stepped_cpuid;
+        context->rflags &= ~(uint64_t)FLAG_TRAP;
+        return true;
+    }
     bool asks_tail = rip == (uint64_t)(uintptr_t)shim_tail_trap, asks_call = rip == (uint64_t)(uintptr_t)shim_call_trap;
     bool tail = asks_tail || is_between(rip, shim_syscall_tail, shim_tail_ours);
     if (!tail && !asks_call && !is_between(rip, shim_syscall_call, shim_call_ours))

@@ -12,6 +12,7 @@ void libos_failed(struct frame *frame, int64_t result);
 void libos_work(struct frame *frame);
 void libos_exception(struct frame *frame);
 void libos_interrupt(struct frame *frame);
+void libos_cpuid(struct frame *frame, uint32_t site); /* at the cpuid of that site */
 uint32_t libos_classify(struct pal_context *context, struct pal_tcb *tcb, uint32_t is_exception);
 
 /* ---- segment.c -------------------------------------------------------------------------------------------------- */

@@ -99,7 +99,7 @@ static void start(const struct pal_api *api, const struct pal_boot *from)
         PAL->process_exit(error == -ENOENT ? 127 : 126);
     }
     if (boot->sites)
-        warm_program(image->program.file);
+        warm_program(image->program.file, image->interpreter.file);
     exec_commit(image, current_frame());
     frame_enter_guest();
 }

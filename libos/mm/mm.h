@@ -154,9 +154,11 @@ void rewrite_ahead(guest_t start, guest_t end);
 
 uint64_t warm_init(uint64_t at, uint64_t end); /* a part of the segment */
 extern bool rewriting_warm; /* sites of what this process runs may be known */
-void warm_program(const struct file *file); /* exec is about to map it; the old one's text has had its last call */
+/* exec is about to map it, and its interpreter or NULL; the old one's text has had its last call */
+void warm_program(const struct file *file, const struct file *interpreter);
 void warm_tell(void); /* before a program ends, or becomes another.  Its text is still there; caller holds nothing */
 void warm_fork_child(void);
+void warm_note_cpuid(guest_t at); /* one that was rewritten, and is executed */
 void rewrite_warm(guest_t start); /* a mapping that begins there has just become executable.  Caller holds mm.lock */
 
 #endif

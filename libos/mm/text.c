@@ -80,6 +80,7 @@ void rewrite_init(void)
 {
     host.entry = (uint64_t)(uintptr_t)shim_syscall_call;
     host.entry_tail = (uint64_t)(uintptr_t)shim_syscall_tail;
+    host.entry_cpuid = boot->cpuid_count ? (uint64_t)(uintptr_t)shim_cpuid : 0;
     site_init(&host);
     host.no_trap = !(boot->capabilities & PAL_CAN_TRAP);
     rewriting = boot->rewrite != PAL_REWRITE_NEVER && (boot->capabilities & PAL_CAN_SYNC_CODE);

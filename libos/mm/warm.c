@@ -11,7 +11,7 @@
  *
  * Nothing relies on what is there: any process of the sandbox can write it.  A hint is copied first; it is of use only for
  * text with the same bytes, and where the jump may lie is decoded anew: shim/rewrite/rewrite.h.  What is told from run to run
- * is foreign: what one of them chose must not change another's program.
+ * is proved there first: what one of them chose must not change another's program.
  */
 #include "libos/fs/vfs.h"
 #include "libos/mm/vma.h"
@@ -23,6 +23,9 @@
 #define FIRST_TO_TELL 2u
 #define LAST_TO_TELL 6u
 #define MET_MAX 192u
+#define ASKED_MAX 64u
+#define STARTS_IN_MAX (256 * 1024ul) /* larger text is not searched */
+#define CPUID_SECOND 0xa2
 #define WORTH 2u        /* traps that rewriting must spare on a page: the page becomes the process's own */
 
 struct text_place { uint32_t page, pages; }; /* in its file */
@@ -41,6 +44,9 @@ _Static_assert(sizeof(struct kept_program) == sizeof(struct pal_sites) && sizeof
 
 static struct kept_program *programs;
 static struct kept_program *program; /* what this process runs; NULL: nothing is kept of it */
+static const struct file *starts;    /* what it begins in */
+static guest_t asked[ASKED_MAX];     /* its cpuid instructions that were executed */
+static uint32_t asked_count;
 static uint32_t run;                 /* which process of the program this is; 0: one that tells nothing */
 
 bool rewriting_warm;
@@ -86,9 +92,11 @@ static struct kept_program *find(const struct program_key *key)
     return NULL;
 }
 
-void warm_program(const struct file *file)
+void warm_program(const struct file *file, const struct file *interpreter)
 {
     struct pal_attributes attributes;
+    starts = interpreter ? interpreter : file;
+    asked_count = 0;
     program = NULL;
     rewriting_warm = false;
     run = 0;
@@ -138,9 +146,37 @@ static bool is_there(const struct vma *vma, uint32_t at)
            copy_in(&byte, MIN(site + WINDOW_AFTER, vma->end) - 1, 1) == 0;
 }
 
-static uint32_t told_before(void)
+/*
+ * ld.so's start, or a static program's, asks the processor some thirty times what it can do, by cpuid.  What is asked there is
+ * the same on each processor.  Under a hypervisor that may be a third of a short program's time, so these are
+ * rewritten, too, where the loader knows the answers: they are sites like others, which don't trap.
+ */
+static bool starts_in(const struct vma *vma)
 {
-    return outlasts_run(program) ? program->before : 0;
+    return vma->file == starts && vma->end - vma->start <= STARTS_IN_MAX;
+}
+
+/* As the file has it: the site may have been rewritten. */
+static bool is_cpuid(const struct vma *vma, uint32_t at)
+{
+    uint8_t bytes[2] = {0};
+    if (copy_in(bytes, vma->start + at, sizeof bytes) == 0)
+        site_peek(vma->start + at, bytes, sizeof bytes);
+    return bytes[1] == CPUID_SECOND;
+}
+
+static bool is_wanted(const struct vma *vma, uint32_t at)
+{
+    return starts_in(vma) || !is_cpuid(vma, at);
+}
+
+/* So that the sandbox's later processes need not prove it again. */
+static void note_proved(struct text_place text, const struct site_hint *hints, uint32_t count)
+{
+    for (uint32_t i = 0; i < program->before && i < SITES; i++)
+        for (uint32_t k = 0; is_at(&program->sites[i], text) && k < count; k++)
+            if (hints[k].at == program->sites[i].hint.at && hints[k].proved)
+                program->sites[i].hint.proved = true;
 }
 
 void rewrite_warm(guest_t start)
@@ -151,14 +187,15 @@ void rewrite_warm(guest_t start)
     if (text_poked || !vma.file || (vma.flags & (MAP_TYPE | VMA_HIDDEN)) != MAP_PRIVATE || vma.protection != (PROT_READ | PROT_EXEC))
         return;
     for (uint32_t i = 0; i < kept; i++) {
-        struct kept_site site = program->sites[i];
-        site.hint.foreign = i < told_before();
-        if (is_at(&site, place_of(&vma)) && is_there(&vma, site.hint.at))
+        const struct kept_site site = program->sites[i];
+        if (is_at(&site, place_of(&vma)) && is_there(&vma, site.hint.at) && is_wanted(&vma, site.hint.at))
             count = insert(hints, count, &site.hint);
     }
     uint32_t rewritten = site_rewrite_hinted(vma.start, vma.end, hints, count);
-    if (told_before() && run == 1 && !rewritten) /* some of them are never proved */
-        program->stale += count;
+    if (outlasts_run(program) && program->before && run == 1) {
+        program->stale += rewritten ? 0 : count; /* some of them are never proved */
+        note_proved(place_of(&vma), hints, count);
+    }
 }
 
 /* ---- Telling ----------------------------------------------------------------------------------------------------- */
@@ -193,6 +230,46 @@ static void keep(const struct vma *vma, guest_t syscall)
     atomic_set(&program->count, count + 1);
 }
 
+void warm_note_cpuid(guest_t at)
+{
+    for (uint32_t i = 0; i < asked_count; i++)
+        if (asked[i] == at)
+            return;
+    if (asked_count < ASKED_MAX)
+        asked[asked_count++] = at;
+}
+
+static bool was_asked(const struct vma *vma, uint32_t at)
+{
+    for (uint32_t i = 0; i < asked_count; i++)
+        if (asked[i] == vma->start + at)
+            return true;
+    return false;
+}
+
+/* Those of other processors' kinds are never executed. */
+static int64_t drop_cpuids(const struct vma *vma, void *argument)
+{
+    (void)argument;
+    for (uint32_t i = 0; starts_in(vma) && asked_count && i < program->before && i < SITES; i++) {
+        struct kept_site *site = &program->sites[i];
+        if (is_at(site, place_of(vma)) && is_cpuid(vma, site->hint.at) && !was_asked(vma, site->hint.at))
+            site->text.pages = 0;
+    }
+    return 0;
+}
+
+static int64_t keep_cpuids(const struct vma *vma, void *argument)
+{
+    (void)argument;
+    if (!starts_in(vma) || vma->protection != (PROT_READ | PROT_EXEC) || (vma->flags & MAP_TYPE) != MAP_PRIVATE)
+        return 0;
+    guest_t end = text_end(vma), at = vma->start;
+    for (; (at = site_next_cpuid(vma->start, end, at)) < end; at++)
+        keep(vma, at);
+    return 0;
+}
+
 /* Caller holds mm.lock. */
 static void tell(void)
 {
@@ -205,6 +282,8 @@ static void tell(void)
             is_worth(met, count, i))
             keep(&node->vma, met[i].syscall);
     }
+    if (boot->cpuid_count && outlasts_run(program))
+        vma_each(mm.root, program->before ? drop_cpuids : keep_cpuids, NULL);
 }
 
 void warm_tell(void)

@@ -34,7 +34,7 @@ int64_t exec_become(struct exec_image *image)
     signal_exec(process);
     files_exec(process->files);
     thread_sequences_end(self);
-    warm_program(image->program.file);
+    warm_program(image->program.file, image->interpreter.file);
     exec_commit(image, current_frame());
     shared_lock();
     process->shared->flags |= SHARED_EXECED;

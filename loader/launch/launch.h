@@ -66,6 +66,8 @@ void passed_find(struct policy *policy, const struct options *options);
 #define SEGMENT_SIZE (4ull << 30) /* sparse: most of it is what the guest may use as System V shared memory */
 void segment_fill(int fd, const struct policy *policy, const struct options *options, const struct prefetch *prefetch,
                   const struct pal_sites *sites, mode_t umask_was);
+/* Answers of this processor's to cpuid that are worth being told; NULL: none. */
+const struct pal_cpuid *cpuid_answers(size_t *count); /* cpuid.c */
 /* What the sandbox has made of `sites`.  False: none were given. */
 bool segment_sites(struct pal_sites out[PAL_SITE_PROGRAMS]);
 

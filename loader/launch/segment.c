@@ -245,6 +245,16 @@ static uint64_t put_sites(struct builder *builder, const struct pal_sites *sites
     return address(at);
 }
 
+static void put_cpuid(struct builder *builder, struct pal_boot *boot)
+{
+    size_t count;
+    const struct pal_cpuid *answers = cpuid_answers(&count);
+    if (!count)
+        return;
+    boot->cpuid = put_bytes(builder, answers, count * sizeof *answers, sizeof(uint64_t));
+    boot->cpuid_count = count;
+}
+
 static struct linux_filter put_filter(struct builder *builder, const struct options *options, bool view)
 {
     size_t count;
@@ -268,8 +278,10 @@ void segment_fill(int fd, const struct policy *policy, const struct options *opt
     shared.prefetched = put_prefetched(&builder, prefetch);
     fill_boot(&builder, policy, options, prefetch, umask_was, &shared.boot);
     shared.boot.shared_size = launched.segment_size;
-    if (sites)
+    if (sites) {
+        put_cpuid(&builder, &shared.boot);
         shared.boot.sites = put_sites(&builder, sites);
+    }
     size_t starts = page_up(sites ? shared.boot.sites - PAL_SHARED_BASE + PAL_SITE_PROGRAMS * sizeof *sites : builder.used);
     shared.starts = address(starts);
     size_t slots = starts + LINUX_STARTS * sizeof(struct linux_start);

@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -88,26 +89,41 @@ static void read_profile(void)
     is_new = !text_size;
 }
 
+/* Numbers in hexadecimal, with a space before each and a line's end behind the last.  False: something else. */
+static bool read_numbers(const char *from, long long *out, size_t most)
+{
+    for (size_t i = 0; i < most; i++) {
+        char *end;
+        if (*from != ' ')
+            return false;
+        out[i] = from[1] == '-' ? strtoll(from, &end, 16) : (long long)strtoull(from, &end, 16);
+        if (end == from)
+            return false;
+        from = end;
+    }
+    return *from == '\n';
+}
+
 static void read_program(const char *line)
 {
     struct pal_sites *next = &programs[program_count];
-    uint64_t *is = next->program;
-    if (program_count < PAL_SITE_PROGRAMS && sscanf(line, "k %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64 " %" SCNx64, &is[0], &is[1],
-                                                   &is[2], &is[3], &is[4]) == 5) {
-        next->state = PAL_SITES_READY;
-        program_count++;
-    }
+    long long is[5];
+    if (program_count == PAL_SITE_PROGRAMS || !read_numbers(line + 1, is, 5))
+        return;
+    memcpy(next->program, is, sizeof next->program);
+    next->state = PAL_SITES_READY;
+    program_count++;
 }
 
 /* Of the program before it. */
 static void read_site(const char *line)
 {
     struct pal_sites *of = &programs[program_count ? program_count - 1 : 0];
-    struct pal_site site = {0};
-    if (program_count && of->count < PAL_SITES &&
-        sscanf(line, "t %" SCNx32 " %" SCNx32 " %" SCNx64 " %" SCNx32 " %" SCNd16 " %" SCNd8, &site.page, &site.pages, &site.hash,
-               &site.at, &site.hole, &site.patch) == 6)
-        of->sites[of->count++] = site;
+    long long is[6];
+    if (!program_count || of->count == PAL_SITES || !read_numbers(line + 1, is, 6))
+        return;
+    of->sites[of->count++] = (struct pal_site){.page = (uint32_t)is[0], .pages = (uint32_t)is[1], .hash = (uint64_t)is[2],
+                                               .at = (uint32_t)is[3], .hole = (int16_t)is[4], .patch = (int8_t)is[5]};
     of->before = of->count;
 }
 
@@ -209,6 +225,11 @@ static bool has_room(void)
     return text_size + SITE_LINE_MAX <= TEXT_MAX;
 }
 
+static size_t write_signed(char *to, int value)
+{
+    return (size_t)sprintf(to, " %s%x", value < 0 ? "-" : "", (unsigned)abs(value));
+}
+
 static void write_sites(const struct pal_sites *of)
 {
     const uint64_t *is = of->program;
@@ -218,14 +239,22 @@ static void write_sites(const struct pal_sites *of)
                                  is[2], is[3], is[4]);
     for (uint32_t i = 0; i < of->count && i < PAL_SITES && has_room(); i++) {
         const struct pal_site *site = &of->sites[i];
-        text_size += (size_t)sprintf(text + text_size, "t %" PRIx32 " %" PRIx32 " %" PRIx64 " %" PRIx32 " %d %d\n", site->page,
-                                     site->pages, site->hash, site->at, site->hole, site->patch);
+        if (!site->pages)
+            continue;
+        text_size += (size_t)sprintf(text + text_size, "t %" PRIx32 " %" PRIx32 " %" PRIx64 " %" PRIx32, site->page, site->pages,
+                                     site->hash, site->at);
+        text_size += write_signed(text + text_size, site->hole);
+        text_size += write_signed(text + text_size, site->patch);
+        text[text_size++] = '\n';
     }
 }
 
-/* Worth writing: sites of another program, many more, or many that were not there any more. */
+/* Worth writing: sites of another program, many more, some that are of no use, or many that were not there any more. */
 static bool is_news(const struct pal_sites *now, const struct pal_sites *was)
 {
+    for (uint32_t i = 0; i < was->before; i++)
+        if (!now->sites[i].pages)
+            return true;
     return now->stale > was->before / 2 || now->count >= was->before + (was->before ? SITES_LEAST : 1);
 }
 

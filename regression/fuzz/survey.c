@@ -129,7 +129,7 @@ static void survey_proof(const struct elf_file *file, const struct code *code, u
                                .end = segment.address + segment.size};
     window_read(&text);
     for (int patch = -64; patch <= 8; patch++) {
-        if (!scan_proves(&text, patch))
+        if (!scan_proves(&text, patch, 0))
             continue;
         survey->proved += patch != 0;
         if (is_site && starts_at(starts, code, address + (uint64_t)(int64_t)patch))

@@ -151,16 +151,19 @@ bool ahead_rewrite(const struct site_host *host, uint64_t start, uint64_t end, c
     return true;
 }
 
-bool ahead_rewrite_hinted(const struct site_host *host, uint64_t start, uint64_t end, const struct site_hint *hints,
+bool ahead_rewrite_hinted(const struct site_host *host, uint64_t start, uint64_t end, struct site_hint *hints,
                           uint32_t count, uint32_t *rewritten, struct site_statistics *statistics)
 {
+    uint64_t known = 0;
     if (!begin(host, start, end, end - start > SMALL_TEXT))
         return false;
     for (uint32_t i = 0; i < count; i++) {
         struct text_window text = window_of(start, end);
         text.syscall = start + hints[i].at;
-        if (hints[i].at + (uint64_t)SYSCALL_SIZE <= end - start)
-            *rewritten += install_hinted(&batch.host, &hints[i], &text, statistics);
+        if (hints[i].at + (uint64_t)SYSCALL_SIZE <= end - start && install_hinted(&batch.host, &hints[i], &text, &known, statistics)) {
+            hints[i].proved = true;
+            ++*rewritten;
+        }
     }
     end_batch();
     return true;

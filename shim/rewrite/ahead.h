@@ -9,7 +9,7 @@ uint32_t ahead_find(const struct site_host *host, uint64_t start, uint64_t end, 
 /* Both, false: the host doesn't let the text be written. */
 bool ahead_rewrite(const struct site_host *host, uint64_t start, uint64_t end, const struct site_record *records,
                    uint32_t count, struct site_statistics *statistics);
-bool ahead_rewrite_hinted(const struct site_host *host, uint64_t start, uint64_t end, const struct site_hint *hints,
+bool ahead_rewrite_hinted(const struct site_host *host, uint64_t start, uint64_t end, struct site_hint *hints,
                           uint32_t count, uint32_t *rewritten, struct site_statistics *statistics);
 
 #endif

@@ -199,7 +199,7 @@ static enum site_refusal install(const struct site_host *host, const struct plan
         room > TRAMPOLINE_SIZE_MAX ? 0 : pool_place(host, from, plan->trap_bytes, room, site->index, &slot);
     if (site->trampoline == 0)
         goto no_place;
-    if (!trampoline_build(plan, text, site->trampoline, slot, &trampoline))
+    if (!trampoline_build(plan, text, site->trampoline, slot, site->index, &trampoline))
         goto no_trampoline;
     fill(site, plan, text, &trampoline);
     site->trampoline_size = room;
@@ -323,22 +323,17 @@ bool install_hint(struct text_window *text, struct site_hint *out)
 {
     window_read(text);
     window_restore(text);
-    *out = (struct site_hint){.at = (uint32_t)(text->syscall - text->start), .hash = window_hash(text)};
+    *out = (struct site_hint){.at = (uint32_t)(text->syscall - text->start), .hash = window_hash(text), .proved = true};
     return !plan_is_sigreturn(text) && hint_plan(text, out);
 }
 
-/* Of a foreign hint's padding nobody knows whether it is ever executed: that is looked for anew. */
-static bool plan_hinted(struct planner *planner, const struct text_window *text, const struct site_hint *hint, struct plan *out)
+/* That padding is never executed can't be proved as cheaply. */
+static bool is_proved(const struct text_window *text, const struct site_hint *hint, uint64_t known)
 {
-    if (!hint->foreign || !hint->hole)
-        return (!hint->foreign || scan_proves(text, hint->patch)) && plan_again(planner, text, hint->patch, hint->hole, out);
-    if (!scan_believes(text))
-        return false;
-    plan_begin(planner, text);
-    return plan_next(planner, out);
+    return hint->proved || (!hint->hole && scan_proves(text, hint->patch, known));
 }
 
-bool install_hinted(const struct site_host *host, const struct site_hint *hint, struct text_window *text,
+bool install_hinted(const struct site_host *host, const struct site_hint *hint, struct text_window *text, uint64_t *known,
                     struct site_statistics *statistics)
 {
     struct planner planner;
@@ -346,9 +341,11 @@ bool install_hinted(const struct site_host *host, const struct site_hint *hint, 
     const uint8_t *now = text->all + (text->syscall - text->start);
     window_read(text);
     window_restore(text);
-    return now[0] == 0x0f && now[1] == 0x05 && window_hash(text) == hint->hash &&
-           plan_hinted(&planner, text, hint, &plan) &&
-           installed(host, &plan, text, statistics) == SITE_REFUSED_NOT;
+    if (!plan_is_site(now) || (plan_is_cpuid(text) && !host->entry_cpuid) || window_hash(text) != hint->hash ||
+        !is_proved(text, hint, *known) || !plan_again(&planner, text, hint->patch, hint->hole, &plan))
+        return false;
+    *known = plan.hole || !plan.resume ? 0 : text->syscall + (uint64_t)plan.resume;
+    return installed(host, &plan, text, statistics) == SITE_REFUSED_NOT;
 }
 
 bool install_known(const struct site_host *host, const struct site_record *record, struct text_window *text,

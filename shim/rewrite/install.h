@@ -14,8 +14,8 @@ enum site_refusal install_site(const struct site_host *host, struct text_window 
 bool install_record(const struct text_window *text, struct site_record *out);
 /* The hint for the site at text->syscall, which may have been rewritten.  False: none, as for a signal handler's return. */
 bool install_hint(struct text_window *text, struct site_hint *out);
-/* Does what the hint says, if the text is what it was made from and takes it. */
-bool install_hinted(const struct site_host *host, const struct site_hint *hint, struct text_window *text,
+/* Does what the hint says, if the text is what it was made from and takes it.  `known`: see scan_proves; then behind the site. */
+bool install_hinted(const struct site_host *host, const struct site_hint *hint, struct text_window *text, uint64_t *known,
                     struct site_statistics *statistics);
 /* Does what the record says, if the text is what it was made from.  False: do install_site. */
 bool install_known(const struct site_host *host, const struct site_record *record, struct text_window *text,

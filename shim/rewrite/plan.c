@@ -254,13 +254,22 @@ void plan_fault(struct plan *out)
 /* Nothing is known yet of the window from `first` on, up to and with `last`.  False: there is no syscall instruction. */
 static bool begin(struct planner *planner, const struct text_window *text, uint32_t first, uint32_t last)
 {
-    const uint8_t *bytes = text->bytes + text->at;
     planner->text = text;
     planner->step = STEPS;
     for (uint32_t i = first; i <= last; i++)
         planner->is[i] = false;
     planner->refusal = SITE_REFUSED_TEXT;
-    return text->size - text->at >= SYSCALL_SIZE && bytes[0] == 0x0f && bytes[1] == 0x05;
+    return text->size - text->at >= SYSCALL_SIZE && plan_is_site(text->bytes + text->at);
+}
+
+bool plan_is_site(const uint8_t *bytes)
+{
+    return bytes[0] == 0x0f && (bytes[1] == 0x05 || bytes[1] == 0xa2);
+}
+
+bool plan_is_cpuid(const struct text_window *text)
+{
+    return text->bytes[text->at] == 0x0f && text->bytes[text->at + 1] == 0xa2;
 }
 
 void plan_begin(struct planner *planner, const struct text_window *text)

@@ -71,6 +71,10 @@ void window_read(struct text_window *text);
  */
 bool plan_is_sigreturn(const struct text_window *text); /* the window is filled */
 
+/* Such an instruction can be rewritten as if it were a system call: it has as many bytes. */
+bool plan_is_cpuid(const struct text_window *text);
+bool plan_is_site(const uint8_t *bytes); /* a system call, or a cpuid */
+
 /* What plan_next goes on from.  6 KiB: for the stack, once. */
 struct planner {
     const struct text_window *text;

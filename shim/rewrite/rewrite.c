@@ -3,6 +3,7 @@
 #include "shim/rewrite/rewrite.h"
 #include "shim/rewrite/trampoline_pool.h"
 #include "shim/rewrite/install.h"
+#include "shim/rewrite/scan.h"
 #include "shim/rewrite/ahead.h"
 
 #include <stddef.h>
@@ -242,7 +243,25 @@ bool site_hint(uint64_t start, uint64_t end, uint64_t syscall, struct site_hint 
     return found;
 }
 
-uint32_t site_rewrite_hinted(uint64_t start, uint64_t end, const struct site_hint *hints, uint32_t count)
+uint64_t site_next_cpuid(uint64_t start, uint64_t end, uint64_t from)
+{
+    struct text_window text = {.all = (const uint8_t *)start, .start = start, .end = end};
+    for (; (from = scan_next_cpuid(from, end)) < end; from++) {
+        text.syscall = from;
+        window_read(&text);
+        if (scan_proves(&text, 0, 0))
+            break;
+    }
+    return from;
+}
+
+uint64_t site_instruction(uint32_t index)
+{
+    struct site site;
+    return site_table_read((uint16_t)index, &site) ? site.syscall : 0;
+}
+
+uint32_t site_rewrite_hinted(uint64_t start, uint64_t end, struct site_hint *hints, uint32_t count)
 {
     uint32_t rewritten = 0;
     if (count == 0)

@@ -41,6 +41,8 @@ struct site_host {
     void *(*alloc)(uint64_t size); /* zeroed; never freed; NULL: none left */
     void (*yield)(void);
     uint64_t entry, entry_tail;
+    uint64_t entry_cpuid; /* for cpuid instructions of hints, with the site's index in GS:TCB_CPUID and all registers the guest's; 0:
+                             they stay */
     bool no_trap; /* the host does not bring syscall instructions to the libOS: none may stay that is known of */
     uint32_t patience; /* rewrite at this trap of a site; 0 and 1: at the first */
 };
@@ -69,7 +71,7 @@ void site_rewrite_known(uint64_t start, uint64_t end, const struct site_record *
  * What other processes that run the same should have rewritten at once: the sites of this one that trapped and those that
  * were rewritten, in the order of their addresses.  A hint is the little that planning comes to for one of them.  It is
  * not trusted: what it says is decoded again in the text that it is used for, whose bytes must be the same.  Still it can
- * choose where an instruction begins.  Of a foreign one that is proved: scan.h.
+ * choose where an instruction begins.  Where nobody has `proved` that yet, it is: scan.h.
  */
 struct site_hot { uint64_t syscall; uint32_t traps; };
 struct site_hint {
@@ -77,12 +79,17 @@ struct site_hint {
     uint32_t at;   /* the syscall instruction, from the text's start */
     int16_t hole;  /* plan.h: the padding that takes the jump, or 0 */
     int8_t patch;  /* ... where the jump goes */
-    bool foreign;
+    uint8_t proved;
 };
 uint32_t site_hot(struct site_hot *out, uint32_t room);
+/* The next cpuid instruction in [from, end) of the text [start, end) that is one beyond doubt, or `end`. */
+uint64_t site_next_cpuid(uint64_t start, uint64_t end, uint64_t from);
+/* Where the instruction of the site of that index lies; 0: it is no site any more. */
+uint64_t site_instruction(uint32_t index);
 bool site_hint(uint64_t start, uint64_t end, uint64_t syscall, struct site_hint *out); /* [start, end): a text */
-/* Rewrites those of [start, end), text that is about to become executable: how many.  Hints are in the order of `at`. */
-uint32_t site_rewrite_hinted(uint64_t start, uint64_t end, const struct site_hint *hints, uint32_t count);
+/* Rewrites those of [start, end), text that is about to become executable: how many.  Hints are in the order of `at`;
+ * those that serve are proved then. */
+uint32_t site_rewrite_hinted(uint64_t start, uint64_t end, struct site_hint *hints, uint32_t count);
 
 /* Text is made writable in such blocks, as far as it reaches: libos/mm/text.c has the reason. */
 #define SITE_BLOCK (32 * 1024ul)

@@ -12,6 +12,8 @@
 #define SETTLING 24     /* no path starts closer than this */
 #define STRAIGHT 64     /* bytes from a section's beginning that must all be code */
 #define PROOF_REACH 16
+#define LEAD_MOST 768
+#define PROOF_WINDOW 120 /* bytes before, for a site that somebody has told of */
 #define START_WEIGHT 12 /* of the path from the mapping's first byte, where code begins */
 
 typedef uint64_t unaligned64 __attribute__((aligned(1), may_alias));
@@ -23,16 +25,26 @@ static bool has_byte(uint64_t word, uint8_t byte)
     return (zeros - ones) & ~zeros & ones << 7;
 }
 
-uint64_t scan_next(uint64_t from, uint64_t end)
+static uint64_t next(uint64_t from, uint64_t end, uint8_t second)
 {
     for (; from + 1 < end; from++) {
-        while (from + 9 <= end && !has_byte(*(const unaligned64 *)(from + 1), 0x05))
+        while (from + 9 <= end && !has_byte(*(const unaligned64 *)(from + 1), second))
             from += 8;
         const uint8_t *at = (const uint8_t *)from;
-        if (from + 1 < end && at[0] == 0x0f && at[1] == 0x05)
+        if (from + 1 < end && at[0] == 0x0f && at[1] == second)
             return from;
     }
     return end;
+}
+
+uint64_t scan_next(uint64_t from, uint64_t end)
+{
+    return next(from, end, 0x05);
+}
+
+uint64_t scan_next_cpuid(uint64_t from, uint64_t end)
+{
+    return next(from, end, 0xa2);
 }
 
 /* What data decodes to and programs don't have: input and output, segment registers, far returns, zeros. */
@@ -80,20 +92,20 @@ struct paths {
     uint32_t alive;
 };
 
-static void follow(const struct text_window *text, struct paths *paths)
+static void follow(const struct text_window *text, uint32_t from, struct paths *paths)
 {
     struct insn insn;
     *paths = (struct paths){.alive = 0};
-    if (text->syscall - text->at == text->start && text->at >= 4 && !is_elf_header(text->bytes)) {
+    if (from == 0 && text->syscall - text->at == text->start && text->at >= 4 && !is_elf_header(text->bytes)) {
         paths->at[0] = START_WEIGHT;
         paths->alive = START_WEIGHT;
         paths->old[0] = true;
     }
-    for (uint32_t i = 0; i < text->at; i++) {
+    for (uint32_t i = from; i < text->at; i++) {
         if (paths->alive < PATHS && i + SETTLING < text->at) {
             paths->at[i]++;
             paths->alive++;
-            paths->old[i] |= i < PATHS || is_behind_filling(text, i);
+            paths->old[i] |= i < from + PATHS || is_behind_filling(text, i);
         }
         if (paths->at[i] == 0)
             continue;
@@ -121,7 +133,7 @@ static bool believes(const struct paths *paths, uint32_t at)
 bool scan_believes(const struct text_window *text)
 {
     struct paths paths;
-    follow(text, &paths);
+    follow(text, 0, &paths);
     return believes(&paths, text->at);
 }
 
@@ -148,13 +160,29 @@ static bool is_only(const struct text_window *text, int patch)
     return leads[-patch];
 }
 
-bool scan_proves(const struct text_window *text, int patch)
+static bool leads_there(const struct text_window *text, int patch, uint64_t known)
+{
+    const uint64_t from = text->syscall + (uint64_t)(int64_t)patch;
+    struct insn insn;
+    if (known < text->start || known > from || from - known > LEAD_MOST)
+        return false;
+    bool met = false;
+    while (known < text->syscall && insn_decode(text->all + (known - text->start), text->end - known, &insn)) {
+        met |= known == from;
+        known += insn.size;
+    }
+    return known == text->syscall && (met || patch == 0);
+}
+
+bool scan_proves(const struct text_window *text, int patch, uint64_t known)
 {
     struct paths paths;
     if (patch > 0 || patch < -PROOF_REACH || -patch > (int)text->at || text->at + 8 > text->size)
         return false;
+    if (known && leads_there(text, patch, known))
+        return true;
     if (patch && is_compared(text->bytes + text->at + 2) && is_only(text, patch))
         return true;
-    follow(text, &paths);
+    follow(text, text->at > PROOF_WINDOW ? text->at - PROOF_WINDOW : 0, &paths);
     return believes(&paths, text->at) && nearly_all(&paths, text->at - (uint32_t)-patch);
 }

@@ -13,11 +13,12 @@
 
 /* The next two such bytes in [from, end): their address, or `end`. */
 uint64_t scan_next(uint64_t from, uint64_t end);
+uint64_t scan_next_cpuid(uint64_t from, uint64_t end);
 /* Whether the bytes at text->syscall are an instruction.  The window is filled. */
 bool scan_believes(const struct text_window *text);
 
-/* Likewise, and whether `patch` bytes from it (none, or before) an instruction begins: whoever says so.  Mostly the bytes
- * close by leave no doubt. */
-bool scan_proves(const struct text_window *text, int patch);
+/* Likewise, and whether `patch` bytes from it (none, or before) an instruction begins: whoever says so.  `known`: where one
+ * begins, before all that, or 0: mostly it leads there. */
+bool scan_proves(const struct text_window *text, int patch, uint64_t known);
 
 #endif

@@ -12,10 +12,16 @@
  * With nothing absorbed after, there is no tail, and another slot: R11 = after.  The entry sets RCX and R11 to what
  * `syscall` leaves there: until then it needs one free register, RCX.  lea and jmp leave the flags alone, and nothing
  * is written to the guest's stack.
+ *
+ * For cpuid, which leaves RCX and R11 as they were, the middle is
+ *         movl  $index, %gs:TCB_CPUID
+ *         jmp   *slot_cpuid(%rip)
+ * and the libOS goes on by the site's points.
  */
 #include "shim/rewrite/trampoline.h"
 
 #include "shim/rewrite/trampoline_pool.h"
+#include "shim/shim.h"
 
 static bool fits(int64_t value)
 {
@@ -118,8 +124,32 @@ static bool rip_form(struct builder *b, uint32_t opcode, uint32_t opcode_size, u
     return fits(relative);
 }
 
+static bool enter_for_call(struct builder *b, uint64_t slot)
+{
+    struct trampoline *out = b->trampoline;
+    uint64_t after = b->text->syscall + 2, tail = b->address + out->size + 7 + 6 + 4;
+    bool ok = rip_form(b, 0x1d8d4c, 3, b->plan->after ? tail : after) &&            /* lea ..., %r11 */
+              rip_form(b, 0x25ff, 2, b->plan->after ? slot + SLOT_TAIL : slot);     /* jmp *slot(%rip) */
+    if (!ok || b->plan->after == 0)
+        return ok;
+    put32(out->bytes + out->size, (int64_t)(after - tail));
+    out->size += 4;
+    return fits((int64_t)(after - tail));
+}
+
+static bool enter_for_cpuid(struct builder *b, uint64_t slot, uint32_t index)
+{
+    static const uint8_t store[8] = {0x65, 0xc7, 0x04, 0x25, TCB_CPUID}; /* movl $index, %gs:TCB_CPUID */
+    uint8_t *at = b->trampoline->bytes + b->trampoline->size;
+    for (uint32_t i = 0; i < sizeof store; i++)
+        at[i] = store[i];
+    put32(at + sizeof store, index);
+    b->trampoline->size += sizeof store + 4;
+    return rip_form(b, 0x25ff, 2, slot + SLOT_CPUID);
+}
+
 bool trampoline_build(const struct plan *plan, const struct text_window *text, uint64_t address, uint64_t slot,
-                struct trampoline *out)
+                      uint32_t index, struct trampoline *out)
 {
     struct builder b = {plan, text, address, out};
     bool ok = true;
@@ -127,15 +157,9 @@ bool trampoline_build(const struct plan *plan, const struct text_window *text, u
     for (uint32_t i = 0; i < plan->before; i++)
         ok = ok && absorb(&b, i);
     point(&b, 0);
-    uint64_t after = text->syscall + 2;
-    uint64_t tail = address + out->size + 7 + 6 + 4;
-    ok = ok && rip_form(&b, 0x1d8d4c, 3, plan->after ? tail : after);           /* lea ..., %r11 */
-    ok = ok && rip_form(&b, 0x25ff, 2, plan->after ? slot + SLOT_TAIL : slot);  /* jmp *slot(%rip) */
+    ok = ok && (plan_is_cpuid(text) ? enter_for_cpuid(&b, slot, index) : enter_for_call(&b, slot));
     if (plan->after == 0)
         return ok;
-    put32(out->bytes + out->size, (int64_t)(after - tail));
-    out->size += 4;
-    ok = ok && fits((int64_t)(after - tail));
     for (uint32_t i = 0; i < plan->after; i++)
         ok = ok && absorb(&b, plan->before + i);
     if (plan->resume) {

@@ -37,6 +37,6 @@ uint32_t trampoline_size(const struct plan *plan);
 /* The trampoline for `plan` at `address`.  `slot` holds the address of the entry that trampolines jump through, and
  * SLOT_TAIL bytes on, that of those with a tail.  False where a part of it is out of reach. */
 bool trampoline_build(const struct plan *plan, const struct text_window *text, uint64_t address, uint64_t slot,
-                struct trampoline *out);
+                uint32_t index, struct trampoline *out);
 
 #endif

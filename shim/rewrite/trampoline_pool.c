@@ -168,6 +168,7 @@ bool pool_write(const struct site_host *host, uint64_t trampoline, const uint8_t
     if (!pool->ready) {
         *(uint64_t *)pool->base = host->entry;
         *(uint64_t *)(pool->base + SLOT_TAIL) = host->entry_tail;
+        *(uint64_t *)(pool->base + SLOT_CPUID) = host->entry_cpuid;
     }
     pool->ready = true;
     return host->code_writable(page, end - page, 0) >= 0;

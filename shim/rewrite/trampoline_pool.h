@@ -11,6 +11,7 @@
 #define POOL_SIZE 0x10000u /* and aligned to it */
 #define POOLS_MAX 128
 #define SLOT_TAIL 8 /* from the first slot to that of trampolines with a tail */
+#define SLOT_CPUID 16
 
 /* Whether executing this byte always faults, whatever follows it. */
 bool pool_traps(uint8_t byte);
