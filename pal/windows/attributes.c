@@ -71,7 +71,7 @@ int64_t attributes_of(HANDLE host, struct pal_attributes *out)
     uint32_t mode = directory ? MODE_DIRECTORY : MODE_FILE;
     uint64_t size = (uint64_t)info.nFileSizeHigh << 32 | info.nFileSizeLow;
     *out = (struct pal_attributes){
-        .device = info.dwVolumeSerialNumber,
+        .device = MAX(info.dwVolumeSerialNumber, 1u), /* 0 is no device of Linux */
         .inode = (uint64_t)info.nFileIndexHigh << 32 | info.nFileIndexLow,
         .size = directory ? PAL_PAGE_SIZE : size,
         .blocks = (size + 511) / 512,

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* The table of handles.  A fork's child has a copy of it: all host handles are inheritable, and keep their numbers. */
+/*
+ * The table of handles.  A fork's child has a copy of it: the host handles in it are inheritable, and keep their numbers.  They are so
+ * from when they are in the table until they are closed, all under its lock: what another thread's fork inherited, and its child
+ * does not know of, would keep a pipe open for ever.
+ */
 #include "pal/windows/windows.h"
 
 static struct windows_handle handles[MOST_HANDLES];
@@ -12,6 +16,8 @@ int64_t handle_add(HANDLE host, uint32_t kind, uint32_t flags)
     for (int32_t i = 0; i < MOST_HANDLES && found < 0; i++)
         if (handles[i].kind == HANDLE_FREE)
             found = i;
+    if (found >= 0 && !SetHandleInformation(host, HANDLE_FLAG_INHERIT, HANDLE_FLAG_INHERIT))
+        found = last_error();
     if (found >= 0)
         handles[found] = (struct windows_handle){.host = host, .kind = kind, .flags = flags};
     ReleaseSRWLockExclusive(&lock);
@@ -27,14 +33,12 @@ int64_t windows_handle_close(pal_handle_t handle)
 {
     AcquireSRWLockExclusive(&lock);
     struct windows_handle *found = handle_find(handle);
-    HANDLE host = found ? found->host : NULL;
-    if (found)
+    if (found) {
+        CloseHandle(found->host);
         *found = (struct windows_handle){.kind = HANDLE_FREE};
+    }
     ReleaseSRWLockExclusive(&lock);
-    if (!found)
-        return -EBADF;
-    CloseHandle(host);
-    return 0;
+    return found ? 0 : -EBADF;
 }
 
 /* ---- Forks ------------------------------------------------------------------------------------------------------- */

@@ -15,7 +15,6 @@ static int pipe_ends(HANDLE *ends)
 {
     static volatile LONG number;
     static const WCHAR prefix[] = L"\\\\.\\pipe\\pal-";
-    SECURITY_ATTRIBUTES inherited = {.nLength = sizeof inherited, .bInheritHandle = TRUE};
     WCHAR name[64];
     uint64_t id = (uint64_t)GetCurrentProcessId() << 32 | (uint32_t)InterlockedIncrement(&number);
     memcpy(name, prefix, sizeof prefix);
@@ -23,10 +22,10 @@ static int pipe_ends(HANDLE *ends)
         name[sizeof prefix / sizeof *prefix - 1 + i] = (WCHAR)"0123456789abcdef"[id >> (60 - 4 * i) & 15];
     name[sizeof prefix / sizeof *prefix + 15] = 0;
     ends[0] = CreateNamedPipeW(name, PIPE_ACCESS_INBOUND | FILE_FLAG_OVERLAPPED | FILE_FLAG_FIRST_PIPE_INSTANCE,
-                               PIPE_TYPE_BYTE | PIPE_WAIT | PIPE_REJECT_REMOTE_CLIENTS, 1, PIPE_SIZE, PIPE_SIZE, 0, &inherited);
+                               PIPE_TYPE_BYTE | PIPE_WAIT | PIPE_REJECT_REMOTE_CLIENTS, 1, PIPE_SIZE, PIPE_SIZE, 0, NULL);
     if (ends[0] == INVALID_HANDLE_VALUE)
         return 0;
-    ends[1] = CreateFileW(name, GENERIC_WRITE | FILE_READ_ATTRIBUTES, 0, &inherited, OPEN_EXISTING, FILE_FLAG_OVERLAPPED, NULL);
+    ends[1] = CreateFileW(name, GENERIC_WRITE | FILE_READ_ATTRIBUTES, 0, NULL, OPEN_EXISTING, FILE_FLAG_OVERLAPPED, NULL);
     if (ends[1] != INVALID_HANDLE_VALUE)
         return 1;
     CloseHandle(ends[0]);

@@ -167,8 +167,7 @@ int64_t path_error(const struct windows_path *path)
 
 int64_t path_open(const struct windows_path *path, DWORD access, DWORD how, HANDLE *out)
 {
-    SECURITY_ATTRIBUTES inherited = {.nLength = sizeof inherited, .bInheritHandle = TRUE};
-    *out = CreateFileW(path->text, access | SYNCHRONIZE, FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE, &inherited, how,
+    *out = CreateFileW(path->text, access | SYNCHRONIZE, FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE, NULL, how,
                        FILE_FLAG_BACKUP_SEMANTICS | FILE_FLAG_POSIX_SEMANTICS, NULL);
     return *out == INVALID_HANDLE_VALUE ? path_error(path) : 0;
 }

@@ -55,6 +55,15 @@ static void command_line(WCHAR *out, uint32_t room)
     } while (*from++);
 }
 
+/* All that comes from the process ends with the launcher, however that ends: the job is closed then. */
+static int hold_together(HANDLE process)
+{
+    JOBOBJECT_EXTENDED_LIMIT_INFORMATION limits = {.BasicLimitInformation.LimitFlags = JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE};
+    HANDLE job = CreateJobObjectW(NULL, NULL);
+    return job && SetInformationJobObject(job, JobObjectExtendedLimitInformation, &limits, sizeof limits) &&
+           AssignProcessToJobObject(job, process);
+}
+
 static void launch(void)
 {
     static WCHAR line[0x8000], program[MAX_PATH];
@@ -68,6 +77,10 @@ static void launch(void)
     GetModuleFileNameW(NULL, program, MAX_PATH);
     if (!CreateProcessW(program, line, NULL, NULL, TRUE, CREATE_SUSPENDED, NULL, NULL, &start, &child))
         die(EXIT_OWN_FAILURE, "can't start a picoprocess", GetLastError());
+    if (!hold_together(child.hProcess)) {
+        TerminateProcess(child.hProcess, EXIT_OWN_FAILURE);
+        die(EXIT_OWN_FAILURE, "can't have a job object", GetLastError());
+    }
     if (!memory_low_reserve(child.hProcess)) {
         TerminateProcess(child.hProcess, EXIT_OWN_FAILURE);
         die(EXIT_OWN_FAILURE, "can't have the place that programs are linked to", GetLastError());
@@ -182,7 +195,6 @@ static void put_standard(void)
         boot->standard[i] = PAL_NO_HANDLE;
         if (!host || host == INVALID_HANDLE_VALUE)
             continue;
-        SetHandleInformation(host, HANDLE_FLAG_INHERIT, HANDLE_FLAG_INHERIT);
         boot->standard[i] = (pal_handle_t)handle_add(host, GetFileType(host) == FILE_TYPE_DISK ? HANDLE_FILE : HANDLE_STREAM,
                                                      i == PAL_STDIN ? PAL_OPEN_READ : PAL_OPEN_WRITE);
     }

@@ -239,13 +239,22 @@ void thread_interrupt_any(void)
     ReleaseSRWLockExclusive(&lock);
 }
 
+/* SuspendThread only asks: it stands still once its registers can be had. */
+static void stop(const struct windows_thread *thread)
+{
+    CONTEXT context = {.ContextFlags = CONTEXT_CONTROL};
+    SuspendThread(thread->handle);
+    for (uint32_t i = 0; i < TRIES && !GetThreadContext(thread->handle, &context); i++)
+        pause_before(i);
+}
+
 /* All others, for a fork; what holds a lock of the PAL's that the caller needs has been waited for before. */
 void threads_stop(void)
 {
     AcquireSRWLockExclusive(&lock);
     for (struct windows_thread *thread = threads; thread; thread = thread->next)
         if (thread->id != GetCurrentThreadId())
-            SuspendThread(thread->handle);
+            stop(thread);
 }
 
 void threads_go_on(void)

@@ -302,7 +302,8 @@ int64_t windows_wake(uint64_t word, uint32_t count, uint64_t how)
     if (how & PAL_WAKE_MOVE)
         return wake_and_move((const struct pal_wake_move *)word, count);
     uint32_t owner = owner_of(word), list = list_of(word, owner);
-    if (!lot->heads[list])
+    MemoryBarrier(); /* the word was written before: a waiter that is not listed yet sees that */
+    if (!__atomic_load_n(&lot->heads[list], __ATOMIC_RELAXED))
         return 0;
     list_lock(list);
     int64_t woken = wake_some(list, word, owner, count, mask_of(how));
