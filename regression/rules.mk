@@ -19,7 +19,7 @@ $(B)/runner: regression/runner.c ; @mkdir -p $(@D); $(CC) $(COMMON) -D_GNU_SOURC
 $(B)/tests.list: regression/list $(wildcard regression/cli/*.sh) $(GUESTS) $(HOSTILE) ; regression/list $(B) > $@
 
 setup-%: ; @regression/setup $*
-tests: all $(FUZZ) $(GUESTS) $(HOSTILE) $(APPS) $(B)/runner $(B)/unit-tests $(B)/pal-conformance $(B)/tests.list
+tests: all $(FUZZ) $(GUESTS) $(HOSTILE) $(APPS) $(B)/runner $(B)/unit-tests $(B)/pal-conformance $(B)/tests.list windows-tests
 check: setup-check ; @$(MAKE) --no-print-directory -j2 tests && $(B)/runner -t '$(T)' $(B)/tests.list
 check-big: setup-check ; @$(MAKE) --no-print-directory -j2 tests && regression/list $(B) big > $(B)/big.list && $(B)/runner -t '$(T)' $(B)/big.list
 run: setup-run

@@ -160,6 +160,7 @@ static int handle_passing(void)
     pal_handle_t ends[2], copy;
     uint64_t *token = (uint64_t *)SHARED_SCRATCH, dropped;
     char byte;
+    CHECK(PAL->handle_export(999, &dropped) == -EBADF);
     int64_t child = PAL->process_fork(0);
     CHECK(child >= 0);
     if (child == 0) {
@@ -178,7 +179,6 @@ static int handle_passing(void)
     CHECK(PAL->handle_import(fresh, &copy) < 0);
     CHECK(PAL->handle_export(ends[0], &dropped) == 0 && PAL->handle_import(dropped, NULL) == 0);
     CHECK(PAL->handle_import(dropped, &copy) < 0);
-    CHECK(PAL->handle_export(999, &dropped) == -EBADF);
     CHECK(PAL->handle_close(ends[0]) == 0);
     return 0;
 }
