@@ -246,6 +246,7 @@ int64_t windows_process_wait(uint64_t process, uint32_t how, struct pal_child *o
 
 void windows_process_exit(uint32_t status)
 {
+    threads_hold();
     TerminateProcess(GetCurrentProcess(), status);
     __builtin_unreachable();
 }

@@ -265,6 +265,12 @@ void threads_go_on(void)
     ReleaseSRWLockExclusive(&lock);
 }
 
+/* For ever, before the process ends: a thread that stands still then would not end, as whoever stopped it has gone. */
+void threads_hold(void)
+{
+    AcquireSRWLockExclusive(&lock);
+}
+
 int64_t windows_thread_set(uint32_t what, uint64_t address, uint32_t size, uint32_t signature)
 {
     (void)size, (void)signature;

@@ -220,6 +220,7 @@ int64_t windows_thread_set(uint32_t what, uint64_t address, uint32_t size, uint3
 void thread_interrupt_any(void);
 void threads_stop(void); /* all but the caller, until threads_go_on */
 void threads_go_on(void);
+void threads_hold(void); /* nobody is stopped from now on */
 
 /* ---- word.c ------------------------------------------------------------------------------------------------------ */
 
