@@ -6,6 +6,6 @@
 
     .section .image.text, "ax", @progbits
     piece IMAGE, .text
-    .section .image.data, "aw", @progbits
+    .section .image.data, "a", @progbits
     piece IMAGE, .data
     .section .note.GNU-stack, "", @progbits

@@ -36,7 +36,8 @@ struct host_msghdr {
 /* ---- Addresses that the linker knows (host.ld) and labels of entry.S ------------------------------------------- */
 
 extern char linux_text_start[], linux_text_end[]; /* the only text that may make host calls */
-extern char linux_main_stack[], linux_main_stack_top[];               /* the first thread's libOS stack */
+extern char linux_bss[], linux_bss_end[], linux_main_stack[], linux_main_stack_top[]; /* the latter: the first thread's libOS stack */
+extern const char image_data[], image_data_end[];
 extern char linux_blocking_begin[], linux_blocking_end[], linux_blocking_cancel[];
 extern char linux_clone_child_begin[], linux_clone_child_end[];
 

@@ -26,8 +26,6 @@
 #define MESSAGE_DONTWAIT 0x40u
 #define STACK_BELOW (1ull << 20)  /* what the kernel may have mapped of its stack beyond what it filled */
 
-extern const uint64_t linux_arena_data_end; /* host.ld: of the image's .data */
-
 static struct pal_tcb first_tcb;
 uint32_t linux_dispatch, linux_start_generation;
 uint64_t linux_start_cycles;
@@ -64,24 +62,23 @@ static uint64_t map_shared(void)
     return status.st_size;
 }
 
+static void map_own(uint64_t start, uint64_t end, const char *what)
+{
+    int64_t at = host_call(mmap, start, end - start, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    if (at != (int64_t)start)
+        die(LINUX_EXIT_BROKEN, what, -at, 0);
+}
+
 /*
- * The first thread's stack, and .bss of the image.  The heap behind that needs no mapping to be reserved: nothing else
- * ever maps there, since the PAL takes no address from a caller outside the guest's range and the heap, and never leaves
- * the choice to the kernel.
+ * The first thread's stack, and .data and .bss of the image.  The heap behind that needs no mapping to be reserved: nothing
+ * else ever maps there, since the PAL takes no address from a caller outside the guest's range and the heap, and never
+ * leaves the choice to the kernel.
  */
 static void map_arena(void)
 {
-    uint64_t start = (uint64_t)linux_main_stack, size = (uint64_t)linux_main_stack_top - start;
-    if (host_call(mmap, start, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0) !=
-        (int64_t)start)
-        die(LINUX_EXIT_BROKEN, "can't map the first thread's stack", 0, 0);
-    start = linux_arena_data_end;
-    if (PAGE_UP(image->arena_end) <= start)
-        return;
-    int64_t at = host_call(mmap, start, PAGE_UP(image->arena_end) - start, PROT_READ | PROT_WRITE,
-                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
-    if (at != (int64_t)start)
-        die(LINUX_EXIT_BROKEN, "can't map the arena", -at, 0);
+    map_own((uint64_t)linux_main_stack, (uint64_t)linux_main_stack_top, "can't map the first thread's stack");
+    map_own(PAL_ARENA_BASE, PAGE_UP(image->arena_end), "can't map the arena");
+    memcpy((void *)PAL_ARENA_BASE, image_data, (uint64_t)(image_data_end - image_data));
 }
 
 static uint64_t count_processors(void)
@@ -295,6 +292,7 @@ void linux_start(const uint64_t *stack)
     read_facts(&facts, stack);
     if (!(facts.value[AT_HWCAP2] & HWCAP2_FSGSBASE))
         die(LINUX_EXIT_BROKEN, "this processor or kernel has no FSGSBASE instructions (Linux 5.9 or later has)", 0, 0);
+    map_own((uint64_t)linux_bss, (uint64_t)linux_bss_end, "can't map the PAL's state");
     unmap_launcher(&facts);
     vdso_init(facts.value[AT_SYSINFO_EHDR]); /* first: it may lie where the arena or the segment is to be */
     uint64_t shared_size = map_shared();
