@@ -55,10 +55,7 @@ struct denial {
 #define DENIALS_KEPT 256
 struct denials { /* starts zeroed */
     size_t count, kept; /* of refusals; the first distinct ones are kept */
-    struct denial first[DENIALS_KEPT];
-    /* Names that a private directory does not have.  The host may have them: then they are hidden.  The newest are kept. */
     size_t absent_count, absent_next;
-    struct denial absent[DENIALS_KEPT];
     bool ahead; /* nobody has asked yet: refusals are only counted */
     bool asking; /* somebody may be asked first: the last refusal waits here */
     struct refusal {
@@ -69,6 +66,9 @@ struct denials { /* starts zeroed */
         char path[4096];
         char amends[256]; /* see denials_amend; "" */
     } refusal;
+    struct denial first[DENIALS_KEPT];
+    /* Names that a private directory does not have.  The host may have them: then they are hidden.  The newest are kept. */
+    struct denial absent[DENIALS_KEPT];
     uint64_t hashes[2][DENIALS_KEPT];
 };
 void denials_add(struct denials *denials, enum denial_kind kind, const char *path, size_t size, const char *reason);

@@ -252,7 +252,7 @@ struct pal_site {
 
 #define PAL_SITES 168
 #define PAL_SITE_PROGRAMS 8u
-enum pal_site_state { PAL_SITES_FREE, PAL_SITES_BEING_WRITTEN, PAL_SITES_READY };
+enum pal_site_state { PAL_SITES_FREE, PAL_SITES_BEING_WRITTEN, PAL_SITES_READY, PAL_SITES_CHANGED /* likewise, and not as it was given */ };
 /* A page; those that are free come last. */
 struct pal_sites {
     uint64_t program[5];               /* which file: device, inode, size, times of its last changes */

@@ -16,7 +16,7 @@ $(B)/crowd: regression/soak/files/crowd.c ; @mkdir -p $(@D); $(CC) -std=gnu17 -O
 $(B)/compare: regression/soak/files/compare.c ; @mkdir -p $(@D); $(CC) -std=gnu17 -O1 -g -D_GNU_SOURCE -Wall -Wextra -Werror $< -o $@
 $(B)/paths: regression/soak/paths.c ; @mkdir -p $(@D); $(CC) -std=gnu17 -O1 -g -D_GNU_SOURCE -Wall -Wextra -Werror $< -o $@
 $(B)/runner: regression/runner.c ; @mkdir -p $(@D); $(CC) $(COMMON) -D_GNU_SOURCE $< -o $@
-$(B)/tests.list: regression/list $(wildcard regression/cli/*.sh) $(GUESTS) $(HOSTILE) ; regression/list $(B) > $@
+$(B)/tests.list: regression/list $(wildcard regression/cli/*.sh regression/hostile/*.sh) $(GUESTS) $(HOSTILE) ; regression/list $(B) > $@
 
 setup-%: ; @regression/setup $*
 tests: all $(FUZZ) $(GUESTS) $(HOSTILE) $(APPS) $(B)/runner $(B)/unit-tests $(B)/pal-conformance $(B)/tests.list windows-tests

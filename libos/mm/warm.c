@@ -75,7 +75,7 @@ static bool is_of(struct kept_program *one, const struct program_key *key)
         atomic_set(&one->state, PAL_SITES_READY);
         return true;
     }
-    return atomic_get(&one->state) == PAL_SITES_READY && !memcmp(&one->key, key, sizeof *key);
+    return atomic_get(&one->state) >= PAL_SITES_READY && !memcmp(&one->key, key, sizeof *key);
 }
 
 static struct kept_program *find(const struct program_key *key)
@@ -193,7 +193,9 @@ void rewrite_warm(guest_t start)
     }
     uint32_t rewritten = site_rewrite_hinted(vma.start, vma.end, hints, count);
     if (outlasts_run(program) && program->before && run == 1) {
-        program->stale += rewritten ? 0 : count; /* some of them are never proved */
+        program->stale += rewritten ? 0 : count; /* some are never proved */
+        if (program->stale > program->before / 2)
+            atomic_set(&program->state, PAL_SITES_CHANGED);
         note_proved(place_of(&vma), hints, count);
     }
 }
@@ -228,6 +230,7 @@ static void keep(const struct vma *vma, guest_t syscall)
         return;
     program->sites[count] = site;
     atomic_set(&program->count, count + 1);
+    atomic_set(&program->state, PAL_SITES_CHANGED);
 }
 
 void warm_note_cpuid(guest_t at)
@@ -253,8 +256,10 @@ static int64_t drop_cpuids(const struct vma *vma, void *argument)
     (void)argument;
     for (uint32_t i = 0; starts_in(vma) && asked_count && i < program->before && i < SITES; i++) {
         struct kept_site *site = &program->sites[i];
-        if (is_at(site, place_of(vma)) && is_cpuid(vma, site->hint.at) && !was_asked(vma, site->hint.at))
-            site->text.pages = 0;
+        if (!is_at(site, place_of(vma)) || !is_cpuid(vma, site->hint.at) || was_asked(vma, site->hint.at))
+            continue;
+        site->text.pages = 0;
+        atomic_set(&program->state, PAL_SITES_CHANGED);
     }
     return 0;
 }

@@ -26,11 +26,11 @@ void no_more_features(void);
 
 /* ---- program.c --------------------------------------------------------------------------------------------------- */
 
-struct program {
+struct program { /* starts zeroed */
     struct reply file;        /* of the program, opened by policy */
-    struct reply interpreter; /* of ld.so or the script's interpreter; result != 0: none */
+    struct reply interpreter; /* of ld.so or the script's interpreter; none where there is no path */
     char interpreter_path[256];
-    struct reply script_loader; /* ld.so of a script's interpreter */
+    struct reply script_loader; /* ld.so of a script's interpreter; likewise */
     char script_loader_path[256];
     struct elf_facts facts;
 };
@@ -68,7 +68,7 @@ void segment_fill(int fd, const struct policy *policy, const struct options *opt
                   const struct pal_sites *sites, mode_t umask_was);
 /* Answers of this processor's to cpuid that are worth being told; NULL: none. */
 const struct pal_cpuid *cpuid_answers(size_t *count); /* cpuid.c */
-/* What the sandbox has made of `sites`.  False: none were given. */
+/* What the sandbox has made of `sites`.  False: nothing else. */
 bool segment_sites(struct pal_sites out[PAL_SITE_PROGRAMS]);
 
 /* ---- caller_limits.c --------------------------------------------------------------------------------------------- */

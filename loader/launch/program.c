@@ -75,8 +75,6 @@ static void check_interpreter(struct mount_table *table, const char *shown, cons
 
 void program_check(struct mount_table *table, const char *guest_path, const char *shown, struct program *out)
 {
-    out->interpreter.packet.result = out->script_loader.packet.result = -ENOENT;
-    out->interpreter_path[0] = out->script_loader_path[0] = 0;
     int error = open_guest(table, guest_path, PAL_OPEN_EXECUTE, &out->file);
     if (error)
         fail_open(table, guest_path, shown, error);

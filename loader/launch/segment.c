@@ -302,8 +302,19 @@ void segment_fill(int fd, const struct policy *policy, const struct options *opt
     launched.sites = sites ? shared.boot.sites - PAL_SHARED_BASE : 0;
 }
 
+static uint32_t state_of(size_t program)
+{
+    uint32_t state = PAL_SITES_FREE;
+    off_t at = (off_t)(launched.sites + program * sizeof(struct pal_sites) + offsetof(struct pal_sites, state));
+    return pread(launched.segment, &state, sizeof state, at) == (ssize_t)sizeof state ? state : PAL_SITES_FREE;
+}
+
 bool segment_sites(struct pal_sites out[PAL_SITE_PROGRAMS])
 {
     const size_t size = PAL_SITE_PROGRAMS * sizeof *out;
-    return launched.sites && pread(launched.segment, out, size, (off_t)launched.sites) == (ssize_t)size;
+    size_t i = 0;
+    uint32_t state = launched.sites ? state_of(0) : PAL_SITES_FREE;
+    while (state != PAL_SITES_FREE && state != PAL_SITES_CHANGED && ++i < PAL_SITE_PROGRAMS)
+        state = state_of(i);
+    return state == PAL_SITES_CHANGED && pread(launched.segment, out, size, (off_t)launched.sites) == (ssize_t)size;
 }

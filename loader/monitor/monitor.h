@@ -257,13 +257,12 @@ struct outbound {
     bool quiet; /* nothing is noted now */
     struct binding { uint8_t address[16]; uint64_t rules; } *bindings; /* what names that rules allow led to */
     size_t binding_count, next; /* next: to be given up for another */
-    char *refused[REFUSED_MAX];  /* names without a rule, the last ones: where their markers lead */
-    size_t refused_next;
-    struct granted_name { const char *name; uint8_t address[16]; } granted[NET_RULES_MAX]; /* later, while it ran */
-    size_t granted_count;
+    size_t refused_next, granted_count;
     int changes;                /* netlink: the host's own addresses have changed */
     uint8_t (*own)[16];
     size_t own_count;
+    char *refused[REFUSED_MAX];  /* names without a rule, the last ones: where their markers lead */
+    struct granted_name { const char *name; uint8_t address[16]; } granted[NET_RULES_MAX]; /* later, while it ran */
 };
 /* Binds what is to be published, or ends pal-run. */
 void outbound_open(struct outbound *outbound, struct network *network, struct denials *denials);

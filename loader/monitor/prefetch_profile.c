@@ -28,7 +28,7 @@
 #define START_NS 2000000000ull /* a program has started after that */
 #define TEXT_MAX (64 * 1024u)
 #define NEWS_LEAST 3u /* fewer new names are not worth writing */
-#define SITES_LEAST 8u /* likewise */
+#define SITES_GROWTH 64u /* likewise, of those that there are */
 #define SITE_LINE_MAX 96u
 #define NAMES_MAX (PREFETCH_MAX - PREFETCH_FIRST)
 
@@ -255,13 +255,13 @@ static bool is_news(const struct pal_sites *now, const struct pal_sites *was)
     for (uint32_t i = 0; i < was->before; i++)
         if (!now->sites[i].pages)
             return true;
-    return now->stale > was->before / 2 || now->count >= was->before + (was->before ? SITES_LEAST : 1);
+    return now->stale > was->before / 2 || now->count > was->before + was->before / SITES_GROWTH;
 }
 
 void prefetch_profile_note_sites(const struct pal_sites *now)
 {
     bool any = false;
-    for (size_t i = 0; i < PAL_SITE_PROGRAMS; i++)
+    for (size_t i = 0; i < PAL_SITE_PROGRAMS && now[i].state != PAL_SITES_FREE; i++)
         any |= is_news(&now[i], &programs[i]);
     if (!any || !begin_text())
         return;

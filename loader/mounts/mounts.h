@@ -93,12 +93,12 @@ struct invalidator {
     int64_t tried;
     int last;    /* the newest watch; numbers only grow */
     size_t count, most;
+    uint64_t parts; /* what the answer that is being made depends on; 0: it can't be kept */
     struct watch { /* some may have ended by themselves */
         int number;
         uint64_t device, inode; /* of a file; 0: of a directory or symlink */
         bool copy;              /* of a copy mount, in either layer */
     } watches[WATCHES_MAX];
-    uint64_t parts; /* what the answer that is being made depends on; 0: it can't be kept */
 };
 
 /* Rules by pattern, on top of mounts. */
@@ -125,21 +125,22 @@ struct guards {
 
 enum { SEEN_OPENED = 1, SEEN_WRITTEN = 2 };
 #define MOUNTS_MAX 128
+/* What each start writes lies together: a page costs it a microsecond. */
 struct mount_table {
-    struct mount mounts[MOUNTS_MAX];
-    size_t count;
+    size_t count; /* of mounts */
     struct scratch scratch;
     int segment;      /* the shared segment, to tell of copies; -1: nobody is told */
     uint32_t copies;  /* as linux_shared's */
     uint32_t *classes;   /* as those that its copy_classes lead to; NULL: none has moved */
     uint64_t classes_at; /* where in the segment */
     int kept; /* where upper layers lie that stay; -1: they go at the end */
-    struct guards guards;
-    struct denials denials;
     /* Told of each path that is found; NULL: nobody asks. */
     void (*seen)(const char *path, size_t size, unsigned how);
-    struct invalidator invalidator;
     struct view view;
+    struct mount mounts[MOUNTS_MAX];
+    struct denials denials;
+    struct guards guards;
+    struct invalidator invalidator;
 };
 
 void mount_table_init(struct mount_table *table);
