@@ -28,7 +28,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PAL_ABI_VERSION 3u
+#define PAL_ABI_VERSION 4u
 
 /* ---- The address map: the same in every picoprocess of every sandbox ------------------------------------------- */
 
@@ -213,6 +213,8 @@ struct pal_boot {
     const char *const *argv, *const *envp; /* NULL-terminated */
     const struct pal_mount *mounts;
     struct pal_range taken[PAL_TAKEN]; /* ascending; those not used are zero */
+    struct pal_range views; /* not zero: shared mappings go here, address and offset alike modulo granularity, and each with
+                               pieces of that size for itself */
     pal_handle_t standard[PAL_STANDARD_STREAMS];
     struct { uint32_t number; pal_handle_t handle; } passed[PAL_PASSED]; /* more of the first program's descriptors */
     uint64_t passed_count;

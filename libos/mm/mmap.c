@@ -95,6 +95,15 @@ int64_t mm_place(guest_t address, uint64_t size, uint32_t flags)
     return found ? (int64_t)found : -ENOMEM;
 }
 
+/* A shared mapping without a place of its own, where the host wants them by larger pieces: pal_boot.views. */
+static int64_t place_view(uint64_t size, uint64_t offset)
+{
+    uint64_t piece = boot->granularity, before = offset % piece;
+    uint64_t whole = (before + size + piece - 1) / piece * piece;
+    guest_t found = vma_highest_gap(boot->views.start, boot->views.end, whole + piece);
+    return found ? (int64_t)((found + piece - 1) / piece * piece + before) : -ENOMEM;
+}
+
 guest_t mm_free_range(uint64_t size, uint64_t align)
 {
     mm_lock();
@@ -237,6 +246,8 @@ int64_t mm_map(guest_t address, uint64_t size, uint32_t protection, uint32_t fla
     if (UNLIKELY(mm.lock_future))
         flags |= MAP_LOCKED;
     int64_t at = mm.count < MAP_COUNT_MAX ? mm_place(address, size, flags) : -ENOMEM;
+    if (UNLIKELY(boot->views.end) && at > 0 && (flags & MAP_TYPE) != MAP_PRIVATE && !(flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)))
+        at = place_view(size, file ? offset : 0);
     int64_t error = at < 0 ? at : check_access(protection, flags, file);
     const struct vma more = {.end = size, .protection = protection, .flags = flags};
     if (error >= 0)

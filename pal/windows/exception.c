@@ -61,6 +61,8 @@ static struct pal_exception page_fault(const EXCEPTION_RECORD *record, int32_t s
     uint32_t present = VirtualQuery((void *)address, &page, sizeof page) && page.State == MEM_COMMIT;
     if (address == UINT64_MAX) /* no canonical one: the processor does not tell which */
         return (struct pal_exception){signal, SI_KERNEL, 0, 13, 0};
+    if (!present && view_has(address)) /* behind the end of a file */
+        signal = SIGBUS;
     return (struct pal_exception){
         .signal = signal,
         .code = signal == SIGBUS || present ? 2 : 1, /* BUS_ADRERR, SEGV_ACCERR, SEGV_MAPERR */

@@ -10,7 +10,7 @@
 #define VECTORS 8192u
 
 /* What a record of the section says: header, then these, each with its bytes behind it. */
-enum record_kind { RECORD_END, RECORD_RANGE, RECORD_PAGES, RECORD_BYTES };
+enum record_kind { RECORD_END, RECORD_RANGE, RECORD_PAGES, RECORD_BYTES, RECORD_VIEW };
 struct record {
     uint64_t start, size;
     uint32_t kind, protection;
@@ -19,7 +19,7 @@ struct record {
 struct header {
     uint8_t vectors[VECTORS];
     struct pal_tcb tcb;
-    uint64_t image_rsp, lot;
+    uint64_t image_rsp, lot, bare;
     HANDLE segment;
     struct windows_handle handles[MOST_HANDLES];
     struct windows_root root;
@@ -83,6 +83,27 @@ static int64_t put_part(const MEMORY_BASIC_INFORMATION *part, DWORD value)
     return 0;
 }
 
+static int64_t put_view(const MEMORY_BASIC_INFORMATION *part, DWORD value)
+{
+    (void)value;
+    if (part->State == MEM_COMMIT)
+        put_record(RECORD_VIEW, (uint64_t)part->BaseAddress, part->RegionSize, part->Protect);
+    return 0;
+}
+
+static int64_t count_view(const MEMORY_BASIC_INFORMATION *part, DWORD value)
+{
+    (void)part, (void)value;
+    put(sizeof(struct record));
+    return 0;
+}
+
+static void count_bytes(uint64_t start, uint64_t end)
+{
+    put(sizeof(struct record));
+    put(end - start);
+}
+
 static int64_t count_part(const MEMORY_BASIC_INFORMATION *part, DWORD value)
 {
     (void)value;
@@ -96,6 +117,8 @@ static uint64_t size_of_all(int bare)
     at = NULL;
     memory_each_range(bare, count_part);
     memory_each_stack(count_part);
+    view_each_bytes(count_bytes);
+    view_each_part(count_view);
     return (uint64_t)at + sizeof(struct header) + memory_range_count() * sizeof(struct record) + PAL_PAGE_SIZE;
 }
 
@@ -110,6 +133,7 @@ static void put_all(struct header *header, int bare)
     header->tcb = *current_tcb();
     header->image_rsp = thread->image_rsp;
     header->lot = word_place();
+    header->bare = (uint64_t)bare;
     header->segment = segment;
     header->root = path_root_get();
     handle_copy(header->handles);
@@ -118,6 +142,9 @@ static void put_all(struct header *header, int bare)
     memory_ranges(bare, put_range);
     memory_each_range(bare, put_part);
     memory_each_stack(put_part);
+    view_each_bytes(put_bytes);
+    if (!bare)
+        view_each_part(put_view);
     put_record(RECORD_END, 0, 0, 0);
 }
 
@@ -170,7 +197,7 @@ static void restore(const struct record *record, const char *bytes)
 static void protect(const struct record *record)
 {
     DWORD old;
-    if (record->kind == RECORD_PAGES && record->protection != PAGE_READWRITE)
+    if ((record->kind == RECORD_PAGES || record->kind == RECORD_VIEW) && record->protection != PAGE_READWRITE)
         VirtualProtect((void *)record->start, record->size, record->protection, &old);
 }
 
@@ -198,6 +225,8 @@ void fork_begin(HANDLE section)
     handle_restore(header->handles);
     word_init(header->lot);
     for_all(header, 0);
+    if (view_restore(header->bare != 0) < 0)
+        die(EXIT_OWN_FAILURE, "a fork's child can't have its parent's shared memory", GetLastError());
     for_all(header, 1);
     thread_start_first(&header->tcb);
     struct windows_thread *thread = thread_of(current_tcb());

@@ -197,19 +197,21 @@ int64_t windows_memory_release(uint64_t address, uint64_t size)
         return -EINVAL;
     AcquireSRWLockExclusive(&lock);
     int64_t error = each(address, address + size, drop, 0);
+    if (error == 0)
+        error = view_release(address, address + size);
     ReleaseSRWLockExclusive(&lock);
     return error;
 }
 
-/* Memory shared across fork would have to be views, by 64 KiB: not here yet. */
 int64_t windows_memory_commit(uint64_t address, uint64_t size, uint32_t protection, uint32_t flags)
 {
     if (!range_ok(address, size))
         return -EINVAL;
-    if (flags & PAL_MAP_SHARED)
-        return -ENODEV;
     AcquireSRWLockExclusive(&lock);
-    int64_t error = commit(address, size, protection_bits(protection));
+    int64_t error = view_release(address, address + size);
+    if (error == 0)
+        error = flags & PAL_MAP_SHARED ? view_commit(address, size, protection)
+                                       : commit(address, size, protection_bits(protection));
     ReleaseSRWLockExclusive(&lock);
     return error;
 }
@@ -220,9 +222,14 @@ int64_t windows_memory_decommit(uint64_t address, uint64_t size, uint32_t how)
         memset((void *)address, 0, size);
         return 0;
     }
-    if (how > PAL_DECOMMIT_LAZY || !range_ok(address, size))
+    if (how > PAL_DECOMMIT_UNSHARE || !range_ok(address, size))
         return -EINVAL;
     AcquireSRWLockExclusive(&lock);
+    if (how == PAL_DECOMMIT_UNSHARE) {
+        int64_t cleared = view_clear(address, address + size);
+        ReleaseSRWLockExclusive(&lock);
+        return cleared;
+    }
     int64_t error = each(address, address + size, renew, 0);
     ReleaseSRWLockExclusive(&lock);
     return error;
@@ -233,7 +240,8 @@ int64_t windows_memory_protect(uint64_t address, uint64_t size, uint32_t protect
     if (!range_ok(address, size))
         return -EINVAL;
     AcquireSRWLockExclusive(&lock);
-    int64_t error = reserve(address, address + size);
+    int shared = view_overlaps(address, address + size);
+    int64_t error = shared ? view_protect(address, address + size, protection) : reserve(address, address + size);
     if (error == 0)
         error = each(address, address + size, protect, protection_bits(protection));
     ReleaseSRWLockExclusive(&lock);
@@ -241,6 +249,14 @@ int64_t windows_memory_protect(uint64_t address, uint64_t size, uint32_t protect
 }
 
 /* A private mapping is a copy of what the file holds now; what lies behind its end is zero. */
+static int64_t map_private(uint64_t address, uint64_t size, uint32_t protection, const struct windows_handle *file, uint64_t offset)
+{
+    int64_t error = commit(address, size, PAGE_READWRITE);
+    if (error == 0)
+        error = stream_fill(file, address, size, offset);
+    return error == 0 ? each(address, address + size, protect, protection_bits(protection)) : error;
+}
+
 int64_t windows_memory_map(uint64_t address, uint64_t size, uint32_t protection, uint32_t flags, pal_handle_t handle,
                            uint64_t offset)
 {
@@ -249,14 +265,13 @@ int64_t windows_memory_map(uint64_t address, uint64_t size, uint32_t protection,
         return -EINVAL;
     if (!file)
         return -EBADF;
-    if (file->kind != HANDLE_FILE || flags & PAL_MAP_SHARED)
+    if (file->kind != HANDLE_FILE)
         return -ENODEV;
     AcquireSRWLockExclusive(&lock);
-    int64_t error = commit(address, size, PAGE_READWRITE);
+    int64_t error = view_release(address, address + size);
     if (error == 0)
-        error = stream_fill(file, address, size, offset);
-    if (error == 0)
-        error = each(address, address + size, protect, protection_bits(protection));
+        error = flags & PAL_MAP_SHARED ? view_file(address, size, protection, file, offset)
+                                       : map_private(address, size, protection, file, offset);
     ReleaseSRWLockExclusive(&lock);
     return error;
 }
@@ -315,7 +330,7 @@ int64_t windows_memory_move(uint64_t source, uint64_t source_size, uint64_t targ
     if (source != target && source < target + target_size && target < source + source_size)
         return -EINVAL;
     AcquireSRWLockExclusive(&lock);
-    int64_t error = move(source, source_size, target, target_size);
+    int64_t error = view_overlaps(source, source + source_size) ? -EOPNOTSUPP : move(source, source_size, target, target_size);
     ReleaseSRWLockExclusive(&lock);
     return error;
 }

@@ -67,16 +67,26 @@ static uint32_t gather(HANDLE *out, uint32_t room)
     return count;
 }
 
-/* True: some have ended that nobody was told of. */
+/* True: some have ended that nobody was told of.  Caller holds the lock. */
 static int note_ends(void)
 {
     int found = 0;
-    AcquireSRWLockExclusive(&lock);
     for (uint32_t i = 0; i < MOST_CHILDREN; i++)
         if (children[i].id && !children[i].told && WaitForSingleObject(children[i].process, 0) == WAIT_OBJECT_0)
             found = (int)(children[i].told = 1);
-    ReleaseSRWLockExclusive(&lock);
     return found;
+}
+
+/* Under the lock, so that whoever waits for a child has been interrupted by its end before it learns of that. */
+static void tell_ends(int asked)
+{
+    AcquireSRWLockExclusive(&lock);
+    int some = note_ends();
+    if (some)
+        SetEvent(ended);
+    if (some || asked)
+        thread_interrupt_any();
+    ReleaseSRWLockExclusive(&lock);
 }
 
 /* What was set: the process's own event is the first. */
@@ -89,13 +99,8 @@ static DWORD wait_for_all(HANDLE own_event)
 
 static DWORD WINAPI watch(void *own_event)
 {
-    for (DWORD which; (which = wait_for_all(own_event)) != WAIT_FAILED;) {
-        int some = note_ends();
-        if (some)
-            SetEvent(ended);
-        if (some || which == WAIT_OBJECT_0)
-            thread_interrupt_any();
-    }
+    for (DWORD which; (which = wait_for_all(own_event)) != WAIT_FAILED;)
+        tell_ends(which == WAIT_OBJECT_0);
     die(EXIT_OWN_FAILURE, "children can't be waited for", GetLastError());
 }
 

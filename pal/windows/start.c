@@ -7,6 +7,8 @@
 
 #define SEGMENT_SIZE (64ull << 20)
 #define BOOT_ROOM 0x100000ull
+#define VIEWS_START 0x100000000000ull /* far from where anything else goes */
+#define VIEWS_END 0x200000000000ull
 
 extern const char image_text[], image_text_end[], image_data[], image_data_end[];
 
@@ -251,7 +253,8 @@ static void fill_boot(const struct options *options)
     DWORD size = sizeof hostname;
     boot->abi_version = PAL_ABI_VERSION;
     boot->capabilities = PAL_CAN_SYNC_CODE;
-    boot->granularity = 0x10000;
+    boot->granularity = VIEW_GRANULARITY;
+    boot->views = (struct pal_range){VIEWS_START, VIEWS_END};
     boot->shared_size = SEGMENT_SIZE;
     boot->host_process = GetCurrentProcessId();
     boot->rewrite = PAL_REWRITE_AHEAD;

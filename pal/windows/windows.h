@@ -179,6 +179,7 @@ int64_t last_error(void);
 
 /* ---- memory.c ---------------------------------------------------------------------------------------------------- */
 
+struct windows_handle;
 int64_t windows_memory_reserve(uint64_t address, uint64_t size);
 int64_t windows_memory_release(uint64_t address, uint64_t size);
 int64_t windows_memory_commit(uint64_t address, uint64_t size, uint32_t protection, uint32_t flags);
@@ -199,6 +200,22 @@ uint32_t memory_range_count(void);
 int64_t memory_claim(uint64_t start, uint64_t end); /* in a fork's child */
 int memory_low_reserve(HANDLE process); /* in a process that has not begun: where programs are linked to */
 int memory_is_guest(uint64_t address); /* none of the host's, as boot->taken has it */
+
+/* ---- view.c ------------------------------------------------------------------------------------------------------ */
+
+#define VIEW_GRANULARITY 0x10000ull
+int64_t view_commit(uint64_t address, uint64_t size, uint32_t protection);
+int64_t view_file(uint64_t address, uint64_t size, uint32_t protection, const struct windows_handle *file, uint64_t offset);
+int64_t view_release(uint64_t start, uint64_t end);
+int64_t view_protect(uint64_t start, uint64_t end, uint32_t protection);
+int64_t view_clear(uint64_t start, uint64_t end);
+int view_overlaps(uint64_t start, uint64_t end);
+int view_has(uint64_t address);
+/* Where a word lies that processes share, whatever address it has; 0: it is in no view. */
+int view_word(uint64_t address, uint64_t *offset, uint32_t *object);
+void view_each_bytes(void (*tell)(uint64_t start, uint64_t end)); /* the table, for a fork's child */
+void view_each_part(int64_t (*step)(const MEMORY_BASIC_INFORMATION *, DWORD));
+int64_t view_restore(int bare);
 
 /* ---- exception.c ------------------------------------------------------------------------------------------------- */
 
@@ -229,6 +246,7 @@ int64_t windows_wait(uint64_t word, uint32_t expected, uint64_t deadline, uint64
 int64_t windows_wake(uint64_t word, uint32_t count, uint64_t how);
 int64_t windows_lock(struct pal_mutex *mutex);
 void windows_unlock(struct pal_mutex *mutex);
+uint32_t word_object(void); /* a number for an object that words lie in, another each time */
 uint64_t word_init(uint64_t at); /* the table lies there in the segment; returns its end */
 /* Until the event is set, or the deadline; 0 at that. */
 int wait_event(HANDLE event, uint64_t deadline);

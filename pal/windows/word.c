@@ -21,6 +21,7 @@ struct place {
     uint32_t owner, reserved; /* whose address: 0 = all */
 };
 struct lot {
+    volatile LONG objects;
     volatile LONG locks[LISTS];
     uint32_t heads[LISTS]; /* place + 1 */
     struct place places[PLACES];
@@ -38,14 +39,27 @@ uint64_t word_place(void)
     return (uint64_t)lot;
 }
 
-static uint32_t owner_of(uint64_t word)
+uint32_t word_object(void)
 {
-    return word >= PAL_SHARED_BASE && word < PAL_SHARED_BASE + boot->shared_size ? 0 : GetCurrentProcessId();
+    return (uint32_t)InterlockedIncrement(&lot->objects);
 }
 
-static uint32_t list_of(uint64_t word, uint32_t owner)
+/* What waiters and wakers of a word have in common. */
+struct key { uint64_t address; uint32_t owner; };
+
+static struct key key_of(uint64_t word)
 {
-    return (uint32_t)((word >> 2 ^ owner) * 0x9e3779b97f4a7c15ull >> 56) % LISTS;
+    struct key key = {word, 0};
+    if (word >= PAL_SHARED_BASE && word < PAL_SHARED_BASE + boot->shared_size)
+        return key;
+    if (!view_word(word, &key.address, &key.owner))
+        key.owner = GetCurrentProcessId();
+    return key;
+}
+
+static uint32_t list_of(struct key key)
+{
+    return (uint32_t)((key.address >> 2 ^ key.owner) * 0x9e3779b97f4a7c15ull >> 56) % LISTS;
 }
 
 /* ---- The lists --------------------------------------------------------------------------------------------------- */
@@ -82,7 +96,7 @@ static void list_unlock(uint32_t list)
     InterlockedExchange(&lot->locks[list], 0);
 }
 
-static struct place *place_take(uint64_t word, uint32_t owner, uint32_t mask)
+static struct place *place_take(struct key key, uint32_t mask)
 {
     static volatile LONG from;
     LONG process = (LONG)GetCurrentProcessId();
@@ -91,8 +105,8 @@ static struct place *place_take(uint64_t word, uint32_t owner, uint32_t mask)
         if (place->process || InterlockedCompareExchange(&place->process, process, 0))
             continue;
         from = (LONG)((at + i) % PLACES);
-        place->address = word;
-        place->owner = owner;
+        place->address = key.address;
+        place->owner = key.owner;
         place->mask = mask;
         place->woken = 0;
         place->event = (uint64_t)thread_of(current_tcb())->event;
@@ -138,18 +152,18 @@ static int place_signal(const struct place *place)
     return 1;
 }
 
-static int matches(const struct place *place, uint64_t word, uint32_t owner, uint32_t mask)
+static int matches(const struct place *place, struct key key, uint32_t mask)
 {
-    return place->address == word && place->owner == owner && place->mask & mask;
+    return place->address == key.address && place->owner == key.owner && place->mask & mask;
 }
 
 /* The first `count` of a word's waiters, whose mask has one of these bits. */
-static int64_t wake_some(uint32_t list, uint64_t word, uint32_t owner, uint32_t count, uint32_t mask)
+static int64_t wake_some(uint32_t list, struct key key, uint32_t count, uint32_t mask)
 {
     int64_t woken = 0;
     for (uint32_t *link = &lot->heads[list]; *link && (uint64_t)woken < count;) {
         struct place *place = &lot->places[*link - 1];
-        if (!matches(place, word, owner, mask)) {
+        if (!matches(place, key, mask)) {
             link = &place->next;
             continue;
         }
@@ -197,10 +211,10 @@ static int64_t sleep_on(struct place *place, uint64_t deadline, int interruptibl
 static int64_t leave(struct place *place, int64_t result)
 {
     for (;;) {
-        uint64_t word = place->address;
-        uint32_t owner = place->owner, list = list_of(word, owner);
+        struct key key = {place->address, place->owner};
+        uint32_t list = list_of(key);
         list_lock(list);
-        if (place->address == word && place->owner == owner) {
+        if (matches(place, key, UINT32_MAX)) {
             if (__atomic_load_n(&place->woken, __ATOMIC_ACQUIRE))
                 result = 0;
             else
@@ -215,8 +229,9 @@ static int64_t leave(struct place *place, int64_t result)
 
 static int64_t park(uint64_t word, uint32_t expected, uint64_t deadline, uint32_t mask, int interruptible)
 {
-    uint32_t owner = owner_of(word), list = list_of(word, owner);
-    struct place *place = place_take(word, owner, mask);
+    struct key key = key_of(word);
+    uint32_t list = list_of(key);
+    struct place *place = place_take(key, mask);
     if (!place)
         return -ENOMEM;
     list_lock(list);
@@ -260,14 +275,14 @@ static void unlock_both(uint32_t a, uint32_t b)
         list_unlock(b);
 }
 
-static int64_t move_some(uint32_t from, uint32_t to, const struct pal_wake_move *move, uint32_t owner, uint32_t new_owner)
+static int64_t move_some(uint32_t from, uint32_t to, struct key key, struct key new_key, uint32_t most)
 {
     int64_t moved = 0;
     struct place *taken[64];
     uint32_t count = 0;
-    for (uint32_t *link = &lot->heads[from]; *link && (uint64_t)moved < move->move && count < 64;) {
+    for (uint32_t *link = &lot->heads[from]; *link && (uint64_t)moved < most && count < 64;) {
         struct place *place = &lot->places[*link - 1];
-        if (!matches(place, move->word, owner, UINT32_MAX)) {
+        if (!matches(place, key, UINT32_MAX)) {
             link = &place->next;
             continue;
         }
@@ -276,8 +291,8 @@ static int64_t move_some(uint32_t from, uint32_t to, const struct pal_wake_move 
         moved++;
     }
     for (uint32_t i = 0; i < count; i++) {
-        taken[i]->owner = new_owner;
-        taken[i]->address = move->to;
+        taken[i]->owner = new_key.owner;
+        taken[i]->address = new_key.address;
         list_append(to, taken[i]);
     }
     return moved;
@@ -285,13 +300,13 @@ static int64_t move_some(uint32_t from, uint32_t to, const struct pal_wake_move 
 
 static int64_t wake_and_move(const struct pal_wake_move *move, uint32_t count)
 {
-    uint32_t owner = owner_of(move->word), new_owner = owner_of(move->to);
-    uint32_t from = list_of(move->word, owner), to = list_of(move->to, new_owner);
+    struct key key = key_of(move->word), new_key = key_of(move->to);
+    uint32_t from = list_of(key), to = list_of(new_key);
     lock_both(from, to);
     int64_t result = move->compare ? look(move->word, move->expected) : 0;
     if (result == 0) {
-        result = wake_some(from, move->word, owner, count, UINT32_MAX);
-        result += move_some(from, to, move, owner, new_owner);
+        result = wake_some(from, key, count, UINT32_MAX);
+        result += move_some(from, to, key, new_key, move->move);
     }
     unlock_both(from, to);
     return result;
@@ -301,12 +316,13 @@ int64_t windows_wake(uint64_t word, uint32_t count, uint64_t how)
 {
     if (how & PAL_WAKE_MOVE)
         return wake_and_move((const struct pal_wake_move *)word, count);
-    uint32_t owner = owner_of(word), list = list_of(word, owner);
+    struct key key = key_of(word);
+    uint32_t list = list_of(key);
     MemoryBarrier(); /* the word was written before: a waiter that is not listed yet sees that */
     if (!__atomic_load_n(&lot->heads[list], __ATOMIC_RELAXED))
         return 0;
     list_lock(list);
-    int64_t woken = wake_some(list, word, owner, count, mask_of(how));
+    int64_t woken = wake_some(list, key, count, mask_of(how));
     list_unlock(list);
     return woken;
 }

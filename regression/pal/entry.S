@@ -5,7 +5,7 @@
  */
     .section .image_header, "a"
     .quad 0x31534f62694c        /* PAL_IMAGE_MAGIC */
-    .long 3, 0                  /* PAL_ABI_VERSION */
+    .long 4, 0                  /* PAL_ABI_VERSION */
     .quad image_text_end, image_arena_end
     .quad suite_start, suite_syscall_trap, suite_exception, suite_interrupt
     .quad image_gs_sites, image_gs_sites_end

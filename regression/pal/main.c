@@ -116,9 +116,10 @@ struct pal_tcb *classified;
 /* Tells the image's text from the guest's, and mends the one copy that may fault. */
 uint32_t suite_classify(struct pal_context *context, struct pal_tcb *block, uint32_t is_exception)
 {
-    classified = block;
-    if (context->rip >= (uint64_t)guest_begin && context->rip < (uint64_t)guest_end)
+    if (context->rip >= (uint64_t)guest_begin && context->rip < (uint64_t)guest_end) {
+        classified = block;
         return PAL_IN_GUEST;
+    }
     if (is_exception && context->rip == (uint64_t)copy_from) {
         context->rip = (uint64_t)copy_failed;
         return PAL_FIXED;

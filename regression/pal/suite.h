@@ -95,7 +95,7 @@ extern uint64_t trap_rcx, trap_r11, trap_rax, trap_rsp, trap_flags, trap_xmm7[2]
 extern uint64_t guest_flags_after;
 extern volatile uint32_t guest_spinning;
 void suite_start(const struct pal_api *api, const struct pal_boot *boot) __attribute__((noreturn));
-extern struct pal_tcb *classified; /* the last that suite_classify was asked about */
+extern struct pal_tcb *classified; /* the last in the guest that suite_classify was asked about */
 uint32_t suite_classify(struct pal_context *context, struct pal_tcb *block, uint32_t is_exception);
 
 #pragma GCC visibility pop
