@@ -19,8 +19,8 @@ const void *const windows_calls[STUBS] = {
     CALL(stream_write),     CALL(stream_vectors),   CALL(stream_list),    CALL(stream_control),    CALL(attributes_get),
     CALL(attributes_set),   CALL(name_change),      CALL(name_read),      CALL(name_revalidate),   CALL(object_create),
     NONE(socket_send),      NONE(socket_receive),   NONE(socket_bind),    NONE(socket_connect),    CALL(poll),
-    NONE(poll_set_update),  NONE(poll_set_wait),    CALL(process_fork),   CALL(process_wait),      CALL(process_exit),
-    CALL(process_interrupt), NONE(handle_export),   NONE(handle_import),  CALL(clock_get),         CALL(random),
+    CALL(poll_set_update),  CALL(poll_set_wait),    CALL(process_fork),   CALL(process_wait),      CALL(process_exit),
+    CALL(process_interrupt), CALL(handle_export),   CALL(handle_import),  CALL(clock_get),         CALL(random),
 };
 _Static_assert(INDEX(random) + 1 == PAL_CALL_COUNT && PAL_CALL_COUNT <= STUBS, "a stub for each call");
 

@@ -2,6 +2,9 @@
 /* stream_control: what this host has of its operations; the others are refused. */
 #include "pal/windows/windows.h"
 
+#define SEEK_DATA 3u
+#define SEEK_HOLE 4u
+
 static int64_t seek_directory(struct windows_handle *directory, struct pal_seek *seek)
 {
     if (seek->whence != 0 || seek->offset != 0)
@@ -9,6 +12,20 @@ static int64_t seek_directory(struct windows_handle *directory, struct pal_seek 
     directory->restart = 1;
     directory->position = 0;
     return 0;
+}
+
+/* lseek(2)'s SEEK_DATA and SEEK_HOLE: as if no file had holes. */
+static int64_t seek_hole(const struct windows_handle *file, struct pal_seek *seek)
+{
+    LARGE_INTEGER size;
+    if (!GetFileSizeEx(file->host, &size))
+        return last_error();
+    if (seek->offset < 0 || seek->offset >= size.QuadPart)
+        return -ENXIO;
+    if (seek->whence == SEEK_HOLE)
+        seek->offset = size.QuadPart;
+    LARGE_INTEGER to = {.QuadPart = seek->offset};
+    return SetFilePointerEx(file->host, to, NULL, FILE_BEGIN) ? 0 : last_error();
 }
 
 static int64_t seek(struct windows_handle *stream, void *argument)
@@ -20,6 +37,8 @@ static int64_t seek(struct windows_handle *stream, void *argument)
     if (stream->kind != HANDLE_FILE)
         return -ESPIPE;
     _Static_assert(FILE_BEGIN == 0 && FILE_CURRENT == 1 && FILE_END == 2, "as lseek(2) has them");
+    if (seek->whence == SEEK_DATA || seek->whence == SEEK_HOLE)
+        return seek_hole(stream, seek);
     if (seek->whence > 2)
         return -EINVAL;
     if (!SetFilePointerEx(stream->host, to, &now, seek->whence))
@@ -34,14 +53,31 @@ static int64_t flags_get(struct windows_handle *stream, void *argument)
     return 0;
 }
 
-/* Whether writes append is decided when a file is opened. */
+/* This process's: another one that has the file keeps its own. */
 static int64_t flags_set(struct windows_handle *stream, void *argument)
 {
-    uint32_t wanted = *(uint32_t *)argument;
-    if ((wanted ^ stream->flags) & PAL_OPEN_APPEND)
-        return -EINVAL;
-    stream->flags = (stream->flags & ~(uint32_t)PAL_OPEN_NONBLOCK) | (wanted & PAL_OPEN_NONBLOCK);
+    const uint32_t may = PAL_OPEN_NONBLOCK | PAL_OPEN_APPEND;
+    stream->flags = (stream->flags & ~may) | (*(uint32_t *)argument & may);
     return 0;
+}
+
+/* Only that the file is made larger: blocks are the host's. */
+static int64_t allocate(struct windows_handle *file, void *argument)
+{
+    const struct pal_allocate *part = argument;
+    FILE_END_OF_FILE_INFO end = {.EndOfFile.QuadPart = (LONGLONG)(part->offset + part->size)};
+    LARGE_INTEGER size;
+    if (file->kind != HANDLE_FILE)
+        return file->kind == HANDLE_DIRECTORY ? -EISDIR : -ESPIPE;
+    if (!(file->flags & PAL_OPEN_WRITE))
+        return -EBADF;
+    if (part->mode)
+        return -EOPNOTSUPP;
+    if (!GetFileSizeEx(file->host, &size))
+        return last_error();
+    if (size.QuadPart >= end.EndOfFile.QuadPart)
+        return 0;
+    return SetFileInformationByHandle(file->host, FileEndOfFileInfo, &end, sizeof end) ? 0 : last_error();
 }
 
 static int64_t flush(struct windows_handle *stream, void *argument)
@@ -57,6 +93,13 @@ static int64_t flush(struct windows_handle *stream, void *argument)
 static int64_t available(struct windows_handle *stream, void *argument)
 {
     DWORD bytes = 0;
+    LARGE_INTEGER none = {.QuadPart = 0}, now, size;
+    if (stream->kind == HANDLE_FILE) {
+        if (!SetFilePointerEx(stream->host, none, &now, FILE_CURRENT) || !GetFileSizeEx(stream->host, &size))
+            return last_error();
+        *(uint32_t *)argument = (uint32_t)MAX(size.QuadPart - now.QuadPart, 0);
+        return 0;
+    }
     if (GetFileType(stream->host) != FILE_TYPE_PIPE)
         return -ENOTTY;
     if (!PeekNamedPipe(stream->host, NULL, 0, NULL, &bytes, NULL) && GetLastError() != ERROR_BROKEN_PIPE)
@@ -106,6 +149,7 @@ static const struct {
     [PAL_CTL_FLAGS_GET] = {flags_get, sizeof(uint32_t)},
     [PAL_CTL_FLAGS_SET] = {flags_set, sizeof(uint32_t)},
     [PAL_CTL_FLUSH] = {flush, sizeof(uint32_t)},
+    [PAL_CTL_ALLOCATE] = {allocate, sizeof(struct pal_allocate)},
     [PAL_CTL_AVAILABLE] = {available, sizeof(uint32_t)},
     [PAL_CTL_ADVISE] = {advise, sizeof(struct pal_allocate)},
     [PAL_CTL_PIPE_SIZE_GET] = {pipe_size_get, sizeof(uint32_t)},

@@ -29,6 +29,11 @@ struct windows_handle *handle_find(pal_handle_t handle)
     return handle >= 0 && handle < MOST_HANDLES && handles[handle].kind != HANDLE_FREE ? &handles[handle] : NULL;
 }
 
+uint32_t handle_number(const struct windows_handle *handle)
+{
+    return (uint32_t)(handle - handles);
+}
+
 int64_t windows_handle_close(pal_handle_t handle)
 {
     AcquireSRWLockExclusive(&lock);

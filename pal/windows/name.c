@@ -10,7 +10,7 @@ static DWORD access_of(uint32_t flags)
     if (flags & PAL_OPEN_READ)
         access |= FILE_GENERIC_READ;
     if (flags & PAL_OPEN_WRITE)
-        access |= flags & PAL_OPEN_APPEND ? FILE_APPEND_DATA | FILE_WRITE_ATTRIBUTES : FILE_GENERIC_WRITE;
+        access |= FILE_GENERIC_WRITE;
     return access;
 }
 

@@ -107,10 +107,25 @@ static int64_t transfer_stream(const struct windows_handle *stream, int write, u
     return result < 0 ? result : transfer(stream, write, buffer, size, NULL);
 }
 
+/* At the file's end, wherever that is by now; the position is behind it then. */
+static int64_t append(const struct windows_handle *stream, uint64_t buffer, DWORD size)
+{
+    OVERLAPPED end = {.Offset = UINT32_MAX, .OffsetHigh = UINT32_MAX};
+    LARGE_INTEGER none = {.QuadPart = 0};
+    AcquireSRWLockExclusive(&position_lock);
+    int64_t result = transfer(stream, 1, buffer, size, &end);
+    if (result >= 0)
+        SetFilePointerEx(stream->host, none, NULL, FILE_END);
+    ReleaseSRWLockExclusive(&position_lock);
+    return result;
+}
+
 static int64_t transfer_here(const struct windows_handle *stream, int write, uint64_t buffer, DWORD size)
 {
     if (stream->kind != HANDLE_FILE)
         return transfer_stream(stream, write, buffer, size);
+    if (write && stream->flags & PAL_OPEN_APPEND)
+        return append(stream, buffer, size);
     AcquireSRWLockExclusive(&position_lock);
     int64_t result = transfer(stream, write, buffer, size, NULL);
     ReleaseSRWLockExclusive(&position_lock);
@@ -119,7 +134,7 @@ static int64_t transfer_here(const struct windows_handle *stream, int write, uin
 
 static int64_t move(pal_handle_t handle, int write, uint64_t buffer, uint64_t size, int64_t offset)
 {
-    const struct windows_handle *stream = handle_find(handle);
+    struct windows_handle *stream = handle_find(handle);
     if (!stream || !(stream->flags & (write ? PAL_OPEN_WRITE : PAL_OPEN_READ)))
         return stream && stream->kind == HANDLE_DIRECTORY && !write ? -EISDIR : -EBADF;
     if (current_tcb()->interrupted)
@@ -127,8 +142,14 @@ static int64_t move(pal_handle_t handle, int write, uint64_t buffer, uint64_t si
     DWORD part = (DWORD)MIN(size, AT_ONCE);
     if (offset < -1)
         return -EINVAL;
+    if (stream->kind == HANDLE_EVENT)
+        return offset < 0 ? event_move(stream, write, buffer, size) : -ESPIPE;
+    if (stream->kind == HANDLE_POLL_SET)
+        return -EINVAL;
+    int64_t moved = offset < 0 ? transfer_here(stream, write, buffer, part) : 0;
+    stream->reads += !write && moved > 0;
     if (offset < 0)
-        return transfer_here(stream, write, buffer, part);
+        return moved;
     return stream->kind == HANDLE_FILE ? transfer_at(stream, write, buffer, part, (uint64_t)offset) : -ESPIPE;
 }
 

@@ -39,6 +39,7 @@
 #define EPERM 1
 #define ENOENT 2
 #define ESRCH 3
+#define ENXIO 6
 #define EINTR 4
 #define EIO 5
 #define EBADF 9
@@ -246,6 +247,10 @@ int64_t windows_wait(uint64_t word, uint32_t expected, uint64_t deadline, uint64
 int64_t windows_wake(uint64_t word, uint32_t count, uint64_t how);
 int64_t windows_lock(struct pal_mutex *mutex);
 void windows_unlock(struct pal_mutex *mutex);
+/* Whatever somebody may wait for in an object of memory has changed; and waiting for that: 0, -EINTR or -ETIMEDOUT. */
+uint32_t word_changes(void);
+void word_changed(void);
+int64_t word_await_change(uint32_t seen, uint64_t deadline);
 uint32_t word_object(void); /* a number for an object that words lie in, another each time */
 uint64_t word_init(uint64_t at); /* the table lies there in the segment; returns its end */
 /* Until the event is set, or the deadline; 0 at that. */
@@ -254,22 +259,30 @@ int wait_event(HANDLE event, uint64_t deadline);
 /* ---- handle.c ---------------------------------------------------------------------------------------------------- */
 
 /* A stream was given to us, or is a device; a pipe is one of ours. */
-enum handle_kind { HANDLE_FREE, HANDLE_FILE, HANDLE_DIRECTORY, HANDLE_STREAM, HANDLE_PIPE };
+enum handle_kind { HANDLE_FREE, HANDLE_FILE, HANDLE_DIRECTORY, HANDLE_STREAM, HANDLE_PIPE, HANDLE_EVENT, HANDLE_POLL_SET };
 struct windows_handle {
     HANDLE host;
     uint32_t kind;     /* enum handle_kind */
     uint32_t flags;    /* PAL_OPEN_READ, WRITE, APPEND, NONBLOCK */
     uint64_t position; /* of a directory: entries told */
-    uint32_t restart, reserved;
+    uint32_t restart;
+    uint32_t reads;    /* that moved bytes, in this process: see poll_set.c */
 };
 #define MOST_HANDLES 1024
 int64_t handle_add(HANDLE host, uint32_t kind, uint32_t flags);
 struct windows_handle *handle_find(pal_handle_t handle); /* NULL: none */
+uint32_t handle_number(const struct windows_handle *handle);
 int64_t windows_handle_close(pal_handle_t handle);
 void handle_hold(void); /* no handle comes or goes, until handle_let_go */
 void handle_let_go(void);
 void handle_copy(struct windows_handle *out); /* all MOST_HANDLES */
 void handle_restore(const struct windows_handle *from);
+
+/* ---- pass.c ------------------------------------------------------------------------------------------------------ */
+
+uint64_t pass_init(uint64_t at); /* the table lies there in the segment; returns its end */
+int64_t windows_handle_export(pal_handle_t handle, uint64_t *token);
+int64_t windows_handle_import(uint64_t token, pal_handle_t *out);
 
 /* ---- stream.c ---------------------------------------------------------------------------------------------------- */
 
@@ -319,7 +332,25 @@ int64_t windows_name_revalidate(const struct pal_validity *validity);
 /* ---- object.c ---------------------------------------------------------------------------------------------------- */
 
 int64_t windows_object_create(uint32_t object, uint32_t flags, uint64_t value, pal_handle_t *out);
+/* What is ready, and a number that grows with what a reader is to be told of. */
+int16_t poll_ready(const struct windows_handle *object, uint64_t *edge);
 int64_t windows_poll(struct pal_poll *entries, uint32_t count, uint64_t deadline);
+
+/* ---- event.c ----------------------------------------------------------------------------------------------------- */
+
+int64_t memory_object(uint32_t kind, uint32_t flags, uint64_t size, void **out); /* its handle */
+void *memory_object_of(const struct windows_handle *object);                     /* NULL: no memory */
+int64_t event_create(uint32_t flags, uint64_t value, pal_handle_t *out);
+int64_t event_move(const struct windows_handle *handle, int write, uint64_t buffer, uint64_t size);
+int16_t event_ready(const struct windows_handle *handle);
+uint64_t event_edge(const struct windows_handle *handle);
+
+/* ---- poll_set.c -------------------------------------------------------------------------------------------------- */
+
+int64_t poll_set_create(pal_handle_t *out);
+int64_t windows_poll_set_update(pal_handle_t handle, uint32_t op, pal_handle_t object, const struct pal_poll_event *event);
+int64_t windows_poll_set_wait(pal_handle_t handle, struct pal_poll_event *events, uint32_t count, uint64_t deadline);
+int16_t poll_set_ready(const struct windows_handle *handle);
 
 /* ---- fork.c ------------------------------------------------------------------------------------------------------ */
 

@@ -22,6 +22,7 @@ struct place {
 };
 struct lot {
     volatile LONG objects;
+    uint32_t changes;
     volatile LONG locks[LISTS];
     uint32_t heads[LISTS]; /* place + 1 */
     struct place places[PLACES];
@@ -31,7 +32,7 @@ static struct lot *lot;
 uint64_t word_init(uint64_t at)
 {
     lot = (struct lot *)at;
-    return at + sizeof(struct lot);
+    return pass_init(at + sizeof(struct lot));
 }
 
 uint64_t word_place(void)
@@ -365,4 +366,23 @@ void windows_unlock(struct pal_mutex *mutex)
 {
     if (__atomic_exchange_n(&mutex->word, 0, __ATOMIC_SEQ_CST) & WAITERS)
         windows_wake((uint64_t)&mutex->word, 1, 0);
+}
+
+/* ---- Changes of objects ------------------------------------------------------------------------------------------ */
+
+uint32_t word_changes(void)
+{
+    return __atomic_load_n(&lot->changes, __ATOMIC_SEQ_CST);
+}
+
+void word_changed(void)
+{
+    __atomic_fetch_add(&lot->changes, 1, __ATOMIC_SEQ_CST);
+    windows_wake((uint64_t)&lot->changes, UINT32_MAX, 0);
+}
+
+int64_t word_await_change(uint32_t seen, uint64_t deadline)
+{
+    int64_t result = windows_wait((uint64_t)&lot->changes, seen, deadline, 0);
+    return result == -EAGAIN ? 0 : result;
 }
