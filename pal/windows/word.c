@@ -236,9 +236,11 @@ static int64_t park(uint64_t word, uint32_t expected, uint64_t deadline, uint32_
     if (!place)
         return -ENOMEM;
     list_lock(list);
+    list_append(list, place); /* before the look: a wake that finds the list empty came before, and so did its word */
+    MemoryBarrier();
     int64_t result = look(word, expected);
-    if (result == 0)
-        list_append(list, place);
+    if (result < 0)
+        list_unlink(list, place);
     list_unlock(list);
     if (result < 0) {
         InterlockedExchange(&place->process, 0);
@@ -319,7 +321,7 @@ int64_t windows_wake(uint64_t word, uint32_t count, uint64_t how)
         return wake_and_move((const struct pal_wake_move *)word, count);
     struct key key = key_of(word);
     uint32_t list = list_of(key);
-    MemoryBarrier(); /* the word was written before: a waiter that is not listed yet sees that */
+    MemoryBarrier(); /* the word was written before: a waiter that is not listed yet will see that */
     if (!__atomic_load_n(&lot->heads[list], __ATOMIC_RELAXED))
         return 0;
     list_lock(list);
