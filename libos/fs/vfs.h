@@ -34,6 +34,9 @@ struct file_ops {
     /* The last reference has gone; its handle, if it still has one, is closed after. */
     void (*destroy)(struct file *file);
     void (*fork_child)(struct file *file); /* state that the child must not inherit as it is */
+    /* All that an object without a handle is, so that another process can have one that does the same; NULL: it can't. */
+    uint64_t (*pack)(const struct file *file);
+    int64_t (*unpack)(struct file *file, uint64_t packed); /* of a fresh one; its `private` is the sender's */
 };
 
 /* An open file description of this picoprocess.  Where there is a handle, offset and O_APPEND/O_NONBLOCK live in the

@@ -5,8 +5,8 @@
  * The host passes handles, but a description is more: its kind, flags, path, and a socket's names.  All that goes
  * along in a section, the message's first handle.  Kinds are told by the address of their operations: the image is
  * the same bytes at the same address in every picoprocess.  Objects of the libOS's own that a path names (/dev/null)
- * are opened anew by the receiver; those without one (timerfd, signalfd, epoll, pidfd) can't be passed:
- *  EINVAL.
+ * are opened anew by the receiver; of those without one some say all in a word (signalfd, pidfd); others (timerfd, epoll)
+ * can't be passed: EINVAL.
  */
 #include "libos/task/task.h"
 #include "libos/net/socket.h"
@@ -25,9 +25,9 @@ struct scm_head {
 /* A description.  Its path follows the last one. */
 struct scm_file {
     const struct file_ops *ops;
-    uint64_t private;
+    uint64_t private, packed;
     uint32_t flags, type, path_size;
-    uint8_t has_handle, reopened, is_socket, reserved;
+    uint8_t has_handle, reopened, is_socket, is_packed;
     struct socket socket; /* queue and target: 1 if one came */
 };
 
@@ -156,7 +156,9 @@ static int64_t pack_file(const struct file *file, struct scm_file *out, struct p
         out->private = 0;
     }
     out->path_size = file->path ? (uint32_t)strlen(file->path) : 0;
-    out->reopened = !is_socket && (file->data || file->handle == PAL_NO_HANDLE);
+    out->is_packed = file->ops->pack != NULL;
+    out->packed = out->is_packed ? file->ops->pack(file) : 0;
+    out->reopened = !is_socket && !out->is_packed && (file->data || file->handle == PAL_NO_HANDLE);
     if (out->reopened && (!out->path_size || file->path[0] != '/')) {
         note_unsupported("a descriptor in SCM_RIGHTS", file->type);
         return -EINVAL;
@@ -275,14 +277,19 @@ static int64_t unpack_plain(const struct scm_file *from, pal_handle_t handle, co
     struct file *file = !path || copy ? file_new(from->ops, handle, from->flags) : NULL;
     if (!file) {
         release(copy);
-        PAL->handle_close(handle);
+        if (handle != PAL_NO_HANDLE)
+            PAL->handle_close(handle);
         return -ENOMEM;
     }
     file->type = from->type;
     file->private = from->private;
     file->path = copy;
-    *out = file;
-    return 0;
+    int64_t result = from->is_packed ? from->ops->unpack(file, from->packed) : 0;
+    if (result)
+        file_put(file);
+    else
+        *out = file;
+    return result;
 }
 
 static int64_t unpack_file(const struct scm_file *from, const char *path_at, struct unpacking *unpacking,

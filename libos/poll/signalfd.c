@@ -128,6 +128,22 @@ static void signalfd_describe(struct file *file, char *out, size_t size)
     format(out, size, "sigmask:\t%016lx\n", signalfd_mask(file));
 }
 
+static uint64_t signalfd_pack(const struct file *file)
+{
+    const struct signal_reader *reader = file->data;
+    return atomic_get(&reader->mask);
+}
+
+static int64_t signalfd_unpack(struct file *file, uint64_t packed)
+{
+    struct signal_reader *reader = alloc_zero(sizeof *reader);
+    if (!reader)
+        return -ENOMEM;
+    reader->mask = packed;
+    file->data = reader;
+    return 0;
+}
+
 const struct file_ops signalfd_ops = {
     .kind = "anon_inode:[signalfd]",
     .describe = signalfd_describe,
@@ -138,6 +154,8 @@ const struct file_ops signalfd_ops = {
     .signals = signalfd_mask,
     .edge = signalfd_edge,
     .destroy = signalfd_destroy,
+    .pack = signalfd_pack,
+    .unpack = signalfd_unpack,
 };
 
 static int64_t change_mask(int fd, sigset_t mask)
