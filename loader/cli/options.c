@@ -278,7 +278,7 @@ const struct option_row option_rows[] = {
     {"walls", 0, "view|monitor", "where names are looked up: by the program, in a view made at once (else once it pays), or by the monitor alone", take_walls},
     {"rewrite", 0, "trapped|ahead|never", "which call sites become jumps: those that trap often, or all before they run", take_rewrite},
     {"no-rewrite", 0, NULL, "don't rewrite call sites: every system call traps", take_no_rewrite},
-    {"no-profile", 0, NULL, "neither use nor keep the list of names that the program looks up at its start", take_no_profile},
+    {"no-profile", 0, NULL, "neither use nor keep what earlier runs looked up at their start, and their call sites", take_no_profile},
     {"help", 'h', NULL, "print this text", take_help},
     {"version", 'V', NULL, "print the version", take_version},
     {"picoprocess", 0, "FILE", NULL, take_picoprocess}, /* another first program */

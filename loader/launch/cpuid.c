@@ -108,8 +108,8 @@ const struct pal_cpuid *cpuid_answers(size_t *count)
     *count = 0;
     if (!store_is_open() || !identify(&here))
         return NULL;
-    if (store_read(FILE_NAME, (char *)&kept, sizeof kept) != sizeof kept || memcmp(&kept.boot, &here.boot, sizeof here.boot) ||
-        memcmp(&kept.first, &here.first, sizeof here.first) || kept.count > PAL_CPUIDS) {
+    if (store_read(FILE_NAME, (char *)&kept, sizeof kept) != sizeof kept || memcmp(&kept.boot, &here.boot, sizeof here.boot) != 0 ||
+        memcmp(&kept.first, &here.first, sizeof here.first) != 0 || kept.count > PAL_CPUIDS) {
         uint64_t begun = now();
         memset(&kept, 0, sizeof kept);
         add_leaves(0, BASIC_MOST);

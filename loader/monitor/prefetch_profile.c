@@ -212,7 +212,7 @@ const struct pal_sites *prefetch_profile_sites(void)
 static void forget_sites(void)
 {
     char *to = text + strlen(HEADER);
-    for (char *line = to, *end = line; line < text + text_size; line = end) {
+    for (char *line = to, *end; line < text + text_size; line = end) {
         end = (char *)memchr(line, '\n', (size_t)(text + text_size - line)) + 1;
         if (*line != 'k' && *line != 't')
             to = (char *)memmove(to, line, (size_t)(end - line)) + (end - line);
