@@ -183,7 +183,7 @@ int serve_list(struct mount_table *table, struct objects *objects, const struct 
         close(fd);
         return error;
     }
-    int directory = listing ? openat(listing->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+    int directory = listing ? open_untimed(listing->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
     int file = directory < 0 || listing->file >= 0 ? -1 : open(fd_name(fd).path, O_RDWR | O_CLOEXEC);
     error = !listing ? -ENOTDIR : directory < 0 ? -errno : copy_entries(directory, listing->file >= 0 ? listing->file : file);
     if (file >= 0)

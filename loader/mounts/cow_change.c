@@ -203,9 +203,13 @@ static int refusal_of(int directory)
 
 static int open_readable(int directory, const char *path, uint64_t flags)
 {
-    const struct open_how how = {.flags = O_RDONLY | O_NONBLOCK | O_CLOEXEC | flags,
-                                 .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS};
+    struct open_how how = {.flags = O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOATIME | flags,
+                           .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS};
     long fd = syscall(SYS_openat2, directory, *path ? path : ".", &how, sizeof how);
+    if (fd < 0 && errno == EPERM) { /* another's: its access time moves */
+        how.flags &= ~(uint64_t)O_NOATIME;
+        fd = syscall(SYS_openat2, directory, *path ? path : ".", &how, sizeof how);
+    }
     return fd < 0 ? -errno : (int)fd;
 }
 
@@ -346,7 +350,7 @@ static int make_copy(struct cow *cow, int object, const struct stat *status, boo
         error = to < 0 ? -errno : cow_copy_status(object, status, to);
     } else {
         error = cow->lower.image && with_bytes ? image_fill(&cow->lower, object, status->st_ino) : 0;
-        from = error ? -1 : open(fd_name(object).path, O_RDONLY | O_CLOEXEC);
+        from = error ? -1 : open_untimed(AT_FDCWD, fd_name(object).path, O_RDONLY | O_CLOEXEC);
         error = error ? error : from < 0 ? -errno : 0;
         if (!error && (to = openat(cow->control, TEMPORARY, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600)) < 0)
             error = -errno;

@@ -288,6 +288,8 @@ bool object_is_ours(uid_t owner);
 bool object_is_kernels(int fd, dev_t device);
 /* An O_PATH descriptor of what lies beneath a directory; no symlink is followed. */
 int object_find(int directory, const char *path, uint64_t flags);
+/* openat(2); what is read by it keeps its access time where the kernel lets us, as it does a file's owner and root. */
+int open_untimed(int directory, const char *name, int flags);
 /* What was looked at before it was opened: a plain file, opened for reading, without O_NONBLOCK. */
 struct object_status {
     bool valid;

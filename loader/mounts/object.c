@@ -140,15 +140,18 @@ int object_take_rights(int object, mode_t mode)
     return 0;
 }
 
-/* Access times are left as they are where the kernel lets us: see settle_flags. */
+int open_untimed(int directory, const char *name, int flags)
+{
+    int fd = openat(directory, name, flags | O_NOATIME);
+    return fd < 0 && errno == EPERM ? openat(directory, name, flags) : fd;
+}
+
 static int open_file(int object, int flags, const struct statx *status)
 {
-    int untimed = S_ISREG(status->stx_mode) && object_is_ours(status->stx_uid) ? O_NOATIME : 0;
+    bool untimed = S_ISREG(status->stx_mode) && object_is_ours(status->stx_uid);
     char name[16];
     snprintf(name, sizeof name, "%d", object);
-    int fd = openat(proc_descriptors, name, flags | untimed);
-    if (fd < 0 && errno == EPERM && untimed)
-        fd = openat(proc_descriptors, name, flags);
+    int fd = untimed ? open_untimed(proc_descriptors, name, flags) : openat(proc_descriptors, name, flags);
     return fd < 0 ? -errno : fd;
 }
 

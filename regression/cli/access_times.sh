@@ -24,13 +24,25 @@ EOF
 old
 cat "$tree/control" >/dev/null
 [ "$(stat -c %X "$tree/control")" != 1000 ] || echo "this host moves no access times itself: only what the guest is told is tested"
-for access in --ro --rw; do
+for access in --ro --rw --cow; do
     old
     expect 0 "" "$PAL" "$access" "$tree" --ro "$work/read.py" -- /usr/bin/python3 "$work/read.py" "$tree"
     kept "$access"
-    expect 0 "" "$PAL" "$access" "$tree" -- /bin/sh -c "cat '$tree/file'; read -r line <'$tree/file'; ls '$tree'"
-    kept "$access: cat, ls"
+    for walls in --walls=monitor ""; do
+        # Before the view is there and after: by the monitor, and by the guest itself.
+        for look in "ls '$tree'" "cat '$tree/file'; read -r line <'$tree/file'; ls '$tree'" "sleep 0.1; ls -l '$tree'; cat '$tree'/*"; do
+            old
+            expect 0 "" "$PAL" $walls "$access" "$tree" -- /bin/sh -c "$look"
+            kept "$walls $access: $look"
+        done
+        old
+        expect 0 "" "$PAL" $walls "$access" "$tree" -- /bin/ls "$tree"
+        kept "$walls $access: ls alone"
+    done
 done
+old
+expect 0 "" "$PAL" --cow "$tree" -- /bin/sh -c "echo more >>'$tree/file'; mv '$tree/control' '$tree/new'; ls '$tree'; cat '$tree/file'; rm -r '$tree'/*"
+kept "copied up"
 expect 0 "" "$PAL" --rw "$tree" -- /usr/bin/touch -a -d @2000 "$tree/file"
 [ "$(stat -c %X "$tree/file")" = 2000 ] || say "utimensat: st_atime is not set"
 exit $bad
