@@ -44,6 +44,15 @@ void report(const char *pattern, ...) __attribute__((format(printf, 1, 2)));
 /* A line as it is: no bytes of a guest's but in JSON's own form. */
 void report_text(const char *text);
 
+/* ---- rights.c ---------------------------------------------------------------------------------------------------- */
+
+struct iovec;
+#define RIGHTS_MAX 253 /* SCM_MAX_FD of the kernel */
+#define RIGHTS_PATIENCE 10000
+/* Sends bytes and descriptors as a packet, without waiting for room.  While the user has too many descriptors on their way
+ * it tries again, for `patience` milliseconds.  0 or a negative errno. */
+int send_rights(int socket, const struct iovec *parts, size_t part_count, const int *descriptors, size_t count, unsigned patience);
+
 /* ---- denials.c: the monitor's own record of what policy refused -------------------------------------------------- */
 
 enum denial_kind { DENIED_READ, DENIED_WRITE, DENIED_NETWORK };

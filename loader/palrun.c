@@ -165,8 +165,12 @@ static void go(struct monitor *monitor, const struct prefetch *prefetch, const s
     int error = view_admit(&monitor->policy->mounts, &monitor->objects, descriptors, (size_t)count, &packet.value);
     if (error)
         fail(EXIT_OWN_FAILURE, "can't reserve place-holders for directories: %s", strerror(-error));
+    const struct iovec part = {&packet, sizeof packet};
+    error = send_rights(launched.channel, &part, 1, descriptors, (size_t)count, RIGHTS_PATIENCE);
+    if (error == -ETOOMANYREFS)
+        fail(EXIT_OWN_FAILURE, "your processes have more descriptors on their way to each other than the limit of open files "
+                               "(ulimit -n): end some of them, or raise it");
     /* If it has died already, that is seen later. */
-    send_with(launched.channel, &packet, sizeof packet, descriptors, (size_t)count);
     close(launched.inner);
     monitor->policy->mounts.segment = launched.segment; /* stays open: see cow_tell */
     monitor->policy->mounts.classes_at = launched.copy_classes;

@@ -149,7 +149,8 @@ static void request(enum join_requests what, int value, const int *descriptors, 
         packet.rows = size.ws_row;
         packet.columns = size.ws_col;
     }
-    send_with(control, &packet, sizeof packet, descriptors, count);
+    const struct iovec part = {&packet, sizeof packet};
+    send_rights(control, &part, 1, descriptors, count, RIGHTS_PATIENCE);
 }
 
 static void pass_signal(int number, bool from_keys)

@@ -64,21 +64,10 @@ static int64_t now(void)
 
 static int ask(struct image *image, const struct image_request *request, int passed)
 {
-    union {
-        struct cmsghdr header;
-        char bytes[CMSG_SPACE(sizeof(int))];
-    } control;
-    struct iovec part = {(void *)request, sizeof *request};
-    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+    const struct iovec part = {(void *)request, sizeof *request};
     if (image->end < 0)
         return -EPIPE;
-    if (passed >= 0) {
-        message.msg_control = &control;
-        message.msg_controllen = sizeof control;
-        control.header = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof passed), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
-        memcpy(CMSG_DATA(&control.header), &passed, sizeof passed);
-    }
-    return sendmsg(image->end, &message, MSG_NOSIGNAL | MSG_DONTWAIT) == sizeof *request ? 0 : -EPIPE;
+    return send_rights(image->end, &part, 1, &passed, passed >= 0, RIGHTS_PATIENCE) ? -EPIPE : 0;
 }
 
 /* One reply; the size of what follows it, or a negative errno.  Descriptors are not taken. */

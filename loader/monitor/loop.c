@@ -28,6 +28,7 @@
 #define STARTED_MS 250 /* what was needed for the start is not any more */
 #define VIEW_WORTH 48   /* requests that a view costs, and more */
 #define VIEW_LIKELY 16  /* ... where the program's last start came to as many: this one is such a start */
+#define SEND_PATIENCE 10 /* ms */
 #define TURN_NS 1000000 /* how long requests may keep signals and timers waiting */
 #define SIGNAL_STATUS 128
 #define ALONE 32 /* see LINUX_INTERRUPT_SIGNAL */
@@ -115,28 +116,10 @@ int monitor_dispatch(struct monitor *monitor, const struct request *request, str
     return -ENOSYS;
 }
 
-/* Never waits: a guest that does not read its answers loses them. */
-static int send_packet(int socket, struct iovec *parts, size_t part_count, const int *descriptors, size_t count)
-{
-    union {
-        struct cmsghdr header;
-        char bytes[CMSG_SPACE(PREFETCH_MAX * sizeof(int))];
-    } control;
-    struct msghdr message = {.msg_iov = parts, .msg_iovlen = part_count};
-    if (count) {
-        message.msg_control = &control;
-        message.msg_controllen = CMSG_SPACE(count * sizeof(int));
-        control.header = (struct cmsghdr){
-            .cmsg_len = CMSG_LEN(count * sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
-        memcpy(CMSG_DATA(&control.header), descriptors, count * sizeof(int));
-    }
-    return sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT) < 0 ? -errno : 0;
-}
-
 int send_with(int socket, const void *bytes, size_t size, const int *descriptors, size_t count)
 {
-    struct iovec part = {(void *)bytes, size};
-    return send_packet(socket, &part, 1, descriptors, count);
+    const struct iovec part = {(void *)bytes, size};
+    return send_rights(socket, &part, 1, descriptors, count, SEND_PATIENCE);
 }
 
 /*
@@ -177,17 +160,26 @@ static void send_descriptors_first(int channel)
         drop_descriptors();
 }
 
+/* Too many descriptors are on their way, others' among them: it tries again, the loop's other work between, but not for ever. */
+static bool try_again(int error)
+{
+    static unsigned tries;
+    tries = error == -ETOOMANYREFS ? tries + 1 : 0;
+    return tries && tries < RIGHTS_PATIENCE / SEND_PATIENCE;
+}
+
 static void send_last(int channel)
 {
-    struct iovec parts[2] = {{&last.packet, sizeof last.packet}, {last.text.bytes, last.packet.text_size}};
+    const struct iovec parts[2] = {{&last.packet, sizeof last.packet}, {last.text.bytes, last.packet.text_size}};
     size_t count = last.packet.text_size ? 2 : 1;
-    int error = send_packet(channel, parts, count, last.descriptors, last.packet.descriptors);
-    if (error == -ETOOMANYREFS || error == -ENOMEM) { /* too many descriptors on their way: it must not wait for ever */
+    int error = send_rights(channel, parts, count, last.descriptors, last.packet.descriptors, SEND_PATIENCE);
+    bool again = try_again(error);
+    if (!again && (error == -ETOOMANYREFS || error == -ENOMEM)) {
         drop_descriptors();
         last.packet.result = -EMFILE;
-        error = send_packet(channel, parts, count, NULL, 0);
+        error = send_rights(channel, parts, count, NULL, 0, 0);
     }
-    last_waits = error == -EAGAIN;
+    last_waits = again || error == -EAGAIN;
     if (!last_waits)
         drop_descriptors();
 }

@@ -490,7 +490,7 @@ void monitor_block_signals(bool all);
 /* A picoprocess, which was not waited for yet, is told what LINUX_INTERRUPT_SIGNAL brings. */
 void monitor_tell(pid_t member, int number);
 int signal_number(int number, bool from_keys); /* as it is told */
-/* Sends bytes and descriptors as a packet, without waiting.  0 or a negative errno. */
+/* Sends bytes and descriptors as a packet, without waiting for room: see send_rights.  0 or a negative errno. */
 int send_with(int socket, const void *bytes, size_t size, const int *descriptors, size_t count);
 /* Serves until the first picoprocess has ended and nothing of the sandbox is left.  Returns pal-run's exit status. */
 int monitor_run(struct monitor *monitor, const struct options *options);

@@ -221,7 +221,7 @@ int queue_connect(struct queue *queue, const struct request *request, int type, 
     close(ends[1]);
     if (error) {
         close(ends[0]);
-        return error == -EPIPE || error == -ECONNRESET ? -ECONNREFUSED : error;
+        return error == -EPIPE || error == -ECONNRESET ? -ECONNREFUSED : error == -ETOOMANYREFS ? -ENOBUFS : error;
     }
     int used = 0;
     if (!queue->message_cost && ioctl(queue->end, SIOCOUTQ, &used) == 0 && used > 0)

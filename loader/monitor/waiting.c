@@ -234,7 +234,9 @@ static const char *take(struct monitor *monitor, struct taken *taken)
         return why;
     for (size_t i = 0; i < POOL_STREAMS; i++)
         stream_open_anew(&taken->streams[i]);
-    return send_with(waiting->channel, start.bytes, start.size, taken->streams, POOL_STREAMS) < 0 ? "the clone has gone" : NULL;
+    const struct iovec part = {start.bytes, start.size};
+    int error = send_rights(waiting->channel, &part, 1, taken->streams, POOL_STREAMS, RIGHTS_PATIENCE);
+    return error == -ETOOMANYREFS ? "too many descriptors are on their way (ulimit -n)" : error ? "the clone has gone" : NULL;
 }
 
 /* ---- Waiting ----------------------------------------------------------------------------------------------------- */

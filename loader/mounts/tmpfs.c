@@ -53,22 +53,11 @@ static int mount_tmpfs(uint64_t size, uint64_t names, const char **what)
 static void send_root(int end, uint64_t size, uint64_t names)
 {
     struct made made = {NULL, 0};
-    union {
-        struct cmsghdr header;
-        char bytes[CMSG_SPACE(sizeof(int))];
-    } control;
-    struct iovec part = {&made, sizeof made};
-    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+    const struct iovec part = {&made, sizeof made};
     int root = mount_tmpfs(size, names, &made.what);
-    if (root >= 0) {
-        message.msg_control = &control;
-        message.msg_controllen = sizeof control;
-        control.header = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof root), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
-        memcpy(CMSG_DATA(&control.header), &root, sizeof root);
-    } else {
+    if (root < 0)
         made.error = errno;
-    }
-    sendmsg(end, &message, MSG_NOSIGNAL);
+    send_rights(end, &part, 1, &root, root >= 0, RIGHTS_PATIENCE);
 }
 
 static int take_root(int end, struct made *made)

@@ -460,20 +460,8 @@ void view_make(struct mount_table *table, int end)
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     maker.table = table;
-    union {
-        struct cmsghdr header;
-        char bytes[CMSG_SPACE(sizeof descriptors)];
-    } control;
-    struct iovec part = {&made, sizeof made};
-    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
-    if (make(&maker, descriptors) == 0) {
-        size_t size = (1 + made.count) * sizeof *descriptors;
-        message.msg_control = &control;
-        message.msg_controllen = CMSG_SPACE(size);
-        control.header = (struct cmsghdr){.cmsg_len = CMSG_LEN(size), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
-        memcpy(CMSG_DATA(&control.header), descriptors, size);
-    } else {
+    const struct iovec part = {&made, sizeof made};
+    if (make(&maker, descriptors) < 0)
         made.count = 0;
-    }
-    sendmsg(end, &message, MSG_NOSIGNAL);
+    send_rights(end, &part, 1, descriptors, made.count ? 1 + made.count : 0, RIGHTS_PATIENCE);
 }

@@ -14,6 +14,7 @@
 #include <sys/uio.h>
 #include <time.h>
 
+#include "loader/loader.h"
 #include "loader/supervise/supervise.h"
 #include "loader/supervise/protocol.h"
 #include "pal/linux/syscall.h"
@@ -83,7 +84,8 @@ int64_t supervisor_begin(void)
     return result;
 }
 
-/* None is ever busy, so there is room.  False: it has ended. */
+/* None is ever busy, so there is room, once others have taken what is on its way to them (see send_rights).  False: it has
+ * ended. */
 static bool pass(const struct supervisor *supervisor, const struct told *what)
 {
     union rights rights;
@@ -99,7 +101,15 @@ static bool pass(const struct supervisor *supervisor, const struct told *what)
         message.msg_control = &rights;
         message.msg_controllen = sizeof rights;
     }
-    return host_call(sendmsg, supervisor->channel, &message, MSG_NOSIGNAL | MSG_DONTWAIT) == sizeof what->words;
+    static const struct timespec moment = {.tv_nsec = 1000000};
+    int64_t sent = -EAGAIN;
+    for (int i = 0; i < RIGHTS_PATIENCE; i++) {
+        sent = host_call(sendmsg, supervisor->channel, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (sent != -ETOOMANYREFS)
+            break;
+        host_call(nanosleep, &moment, NULL);
+    }
+    return sent == sizeof what->words;
 }
 
 int64_t supervisor_settle(void)
