@@ -300,32 +300,7 @@ static int make_record(char **command)
     return fd;
 }
 
-static void begin(char **command)
-{
-    int descriptors[JOIN_DESCRIPTORS];
-    size_t count = 1;
-    for (int fd = 0; fd <= STDERR_FILENO; fd++) {
-        if (isatty(fd)) {
-            wanted.record.terminals |= 1u << fd;
-            user = user < 0 ? fd : user;
-        } else if (fcntl(fd, F_GETFD) >= 0) {
-            wanted.record.streams |= 1u << fd;
-            descriptors[count++] = fd;
-        }
-    }
-    if (user >= 0) {
-        make_terminal();
-        if (!wanted.own_environment && getenv("TERM"))
-            take_variable("TERM");
-    }
-    descriptors[0] = make_record(command);
-    request(JOIN_BEGIN, (int)wanted.record.streams, descriptors, count);
-    for (size_t i = 0; i < count; i++)
-        close(descriptors[i]); /* a pipe's end is that program's alone */
-}
-
-/* ---- Until its end ----------------------------------------------------------------------------------------------- */
-
+/* A descriptor that tells of signals: from before the terminal's size is asked for, so that no change of it is missed. */
 static int take_signals(void)
 {
     sigset_t set;
@@ -339,6 +314,34 @@ static int take_signals(void)
     signal(SIGPIPE, SIG_IGN);
     return signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
 }
+
+static int begin(char **command)
+{
+    int descriptors[JOIN_DESCRIPTORS];
+    size_t count = 1;
+    for (int fd = 0; fd <= STDERR_FILENO; fd++) {
+        if (isatty(fd)) {
+            wanted.record.terminals |= 1u << fd;
+            user = user < 0 ? fd : user;
+        } else if (fcntl(fd, F_GETFD) >= 0) {
+            wanted.record.streams |= 1u << fd;
+            descriptors[count++] = fd;
+        }
+    }
+    int signals = take_signals();
+    if (user >= 0) {
+        make_terminal();
+        if (!wanted.own_environment && getenv("TERM"))
+            take_variable("TERM");
+    }
+    descriptors[0] = make_record(command);
+    request(JOIN_BEGIN, (int)wanted.record.streams, descriptors, count);
+    for (size_t i = 0; i < count; i++)
+        close(descriptors[i]); /* a pipe's end is that program's alone */
+    return signals;
+}
+
+/* ---- Until its end ----------------------------------------------------------------------------------------------- */
 
 static void pass_signals(int fd)
 {
@@ -364,10 +367,10 @@ static int end_of(const struct join_answer *answer)
     return WIFEXITED(answer->value) ? WEXITSTATUS(answer->value) : 128 + WTERMSIG(answer->value);
 }
 
-static int serve(void)
+static int serve(int signals)
 {
     enum { CONTROL, SIGNALS, KEYS, OUTPUT, WATCHED };
-    struct pollfd watched[WATCHED] = {{.fd = control, .events = POLLIN}, {.fd = take_signals(), .events = POLLIN}, {.fd = -1}, {.fd = -1}};
+    struct pollfd watched[WATCHED] = {{.fd = control, .events = POLLIN}, {.fd = signals, .events = POLLIN}, {.fd = -1}, {.fd = -1}};
     struct join_answer answer = {.what = JOIN_ENDED, .value = SIGKILL}; /* where the sandbox ends */
     bool open = outer >= 0, keys_end = user != STDIN_FILENO;
     if (outer >= 0)
@@ -405,6 +408,5 @@ int exec_main(int argc, char **argv)
     if (!name || !*at)
         fail(EXIT_OWN_FAILURE, USAGE);
     find_sandbox(name);
-    begin(at);
-    return serve();
+    return serve(begin(at));
 }
