@@ -352,7 +352,7 @@ static int receive(struct monitor *monitor)
     const struct cmsghdr *header = CMSG_FIRSTHDR(&message);
     if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_CREDENTIALS)
         memcpy(&sender, CMSG_DATA(header), sizeof sender);
-    if (sender.pid && sender.pid != getpid()) /* a guest can have MONITOR_SEND send here */
+    if (sender.pid && sender.pid != monitor->pid) /* a guest can have MONITOR_SEND send here */
         monitor_serve(monitor, packet, (size_t)size, sender.pid);
     unhurried = is_connection(packet, (size_t)size);
     return 1;
@@ -644,6 +644,7 @@ int monitor_run(struct monitor *monitor, const struct options *options)
 {
     sigset_t set;
     loop.monitor = monitor;
+    monitor->pid = getpid();
     handled_signals(&set);
     if (uv_loop_init(&loop.uv) < 0)
         fail(EXIT_OWN_FAILURE, "can't make an event loop: raise the limit of open files");

@@ -479,7 +479,7 @@ struct monitor {
     void (*on_end)(struct monitor *monitor, int wait_status); /* nothing of it lives, but its files are there */
     struct uv_loop_s *uv;
     int channel;
-    pid_t first;
+    pid_t pid, first; /* pal-run's; the first picoprocess's */
     bool exited; /* the program, with a status of its own */
     uint64_t served[MONITOR_OPS];
     bool view_at_once;    /* --walls=view */
