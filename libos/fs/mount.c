@@ -66,11 +66,22 @@ const struct mount *mount_of(const char *path)
     return found;
 }
 
+/* Is a mount that is not the host's a prefix?  They are the table's last, and few. */
+static bool is_beneath_others(const char *path)
+{
+    uint8_t first = (uint8_t)path[1];
+    if (LIKELY(!(others[first / 64] >> first % 64 & 1)))
+        return false;
+    for (uint32_t i = boot->mount_count; i < count; i++)
+        if (is_beneath(path, &table[i]))
+            return true;
+    return false;
+}
+
 /* What no mount shows is the host's to refuse: only it knows the policy's symlinks, and notes denials. */
 static const struct filesystem *filesystem_of(const struct name *name)
 {
-    uint8_t first = (uint8_t)name->path.bytes[1];
-    if (LIKELY(!(others[first / 64] >> first % 64 & 1)) || name->base)
+    if (name->base || LIKELY(!is_beneath_others(name->path.bytes)))
         return &hostfs;
     const struct mount *mount = mount_of(name->path.bytes);
     return mount ? mount->fs : &hostfs;
