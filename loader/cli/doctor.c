@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
+#include <limits.h>
 #include <linux/landlock.h>
 #include <linux/openat2.h>
 #include <linux/prctl.h>
@@ -25,6 +26,7 @@
 #include "loader/launch/launch.h"
 
 #define HWCAP2_FSGSBASE_BIT 2u
+#define DETAIL_COLUMN 25
 
 struct finding {
     bool good;
@@ -199,6 +201,20 @@ static const struct check checks[] = {
     {"scratch space", "private /tmp and home", "set XDG_RUNTIME_DIR to a directory that you can write", false, look_scratch},
 };
 
+static void print_check(const struct check *check, const struct finding *found)
+{
+    int width = output_width(INT_MAX), column = DETAIL_COLUMN;
+    printf("%s %-*s", found->good ? "✓" : check->needed ? "✗" : "-", DETAIL_COLUMN - 2, check->name);
+    column = print_folded(column, DETAIL_COLUMN, width, check->adds);
+    if (*found->detail)
+        column = print_folded(column + printf(":"), DETAIL_COLUMN, width, found->detail);
+    if (!found->good) {
+        printf("\n%*s-> ", DETAIL_COLUMN, "");
+        print_folded(DETAIL_COLUMN + 3, DETAIL_COLUMN + 3, width, check->remedy);
+    }
+    printf("\n");
+}
+
 int doctor_main(int argc, char **argv)
 {
     bool as_json = command_wants_json(&argc, &argv), broken = false;
@@ -218,10 +234,7 @@ int doctor_main(int argc, char **argv)
                                                   "remedy", check->remedy));
             continue;
         }
-        printf("%s %-22s %s%s%s\n", found.good ? "✓" : check->needed ? "✗" : "-", check->name, check->adds,
-               *found.detail ? ": " : "", found.detail);
-        if (!found.good)
-            printf("  %-22s -> %s\n", "", check->remedy);
+        print_check(check, &found);
     }
     if (as_json) {
         command_print_json(rows);
