@@ -91,6 +91,22 @@ void event_limit(const char *what, uint64_t value)
         send_line(json_pack("{ss ss sI}", "event", "limit", "name", what, "value", (json_int_t)value), 0);
 }
 
+void event_crashed(const char *program, const char *signal, const char *reason, char *const *frames, size_t count)
+{
+    if (events < 0)
+        return;
+    json_t *lines = json_array();
+    for (size_t i = 0; i < count; i++)
+        if (frames[i])
+            json_array_append_new(lines, name_of(frames[i], strlen(frames[i])));
+    json_t *object = json_pack("{ss so ss so sO}", "event", "crashed", "name", name_of(program, strlen(program)), "signal", signal,
+                               "reason", name_of(reason, strlen(reason)), "frames", lines);
+    while (json_array_size(lines) && json_dumpb(object, NULL, 0, JSON_COMPACT | JSON_ENSURE_ASCII) >= LINE_MAX_SIZE - 40)
+        json_array_remove(lines, json_array_size(lines) - 1); /* the outermost ones */
+    json_decref(lines);
+    send_line(object, 0);
+}
+
 void event_ended(int status)
 {
     if (events >= 0)

@@ -96,6 +96,8 @@ void event_denied(enum denial_kind kind, const char *path, const char *reason);
 void event_wrote(const char *path, size_t size);
 void event_connected(const char *address);
 void event_limit(const char *what, uint64_t value);
+/* Of a signal; what is known of why, and frames, innermost first, as many as a line has room for: all that is the guest's word. */
+void event_crashed(const char *program, const char *signal, const char *reason, char *const *frames, size_t count);
 void event_ended(int status);
 
 /* ---- report.c: allocation that ends pal-run where there is no memory --------------------------------------------- */

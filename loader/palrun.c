@@ -387,10 +387,14 @@ static void tell_crashes(const struct monitor *monitor, const struct options *op
 {
     for (size_t i = 0; i < DEATHS_MAX; i++) {
         const struct death *death = &monitor->deaths.list[i];
-        if (death->process == monitor->first)
-            crash_tell(&crashes[i], monitor->policy->shown, status - 128);
-        else if (death->file && options->report)
-            crash_tell(&crashes[i], "another process of it", crashes[i].signal);
+        bool first = death->process == monitor->first;
+        const char *program = first ? monitor->policy->shown : "another process of it";
+        int signal = first ? status - 128 : crashes[i].signal;
+        if (!first && !death->file)
+            continue;
+        if (first || options->report)
+            crash_tell(&crashes[i], program, signal);
+        crash_event(&crashes[i], program, signal);
     }
 }
 
@@ -401,7 +405,7 @@ static void await_crashes(struct monitor *monitor, const struct options *options
     if (options->no_crash_report || json)
         return;
     monitor->deaths.wanted = true;
-    monitor->deaths.of_others = options->report;
+    monitor->deaths.of_others = options->report || options->events;
     monitor->on_end = read_crashes;
 }
 

@@ -24,6 +24,10 @@
 #define CONSTANTS_MAX (16ull << 20) /* private mappings of files that can't be written now, but may have been */
 #define ALL_MAX (16ull << 30)   /* address space that is looked through */
 #define AUXV_MAX 1024u
+/* x87, SSE and AVX, which lie where they do on all processors; where others lie gdb has to guess. */
+#define XSAVE_AVX 7u
+#define XSAVE_SSE_SIZE 576u
+#define XSAVE_AVX_SIZE 832u
 #define THREADS_MORE 64u        /* made meanwhile */
 #define THREADS_PATIENCE 10000000000ull /* ns */
 
@@ -37,7 +41,6 @@ struct core_thread {
     int tid;
     uint64_t held, pending;
     struct user_regs regs;
-    uint8_t vectors[USER_FP_SIZE] __attribute__((aligned(16)));
 };
 
 struct core {
@@ -47,6 +50,8 @@ struct core {
     bool all;
     /* The first is the one that dies.  Those that leave take places, and count themselves when theirs is filled.  Atomic. */
     struct core_thread *threads;
+    uint8_t *vectors; /* an XSAVE area for each */
+    uint64_t vectors_size, features;
     uint32_t places, taken, told;
     guest_t stack;
     struct mapping *mappings;
@@ -152,7 +157,7 @@ static void tell(struct core *core)
         to->held = thread->blocked;
         to->pending = atomic_get(&thread->pending);
         trace_registers(&to->regs, current_frame(), thread->stepped);
-        __asm__ volatile("fxsave64 %0" : "=m"(to->vectors));
+        vector_state_get(core->vectors + place * core->vectors_size, core->vectors_size, core->features);
         atomic_set(&to->tid, thread->tid);
     }
     atomic_add(&core->told, 1u);
@@ -196,10 +201,12 @@ static void await_threads(struct core *core)
 
 /* ---- Notes ------------------------------------------------------------------------------------------------------- */
 
-/* Room for a note's contents, which are zeros. */
+/* Room for a note's contents, which are zeros.  What Linux alone has is named by it. */
 static void *note_add(struct core *core, uint32_t type, uint64_t size)
 {
     struct elf_note note = {.name_size = 5, .size = (uint32_t)size, .type = type, .name = "CORE"};
+    if (type == NT_X86_XSTATE)
+        memcpy(note.name, "LINUX", note.name_size = 6);
     uint8_t *at = core->notes + core->notes_size;
     memcpy(at, &note, sizeof note);
     core->notes_size += sizeof note + (size + 3) / 4 * 4;
@@ -263,7 +270,7 @@ static void put_files(struct core *core)
 
 static bool put_notes(struct core *core)
 {
-    uint64_t each = NOTE_SIZE(sizeof(struct prstatus)) + NOTE_SIZE(USER_FP_SIZE);
+    uint64_t each = NOTE_SIZE(sizeof(struct prstatus)) + NOTE_SIZE(USER_FP_SIZE) + NOTE_SIZE(core->vectors_size);
     core->notes = alloc_zero(core->places * each + NOTE_SIZE(sizeof(struct prpsinfo)) + NOTE_SIZE(SIGINFO_SIZE) +
                              NOTE_SIZE(AUXV_MAX) + NOTE_SIZE(file_note_size(core)));
     if (!core->notes)
@@ -277,7 +284,10 @@ static bool put_notes(struct core *core)
             put_process(core);
         if (i == 0)
             put_files(core);
-        memcpy(note_add(core, NT_PRFPREG, USER_FP_SIZE), thread->vectors, USER_FP_SIZE);
+        const uint8_t *vectors = core->vectors + i * core->vectors_size;
+        uint8_t *legacy = note_add(core, NT_PRFPREG, USER_FP_SIZE);
+        memcpy(legacy, vectors, XSTATE_XCR0_OFFSET);
+        memcpy(note_add(core, NT_X86_XSTATE, core->vectors_size), vectors, core->vectors_size);
     }
     return true;
 }
@@ -376,12 +386,15 @@ struct core *core_begin(int signal, const struct siginfo *info)
     uint32_t places = all ? atomic_get(&process->thread_count) + THREADS_MORE : 1;
     struct core *core = alloc_zero(sizeof *core);
     struct core_thread *threads = alloc_zero(places * sizeof *threads);
-    if (!core || !threads) {
+    uint64_t features, size = vector_state_size(&features) < XSAVE_AVX_SIZE ? XSAVE_SSE_SIZE : XSAVE_AVX_SIZE;
+    uint8_t *vectors = alloc_pages(PAGE_UP(places * size));
+    if (!core || !threads || !vectors) {
         release(core);
         release(threads);
-        return NULL;
+        return NULL; /* pages go with the process */
     }
     *core = (struct core){.handle = handle, .signal = signal, .info = info, .all = all, .threads = threads, .places = places,
+                          .vectors = vectors, .vectors_size = size, .features = features & XSAVE_AVX,
                           .stack = current_frame()->regs.rsp};
     uint64_t hard;
     limit_get(RLIMIT_FSIZE, &core->most, &hard);

@@ -4,6 +4,7 @@
  * edit them, unwind through them, and jump out of them.  The libOS never touches vector registers, so at this
  * point they hold the guest's values, and XSAVE moves them straight to the guest's stack.
  */
+#include "libos/abi/ptrace.h"
 #include "libos/syscalls.h"
 #include "libos/signal/signal.h"
 
@@ -61,6 +62,16 @@ uint32_t vector_state_size(uint64_t *out_features)
         find_xstate();
     *out_features = xfeatures;
     return xstate_size;
+}
+
+/* The bytes that Linux leaves to software tell what there is room for. */
+int64_t vector_state_get(void *to, uint64_t size, uint64_t features)
+{
+    memset(to, 0, size);
+    int64_t error = shim_xsave((guest_t)(uintptr_t)to, features);
+    memset((uint8_t *)to + XSTATE_XCR0_OFFSET, 0, FP_LEGACY_SIZE - XSTATE_XCR0_OFFSET);
+    memcpy((uint8_t *)to + XSTATE_XCR0_OFFSET, &features, sizeof features);
+    return error;
 }
 
 /* Keys stay as they are: their initial state would open what Linux keeps shut. */

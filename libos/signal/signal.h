@@ -162,6 +162,8 @@ bool signal_stop_is_over(const struct process *process, int signal);
 
 /* Makes the frame go on in the handler.  `saved_mask` is what sigreturn brings back.  False: no stack. */
 uint32_t vector_state_size(uint64_t *out_features); /* of an XSAVE area with all of them */
+/* Of the calling thread, these features of its vector state, as an NT_X86_XSTATE has them; `to` has 64-byte alignment. */
+int64_t vector_state_get(void *to, uint64_t size, uint64_t features);
 void vector_state_reset(void); /* x87, SSE and what has come since, as Linux starts a program or a handler */
 bool frame_push(struct frame *frame, const struct sigaction *action, const struct siginfo *info, sigset_t saved_mask);
 

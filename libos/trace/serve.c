@@ -8,16 +8,12 @@
 #define XSAVE_HEADER 64u
 #define FP_SSE 3ull
 
-/* The whole area, as XSAVE has it; the bytes that Linux leaves to software tell what there is room for. */
 static int64_t get_vectors(struct trace *trace)
 {
     uint64_t features, size = vector_state_size(&features);
     if (size > TRACE_BYTES)
         return -EIO;
-    memset(trace->bytes, 0, size);
-    int64_t error = shim_xsave((uint64_t)(uintptr_t)trace->bytes, features);
-    memset(trace->bytes + XSTATE_XCR0_OFFSET, 0, USER_FP_SIZE - XSTATE_XCR0_OFFSET);
-    memcpy(trace->bytes + XSTATE_XCR0_OFFSET, &features, sizeof features);
+    int64_t error = vector_state_get(trace->bytes, size, features);
     return error < 0 ? error : (int64_t)size;
 }
 

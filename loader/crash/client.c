@@ -136,6 +136,12 @@ bool crash_is(int signal)
     return name_of(signal);
 }
 
+void crash_event(const struct crash *crash, const char *program, int signal)
+{
+    if (crash->what && crash_is(signal))
+        event_crashed(program, name_of(signal), crash->what + strspn(crash->what, ": "), crash->lines, crash->count);
+}
+
 void crash_tell(const struct crash *crash, const char *program, int signal)
 {
     if (!crash->what || !crash_is(signal))

@@ -46,6 +46,7 @@ void crash_read(struct mount_table *table, int record, struct crash *out);
 bool crash_is(int signal); /* has it a core action? */
 /* program: what died, in words; signal: of what, if pal-run saw it. */
 void crash_tell(const struct crash *crash, const char *program, int signal);
+void crash_event(const struct crash *crash, const char *program, int signal); /* to who embeds pal-run */
 
 /* ---- core_file.c ------------------------------------------------------------------------------------------------- */
 

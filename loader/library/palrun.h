@@ -63,10 +63,10 @@ PALRUN_API int palrun_kill(struct palrun *run, int signal);
 
 /* Strings hold until the next palrun_event or palrun_free.  What an event does not have is NULL or 0. */
 struct palrun_event {
-    const char *kind;   /* denied, wrote, connected, limit, ended; later versions have more */
+    const char *kind;   /* denied, wrote, connected, limit, crashed, ended; later versions have more */
     const char *access; /* of denied: read, write, connect */
-    const char *name;   /* the path, the address, the limit */
-    const char *reason; /* of denied */
+    const char *name;   /* the path, the address, the limit, the program */
+    const char *reason; /* of denied, crashed: signal and frames are in json alone */
     long long value;    /* of limit */
     int status;         /* of ended */
     size_t lost;        /* so many events before this one found no room */

@@ -36,7 +36,10 @@ static void *thread(void *which)
 }
 __attribute__((noinline)) static void faults(int *at)
 {
+    static const double upper[4] = {0, 0, 0, 7.25};
     double kept = real;
+    if (__builtin_cpu_supports("avx"))
+        __asm__ volatile("vmovups %0, %%ymm9" : : "m"(upper) : "xmm9");
     __asm__ volatile("" : "+x"(kept));
     *at = 1;
     real = kept;
@@ -93,9 +96,10 @@ if command -v gdb >/dev/null; then
         has err '^pal-run: ./threads died of SIGSEGV: nothing is mapped at 0x10$' '^    #0  faults ' '^pal-run: a core file is in core$'
         gdb -q -nx -batch -ex 'thread apply all bt' -ex 'print real' -ex 'print (char *)text' -ex 'print heap + (2 << 20)' \
             -ex 'print far[(1ul << 27) / 8]' -ex 'print far[77]' -ex 'print $xmm0.v2_double[0]' -ex 'print $_siginfo._sifields._sigfault.si_addr' \
-            -ex 'info proc' -ex 'info auxv' -ex 'info sharedlibrary' ./threads core >gdb 2>&1
+            -ex 'print $ymm9.v4_double[3]' -ex 'info proc' -ex 'info auxv' -ex 'info sharedlibrary' ./threads core >gdb 2>&1
         has gdb '^Program terminated with signal SIGSEGV' '^#0 .*faults ' '^\$1 = 2.5$' '^\$2 = .*"constant"' '^\$3 = .*"in the heap"' \
             '^\$4 = 4711$' '^\$5 = 0$' '^\$6 = 2.5$' '^\$7 = .*0x10$' "^exe = '.*threads'" 'AT_EXECFN .*/threads"' 'Yes .*libc\.so'
+        ! grep -qw avx /proc/cpuinfo || has gdb '^\$8 = 7.25$'
         [ "$(grep -cE '^#[0-9]+ .* in sleeps \(\)|^#[0-9]+ .*spins \(\)' gdb)" = 4 ] || say "$what: not four other threads: $(cat gdb)"
         [ "$(grep -c '^Thread ' gdb)" = 5 ] || say "$what: not five threads: $(cat gdb)"
     done

@@ -112,6 +112,21 @@ for option in --walls=monitor --trap=seccomp --rewrite=ahead --cow=.; do
 done
 crash 139 'sh died of SIGSEGV, which it sent itself' '^(kill|__kill) ' sh -c 'kill -SEGV $$'
 
+# To who embeds pal-run, too: of the program, and of its children.
+for name in ./crash "another process of it"; do
+    command=(./crash)
+    [ "$name" = ./crash ] || command=(sh -c "./crash; true")
+    "$PAL" --json 7 -- "${command[@]}" 7>events >out 2>err </dev/null
+    python3 - "$name" <<'P' || say "--json: $name: $(cat events)"
+import json, sys
+events = [event for event in map(json.loads, open("events")) if event["event"] == "crashed"]
+assert len(events) == 1, events
+event = events[0]
+assert (event["name"], event["signal"], event["reason"]) == (sys.argv[1], "SIGSEGV", "nothing is mapped at 0x10"), event
+assert [frame.split()[1] for frame in event["frames"][:3]] == ["faults", "calls", "main"], event
+P
+done
+
 # Its symbols lie in another file, by build-id or by .gnu_debuglink; or nowhere; or the file has changed meanwhile.
 objcopy --only-keep-debug crash crash.debug && strip -o stripped crash && cp stripped linked && objcopy --add-gnu-debuglink=crash.debug linked
 crash 139 './linked died of SIGSEGV: .*' '^faults calls main ' ./linked
