@@ -24,14 +24,17 @@ void file_ops_set(struct file *file, const struct file_ops *ops)
 
 struct file *file_new(const struct file_ops *ops, pal_handle_t handle, uint32_t flags)
 {
+    static uint32_t made;
     mutex_lock(&free_lock);
+    uint64_t number = ++made;
     struct file *file = free_files;
     if (file)
         free_files = file->data;
     mutex_unlock(&free_lock);
     if (!file && !(file = alloc(sizeof(*file))))
         return NULL;
-    *file = (struct file){.handle = handle, .flags = flags, .type = PAL_TYPE_OTHER};
+    number |= (uint64_t)current_process()->pid << 32;
+    *file = (struct file){.handle = handle, .flags = flags, .type = PAL_TYPE_OTHER, .number = number};
     file_ops_set(file, ops);
     atomic_set(&file->references, 1u);
     return file;

@@ -60,6 +60,7 @@ struct file {
     bool standard;    /* one that the sandbox was started with */
     bool shown;       /* the next two are what it is shown with, and not what its handle tells */
     uint64_t device, inode; /* of a directory of the host that names begin at: file_identify */
+    uint64_t number; /* of the description: no other one of the sandbox has it */
 };
 
 enum file_direct { DIRECT_READ = 1, DIRECT_WRITE = 2, DIRECT_PREAD = 4, DIRECT_PWRITE = 8 }; /* entry.S knows them */

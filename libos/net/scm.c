@@ -25,7 +25,7 @@ struct scm_head {
 /* A description.  Its path follows the last one. */
 struct scm_file {
     const struct file_ops *ops;
-    uint64_t private, packed;
+    uint64_t private, packed, number;
     uint32_t flags, type, path_size;
     uint8_t has_handle, reopened, is_socket, is_packed;
     struct socket socket; /* queue and target: 1 if one came */
@@ -149,7 +149,8 @@ static int64_t pack_socket(const struct socket *socket, struct scm_file *out, st
 static int64_t pack_file(const struct file *file, struct scm_file *out, struct packing *packing)
 {
     bool is_socket = file_is_socket(file);
-    *out = (struct scm_file){.ops = file->ops, .private = file->private, .flags = file->flags, .type = file->type};
+    *out = (struct scm_file){.ops = file->ops, .private = file->private, .flags = file->flags, .type = file->type,
+                              .number = file->number};
     if (file->ops == &cacheable_ops) { /* the sender's own matter, and that's over */
         file_uncacheable(file);
         out->ops = host_ops(PAL_TYPE_FILE);
@@ -345,7 +346,7 @@ void scm_unpack(const pal_handle_t *handles, uint32_t count, struct scm *out)
         if (path + files[i].path_size > bytes + head->size)
             break;
         if (!unpack_file(&files[i], path, &unpacking, &out->files[out->count]))
-            out->count++;
+            out->files[out->count++]->number = files[i].number;
         path += files[i].path_size;
     }
     while (unpacking.next < count)
