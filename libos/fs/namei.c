@@ -102,7 +102,7 @@ static int64_t refuse_new(struct name *name, int64_t error)
 
 static int64_t name_to_change(int directory, guest_t path, struct name *out)
 {
-    int64_t result = name_from_guest(directory, path, 0, out);
+    int64_t result = name_from_guest(directory, path, NAME_ENTRY, out);
     out->nofollow = true;
     return result;
 }

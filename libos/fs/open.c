@@ -50,6 +50,9 @@ static __attribute__((noinline)) int64_t open_with_bits(struct name *name, struc
     return result;
 }
 
+/* Is a symlink at its end not followed? */
+static bool is_entry(uint32_t flags) { return flags & O_NOFOLLOW || (flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL); }
+
 int64_t name_open(struct name *name, uint32_t flags, uint32_t mode, uint32_t purpose, struct file **out)
 {
     const uint32_t bits = mode & (S_ISUID | S_ISGID);
@@ -58,7 +61,7 @@ int64_t name_open(struct name *name, uint32_t flags, uint32_t mode, uint32_t pur
     int64_t result = check_flags(&asked.how.flags);
     if (result < 0)
         return result;
-    if (flags & O_NOFOLLOW || (flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
+    if (is_entry(flags))
         name->nofollow = !name->directory;
     return UNLIKELY(bits) ? open_with_bits(name, &asked, bits) : name_walk(name, open_step, &asked, &follow);
 }
@@ -76,7 +79,7 @@ int64_t open_at(int directory, guest_t path, uint32_t flags, uint32_t mode)
     struct file *file;
     int64_t result = check_flags(&flags);
     if (result == 0)
-        result = name_from_guest(directory, path, 0, &name);
+        result = name_from_guest(directory, path, is_entry(flags) ? NAME_ENTRY : 0, &name);
     if (result < 0)
         return result;
     mode = flags & (O_CREAT | (O_TMPFILE & ~O_DIRECTORY)) ? mode & S_IALLUGO & ~fs_umask(current_process()->fs) : 0;

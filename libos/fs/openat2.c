@@ -1,27 +1,36 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * openat2(2).  Where it asks how names may be resolved, each component is opened by itself, as a place, beneath the one before:
- * what others rename meanwhile leads nowhere else, and ".." goes back to a place that is still open.
+ * openat2(2), and names below a root that chroot(2) has set.  Where names are not resolved as all are, each component is
+ * opened by itself, as a place, beneath the one before: what others rename meanwhile leads nowhere else, and ".." goes back to
+ * a place that is still open.
  */
 #include "libos/syscalls.h"
 #include "libos/fs/vfs.h"
 #include "libos/task/task.h"
 
-#define DEPTH_MAX 64u
+#define DEPTH_MAX 256u
 #define PLACE (O_PATH | O_NOFOLLOW | O_CLOEXEC)
 
 struct walk {
     uint64_t resolve;
+    struct file *root;              /* a reference; NULL: chroot(2) has set none */
     struct file *places[DEPTH_MAX]; /* from where it began; a reference each */
     uint32_t depth;                 /* the last one's index */
     uint32_t links;
     struct pal_path_buffer left;    /* what is still to be walked */
 };
 
-static void walk_end(struct walk *walk)
+static void let_go_places(struct walk *walk)
 {
     for (uint32_t i = 0; walk->places[0] && i <= walk->depth; i++)
         file_put(walk->places[i]);
+}
+
+static void walk_end(struct walk *walk)
+{
+    let_go_places(walk);
+    if (walk->root)
+        file_put(walk->root);
 }
 
 /* name: a component of `at`, or "..". */
@@ -72,11 +81,11 @@ static bool is_magic(const struct file *link)
 
 static int64_t begin_at_root(struct walk *walk)
 {
-    struct file *root;
-    int64_t result = file_open("/", O_PATH | O_DIRECTORY, 0, 0, &root);
+    struct file *root = walk->root ? file_ref(walk->root) : NULL;
+    int64_t result = root ? 0 : file_open("/", O_PATH | O_DIRECTORY, 0, 0, &root);
     if (result < 0)
         return result;
-    walk_end(walk);
+    let_go_places(walk);
     walk->places[walk->depth = 0] = root;
     return 0;
 }
@@ -128,9 +137,22 @@ static int64_t follow(struct walk *walk, struct file *link, bool slash)
     return contents.bytes[0] == '/' ? jump(walk, true) : 0;
 }
 
+/* Above it there is nothing. */
+static bool is_root(const struct walk *walk)
+{
+    const struct file *root = walk->root, *place = walk->places[walk->depth];
+    if (!root)
+        return false;
+    if (file_is_host(root) && file_is_host(place))
+        return file_identify((struct file *)place) == 0 && place->device == root->device && place->inode == root->inode;
+    return root->path && place->path && !strcmp(root->path, place->path);
+}
+
 static int64_t go_up(struct walk *walk)
 {
     struct file *parent;
+    if (is_root(walk))
+        return 0;
     if (walk->depth) {
         file_put(walk->places[walk->depth--]);
         return 0;
@@ -246,6 +268,7 @@ static int64_t open_resolved(int directory, guest_t path, const struct open_how 
     int64_t length = copy_in_string(walk.left.bytes, path, PAL_PATH_MAX);
     if (length <= 0)
         return length < 0 ? length : -ENOENT;
+    walk.root = fs_root(current_process()->fs);
     walk.left.size = (uint32_t)length;
     bool absolute = walk.left.bytes[0] == '/';
     int64_t result = 0;
@@ -259,6 +282,77 @@ static int64_t open_resolved(int directory, guest_t path, const struct open_how 
         result = walk_on(&walk, how, &file);
     walk_end(&walk);
     return result < 0 ? result : fd_install(file, (uint32_t)how->flags, 0);
+}
+
+/* ---- Below a root ------------------------------------------------------------------------------------------------ */
+
+/* The place itself: a name that ended with a slash or dots. */
+static int64_t name_of_place(struct file *place, enum name_last last, struct name *out)
+{
+    int64_t result = name_from_file(place, false, out) ? 0 : place->path ? name_from_path(place->path, false, out) : -ENOENT;
+    out->directory = true;
+    out->last = last;
+    return result;
+}
+
+/* 1: it was a symlink, or a directory on the way; 0: the name is there. */
+static int64_t resolve_component(struct walk *walk, const char *component, bool slash, bool ends, bool nofollow, struct name *out)
+{
+    struct file *place;
+    int64_t result = open_in(walk->places[walk->depth], component, PLACE, 0, &place);
+    if (result < 0 && (!ends || result != -ENOENT))
+        return result;
+    bool there = result == 0, link = there && place->type == PAL_TYPE_SYMLINK, goes_on = !ends || (link && (slash || !nofollow));
+    if (link && goes_on)
+        result = follow(walk, place, slash);
+    else if (!ends && place->type != PAL_TYPE_DIRECTORY)
+        result = -ENOTDIR;
+    else if (!ends && walk->depth + 1 == DEPTH_MAX)
+        result = -ENAMETOOLONG;
+    else if (!ends)
+        walk->places[++walk->depth] = file_ref(place);
+    if (there)
+        file_put(place);
+    if (goes_on)
+        return result < 0 ? result : 1;
+    result = name_in(walk->places[walk->depth], component, out);
+    out->directory |= slash;
+    out->last = NAME_NORMAL;
+    out->nofollow = !out->directory;
+    return result;
+}
+
+static int64_t resolve_on(struct walk *walk, char *component, bool nofollow, struct name *out)
+{
+    for (;;) {
+        bool slash, ends;
+        size_t size = take(walk, component, &slash, &ends);
+        bool up = size == 2 && !memcmp(component, "..", 2), dot = size == 1 && component[0] == '.';
+        int64_t result = up ? go_up(walk) : !size || dot ? 0 : resolve_component(walk, component, slash, ends, nofollow, out);
+        if (result < 0 || (size && !up && !dot && result == 0))
+            return result;
+        if (ends && result == 0)
+            return name_of_place(walk->places[walk->depth], up ? NAME_DOTDOT : dot ? NAME_DOT : NAME_ROOT, out);
+    }
+}
+
+int64_t name_resolve(struct file *root, struct file *start, const char *path, bool nofollow, struct name *out)
+{
+    struct resolving { struct walk walk; char component[PAL_PATH_MAX]; } *resolving = alloc(sizeof *resolving);
+    if (!resolving)
+        return -ENOMEM;
+    struct walk *walk = &resolving->walk;
+    walk->resolve = 0;
+    walk->root = file_ref(root);
+    walk->places[walk->depth = 0] = file_ref(start ? start : root);
+    walk->links = 0;
+    walk->left.size = (uint32_t)strnlen(path, PAL_PATH_MAX - 1);
+    memcpy(walk->left.bytes, path, walk->left.size);
+    walk->left.bytes[walk->left.size] = 0;
+    int64_t result = resolve_on(walk, resolving->component, nofollow, out);
+    walk_end(walk);
+    release(resolving);
+    return result;
 }
 
 /* struct open_how grows: what a newer caller sets and we don't know must be zero. */

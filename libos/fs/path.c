@@ -13,22 +13,28 @@
 struct fs {
     uint32_t references;
     uint32_t umask;
-    struct mutex lock; /* cwd */
+    struct mutex lock; /* cwd, root */
     struct file *cwd;  /* a directory; without a handle where it is not the host's */
+    struct file *root; /* of chroot(2), or NULL: where all mounts are.  Set with the lock held; atomic */
 };
+
+static void fs_let_go(struct file *cwd, struct file *root)
+{
+    file_put(cwd);
+    if (root)
+        file_put(root);
+}
 
 /* ---- Current directory and umask --------------------------------------------------------------------------------- */
 
-static struct fs *fs_new(struct file *cwd, uint32_t mask)
+/* Takes the references. */
+static struct fs *fs_new(struct file *cwd, struct file *root, uint32_t mask)
 {
-    struct fs *fs = alloc_zero(sizeof(*fs));
-    if (!fs) {
-        file_put(cwd);
-        return NULL;
-    }
-    fs->references = 1;
-    fs->umask = mask;
-    fs->cwd = cwd;
+    struct fs *fs = alloc(sizeof(*fs));
+    if (fs)
+        *fs = (struct fs){.references = 1, .umask = mask, .cwd = cwd, .root = root};
+    else
+        fs_let_go(cwd, root);
     return fs;
 }
 
@@ -51,21 +57,21 @@ struct fs *fs_new_at(const char *path, uint32_t mask)
     struct file *cwd;
     if (path[0] != '/' || file_open(path, O_RDONLY | O_DIRECTORY, 0, 0, &cwd) < 0)
         return NULL;
-    return fs_new(cwd, mask);
+    return fs_new(cwd, NULL, mask);
 }
 
 struct fs *fs_new_boot(void)
 {
     struct file *cwd = open_boot_cwd();
-    return cwd ? fs_new(cwd, boot->umask & S_IRWXUGO) : NULL;
+    return cwd ? fs_new(cwd, NULL, boot->umask & S_IRWXUGO) : NULL;
 }
 
 /* The old one's handle was another sandbox's: its description is left to itself. */
 int64_t fs_begin_again(struct fs *fs)
 {
-    struct file *cwd = open_boot_cwd();
+    struct file *cwd = fs->root ? NULL : open_boot_cwd();
     fs->cwd = cwd ? cwd : fs->cwd;
-    return cwd ? 0 : -ENOMEM;
+    return cwd ? 0 : fs->root ? -EINVAL : -ENOMEM;
 }
 
 struct file *fs_cwd(struct fs *fs)
@@ -76,9 +82,19 @@ struct file *fs_cwd(struct fs *fs)
     return cwd;
 }
 
+struct file *fs_root(struct fs *fs)
+{
+    if (LIKELY(!atomic_get(&fs->root)))
+        return NULL;
+    mutex_lock(&fs->lock);
+    struct file *root = file_ref(fs->root);
+    mutex_unlock(&fs->lock);
+    return root;
+}
+
 struct fs *fs_copy(struct fs *from)
 {
-    return fs_new(fs_cwd(from), from->umask);
+    return fs_new(fs_cwd(from), fs_root(from), from->umask);
 }
 
 struct fs *fs_ref(struct fs *fs)
@@ -91,7 +107,7 @@ void fs_put(struct fs *fs)
 {
     if (atomic_add(&fs->references, -1u) != 0)
         return;
-    file_put(fs->cwd);
+    fs_let_go(fs->cwd, fs->root);
     release(fs);
 }
 
@@ -281,8 +297,42 @@ static void name_finish(struct name *name, uint32_t start, uint32_t length, uint
     name->nofollow = flags & AT_SYMLINK_NOFOLLOW && !name->directory;
 }
 
+/* Below a root that chroot(2) has set, whose reference it takes. */
+static int64_t name_from_rooted(struct file *root, int directory, const char *path, bool nofollow, struct name *out)
+{
+    struct file *start = path[0] == '/' ? NULL : directory == AT_FDCWD ? fs_cwd(current_process()->fs) : file_get(directory);
+    int64_t result = path[0] == '/' ? 0 : !start ? -EBADF : start->type == PAL_TYPE_DIRECTORY ? file_identify(start) : -ENOTDIR;
+    if (result == 0)
+        result = name_resolve(root, start, path, nofollow, out);
+    if (start)
+        file_put(start);
+    file_put(root);
+    return result;
+}
+
+/* Takes the root's reference. */
+static int64_t name_from_rooted_guest(struct file *root, int directory, guest_t path, uint32_t flags, struct name *out)
+{
+    char *text = alloc(PAL_PATH_MAX);
+    int64_t length = text ? copy_in_string(text, path, PAL_PATH_MAX) : -ENOMEM;
+    if (length == 0 && flags & AT_EMPTY_PATH)
+        length = directory != AT_FDCWD;
+    else if (length == 0)
+        length = -ENOENT;
+    else if (length > 0)
+        length = 0;
+    if (length == 0)
+        length = name_from_rooted(file_ref(root), directory, text, flags & (AT_SYMLINK_NOFOLLOW | NAME_ENTRY), out);
+    file_put(root);
+    release(text);
+    return length;
+}
+
 int64_t name_from_guest(int directory, guest_t path, uint32_t flags, struct name *out)
 {
+    struct file *root = fs_root(current_process()->fs);
+    if (UNLIKELY(root))
+        return name_from_rooted_guest(root, directory, path, flags, out);
     char first;
     char *bytes = out->path.bytes;
     int64_t start = 0, length;
@@ -317,7 +367,10 @@ int64_t name_from_guest(int directory, guest_t path, uint32_t flags, struct name
 int64_t name_from_text(const char *path, struct name *out)
 {
     size_t size = strnlen(path, PAL_PATH_MAX);
+    struct file *root = fs_root(current_process()->fs);
     out->base = NULL;
+    if (UNLIKELY(root))
+        return name_from_rooted(root, AT_FDCWD, path, false, out);
     if (path[0] == '/')
         return name_from_path(path, false, out);
     int64_t start = name_start(AT_FDCWD, out);
@@ -425,21 +478,45 @@ static int64_t deleted(const struct pal_path_buffer *path, struct file *file)
            file_attributes(file, &attributes) == 0 && !attributes.links;
 }
 
+/* As it is called below the root, where it lies there. */
+static int64_t seen_from_root(struct pal_path_buffer *path)
+{
+    static const char outside[] = "(unreachable)";
+    struct pal_path_buffer top;
+    struct file *root = fs_root(current_process()->fs);
+    int64_t size = root ? file_place(root, &top) : 0;
+    if (!root || size < 0)
+        return size;
+    file_put(root);
+    uint32_t skip = top.size == 1 ? 0 : top.size, more = sizeof outside - 1;
+    if (path->size >= skip && !memcmp(path->bytes, top.bytes, skip) && (path->size == skip || path->bytes[skip] == '/')) {
+        path->size -= skip;
+        memmove(path->bytes, path->bytes + skip, path->size + 1);
+        if (!path->size)
+            path->bytes[path->size++] = '/';
+    } else if (path->size + more < PAL_PATH_MAX) {
+        memmove(path->bytes + more, path->bytes, path->size + 1);
+        memcpy(path->bytes, outside, more);
+        path->size += more;
+    }
+    return 0;
+}
+
 int64_t sys_getcwd(guest_t buffer, uint64_t size)
 {
     struct pal_path_buffer path;
     struct file *cwd = fs_cwd(current_process()->fs);
-    int64_t length = file_place(cwd, &path);
-    if (length >= 0 && deleted(&path, cwd))
-        length = -ENOENT;
+    int64_t result = file_place(cwd, &path);
+    if (result >= 0)
+        result = deleted(&path, cwd) ? -ENOENT : seen_from_root(&path);
     file_put(cwd);
-    if (length < 0)
-        return length;
-    path.bytes[length++] = 0;
-    if ((uint64_t)length > size)
+    if (result < 0)
+        return result;
+    path.bytes[path.size++] = 0;
+    if (path.size > size)
         return -ERANGE;
-    int64_t result = copy_out(buffer, path.bytes, (size_t)length);
-    return result < 0 ? result : length;
+    result = copy_out(buffer, path.bytes, path.size);
+    return result < 0 ? result : path.size;
 }
 
 int64_t sys_umask(uint32_t mask)
@@ -447,14 +524,39 @@ int64_t sys_umask(uint32_t mask)
     return atomic_swap(&current_process()->fs->umask, mask & S_IRWXUGO);
 }
 
+/* Takes the reference. */
+static void change_root(struct file *root)
+{
+    struct fs *fs = current_process()->fs;
+    mutex_lock(&fs->lock);
+    struct file *old = fs->root;
+    atomic_set(&fs->root, root);
+    mutex_unlock(&fs->lock);
+    if (old)
+        file_put(old);
+}
+
 int64_t sys_chroot(guest_t path)
 {
     NAME(name);
+    const struct process *process = current_process();
     struct pal_attributes attributes;
+    struct file *root;
     int64_t result = name_from_guest(AT_FDCWD, path, 0, &name);
     if (result == 0)
-        result = name_attributes(&name, &attributes);
-    if (result == 0 && attributes.type != PAL_TYPE_DIRECTORY)
-        result = -ENOTDIR;
-    return result < 0 ? result : -EPERM;
+        result = name_open(&name, O_PATH | O_DIRECTORY, 0, 0, &root);
+    if (result < 0)
+        return result;
+    result = file_identify(root);
+    if (result == 0)
+        result = file_attributes(root, &attributes);
+    if (result == 0)
+        result = attributes_allow(&attributes, X_OK, process->fsuid, process->fsgid);
+    if (result == 0 && process->euid != 0)
+        result = -EPERM;
+    if (result == 0)
+        change_root(root);
+    else
+        file_put(root);
+    return result;
 }

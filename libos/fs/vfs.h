@@ -138,6 +138,7 @@ void fs_put(struct fs *fs);
 void fs_fork_child(struct fs *fs);
 uint32_t fs_umask(struct fs *fs);
 struct file *fs_cwd(struct fs *fs); /* a reference */
+struct file *fs_root(struct fs *fs); /* a reference, or NULL: chroot(2) has set none */
 /* What an open file is called now, " (deleted)" behind a name that has gone: the size, or -errno. */
 int64_t file_place(struct file *file, struct pal_path_buffer *out);
 
@@ -183,10 +184,15 @@ int64_t name_from_path(const char *path, bool nofollow, struct name *out); /* ab
 /* 0, or 1: the string was empty (allowed by AT_EMPTY_PATH in flags) and `directory` itself is meant.  nofollow comes
  * from AT_SYMLINK_NOFOLLOW in flags. */
 int64_t name_from_guest(int directory, guest_t path, uint32_t flags, struct name *out);
+#define NAME_ENTRY 0x80000000u /* in flags: the name's last component is what is meant, to be made or removed */
 struct pal_name name_asked(const struct name *name);
 /* -EREMOTE: takes the path to go on with; an empty one: the name itself was changed.  0, or -ENAMETOOLONG. */
 int64_t name_follow(struct name *name, const struct pal_path_buffer *to);
 int64_t name_canonical(struct name *name);       /* becomes the object's path without symlinks and ".." */
+
+/* openat2.c */
+/* Below what chroot(2) has made the root; from `start`, or (NULL) from there. */
+int64_t name_resolve(struct file *root, struct file *start, const char *path, bool nofollow, struct name *out);
 
 /* ---- mount.c: file systems, and where they are mounted ---- */
 

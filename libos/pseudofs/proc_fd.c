@@ -121,8 +121,9 @@ int64_t proc_cwd_link(const struct pseudo_node *node, struct pal_path_buffer *ou
 
 int64_t proc_root_link(const struct pseudo_node *node, struct pal_path_buffer *out)
 {
+    struct file *root = fs_root(current_process()->fs);
     (void)node;
-    return link_text(out, "/");
+    return root ? place_link(root, out) : link_text(out, "/");
 }
 
 void proc_mounts_text(struct seq_buffer *text, const struct pseudo_node *node)

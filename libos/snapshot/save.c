@@ -59,13 +59,24 @@ static int64_t write_arena(struct snapshot_header *header)
     return error;
 }
 
+/* Begins a clone where its sandbox says, at the root of all mounts. */
+static bool has_root(void)
+{
+    struct file *root = fs_root(current_process()->fs);
+    if (!root)
+        return false;
+    log_line("pal-run: no snapshot: the program has changed its root (chroot) before this point");
+    file_put(root);
+    return true;
+}
+
 static int64_t save(guest_t child_tid)
 {
     struct snapshot_header header = {.magic = SNAPSHOT_MAGIC};
     memcpy(header.identity, boot->snapshot_identity, sizeof header.identity);
     snapshot.pages = (struct mm_image){.handle = boot->snapshot};
     snapshot.files = (struct snapshot_files){.image = boot->snapshot, .end = PAGE_SIZE};
-    int64_t error = save_registers(child_tid);
+    int64_t error = has_root() ? -ECANCELED : save_registers(child_tid);
     if (error == 0)
         error = snapshot_files_save(&snapshot.files);
     snapshot.pages.end = snapshot.files.end;
