@@ -159,30 +159,6 @@ static const struct file_ops pipe_ops = {
     .kind = "pipe", HOST_BYTES, .attributes = host_attributes, .control = plain_ioctl,
 };
 
-/*
- * A FIFO by name.  The monitor opens it without waiting, so its reader may be there before the first writer, and would
- * read an end of file: it waits for that writer's first bytes, or its end, before its first read.  (Linux waits in
- * open; here programs that open two FIFOs crosswise would then wait for each other's bytes.)  A read that can't wait finds
- * nothing yet.
- */
-static int64_t fifo_read(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset)
-{
-    if (UNLIKELY(file->private)) {
-        struct pal_poll entry = {.handle = file->handle, .events = POLLIN};
-        if (!vectors_size(vector, count))
-            return 0;
-        int64_t flags = file_status_flags(file);
-        int64_t result = flags < 0 ? flags : PAL->poll(&entry, 1, flags & O_NONBLOCK ? 0 : PAL_FOREVER);
-        if (result <= 0)
-            return result == 0 ? -EAGAIN : result == -EINTR ? -ERESTARTSYS : result;
-        file->private = 0;
-    }
-    return host_read(file, vector, count, offset);
-}
-
-static const struct file_ops fifo_ops = {
-    .kind = "pipe", .read = fifo_read, .write = host_write, .attributes = host_attributes, .control = plain_ioctl,
-};
 static const struct file_ops character_ops = {
     .kind = "file", HOST_BYTES, .seek = host_seek, .attributes = host_attributes,
     .control = plain_ioctl, .map = host_map,
@@ -244,10 +220,6 @@ int64_t host_file_new(pal_handle_t handle, uint32_t flags, uint32_t type, const 
     }
     file->type = type;
     file->path = copy;
-    if (type == PAL_TYPE_FIFO && path && !(flags & (O_PATH | O_NONBLOCK)) && (flags & O_ACCMODE) == O_RDONLY) {
-        file_ops_set(file, &fifo_ops);
-        file->private = 1;
-    }
     if (type < COUNT_OF(kinds) && kinds[type].adopt && handle != PAL_NO_HANDLE && !(flags & O_PATH))
         kinds[type].adopt(file);
     *out = file;

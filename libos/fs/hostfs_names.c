@@ -53,6 +53,32 @@ static int64_t open_when_read(const struct pal_name *name, uint32_t flags, pal_h
     }
 }
 
+/* Has it a writer?  tee(2) takes no bytes: it finds some, or none and somebody who may write some, or nobody. */
+static bool has_writer(pal_handle_t fifo, pal_handle_t scratch)
+{
+    struct pal_tee one = {.size = 1, .to = scratch};
+    int64_t result = PAL->stream_control(fifo, PAL_CTL_TEE, &one, sizeof one);
+    return result < 0 || one.size;
+}
+
+/*
+ * A FIFO opened for reading, which the host does without waiting: until a writer comes, or has come and gone.  Its bytes and its
+ * end tell of it at once; one that does neither we find by looking again and again.
+ */
+static int64_t await_writer(pal_handle_t fifo)
+{
+    pal_handle_t scratch[2];
+    struct pal_poll entry = {.handle = fifo, .events = POLLIN};
+    int64_t result = PAL->object_create(PAL_OBJECT_PIPE, 0, 0, scratch);
+    if (result < 0)
+        return result;
+    for (uint64_t pause = 100000; result == 0 && !has_writer(fifo, scratch[1]); pause = MIN(pause * 2, FIFO_PAUSE_MAX))
+        result = PAL->poll(&entry, 1, time_now(PAL_CLOCK_MONOTONIC) + pause);
+    PAL->handle_close(scratch[0]);
+    PAL->handle_close(scratch[1]);
+    return result == -EINTR ? -ERESTARTSYS : MIN(result, 0);
+}
+
 /* What is kept of a name: DCACHE_MISS, or the result and attributes. */
 struct cached_answer {
     int64_t result;
@@ -373,6 +399,13 @@ static int64_t open_now(struct name *name, const struct opening *how, struct fil
         result = check_program(flags, handle, &attributes);
     if (result < 0)
         return result;
+    if (attributes.type == PAL_TYPE_FIFO && !(flags & (O_PATH | O_NONBLOCK)) && (flags & O_ACCMODE) == O_RDONLY) {
+        result = await_writer(handle);
+        if (result < 0) {
+            PAL->handle_close(handle);
+            return result;
+        }
+    }
     result = host_file_new(handle, (flags & ~FORGOTTEN) | (flags & O_PATH ? 0 : O_LARGEFILE), attributes.type,
                            path_of(name, flags, attributes.type, escape), out);
     if (result == 0 && (attributes.type == PAL_TYPE_DIRECTORY || attributes.type == PAL_TYPE_SYMLINK || attributes.shown)) {

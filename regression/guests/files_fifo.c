@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* FIFOs by name: a writer waits for its reader, a reader gets what its writer sends, crosswise opens don't hang. */
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 
 #include "files.h"
@@ -35,6 +38,34 @@ static void reader_first(void)
     int fd = open("one", O_RDONLY);
     CHECK(fd >= 0 && read(fd, bytes, sizeof bytes) == 5 && !memcmp(bytes, "later", 5));
     CHECK(waitpid(pid, &status, 0) == pid && status == 0);
+    close(fd);
+}
+
+static void on_alarm(int number) { (void)number; }
+
+/* In open, for one that writes nothing, too; a signal ends the wait. */
+static void reader_waits(void)
+{
+    char byte;
+    int status, ends[2];
+    struct sigaction action = {.sa_handler = on_alarm};
+    struct itimerval soon = {{.tv_usec = 50000}, {.tv_usec = 50000}}, never = {.it_value = {.tv_sec = 0}};
+    CHECK(!sigaction(SIGALRM, &action, NULL) && !setitimer(ITIMER_REAL, &soon, NULL));
+    FAILS(open("one", O_RDONLY), EINTR);
+    CHECK(!setitimer(ITIMER_REAL, &never, NULL));
+    CHECK(pipe(ends) == 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        int fd = open("one", O_WRONLY);
+        close(ends[1]);
+        _exit(fd >= 0 && read(ends[0], &byte, 1) == 0 ? 0 : 1); /* until the reader has opened it, and says so */
+    }
+    int fd = open("one", O_RDONLY | O_CLOEXEC);
+    struct pollfd ready = {.fd = fd, .events = POLLIN};
+    CHECK(fd >= 0 && poll(&ready, 1, 0) == 0); /* a writer is there */
+    close(ends[0]);
+    close(ends[1]);
+    CHECK(read(fd, &byte, 1) == 0 && waitpid(pid, &status, 0) == pid && status == 0);
     close(fd);
 }
 
@@ -103,6 +134,7 @@ int main(void)
     nothing_yet();
     writer_first();
     reader_first();
+    reader_waits();
     crosswise();
     without_waiting();
     return 0;
