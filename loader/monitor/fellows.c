@@ -24,6 +24,7 @@
 
 #define FELLOWS_MAX 64
 #define PATIENCE_MS 10000 /* with one that gets no processor */
+#define TAKEN_TRIES 100    /* with one who took the name and does not listen */
 
 static int standing = -1; /* the name */
 static int held[FELLOWS_MAX];
@@ -91,19 +92,32 @@ void fellows_await(void)
 
 /* ---- Who asks ---------------------------------------------------------------------------------------------------- */
 
-static int stand(unsigned terminal)
+static bool take_name(unsigned terminal)
 {
     struct sockaddr_un address;
     socklen_t size = standing_address(&address, terminal);
     standing = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (standing >= 0 && bind(standing, (struct sockaddr *)&address, size) == 0 && listen(standing, FELLOWS_MAX) == 0)
-        return 0;
+        return true;
     if (standing >= 0)
         close(standing);
     standing = -1;
+    return false;
+}
+
+/* One who took the name may not listen yet, or listen no more: that is looked at again later.  Where it lasts, another user has
+ * taken it, and must not keep this one from being asked. */
+static int stand(unsigned terminal)
+{
+    static unsigned tries;
+    if (take_name(terminal)) {
+        tries = 0;
+        return 0;
+    }
     int other = connect_to_standing(terminal);
     if (other < 0)
-        return 0; /* another user has taken the name: that must not keep this one from being asked */
+        return ++tries > TAKEN_TRIES ? 0 : -EBUSY;
+    tries = 0;
     close(other);
     return -EBUSY;
 }

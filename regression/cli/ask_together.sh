@@ -72,14 +72,17 @@ t.type("never\n")
 t.expect("drawn")
 end(t)
 
-# Two that ask: one question after the other, and nobody's is lost.
-t = Terminal("/bin/bash", "-c", PAL + " --ask /bin/cat %s/proj/a & %s --ask /bin/cat %s/more/c; wait" % (HOME, PAL, HOME))
-for _ in range(2):
-    t.expect("wants to read .*(proj/a|more/c)")
-    which = t.found[1]
-    t.expect("answer: ")
-    silent(t)
-    t.type("once\n")
-    t.expect(which)
-t.end()
+# Two that ask: one question after the other, and nobody's is lost; nor is it while one has its turn but does not listen yet.
+SLOW = "strace -qq -o /dev/null -e trace=listen -e inject=listen:delay_enter=700000:when=2 "
+for slow in ("", SLOW):
+    t = Terminal("/bin/bash", "-c", "%s --ask /bin/cat %s/proj/a & %s %s --ask /bin/cat %s/more/c; wait" %
+                 (slow + PAL, HOME, "sleep 0.4;" if slow else "", PAL, HOME))
+    for _ in range(2):
+        t.expect("wants to read .*(proj/a|more/c)")
+        which = t.found[1]
+        t.expect("answer: ")
+        silent(t)
+        t.type("once\n")
+        t.expect(which)
+    t.end()
 END
