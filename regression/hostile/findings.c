@@ -115,7 +115,8 @@ static void ask_open(const char *path, uint32_t base, uint32_t op, uint32_t flag
 
 static void get_by_libos(const char *path)
 {
-    static const int ways[] = {O_RDONLY | O_NONBLOCK, O_RDWR | O_NONBLOCK, O_RDONLY | O_NOFOLLOW, O_PATH, O_RDWR | O_CREAT | O_APPEND};
+    static const int ways[] = {O_RDONLY | O_NONBLOCK, O_RDWR | O_NONBLOCK, O_RDONLY | O_NOFOLLOW | O_NONBLOCK, O_PATH,
+                                O_RDWR | O_CREAT | O_APPEND};
     char own[64];
     for (unsigned i = 0; i < sizeof ways / sizeof *ways; i++) {
         int fd = open(path, ways[i], 0600);
