@@ -30,14 +30,14 @@ begin() { # OPTION...
     rm -f "$work"/rw/*
     SECRET=1 "$PAL" "$@" --name "test-$$" --env BASE=base --ro "$work" --rw "$work/rw" --cwd "$work" -- /usr/bin/python3 "$work/main.py" "$work/rw" 2>/dev/null &
     main=$!
-    for ((i = 0; i < 200; i++)); do [ -e "$work/rw/up" ] && break; sleep 0.05; done
+    for ((i = 0; i < 1200; i++)); do [ -e "$work/rw/up" ] && break; sleep 0.05; done
     [ -e "$work/rw/up" ] || say "$*: it does not start"
 }
 end() {
     kill -KILL $main
     { wait $main; } 2>/dev/null
 }
-inside() { timeout -s KILL 20 "$PAL" exec "$@"; }
+inside() { timeout -s KILL 100 "$PAL" exec "$@"; }
 is() { # WANT COMMAND...: what it says, and its status
     local want=$1 got
     shift
@@ -75,26 +75,26 @@ for fd in range(99):
     except OSError: pass
 print(fds, os.getppid(), os.getsid(0) == os.getpgrp() == os.getpid())' </dev/null
     # Processes see each other, and wait for nobody else's.
-    is "0" $name sh -c 'kill -USR1 $(pgrep -o -f main.py); for i in 1 2 3 4 5 6 7 8 9; do [ -e '"$work"'/rw/got ] && exit 0; sleep 0.2; done; exit 1'
+    is "0" $name sh -c 'kill -USR1 $(pgrep -o -f main.py); i=0; while [ $i -lt 300 ]; do [ -e '"$work"'/rw/got ] && exit 0; sleep 0.2; i=$((i + 1)); done; exit 1'
     inside $name sleep 77 &
     other=$!
-    for ((i = 0; i < 100; i++)); do inside $name pgrep -f 'sleep 77$' >/dev/null && break; sleep 0.05; done
+    for ((i = 0; i < 1200; i++)); do inside $name pgrep -f 'sleep 77$' >/dev/null && break; sleep 0.05; done
     is "0" $name sh -c 'kill -INT $(pgrep -f "sleep 77\$")'
     wait $other
     [ $? = 130 ] || say "$way: ended from within: $?"
     # Its signals reach it, and its death is that process's.
     inside $name sh -c 'trap "echo term; exit 5" TERM; echo ready; while :; do sleep 0.05; done' >"$work/out" 2>&1 &
     other=$!
-    for ((i = 0; i < 100; i++)); do grep -q ready "$work/out" && break; sleep 0.05; done
+    for ((i = 0; i < 1200; i++)); do grep -q ready "$work/out" && break; sleep 0.05; done
     kill -TERM "$(pgrep -P $other)"
     wait $other
     [ $? = 5 ] && grep -q term "$work/out" || say "$way: a signal: $(cat "$work/out")"
     "$PAL" exec $name sleep 78 &
     other=$!
-    for ((i = 0; i < 100; i++)); do inside $name pgrep -f 'sleep 78$' >/dev/null && break; sleep 0.05; done
+    for ((i = 0; i < 1200; i++)); do inside $name pgrep -f 'sleep 78$' >/dev/null && break; sleep 0.05; done
     kill -KILL $other
     { wait $other; } 2>/dev/null
-    for ((i = 0; i < 100; i++)); do inside $name pgrep -f 'sleep 78$' >/dev/null || break; sleep 0.05; done
+    for ((i = 0; i < 1200; i++)); do inside $name pgrep -f 'sleep 78$' >/dev/null || break; sleep 0.05; done
     inside $name pgrep -f 'sleep 78$' >/dev/null && say "$way: it lives on without its exec"
     # Several at once, and the end of all.
     pids=()
@@ -118,11 +118,11 @@ base" ] || echo lost; done) >"$work/many.$n" &
     cat "$work"/many.* | grep -q lost && say "$way: many at once: $(cat "$work"/many.* | wc -l) of 60 were not what was asked for"
     inside $name sleep 79 &
     other=$!
-    for ((i = 0; i < 100; i++)); do inside $name pgrep -f 'sleep 79$' >/dev/null && break; sleep 0.05; done
+    for ((i = 0; i < 1200; i++)); do inside $name pgrep -f 'sleep 79$' >/dev/null && break; sleep 0.05; done
     end
     wait $other
     [ $? = 137 ] || say "$way: the end of the sandbox"
-    for ((i = 0; i < 50; i++)); do pgrep -f "python3 $work/main.py" >/dev/null || break; sleep 0.05; done
+    for ((i = 0; i < 1200; i++)); do pgrep -f "python3 $work/main.py" >/dev/null || break; sleep 0.05; done
     [ -z "$(pgrep -f "python3 $work/main.py")" ] || say "$way: something was left"
 done
 begin
@@ -141,12 +141,14 @@ begin
 import fcntl, os, pty, re, select, struct, sys, termios, time
 pid, fd = pty.fork()
 if not pid:
+    # Before bash is there: its readline asks for the size and sets what it was told, over one that comes between.
+    fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 101, 0, 0))
     os.environ["TERM"] = "dumb"
     os.execv(sys.argv[1], [sys.argv[1], "exec", "--env", "PS1=<$ ", sys.argv[2], "bash", "--norc"])
 seen = ""
 def expect(pattern):
     global seen
-    end = time.time() + 20
+    end = time.time() + 60
     while not (found := re.search(pattern, seen)):
         if not select.select([fd], [], [], max(0, end - time.time()))[0]:
             sys.exit("waited in vain for %r: %r" % (pattern, seen))
@@ -157,26 +159,27 @@ def expect(pattern):
     seen = seen[found.end():]
 def type(text):
     os.write(fd, text.encode())
-fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 101, 0, 0))
 expect("<. ")
 type("tty; stty size; echo $TERM\r")
 expect(r"/dev/pts/\d+\r\n33 101\r\ndumb\r\n<. ")
-type("sh -c 'trap \"echo now; stty size\" WINCH; while :; do sleep 0.1; done'\r")
-time.sleep(0.5)
+type("sh -c 'trap \"echo now; stty size\" WINCH; echo ready; while :; do sleep 0.1; done'\r")
+expect(r"\r\nready\r\n")
 fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack("HHHH", 44, 90, 0, 0))
 expect("now\r\n44 90")
 type("\x03")
 expect(r"\^C\r\n")
 type("echo after $?\r")
 expect("after 130")
-type("cat\r")
-time.sleep(0.3)
+expect("<. ")
+type("sh -c 'echo ready; exec cat'\r")
+expect(r"\r\nready\r\n")
 type("word\r")
 expect("word\r\nword\r\n")
 type("\x1a")
 expect("Stopped")
+expect("<. ")
 type("jobs; kill %1; fg\r")
-expect("cat")
+expect(r"fg\r\n[^<]*cat[^<]*<. ")
 type("exit 9\r")
 assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 9
 P
