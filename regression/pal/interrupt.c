@@ -98,7 +98,7 @@ static int interrupt_rounds(int64_t (*call)(void))
     wrong = round_begun = 0;
     CHECK(worker_start(0, block_again, (void *)call) == 0);
     for (uint32_t round = 1; round <= ROUNDS; round++) {
-        uint64_t limit = now() + 5000 * MS;
+        uint64_t limit = now() + PATIENCE;
         while (__atomic_load_n(&round_begun, __ATOMIC_SEQ_CST) < round) {
             PAL->thread_yield();
             CHECK(now() < limit);
@@ -166,7 +166,7 @@ static int child_ends(void)
         CHECK(child >= 0);
         if (child == 0)
             PAL->process_exit(0);
-        CHECK(PAL->wait((uint64_t)&never, 0, now() + 5000 * MS, 0) == -EINTR && tcb()->interrupted);
+        CHECK(PAL->wait((uint64_t)&never, 0, now() + PATIENCE, 0) == -EINTR && tcb()->interrupted);
         CHECK(reap(child) == 0);
     }
     return 0;
@@ -178,7 +178,7 @@ static int other_process(void)
     int64_t child = PAL->process_fork(0);
     CHECK(child >= 0);
     if (child == 0) { /* the interrupt makes wait return; then it says so */
-        int64_t result = PAL->wait((uint64_t)&never, 0, now() + 5000 * MS, 0);
+        int64_t result = PAL->wait((uint64_t)&never, 0, now() + PATIENCE, 0);
         __atomic_store_n(stop, 1, __ATOMIC_RELEASE);
         PAL->process_exit(result == -EINTR && tcb()->interrupted ? 0 : 1);
     }
@@ -204,7 +204,7 @@ static int passed_on(void)
         uint32_t go = 1;
         tcb()->interrupted = 0;
         CHECK(worker_start(0, leave_interrupted, &go) == 0);
-        CHECK(PAL->wait((uint64_t)&never, 0, now() + 5000 * MS, 0) == -EINTR && tcb()->interrupted);
+        CHECK(PAL->wait((uint64_t)&never, 0, now() + PATIENCE, 0) == -EINTR && tcb()->interrupted);
         tcb()->interrupted = 0;
         CHECK(worker_join(0) == 0);
     }

@@ -40,6 +40,7 @@
     } while (0)
 #define COUNT_OF(a) (sizeof(a) / sizeof((a)[0]))
 #define MS 1000000ull
+#define PATIENCE (30000 * MS) /* what must happen has happened by then, on a loaded machine, too */
 #define SCRATCH 0x100000000ull /* guest range that tests may map; each gives it back */
 #define SHARED_SCRATCH (PAL_SHARED_BASE + boot->shared_size - 65536) /* zeroed before each test */
 

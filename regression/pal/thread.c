@@ -26,7 +26,7 @@ int64_t worker_join(uint32_t index)
 {
     uint32_t *alive = &workers[index].alive;
     while (__atomic_load_n(alive, __ATOMIC_ACQUIRE)) {
-        int64_t error = PAL->wait((uint64_t)alive, 1, now() + 5000 * MS, 1);
+        int64_t error = PAL->wait((uint64_t)alive, 1, now() + PATIENCE, 1);
         if (error == -ETIMEDOUT)
             return error;
         if (error == -EINTR)
@@ -163,7 +163,7 @@ static int wait_errors(void)
     uint64_t begin = now();
     CHECK(PAL->wait((uint64_t)&word, 2, PAL_FOREVER, 0) == -EAGAIN);
     CHECK(PAL->wait((uint64_t)&word, 1, begin + 20 * MS, 0) == -ETIMEDOUT);
-    CHECK(now() >= begin + 20 * MS && now() < begin + 2000 * MS);
+    CHECK(now() >= begin + 20 * MS && now() < begin + PATIENCE);
     CHECK(PAL->wait((uint64_t)&word, 1, 0, 0) == -ETIMEDOUT); /* a deadline that has passed */
     CHECK(PAL->wait(0x1000, 1, PAL_FOREVER, 0) == -EFAULT);
     CHECK(PAL->wake((uint64_t)&word, 1, 0) >= 0);
@@ -183,7 +183,7 @@ static int wait_shared(void)
         PAL->process_exit(0);
     }
     while (__atomic_load_n(word, __ATOMIC_ACQUIRE) == 0) {
-        CHECK(PAL->wait((uint64_t)word, 0, now() + 5000 * MS, 1) != -ETIMEDOUT);
+        CHECK(PAL->wait((uint64_t)word, 0, now() + PATIENCE, 1) != -ETIMEDOUT);
         tcb()->interrupted = 0;
     }
     CHECK(reap(child) == 0);
