@@ -96,12 +96,12 @@ static void interrupted(void)
     CHECK(signals == 1);
     action.sa_flags = SA_RESTART;
     CHECK(sigaction(SIGALRM, &action, NULL) == 0);
+    alarm(1); /* before there is a child, which writes later than that */
     pid_t child = fork();
     if (child == 0) {
         usleep(1500000);
         _exit(write(fds[1], "r", 1) == 1 ? 0 : 1);
     }
-    alarm(1);
     CHECK(read(fds[0], &byte, 1) == 1 && byte == 'r' && signals == 2);
     CHECK(waitpid(child, NULL, 0) == child);
     close(fds[0]);

@@ -116,9 +116,9 @@ static void timeouts_and_signals(void)
     CHECK(signals == 1);
     action.sa_flags = SA_RESTART;
     CHECK(sigaction(SIGALRM, &action, NULL) == 0);
+    alarm(1);
     clock_gettime(CLOCK_MONOTONIC, &at);
     at.tv_sec += 2;
-    alarm(1);
     CHECK_FAILS(waitv(3, 0, &at, CLOCK_MONOTONIC), ETIMEDOUT);
     CHECK(signals == 2);
 }

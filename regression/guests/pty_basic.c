@@ -110,7 +110,7 @@ static void readiness(int outer, int inner)
     struct pollfd ready = {.fd = inner, .events = POLLIN};
     CHECK(poll(&ready, 1, 0) == 0);
     say(outer, "x");
-    CHECK(poll(&ready, 1, 1000) == 1 && ready.revents == POLLIN);
+    CHECK(poll(&ready, 1, 30000) == 1 && ready.revents == POLLIN);
     CHECK(read(inner, buffer, 1) == 1);
     int flags = fcntl(inner, F_GETFL);
     CHECK(fcntl(inner, F_SETFL, flags | O_NONBLOCK) == 0);
