@@ -101,7 +101,7 @@ def refused(port, pieces, what):
     try:
         for piece in pieces:
             c.sendall(piece)
-        c.settimeout(0.3)
+        c.settimeout(30)
         got = c.recv(1)
         sys.exit(f"{what}: answered with {got}")
     except PermissionError:

@@ -35,14 +35,14 @@ with open("/proc/%d/task/%d/children" % (os.getpid(), os.getpid())) as children:
     sys.exit(bool(children.read().strip()))
 END
 # pal-run is killed outright, with children of the guest running.
-"$PAL" /bin/sh -c 'echo x >/tmp/x; sleep 60 & sleep 60 & wait' &
+"$PAL" /bin/sh -c 'echo x >/tmp/x; sleep 60 & sleep 60 & echo up; wait' >"$work/up" &
 victim=$!
-sleep 0.5
+for _ in $(seq 1200); do [ -s "$work/up" ] && break; sleep 0.05; done
 mapfile -t left < <(descendants $victim)
 [ ${#left[@]} -ge 3 ] || say "only ${#left[@]} processes below pal-run: nothing to see"
 kill -KILL $victim
 wait $victim 2>/dev/null
-for _ in $(seq 50); do [ "$(alive "${left[@]}")" = 0 ] && [ "$(files)" = 0 ] && break; sleep 0.1; done
+for _ in $(seq 600); do [ "$(alive "${left[@]}")" = 0 ] && [ "$(files)" = 0 ] && break; sleep 0.1; done
 [ "$(alive "${left[@]}")" = 0 ] || say "processes left after pal-run was killed: $(alive "${left[@]}") of ${#left[@]}"
 [ "$(files)" = 0 ] || say "private folders left: $(files)"
 lost=$(((before - $(free_kib)) / 1024))

@@ -9,7 +9,7 @@ for how in --trap=sud --trap=seccomp --walls=view --walls=monitor; do
     [ "$(pal /bin/cat <(echo one) <(echo two))" = "one
 two" ] || say "$how: <(...): $(cat "$work/err")"
     pal /bin/sh -c 'echo out >"$1"' sh >(sed s/^/twice:/ >"$work/out")
-    for _ in $(seq 50); do [ -s "$work/out" ] && break; sleep 0.1; done
+    for _ in $(seq 600); do [ -s "$work/out" ] && break; sleep 0.1; done
     [ "$(cat "$work/out")" = twice:out ] || say "$how: >(...): $(cat "$work/out" "$work/err")"
     rm "$work/out"
     exec 7<"$work/file" 8</usr 6</dev/null
@@ -27,8 +27,8 @@ text$' ] || say "$how: a file: $(cat "$work/err")"
     rm -f "$work/fifo" "$work/eof" "$work/got"
     mkfifo "$work/fifo"
     (cat "$work/fifo" >"$work/got"; : >"$work/eof") &
-    (exec 9>"$work/fifo"; exec "$PAL" "$how" /bin/sh -c 'echo x >&9; exec 9>&-; sleep 5' sh /dev/fd/9) </dev/null 2>"$work/err" & run=$!
-    for _ in $(seq 40); do [ -e "$work/eof" ] && break; sleep 0.1; done
+    (exec 9>"$work/fifo"; exec "$PAL" "$how" /bin/sh -c 'echo x >&9; exec 9>&-; exec sleep 60' sh /dev/fd/9) </dev/null 2>"$work/err" & run=$!
+    for _ in $(seq 400); do [ -e "$work/eof" ] && break; sleep 0.1; done
     kill -0 $run 2>/dev/null && [ -e "$work/eof" ] && [ "$(cat "$work/got")" = x ] || say "$how: the other end: $(cat "$work/got" "$work/err")"
     kill $run
     wait

@@ -90,12 +90,16 @@ pal apply --force two >"$work/out" || say "--force: $(cat "$work/out")"
 pal drop two
 
 # In use; names; errors.
-pal --cow "$p" --keep three sleep 2 &
-sleep 0.5
+mkfifo "$work/hold"
+exec 5<>"$work/hold"
+pal --cow "$p" --keep three sh -c 'echo up; read x' <&5 >"$work/up" &
+for _ in $(seq 1200); do [ -s "$work/up" ] && break; sleep 0.05; done
 expect 125 'in use' "$PAL" diff three
 expect 125 'in use' "$PAL" --cow "$p" --keep three true
 expect 125 'in use' "$PAL" drop three
+echo >&5
 wait
+exec 5>&-
 expect 125 'no such run' "$PAL" diff nothing
 expect 125 'a name of letters' "$PAL" --cow "$p" --keep ../up true
 expect 125 'no copy mount' "$PAL" --keep x true
