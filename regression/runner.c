@@ -23,7 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MOST_JOBS = 8, SHOWN = 6000, GRACE_MS = 2000 };
+enum { MOST_JOBS = 8, SHOWN = 6000, GRACE_MS = 10000 };
 
 struct test {
     char name[128];
