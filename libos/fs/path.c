@@ -460,7 +460,7 @@ int64_t sys_chdir(guest_t path)
     int64_t result = name_from_guest(AT_FDCWD, path, 0, &name);
     if (result == 0)
         result = name_open(&name, O_PATH | O_DIRECTORY, 0, 0, &directory);
-    return result < 0 ? result : change_directory(directory);
+    return result ? result : change_directory(directory);
 }
 
 int64_t sys_fchdir(int32_t fd)
@@ -545,7 +545,7 @@ int64_t sys_chroot(guest_t path)
     int64_t result = name_from_guest(AT_FDCWD, path, 0, &name);
     if (result == 0)
         result = name_open(&name, O_PATH | O_DIRECTORY, 0, 0, &root);
-    if (result < 0)
+    if (result)
         return result;
     result = file_identify(root);
     if (result == 0)

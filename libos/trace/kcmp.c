@@ -46,7 +46,7 @@ static int64_t number_of(int pid, uint64_t fd, uint64_t *out)
 
 static int64_t compare_files(const int *pids, const uint64_t *fds)
 {
-    uint64_t numbers[2];
+    uint64_t numbers[2] = {0, 0};
     for (int i = 0; i < 2; i++) {
         int64_t error = number_of(pids[i], fds[i], &numbers[i]);
         if (error < 0)

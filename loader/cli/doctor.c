@@ -203,11 +203,11 @@ static const struct check checks[] = {
 
 static void print_check(const struct check *check, const struct finding *found)
 {
-    int width = output_width(INT_MAX), column = DETAIL_COLUMN;
+    int width = output_width(INT_MAX);
     printf("%s %-*s", found->good ? "✓" : check->needed ? "✗" : "-", DETAIL_COLUMN - 2, check->name);
-    column = print_folded(column, DETAIL_COLUMN, width, check->adds);
+    int column = print_folded(DETAIL_COLUMN, DETAIL_COLUMN, width, check->adds);
     if (*found->detail)
-        column = print_folded(column + printf(":"), DETAIL_COLUMN, width, found->detail);
+        print_folded(column + printf(":"), DETAIL_COLUMN, width, found->detail);
     if (!found->good) {
         printf("\n%*s-> ", DETAIL_COLUMN, "");
         print_folded(DETAIL_COLUMN + 3, DETAIL_COLUMN + 3, width, check->remedy);
