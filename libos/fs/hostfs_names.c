@@ -74,9 +74,12 @@ static int64_t await_writer(pal_handle_t fifo)
         return result;
     for (uint64_t pause = 100000; result == 0 && !has_writer(fifo, scratch[1]); pause = MIN(pause * 2, FIFO_PAUSE_MAX))
         result = PAL->poll(&entry, 1, time_now(PAL_CLOCK_MONOTONIC) + pause);
+    /* The signal may be that writer's end, as a child's: what it has written goes with the last reader. */
+    if (result == -EINTR)
+        result = has_writer(fifo, scratch[1]) || PAL->poll(&entry, 1, 0) > 0 ? 0 : -ERESTARTSYS;
     PAL->handle_close(scratch[0]);
     PAL->handle_close(scratch[1]);
-    return result == -EINTR ? -ERESTARTSYS : MIN(result, 0);
+    return MIN(result, 0);
 }
 
 /* What is kept of a name: DCACHE_MISS, or the result and attributes. */

@@ -9,7 +9,7 @@ B=$(realpath "$B")
 asking=$(realpath "$(dirname "$0")")
 cd "$home"
 python3 - "$B" "$asking" <<'END'
-import os, select, signal, subprocess, sys, time
+import os, re, select, signal, subprocess, sys, time
 sys.path.insert(0, sys.argv[2])
 from asking import Terminal, limit
 
@@ -77,12 +77,15 @@ SLOW = "strace -qq -o /dev/null -e trace=listen -e inject=listen:delay_enter=700
 for slow in ("", SLOW):
     t = Terminal("/bin/bash", "-c", "%s --ask /bin/cat %s/proj/a & %s %s --ask /bin/cat %s/more/c; wait" %
                  (slow + PAL, HOME, "sleep 0.4;" if slow else "", PAL, HOME))
+    said = ""
     for _ in range(2):
         t.expect("wants to read .*(proj/a|more/c)")
-        which = t.found[1]
+        said += t.before # what the first one shows may come behind the second question
         t.expect("answer: ")
         silent(t)
         t.type("once\n")
-        t.expect(which)
-    t.end()
+    said += t.end()[0]
+    for name in ("proj/a", "more/c"):
+        if not re.search(r"^%s\r?$" % name, said, re.M):
+            sys.exit("%s was not shown: %r" % (name, said))
 END
