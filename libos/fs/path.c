@@ -69,9 +69,9 @@ struct fs *fs_new_boot(void)
 /* The old one's handle was another sandbox's: its description is left to itself. */
 int64_t fs_begin_again(struct fs *fs)
 {
-    struct file *cwd = fs->root ? NULL : open_boot_cwd();
+    struct file *cwd = open_boot_cwd();
     fs->cwd = cwd ? cwd : fs->cwd;
-    return cwd ? 0 : fs->root ? -EINVAL : -ENOMEM;
+    return cwd ? 0 : -ENOMEM;
 }
 
 struct file *fs_cwd(struct fs *fs)

@@ -13,18 +13,25 @@ enum { KCMP_FILE, KCMP_VM, KCMP_FILES, KCMP_FS, KCMP_SIGHAND, KCMP_IO, KCMP_SYSV
 /* As the kernel orders what is not the same. */
 static int64_t order(uint64_t a, uint64_t b) { return a == b ? 0 : a < b ? 1 : 2; }
 
+static int64_t own_number(int fd, uint64_t *out)
+{
+    struct file *file = file_get(fd);
+    if (!file)
+        return -EBADF;
+    *out = file->number;
+    file_put(file);
+    return 0;
+}
+
 /* In the process that has it. */
 static int64_t answer_number(const void *input, size_t size, char *out, size_t *out_size)
 {
     int32_t fd;
+    uint64_t number = 0;
     memcpy(&fd, input, MIN(size, sizeof fd));
-    struct file *file = file_get(fd);
-    if (!file)
-        return -EBADF;
-    memcpy(out, &file->number, sizeof file->number);
-    *out_size = sizeof file->number;
-    file_put(file);
-    return 0;
+    int64_t result = own_number(fd, &number);
+    memcpy(out, &number, *out_size = sizeof number);
+    return result;
 }
 
 static int64_t number_of(int pid, uint64_t fd, uint64_t *out)
@@ -33,11 +40,12 @@ static int64_t number_of(int pid, uint64_t fd, uint64_t *out)
     size_t size = 0;
     if (fd > INT32_MAX)
         return -EBADF;
+    if (!pid)
+        return own_number(number, out);
     char *answer = alloc(ASK_OUTPUT);
     if (!answer)
         return -ENOMEM;
-    int64_t result = pid ? process_ask(pid, answer_number, &number, sizeof number, answer, &size)
-                         : answer_number(&number, sizeof number, answer, &size);
+    int64_t result = process_ask(pid, answer_number, &number, sizeof number, answer, &size);
     if (result == 0)
         memcpy(out, answer, sizeof *out);
     release(answer);
