@@ -73,18 +73,21 @@ static void play(int number, time_t end)
     _exit(0);
 }
 
-/* The lines of /proc/PID/status that say why it does not go on. */
+/* One line: where it is, and what /proc/PID/status says of why it does not go on. */
 static void describe(const struct actor *of)
 {
-    char path[64], line[256];
+    static const char *const told[] = {"State:", "SigPnd:", "ShdPnd:", "SigBlk:", "SigCgt:"};
+    char path[64], line[256], value[64];
     if (syscall(SYS_tgkill, of->pid, of->tid, 0))
         return;
-    fprintf(stderr, "  process %d thread %d at %s:%d\n", of->pid, of->tid, of->file, of->line);
+    fprintf(stderr, "  process %d thread %d at %s:%d", of->pid, of->tid, of->file, of->line);
     snprintf(path, sizeof path, "/proc/%d/task/%d/status", of->pid, of->tid);
     FILE *status = fopen(path, "re");
     while (status && fgets(line, sizeof line, status))
-        if (!strncmp(line, "State", 5) || !strncmp(line, "Sig", 3) || !strncmp(line, "Shd", 3))
-            fprintf(stderr, "    %s", line);
+        for (size_t i = 0; i < sizeof told / sizeof *told; i++)
+            if (!strncmp(line, told[i], strlen(told[i])) && sscanf(line + strlen(told[i]), " %63s", value) == 1)
+                fprintf(stderr, " %s%s", told[i], value);
+    fprintf(stderr, "\n");
     if (status)
         fclose(status);
 }
