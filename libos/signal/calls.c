@@ -166,23 +166,34 @@ static int64_t check(int pid, int signal)
     return may_signal(process, target.uid, target.suid) || (signal == SIGCONT && same_session) ? 0 : -EPERM;
 }
 
-#define PATIENCE_NS 1000000000ul /* with a receiver that does not run */
-#define PAUSE_NS 100000ul
+#define PATIENCE_NS 10000000000ul /* with a receiver that takes nothing */
+#define PAUSE_NS 5000000ul        /* then the receiver is interrupted once more, and may be another */
 
 /* Linux queues as many signals as RLIMIT_SIGPENDING allows, an inbox few: the sender waits until the receiver, which
- * has been interrupted, has taken some.  It empties its own inbox meanwhile: the receiver may be waiting for that. */
+ * has been interrupted, has taken some.  It settles what comes for itself meanwhile: the receiver may be waiting for
+ * that.  Nothing cuts kill(2) short. */
 static int64_t send_patiently(int pid, int tid, const struct siginfo *info)
 {
     int64_t result;
     uint64_t deadline = 0;
+    bool interrupted = false;
     while ((result = tid ? signal_send_remote(pid, tid, info) : signal_send_process(pid, info)) == -EBUSY) {
         uint64_t now = time_now(PAL_CLOCK_MONOTONIC);
         deadline = deadline ? deadline : now + PATIENCE_NS;
-        if (now >= deadline)
-            return -EAGAIN;
-        signal_receive();
-        sleep_until(now + PAUSE_NS);
+        if (now >= deadline) {
+            result = -EAGAIN;
+            break;
+        }
+        int64_t waited = signal_await_room(pid, now + PAUSE_NS);
+        if (waited == -EINTR) {
+            process_hooks->settle();
+            interrupted = true;
+        } else if (waited != -ETIMEDOUT) {
+            deadline = 0;
+        }
     }
+    if (interrupted)
+        atomic_set(&tcb()->interrupted, 1u); /* for what came meanwhile */
     return result;
 }
 

@@ -91,6 +91,8 @@ void signal_receive(void);
 bool signal_inbox_is_empty(const struct signal_state *signals);
 /* To a process of another picoprocess: tid 0 = process-directed. */
 int64_t signal_send_remote(int pid, int tid, const struct siginfo *info);
+/* After -EBUSY: waits until the receiver has taken something; -ETIMEDOUT, -EINTR, -ESRCH. */
+int64_t signal_await_room(int pid, uint64_t until);
 /* The same in two steps, process-directed and not for SIGKILL: a group's members all have a signal before the
  * first of them acts on it. */
 void signal_leave(struct shared_process *slot, const struct siginfo *info); /* caller holds the table's lock */

@@ -103,6 +103,17 @@ int64_t signal_send_remote(int pid, int tid, const struct siginfo *info)
     return result;
 }
 
+int64_t signal_await_room(int pid, uint64_t until)
+{
+    struct process_target target;
+    if (!process_target_lock(pid, &target))
+        return -ESRCH;
+    struct shared_signals *inbox = shared_inbox(target.slot);
+    uint32_t count = atomic_get(&inbox->count);
+    process_target_unlock();
+    return count < INBOX_QUEUED ? 0 : PAL->wait((uint64_t)(uintptr_t)&inbox->count, count, until, 1);
+}
+
 void signal_leave_remote(int pid, const struct siginfo *info)
 {
     struct process_target target;
@@ -161,10 +172,15 @@ static bool receive_one(struct process *process)
     return found;
 }
 
+/* Senders wait where there was no room. */
 static void receive(struct process *process)
 {
+    struct shared_signals *inbox = inbox_of(process->signals);
+    bool awaited = inbox && atomic_get(&inbox->count) >= INBOX_QUEUED;
     while (receive_one(process))
         signal_came_from_outside();
+    if (UNLIKELY(awaited))
+        PAL->wake((uint64_t)(uintptr_t)&inbox->count, INT32_MAX, 1);
 }
 
 /* Empties the inboxes of this picoprocess's processes: almost always there is one, and it is empty. */
