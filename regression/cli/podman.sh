@@ -39,6 +39,7 @@ podman --runtime crun run --rm --network none bb:1 true 2>$work/err || { echo "s
 "$PAL" pack --oci $work/packed --env A=b /bin/sh -c 'echo "$0 $1 $A"' packed >/dev/null && tar -C $work/packed -c . | podman load >/dev/null 2>$work/err || say "pack --oci: $(cat $work/err)"
 
 cat >$work/steps.sh <<'E'
+# What is printed on a terminal just before the end is lost now and then by podman: hence the sleeps.
 P="podman --runtime $1"
 m() { echo "## $*"; }
 up() { for i in $(seq 100); do $P logs "$1" 2>/dev/null | grep -q up && break; sleep 0.05; done; }
@@ -50,7 +51,7 @@ m logs; $P logs a | head -1
 m ps; $P ps --format '{{.Names}}'
 m exec; $P exec a sh -c 'echo in $$ $PPID; exit 5' | sed 's/[0-9][0-9]*/N/'; echo ${PIPESTATUS[0]}
 m exec stdin; echo word | $P exec -i a cat
-m exec tty; script -qec "$P exec -it a sh -c 'tty; stty size; exit 6'" /dev/null </dev/null | sed 's/[0-9][0-9]*/N/'
+m exec tty; script -qec "$P exec -it a sh -c 'tty; stty size; sleep 0.5; exit 6'" /dev/null </dev/null | sed 's/[0-9][0-9]*/N/'
 m exec options; $P exec -w /tmp -e X=1 --user 1:1 a sh -c 'id -u; id -g; pwd; echo $X'; echo $?
 m exec missing; $P exec a nonesuch; echo $?
 m exec sees; $P exec a sh -c 'tr "\0" " " </proc/1/cmdline | cut -c1-20; kill -USR1 1; sleep 0.3'; $P logs a | tail -1
@@ -61,7 +62,7 @@ m stop; $P stop -t 5 a; $P inspect a --format '{{.State.Status}} {{.State.ExitCo
 m start; $P start a; sleep 0.3; $P exec a echo again
 m kill hard; $P kill a; sleep 0.3; $P inspect a --format '{{.State.Status}} {{.State.ExitCode}}'
 m rm; $P rm a | wc -c; $P ps -a --format '{{.Names}}'
-m tty; script -qec "$R --rm -it bb:1 sh -c 'tty; exit 9'" /dev/null </dev/null
+m tty; script -qec "$R --rm -it bb:1 sh -c 'tty; sleep 0.5; exit 9'" /dev/null </dev/null
 m missing; $R --rm bb:1 nonesuch; echo $?
 m noexec; $R --rm bb:1 /etc/passwd; echo $?
 m stdin; echo hello | $R --rm -i bb:1 cat
