@@ -104,7 +104,7 @@ static int64_t wait_for(sigset_t set, uint64_t deadline, struct siginfo *out)
         result = sleep_until(deadline) == -ETIMEDOUT ? -EAGAIN : -EINTR;
         if (result == -EINTR) {
             process_hooks->settle();
-            result = signal_waiting() ? -EINTR : 0;
+            result = signal_acts() ? -EINTR : 0; /* what has come to the inbox since may be of the set */
         }
     }
     if (result == -EINTR)

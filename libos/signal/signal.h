@@ -145,7 +145,8 @@ static inline bool host_joins_came(void)
     struct pal_host_signals *came = (struct pal_host_signals *)(uintptr_t)boot->host_signals;
     return came && atomic_get(&came->joins);
 }
-bool signal_waiting(void); /* is there something that this thread would act on now? */
+bool signal_acts(void);    /* is there something pending that this thread would act on now? */
+bool signal_waiting(void); /* the same, or something in the inbox, whatever it is */
 /* ppoll & co.: a temporary mask until the call ends (address 0: none).  The call returns signal_mask_done(its result),
  * which puts the old mask back unless the call was interrupted: then signal_work does, after the handlers' frames are
  * set up. */

@@ -57,13 +57,17 @@ void signal_masks_get(struct signal_masks *out)
     }
 }
 
-bool signal_waiting(void)
+bool signal_acts(void)
 {
     struct thread *thread = current();
     struct signal_state *signals = thread->process->signals;
-    return (atomic_get(&thread->pending) | atomic_get(&signals->pending)) & ~thread->blocked ||
-           signal_holds(thread) || atomic_get(&thread->trace_interrupt) || atomic_get(&thread->process->exiting) || !signal_inbox_is_empty(signals) ||
-           host_signals_came();
+    return (atomic_get(&thread->pending) | atomic_get(&signals->pending)) & ~thread->blocked || signal_holds(thread) ||
+           atomic_get(&thread->trace_interrupt) || atomic_get(&thread->process->exiting) || host_signals_came();
+}
+
+bool signal_waiting(void)
+{
+    return signal_acts() || !signal_inbox_is_empty(current_process()->signals);
 }
 
 void signal_set_blocked(sigset_t blocked)
