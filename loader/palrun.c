@@ -281,7 +281,7 @@ static void report_walls(const struct options *options)
     if (version > 0)
         snprintf(landlock, sizeof landlock, "version %ld", version);
     report("walls: filter of %u host calls; Landlock: %s; user id: %s; namespaces: %s; calls are taken by %s",
-           filter_calls(launched.names != LINUX_NAMES_MONITOR), landlock, launched.id ? "of its own" : "pal-run's",
+           filter_calls(launched.names != LINUX_NAMES_MONITOR) - filter_left_out(launched.refused), landlock, launched.id ? "of its own" : "pal-run's",
            launched.names == LINUX_NAMES_MAPPED ? "a user namespace" : "pal-run's",
            traps[options->trap]);
 }
@@ -409,6 +409,14 @@ static void await_crashes(struct monitor *monitor, const struct options *options
     monitor->on_end = read_crashes;
 }
 
+/* Of a bundle's program, which may do without. */
+static void tell_refused(void)
+{
+    uint32_t wanted = launched.refused ? segment_wanted(false) & launched.refused : 0;
+    if (wanted)
+        warn("it wanted host calls that it was packed without (%s), and was told that there are none (ENOSYS): see pack --calls", call_classes_text(wanted));
+}
+
 int palrun(const struct options *options)
 {
     static struct policy policy;
@@ -458,11 +466,12 @@ int palrun(const struct options *options)
         supervisor_collect();
         return PALRUN_STALE;
     }
+    tell_refused();
     tell_crashes(&monitor, options, status);
     if (options->core)
         core_tell(&monitor.deaths, options->core);
     if (options->learn)
-        learn_write(&policy, options->learn, options->learn_names, status);
+        learn_write(&policy, options->learn, options->learn_names, call_classes_text(segment_wanted(true)), status);
     else
         explain(options, &policy, status, monitor.exited);
     event_ended(status);

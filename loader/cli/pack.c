@@ -12,10 +12,10 @@
 #include "loader/launch/launch.h"
 #include "loader/pack/pack.h"
 
-#define USAGE "usage: pal-run pack [-o FILE] [--oci DIR] [--learn[=TIME]] [options] [--] PROGRAM [ARG...], or pack [...] -m MANIFEST"
+#define USAGE "usage: pal-run pack [-o FILE] [--oci DIR] [--learn[=TIME]] [--calls CLASS,...] [options] [--] PROGRAM [ARG...], or pack [...] -m MANIFEST"
 
 struct wanted {
-    const char *out, *oci;
+    const char *out, *oci, *calls;
     bool learns;
     uint64_t seconds; /* that the trial run is given; 0: as long as it takes */
 };
@@ -38,6 +38,8 @@ static int read_own(struct wanted *wanted, int argc, char **argv)
             wanted->out = argv[++at];
         else if (!strcmp(argv[at], "--oci") && at + 1 < argc)
             wanted->oci = argv[++at];
+        else if (!strcmp(argv[at], "--calls") && at + 1 < argc)
+            wanted->calls = argv[++at];
         else if (!strncmp(argv[at], "--learn", 7) && (!argv[at][7] || argv[at][7] == '='))
             read_learn(wanted, argv[at] + 7);
         else if (!strcmp(argv[at], "-f"))
@@ -221,7 +223,7 @@ static void add_manifest_mounts(struct tree *tree, struct manifest *manifest)
 
 /* ---- A trial run ------------------------------------------------------------------------------------------------- */
 
-static void learn(struct tree *tree, const struct manifest *manifest, uint64_t seconds)
+static uint32_t learn(struct tree *tree, const struct manifest *manifest, uint64_t seconds)
 {
     char *words[126];
     size_t count = 0;
@@ -232,26 +234,36 @@ static void learn(struct tree *tree, const struct manifest *manifest, uint64_t s
     if (manifest->cwd)
         words[count++] = must_print("--cwd=%s", manifest->cwd);
     words[count] = NULL;
-    needed_learn(tree, words, manifest->program, manifest->args ? manifest->args : (char *[]){NULL});
+    return needed_learn(tree, words, manifest->program, manifest->args ? manifest->args : (char *[]){NULL});
+}
+
+/* A trial run can write nearly nothing, which in a bundle it can, and has no network, so nobody calls. */
+static uint32_t calls_besides(const struct network *network)
+{
+    bool outside = network->mode > NETWORK_NONE || network->publish_count || network->host_port_count || network->listener_count;
+    return LINUX_CLASS_FILES | (outside ? LINUX_CLASS_SOCKETS | LINUX_CLASS_POLLS : 0);
 }
 
 /* ---- All of it --------------------------------------------------------------------------------------------------- */
 
-static void gather(struct tree *tree, struct manifest *manifest, const struct options *options, const struct wanted *wanted)
+/* The classes of host calls that it needs, as far as that is known. */
+static uint32_t gather(struct tree *tree, struct manifest *manifest, const struct options *options, const struct wanted *wanted)
 {
+    uint32_t calls = LINUX_CLASSES;
     tree_init(tree);
     add_manifest_mounts(tree, manifest);
     for (size_t i = 0; i < options->mount_count; i++)
         add_option_mount(tree, manifest, &options->mounts[i]);
     needed_add(tree, manifest->program);
     if (wanted->learns)
-        learn(tree, manifest, wanted->seconds);
+        calls = learn(tree, manifest, wanted->seconds) | calls_besides(&manifest->network);
     if (!options->manifest && !tree_has(tree, "/tmp")) /* else it is that of the other files: a copy that can be written */
         keep_mount(tree, manifest, &(struct mount){.at = "/tmp", .kind = MOUNT_SCRATCH});
     if (manifest->cwd && !tree_has(tree, manifest->cwd))
         tree_add_directory(tree, manifest->cwd, 0755);
     if (tree->secrets)
         warn("pack: %zu files that hold secrets by their names, or that root alone can read, are left out: name one itself by --ro", tree->secrets);
+    return wanted->calls ? call_classes_read(wanted->calls) : calls;
 }
 
 static const char *unfinished; /* what is written appears whole, or not at all */
@@ -277,7 +289,7 @@ static void finish_writing(const char *new, const char *out)
     unfinished = NULL;
 }
 
-static void write_bundle(const char *out, struct tree *tree, const char *policy, size_t size, uint32_t time)
+static void write_bundle(const char *out, struct tree *tree, const struct bundle_policy *policy, uint32_t time)
 {
     char digest[DIGEST_TEXT], *new = begin_writing(out);
     struct bundle_end end;
@@ -285,7 +297,7 @@ static void write_bundle(const char *out, struct tree *tree, const char *policy,
     int file = open(new, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0777);
     if (file < 0)
         fail(EXIT_OWN_FAILURE, "pack: %s: %s", new, strerror(errno));
-    bundle_write(file, tree, policy, size, time, &end);
+    bundle_write(file, tree, policy, time, &end);
     uint64_t whole = end.policy + end.policy_size + sizeof end;
     if (geteuid() == 0 && fstat(file, &status) == 0) /* a picoprocess of root's has a user id of its own */
         fchmod(file, (status.st_mode & 0777) | 0111);
@@ -293,8 +305,8 @@ static void write_bundle(const char *out, struct tree *tree, const char *policy,
         fail(EXIT_OWN_FAILURE, "pack: %s: %s", out, strerror(errno));
     finish_writing(new, out);
     digest_text(end.digest, digest);
-    printf("%s: %zu names, %.1f MB (pal-run %.1f, files %.1f)\nsha256 of its contents: %s\n", out, tree->count, (double)whole / 1e6,
-           (double)end.program / 1e6, (double)end.image_size / 1e6, digest);
+    printf("%s: %zu names, %.1f MB (pal-run %.1f, files %.1f); %u of %u host calls\nsha256 of its contents: %s\n", out, tree->count, (double)whole / 1e6,
+           (double)end.program / 1e6, (double)end.image_size / 1e6, filter_calls(true) - filter_left_out(policy->refused), filter_calls(true), digest);
 }
 
 static void write_oci(const char *directory, const struct tree *tree, const struct manifest *manifest, uint32_t time)
@@ -330,7 +342,7 @@ int pack_main(int argc, char **argv)
         begin(&manifest);
     add_options(&manifest, &options);
     add_program(&manifest, &options);
-    gather(&tree, &manifest, &options, &wanted);
+    uint32_t calls = gather(&tree, &manifest, &options, &wanted);
     size_t size;
     char *text = policy_text(&manifest, &size), *wrong = manifest_parse("policy", text, size, &again);
     if (wrong)
@@ -339,6 +351,6 @@ int pack_main(int argc, char **argv)
     if (wanted.oci)
         write_oci(wanted.oci, &tree, &manifest, time);
     if (wanted.out || !wanted.oci)
-        write_bundle(wanted.out ? wanted.out : name_for(manifest.program), &tree, text, size, time);
+        write_bundle(wanted.out ? wanted.out : name_for(manifest.program), &tree, &(struct bundle_policy){text, size, LINUX_CLASSES & ~calls}, time);
     return fflush(stdout) == 0 ? 0 : EXIT_OWN_FAILURE;
 }

@@ -45,9 +45,10 @@ bool advice_is_noise(const char *path);
 /* On top of the built-in policy: nearly all of the host, nothing of which changes; and each path that is found is noted.
  * copies: all of it can be written, to copies that are dropped. */
 void learn_policy(struct policy *policy, bool copies);
-/* The manifest that would have been enough; names: what was found instead, each with a NUL behind.  To be called once nothing of the
+/* The manifest that would have been enough; names: what was found instead, each with a NUL behind, and in front LEARNT_CALLS with `calls`.  To be called once nothing of the
  * sandbox is left. */
-void learn_write(const struct policy *policy, const char *to, bool names, int status);
+void learn_write(const struct policy *policy, const char *to, bool names, const char *calls, int status);
+#define LEARNT_CALLS "host calls: " /* no name begins so */
 /* A TOML basic string. */
 void toml_put_string(FILE *file, const char *text);
 

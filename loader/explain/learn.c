@@ -343,9 +343,11 @@ static void put_names(FILE *file, const struct policy *policy)
     }
 }
 
-static void write_names(const struct policy *policy, const char *to)
+static void write_names(const struct policy *policy, const char *to, const char *calls)
 {
     FILE *file = fopen(to, "we");
+    if (file)
+        fprintf(file, LEARNT_CALLS "%s%c", calls, 0);
     if (file)
         put_names(file, policy);
     if (!file || fclose(file) != 0)
@@ -354,10 +356,10 @@ static void write_names(const struct policy *policy, const char *to)
         warn("learn: %zu names are too many: they are not in %s", lost, to);
 }
 
-void learn_write(const struct policy *policy, const char *to, bool names, int status)
+void learn_write(const struct policy *policy, const char *to, bool names, const char *calls, int status)
 {
     if (names) {
-        write_names(policy, to);
+        write_names(policy, to, calls);
         return;
     }
     static const char loader_cache[] = "/etc/ld.so.cache"; /* sent ahead, so nobody asks */

@@ -49,6 +49,16 @@ struct sock_filter; /* <linux/filter.h> */
 /* The boundary filter, compiled when pal-run was built. */
 const struct sock_filter *filter_program(bool trap, bool view, size_t *count);
 unsigned filter_calls(bool view); /* how many host calls it admits */
+/* A filter besides, that answers ENOSYS to those classes of calls; count 0: none is needed. */
+const struct sock_filter *filter_refusal(uint32_t classes, size_t *count);
+unsigned filter_left_out(uint32_t classes); /* host calls of which no form is left */
+
+/* ---- call_classes.c ---------------------------------------------------------------------------------------------- */
+
+/* "threads,files", "none", "all": LINUX_CLASS_...  Ends pal-run where a name is none of a class. */
+uint32_t call_classes_read(const char *text);
+/* Allocated: "threads,files", or "none". */
+char *call_classes_text(uint32_t classes);
 
 /* ---- identity.c -------------------------------------------------------------------------------------------------- */
 
@@ -68,6 +78,8 @@ void segment_fill(int fd, const struct policy *policy, const struct options *opt
                   const struct pal_sites *sites, mode_t umask_was);
 /* Answers of this processor's to cpuid that are worth being told; NULL: none. */
 const struct pal_cpuid *cpuid_answers(size_t *count); /* cpuid.c */
+/* Classes of host calls that the sandbox wanted, as it says itself; may: or another run of it may want. */
+uint32_t segment_wanted(bool may);
 /* What the sandbox has made of `sites`.  False: nothing else. */
 bool segment_sites(struct pal_sites out[PAL_SITE_PROGRAMS]);
 
@@ -94,6 +106,7 @@ extern struct launched {
     uint32_t streams[3]; /* st_mode of the standard streams */
     uint32_t terminals; /* bit N: standard stream N is one that could be read: see reopen_streams */
     int error;
+    uint32_t refused;          /* classes of host calls that the bundle is packed without */
     bool udp_any;              /* its filter lets datagrams go anywhere; set before it is launched */
     volatile uint32_t names;   /* enum linux_names */
     volatile bool decided;     /* it won't change any more */

@@ -13,6 +13,7 @@
  */
 #include <asm/ioctls.h>
 #include <asm/termbits.h>
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/auxvec.h>
@@ -265,22 +266,25 @@ static void find_terminals(void)
 static int64_t begin_segment(uint32_t trap)
 {
     static struct linux_shared shared;
-    size_t count, view_count;
+    size_t count, view_count, refusal_count;
     const struct sock_filter *filter = filter_program(trap == LINUX_TRAP_SECCOMP, false, &count);
     const struct sock_filter *view_filter = filter_program(trap == LINUX_TRAP_SECCOMP, true, &view_count);
+    const struct sock_filter *refusal = filter_refusal(launched.refused, &refusal_count);
     shared.magic = PAL_IMAGE_MAGIC;
     shared.version = MONITOR_VERSION;
     shared.trap = trap;
     shared.names = launched.names;
     shared.filter = (struct linux_filter){PAL_SHARED_BASE + sizeof shared, count};
     shared.view_filter = (struct linux_filter){shared.filter.program + count * sizeof *filter, view_count};
-    const struct iovec parts[3] = {{&shared, sizeof shared},
+    shared.refusal = (struct linux_filter){shared.view_filter.program + view_count * sizeof *filter, refusal_count};
+    const struct iovec parts[4] = {{&shared, sizeof shared},
                                    {(void *)filter, count * sizeof *filter},
-                                   {(void *)view_filter, view_count * sizeof *filter}};
+                                   {(void *)view_filter, view_count * sizeof *filter},
+                                   {(void *)refusal, refusal_count * sizeof *filter}};
     int64_t fd = host_call(memfd_create, "pal-shared", MFD_CLOEXEC | MFD_ALLOW_SEALING), result;
     if (fd < 0)
         return fd;
-    if ((result = host_call(ftruncate, fd, launched.segment_size)) < 0 || (result = host_call(pwritev, fd, parts, 3, 0, 0)) < 0)
+    if ((result = host_call(ftruncate, fd, launched.segment_size)) < 0 || (result = host_call(pwritev, fd, parts, 4, 0, 0)) < 0)
         return result;
     /* Its size is what every picoprocess maps: none may change it under the others. */
     result = host_call(fcntl, fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
@@ -374,14 +378,20 @@ static bool is_called(const char *name, const char *wanted)
     return is_same_text(last, wanted);
 }
 
+extern const Elf64_Ehdr header __asm__("__ehdr_start"); /* pal-run's own */
+
 bool launch_is_bundle(void)
 {
-    extern const uint8_t header[] __asm__("__ehdr_start");
-    enum { FIRST = 9, SIZE = 16 }; /* EI_PAD, EI_NIDENT */
     uint8_t any = 0;
-    for (int i = FIRST; i < SIZE; i++)
-        any |= header[i]; /* a byte that was changed makes no other program of it */
+    for (int i = EI_PAD; i < EI_NIDENT; i++)
+        any |= header.e_ident[i]; /* a byte that was changed makes no other program of it */
     return any != 0;
+}
+
+/* What stands where the ELF header has flags, of which this machine has none.  pack wrote it; the bundle's digest is of it, too. */
+static uint32_t bundle_refuses(void)
+{
+    return launch_is_bundle() ? header.e_flags & LINUX_CLASSES : 0;
 }
 
 /* pal-oci's calls, and commands that take or keep clones, or are for a sandbox that runs. */
@@ -404,6 +414,7 @@ void launch_first(const uint64_t *stack)
     for (; *at; at++)
         asked_strict |= is_same_text((const char *)*at, "PAL_RUN_WALLS=monitor");
     at++;
+    launched.refused = bundle_refuses();
     for (; at[0] != AT_NULL; at += 2) {
         if (at[0] == AT_EXECFN)
             file_of_ours = (const char *)at[1];

@@ -275,6 +275,9 @@ void segment_fill(int fd, const struct policy *policy, const struct options *opt
     reserve(&builder, sizeof shared, sizeof(uint64_t));
     shared.filter = put_filter(&builder, options, false);
     shared.view_filter = put_filter(&builder, options, true);
+    size_t refusal_count;
+    const struct sock_filter *refusal = filter_refusal(launched.refused, &refusal_count);
+    shared.refusal = (struct linux_filter){put_bytes(&builder, refusal, refusal_count * sizeof *refusal, sizeof(uint64_t)), refusal_count};
     shared.prefetched = put_prefetched(&builder, prefetch);
     fill_boot(&builder, policy, options, prefetch, umask_was, &shared.boot);
     shared.boot.shared_size = launched.segment_size;
@@ -317,4 +320,12 @@ bool segment_sites(struct pal_sites out[PAL_SITE_PROGRAMS])
     while (state != PAL_SITES_FREE && state != PAL_SITES_CHANGED && ++i < PAL_SITE_PROGRAMS)
         state = state_of(i);
     return state == PAL_SITES_CHANGED && pread(launched.segment, out, size, (off_t)launched.sites) == (ssize_t)size;
+}
+
+uint32_t segment_wanted(bool may)
+{
+    uint32_t used;
+    if (pread(launched.segment, &used, sizeof used, offsetof(struct linux_shared, used_classes)) != sizeof used)
+        return 0;
+    return (may ? used | used >> LINUX_CLASS_MAY_SHIFT : used) & LINUX_CLASSES;
 }

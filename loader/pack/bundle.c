@@ -4,6 +4,7 @@
  *
  *      pal-run, as far as it is mapped; zeros up to a page's end; squashfs; the policy, a manifest's text; struct bundle_end
  *
+ * The classes of host calls that it is without stand in pal-run's ELF header, as flags: they are needed before anything can be read.
  * pal-run's ELF header tells it apart by seven bytes that are zero elsewhere, and says that its section headers, of which there are
  * none, lie where the squashfs begins: so `pal-run image ls BUNDLE` finds that.
  */
@@ -63,7 +64,7 @@ static uint8_t *read_self(uint64_t *size)
     return program;
 }
 
-void bundle_write(int file, struct tree *tree, const char *policy, size_t size, uint32_t time, struct bundle_end *end)
+void bundle_write(int file, struct tree *tree, const struct bundle_policy *policy, uint32_t time, struct bundle_end *end)
 {
     *end = (struct bundle_end){.version = VERSION};
     memcpy(end->magic, magic, sizeof magic);
@@ -71,13 +72,14 @@ void bundle_write(int file, struct tree *tree, const char *policy, size_t size, 
     Elf64_Ehdr *header = (Elf64_Ehdr *)program;
     end->image = (end->program + PAGE - 1) / PAGE * PAGE;
     memcpy(header->e_ident + EI_PAD, BUNDLE_MARK, EI_NIDENT - EI_PAD);
+    header->e_flags = policy->refused; /* of this machine there are none: see launch/picoprocess.c */
     header->e_shoff = end->image;
     header->e_shnum = header->e_shstrndx = 0;
     must_write(file, program, end->program, 0);
     end->image_size = squashfs_write(tree, file, end->image, time, false);
     end->policy = end->image + end->image_size;
-    end->policy_size = size;
-    must_write(file, policy, size, end->policy);
+    size_t size = end->policy_size = policy->size;
+    must_write(file, policy->text, size, end->policy);
     must_write(file, end, sizeof *end - DIGEST_SIZE, end->policy + size);
     int error = digest_of(file, 0, end->policy + size + sizeof *end - DIGEST_SIZE, end->digest);
     if (error)

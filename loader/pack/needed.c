@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "loader/explain/explain.h"
 #include "loader/launch/launch.h"
 #include "loader/pack/pack.h"
 
@@ -220,10 +221,22 @@ static bool is_public(const char *path)
     return geteuid() != 0 || stat(path, &status) < 0 || !S_ISREG(status.st_mode) || status.st_mode & S_IROTH;
 }
 
-void needed_learn(struct tree *tree, char *const *options, const char *program, char *const *arguments)
+static uint32_t take_found(struct tree *tree, const char *found)
+{
+    if (!strncmp(found, LEARNT_CALLS, strlen(LEARNT_CALLS)))
+        return call_classes_read(found + strlen(LEARNT_CALLS));
+    if (is_public(found))
+        tree_add(tree, found, false); /* what is gone meanwhile was the run's own */
+    else
+        tree->secrets++;
+    return 0;
+}
+
+uint32_t needed_learn(struct tree *tree, char *const *options, const char *program, char *const *arguments)
 {
     char *argv[256], *path = NULL;
     size_t count = 0, size = 0;
+    uint32_t classes = 0;
     int names = memfd_create("pal-pack", 0); /* the child's, too */
     const char *const first[] = {"pal-run", "learn", "-l", must_print("/proc/self/fd/%d", names)};
     for (size_t i = 0; i < sizeof first / sizeof *first; i++)
@@ -238,11 +251,9 @@ void needed_learn(struct tree *tree, char *const *options, const char *program, 
     await(start(argv, STDERR_FILENO, false)); /* a program's words are not pack's */
     FILE *out = reader_of(names);
     while (getdelim(&path, &size, 0, out) > 0)
-        if (is_public(path))
-            tree_add(tree, path, false); /* what is gone meanwhile was the run's own */
-        else
-            tree->secrets++;
+        classes |= take_found(tree, path);
     free(path);
     fclose(out);
     look_at_all(tree);
+    return classes;
 }

@@ -69,8 +69,8 @@ void oci_image_open(const char *name, struct options *options);
 void needed_add(struct tree *tree, const char *program);
 /* The same for what has come into the tree since. */
 void needed_settle(struct tree *tree);
-/* What a trial run of a command, by `pal-run learn`, is told of: options ends with NULL. */
-void needed_learn(struct tree *tree, char *const *options, const char *program, char *const *arguments);
+/* What a trial run of a command, by `pal-run learn`, is told of: options ends with NULL.  The classes of host calls that it wanted. */
+uint32_t needed_learn(struct tree *tree, char *const *options, const char *program, char *const *arguments);
 
 /* ---- policy_text.c ----------------------------------------------------------------------------------------------- */
 
@@ -103,8 +103,13 @@ struct bundle_end {
 };
 _Static_assert(sizeof(struct bundle_end) == 96, "its place is counted from the end");
 
-/* Writes pal-run itself, the tree, and the policy's text to an empty file. */
-void bundle_write(int file, struct tree *tree, const char *policy, size_t size, uint32_t time, struct bundle_end *end);
+struct bundle_policy {
+    const char *text;
+    size_t size;
+    uint32_t refused; /* classes of host calls (LINUX_CLASS_...) that are left out */
+};
+/* Writes pal-run itself, the tree, and the policy to an empty file. */
+void bundle_write(int file, struct tree *tree, const struct bundle_policy *policy, uint32_t time, struct bundle_end *end);
 /* NULL, or what is wrong.  Looks at no byte but the last ones. */
 const char *bundle_read_end(int file, uint64_t size, struct bundle_end *out);
 /* NULL, or what is wrong: reads all of it. */

@@ -62,6 +62,7 @@ static int64_t flags_set(pal_handle_t handle, void *argument)
 static int64_t flush(pal_handle_t handle, void *argument)
 {
     (void)argument; /* data alone: fsync does more, which is allowed */
+    linux_uses(LINUX_CLASS_FILES);
     return host_call(fsync, handle);
 }
 
@@ -91,6 +92,7 @@ static int64_t lock(pal_handle_t handle, void *argument)
         return -EINVAL;
     struct flock range = {
         .l_type = (int16_t)lock->type, .l_whence = (int16_t)lock->whence, .l_start = lock->start, .l_len = lock->size};
+    linux_uses(LINUX_CLASS_LOCKS);
     uint64_t command = commands[lock->ofd != 0][lock->command];
     if (lock->ofd)
         monitor_settle();
@@ -111,6 +113,7 @@ static int64_t lock(pal_handle_t handle, void *argument)
 static int64_t flock_set(pal_handle_t handle, void *argument)
 {
     uint32_t operation = *(uint32_t *)argument;
+    linux_uses(LINUX_CLASS_LOCKS);
     monitor_settle();
     return operation & LOCK_NB ? host_call(flock, handle, operation) : host_blocking(flock, handle, operation);
 }
@@ -183,21 +186,25 @@ static int64_t terminal_stop(pal_handle_t handle, void *argument)
 
 static int64_t pipe_size_get(pal_handle_t handle, void *argument)
 {
+    linux_uses(LINUX_CLASS_PIPES);
     return store(argument, host_call(fcntl, handle, F_GETPIPE_SZ));
 }
 
 static int64_t pipe_size_set(pal_handle_t handle, void *argument)
 {
+    linux_uses(LINUX_CLASS_PIPES);
     return store(argument, host_call(fcntl, handle, F_SETPIPE_SZ, *(uint32_t *)argument));
 }
 
 static int64_t seals_get(pal_handle_t handle, void *argument)
 {
+    linux_uses(LINUX_CLASS_SECTIONS);
     return store(argument, host_call(fcntl, handle, F_GET_SEALS));
 }
 
 static int64_t seals_add(pal_handle_t handle, void *argument)
 {
+    linux_uses(LINUX_CLASS_SECTIONS);
     return host_call(fcntl, handle, F_ADD_SEALS, *(uint32_t *)argument);
 }
 

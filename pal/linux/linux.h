@@ -55,6 +55,19 @@ void linux_thread_tail(uint32_t *word, uint64_t wake) __attribute__((noreturn));
 #define shared ((struct linux_shared *)PAL_SHARED_BASE)
 #define image ((const struct pal_image_header *)PAL_IMAGE_BASE)
 
+/* Before host calls of a class that a bundle may be without: see hostcalls.def. */
+static inline void linux_uses(uint32_t class)
+{
+    if (!(__atomic_load_n(&shared->used_classes, __ATOMIC_RELAXED) & class))
+        __atomic_fetch_or(&shared->used_classes, class, __ATOMIC_RELAXED);
+}
+
+/* Another run of the program may, by what this one has done. */
+static inline void linux_may_use(uint32_t class)
+{
+    linux_uses(class << LINUX_CLASS_MAY_SHIFT);
+}
+
 void linux_start(const uint64_t *stack) __attribute__((noreturn));
 /* Syscall User Dispatch is per thread, and off in each new thread and process. */
 int64_t linux_arm_dispatch(void);

@@ -96,6 +96,8 @@ int64_t linux_memory_decommit(uint64_t address, uint64_t size, uint32_t how)
     if (how >= sizeof advice ||
         !(range_ok(address, size) || (how == PAL_DECOMMIT_UNSHARE && in_shared(address, size))))
         return -EINVAL;
+    if (how == PAL_DECOMMIT_UNSHARE)
+        linux_uses(LINUX_CLASS_SECTIONS);
     return host_call(madvise, address, size, advice[how]);
 }
 

@@ -257,6 +257,15 @@ _Static_assert(LINUX_STARTS * sizeof(struct linux_start) % PAL_PAGE_SIZE == 0, "
  * none; the picoprocess ends at the first. */
 enum linux_trap { LINUX_TRAP_DISPATCH, LINUX_TRAP_SECCOMP, LINUX_TRAP_NONE };
 
+/* Classes of host calls (hostcalls.def), a bit each.  BASE has none: nothing runs without it. */
+enum linux_class {
+    LINUX_CLASS_BASE = 0, LINUX_CLASS_THREADS = 1, LINUX_CLASS_PROCESSES = 2, LINUX_CLASS_FILES = 4, LINUX_CLASS_LOCKS = 8,
+    LINUX_CLASS_PIPES = 16, LINUX_CLASS_SOCKETS = 32, LINUX_CLASS_POLLS = 64, LINUX_CLASS_SECTIONS = 128,
+    LINUX_CLASSES = 255,
+};
+#define LINUX_CLASS_NAMES {"threads", "processes", "files", "locks", "pipes", "sockets", "polls", "sections"}
+enum { LINUX_CLASS_COUNT = 8, LINUX_CLASS_MAY_SHIFT = 16 };
+
 /*
  * Offset 0 of the shared segment, mapped at PAL_SHARED_BASE.  The loader fills it before the first picoprocess starts:
  * boot's pointers are addresses in the segment; the PAL fills in boot's host facts (clocks, cpu_count, hwcap, ...).
@@ -275,11 +284,13 @@ struct linux_shared {
     struct linux_filter {
         uint64_t program, count; /* address and length of the seccomp program (struct sock_filter) */
     } filter, view_filter;             /* without and with name calls: by `names` */
+    struct linux_filter refusal;       /* a bundle's, before that: ENOSYS for classes of calls; count 0: there is none */
     uint64_t prefetched, prefetched_count; /* struct linux_prefetched[] */
     uint64_t starts;                   /* address of struct linux_start[LINUX_STARTS], at first zero */
     struct pal_boot boot;
     struct linux_revalidate revalidate;
-    uint32_t copies, reserved; /* 0: nothing of copy mounts is in a view.  Written by the monitor */
+    uint32_t copies;       /* 0: nothing of copy mounts is in a view.  Written by the monitor */
+    uint32_t used_classes; /* of host calls: what was wanted so far, and << LINUX_CLASS_MAY_SHIFT what may be; a note, no more */
     uint64_t copy_slots; /* address of uint64_t[LINUX_COPY_SLOTS], at first zero */
     uint64_t copy_classes; /* address of uint32_t[LINUX_COPY_CLASSES], likewise.  Written by the monitor */
 };

@@ -93,8 +93,10 @@ int64_t linux_stream_open(const struct pal_name *name, uint32_t flags, uint32_t 
         return result;
     if (view_open(name, flags, out, out_attributes, escape, &result))
         return result;
-    if (flags & (PAL_OPEN_WRITE | PAL_OPEN_CREATE | PAL_OPEN_TRUNCATE | PAL_OPEN_TEMPORARY))
+    if (flags & (PAL_OPEN_WRITE | PAL_OPEN_CREATE | PAL_OPEN_TRUNCATE | PAL_OPEN_TEMPORARY)) {
+        linux_may_use(LINUX_CLASS_FILES); /* cut it, or sync it */
         names_change();
+    }
     struct monitor_request request = {
         .op = MONITOR_OPEN, .flags = flags | (name->nofollow ? PAL_OPEN_NOFOLLOW : 0u), .mode = mode};
     struct monitor_reply reply;
@@ -162,6 +164,8 @@ int64_t linux_attributes_set(pal_handle_t handle, const struct pal_name *name, c
     struct monitor_reply reply;
     int64_t error = 0;
     if (handle != PAL_NO_HANDLE) {
+        if (mask & PAL_SET_SIZE)
+            linux_uses(LINUX_CLASS_FILES);
         if (mask & PAL_SET_SIZE)
             error = host_call(ftruncate, handle, values->size);
         mask &= ~(uint32_t)PAL_SET_SIZE;

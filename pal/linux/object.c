@@ -28,6 +28,7 @@ int64_t linux_object_create(uint32_t object, uint32_t flags, uint64_t value, pal
 {
     switch (object) {
     case PAL_OBJECT_PIPE:
+        linux_uses(LINUX_CLASS_PIPES);
         return host_call(pipe2, out,
                          (flags & PAL_OBJ_NONBLOCK ? O_NONBLOCK : 0u) | (flags & PAL_OBJ_PACKET ? O_DIRECT : 0u));
     case PAL_OBJECT_EVENT:
@@ -90,12 +91,14 @@ int64_t linux_poll_set_update(pal_handle_t set, uint32_t op, pal_handle_t handle
     _Static_assert(PAL_POLL_ADD == EPOLL_CTL_ADD && PAL_POLL_REMOVE == EPOLL_CTL_DEL, "passed on as they are");
     _Static_assert(PAL_POLL_CHANGE == EPOLL_CTL_MOD, "passed on as it is");
     _Static_assert(sizeof(struct pal_poll_event) == sizeof(struct epoll_event), "passed on as it is");
+    linux_uses(LINUX_CLASS_POLLS);
     return host_call(epoll_ctl, set, op, handle, event);
 }
 
 /* epoll counts milliseconds in an int: rounded up, and in several waits where the deadline is weeks away. */
 int64_t linux_poll_set_wait(pal_handle_t set, struct pal_poll_event *events, uint32_t count, uint64_t deadline)
 {
+    linux_uses(LINUX_CLASS_POLLS);
     if (deadline == PAL_FOREVER)
         return host_blocking(epoll_pwait, set, events, count, -1, NULL, 8);
     if (!deadline)

@@ -27,6 +27,7 @@ int64_t linux_process_fork(uint32_t flags)
 {
     struct linux_thread *thread = thread_of(current_tcb());
     uint32_t starts = flags & PAL_FORK_BARE;
+    linux_uses(LINUX_CLASS_PROCESSES);
     int64_t error = monitor_multiply();
     if (error < 0)
         return error;
@@ -86,7 +87,7 @@ int64_t linux_process_wait(uint64_t process, uint32_t how, struct pal_child *out
         return -ECHILD;
     int64_t child = host_blocking(wait4, process ? (int64_t)process : ANY_CHILD, &status, how == PAL_WAIT_NOHANG ? WNOHANG : 0, &used);
     if (child <= 0)
-        return child;
+        return child == -ENOSYS ? -ECHILD : child; /* no calls of that class: so no child */
     *out = (struct pal_child){
         .process = (uint64_t)child,
         .status = status,

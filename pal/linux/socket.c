@@ -110,6 +110,7 @@ static int64_t send_named(pal_handle_t handle, const struct pal_message *message
 int64_t linux_socket_send(pal_handle_t handle, const struct pal_message *message, uint32_t flags)
 {
     const struct pal_vector *vector = message->vector;
+    linux_uses(LINUX_CLASS_SOCKETS);
     if (flags & ~SEND_FLAGS || message->handle_count > PAL_MESSAGE_HANDLES)
         return -EINVAL;
     if (message->handle_count)
@@ -189,6 +190,7 @@ int64_t linux_socket_bind(const struct pal_socket_name *local, pal_handle_t *out
                          struct pal_path_buffer *text)
 {
     struct monitor_reply reply;
+    linux_may_use(LINUX_CLASS_SOCKETS);
     int64_t error = ask(MONITOR_BIND, local, &reply, out, text);
     if (error < 0)
         return error;
@@ -199,6 +201,7 @@ int64_t linux_socket_bind(const struct pal_socket_name *local, pal_handle_t *out
 int64_t linux_socket_connect(const struct pal_socket_name *local, pal_handle_t *out, struct pal_path_buffer *text)
 {
     struct monitor_reply reply;
+    linux_may_use(LINUX_CLASS_SOCKETS);
     return ask(MONITOR_CONNECT, local, &reply, out, text);
 }
 
@@ -219,6 +222,7 @@ int64_t socket_accept(pal_handle_t handle, void *argument)
     struct pal_accept *accept = argument;
     union host_address address = {.in6 = {0}};
     uint32_t size = sizeof address;
+    linux_uses(LINUX_CLASS_SOCKETS);
     int64_t result = host_blocking(accept4, handle, &address, &size, accept->nonblock ? O_NONBLOCK : 0);
     if (result < 0)
         return result;

@@ -235,6 +235,8 @@ static void confine(void)
     if (!linux_dispatch)
         install_address_filter();
     const struct linux_filter *filter = shared->names ? &shared->view_filter : &shared->filter;
+    if (shared->refusal.count)
+        install_filter((const struct sock_filter *)shared->refusal.program, shared->refusal.count);
     if (filter->count)
         install_filter((const struct sock_filter *)filter->program, filter->count);
 }

@@ -116,6 +116,7 @@ void thread_begin(void)
 
 int64_t linux_thread_create(struct pal_tcb *tcb, void (*entry)(void *), void *argument, pal_handle_t *out_id)
 {
+    linux_uses(LINUX_CLASS_THREADS);
     int64_t error = monitor_multiply();
     if (error < 0)
         return error;

@@ -42,12 +42,12 @@ static int most; /* host calls */
 
 static void read_table(int strict)
 {
-#define HOSTCALL_VIEW(name, reason) admitted_name[SYS_##name] = strict ? NULL : #name;
-#define HOSTCALL_VIEW_IF(name, argument, mask, value, reason) admitted_name[SYS_##name] = strict ? NULL : #name;
+#define HOSTCALL_VIEW(name, class, reason) admitted_name[SYS_##name] = strict ? NULL : #name;
+#define HOSTCALL_VIEW_IF(name, class, argument, mask, value, reason) admitted_name[SYS_##name] = strict ? NULL : #name;
 #define HOSTCALL_UDP_IF(...)
-#define HOSTCALL(name, reason) admitted_name[SYS_##name] = #name;
-#define HOSTCALL_IF(name, argument, mask, value, reason) admitted_name[SYS_##name] = #name;
-#define HOSTCALL_IF2(name, a, ma, va, b, mb, vb, reason) admitted_name[SYS_##name] = #name;
+#define HOSTCALL(name, class, reason) admitted_name[SYS_##name] = #name;
+#define HOSTCALL_IF(name, class, argument, mask, value, reason) admitted_name[SYS_##name] = #name;
+#define HOSTCALL_IF2(name, class, a, ma, va, b, mb, vb, reason) admitted_name[SYS_##name] = #name;
 #include "pal/linux/hostcalls.def"
     most = strict ? 45 : 50;
 }

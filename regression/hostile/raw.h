@@ -71,7 +71,7 @@ __attribute__((unused)) static int survived(int status)
 
 /* With the trap by seccomp there is nothing to switch off: the libOS goes on serving the guest's own instructions.
  * Then only the PAL's one is left to try.  Negative: this is no picoprocess. */
-static int ways_begin(void)
+__attribute__((unused)) static int ways_begin(void)
 {
     const struct arguments no_call = {NO_CALL, {0}};
     void *memory = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

@@ -40,21 +40,22 @@
 static const struct row {
     const char *name, *reason;
     int number;
+    const char *class;
     unsigned count; /* of conditions */
     enum when { ALWAYS, VIEW, UDP } when; /* only with the view; only with udp = "any" */
     struct { unsigned argument; uint64_t mask, value; } condition[2];
     struct { const char *mask, *value; } text[2]; /* the conditions as the table has them */
 } rows[] = {
-#define ANY(name, reason, when) {#name, reason, SYS_##name, 0, when, {{0, 0, 0}, {0, 0, 0}}, {{NULL, NULL}, {NULL, NULL}}},
-#define ONE(name, argument, mask, value, reason, when) \
-    {#name, reason, SYS_##name, 1, when, {{argument, mask, value}, {0, 0, 0}}, {{#mask, #value}, {NULL, NULL}}},
-#define HOSTCALL(name, reason) ANY(name, reason, ALWAYS)
-#define HOSTCALL_VIEW(name, reason) ANY(name, reason, VIEW)
-#define HOSTCALL_IF(name, argument, mask, value, reason) ONE(name, argument, mask, value, reason, ALWAYS)
-#define HOSTCALL_VIEW_IF(name, argument, mask, value, reason) ONE(name, argument, mask, value, reason, VIEW)
-#define HOSTCALL_UDP_IF(name, argument, mask, value, reason) ONE(name, argument, mask, value, reason, UDP)
-#define HOSTCALL_IF2(name, a1, mask1, value1, a2, mask2, value2, reason) \
-    {#name, reason, SYS_##name, 2, ALWAYS, {{a1, mask1, value1}, {a2, mask2, value2}}, {{#mask1, #value1}, {#mask2, #value2}}},
+#define ANY(name, class, reason, when) {#name, reason, SYS_##name, #class, 0, when, {{0, 0, 0}, {0, 0, 0}}, {{NULL, NULL}, {NULL, NULL}}},
+#define ONE(name, class, argument, mask, value, reason, when) \
+    {#name, reason, SYS_##name, #class, 1, when, {{argument, mask, value}, {0, 0, 0}}, {{#mask, #value}, {NULL, NULL}}},
+#define HOSTCALL(name, class, reason) ANY(name, class, reason, ALWAYS)
+#define HOSTCALL_VIEW(name, class, reason) ANY(name, class, reason, VIEW)
+#define HOSTCALL_IF(name, class, argument, mask, value, reason) ONE(name, class, argument, mask, value, reason, ALWAYS)
+#define HOSTCALL_VIEW_IF(name, class, argument, mask, value, reason) ONE(name, class, argument, mask, value, reason, VIEW)
+#define HOSTCALL_UDP_IF(name, class, argument, mask, value, reason) ONE(name, class, argument, mask, value, reason, UDP)
+#define HOSTCALL_IF2(name, class, a1, mask1, value1, a2, mask2, value2, reason) \
+    {#name, reason, SYS_##name, #class, 2, ALWAYS, {{a1, mask1, value1}, {a2, mask2, value2}}, {{#mask1, #value1}, {#mask2, #value2}}},
 #include "pal/linux/hostcalls.def"
 };
 
@@ -201,6 +202,21 @@ static void emit(const char *name, uint32_t otherwise, bool view, bool udp)
     seccomp_release(context);
 }
 
+/* What a bundle may be packed without: see launch/filter.c. */
+static void emit_classes(void)
+{
+    printf("static const struct class_row class_rows[] = {\n");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const struct row *row = &rows[i];
+        printf("    {%d, LINUX_CLASS_%s, %u, {", row->number, row->class, row->count);
+        for (unsigned j = 0; j < row->count; j++)
+            printf("{%u, 0x%llxull, 0x%llxull}, ", row->condition[j].argument, (unsigned long long)row->condition[j].mask,
+                   (unsigned long long)row->condition[j].value);
+        printf("}},\n");
+    }
+    printf("};\n");
+}
+
 /* A condition in words.  In a table of Markdown a `|` parts columns. */
 static void print_condition(const char *mask, const char *value)
 {
@@ -235,7 +251,8 @@ static unsigned count_calls(bool view)
 static void print_table(void)
 {
     printf("# Host calls\n\nAll that a picoprocess may ask of the host. Made from pal/linux/hostcalls.def by `make "
-           "docs/hostcalls.md`.\nOf an argument with `only` no other bits may be set.\n\n| call | only with | why |\n|---|---|---|\n");
+           "docs/hostcalls.md`.\nOf an argument with `only` no other bits may be set. A [bundle](pack.md) "
+           "may be without a class: its calls then fail with ENOSYS.\n\n| call | only with | class | why |\n|---|---|---|---|\n");
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         bool again = i && rows[i].number == rows[i - 1].number;
         printf("| %s | ", again ? "" : rows[i].name);
@@ -243,6 +260,9 @@ static void print_table(void)
             printf(j ? "; " : "");
             print_condition(rows[i].text[j].mask, rows[i].text[j].value);
         }
+        printf(" | ");
+        for (const char *at = rows[i].class; *at; at++)
+            putchar(*at | ' '); /* in small letters */
         printf(" | %s%s |\n", rows[i].when == VIEW ? "only with the view: " : rows[i].when == UDP ? "only with `udp = \"any\"`: " : "", rows[i].reason);
     }
     printf("\n%u calls with the view, %u without.\n", count_calls(true), count_calls(false));
@@ -264,6 +284,7 @@ int main(int argc, char **argv)
     emit("filter_udp_trap", SCMP_ACT_TRAP, false, true);
     emit("filter_view_udp_kill", SCMP_ACT_KILL_PROCESS, true, true);
     emit("filter_view_udp_trap", SCMP_ACT_TRAP, true, true);
+    emit_classes();
     printf("enum { FILTER_CALLS = %u, FILTER_VIEW_CALLS = %u };\n", count_calls(false), count_calls(true));
     return 0;
 }
