@@ -172,6 +172,10 @@ bool host_child_any(void);
 int64_t host_child_wait(void);   /* [blocks] till one ends, of a process that is alone here: 0 look again, or -EINTR */
 int wait_code(int status);       /* CLD_* of an end */
 
+/* ---- wait4.c ----------------------------------------------------------------------------------------------------- */
+
+bool process_has_children(void); /* or tracees; ended ones, too, that nobody has waited for */
+
 /* ---- reparent.c: children and host children of a process that ends.  Take the table's lock ----------------------- */
 
 void wait_orphans(struct shared_process *slot, bool has_host_children);

@@ -312,3 +312,9 @@ int64_t sys_waitid(int32_t which, int32_t id, guest_t info, uint32_t options, gu
         return -EFAULT;
     return MIN(result, 0);
 }
+
+bool process_has_children(void)
+{
+    struct query query = {.which = P_ALL, .options = WEXITED | WNOHANG | WNOWAIT | WALL};
+    return waitid_query(&query) != -ECHILD;
+}

@@ -131,6 +131,7 @@ static void wait_to_be_taken(void)
 void snapshot_resume(void)
 {
     struct thread *thread = snapshot.thread;
+    snapshot_made();
     snapshot.pages.handle = snapshot.files.image = boot->snapshot;
     PAL->memory_protect((uint64_t)(uintptr_t)thread->stack, PAGE_SIZE, 0);
     process_begin_again(thread, snapshot.template);

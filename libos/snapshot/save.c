@@ -109,9 +109,12 @@ static void at_fork(guest_t child_tid)
 
 bool snapshot_waits;
 static uint64_t waits_until; /* PAL_SNAPSHOT_AFTER */
+static int first_process;
 
 static bool is_point(const struct frame *frame)
 {
+    if (current_process()->pid != first_process)
+        return false;
     if (boot->snapshot_point == PAL_SNAPSHOT_AFTER)
         return time_now(PAL_CLOCK_MONOTONIC) >= waits_until;
     struct file *file = frame->number == NR_read || frame->number == NR_readv ? file_get_io((int)frame->regs.rdi) : NULL;
@@ -132,14 +135,23 @@ static void await(int32_t child)
     atomic_set(&tcb()->interrupted, 0u);
 }
 
+/* A fork's child has none of these, and the program does not know that it is one. */
+static const char *what_is_lost(void)
+{
+    if (!alone())
+        return "runs several threads";
+    return process_has_children() ? "has children" : NULL;
+}
+
 /* The program is forked for it.  The child, and each clone, makes the call; the template ends. */
 void snapshot_point(const struct frame *frame)
 {
     if (!is_point(frame))
         return;
     snapshot_waits = false;
-    if (!alone()) {
-        log_line("pal-run: no snapshot: the program runs several threads at this point: a fork of its own stops them (--at ready)");
+    const char *lost = what_is_lost();
+    if (lost) {
+        log_line("pal-run: no snapshot: the program %s at this point: a fork of its own leaves them behind (--at ready)", lost);
         return;
     }
     snapshot.between = true;
@@ -153,12 +165,20 @@ void snapshot_point(const struct frame *frame)
     process_exit_group(is_made() ? 0 : 1 << 8);
 }
 
+/* A clone's own forks are forks. */
+void snapshot_made(void)
+{
+    fork_child_hook = NULL;
+    snapshot_waits = false;
+}
+
 void snapshot_init(void)
 {
     if (boot->snapshot_use != PAL_SNAPSHOT_MAKE)
         return;
     fork_child_hook = at_fork;
     snapshot_waits = boot->snapshot_point >= PAL_SNAPSHOT_STDIN;
+    first_process = current_process()->pid;
     if (boot->snapshot_point == PAL_SNAPSHOT_AFTER)
         waits_until = time_now(PAL_CLOCK_MONOTONIC) + boot->snapshot_after;
 }

@@ -21,6 +21,7 @@
 void snapshot_init(void); /* where one is to be made */
 extern bool snapshot_waits; /* for a point between two calls; then each call comes here first: */
 void snapshot_point(const struct frame *frame);
+void snapshot_made(void); /* in a clone */
 
 /* ---- restore.c: the first process's start, from an image --------------------------------------------------------- */
 

@@ -74,6 +74,31 @@ sys.stdin.readline()
 P
 echo | "$PAL" snapshot make threads --at stdin --ro "$work" -- /usr/bin/python3 "$work/threads.py" 2>"$work/err" && say "threads were lost"
 grep -q 'runs several threads at this point' "$work/err" || say "threads: $(cat "$work/err")"
+
+# Nor children; and the point is the program's, not a child's.
+cat >"$work/children.py" <<'P'
+import os, subprocess, sys
+if sys.argv[1] == 'waits':
+    child = os.fork()
+    if not child:
+        sys.stdin.readline()
+        os._exit(3)
+    print('a child', os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+elif sys.argv[1] == 'loses':
+    child = subprocess.Popen(['/bin/sleep', '0'])
+sys.stdin.readline()
+print('forks', subprocess.run(['/bin/sh', '-c', 'exit 4']).returncode, flush=True)
+child = os.fork()
+child or os._exit(5)
+print('child', os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+P
+echo | "$PAL" snapshot make children --at stdin --ro "$work" -- /usr/bin/python3 "$work/children.py" loses >/dev/null 2>"$work/err" && say "a child was lost"
+grep -q 'has children at this point' "$work/err" || say "children: $(cat "$work/err")"
+echo | "$PAL" snapshot make children --at stdin --ro "$work" -- /usr/bin/python3 "$work/children.py" waits >"$work/out" 2>"$work/err"
+[ "$(cat "$work/out")" = "a child 3" ] || say "the point was a child's: $(cat "$work/out" "$work/err")"
+echo | "$PAL" snapshot run children >"$work/out" 2>&1
+[ "$(cat "$work/out")" = "forks 4
+child 5" ] || say "a clone's own children: $(cat "$work/out")"
 expect 125 'ready, fork, stdin or after=SECONDS' "$PAL" snapshot make x --at noon -- /bin/true
 expect 125 'a number from 1 to 64' "$PAL" snapshot make x --variants 65 -- /bin/true
 
@@ -88,6 +113,6 @@ expect 125 'has changed since the snapshot was made' "$PAL" snapshot run first
 sed -i 's/"identity": "..../"identity": "0000/' "$images/reads.json"
 echo three | "$PAL" snapshot run --remake reads >"$work/out" 2>"$work/err"
 grep -q 'read three' "$work/out" || say "--remake keeps no --at: $(cat "$work/out" "$work/err")"
-"$PAL" snapshot rm first reads late signals
+"$PAL" snapshot rm first reads late signals children
 [ -z "$(ls "$images")" ] || say "rm left $(ls "$images")"
 exit $bad
