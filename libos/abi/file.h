@@ -263,4 +263,5 @@ _Static_assert(sizeof(struct linux_termios2) == 44 && sizeof(struct linux_termio
 #define POLLRDBAND 0x080u
 #define POLLWRNORM 0x100u
 #define POLLWRBAND 0x200u
+#define POLLRDHUP 0x2000u
 #endif

@@ -11,6 +11,7 @@
 #include "libos/tty/tty.h"
 #include "libos/net/inet.h"
 #include "libos/net/socket.h"
+#include "libos/poll/readiness.h"
 #include "libos/snapshot/snapshot.h"
 
 static void start(const struct pal_api *api, const struct pal_boot *from) __attribute__((noreturn));
@@ -86,6 +87,7 @@ static void start(const struct pal_api *api, const struct pal_boot *from)
     rewrite_init();
     host_ops_set(PAL_TYPE_SOCKET, &socket_ops, NULL);
     host_ops_set(PAL_TYPE_CHARACTER, NULL, tty_adopt);
+    file_watch_async = sigio_watch;
     mount_init();
     pseudofs_init();
     segment_init();

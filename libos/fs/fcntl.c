@@ -51,6 +51,23 @@ static int64_t check_status_flags(struct file *file, uint32_t flags)
     return flags & O_DIRECT && !direct ? -EINVAL : 0;
 }
 
+int64_t (*file_watch_async)(struct file *file, int fd, bool on);
+
+int64_t file_set_async(struct file *file, int fd, bool on)
+{
+    if (!file->ops->async)
+        return on ? -ENOTTY : 0;
+    return on == ((file->flags & O_ASYNC) != 0) ? 0 : file_watch_async(file, fd, on);
+}
+
+static int64_t set_status(struct file *file, int fd, uint32_t flags)
+{
+    int64_t error = check_status_flags(file, flags);
+    if (!error && file->ops->async)
+        error = file_set_async(file, fd, flags & O_ASYNC);
+    return error ? error : file_set_status_flags(file, flags, CHANGEABLE);
+}
+
 static int64_t control_u32(struct file *file, uint32_t op, uint32_t value, bool returns)
 {
     if (file->handle == PAL_NO_HANDLE)
@@ -71,15 +88,13 @@ static int64_t pipe_size(struct file *file, int command, uint64_t argument)
     return result < 0 ? result : control_u32(file, PAL_CTL_PIPE_SIZE_GET, 0, true);
 }
 
-static int64_t file_control(struct file *file, int command, uint64_t argument)
+static int64_t file_control(struct file *file, int fd, int command, uint64_t argument)
 {
     switch (command) {
     case F_GETFL:
         return file_status_flags(file);
-    case F_SETFL: {
-        int64_t error = check_status_flags(file, (uint32_t)argument);
-        return error ? error : file_set_status_flags(file, (uint32_t)argument, CHANGEABLE);
-    }
+    case F_SETFL:
+        return set_status(file, fd, (uint32_t)argument);
     case F_GETLK: case F_SETLK: case F_SETLKW: case F_OFD_GETLK: case F_OFD_SETLK: case F_OFD_SETLKW:
         return file_record_lock(file, command, argument);
     case F_SETOWN: case F_GETOWN: case F_SETOWN_EX: case F_GETOWN_EX: case F_SETSIG: case F_GETSIG: case F_SETLEASE:
@@ -118,7 +133,7 @@ int64_t sys_fcntl(int32_t fd, int32_t command, guest_t argument)
         file = command == F_GETFL ? file_get(fd) : file_get_io(fd);
         if (!file)
             return -EBADF;
-        int64_t result = file_control(file, command, argument);
+        int64_t result = file_control(file, fd, command, argument);
         file_put(file);
         return result;
     }

@@ -156,7 +156,7 @@ static const struct file_ops directory_ops = {
     .kind = "file", .seek = host_seek, .list = host_list, .attributes = host_attributes,
 };
 static const struct file_ops pipe_ops = {
-    .kind = "pipe", HOST_BYTES, .attributes = host_attributes, .control = plain_ioctl,
+    .kind = "pipe", .async = true, HOST_BYTES, .attributes = host_attributes, .control = plain_ioctl,
 };
 
 static const struct file_ops character_ops = {

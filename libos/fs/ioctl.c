@@ -33,11 +33,9 @@ static int64_t file_ioctl(struct file *file, int fd, uint32_t request, guest_t a
     case FIONBIO:
         value = guest_load32(argument);
         return value < 0 ? value : file_set_status_flags(file, value ? O_NONBLOCK : 0, O_NONBLOCK);
-    case FIOASYNC: /* no SIGIO is sent, as with O_ASYNC of open and fcntl; nginx wants it on, and then polls */
+    case FIOASYNC:
         value = guest_load32(argument);
-        if (value > 0)
-            note_unsupported("FIOASYNC", (uint64_t)fd);
-        return MIN(value, 0);
+        return value < 0 ? value : file_set_async(file, fd, value);
     case FIOSETOWN: case SIOCSPGRP:
         value = file->type == PAL_TYPE_SOCKET ? guest_load32(argument) : -ENOTTY;
         return value < 0 ? value : file_owner_set(file, (int32_t)value);

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Who is to be told of a description's readiness, and by what signal (fcntl(2), "Managing signals"): kept and told;
- * nothing is sent.  Leases: refused, as where somebody else has the file open.
+ * Who is to be told of a description's readiness, and by what signal (fcntl(2), "Managing signals"); poll/sigio.c sends
+ * it.  Leases: refused, as where somebody else has the file open.
  */
 #include "libos/fs/vfs.h"
+#include "libos/signal/signal.h"
 #include "libos/task/table.h"
 #include "libos/task/task.h"
 
 struct owner { int32_t type, pid; }; /* struct f_owner_ex */
-enum { OWNER_THREAD, OWNER_PROCESS, OWNER_GROUP };
 
 static bool group_exists(int group)
 {

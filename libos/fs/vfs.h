@@ -30,6 +30,7 @@ struct file_ops {
     uint64_t (*signals)(struct file *file);
     uint64_t (*edge)(struct file *file);
     bool ends; /* `ready` changes when a process ends */
+    bool async; /* O_ASYNC has an effect: poll/sigio.c */
     void (*describe)(struct file *file, char *out, size_t size); /* lines of its kind in /proc/PID/fdinfo; NULL: none */
     /* The last reference has gone; its handle, if it still has one, is closed after. */
     void (*destroy)(struct file *file);
@@ -56,7 +57,7 @@ struct file {
     uint64_t private; /* the kind's own */
     void *data;       /* the kind's own */
     char *path;       /* absolute guest path it was opened by, or NULL.  Stale once it or its parents are renamed */
-    uint8_t owner_type, owner_signal;
+    uint8_t owner_type, owner_signal; /* enum signal_owner; 0: SIGIO */
     bool standard;    /* one that the sandbox was started with */
     bool shown;       /* the next two are what it is shown with, and not what its handle tells */
     uint64_t device, inode; /* of a directory of the host that names begin at: file_identify */
@@ -109,6 +110,8 @@ static inline uint64_t vectors_size(const struct pal_vector *vector, uint32_t co
 /* fcntl.c: the flags that fcntl(2) shows and changes, wherever they live. */
 int64_t file_status_flags(struct file *file);
 int64_t file_set_status_flags(struct file *file, uint32_t flags, uint32_t mask); /* O_APPEND, O_NONBLOCK of mask */
+int64_t file_set_async(struct file *file, int fd, bool on); /* -ENOTTY: it has none */
+extern int64_t (*file_watch_async)(struct file *file, int fd, bool on); /* poll/sigio.c's */
 
 /* hostfs.c: files of the host behind a handle. */
 extern bool file_sizes_limited; /* this picoprocess has, or has had, an RLIMIT_FSIZE */

@@ -215,6 +215,9 @@ int64_t sys_connect(int32_t fd, guest_t address, uint32_t size)
         return error;
     }
     result = socket->family->connect(file, socket, address, size);
+    if (UNLIKELY(file->flags & O_ASYNC) && (!result || result == -EINPROGRESS) && socket_is_inet(socket) &&
+        socket->kind == SOCK_STREAM)
+        sigio_full(file);
     file_put(file);
     return result;
 }

@@ -140,6 +140,6 @@ static uint32_t ready(struct file *file)
 }
 
 const struct file_ops inet_first_ops = {
-    .kind = "socket", .read = first_read, .write = first_write, .edge = socket_edge, .attributes = socket_attributes,
+    .kind = "socket", .async = true, .read = first_read, .write = first_write, .edge = socket_edge, .attributes = socket_attributes,
     .control = first_control, .ready = ready, .destroy = socket_destroy,
 };

@@ -307,7 +307,7 @@ static void netlink_destroy(struct file *file)
 }
 
 const struct file_ops netlink_ops = {
-    .kind = "socket", .read = netlink_read, .write = netlink_write, .edge = socket_edge, .attributes = socket_attributes,
+    .kind = "socket", .async = true, .read = netlink_read, .write = netlink_write, .edge = socket_edge, .attributes = socket_attributes,
     .control = socket_control, .ready = netlink_ready, .destroy = netlink_destroy,
 };
 

@@ -204,9 +204,11 @@ int64_t socket_send(struct file *file, const struct pal_vector *vector, uint32_t
 
 /* ---- Calls ------------------------------------------------------------------------------------------------------- */
 
-static int64_t with_signal(const struct file *file, int64_t result, uint32_t flags)
+static int64_t with_signal(struct file *file, int64_t result, uint32_t flags)
 {
     const struct socket *socket = file->data;
+    if (UNLIKELY(result == -EAGAIN && file->flags & O_ASYNC))
+        sigio_full(file);
     if (result == -EPIPE && !(flags & MSG_NOSIGNAL) && socket->kind == SOCK_STREAM)
         signal_self(SIGPIPE);
     return result;

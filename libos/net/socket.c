@@ -16,7 +16,6 @@
 #define SIOCATMARK 0x8905u
 #define SIOCGIF_FIRST 0x8910u /* of interfaces: netdevice(7) */
 #define SIOCGIF_LAST 0x8942u
-#define POLLRDHUP 0x2000u
 #define TCP_BUFFERS {16384, 131072} /* net.ipv4.tcp_wmem, tcp_rmem: what is told */
 
 struct credentials credentials_now(bool effective)
@@ -180,11 +179,9 @@ int64_t socket_read(struct file *file, const struct pal_vector *vector, uint32_t
     return socket_receive(file, vector, count, 0, &received);
 }
 
-int64_t socket_write(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset)
+static int64_t write_now(struct file *file, const struct pal_vector *vector, uint32_t count)
 {
     struct socket *socket = file->data;
-    if (offset >= 0)
-        return -ESPIPE;
     if (socket && socket->ring && atomic_get(&socket->state) == SOCKET_CONNECTED) {
         int64_t result = ring_write(file, vector, count, 0);
         return LIKELY(result != -EPIPE) ? result : inet_written(socket, result, vectors_size(vector, count));
@@ -194,6 +191,16 @@ int64_t socket_write(struct file *file, const struct pal_vector *vector, uint32_
         return LIKELY(result != -EPIPE) ? result : inet_written(file->data, result, vectors_size(vector, count));
     }
     return socket_send(file, vector, count, NULL, NULL, 0);
+}
+
+int64_t socket_write(struct file *file, const struct pal_vector *vector, uint32_t count, int64_t offset)
+{
+    if (offset >= 0)
+        return -ESPIPE;
+    int64_t result = write_now(file, vector, count);
+    if (UNLIKELY(result == -EAGAIN && file->flags & O_ASYNC))
+        sigio_full(file);
+    return result;
 }
 
 int64_t socket_attributes(struct file *file, struct pal_attributes *out)
@@ -264,11 +271,11 @@ uint64_t socket_edge(struct file *file)
 }
 
 const struct file_ops socket_ops = {
-    .kind = "socket", .read = socket_read, .write = socket_write, .attributes = socket_attributes,
+    .kind = "socket", .async = true, .read = socket_read, .write = socket_write, .attributes = socket_attributes,
     .set = socket_set, .control = socket_control, .destroy = socket_destroy,
 };
 const struct file_ops socket_new_ops = {
-    .kind = "socket", .read = socket_read, .write = socket_write, .edge = socket_edge, .attributes = socket_attributes,
+    .kind = "socket", .async = true, .read = socket_read, .write = socket_write, .edge = socket_edge, .attributes = socket_attributes,
     .set = socket_set, .control = socket_control, .ready = new_ready, .destroy = socket_destroy,
 };
 

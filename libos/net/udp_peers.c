@@ -407,6 +407,6 @@ static uint32_t ready(struct file *file)
 }
 
 const struct file_ops udp_set_ops = {
-    .kind = "socket", .read = socket_read, .write = socket_write, .edge = socket_edge, .attributes = attributes,
+    .kind = "socket", .async = true, .read = socket_read, .write = socket_write, .edge = socket_edge, .attributes = attributes,
     .control = socket_control, .ready = ready, .destroy = socket_destroy,
 };

@@ -13,9 +13,6 @@
 #include "libos/poll/epoll.h"
 #include "libos/signal/signal.h"
 
-#define EPOLL_CTL_ADD 1
-#define EPOLL_CTL_DEL 2
-#define EPOLL_CTL_MOD 3
 #define EPOLLEXCLUSIVE (1u << 28)
 #define EXCLUSIVE_ALLOWED (POLLIN | POLLOUT | POLLERR | POLLHUP | EPOLLET | EPOLLEXCLUSIVE | (1u << 29) /* WAKEUP */)
 #define AT_ONCE 64u /* events of our own that need no memory */
@@ -107,6 +104,8 @@ static void member_drop(struct member *member)
 static void epoll_forget(struct file *file)
 {
     struct hash_node *at;
+    if (file->flags & O_ASYNC)
+        sigio_forget(file);
     mutex_lock(&epolls_lock);
     while ((at = hash_find(&members_by_file, (uintptr_t)file)))
         member_drop(container_of(at, struct member, by_file));
@@ -130,10 +129,15 @@ static void epoll_destroy(struct file *file)
     release(epoll);
 }
 
+void epolls_fork_child(void)
+{
+    mutex_reset(&epolls_lock);
+}
+
 static void epoll_fork_child(struct file *file)
 {
     (void)file;
-    mutex_reset(&epolls_lock);
+    epolls_fork_child();
 }
 
 const struct file_ops epoll_ops = {
@@ -147,11 +151,9 @@ const struct file_ops epoll_ops = {
     .fork_child = epoll_fork_child,
 };
 
-int64_t sys_epoll_create1(uint32_t flags)
+int64_t epoll_new(struct file **out)
 {
     pal_handle_t handle;
-    if (flags & ~O_CLOEXEC)
-        return -EINVAL;
     int64_t result = PAL->object_create(PAL_OBJECT_POLL_SET, 0, 0, &handle);
     if (result < 0)
         return result;
@@ -167,7 +169,17 @@ int64_t sys_epoll_create1(uint32_t flags)
         return -ENOMEM;
     }
     epoll->handle = handle;
-    return fd_install(file, flags, 0);
+    *out = file;
+    return 0;
+}
+
+int64_t sys_epoll_create1(uint32_t flags)
+{
+    struct file *file;
+    if (flags & ~O_CLOEXEC)
+        return -EINVAL;
+    int64_t result = epoll_new(&file);
+    return result ? result : fd_install(file, flags, 0);
 }
 
 int64_t sys_epoll_create(int32_t size)
@@ -199,6 +211,12 @@ static int owner_get(const struct epoll *epoll, pal_handle_t handle)
     return (uint32_t)handle < epoll->owner_count ? epoll->owners[handle].number : 0;
 }
 
+static void watch_end(struct file *file)
+{
+    file_watched_end = epoll_forget;
+    file->watched = 1;
+}
+
 /* handle PAL_NO_HANDLE: it is asked here. */
 static int64_t member_add(struct epoll *epoll, struct file *file, int fd, pal_handle_t handle,
                           const struct pal_poll_event *event)
@@ -220,8 +238,7 @@ static int64_t member_add(struct epoll *epoll, struct file *file, int fd, pal_ha
         epoll->local_count++;
         local_place(member);
     }
-    file_watched_end = epoll_forget;
-    file->watched = 1;
+    watch_end(file);
     return 0;
 }
 
@@ -388,6 +405,17 @@ static int64_t control(struct file *set, int32_t operation, struct file *file, i
     }
 }
 
+int64_t epoll_change(struct file *set, int32_t operation, struct file *file, int fd, const struct pal_poll_event *event)
+{
+    mutex_lock(&epolls_lock);
+    watch_end(file);
+    int64_t result = control(set, operation, file, fd, event);
+    mutex_unlock(&epolls_lock);
+    if (!result && file->ops->ready)
+        wait_kick();
+    return result;
+}
+
 int64_t sys_epoll_ctl(int32_t set_fd, int32_t operation, int32_t fd, guest_t from)
 {
     struct pal_poll_event event = {0};
@@ -493,7 +521,7 @@ static int64_t wait_both(struct file *set, guest_t to, uint32_t count, uint64_t 
         int64_t found = mine < count ? host_wait(set->handle, rest, count - mine, until) : 0;
         if (found == -EINTR && !mine)
             mine = collect(epoll, own, room); /* perhaps a signal that a signalfd of ours reads */
-        if (mine && copy_out(to, own, mine * sizeof *own))
+        if (mine && (guest_t)(uintptr_t)own != to && copy_out(to, own, mine * sizeof *own))
             return -EFAULT;
         if (found < 0 && !mine)
             return found;
@@ -514,6 +542,15 @@ static int64_t wait_local(struct file *set, guest_t to, uint32_t count, uint64_t
     int64_t found = wait_both(set, to, count, deadline, own ? own : few, own ? room : MIN(count, AT_ONCE));
     wait_end(&waiter);
     release(own);
+    return found;
+}
+
+int64_t epoll_take(struct file *set, struct pal_poll_event *events, uint32_t count, uint64_t deadline)
+{
+    struct waiter waiter;
+    wait_begin(&waiter, 0);
+    int64_t found = wait_both(set, (guest_t)(uintptr_t)events, count, deadline, events, count);
+    wait_end(&waiter);
     return found;
 }
 

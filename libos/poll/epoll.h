@@ -63,6 +63,21 @@ struct epoll {
 
 #define NO_EDGE UINT64_MAX
 
+/* ---- epoll.c: for a set of the libOS's own ------------------------------------------------------------------------- */
+
+#define EPOLL_CTL_ADD 1
+#define EPOLL_CTL_DEL 2
+#define EPOLL_CTL_MOD 3
+
+int64_t epoll_new(struct file **out);
+/* epoll_ctl(2). */
+int64_t epoll_change(struct file *set, int32_t operation, struct file *file, int fd, const struct pal_poll_event *event);
+/* epoll_wait(2), into memory of the libOS: their number, or -EINTR. */
+int64_t epoll_take(struct file *set, struct pal_poll_event *events, uint32_t count, uint64_t deadline);
+void epolls_fork_child(void);
+
+/* ---- epoll_local.c ------------------------------------------------------------------------------------------------ */
+
 /* Caller holds epolls_lock (epoll.c) for all of these. */
 int64_t local_reserve(struct epoll *epoll); /* room for one more; 0 or -ENOMEM */
 enum member_kind local_kind(const struct file *file);

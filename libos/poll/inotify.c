@@ -20,7 +20,7 @@ static int64_t inotify_read(struct file *file, const struct pal_vector *vector, 
 }
 
 static const struct file_ops inotify_ops = {
-    .kind = "anon_inode:inotify", .read = inotify_read, .seek = anonymous_seek, .attributes = anonymous_attributes,
+    .kind = "anon_inode:inotify", .async = true, .read = inotify_read, .seek = anonymous_seek, .attributes = anonymous_attributes,
     .control = plain_ioctl,
 };
 

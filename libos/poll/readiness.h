@@ -55,4 +55,12 @@ void epoll_file_has_handle(struct file *file);
 /* One that `ready` was asked of, too, has another handle. */
 void epoll_file_moved(struct file *file, pal_handle_t old);
 
+
+/* ---- sigio.c ----------------------------------------------------------------------------------------------------- */
+
+int64_t sigio_watch(struct file *file, int fd, bool on); /* file_watch_async */
+void sigio_fork_child(void);
+void sigio_forget(struct file *file); /* it ends */
+/* A call on a file with O_ASYNC found no room, or a connection not yet there: its owner is told when that changes. */
+void sigio_full(struct file *file);
 #endif

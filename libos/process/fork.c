@@ -21,7 +21,7 @@
 /* With all lists' locks held: does any other thread hold a mutex? */
 static bool others_hold(void)
 {
-    if (atomic_get(&threads_leaving))
+    if (atomic_get(&threads_leaving) || helpers_hold())
         return true;
     for (struct process *process = processes; process; process = process->next)
         for (struct thread *thread = process->threads; thread; thread = thread->next)
@@ -80,8 +80,8 @@ void process_free(struct process *process)
 
 /* What only this picoprocess's other threads and processes had: locks, lists and counts begin anew in the child. */
 static void (*const begin_anew[])(void) = {
-    host_child_reset,  futex_fork_child,  futex_waitv_fork_child,
-    wait_fork_child,   timers_fork_child, handle_cache_fork_child,
+    host_child_reset, helpers_fork_child, futex_fork_child, futex_waitv_fork_child,
+    wait_fork_child,  timers_fork_child,  sigio_fork_child, handle_cache_fork_child,
 };
 
 /* In the child: `self` is the only thread, its process the only process. */

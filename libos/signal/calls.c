@@ -207,6 +207,21 @@ static int64_t send(int id, const struct siginfo *info)
     return error < 0 || !info->signo ? error : send_patiently(pid, 0, info);
 }
 
+/* Without waiting for room: -EBUSY. */
+static int64_t send_once(int pid, int tid, const struct siginfo *info)
+{
+    int64_t error = check(pid, info->signo);
+    struct process *local = error ? NULL : local_process(pid);
+    if (error || !local)
+        return error ? error : signal_send_remote(pid, tid, info);
+    mutex_lock(&local->lock);
+    struct thread *thread = tid ? thread_find(local, tid) : NULL;
+    int64_t result = tid && !thread ? -ESRCH : signal_post(local, thread, info);
+    mutex_unlock(&local->lock);
+    process_put(local);
+    return MIN(result, 0);
+}
+
 /* Pids of a group, or of all processes but the caller's where group is 0; the caller releases *out. */
 static int64_t collect(uint32_t group, int **out)
 {
@@ -235,6 +250,22 @@ static int64_t send_many(uint32_t group, const struct siginfo *info)
         int64_t error = send(pids[i], info);
         if (result < 0 && error != -ESRCH)
             result = error;
+    }
+    release(pids);
+    return result;
+}
+
+int64_t signal_send_owner(int id, uint32_t type, const struct siginfo *info)
+{
+    int *pids;
+    if (type != OWNER_GROUP)
+        return send_once(shared_id_process(id), type == OWNER_THREAD ? id : 0, info);
+    int64_t count = collect((uint32_t)id, &pids), result = 0;
+    if (count < 0)
+        return count;
+    for (int64_t i = 0; i < count; i++) {
+        int64_t error = send_once(pids[i], 0, info);
+        result = MIN(result, error);
     }
     release(pids);
     return result;

@@ -118,6 +118,9 @@ bool signals_want_stops(struct process *process);
 
 /* ---- calls.c ----------------------------------------------------------------------------------------------------- */
 
+/* To a file's owner, by the rules of kill(2); it never waits: -EBUSY, -EAGAIN. */
+enum signal_owner { OWNER_THREAD, OWNER_PROCESS, OWNER_GROUP }; /* struct f_owner_ex's types */
+int64_t signal_send_owner(int id, uint32_t type, const struct siginfo *info);
 void signal_send_group(uint32_t group, const struct siginfo *info); /* the terminal's: nobody is asked for permission */
 
 /* ---- take.c ------------------------------------------------------------------------------------------------------ */

@@ -13,17 +13,13 @@
 #define CPU_POLL_NS 1000000ull
 #define SOON_NS 15000ull            /* no thread is woken sooner than that */
 #define BELL_AFTER 16u              /* signals from other picoprocesses */
-#define HELPER_STACK_SIZE 16384u
 
 struct mutex timers_lock;
 static struct hash timers;                      /* by number; those of all processes of this picoprocess */
 static struct heap waiting[PAL_CLOCK_TAI + 1]; /* by expiry: those that is_waiting is true of; see heap_of */
 static uint64_t generations;
 static uint64_t sleeping_until; /* of the helper */
-static bool helper_runs;
-static void *helper_stack;
-static struct pal_tcb *helper_block;
-static struct thread helper_thread; /* so that current() is something; its process is the first that armed a timer */
+static struct helper helper;    /* its process is the first that armed a timer */
 
 /* ---- Time of one timer.  Caller holds timers_lock. ------------------------------------------------------------- */
 
@@ -255,7 +251,7 @@ static bool next_due(struct expiry *out, uint64_t *deadline)
 /* It also answers the bell: another picoprocess that wants a thread of this one interrupted wakes the helper, which
  * may interrupt it, by a word in the shared segment.  A host call with that power over others is not admitted; without a
  * helper the monitor is asked. */
-static void helper(void *argument)
+static void help(void *argument)
 {
     struct shared_process *slot = argument;
     atomic_set(&slot->bell_heard, 1u);
@@ -281,23 +277,7 @@ static void helper(void *argument)
 /* Caller holds timers_lock. */
 static int64_t start_helper(void)
 {
-    pal_handle_t id;
-    if (helper_runs)
-        return 0;
-    if (!helper_stack)
-        helper_stack = alloc_pages(HELPER_STACK_SIZE);
-    if (!helper_block)
-        helper_block = alloc(sizeof(*helper_block));
-    if (!helper_stack || !helper_block)
-        return -ENOMEM;
-    struct process *process = process_real();
-    helper_thread = (struct thread){.process = process, .tcb = helper_block, .blocked = ~0ull};
-    memset(helper_block, 0, sizeof(*helper_block));
-    helper_block->libos_stack = (uint64_t)(uintptr_t)helper_stack + HELPER_STACK_SIZE;
-    helper_block->libos[0] = (uint64_t)(uintptr_t)&helper_thread;
-    int64_t error = PAL->thread_create(helper_block, helper, process->shared, &id);
-    helper_runs = error >= 0;
-    return MIN(error, 0);
+    return helper_start(&helper, help, process_real()->shared);
 }
 
 /* The helper sleeps too long for this one.  Caller holds timers_lock. */
@@ -372,7 +352,7 @@ void timer_wait_soon(struct timer_soon soon)
 void signal_came_from_outside(void)
 {
     static uint32_t times;
-    if (LIKELY(helper_runs) || atomic_add(&times, 1u) < BELL_AFTER)
+    if (LIKELY(helper.runs) || atomic_add(&times, 1u) < BELL_AFTER)
         return;
     mutex_lock(&timers_lock);
     start_helper(); /* no memory: then without */
@@ -416,13 +396,12 @@ void timers_free(struct process *process)
     remove_timers(process, INT32_MIN);
 }
 
-/* A child has no timers and no helper.  What held them may be half changed: it is forgotten. */
+/* A child has no timers.  What held them may be half changed: it is forgotten. */
 void timers_fork_child(void)
 {
     mutex_reset(&timers_lock);
     timers = (struct hash){0};
     memset(waiting, 0, sizeof(waiting));
     current_process()->timer_count = current_process()->next_timer = 0;
-    helper_runs = false;
     sleeping_until = 0;
 }

@@ -107,9 +107,10 @@ static int64_t add_descriptors(struct snapshot_files *files)
     for (int fd = 0; fd <= highest; fd++) {
         struct file *file = table->slots[fd];
         uint32_t count = files->count;
-        int64_t error = file ? add(files, file) : 0;
+        bool async = file && file->flags & O_ASYNC;
+        int64_t error = async ? -EOPNOTSUPP : file ? add(files, file) : 0;
         if (error < 0) {
-            refuse(fd, file, NULL);
+            refuse(fd, file, async ? "O_ASYNC is set" : NULL);
             return -ECANCELED;
         }
         if (files->count > count)

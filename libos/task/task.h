@@ -219,6 +219,21 @@ void wait_kick_process(int pid);
 void wait_kicked(void); /* of an interrupted thread: if that was why, the others are interrupted, too */
 void wait_fork_child(void);
 
+/* ---- helper.c ---------------------------------------------------------------------------------------------------- */
+
+/* current() of such a thread is something; its process is the one that started it. */
+struct helper {
+    struct thread thread;
+    struct pal_tcb *block;
+    void *stack;
+    bool runs;
+    struct helper *next;
+};
+/* Unless it runs.  The caller guards `helper`.  0 or -errno. */
+int64_t helper_start(struct helper *helper, void (*entry)(void *), void *argument);
+bool helpers_hold(void);       /* does one hold a mutex?  fork waits until none does */
+void helpers_fork_child(void); /* none runs here */
+
 /* ---- rlimit.c ---------------------------------------------------------------------------------------------------- */
 
 struct settings *settings(void); /* of current_process() */

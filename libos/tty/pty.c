@@ -172,7 +172,7 @@ static int64_t inner_attributes(struct file *file, struct pal_attributes *out)
 }
 
 static const struct file_ops inner_ops = {
-    .kind = "terminal", .read = inner_read, .write = inner_write, .attributes = inner_attributes,
+    .kind = "terminal", .async = true, .read = inner_read, .write = inner_write, .attributes = inner_attributes,
     .control = terminal_ioctl,
 };
 
@@ -266,7 +266,7 @@ static void outer_fork_child(struct file *file)
 }
 
 const struct file_ops pty_outer_ops = {
-    .kind = "terminal", .read = outer_read, .write = outer_write, .attributes = outer_attributes,
+    .kind = "terminal", .async = true, .read = outer_read, .write = outer_write, .attributes = outer_attributes,
     .control = outer_ioctl, .destroy = outer_destroy, .fork_child = outer_fork_child,
 };
 
