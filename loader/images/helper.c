@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The helper of an image: answers one request after the other. */
+#include <elf.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -80,6 +81,13 @@ static int is_wanted(void *to, const struct image_entry *entry, const char *name
     return 0;
 }
 
+/* A bundle has one image, and a pal-run in it that can read no other: gen/embed.  It is told as in launch_is_bundle. */
+static bool in_bundle(void)
+{
+    extern const unsigned char header[] __asm__("__ehdr_start");
+    return header[EI_PAD] != 0;
+}
+
 static int open_image(uint64_t offset, uint32_t part)
 {
     static const struct image_reader *const readers[] = {&image_squashfs, &image_ext4};
@@ -94,7 +102,8 @@ static int open_image(uint64_t offset, uint32_t part)
     }
     int error = -EMEDIUMTYPE;
     reader = NULL;
-    for (size_t i = 0; i < sizeof readers / sizeof *readers && error == -EMEDIUMTYPE; i++) {
+    size_t count = in_bundle() ? 1 : sizeof readers / sizeof *readers;
+    for (size_t i = 0; i < count && error == -EMEDIUMTYPE; i++) {
         error = offset > INT64_MAX / 2 ? -EMEDIUMTYPE : readers[i]->open(image_file, offset);
         if (!error)
             reader = readers[i];
@@ -131,6 +140,8 @@ static int pour_bytes(void *to, const void *bytes, size_t size)
 static int serve_one(const struct image_request *request, int passed, struct answer *answer)
 {
     struct pour pour = {.to = passed, .holes = request->holes};
+    if (in_bundle() && (request->op == IMAGE_PARTITIONS || (request->op == IMAGE_OPEN && request->part)))
+        return -EINVAL;
     if (request->op == IMAGE_PARTITIONS)
         return partitions_list(tell, answer);
     if (request->op == IMAGE_OPEN)
@@ -154,7 +165,8 @@ void image_serve(int end, int file)
     static struct answer answer;
     image_file = file;
     confined_keep("pal-image", &end, &image_file);
-    partitions_prepare(image_file);
+    if (!in_bundle())
+        partitions_prepare(image_file);
     const struct confinement walls = {.memory = MEMORY_MAX, .files = 3};
     confined_begin(&walls);
     answer.end = end;

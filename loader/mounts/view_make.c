@@ -453,7 +453,8 @@ static int make(struct maker *maker, int *descriptors)
 void view_make(struct mount_table *table, int end)
 {
     static struct view_made made;
-    static struct maker maker = {.made = &made};
+    static struct maker maker; /* not by an initializer: its table would lie in the file */
+    maker.made = &made;
     int descriptors[1 + VIEW_MOUNTS_MAX];
     sigset_t none;
     prctl(PR_SET_PDEATHSIG, SIGKILL);

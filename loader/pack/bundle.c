@@ -2,7 +2,7 @@
 /*
  * The form of a bundle:
  *
- *      pal-run, as far as it is mapped; zeros up to a page's end; squashfs; the policy, a manifest's text; struct bundle_end
+ *      pal-run, as far as it is mapped and without what no bundle runs (launch/gen/embed); zeros up to a page's end; squashfs; the policy, a manifest's text; struct bundle_end
  *
  * The classes of host calls that it is without stand in pal-run's ELF header, as flags: they are needed before anything can be read.
  * pal-run's ELF header tells it apart by seven bytes that are zero elsewhere, and says that its section headers, of which there are
@@ -49,6 +49,35 @@ static uint64_t mapped_size(const uint8_t *program, uint64_t size)
     return end;
 }
 
+static Elf64_Phdr *segments_of(uint8_t *program, unsigned *count)
+{
+    const Elf64_Ehdr *header = (const Elf64_Ehdr *)program;
+    *count = header->e_phnum;
+    return (Elf64_Phdr *)(program + header->e_phoff);
+}
+
+/* Takes the segment out that no bundle needs: what lies behind it moves up, by whole pages.  The size then. */
+static uint64_t leave_out(uint8_t *program, uint64_t size)
+{
+    extern const char left_out_start[] __attribute__((weak)); /* gen/embed; unit tests have none */
+    unsigned count;
+    Elf64_Phdr *segments = segments_of(program, &count), *out = NULL;
+    for (unsigned i = 0; i < count; i++)
+        if (segments[i].p_type == PT_LOAD && segments[i].p_vaddr == (uintptr_t)left_out_start)
+            out = &segments[i];
+    if (!out || out->p_offset % PAGE)
+        return size;
+    uint64_t from = out->p_offset, to = (from + out->p_filesz + PAGE - 1) / PAGE * PAGE;
+    if (to > size)
+        to = from + (size - from) / PAGE * PAGE;
+    memmove(program + from, program + to, size - to);
+    *out = (Elf64_Phdr){.p_type = PT_NULL};
+    for (unsigned i = 0; i < count; i++)
+        if (segments[i].p_offset >= to)
+            segments[i].p_offset -= to - from;
+    return size - (to - from);
+}
+
 static uint8_t *read_self(uint64_t *size)
 {
     struct stat status;
@@ -61,6 +90,7 @@ static uint8_t *read_self(uint64_t *size)
     *size = got == status.st_size && got > (ssize_t)sizeof(Elf64_Ehdr) ? mapped_size(program, (uint64_t)got) : 0;
     if (!*size || *size > (uint64_t)status.st_size || *size > PROGRAM_MAX)
         fail(EXIT_OWN_FAILURE, "pack: pal-run's own file can't be read");
+    *size = leave_out(program, *size);
     return program;
 }
 

@@ -30,7 +30,7 @@ if command -v nginx >/dev/null && command -v curl >/dev/null; then
         settings=(-g 'daemon off;') inner=80
     fi
     "$PAL" pack -o nginx.pal --learn=1 --ro "$work/html" --publish $port:$inner nginx "${settings[@]}" >out 2>err || say "pack nginx: $(cat err)"
-    [ "$(stat -c %s nginx.pal)" -lt 9000000 ] || say "nginx: $(stat -c %s nginx.pal) bytes"
+    [ "$(stat -c %s nginx.pal)" -le 7000000 ] || say "nginx: $(stat -c %s nginx.pal) bytes"
     ./nginx.pal >out 2>err &
     server=$!
     for _ in $(seq 200); do curl -sS --max-time 5 http://127.0.0.1:$port/index.html >page 2>curl && break || sleep 0.05; done
