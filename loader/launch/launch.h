@@ -109,7 +109,7 @@ extern struct launched {
     uint32_t refused;          /* classes of host calls that the bundle is packed without */
     bool udp_any;              /* its filter lets datagrams go anywhere; set before it is launched */
     volatile uint32_t names;   /* enum linux_names */
-    volatile bool decided;     /* it won't change any more */
+    volatile uint32_t decided; /* it won't change any more.  Waited on */
     const char *volatile why;  /* names are the monitor's: the reason, to be said after that */
     volatile bool again;       /* it could not go on, but one without name calls can */
     volatile uint32_t id; /* the user and group id that it takes; 0: none of its own, as it can't, or not yet */
@@ -120,6 +120,7 @@ extern struct launched {
 void launch(const char *picoprocess, uint32_t trap, int log, const char *strict);
 /* Waits until it is known whether it has name calls.  False: another one is to be launched. */
 bool launch_decided(void);
+void launch_decide(void); /* in the child: what is waited for has come */
 /* Kills it: another one is to be launched, or none. */
 void launch_abandon(void);
 /* pal-run lies in a bundle: this is in its ELF header, where other programs have zeros. */

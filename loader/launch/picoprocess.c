@@ -20,6 +20,7 @@
 #include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/memfd.h>
+#include <linux/futex.h>
 #include <linux/prctl.h>
 #include <sched.h>
 #include <linux/personality.h>
@@ -40,7 +41,7 @@
 #define UNUSED_IDS 0x40000000u
 #define PID_BITS 22
 #define RANDOM_IDS 128u
-#define DECISION_PAUSE_NS 20000
+#define DECISION_PAUSE_NS 2000000 /* then it is looked whether the child is alive */
 #define FD_ASIDE 40            /* descriptors wait here until their place is free; the kernel's first table has 64 */
 #define MASK_SIZE 8            /* the kernel's sigset_t */
 
@@ -56,10 +57,17 @@ static char child_stack[4096] __attribute__((aligned(16)));
 
 /* ---- In the child ------------------------------------------------------------------------------------------------ */
 
+void launch_decide(void)
+{
+    launched.decided = 1;
+    host_call(futex, &launched.decided, FUTEX_WAKE, 1, NULL, NULL, 0);
+}
+
 void launch_leave(const char *failed, int64_t error)
 {
     launched.error = (int)-error;
     launched.failed = failed;
+    launch_decide();
     for (;;)
         host_call(exit_group, EXIT_OWN_FAILURE);
 }
@@ -306,7 +314,8 @@ void launch(const char *picoprocess, uint32_t trap, int log, const char *strict)
 {
     int64_t result = open_standard_streams();
     launched.failed = NULL;
-    launched.again = launched.decided = false;
+    launched.again = false;
+    launched.decided = 0;
     if (!strict && asked_strict)
         strict = "PAL_RUN_WALLS=monitor";
     if (!strict)
@@ -357,7 +366,7 @@ bool launch_decided(void)
         info.si_pid = 0;
         if (host_call(waitid, P_PID, launched.pid, &info, WEXITED | WNOHANG | WNOWAIT, NULL) < 0 || info.si_pid)
             break; /* killed: that is seen later */
-        host_call(nanosleep, &pause, NULL); /* not to yield: on a busy machine that is to go to the end of the queue */
+        host_call(futex, &launched.decided, FUTEX_WAIT, 0, &pause, NULL, 0);
     }
     return !launched.again;
 }

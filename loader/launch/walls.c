@@ -154,5 +154,5 @@ void check_walls(void)
     if (launched.names != LINUX_NAMES_MONITOR &&
         (host_call(open, "/x", O_PATH | O_CLOEXEC) != -EACCES || host_call(open, "x", O_PATH | O_CLOEXEC) != -EACCES))
         begin_anew("the file system of /dev/shm or /tmp has no permissions", 0);
-    launched.decided = true;
+    launch_decide();
 }
