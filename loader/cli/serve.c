@@ -31,9 +31,11 @@
 #define PAUSE_MS 200       /* after one */
 #define REST_MS 5
 #define GRACE_MS 2000      /* for programs that are told to end */
+#define START_MS 20000     /* for a member, until it waits */
+#define LOOK_MS 1000       /* while one starts */
 
 enum member_state { MEMBER_NONE, MEMBER_STARTS, MEMBER_WAITS, MEMBER_SERVES };
-struct member { pid_t pid; enum member_state state; };
+struct member { pid_t pid; enum member_state state; int64_t since; };
 
 static struct server {
     const char *name, *path;
@@ -195,7 +197,15 @@ static void start_member(void)
         server.pause = now_ms() + PAUSE_MS;
         return;
     }
-    *member = (struct member){child, MEMBER_STARTS};
+    *member = (struct member){child, MEMBER_STARTS, now_ms()};
+}
+
+/* One that does not come up, as of a damaged image, has no client yet, whose time limit would end it. */
+static void end_stuck(void)
+{
+    for (size_t i = 0; i < server.most; i++)
+        if (server.members[i].state == MEMBER_STARTS && now_ms() - server.members[i].since >= START_MS)
+            kill(server.members[i].pid, SIGKILL); /* a start that failed, once it is collected */
 }
 
 /* A clone that was taken just now wants the processors; one that comes up can wait, unless others are few. */
@@ -300,6 +310,8 @@ static int next_timeout(int64_t now)
     int64_t rest = count_of(MEMBER_STARTS) + count_of(MEMBER_WAITS) < server.pool ? rest_left() : 0;
     if (rest && (until < 0 || rest < until))
         until = rest;
+    if (count_of(MEMBER_STARTS) && (until < 0 || until > LOOK_MS))
+        until = LOOK_MS;
     if (server.idle) {
         int64_t left = server.busy + (int64_t)server.idle * 1000 - now;
         left = left > 0 ? left : 1000; /* busy */
@@ -323,6 +335,7 @@ static int serve(void)
         poll(wanted, 2, next_timeout(now_ms()));
         bool ends = told_to_end();
         read_news();
+        end_stuck();
         collect();
         if (server.failures >= FAILURES_MAX) {
             warn("%s: %d clones in a row ended before they were ready (status %d)", server.name, FAILURES_MAX, server.status);
