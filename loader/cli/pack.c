@@ -257,6 +257,7 @@ static uint32_t gather(struct tree *tree, struct manifest *manifest, const struc
     needed_add(tree, manifest->program);
     if (wanted->learns)
         calls = learn(tree, manifest, wanted->seconds) | calls_besides(&manifest->network);
+    library_cache_add(tree);
     if (!options->manifest && !tree_has(tree, "/tmp")) /* else it is that of the other files: a copy that can be written */
         keep_mount(tree, manifest, &(struct mount){.at = "/tmp", .kind = MOUNT_SCRATCH});
     if (manifest->cwd && !tree_has(tree, manifest->cwd))

@@ -35,6 +35,10 @@ static void must(bool done, const char *what)
 static void put_contents(struct archive *tar, const struct tree_node *node)
 {
     uint64_t left = node->size;
+    if (node->bytes) {
+        must(archive_write_data(tar, node->bytes, (size_t)node->size) == (ssize_t)node->size, node->name);
+        return;
+    }
     int from = open(node->from, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     must(from >= 0, node->from);
     while (left) {

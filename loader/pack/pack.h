@@ -15,7 +15,8 @@
 
 struct tree_node {
     char *name;
-    char *from;      /* a file's place on the host; NULL: in the tree's contents, at `offset` */
+    char *from;      /* a file's place on the host; NULL: in `bytes`, or in the tree's contents, at `offset` */
+    const char *bytes; /* what pack itself has made */
     char *target;    /* of a symlink */
     mode_t mode;     /* without set-id bits */
     uint64_t size, offset; /* of a file */
@@ -43,6 +44,10 @@ int tree_add_at(struct tree *tree, const char *at, const char *from);
 /* An empty directory, where nothing is. */
 void tree_add_directory(struct tree *tree, const char *at, mode_t mode);
 bool tree_has(const struct tree *tree, const char *at);
+/* What is there, symlinks not followed; NULL: nothing. */
+const struct tree_node *tree_find(const struct tree *tree, const char *at);
+/* A file that the host doesn't have, where nothing is.  Takes the bytes. */
+void tree_add_bytes(struct tree *tree, const char *at, const char *bytes, size_t size);
 /* By name in a directory. */
 struct tree_node *tree_child(const struct tree_node *node, const char *name, size_t size);
 struct tree_node *tree_put(struct tree *tree, struct tree_node *node, const char *name, size_t size, mode_t mode);
@@ -61,6 +66,11 @@ const struct tree_node *layer_find(const struct tree *tree, const char *path);
 /* "oci:DIR[:TAG]", "oci-archive:FILE[:TAG]", "docker-archive:FILE[:TAG]": options then run what the image says, or the command by it. */
 bool oci_image_is(const char *name);
 void oci_image_open(const char *name, struct options *options);
+
+/* ---- library_cache.c --------------------------------------------------------------------------------------------- */
+
+/* /etc/ld.so.cache of the libraries that the tree has, unless there is one: a program's loader finds them by it at once. */
+void library_cache_add(struct tree *tree);
 
 /* ---- needed.c ---------------------------------------------------------------------------------------------------- */
 

@@ -194,6 +194,10 @@ static void copy_file(const struct writing *writing, sqfs_block_processor_t *blo
 {
     static char bytes[BLOCK + 1];
     const char *name = node->from ? node->from : node->name;
+    if (node->bytes) {
+        must(sqfs_block_processor_append(blocks, (void *)(uintptr_t)node->bytes, (size_t)node->size), name);
+        return;
+    }
     int fd = open_contents(writing, node);
     for (uint64_t size = 0; size < node->size || node->from;) { /* of the host's files also what is behind */
         uint64_t left = node->size - size + (node->from != NULL);

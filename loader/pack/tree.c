@@ -110,7 +110,7 @@ void tree_add_directory(struct tree *tree, const char *at, mode_t mode)
         tree_put(tree, parent, last, size, S_IFDIR | mode);
 }
 
-bool tree_has(const struct tree *tree, const char *at)
+const struct tree_node *tree_find(const struct tree *tree, const char *at)
 {
     const struct tree_node *node = &tree->root;
     for (at += strspn(at, "/"); *at && node; at += strspn(at, "/")) {
@@ -118,7 +118,24 @@ bool tree_has(const struct tree *tree, const char *at)
         node = tree_child(node, at, size);
         at += size;
     }
-    return node != NULL;
+    return node;
+}
+
+bool tree_has(const struct tree *tree, const char *at)
+{
+    return tree_find(tree, at) != NULL;
+}
+
+void tree_add_bytes(struct tree *tree, const char *at, const char *bytes, size_t size)
+{
+    const char *last;
+    size_t name_size;
+    struct tree_node *parent = parent_of(tree, at, &last, &name_size);
+    if (tree_child(parent, last, name_size))
+        return;
+    struct tree_node *node = tree_put(tree, parent, last, name_size, S_IFREG | 0644);
+    node->bytes = bytes;
+    node->size = size;
 }
 
 static bool is_own(const char *path)

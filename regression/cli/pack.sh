@@ -69,6 +69,11 @@ mv "$work/hello.pal" "$work/one.pal"
 cmp "$work/one.pal" "$work/hello.pal" || say "two builds differ"
 "$PAL" image ls "$work/hello.pal" "$work/data" | grep -q '^-rw-r--r-- 1 0/0 6 1970-01-01 00:00:00 file$' || say "image ls: $("$PAL" image ls "$work/hello.pal" "$work/data" 2>&1)"
 
+# The loader finds libraries by a cache that names them all, and looks nowhere else.
+"$PAL" image cat "$work/hello.pal" /etc/ld.so.cache >"$work/cache.so"
+PATH=$PATH:/sbin ldconfig -p -C "$work/cache.so" | grep -q 'libc\.so\.6 (libc6,x86-64) => /usr/lib/x86_64-linux-gnu/libc\.so\.6$' || say "ld.so.cache: $(PATH=$PATH:/sbin ldconfig -p -C "$work/cache.so" 2>&1)"
+"$work/hello.pal" --pal-stats 2>&1 >/dev/null | awk '/monitor: [0-9]+ open requests/ { n = $3 } END { exit !(n && n < 6) }' || say "requests of a start: $("$work/hello.pal" --pal-stats 2>&1 | grep 'open requests')"
+
 # Sealed.
 for option in --pal-rw=/etc --pal-manifest=x --pal-net=host --pal-memory --pal-x; do expect 125 "$option: a bundle is sealed, and takes no other policy" "$work/hello.pal" "$option"; done
 [ "$("$work/hello.pal" -m x --rw /etc 2>&1 | head -1)" = 'hello packed -m x --rw /etc' ] || say "what is the program's"
