@@ -21,7 +21,7 @@ $(B)/tests.list: regression/list $(wildcard regression/cli/*.sh regression/hosti
 setup-%: ; @regression/setup $*
 tests: all $(FUZZ) $(GUESTS) $(HOSTILE) $(APPS) $(B)/runner $(B)/unit-tests $(B)/pal-conformance $(B)/tests.list windows-tests
 check: setup-check ; @$(MAKE) --no-print-directory -j2 tests && $(B)/runner -t '$(T)' $(B)/tests.list
-check-big: setup-check ; @$(MAKE) --no-print-directory -j2 tests && regression/list $(B) big > $(B)/big.list && $(B)/runner -t '$(T)' $(B)/big.list
+check-big: setup-big ; @$(MAKE) --no-print-directory -j2 tests && regression/list $(B) big > $(B)/big.list && $(B)/runner -t '$(T)' $(B)/big.list
 run: setup-run
 	@mkdir -p $(B); printf 'Building pal-run (about 10 s on two cores) ... '
 	@$(MAKE) --no-print-directory -s -j2 all >$(B)/run.log 2>&1 && echo done || { echo; cat $(B)/run.log; false; }
