@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -122,7 +123,17 @@ static uint64_t file_limit(const struct policy *policy)
     return policy->limits.files < most ? policy->limits.files : most;
 }
 
-/* As pal-run's caller left them.  Which are ignored, an exec leaves as it is: the picoprocess finds that by itself. */
+/* As pal-run's caller left them: asked here, while the picoprocess gets ready.  sigaction(3) doesn't tell of libc's own. */
+static uint64_t ignored_signals(void)
+{
+    struct { void (*handler)(int); uint64_t flags; void (*restorer)(void); uint64_t mask; } action;
+    uint64_t signals = 0;
+    for (int number = 1; number < NSIG; number++)
+        if (syscall(SYS_rt_sigaction, number, NULL, &action, sizeof action.mask) == 0 && action.handler == SIG_IGN)
+            signals |= 1ull << (number - 1);
+    return signals;
+}
+
 static uint64_t blocked_signals(void)
 {
     sigset_t blocked;
@@ -188,6 +199,7 @@ static void fill_boot(struct builder *builder, const struct policy *policy, cons
     boot->gid = policy->gid;
     boot->umask = umask_was;
     boot->signals_blocked = blocked_signals();
+    boot->signals_ignored = ignored_signals();
     inherited_limits(boot);
     boot->trace = options->trace;
     boot->stats = options->stats;

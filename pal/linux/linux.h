@@ -86,7 +86,6 @@ extern uint64_t vdso_start, vdso_end;
 
 /* ---- signal.c -------------------------------------------------------------------------------------------------- */
 
-uint64_t signal_find_ignored(void); /* before signal_init: bit n-1 is signal n */
 void signal_init(void);
 /* A frame for linux_load_frame: all signals blocked, no alternate stack, `entry(argument)` on the present stack. */
 struct ucontext;

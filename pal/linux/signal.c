@@ -239,16 +239,6 @@ static void on_signal(int signal, siginfo_t *info, struct ucontext *frame)
         gs_give(tcb);
 }
 
-uint64_t signal_find_ignored(void)
-{
-    struct host_sigaction action = {.mask = 0};
-    uint64_t ignored = 0;
-    for (uint32_t number = 1; number <= 64; number++)
-        if (host_call(rt_sigaction, number, NULL, &action, sizeof action.mask) == 0 && (uint64_t)action.handler == 1 /* SIG_IGN */)
-            ignored |= 1ull << (number - 1);
-    return ignored;
-}
-
 void signal_init(void)
 {
     static const uint8_t handled[] = {SIGSYS, SIGSEGV, SIGBUS,  SIGFPE,

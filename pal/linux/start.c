@@ -125,7 +125,6 @@ static void find_facts(struct pal_boot *boot, const struct facts *facts, uint64_
     boot->platform = (uint64_t) "x86_64";
     boot->minimum_signal_stack = facts->value[AT_MINSIGSTKSZ];
     boot->host_signals = (uint64_t)&linux_host_signals;
-    boot->signals_ignored = signal_find_ignored();
 }
 
 /* Tests have ranges taken, as another host's own mappings would. */
