@@ -34,12 +34,16 @@ void prefetch_add(struct prefetch *prefetch, const char *path, const struct repl
     }
 }
 
-/* Beside them there must be room for what pal-run itself opens. */
+/* Beside them there must be room for what pal-run itself opens.  Asked once: nothing changes it later. */
 static size_t most_descriptors(void)
 {
+    static size_t most;
     struct rlimit files;
-    size_t most = getrlimit(RLIMIT_NOFILE, &files) == 0 ? (size_t)files.rlim_cur / 4 : 16;
-    return most < PREFETCH_DESCRIPTORS ? most : PREFETCH_DESCRIPTORS;
+    if (!most) {
+        most = getrlimit(RLIMIT_NOFILE, &files) == 0 ? (size_t)files.rlim_cur / 4 : 16;
+        most = most < PREFETCH_DESCRIPTORS ? most : PREFETCH_DESCRIPTORS;
+    }
+    return most;
 }
 
 void prefetch_ask(struct prefetch *prefetch, struct mount_table *table, const char *path, bool opens)
