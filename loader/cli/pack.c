@@ -251,6 +251,7 @@ static uint32_t gather(struct tree *tree, struct manifest *manifest, const struc
 {
     uint32_t calls = LINUX_CLASSES;
     tree_init(tree);
+    needed_begin(tree);
     add_manifest_mounts(tree, manifest);
     for (size_t i = 0; i < options->mount_count; i++)
         add_option_mount(tree, manifest, &options->mounts[i]);

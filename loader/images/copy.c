@@ -2,6 +2,7 @@
 /* Copies of what an image holds, to where nothing is: in pal-run, which follows no symlink meanwhile. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -88,10 +89,65 @@ static int copy_directory(struct image *image, const struct image_entry *entry, 
     return error;
 }
 
+/* ---- Files of several names -------------------------------------------------------------------------------------- */
+
+/* Those of which more names are to come, as far as so many can be open; what is beyond is copied apart. */
+#define FIRSTS_MAX 64
+static struct first {
+    uint64_t node;
+    uint32_t left; /* names */
+    int file;
+} firsts[FIRSTS_MAX];
+
+static struct first *first_find(uint32_t left, uint64_t node)
+{
+    for (size_t i = 0; i < FIRSTS_MAX; i++)
+        if (left ? firsts[i].left && firsts[i].node == node : !firsts[i].left)
+            return &firsts[i];
+    return NULL;
+}
+
+static void first_forget(struct first *first)
+{
+    close(first->file);
+    first->left = 0;
+}
+
+static void firsts_forget(void)
+{
+    for (size_t i = 0; i < FIRSTS_MAX; i++)
+        if (firsts[i].left)
+            first_forget(&firsts[i]);
+}
+
+static int link_to(struct first *first, int directory, const char *name)
+{
+    char path[40];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", first->file);
+    int error = linkat(AT_FDCWD, path, directory, name, AT_SYMLINK_FOLLOW) < 0 ? -errno : 0;
+    if (!--first->left)
+        close(first->file);
+    return error;
+}
+
+static int copy_linked(struct image *image, const struct image_entry *entry, int directory, const char *name)
+{
+    struct first *first = first_find(1, entry->node);
+    if (first)
+        return link_to(first, directory, name);
+    int error = copy_file(image, entry, directory, name);
+    if (error || !(first = first_find(0, 0)))
+        return error;
+    int file = openat(directory, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    if (file >= 0)
+        *first = (struct first){entry->node, entry->links - 1, file};
+    return 0;
+}
+
 static int copy(struct image *image, const struct image_entry *entry, const char *target, int directory, const char *name, int depth)
 {
     switch (entry->mode & S_IFMT) {
-    case S_IFREG: return copy_file(image, entry, directory, name);
+    case S_IFREG: return entry->links > 1 ? copy_linked(image, entry, directory, name) : copy_file(image, entry, directory, name);
     case S_IFDIR: return copy_directory(image, entry, directory, name, depth);
     case S_IFLNK: return copy_link(entry, target, directory, name);
     default: return 0;
@@ -100,5 +156,7 @@ static int copy(struct image *image, const struct image_entry *entry, const char
 
 int image_copy(struct image *image, const struct image_entry *entry, const char *target, int directory, const char *name)
 {
-    return copy(image, entry, target, directory, name, 0);
+    int error = copy(image, entry, target, directory, name, 0);
+    firsts_forget();
+    return error;
 }

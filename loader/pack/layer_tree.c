@@ -157,7 +157,7 @@ static int add_hard(struct adding *adding, struct tree_node *node, const char *t
     size_t size;
     struct adding looking = *adding;
     int error = parent_of(&looking, target, &place, &name, &size);
-    const struct tree_node *first = error ? NULL : tree_child(place.way[place.depth], name, size);
+    struct tree_node *first = error ? NULL : tree_child(place.way[place.depth], name, size);
     if (!first || first == node || !(S_ISREG(first->mode) || S_ISLNK(first->mode)))
         return -EUCLEAN;
     char *own = node->name;
@@ -166,6 +166,9 @@ static int add_hard(struct adding *adding, struct tree_node *node, const char *t
     node->name = own;
     node->layer = layer;
     node->target = first->target ? must_copy(first->target) : NULL;
+    node->linked = NULL;
+    if (S_ISREG(node->mode))
+        tree_link(first, node);
     return 0;
 }
 

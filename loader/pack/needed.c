@@ -191,10 +191,14 @@ static void look_at_all(struct tree *tree)
     queued = 0;
 }
 
+void needed_begin(struct tree *tree)
+{
+    tree->added = note;
+}
+
 void needed_add(struct tree *tree, const char *program)
 {
     char *next = must_copy(program);
-    tree->added = note;
     for (int i = 0; next && i < SCRIPTS_MAX; i++) {
         int error = tree_add(tree, next, false);
         if (error)

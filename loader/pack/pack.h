@@ -22,11 +22,14 @@ struct tree_node {
     uint64_t size, offset; /* of a file */
     uint32_t uid, gid, time;
     unsigned layer;  /* of a container image: which it comes from */
+    struct tree_node *linked; /* in a ring, other names of the same file; NULL: there are none */
     struct tree_node **children; /* by name */
     size_t count, room;
     uint32_t number; /* squashfs.c's own, from here on */
     uint64_t reference;
     void *inode;
+    bool leads;                /* of its ring it is written first */
+    struct tree_node *repeats; /* the one that does */
 };
 struct tree {
     struct tree_node root;
@@ -48,6 +51,8 @@ bool tree_has(const struct tree *tree, const char *at);
 const struct tree_node *tree_find(const struct tree *tree, const char *at);
 /* A file that the host doesn't have, where nothing is.  Takes the bytes. */
 void tree_add_bytes(struct tree *tree, const char *at, const char *bytes, size_t size);
+/* A further name of a file. */
+void tree_link(struct tree_node *first, struct tree_node *node);
 /* By name in a directory. */
 struct tree_node *tree_child(const struct tree_node *node, const char *name, size_t size);
 struct tree_node *tree_put(struct tree *tree, struct tree_node *node, const char *name, size_t size, mode_t mode);
@@ -74,6 +79,8 @@ void library_cache_add(struct tree *tree);
 
 /* ---- needed.c ---------------------------------------------------------------------------------------------------- */
 
+/* Programs and libraries that come into the tree from now on are looked at by the next needed_add. */
+void needed_begin(struct tree *tree);
 /* A program on the host: itself, its interpreter and libraries, and those of all programs and libraries that come into the tree from
  * then on.  Ends pal-run where it can't be had. */
 void needed_add(struct tree *tree, const char *program);

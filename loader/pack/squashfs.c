@@ -173,11 +173,22 @@ struct writing {
     int contents; /* as the tree's */
 };
 
+/* Of names of one file the first leads: the same order as in what follows. */
+static void find_links(struct tree_node *node)
+{
+    node->repeats = NULL;
+    for (struct tree_node *other = node->linked; other && other != node && !node->repeats; other = other->linked)
+        node->repeats = other->leads ? other : NULL;
+    node->leads = node->linked && !node->repeats;
+    for (size_t i = 0; i < node->count; i++)
+        find_links(node->children[i]);
+}
+
 static void number_all(struct writing *writing, struct tree_node *node)
 {
     for (size_t i = 0; i < node->count; i++)
         number_all(writing, node->children[i]);
-    node->number = ++writing->numbers;
+    node->number = node->repeats ? node->repeats->number : ++writing->numbers;
 }
 
 static int open_contents(const struct writing *writing, const struct tree_node *node)
@@ -216,7 +227,7 @@ static void copy_file(const struct writing *writing, sqfs_block_processor_t *blo
 /* The contents of all files, in the order of their names. */
 static void write_contents(const struct writing *writing, sqfs_block_processor_t *blocks, struct tree_node *node)
 {
-    if (S_ISREG(node->mode)) {
+    if (S_ISREG(node->mode) && !node->repeats) {
         must(sqfs_block_processor_begin_file(blocks, (sqfs_inode_generic_t **)&node->inode, NULL, 0), node->name);
         copy_file(writing, blocks, node);
         must(sqfs_block_processor_end_file(blocks), node->name);
@@ -248,6 +259,15 @@ static sqfs_inode_generic_t *make_directory(struct writing *writing, const struc
     return made(sqfs_dir_writer_create_inode(writing->entries, 0, NO_XATTR, parent));
 }
 
+static void count_names(const struct tree_node *node)
+{
+    sqfs_inode_generic_t *inode = node->inode;
+    must(sqfs_inode_make_extended(inode), node->name);
+    inode->data.file_ext.nlink = 1;
+    for (const struct tree_node *other = node->linked; other != node; other = other->linked)
+        inode->data.file_ext.nlink++;
+}
+
 /* Those of a directory before itself: it says where they are. */
 static void write_inodes(struct writing *writing, struct tree_node *node, uint32_t parent)
 {
@@ -255,6 +275,12 @@ static void write_inodes(struct writing *writing, struct tree_node *node, uint32
     sqfs_u32 at;
     for (size_t i = 0; i < node->count; i++)
         write_inodes(writing, node->children[i], node->number);
+    if (node->repeats) {
+        node->reference = node->repeats->reference;
+        return;
+    }
+    if (node->leads)
+        count_names(node);
     sqfs_inode_generic_t *inode = S_ISDIR(node->mode) ? make_directory(writing, node, parent) : S_ISLNK(node->mode) ? make_link(node) : node->inode;
     inode->base.mode = (sqfs_u16)node->mode;
     must(sqfs_id_table_id_to_index(writing->ids, node->uid, &inode->base.uid_idx) |
@@ -308,6 +334,7 @@ uint64_t squashfs_write(struct tree *tree, int fd, uint64_t offset, uint32_t tim
     must(sqfs_super_write(&writing.super, file), "its head");
     writing.fragments = made(sqfs_frag_table_create(0));
     writing.ids = made(sqfs_id_table_create(0));
+    find_links(&tree->root);
     write_files(&writing, tree);
     write_names(&writing, tree);
     must(sqfs_frag_table_write(writing.fragments, file, &writing.super, writing.compressor), "its tables");

@@ -59,10 +59,27 @@ struct tree_node *tree_put(struct tree *tree, struct tree_node *node, const char
     return child;
 }
 
+void tree_link(struct tree_node *first, struct tree_node *node)
+{
+    node->linked = first->linked ? first->linked : first;
+    first->linked = node;
+}
+
+/* One that is alone then has no ring. */
+static void unlink_node(const struct tree_node *node)
+{
+    struct tree_node *before = node->linked;
+    while (before && before->linked != node)
+        before = before->linked;
+    if (before)
+        before->linked = node->linked == before ? NULL : node->linked;
+}
+
 static void free_all(struct tree *tree, struct tree_node *node)
 {
     for (size_t i = 0; i < node->count; i++)
         free_all(tree, node->children[i]);
+    unlink_node(node);
     free(node->children);
     free(node->name);
     free(node->from);
@@ -158,6 +175,25 @@ static char *contents_of(const char *link, const struct stat *status)
     return text;
 }
 
+/* Files that have more names than one are one file in a bundle, too. */
+static void link_leaf(struct tree_node *node, const struct stat *status)
+{
+    static struct known { dev_t device; ino_t inode; struct tree_node *node; } *known;
+    static size_t count, room;
+    for (size_t i = 0; i < count; i++)
+        if (known[i].device == status->st_dev && known[i].inode == status->st_ino) {
+            tree_link(known[i].node, node);
+            return;
+        }
+    if (count == room) {
+        room = room ? 2 * room : 16;
+        known = realloc(known, room * sizeof *known);
+        if (!known)
+            fail(EXIT_OWN_FAILURE, "no memory for the names of a bundle");
+    }
+    known[count++] = (struct known){status->st_dev, status->st_ino, node};
+}
+
 /* Not a directory, which enter() is for. */
 static void add_leaf(struct tree *tree, struct tree_node *parent, const char *name, size_t size, const char *from,
                      const struct stat *status)
@@ -172,6 +208,8 @@ static void add_leaf(struct tree *tree, struct tree_node *parent, const char *na
     }
     node->from = must_copy(from);
     node->size = (uint64_t)status->st_size;
+    if (status->st_nlink > 1)
+        link_leaf(node, status);
     if (tree->added)
         tree->added(tree, node->from);
 }

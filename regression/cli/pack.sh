@@ -74,6 +74,14 @@ cmp "$work/one.pal" "$work/hello.pal" || say "two builds differ"
 PATH=$PATH:/sbin ldconfig -p -C "$work/cache.so" | grep -q 'libc\.so\.6 (libc6,x86-64) => /usr/lib/x86_64-linux-gnu/libc\.so\.6$' || say "ld.so.cache: $(PATH=$PATH:/sbin ldconfig -p -C "$work/cache.so" 2>&1)"
 "$work/hello.pal" --pal-stats 2>&1 >/dev/null | awk '/monitor: [0-9]+ open requests/ { n = $3 } END { exit !(n && n < 6) }' || say "requests of a start: $("$work/hello.pal" --pal-stats 2>&1 | grep 'open requests')"
 
+# Names of one file stay so, unpacked or not; --ro brings a program's libraries along.
+mkdir "$work/links" && echo same >"$work/links/a" && ln "$work/links/a" "$work/links/b" && ln "$work/links/a" "$work/links/c" && echo other >"$work/links/d"
+"$PAL" pack -o "$work/links.pal" --ro "$work/links" --ro /usr/bin/stat /bin/sh -c "stat -c %h $work/links/*" >"$work/out" 2>&1 || say "pack links: $(cat "$work/out")"
+for cache in "$work/cache" /dev/null; do
+    [ "$(XDG_CACHE_HOME=$cache "$work/links.pal" 2>&1 | paste -sd' ')" = '3 3 3 1' ] || say "names of one file: $(XDG_CACHE_HOME=$cache "$work/links.pal" 2>&1)"
+done
+"$PAL" image cp "$work/links.pal" "$work/links" "$work/links.out" && [ "$(stat -c %h "$work/links.out"/* | paste -sd' ')" = '3 3 3 1' ] || say "image cp of names of one file"
+
 # Sealed.
 for option in --pal-rw=/etc --pal-manifest=x --pal-net=host --pal-memory --pal-x; do expect 125 "$option: a bundle is sealed, and takes no other policy" "$work/hello.pal" "$option"; done
 [ "$("$work/hello.pal" -m x --rw /etc 2>&1 | head -1)" = 'hello packed -m x --rw /etc' ] || say "what is the program's"
