@@ -73,7 +73,7 @@ const struct command_row command_rows[] = {
      image_main},
     {"learn", "-o FILE [options] PROGRAM", "run with nearly all shown and nothing changed; write the manifest that was needed",
      run_learn},
-    {"pack", "[-o FILE] [--oci DIR] [--learn[=TIME]] [--calls CLASS,...] [options] PROGRAM", "put a program into one file: pal-run, the files that it needs, and its policy; or into an OCI image",
+    {"pack", "[-o FILE] [--oci DIR] [--learn[=TIME]] [--calls LIST] [options] PROGRAM", "put a program into one file: pal-run, the files that it needs, and its policy; or into an OCI image",
      pack_main},
     {"exec", "[options] NAME|PID PROGRAM", "another program in a running sandbox: its policy, processes and loopback; streams of its own",
      exec_main},
