@@ -185,10 +185,11 @@ static void go(struct monitor *monitor, const struct prefetch *prefetch, const s
  * off whatever pal-run truncates; what else is dropped no request is meant to use.  CAP_SYS_ADMIN stays, not in force,
  * until the view has been made (mounts/view.c); what it takes to end the sandbox's being of one process likewise.
  */
-static void drop_capabilities(void)
+static void drop_capabilities(const struct network *network)
 {
     const uint32_t kept = 1u << CAP_CHOWN | 1u << CAP_DAC_OVERRIDE | 1u << CAP_DAC_READ_SEARCH | 1u << CAP_FOWNER |
-                          1u << CAP_KILL | 1u << CAP_SYS_PTRACE | 1u << CAP_SYS_RESOURCE;
+                          1u << CAP_KILL | 1u << CAP_SYS_PTRACE | 1u << CAP_SYS_RESOURCE |
+                          (network->shared ? 1u << CAP_NET_BIND_SERVICE : 0u); /* in a container, by the rights that its engine gave */
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
     struct __user_cap_data_struct sets[2];
     if (syscall(SYS_capget, &header, sets) < 0 || !(sets[0].permitted | sets[1].permitted))
@@ -222,7 +223,7 @@ static void start(struct monitor *monitor, const struct options *options, mode_t
     limit_processes(policy);
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     monitor_block_signals(options->init);
-    drop_capabilities();
+    drop_capabilities(&policy->network);
     go(monitor, &prefetch, options);
     monitor->first = launched.pid;
     monitor->channel = launched.channel;
