@@ -76,6 +76,9 @@ m pod; $R -d --name s bb:1 sh -c 'echo well >/tmp/f; echo up; exec httpd -f -p 8
 $P run --rm --network container:s bb:1 wget -qO- http://127.0.0.1:8080/f
 $P run --rm --network container:s bb:1 sh -c 'nc -l -p 8080 2>&1; echo $?'
 podman --runtime crun run --rm --network container:s bb:1 wget -qO- http://127.0.0.1:8080/f; $P rm -ft 0 s | wc -c
+m low port; $R --rm bb:1 sh -c 'echo well >/tmp/f; httpd -p 80 -h /tmp; wget -qO- http://127.0.0.1/f; echo $?'
+m low port refused; $R --rm --cap-drop NET_BIND_SERVICE bb:1 sh -c 'echo well >/tmp/f; httpd -p 80 -h /tmp 2>/dev/null; echo $?'
+$R --rm --user 1000:1000 --cap-drop all bb:1 sh -c 'httpd -p 80 -h /tmp 2>/dev/null; echo $?'
 m user; $R --rm --user 1000:1000 bb:1 id
 m diff; $R --name d bb:1 touch /tmp/new; $P diff d; $P rm d | wc -c
 E
@@ -86,7 +89,7 @@ steps() { # RUNTIME
 }
 steps crun
 steps pal
-[ "$(grep -c '^## ' $work/crun.out)" -ge 28 ] || say "crun itself: $(tail -5 $work/crun.out)"
+[ "$(grep -c '^## ' $work/crun.out)" -ge 30 ] || say "crun itself: $(tail -5 $work/crun.out)"
 diff $work/crun.out $work/pal.out >$work/difference || say "$(cat $work/difference)"
 [ -z "$(pgrep -f "^$work/pal-oci|^/dev/.pal/pal-run")" ] || say "left: $(pgrep -af "^$work/pal-oci|^/dev/.pal/pal-run")"
 [ -z "$(ls -A /run/pal-oci 2>/dev/null)" ] || say "directories are left: $(ls /run/pal-oci)"
