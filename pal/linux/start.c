@@ -62,9 +62,10 @@ static uint64_t map_shared(void)
     return status.st_size;
 }
 
-static void map_own(uint64_t start, uint64_t end, const char *what)
+static void map_own(uint64_t start, uint64_t end, uint32_t populate, const char *what)
 {
-    int64_t at = host_call(mmap, start, end - start, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    int64_t at = host_call(mmap, start, end - start, PROT_READ | PROT_WRITE,
+                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE | populate, -1, 0);
     if (at != (int64_t)start)
         die(LINUX_EXIT_BROKEN, what, -at, 0);
 }
@@ -76,8 +77,8 @@ static void map_own(uint64_t start, uint64_t end, const char *what)
  */
 static void map_arena(void)
 {
-    map_own((uint64_t)linux_main_stack, (uint64_t)linux_main_stack_top, "can't map the first thread's stack");
-    map_own(PAL_ARENA_BASE, PAGE_UP(image->arena_end), "can't map the arena");
+    map_own((uint64_t)linux_main_stack, (uint64_t)linux_main_stack_top, 0, "can't map the first thread's stack");
+    map_own(PAL_ARENA_BASE, PAGE_UP(image->arena_end), MAP_POPULATE /* each page is written before long */, "can't map the arena");
     memcpy((void *)PAL_ARENA_BASE, image_data, (uint64_t)(image_data_end - image_data));
 }
 
@@ -293,7 +294,7 @@ void linux_start(const uint64_t *stack)
     read_facts(&facts, stack);
     if (!(facts.value[AT_HWCAP2] & HWCAP2_FSGSBASE))
         die(LINUX_EXIT_BROKEN, "this processor or kernel has no FSGSBASE instructions (Linux 5.9 or later has)", 0, 0);
-    map_own((uint64_t)linux_bss, (uint64_t)linux_bss_end, "can't map the PAL's state");
+    map_own((uint64_t)linux_bss, (uint64_t)linux_bss_end, 0, "can't map the PAL's state");
     unmap_launcher(&facts);
     vdso_init(facts.value[AT_SYSINFO_EHDR]); /* first: it may lie where the arena or the segment is to be */
     uint64_t shared_size = map_shared();
